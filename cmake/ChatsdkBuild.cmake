@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# How chatsdk's own code is compiled: chatsdk_build carries the flags, chatsdk_layer() makes one library per folder.
+
+set(CHATSDK_SANITIZE "" CACHE STRING "Sanitizers for everything built here: address,undefined or thread")
+option(CHATSDK_WARNINGS_AS_ERRORS "Treat warnings as errors (on in the presets, off for users)" OFF)
+option(CHATSDK_COVERAGE "Instrument for line coverage" OFF)
+option(CHATSDK_FAULTS "Compile the fault points in (tests only)" OFF)
+
+add_library(chatsdk_build INTERFACE)
+target_compile_features(chatsdk_build INTERFACE cxx_std_20 c_std_99)
+target_compile_options(chatsdk_build INTERFACE
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wnon-virtual-dtor;-Wpedantic;-Wconversion;-Wsign-conversion>"
+  "$<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wshadow;-Wpedantic;-Wconversion>"
+  "$<$<BOOL:${CHATSDK_WARNINGS_AS_ERRORS}>:-Werror>"
+  -ffunction-sections -fdata-sections -fstack-protector-strong -fstack-clash-protection -fcf-protection
+  -ftrivial-auto-var-init=zero)
+target_compile_definitions(chatsdk_build INTERFACE
+  _GLIBCXX_ASSERTIONS
+  $<$<AND:$<CONFIG:Release,RelWithDebInfo>,$<NOT:$<BOOL:${CHATSDK_SANITIZE}>>>:_FORTIFY_SOURCE=2>
+  $<$<BOOL:${CHATSDK_FAULTS}>:CHATSDK_FAULTS=1>)
+target_link_options(chatsdk_build INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections)
+
+if(CHATSDK_SANITIZE)
+  target_compile_options(chatsdk_build INTERFACE -fsanitize=${CHATSDK_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(chatsdk_build INTERFACE -fsanitize=${CHATSDK_SANITIZE})
+endif()
+if(CHATSDK_COVERAGE)
+  target_compile_options(chatsdk_build INTERFACE --coverage)
+  target_link_options(chatsdk_build INTERFACE --coverage)
+endif()
+
+# chatsdk_layer(<name> SOURCES ... LIBRARIES ... [INCLUDE_ROOT dir]): the internal library chatsdk_<name> of the current
+# folder. The client's includes are written from src/ ("base/result.h"), the server's from the top
+# ("server-reference/store/store.h").
+function(chatsdk_layer name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "INCLUDE_ROOT" "SOURCES;LIBRARIES")
+  if(NOT ARG_INCLUDE_ROOT)
+    set(ARG_INCLUDE_ROOT ${PROJECT_SOURCE_DIR}/src)
+  endif()
+  add_library(chatsdk_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(chatsdk_${name} PUBLIC $<BUILD_INTERFACE:${ARG_INCLUDE_ROOT}>)
+  target_link_libraries(chatsdk_${name} PUBLIC ${ARG_LIBRARIES} PRIVATE $<BUILD_INTERFACE:chatsdk_build>)
+  set_target_properties(chatsdk_${name} PROPERTIES
+    POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden C_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON CXX_EXTENSIONS OFF)
+endfunction()

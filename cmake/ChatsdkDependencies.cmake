@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every third-party library that chatsdk links, found once. The packages that hold them are in cmake/packages.debian.txt.
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(CURL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(OpenSSL REQUIRED)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(LWS REQUIRED IMPORTED_TARGET libwebsockets)
+
+add_library(chatsdk_sodium INTERFACE)
+target_link_libraries(chatsdk_sodium INTERFACE PkgConfig::SODIUM)
+add_library(chatsdk_lws INTERFACE)
+target_link_libraries(chatsdk_lws INTERFACE PkgConfig::LWS)

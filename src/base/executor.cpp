@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/executor.h"
+
+#if defined(__linux__)
+#include <pthread.h>
+#endif
+
+namespace chatsdk {
+
+namespace {
+
+void name_this_thread([[maybe_unused]] const std::string& name) {
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+#endif
+}
+
+}  // namespace
+
+void TimerQueue::add(Executor::TimerId id, MonotonicTime time, Task task) {
+  by_time_.emplace(std::pair(time, id), std::move(task));
+  time_of_.emplace(id, time);
+}
+
+bool TimerQueue::remove(Executor::TimerId id) {
+  const auto found = time_of_.find(id);
+  if (found == time_of_.end()) return false;
+  by_time_.erase({found->second, id});
+  time_of_.erase(found);
+  return true;
+}
+
+std::optional<MonotonicTime> TimerQueue::next_time() const {
+  if (by_time_.empty()) return std::nullopt;
+  return by_time_.begin()->first.first;
+}
+
+Task TimerQueue::take_due(MonotonicTime now) {
+  const auto first = by_time_.begin();
+  if (first == by_time_.end() || first->first.first > now) return {};
+  Task task = std::move(first->second);
+  time_of_.erase(first->first.second);
+  by_time_.erase(first);
+  return task;
+}
+
+void TimerQueue::clear() {
+  by_time_.clear();
+  time_of_.clear();
+}
+
+ThreadExecutor::ThreadExecutor(std::string name, const Clock& clock)
+    : source_clock_(clock), turn_clock_(clock), thread_([this, name = std::move(name)] { run(name); }) {}
+
+ThreadExecutor::~ThreadExecutor() { stop(); }
+
+void ThreadExecutor::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  // Tasks may own objects whose destructors post again: destroy them outside the lock until none is left.
+  for (;;) {
+    std::deque<Task> tasks;
+    TimerQueue timers;
+    {
+      std::lock_guard lock(mutex_);
+      tasks.swap(tasks_);
+      std::swap(timers, timers_);
+    }
+    if (tasks.empty() && timers.size() == 0) return;
+  }
+}
+
+void ThreadExecutor::post(Task task) {
+  {
+    std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    if (tasks_.size() > 1) return;  // the thread was signalled for the first and takes all
+  }
+  wake_.notify_one();
+}
+
+Executor::TimerId ThreadExecutor::post_at(MonotonicTime time, Task task) {
+  TimerId id = 0;
+  {
+    std::lock_guard lock(mutex_);
+    id = ++last_timer_;
+    timers_.add(id, time, std::move(task));
+  }
+  wake_.notify_one();
+  return id;
+}
+
+bool ThreadExecutor::cancel(TimerId timer) {
+  std::lock_guard lock(mutex_);
+  return timers_.remove(timer);
+}
+
+void ThreadExecutor::run(const std::string& name) {
+  name_this_thread(name);
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    Task task = timers_.take_due(source_clock_.monotonic_now());
+    if (!task && !tasks_.empty()) {
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    if (task) {
+      lock.unlock();
+      turn_clock_.refresh();
+      task();
+      task = {};
+      lock.lock();
+    } else if (const auto next = timers_.next_time()) {
+      wake_.wait_for(lock, *next - source_clock_.monotonic_now());
+    } else {
+      wake_.wait(lock);
+    }
+  }
+}
+
+ManualExecutor::~ManualExecutor() {
+  for (;;) {
+    std::deque<Task> tasks;
+    TimerQueue timers;
+    {
+      std::lock_guard lock(mutex_);
+      tasks.swap(tasks_);
+      std::swap(timers, timers_);
+      wake_ = {};
+    }
+    if (tasks.empty() && timers.size() == 0) return;
+  }
+}
+
+void ManualExecutor::post(Task task) {
+  std::lock_guard lock(mutex_);
+  tasks_.push_back(std::move(task));
+  if (wake_) wake_();
+}
+
+Executor::TimerId ManualExecutor::post_at(MonotonicTime time, Task task) {
+  std::lock_guard lock(mutex_);
+  timers_.add(++last_timer_, time, std::move(task));
+  if (wake_) wake_();
+  return last_timer_;
+}
+
+bool ManualExecutor::cancel(TimerId timer) {
+  std::lock_guard lock(mutex_);
+  return timers_.remove(timer);
+}
+
+bool ManualExecutor::run_one() {
+  turn_clock_.refresh();
+  Task task;
+  {
+    std::lock_guard lock(mutex_);
+    task = timers_.take_due(turn_clock_.monotonic_now());
+    if (!task && !tasks_.empty()) {
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+  }
+  if (!task) return false;
+  task();
+  return true;
+}
+
+std::size_t ManualExecutor::run_ready() {
+  std::size_t turns = 0;
+  while (run_one()) ++turns;
+  return turns;
+}
+
+std::optional<MonotonicTime> ManualExecutor::next_time() const {
+  std::lock_guard lock(mutex_);
+  if (!tasks_.empty()) return turn_clock_.monotonic_now();
+  return timers_.next_time();
+}
+
+void ManualExecutor::set_wake(Task wake) {
+  std::lock_guard lock(mutex_);
+  wake_ = std::move(wake);
+}
+
+}  // namespace chatsdk

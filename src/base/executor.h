@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where turns run. A state machine lives on one executor: every call into it is a task there, tasks run one at a time
+// to their end, in the order posted; timers fire at or after their time, equal times in the order set.
+//
+// Executor         the seam
+// ThreadExecutor   one thread of its own
+// ManualExecutor   runs only when its owner says so: tick-driven clients, tests
+//
+// Threads: post and post_at from any thread; cancel and clock only from the executor's own turns.
+// Invariants:
+//   1. After the executor's destruction starts no further task runs; tasks not run are destroyed.
+//   2. clock() is constant within a turn.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/task.h"
+
+namespace chatsdk {
+
+class Executor {
+ public:
+  using TimerId = std::uint64_t;  // never 0
+
+  virtual ~Executor() = default;
+  virtual void post(Task task) = 0;
+  virtual TimerId post_at(MonotonicTime time, Task task) = 0;
+  // True when the timer was pending and will now not fire.
+  virtual bool cancel(TimerId timer) = 0;
+  virtual const Clock& clock() const = 0;
+
+  TimerId post_after(std::chrono::microseconds delay, Task task) {
+    return post_at(clock().monotonic_now() + delay, std::move(task));
+  }
+};
+
+// The ordered set of pending timers that both executors share. Not synchronised.
+class TimerQueue {
+ public:
+  void add(Executor::TimerId id, MonotonicTime time, Task task);
+  bool remove(Executor::TimerId id);
+  std::optional<MonotonicTime> next_time() const;
+  // The earliest task that is due at `now`, or an empty Task.
+  Task take_due(MonotonicTime now);
+  void clear();
+  std::size_t size() const { return by_time_.size(); }
+
+ private:
+  std::map<std::pair<MonotonicTime, Executor::TimerId>, Task> by_time_;
+  std::map<Executor::TimerId, MonotonicTime> time_of_;
+};
+
+class ThreadExecutor final : public Executor {
+ public:
+  // The name shows in debuggers; at most 15 bytes are kept by Linux.
+  ThreadExecutor(std::string name, const Clock& clock);
+  ~ThreadExecutor() override;
+
+  void post(Task task) override;
+  TimerId post_at(MonotonicTime time, Task task) override;
+  bool cancel(TimerId timer) override;
+  const Clock& clock() const override { return turn_clock_; }
+
+  bool on_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
+  // Ends the thread after the turn in progress and destroys what is pending. Not from the executor's own thread.
+  void stop();
+
+ private:
+  void run(const std::string& name);
+
+  const Clock& source_clock_;
+  TurnClock turn_clock_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Task> tasks_;
+  TimerQueue timers_;
+  TimerId last_timer_ = 0;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+class ManualExecutor final : public Executor {
+ public:
+  explicit ManualExecutor(const Clock& clock) : source_clock_(clock), turn_clock_(clock) {}
+  ~ManualExecutor() override;
+
+  void post(Task task) override;
+  TimerId post_at(MonotonicTime time, Task task) override;
+  bool cancel(TimerId timer) override;
+  const Clock& clock() const override { return turn_clock_; }
+
+  // Runs one task or due timer; false when there was none.
+  bool run_one();
+  // Runs until nothing is ready; returns the number of turns.
+  std::size_t run_ready();
+  // When the next turn could run: now if a task waits, the next timer otherwise, nullopt when idle.
+  std::optional<MonotonicTime> next_time() const;
+  // Called, from the posting thread, whenever something was posted; may only signal.
+  void set_wake(Task wake);
+
+ private:
+  const Clock& source_clock_;
+  TurnClock turn_clock_;
+  mutable std::mutex mutex_;
+  std::deque<Task> tasks_;
+  TimerQueue timers_;
+  TimerId last_timer_ = 0;
+  Task wake_;
+};
+
+}  // namespace chatsdk

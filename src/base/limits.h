@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every limit of chatsdk, with its reason, in one place. Both sides derive from these.
+//
+// Each has a test below, at and above it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace chatsdk::limits {
+
+using namespace std::chrono_literals;
+
+// ---- Names and ids -------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kUserIdBytesMax = 64;          // fits an index key and every id scheme in use
+inline constexpr std::size_t kDeviceNameBytesMax = 128;
+inline constexpr std::size_t kEmailBytesMax = 254;          // RFC 5321 section 4.5.3.1, less the angle brackets
+inline constexpr std::size_t kPhoneBytesMax = 16;           // E.164: '+' and 15 digits
+inline constexpr std::size_t kPasswordBytesMin = 8;         // NIST SP 800-63B section 5.1.1.1
+inline constexpr std::size_t kPasswordBytesMax = 1024;      // bounds the work of one hash
+inline constexpr std::size_t kClientMessageIdBytes = 16;
+inline constexpr std::size_t kInstallationIdBytes = 16;
+
+// ---- Message content -----------------------------------------------------------------------------------------------
+inline constexpr std::size_t kTextBytesDefault = 65'536;
+inline constexpr std::size_t kTextBytesMax = 524'288;       // 100,000 characters of any script
+inline constexpr std::size_t kContentTypeBytesMax = 128;
+
+// A content is its text and the fields around it; an item adds ids and names; a frame adds its envelope.
+constexpr std::size_t content_bytes_max(std::size_t text_bytes_max) { return text_bytes_max + 1'024; }
+constexpr std::size_t item_bytes_max(std::size_t text_bytes_max) { return content_bytes_max(text_bytes_max) + 1'024; }
+constexpr std::size_t client_frame_bytes_max(std::size_t text_bytes_max) {
+  // A hello that names kHelloCursorsMax streams is the other large frame of a client.
+  const std::size_t send = item_bytes_max(text_bytes_max) + 1'024;
+  return send > 131'072 ? send : 131'072;
+}
+inline constexpr std::size_t kItemsPerFrameMax = 64;
+inline constexpr std::size_t kItemsBytesPerFrame = 262'144; // a page closes at this size, or after one larger item
+constexpr std::size_t server_frame_bytes_max(std::size_t text_bytes_max) {
+  return kItemsBytesPerFrame + item_bytes_max(text_bytes_max) + 4'096;
+}
+
+// ---- Delivery window -----------------------------------------------------------------------------------------------
+inline constexpr std::size_t kWindowItemsMax = 64;          // unacknowledged items in flight to one device
+inline constexpr std::size_t kWindowBytesMax = 262'144;
+inline constexpr std::size_t kSendWindow = 16;              // unanswered sends of one device in one conversation
+inline constexpr std::size_t kSendsInFlightMax = 256;       // unanswered sends of one connection, all conversations
+inline constexpr std::size_t kHelloCursorsMax = 4'096;      // streams not named come from memberships
+inline constexpr std::size_t kStreamsPerAckMax = 256;
+
+// ---- Server queues and batches -------------------------------------------------------------------------------------
+inline constexpr std::size_t kCommitBatchMax = 64;          // messages that share one fsync
+inline constexpr std::size_t kCommitQueueMax = 16'384;      // more and the server answers UNAVAILABLE
+inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
+inline constexpr std::size_t kRequestBodyBytesMax = 65'536; // REST bodies; none carries content yet
+inline constexpr std::size_t kDevicesPerUserMax = 32;
+
+// ---- Client queues -------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kOutboxMax = 100'000;          // queued messages of one device
+inline constexpr std::size_t kEventQueueMax = 8'192;        // above it state events fold into one RESYNC
+inline constexpr std::size_t kPageMax = 200;                // rows of one history or list page
+inline constexpr std::size_t kApplyBatchMax = 64;           // items and cursor in one device transaction
+
+// ---- Times ---------------------------------------------------------------------------------------------------------
+inline constexpr auto kAccessTokenLifetime = 15min;
+inline constexpr auto kRefreshTokenLifetime = 24h * 90;
+inline constexpr auto kRenewBeforeExpiry = 60s;             // in-band renewal starts this long before expiry
+inline constexpr auto kHelloTimeout = 10s;                  // an unauthenticated connection lives this long
+inline constexpr auto kHeartbeatDefault = 5s;               // an idle client sends a ping this often; the server sets it
+inline constexpr auto kPongTimeout = 10s;                   // a peer silent this long after a ping is gone
+inline constexpr auto kStalledTimeout = 30s;                // no acknowledgement of a full window for this long: close
+inline constexpr auto kMarkFlush = 250ms;                   // watermarks coalesce for this long
+inline constexpr auto kHeadCompare = 3s;                    // how soon a lost hint is noticed
+inline constexpr auto kConnectTimeout = 15s;
+inline constexpr auto kRequestTimeout = 30s;
+inline constexpr auto kBackoffBase = 500ms;
+inline constexpr auto kBackoffCap = 60s;
+inline constexpr auto kSendTimeLimitDefault = 24h * 7;      // then the sender asks the server to void the message
+inline constexpr auto kDedupLifetime = 24h * 400;           // outlives every client's send time limit
+inline constexpr auto kSendTimeLimitMax = 24h * 365;
+
+}  // namespace chatsdk::limits

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/frames.h"
+
+#include <sodium.h>
+
+#include <limits>
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+namespace chatsdk {
+
+namespace {
+
+template <typename Frame>
+Bytes encode_frame(const Frame& frame) {
+  Bytes bytes;
+  const bool encoded = frame.SerializeToString(&bytes);
+  CHATSDK_ASSERT(encoded);
+  return bytes;
+}
+
+template <typename Frame>
+Result<Frame> decode_frame(BytesView bytes) {
+  Frame frame;
+  if (bytes.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
+      !frame.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return error(Code::kMalformed, "frame of " + std::to_string(bytes.size()) + " B is not a valid protobuf message");
+  }
+  return frame;
+}
+
+}  // namespace
+
+CloseCode close_code_for(Code code) {
+  switch (code) {
+    case Code::kMalformed:
+    case Code::kInvalidUtf8: return CloseCode::kInvalidPayload;
+    case Code::kProtocol: return CloseCode::kProtocolError;
+    case Code::kTooLarge: return CloseCode::kTooBig;
+    case Code::kUnauthenticated: return CloseCode::kUnauthenticated;
+    case Code::kReplaced: return CloseCode::kReplaced;
+    case Code::kRolledBack: return CloseCode::kRolledBack;
+    case Code::kTimedOut: return CloseCode::kStalled;
+    case Code::kRateLimited:
+    case Code::kUnavailable: return CloseCode::kTryAgainLater;
+    case Code::kServer:
+    case Code::kStorage:
+    case Code::kInternal: return CloseCode::kServerError;
+    default: return CloseCode::kPolicy;
+  }
+}
+
+Bytes encode(const wire::ClientFrame& frame) { return encode_frame(frame); }
+Bytes encode(const wire::ServerFrame& frame) { return encode_frame(frame); }
+Result<wire::ClientFrame> decode_client_frame(BytesView bytes) { return decode_frame<wire::ClientFrame>(bytes); }
+Result<wire::ServerFrame> decode_server_frame(BytesView bytes) { return decode_frame<wire::ServerFrame>(bytes); }
+
+wire::Error to_wire(const Error& error) {
+  wire::Error out;
+  out.set_code(static_cast<std::int32_t>(error.code));
+  out.set_name(std::string(code_name(error.code)));
+  out.set_detail(error.detail);
+  out.set_retry_after_ms(static_cast<std::uint32_t>(error.retry_after.count()));
+  return out;
+}
+
+Error from_wire(const wire::Error& wire_error) {
+  Code code = static_cast<Code>(wire_error.code());
+  if (wire_error.code() >= 0 || code_name(code) == "unknown") code = Code::kServer;
+  return Error{code, wire_error.detail(), std::chrono::milliseconds(wire_error.retry_after_ms())};
+}
+
+Bytes encode_text_content(std::string_view text) {
+  wire::Content content;
+  content.mutable_text()->set_text(text.data(), text.size());
+  return encode_frame(content);
+}
+
+Result<std::string_view> check_text_content(const wire::Content& content, std::size_t text_bytes_max) {
+  if (content.kind_case() != wire::Content::kText) return error(Code::kUnsupported, "content of an unknown kind");
+  const std::string& text = content.text().text();
+  if (text.empty()) return error(Code::kInvalidArgument, "text of 0 B, at least 1 B is needed");
+  if (text.size() > text_bytes_max) {
+    return error(Code::kTooLarge,
+                 "text " + std::to_string(text.size()) + " B, limit " + std::to_string(text_bytes_max) + " B");
+  }
+  if (!is_utf8(text)) return error(Code::kInvalidUtf8, "text is not valid UTF-8");
+  return std::string_view(text);
+}
+
+Bytes payload_hash(BytesView content) {
+  Bytes hash(32, '\0');
+  crypto_generichash(reinterpret_cast<unsigned char*>(hash.data()), hash.size(),
+                     reinterpret_cast<const unsigned char*>(content.data()), content.size(), nullptr, 0);
+  return hash;
+}
+
+}  // namespace chatsdk

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/executor.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <string>
+
+namespace chatsdk {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(ManualExecutor, RunsTasksInOrderAndTimersWhenDue) {
+  ManualClock clock;
+  ManualExecutor executor(clock);
+  std::string order;
+  executor.post_after(10ms, [&] { order += 'c'; });
+  executor.post_after(5ms, [&] { order += 'b'; });
+  executor.post([&] { order += 'a'; });
+
+  executor.run_ready();
+  EXPECT_EQ(order, "a");
+  clock.advance(10ms);
+  executor.run_ready();
+
+  EXPECT_EQ(order, "abc");
+  EXPECT_EQ(executor.next_time(), std::nullopt);
+}
+
+TEST(ManualExecutor, DoesNotRunACancelledTimer) {
+  ManualClock clock;
+  ManualExecutor executor(clock);
+  bool ran = false;
+  const auto timer = executor.post_after(1ms, [&] { ran = true; });
+
+  EXPECT_TRUE(executor.cancel(timer));
+  EXPECT_FALSE(executor.cancel(timer));
+  clock.advance(1s);
+  executor.run_ready();
+
+  EXPECT_FALSE(ran);
+}
+
+TEST(ManualExecutor, KeepsTimeConstantWithinATurn) {
+  ManualClock clock;
+  ManualExecutor executor(clock);
+  executor.post([&] {
+    const auto before = executor.clock().monotonic_now();
+    clock.advance(1s);
+    EXPECT_EQ(executor.clock().monotonic_now(), before);
+  });
+  executor.run_ready();
+}
+
+TEST(ThreadExecutor, RunsTasksInOrderOnOneThread) {
+  SystemClock clock;
+  ThreadExecutor executor("test", clock);
+  std::string order;
+  std::promise<void> done;
+
+  executor.post([&] { order += 'a'; });
+  executor.post([&] {
+    EXPECT_TRUE(executor.on_this_thread());
+    order += 'b';
+  });
+  executor.post_after(1ms, [&] { done.set_value(); });
+  done.get_future().wait();
+
+  EXPECT_EQ(order, "ab");
+}
+
+TEST(ThreadExecutor, DestroysPendingTasksWithoutRunningThem) {
+  SystemClock clock;
+  auto held = std::make_shared<int>(1);
+  bool ran = false;
+  {
+    ThreadExecutor executor("test", clock);
+    executor.post_after(1h, [&ran, held] { ran = true; });
+  }
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+}  // namespace
+}  // namespace chatsdk
