@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server's store: the only memory that the server has. This header is the seam that SQLite implements today and a
+// PostgreSQL-compatible engine can implement later; both are held to the same contract tests.
+//
+// A write is data: a WriteOp. commit() takes a batch of them, applies them in order in one durable transaction, and
+// answers each. The batch is the unit of durability, the op is the unit of refusal: a refused op leaves no row behind,
+// and the ops after it see the state without it.
+//
+// Threads: Store belongs to the writer's executor; each StoreReader to one executor of its own. Readers see every commit
+// that returned before their call began.
+// Invariants:
+//   1. When commit() returns answers, their effects survive a power loss.
+//   2. A stream is dense from 1, append-only and immutable; its items, deduplication records and head change in one
+//      transaction.
+//   3. Look-up of a repeat comes before every other check: a repeated op gets its first answer for as long as its
+//      record lives (limits::kDedupLifetime).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "protocol/frames.h"
+
+namespace chatsdk::server {
+
+using SessionId = Id64<struct SessionTag>;
+
+// ---- Rows ----------------------------------------------------------------------------------------------------------
+
+struct Account {
+  UserId user_id;
+  StreamId account_stream;
+  std::string password_hash;  // libsodium's crypto_pwhash string; empty when only the app's backend vouches
+  std::string display_name;
+  std::string email;
+  std::string phone;
+  WallTime created;
+};
+
+struct Device {
+  DeviceId device_id;
+  UserId user_id;
+  std::string name;
+  WallTime created;
+  WallTime last_seen;
+};
+
+// One log-in of one device. The refresh token of generation g is derived by the account service; the store keeps only
+// the generation, so that a stolen store holds no token.
+struct Session {
+  SessionId session_id;
+  DeviceId device_id;
+  UserId user_id;
+  std::uint32_t generation = 1;
+  Bytes last_request_id;  // of the rotation that made this generation; empty for the first
+  WallTime expires;
+};
+
+// What a device follows: its account stream and every conversation that its user is or was a member of.
+struct FollowedStream {
+  StreamId stream_id;
+  wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
+  Seq head = 0;
+  Seq acknowledged = 0;             // by this device, as last flushed
+  std::uint64_t marks_revision = 0;
+};
+
+struct MarkAdvance {
+  UserId user_id;
+  wire::Marks::Kind kind = wire::Marks::KIND_UNSPECIFIED;
+  Seq up_to = 0;
+  WallTime at;
+  std::uint64_t revision = 0;
+};
+
+// Where a message goes: a conversation, or the direct conversation with a peer.
+struct Target {
+  ConversationId conversation;  // none: peer names it
+  UserId peer;
+};
+
+// ---- Writes --------------------------------------------------------------------------------------------------------
+
+// Refusals: ALREADY_EXISTS (user_id, e-mail or phone taken).
+struct CreateAccount {
+  Account account;  // account_stream is chosen by the store
+};
+
+// Makes the account unless it exists: first sight of a user whom the app's backend vouches for.
+struct EnsureAccount {
+  Account account;
+};
+
+// A log-in: the device of this installation is made or found, and a new session replaces its old ones.
+// Refusals: NOT_FOUND (no such user), LIMIT_REACHED (limits::kDevicesPerUserMax).
+struct OpenSession {
+  UserId user_id;
+  std::string device_name;
+  Bytes installation_id;
+  WallTime now;
+  WallTime expires;
+};
+struct SessionOpened {
+  Session session;
+  bool new_device = false;
+};
+
+struct RotateSession {
+  SessionId session_id;
+  std::uint32_t generation = 0;  // of the token presented, which the caller has verified
+  Bytes request_id;
+  WallTime now;
+  WallTime expires;
+};
+// Reuse ends the session within the same transaction, so it is an answer and not a refusal.
+struct SessionRotated {
+  enum class Outcome { kRotated, kRepeated, kReused, kEnded };
+  Outcome outcome = Outcome::kEnded;
+  Session session;
+};
+
+// Ends the sessions of a device and, when remove_device, the device itself. Refusals: NOT_FOUND, FORBIDDEN (another
+// user's device answers NOT_FOUND).
+struct EndSessions {
+  UserId user_id;
+  DeviceId device_id;
+  bool remove_device = false;
+  WallTime now;
+};
+
+// Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), NOT_FOUND (no such peer
+// or conversation, or not a member: the same answer), INVALID_ARGUMENT (peer is the sender), OUT_OF_ORDER (send_number
+// is not the next).
+struct AppendMessage {
+  UserId sender;
+  DeviceId sender_device;
+  Target target;
+  ClientMessageId client_message_id;
+  std::uint64_t send_number = 0;
+  Bytes payload_hash;
+  Bytes content;
+  WallTime now;
+};
+struct Appended {
+  ConversationId conversation_id;
+  MessageId message_id;
+  Seq seq = 0;
+  WallTime time;
+  bool repeated = false;
+};
+
+// Writes a tombstone into the deduplication table and closes the send number, or answers with the acceptance that came
+// first. Refusals: NOT_FOUND, OUT_OF_ORDER as above.
+struct VoidMessage {
+  UserId sender;
+  DeviceId sender_device;
+  Target target;
+  ClientMessageId client_message_id;
+  std::uint64_t send_number = 0;
+  WallTime now;
+};
+struct Voided {
+  std::optional<Appended> accepted;  // set: it had been accepted, nothing was voided
+};
+
+// Moves the user's marks in a conversation forwards; values at or below today's change nothing. delivered moves only
+// when delivered_from <= today's mark (no gap is jumped); read is clamped to the delivered mark.
+// Refusals: NOT_FOUND (not a member), INVALID_ARGUMENT (above the head).
+struct AdvanceMarks {
+  UserId user_id;
+  ConversationId conversation_id;
+  Seq delivered_from = 0;
+  Seq delivered_up_to = 0;
+  Seq read_up_to = 0;
+  WallTime now;
+};
+struct MarksAdvanced {
+  std::vector<MarkAdvance> advances;  // what moved; may be empty
+  std::uint64_t revision = 0;
+};
+
+// Remembers what a device acknowledged; values only grow.
+struct AdvanceCursor {
+  DeviceId device_id;
+  StreamId stream_id;
+  Seq acknowledged = 0;
+};
+
+struct TouchDevice {
+  DeviceId device_id;
+  WallTime last_seen;
+};
+
+struct Done {};
+
+using WriteOp = std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount,
+                             OpenSession, RotateSession, EndSessions, TouchDevice>;
+using WriteAnswer = std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated>;
+
+// One item that a batch appended, ready for fan-out. item is a serialised wire::Item.
+struct AppendedItem {
+  StreamId stream_id;
+  wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
+  Seq seq = 0;
+  std::shared_ptr<const Bytes> item;
+  std::vector<UserId> followers;  // users entitled to it
+};
+
+// Marks of one conversation that a batch moved.
+struct MovedMarks {
+  ConversationId conversation_id;
+  std::uint64_t revision = 0;
+  std::vector<MarkAdvance> advances;
+  std::vector<UserId> followers;
+};
+
+struct CommitResult {
+  std::vector<Result<WriteAnswer>> answers;  // one for each op, in order
+  std::vector<AppendedItem> appended;        // in the order appended
+  std::vector<MovedMarks> moved;
+};
+
+// ---- Reads ---------------------------------------------------------------------------------------------------------
+
+struct ItemPage {
+  std::vector<std::shared_ptr<const Bytes>> items;  // serialised wire::Item, skips included, consecutive
+  Seq last = 0;   // sequence of the last of them; the request's `after` when there is none
+  Seq head = 0;   // of the stream, in the same read
+};
+
+class StoreReader {
+ public:
+  virtual ~StoreReader() = default;
+
+  virtual Result<std::optional<Account>> account(const UserId& user_id) = 0;
+  virtual Result<std::optional<Session>> session_of(DeviceId device_id) = 0;  // the open one
+  virtual Result<std::vector<Device>> devices(const UserId& user_id) = 0;
+  virtual Result<std::vector<FollowedStream>> followed(const UserId& user_id, DeviceId device_id) = 0;
+  // What this user may read after `after`, at most max_items and, beyond the first, max_bytes. NOT_FOUND: no such
+  // stream, or nothing of it is this user's.
+  virtual Result<ItemPage> items(const UserId& user_id, StreamId stream_id, Seq after, std::size_t max_items,
+                                 std::size_t max_bytes) = 0;
+  // Advances of a conversation above a revision, oldest first, at most max.
+  virtual Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
+                                                       std::size_t max) = 0;
+  // True when the store answers: readiness.
+  virtual Status check() = 0;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // An error means that nothing of the batch is stored, or, after a failed sync, that this is unknown: the store then
+  // answers nothing more and the server stops.
+  virtual Result<CommitResult> commit(std::span<const WriteOp> ops) = 0;
+  virtual Result<std::unique_ptr<StoreReader>> open_reader() = 0;
+  // Changes when the store was restored from an older state.
+  virtual std::uint64_t epoch() const = 0;
+  // 32 bytes made with the store: the root of the server's token keys.
+  virtual Bytes secret() const = 0;
+};
+
+}  // namespace chatsdk::server
