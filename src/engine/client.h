@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// engine: the client's brain. Client owns the life of one device: session, connection, outbox, inbox and receipts, each
+// in a state machine of its own behind this face. It has no socket, clock, thread or randomness of its own, and it never
+// waits: every answer comes as a task or as an event.
+//
+// Threads: everything here runs on the executor handed in. EventSink's functions are called there.
+// Invariants:
+//   1. A send answers ok only after the store has committed message and outbox row.
+//   2. An acknowledgement leaves only after the store has committed what it speaks of.
+//   3. Every request completes exactly once; what is open at stop() completes with CANCELLED.
+//   4. The store is the truth: an event only says where to look.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "store/device_store.h"
+#include "transport/transport.h"
+
+namespace chatsdk {
+
+enum class ConnectionState : std::int32_t {
+  kStopped = 0,      // start() has not been called, or stop() was
+  kNotLoggedIn = 1,  // no session: register or log in
+  kWaiting = 2,      // a reconnect is scheduled
+  kConnecting = 3,   // discovery, upgrade, hello
+  kSyncing = 4,      // connected; what lies ahead is being applied
+  kOnline = 5,       // caught up, live
+};
+
+using RequestId = std::uint64_t;  // never 0, given by the caller, never used twice
+
+struct DeviceInfo {
+  DeviceId device_id;
+  std::string name;
+  WallTime created;
+  WallTime last_seen;
+  bool current = false;
+};
+
+// What the engine tells. Only facts that the store has committed.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void on_changes(const Changes& changes) = 0;
+  virtual void on_connection(ConnectionState state, const Error& cause, std::chrono::milliseconds retry_in) = 0;
+  // The session ended: refresh refused, revoked elsewhere, or this device must register anew (ROLLED_BACK).
+  virtual void on_session_ended(const Error& cause) = 0;
+  virtual void on_completed(RequestId request, const Status& status) = 0;
+  virtual void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) = 0;  // then on_completed
+};
+
+struct ClientOptions {
+  std::string server_url;      // http:// or https://, without a path
+  std::string device_name;
+  std::string client_name;     // for the server's log: "chatsdk/0.1.0 linux"
+  std::chrono::milliseconds send_time_limit = limits::kSendTimeLimitDefault;
+  std::chrono::milliseconds backoff_base = limits::kBackoffBase;
+  std::chrono::milliseconds backoff_cap = limits::kBackoffCap;
+};
+
+struct ClientSeams {
+  Executor& executor;
+  RandomStreams random;
+  Transport& transport;
+  HttpClient& http;
+  Log& log;
+};
+
+struct Registration {
+  std::string user_id;
+  std::string password;
+  std::string display_name;
+  std::string email;
+  std::string phone;
+};
+
+class Client final {
+ public:
+  // store, seams and sink outlive the client.
+  Client(ClientOptions options, ClientSeams seams, DeviceStore& store, EventSink& sink);
+  ~Client();  // stops at once
+
+  // -- Life --
+  void start();
+  // Closes the connection and completes open requests with CANCELLED. start() may follow.
+  void stop();
+  // The network changed: a waiting reconnect starts now, a live connection is probed at once.
+  void network_changed();
+  ConnectionState connection_state() const;
+
+  // -- Account. Completion through on_completed; also usable without start(). --
+  void register_account(RequestId request, Registration registration);
+  void login(RequestId request, std::string user_id, std::string password);
+  void login_with_assertion(RequestId request, std::string assertion);
+  void logout(RequestId request);
+  void list_devices(RequestId request);
+  void revoke_device(RequestId request, DeviceId device);
+
+  // -- Messages --
+  Result<ConversationKey> direct_conversation(const UserId& peer);
+  struct SendOptions {
+    std::optional<ClientMessageId> id;                        // made when absent
+    std::optional<std::chrono::milliseconds> time_limit;      // at most limits::kSendTimeLimitMax
+  };
+  struct Sent {
+    ClientMessageId id;
+    MessageKey message;
+  };
+  // Durable when it returns ok. INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, NOT_LOGGED_IN (the store has no owner yet),
+  // NOT_FOUND, CONFLICT, LIMIT_REACHED, STORAGE….
+  Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& options);
+  Status retry(const ClientMessageId& id);
+  Status discard(const ClientMessageId& id);
+  Status mark_read(ConversationKey conversation, Seq up_to);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace chatsdk

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// store: the device's copy of everything: conversations, messages, outbox, marks, cursors and the session. One encrypted
+// SQLite file. This header is what the engine writes through and what the app's reads come from; it knows SQL and rows,
+// and decides nothing: when to send, retry or fail is the engine's.
+//
+// DeviceStore   the one writer, on the engine's executor
+// DeviceReader  a read-only connection of its own: one object, one thread at a time, beside the writer
+//
+// Invariants:
+//   1. A function that returns ok has committed with synchronous=FULL; one that returns an error has changed nothing.
+//   2. A message and its outbox row, items and their stream's cursor, an answer and the row that it settles change in one
+//      transaction.
+//   3. Every commit that changes what the app can see raises revision() by one.
+//   4. Within a conversation, messages with a seq come in seq order; own messages without one stand after them in the
+//      order they were queued.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "protocol/frames.h"
+
+namespace chatsdk {
+
+// A conversation on this device: known before the server has allotted a conversation_id, and never changed after.
+using ConversationKey = Id64<struct ConversationKeyTag>;
+// A message on this device, never changed; does not order.
+using MessageKey = Id64<struct MessageKeyTag>;
+
+enum class MessageState : std::int32_t {
+  kReceived = 0,   // somebody else's, or from another device of this user: durable on the server
+  kQueued = 1,     // own: durable here, never on the wire
+  kSending = 2,    // own: was on the wire, no answer yet
+  kSent = 3,       // own: durable on the server
+  kDelivered = 4,  // own: derived from the other members' delivered marks
+  kRead = 5,       // own: derived from the read marks
+  kFailed = 6,     // own: refused for good; blocks the later ones of its conversation
+};
+
+// ---- Rows ----------------------------------------------------------------------------------------------------------
+
+struct StoredSession {
+  UserId user_id;
+  DeviceId device_id;
+  std::string access_token;
+  WallTime access_expires;
+  std::string refresh_token;
+  Bytes refresh_request_id;  // of a refresh whose answer did not come yet; empty otherwise
+};
+
+struct MessageRow {
+  MessageKey key;
+  ConversationKey conversation;
+  Seq seq = 0;  // 0: not accepted yet
+  MessageId message_id;
+  ClientMessageId client_message_id;
+  UserId sender;
+  DeviceId sender_device;
+  WallTime time;  // the server's once accepted, the device's before
+  MessageState state = MessageState::kReceived;
+  Code failure = Code::kOk;  // kFailed: why
+  std::string failure_detail;
+  Bytes content;  // a serialised wire::Content; empty: a placeholder for what could not be had
+};
+
+struct ConversationRow {
+  ConversationKey key;
+  ConversationId conversation_id;  // none before the first acceptance
+  wire::ConversationKind kind = wire::CONVERSATION_KIND_UNSPECIFIED;
+  UserId peer;
+  Seq head = 0;  // the highest seq stored
+  Seq read_up_to = 0;
+  std::uint64_t unread_count = 0;  // countable messages of others above read_up_to
+  std::optional<MessageRow> last_message;
+  WallTime last_activity;
+};
+
+struct OutboxRow {
+  enum class Kind { kSend, kVoid };
+  Kind kind = Kind::kSend;
+  ConversationKey conversation;
+  ConversationId conversation_id;  // none: address the peer
+  UserId peer;
+  ClientMessageId client_message_id;
+  std::uint64_t send_number = 0;
+  Bytes content;          // kSend
+  WallTime deadline;      // kSend: when the sender's time limit passes
+  bool on_wire = false;   // was ever handed to the transport
+  bool failed = false;    // waits for the app; blocks the rows after it
+};
+
+struct StreamCursor {
+  StreamId stream_id;
+  wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
+  ConversationKey conversation;  // conversation streams
+  Seq seq = 0;
+  Seq delivered_from = 0;        // everything in (delivered_from, seq] is held
+  std::uint64_t marks_revision = 0;
+};
+
+// What a transaction changed, for events. Empty: nothing visible.
+struct Changes {
+  std::uint64_t revision = 0;
+  std::vector<MessageKey> added;     // with their conversations
+  std::vector<MessageKey> updated;   // state, seq or content
+  std::vector<ConversationKey> conversations;
+  std::vector<ConversationKey> marks;  // conversations whose receipts advanced
+  bool devices_changed = false;
+};
+
+struct Receipt {
+  std::optional<WallTime> delivered_at;
+  std::optional<WallTime> read_at;
+};
+
+// ---- The writer ----------------------------------------------------------------------------------------------------
+
+struct DeviceStoreOptions {
+  std::string path;                 // the database; -wal beside it, nothing else
+  const StoreKey* key = nullptr;    // borrowed for the call
+  std::string base_vfs;             // empty: the platform's
+  bool must_exist = false;
+};
+
+class DeviceReader;
+
+class DeviceStore {
+ public:
+  // Opens or makes the store, migrates it and checks it. Errors: STORE_IN_USE (another process), WRONG_KEY, TAMPERED,
+  // CORRUPT (the file is renamed to <path>.corrupt-<n> and the name is in the detail; nothing is created in its place by this
+  // call), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NOT_FOUND (must_exist).
+  static Result<std::unique_ptr<DeviceStore>> open(const DeviceStoreOptions& options, Random& keys, const Clock& clock);
+  ~DeviceStore();  // closes every file and lets go of the lock; readers are gone by then
+
+  Result<std::unique_ptr<DeviceReader>> open_reader();
+
+  std::uint64_t revision() const;
+
+  // -- Session and identity --
+  Bytes installation_id() const;  // 16 random bytes made with the store
+  Result<std::optional<StoredSession>> session();
+  Status save_session(const StoredSession& session);
+  // Forgets the tokens, keeps the history. A later log-in by another user is refused by the engine (WRONG_STATE).
+  Status clear_tokens();
+  Result<std::optional<UserId>> owner();  // whose store this is, once somebody logged in
+
+  // -- Epoch and cursors --
+  Result<std::uint64_t> store_epoch();
+  // Another epoch: cursors return to 0, sequences and ids of messages beyond are forgotten by the server; what the server
+  // sends again is matched by client_message_id and message_id and not shown twice.
+  Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
+  // The most recently active first, at most max.
+  Result<std::vector<StreamCursor>> cursors(std::size_t max);
+  Result<std::optional<StreamCursor>> cursor(StreamId stream);
+
+  // -- Sending --
+  Result<ConversationKey> ensure_direct(const UserId& peer);
+  struct Enqueued {
+    MessageKey message;
+    std::uint64_t send_number = 0;
+    bool repeated = false;  // the same id and content were queued before
+    Changes changes;
+  };
+  // Message and outbox row. CONFLICT: the id names another content or conversation. LIMIT_REACHED: limits::kOutboxMax.
+  Result<Enqueued> enqueue(ConversationKey conversation, const ClientMessageId& id, const UserId& sender,
+                           DeviceId sender_device, Bytes content, WallTime now, WallTime deadline, bool on_wire);
+  // Conversations with outbox rows, oldest row first.
+  Result<std::vector<ConversationKey>> sending_conversations();
+  // A conversation's outbox rows above a send number, in order, at most max; stops before a failed row.
+  Result<std::vector<OutboxRow>> outbox(ConversationKey conversation, std::uint64_t after_send_number, std::size_t max);
+  Result<std::optional<WallTime>> earliest_deadline();
+  // Rows at the head of their conversations whose deadline has passed and that have not failed.
+  Result<std::vector<OutboxRow>> overdue(WallTime now);
+  Result<Changes> mark_on_wire(const std::vector<ClientMessageId>& ids);
+  struct AcceptedSend {
+    ClientMessageId id;
+    ConversationId conversation_id;
+    MessageId message_id;
+    Seq seq = 0;
+    WallTime time;
+  };
+  // Settles outbox rows; unknown ids are ignored (their items came first).
+  Result<Changes> accept(const std::vector<AcceptedSend>& accepted);
+  Result<Changes> fail(const ClientMessageId& id, const Error& reason);
+  // A failed message is queued again under the same id and number. NOT_FOUND, WRONG_STATE.
+  Result<Changes> retry(const ClientMessageId& id, WallTime deadline);
+  // A queued or failed message goes; its number is closed on the server by a kVoid row. WRONG_STATE: it may be on the
+  // way; NOT_FOUND.
+  Result<Changes> discard(const ClientMessageId& id);
+  // The server has confirmed a tombstone. A kVoid row goes; a kSend row that passed its deadline fails with TIMED_OUT.
+  Result<Changes> voided(const ClientMessageId& id);
+
+  // -- Receiving --
+  struct Applied {
+    Changes changes;
+    Seq cursor = 0;
+    Seq delivered_from = 0;
+    bool gap = false;  // after_seq is beyond the cursor: nothing was applied, ask for what follows the cursor
+  };
+  // Applies consecutive items and moves the cursor, all in one transaction; items at or below the cursor are dropped.
+  // An item of the own device settles its outbox row. Unknown kinds move the cursor. MALFORMED changes nothing.
+  Result<Applied> apply(const wire::Items& items);
+  Result<Changes> apply_marks(const wire::Marks& marks);
+
+  // -- Reading --
+  // Moves the own read mark (never back, never above the head) and remembers to tell the server.
+  Result<Changes> mark_read(ConversationKey conversation, Seq up_to);
+  struct PendingRead {
+    ConversationId conversation_id;
+    Seq up_to = 0;
+  };
+  Result<std::vector<PendingRead>> pending_reads();  // not yet confirmed by a mark of the server
+
+ private:
+  class Impl;
+  explicit DeviceStore(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// ---- The app's reads -----------------------------------------------------------------------------------------------
+
+class DeviceReader {
+ public:
+  struct ConversationPage {
+    std::vector<ConversationRow> rows;
+    bool more = false;
+  };
+  struct MessagePage {
+    std::vector<MessageRow> rows;  // oldest first
+    bool more = false;             // in the direction asked
+  };
+
+  ~DeviceReader();
+
+  std::uint64_t revision();
+  // By last activity, newest first; after: the last row of the page before, none for the first page.
+  Result<ConversationPage> conversations(std::optional<ConversationKey> after, std::size_t max);
+  Result<ConversationRow> conversation(ConversationKey key);                 // NOT_FOUND
+  Result<ConversationKey> direct_conversation(const UserId& peer);           // NOT_FOUND
+  Result<ConversationKey> conversation_by_id(ConversationId id);             // NOT_FOUND
+  // Pages by conversation_seq. before == 0: the tail, pending own messages included.
+  Result<MessagePage> history_before(ConversationKey conversation, Seq before, std::size_t max);
+  Result<MessagePage> history_after(ConversationKey conversation, Seq after, std::size_t max);
+  Result<MessageRow> message(MessageKey key);                                // NOT_FOUND
+  Result<MessageRow> message_by_client_id(const ClientMessageId& id);        // NOT_FOUND
+  // When a member's marks passed this message, by the server's clock. NOT_FOUND: no such message or not sent.
+  Result<Receipt> receipt(MessageKey message, const UserId& member);
+  // Own marks and the peer's: user -> (delivered_up_to, read_up_to).
+  struct MarkRow {
+    UserId user_id;
+    Seq delivered_up_to = 0;
+    Seq read_up_to = 0;
+  };
+  Result<std::vector<MarkRow>> marks(ConversationKey conversation);
+  Result<std::uint64_t> unread_total();
+  Result<std::uint64_t> outbox_count();
+
+ private:
+  friend class DeviceStore;
+  class Impl;
+  explicit DeviceReader(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace chatsdk
