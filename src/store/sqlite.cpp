@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite.h"
+
+#include <sqlite3.h>
+
+#include <limits>
+
+namespace chatsdk::sqlite {
+
+namespace {
+
+// Values longer than SQLite's own int lengths cannot be bound; SQLITE_TOOBIG says so.
+bool fits(std::string_view bytes) { return bytes.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()); }
+
+// A null pointer would bind NULL where an empty value is meant.
+const char* data_of(std::string_view bytes) { return bytes.data() == nullptr ? "" : bytes.data(); }
+
+int open_flags(OpenMode mode) {
+  const int common = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  switch (mode) {
+    case OpenMode::kReadOnly:
+      return common | SQLITE_OPEN_READONLY;
+    case OpenMode::kReadWrite:
+      return common | SQLITE_OPEN_READWRITE;
+    case OpenMode::kReadWriteCreate:
+      return common | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  }
+  return common | SQLITE_OPEN_READONLY;
+}
+
+int checkpoint_mode(CheckpointMode mode) {
+  switch (mode) {
+    case CheckpointMode::kPassive:
+      return SQLITE_CHECKPOINT_PASSIVE;
+    case CheckpointMode::kFull:
+      return SQLITE_CHECKPOINT_FULL;
+    case CheckpointMode::kRestart:
+      return SQLITE_CHECKPOINT_RESTART;
+    case CheckpointMode::kTruncate:
+      return SQLITE_CHECKPOINT_TRUNCATE;
+  }
+  return SQLITE_CHECKPOINT_PASSIVE;
+}
+
+}  // namespace
+
+Code code_of(int sqlite_result) {
+  switch (sqlite_result) {
+    case SQLITE_CONSTRAINT_UNIQUE:
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_ROWID:
+      return Code::kAlreadyExists;
+    case SQLITE_CONSTRAINT_FOREIGNKEY:
+      return Code::kNotFound;
+    case SQLITE_IOERR_DATA:
+      return Code::kTampered;
+    case SQLITE_IOERR_AUTH:
+      return Code::kWrongKey;
+    case SQLITE_IOERR_NOMEM:
+      return Code::kNoMemory;
+    default:
+      break;
+  }
+  switch (sqlite_result & 0xFF) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+      return Code::kOk;
+    case SQLITE_FULL:
+      return Code::kStorageFull;
+    case SQLITE_READONLY:
+      return Code::kReadOnly;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return Code::kCorrupt;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Code::kBusy;
+    case SQLITE_NOMEM:
+      return Code::kNoMemory;
+    case SQLITE_TOOBIG:
+      return Code::kTooLarge;
+    case SQLITE_INTERRUPT:
+      return Code::kCancelled;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_NOLFS:
+    case SQLITE_PROTOCOL:
+      return Code::kStorage;
+    default:
+      return Code::kInternal;
+  }
+}
+
+Error error_of(int sqlite_result, std::string_view what) {
+  std::string detail(what);
+  detail += ": ";
+  detail += sqlite3_errstr(sqlite_result);
+  detail += " (";
+  detail += std::to_string(sqlite_result);
+  detail += ")";
+  return error(code_of(sqlite_result), std::move(detail));
+}
+
+// ---- Statement -----------------------------------------------------------------------------------------------------
+
+Statement::~Statement() { sqlite3_finalize(statement_); }
+
+Statement::Statement(Statement&& other) noexcept
+    : statement_(std::exchange(other.statement_, nullptr)), bind_result_(std::exchange(other.bind_result_, 0)) {}
+
+Statement& Statement::operator=(Statement&& other) noexcept {
+  if (this != &other) {
+    sqlite3_finalize(statement_);
+    statement_ = std::exchange(other.statement_, nullptr);
+    bind_result_ = std::exchange(other.bind_result_, 0);
+  }
+  return *this;
+}
+
+Statement& Statement::keep(int result) {
+  if (bind_result_ == SQLITE_OK) bind_result_ = result;
+  return *this;
+}
+
+Statement& Statement::bind(int index, std::int64_t value) { return keep(sqlite3_bind_int64(statement_, index, value)); }
+
+Statement& Statement::bind(int index, std::nullptr_t) { return keep(sqlite3_bind_null(statement_, index)); }
+
+Statement& Statement::bind_real(int index, double value) { return keep(sqlite3_bind_double(statement_, index, value)); }
+
+Statement& Statement::bind_text(int index, std::string_view text) {
+  if (!fits(text)) return keep(SQLITE_TOOBIG);
+  return keep(sqlite3_bind_text(statement_, index, data_of(text), static_cast<int>(text.size()), SQLITE_TRANSIENT));
+}
+
+Statement& Statement::bind_blob(int index, std::string_view bytes) {
+  if (!fits(bytes)) return keep(SQLITE_TOOBIG);
+  return keep(sqlite3_bind_blob(statement_, index, data_of(bytes), static_cast<int>(bytes.size()), SQLITE_TRANSIENT));
+}
+
+Statement& Statement::bind_text_borrowed(int index, std::string_view text) {
+  if (!fits(text)) return keep(SQLITE_TOOBIG);
+  return keep(sqlite3_bind_text(statement_, index, data_of(text), static_cast<int>(text.size()), SQLITE_STATIC));
+}
+
+Statement& Statement::bind_blob_borrowed(int index, std::string_view bytes) {
+  if (!fits(bytes)) return keep(SQLITE_TOOBIG);
+  return keep(sqlite3_bind_blob(statement_, index, data_of(bytes), static_cast<int>(bytes.size()), SQLITE_STATIC));
+}
+
+Statement& Statement::bind_or_null(int index, std::optional<std::int64_t> value) {
+  return value ? bind(index, *value) : bind(index, nullptr);
+}
+
+Statement& Statement::bind_text_or_null(int index, const std::optional<std::string>& text) {
+  return text ? bind_text(index, std::string_view(*text)) : bind(index, nullptr);
+}
+
+Statement& Statement::bind_blob_or_null(int index, const std::optional<std::string>& bytes) {
+  return bytes ? bind_blob(index, std::string_view(*bytes)) : bind(index, nullptr);
+}
+
+Error Statement::failure(int result) const {
+  Error failed = error_of(result, "statement");
+  // The message of a failed constraint names tables and columns; other messages could quote data.
+  if ((result & 0xFF) == SQLITE_CONSTRAINT && statement_ != nullptr) {
+    failed.detail += ": ";
+    failed.detail += sqlite3_errmsg(sqlite3_db_handle(statement_));
+  }
+  return failed;
+}
+
+Result<bool> Statement::step() {
+  if (statement_ == nullptr) return error(Code::kInternal, "step of an empty statement");
+  if (const int bound = std::exchange(bind_result_, SQLITE_OK); bound != SQLITE_OK) {
+    reset();
+    return error_of(bound, "bind");
+  }
+  const int result = sqlite3_step(statement_);
+  if (result == SQLITE_ROW) return true;
+  if (result == SQLITE_DONE) {
+    sqlite3_reset(statement_);
+    return false;
+  }
+  Error failed = failure(result);
+  sqlite3_reset(statement_);
+  return failed;
+}
+
+Status Statement::run() {
+  for (;;) {
+    CHATSDK_ASSIGN(const bool row, step());
+    if (!row) return {};
+  }
+}
+
+Status Statement::step_row() {
+  CHATSDK_ASSIGN(const bool row, step());
+  if (!row) return error(Code::kNotFound, "no such row");
+  return {};
+}
+
+void Statement::reset() {
+  sqlite3_reset(statement_);
+  bind_result_ = SQLITE_OK;
+}
+
+void Statement::clear_bindings() {
+  if (statement_ != nullptr) sqlite3_clear_bindings(statement_);
+}
+
+bool Statement::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+
+std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+
+double Statement::real(int column) const { return sqlite3_column_double(statement_, column); }
+
+std::string_view Statement::text(int column) const {
+  const unsigned char* text = sqlite3_column_text(statement_, column);
+  if (text == nullptr) return {};
+  return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+std::string_view Statement::blob(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_, column);
+  if (bytes == nullptr) return {};
+  return {static_cast<const char*>(bytes), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+int Statement::column_count() const { return sqlite3_column_count(statement_); }
+
+// ---- Database ------------------------------------------------------------------------------------------------------
+
+Result<Database> Database::open(const std::string& path, const OpenOptions& options) {
+  sqlite3* handle = nullptr;
+  const char* vfs = options.vfs_name.empty() ? nullptr : options.vfs_name.c_str();
+  const int result = sqlite3_open_v2(path.c_str(), &handle, open_flags(options.mode), vfs);
+  if (result != SQLITE_OK) {
+    sqlite3_close_v2(handle);
+    return error_of(result, "open");
+  }
+  Database db(handle);
+  sqlite3_extended_result_codes(handle, 1);
+  // The schema is data of the file: it may not run functions with side effects, nor may SQL rewrite it byte by byte.
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  // A misspelt column in double quotes is an error, not a string.
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
+  sqlite3_busy_timeout(handle, static_cast<int>(options.busy_timeout.count()));
+  return db;
+}
+
+Database::~Database() { close_now(); }
+
+Database::Database(Database&& other) noexcept
+    : db_(std::exchange(other.db_, nullptr)),
+      begin_immediate_(std::move(other.begin_immediate_)),
+      begin_deferred_(std::move(other.begin_deferred_)),
+      commit_(std::move(other.commit_)),
+      rollback_(std::move(other.rollback_)) {}
+
+Database& Database::operator=(Database&& other) noexcept {
+  if (this != &other) {
+    close_now();
+    db_ = std::exchange(other.db_, nullptr);
+    begin_immediate_ = std::move(other.begin_immediate_);
+    begin_deferred_ = std::move(other.begin_deferred_);
+    commit_ = std::move(other.commit_);
+    rollback_ = std::move(other.rollback_);
+  }
+  return *this;
+}
+
+Result<Statement> Database::prepare(std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  const char* rest = nullptr;
+  const int result =
+      sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &rest);
+  if (result != SQLITE_OK) {
+    Error failed = error_of(result, "prepare");
+    // A message at this point can quote only the SQL text, which is the programmer's.
+    failed.detail += ": ";
+    failed.detail += sqlite3_errmsg(db_);
+    return failed;
+  }
+  Statement prepared(statement);
+  if (statement == nullptr) return error(Code::kInternal, "prepare: the text holds no statement");
+  for (const char* c = rest; c < sql.data() + sql.size(); ++c) {
+    if (*c != ' ' && *c != '\n' && *c != '\t' && *c != '\r' && *c != ';') {
+      return error(Code::kInternal, "prepare: the text holds more than one statement");
+    }
+  }
+  return prepared;
+}
+
+Status Database::execute(const char* sql) {
+  const int result = sqlite3_exec(db_, sql, nullptr, nullptr, nullptr);
+  if (result == SQLITE_OK) return {};
+  Error failed = error_of(result, "execute");
+  if ((result & 0xFF) == SQLITE_ERROR) {
+    failed.detail += ": ";
+    failed.detail += sqlite3_errmsg(db_);
+  }
+  return failed;
+}
+
+std::int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(db_); }
+std::int64_t Database::changes() const { return sqlite3_changes64(db_); }
+bool Database::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
+Result<std::int64_t> Database::user_version() {
+  CHATSDK_ASSIGN(auto statement, prepare("PRAGMA user_version"));
+  CHATSDK_TRY(statement.step_row());
+  return statement.integer(0);
+}
+
+Status Database::set_user_version(std::int32_t version) {
+  // Pragmas take no parameters; the text is a number and nothing else.
+  return execute(("PRAGMA user_version = " + std::to_string(version)).c_str());
+}
+
+Status Database::check(const char* sql) {
+  CHATSDK_ASSIGN(auto statement, prepare(sql));
+  CHATSDK_TRY(statement.step_row());
+  if (statement.text(0) == "ok") return {};
+  return error(Code::kCorrupt, std::string(sql) + ": " + std::string(statement.text(0)));
+}
+
+Status Database::integrity_check() { return check("PRAGMA integrity_check(1)"); }
+Status Database::quick_check() { return check("PRAGMA quick_check(1)"); }
+
+Status Database::foreign_key_check() {
+  CHATSDK_ASSIGN(auto statement, prepare("PRAGMA foreign_key_check"));
+  CHATSDK_ASSIGN(const bool violated, statement.step());
+  if (!violated) return {};
+  return error(Code::kCorrupt, "foreign key of table " + std::string(statement.text(0)) + " refers to " +
+                                   std::string(statement.text(2)));
+}
+
+Status Database::checkpoint(CheckpointMode mode) {
+  int log_frames = 0;
+  int checkpointed_frames = 0;
+  const int result = sqlite3_wal_checkpoint_v2(db_, nullptr, checkpoint_mode(mode), &log_frames, &checkpointed_frames);
+  if (result != SQLITE_OK) return error_of(result, "checkpoint");
+  if (checkpointed_frames < log_frames) return error(Code::kBusy, "checkpoint: a reader holds the end of the log");
+  return {};
+}
+
+Status Database::close() {
+  begin_immediate_ = {};
+  begin_deferred_ = {};
+  commit_ = {};
+  rollback_ = {};
+  const int result = sqlite3_close(db_);
+  if (result != SQLITE_OK) return error_of(result, "close");
+  db_ = nullptr;
+  return {};
+}
+
+void Database::close_now() {
+  begin_immediate_ = {};
+  begin_deferred_ = {};
+  commit_ = {};
+  rollback_ = {};
+  sqlite3_close_v2(std::exchange(db_, nullptr));
+}
+
+Status apply_standard_pragmas(Database& db) {
+  // An ack that leans on a commit needs synchronous FULL: in WAL mode NORMAL may lose the last commits at a power loss.
+  CHATSDK_TRY(db.execute("PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON;"));
+  CHATSDK_ASSIGN(auto journal, db.prepare("PRAGMA journal_mode = WAL"));
+  CHATSDK_TRY(journal.step_row());
+  if (journal.text(0) != "wal") {
+    return error(Code::kStorage, "journal mode is " + std::string(journal.text(0)) + ", wal is needed");
+  }
+  journal.reset();
+  return db.execute("PRAGMA synchronous = FULL");
+}
+
+// ---- Transaction ---------------------------------------------------------------------------------------------------
+
+Result<Transaction> Transaction::begin(Database& db, Kind kind) {
+  Statement& statement = kind == Kind::kWrite ? db.begin_immediate_ : db.begin_deferred_;
+  if (!statement) {
+    CHATSDK_ASSIGN(statement, db.prepare(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN DEFERRED"));
+  }
+  if (!db.commit_) {
+    CHATSDK_ASSIGN(db.commit_, db.prepare("COMMIT"));
+  }
+  if (!db.rollback_) {
+    CHATSDK_ASSIGN(db.rollback_, db.prepare("ROLLBACK"));
+  }
+  CHATSDK_TRY(statement.run());
+  return Transaction(db);
+}
+
+Transaction::~Transaction() { rollback(); }
+
+Status Transaction::commit() {
+  if (db_ == nullptr) return error(Code::kWrongState, "the transaction has ended");
+  // SQLite itself rolls back after some failures: a commit then must not look like success.
+  if (!db_->in_transaction()) {
+    db_ = nullptr;
+    return error(Code::kStorage, "the transaction was rolled back by an earlier failure");
+  }
+  Status committed = db_->commit_.run();
+  if (!committed.ok()) {
+    rollback();
+    return committed;
+  }
+  db_ = nullptr;
+  return {};
+}
+
+void Transaction::rollback() {
+  Database* db = std::exchange(db_, nullptr);
+  if (db == nullptr || !db->in_transaction()) return;
+  // A failure leaves the connection in its error state, which the next statement reports.
+  const Status ignored = db->rollback_.run();
+  static_cast<void>(ignored);
+}
+
+}  // namespace chatsdk::sqlite
