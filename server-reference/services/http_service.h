@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "protocol/http.h"
+#include "server-reference/store/store.h"
 
 namespace chatsdk::server {
 
@@ -29,6 +30,7 @@ class HttpService {
 struct Identity {
   UserId user_id;
   DeviceId device_id;
+  SessionId session_id;
   WallTime expires;
 };
 

@@ -51,6 +51,7 @@ struct Device {
   DeviceId device_id;
   UserId user_id;
   std::string name;
+  Bytes installation_id;
   WallTime created;
   WallTime last_seen;
 };

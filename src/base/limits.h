@@ -22,6 +22,9 @@ inline constexpr std::size_t kPasswordBytesMin = 8;         // NIST SP 800-63B s
 inline constexpr std::size_t kPasswordBytesMax = 1024;      // bounds the work of one hash
 inline constexpr std::size_t kClientMessageIdBytes = 16;
 inline constexpr std::size_t kInstallationIdBytes = 16;
+inline constexpr std::size_t kRequestIdBytes = 16;
+inline constexpr std::size_t kDisplayNameBytesMax = 256;
+inline constexpr std::size_t kEmailLocalBytesMax = 64;      // RFC 5321 section 4.5.3.1.1
 
 // ---- Message content -----------------------------------------------------------------------------------------------
 inline constexpr std::size_t kTextBytesDefault = 65'536;
@@ -56,6 +59,14 @@ inline constexpr std::size_t kCommitQueueMax = 16'384;      // more and the serv
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
 inline constexpr std::size_t kRequestBodyBytesMax = 65'536; // REST bodies; none carries content yet
 inline constexpr std::size_t kDevicesPerUserMax = 32;
+inline constexpr std::size_t kJsonDepthMax = 16;            // nesting of a REST body or of a token's claims
+inline constexpr std::size_t kTokenBytesMax = 8'192;        // any token: fits a header line of every HTTP server
+inline constexpr std::size_t kKeyIdBytesMax = 128;          // kid of a signing key
+inline constexpr std::size_t kAppKeysMax = 64;              // keys of the app's backend, old and new together
+inline constexpr std::size_t kRsaBitsMin = 2'048;           // NIST SP 800-131A
+inline constexpr std::size_t kRsaBitsMax = 8'192;           // bounds the work of one verification
+inline constexpr std::size_t kPasswordHashesInFlightMax = 32;  // each takes tens of megabytes while it runs
+inline constexpr std::size_t kRateBucketsMax = 65'536;      // users or addresses with failed log-ins remembered at once
 
 // ---- Client queues -------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kOutboxMax = 100'000;          // queued messages of one device
@@ -66,6 +77,8 @@ inline constexpr std::size_t kApplyBatchMax = 64;           // items and cursor 
 // ---- Times ---------------------------------------------------------------------------------------------------------
 inline constexpr auto kAccessTokenLifetime = 15min;
 inline constexpr auto kRefreshTokenLifetime = 24h * 90;
+inline constexpr auto kAssertionLifetimeMax = 1h;           // of a token signed by the app's backend: exp - iat, exp - now
+inline constexpr auto kAssertionLeeway = 60s;               // two servers' clocks differ by less
 inline constexpr auto kRenewBeforeExpiry = 60s;             // in-band renewal starts this long before expiry
 inline constexpr auto kHelloTimeout = 10s;                  // an unauthenticated connection lives this long
 inline constexpr auto kHeartbeatDefault = 5s;               // an idle client sends a ping this often; the server sets it
