@@ -149,7 +149,11 @@ class DeviceStore {
 
   // -- Session and identity --
   Bytes installation_id() const;  // 16 random bytes made with the store
+  // Draws another one: the server found that this store went back, so the next log-in must make a new device.
+  Status renew_installation();
   Result<std::optional<StoredSession>> session();
+  // Another device_id than the last one saved: the server knows no numbers of that device, so the send numbers of each
+  // conversation start at 1 again, the rows in the outbox keeping their order.
   Status save_session(const StoredSession& session);
   // Forgets the tokens, keeps the history. A later log-in by another user is refused by the engine (WRONG_STATE).
   Status clear_tokens();
