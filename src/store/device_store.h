@@ -26,6 +26,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/limits.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
@@ -39,10 +40,10 @@ using ConversationKey = Id64<struct ConversationKeyTag>;
 using MessageKey = Id64<struct MessageKeyTag>;
 
 enum class MessageState : std::int32_t {
-  kReceived = 0,   // somebody else's, or from another device of this user: durable on the server
+  kReceived = 0,   // somebody else's: durable on the server
   kQueued = 1,     // own: durable here, never on the wire
   kSending = 2,    // own: was on the wire, no answer yet
-  kSent = 3,       // own: durable on the server
+  kSent = 3,       // own, from whichever device: durable on the server
   kDelivered = 4,  // own: derived from the other members' delivered marks
   kRead = 5,       // own: derived from the read marks
   kFailed = 6,     // own: refused for good; blocks the later ones of its conversation
@@ -62,16 +63,16 @@ struct StoredSession {
 struct MessageRow {
   MessageKey key;
   ConversationKey conversation;
-  Seq seq = 0;  // 0: not accepted yet
+  Seq seq = 0;  // 0: not accepted yet, or not on the server any more
   MessageId message_id;
   ClientMessageId client_message_id;
   UserId sender;
   DeviceId sender_device;
   WallTime time;  // the server's once accepted, the device's before
   MessageState state = MessageState::kReceived;
-  Code failure = Code::kOk;  // kFailed: why
+  Code failure = Code::kOk;  // kFailed: why; kRolledBack in any other state: the server has lost it
   std::string failure_detail;
-  Bytes content;  // a serialised wire::Content; empty: a placeholder for what could not be had
+  Bytes content;  // a serialised wire::Content, as it came; empty: a placeholder for what could not be had
 };
 
 struct ConversationRow {
@@ -79,11 +80,11 @@ struct ConversationRow {
   ConversationId conversation_id;  // none before the first acceptance
   wire::ConversationKind kind = wire::CONVERSATION_KIND_UNSPECIFIED;
   UserId peer;
-  Seq head = 0;  // the highest seq stored
+  Seq head = 0;  // the highest seq known here: applied, or of an accepted own message
   Seq read_up_to = 0;
   std::uint64_t unread_count = 0;  // countable messages of others above read_up_to
   std::optional<MessageRow> last_message;
-  WallTime last_activity;
+  WallTime last_activity;  // of last_message; without one, when the conversation became known
 };
 
 struct OutboxRow {
@@ -131,6 +132,7 @@ struct DeviceStoreOptions {
   const StoreKey* key = nullptr;    // borrowed for the call
   std::string base_vfs;             // empty: the platform's
   bool must_exist = false;
+  std::size_t outbox_max = limits::kOutboxMax;
 };
 
 class DeviceReader;
@@ -163,7 +165,12 @@ class DeviceStore {
   Result<std::uint64_t> store_epoch();
   // Another epoch: cursors return to 0, sequences and ids of messages beyond are forgotten by the server; what the server
   // sends again is matched by client_message_id and message_id and not shown twice.
+  // The epoch that is stored already only makes the account stream known. Until settle_epoch(), messages wait at their
+  // places without a seq; a message of others that was read stays read.
   Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
+  // Every stream is caught up: messages that the server did not send again are shown with failure ROLLED_BACK, at the
+  // places that they had. Costs nothing when no epoch is open, so that each catching up may call it.
+  Result<Changes> settle_epoch();
   // The most recently active first, at most max.
   Result<std::vector<StreamCursor>> cursors(std::size_t max);
   Result<std::optional<StreamCursor>> cursor(StreamId stream);
@@ -176,7 +183,9 @@ class DeviceStore {
     bool repeated = false;  // the same id and content were queued before
     Changes changes;
   };
-  // Message and outbox row. CONFLICT: the id names another content or conversation. LIMIT_REACHED: limits::kOutboxMax.
+  // Message and outbox row. CONFLICT: the id names another content or conversation, or one discarded. LIMIT_REACHED:
+  // outbox_max. NOT_FOUND: the conversation. WRONG_STATE: no owner yet, another sender than the owner, or a conversation
+  // of which only items without a roster have come. INVALID_ARGUMENT: no content.
   Result<Enqueued> enqueue(ConversationKey conversation, const ClientMessageId& id, const UserId& sender,
                            DeviceId sender_device, Bytes content, WallTime now, WallTime deadline, bool on_wire);
   // Conversations with outbox rows, oldest row first.
@@ -213,12 +222,13 @@ class DeviceStore {
     bool gap = false;  // after_seq is beyond the cursor: nothing was applied, ask for what follows the cursor
   };
   // Applies consecutive items and moves the cursor, all in one transaction; items at or below the cursor are dropped.
-  // An item of the own device settles its outbox row. Unknown kinds move the cursor. MALFORMED changes nothing.
+  // An item of the own device settles its outbox row. Unknown kinds move the cursor. MALFORMED (items that do not follow
+  // one another, a stream without id or kind) changes nothing.
   Result<Applied> apply(const wire::Items& items);
   Result<Changes> apply_marks(const wire::Marks& marks);
 
   // -- Reading --
-  // Moves the own read mark (never back, never above the head) and remembers to tell the server.
+  // Moves the own read mark (never back, never beyond what has been applied) and remembers to tell the server.
   Result<Changes> mark_read(ConversationKey conversation, Seq up_to);
   struct PendingRead {
     ConversationId conversation_id;
@@ -253,11 +263,16 @@ class DeviceReader {
   Result<ConversationRow> conversation(ConversationKey key);                 // NOT_FOUND
   Result<ConversationKey> direct_conversation(const UserId& peer);           // NOT_FOUND
   Result<ConversationKey> conversation_by_id(ConversationId id);             // NOT_FOUND
+  // Pages hold 1 to limits::kPageMax rows, else INVALID_ARGUMENT.
   // Pages by conversation_seq. before == 0: the tail, pending own messages included.
   Result<MessagePage> history_before(ConversationKey conversation, Seq before, std::size_t max);
   Result<MessagePage> history_after(ConversationKey conversation, Seq after, std::size_t max);
+  // Pages from a message, also one without a seq: what lies beside it in the order of invariant 4. NOT_FOUND: the anchor
+  // is not in the conversation.
+  Result<MessagePage> history_before(ConversationKey conversation, MessageKey anchor, std::size_t max);
+  Result<MessagePage> history_after(ConversationKey conversation, MessageKey anchor, std::size_t max);
   Result<MessageRow> message(MessageKey key);                                // NOT_FOUND
-  Result<MessageRow> message_by_client_id(const ClientMessageId& id);        // NOT_FOUND
+  Result<MessageRow> message_by_client_id(const ClientMessageId& id);        // own messages; NOT_FOUND
   // When a member's marks passed this message, by the server's clock. NOT_FOUND: no such message or not sent.
   Result<Receipt> receipt(MessageKey message, const UserId& member);
   // Own marks and the peer's: user -> (delivered_up_to, read_up_to).
