@@ -110,6 +110,7 @@ struct OpenSession {
   Bytes installation_id;
   WallTime now;
   WallTime expires;
+  std::string new_password_hash;  // not empty: replaces the account's, made at another cost
 };
 struct SessionOpened {
   Session session;

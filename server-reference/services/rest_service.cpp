@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/services/rest_service.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "base/limits.h"
+#include "server-reference/services/problem.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+constexpr std::string_view kBearerRealm = "Bearer realm=\"chatsdk\"";
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// What stands before the separator; text keeps what stands after it.
+std::string_view take_until(std::string_view& text, char separator) {
+  const std::size_t end = text.find(separator);
+  const std::string_view head = text.substr(0, end);
+  text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+  return trim(head);
+}
+
+// A media type without its parameters; those of JSON may only name UTF-8.
+bool is_json_type(std::string_view value) {
+  if (!equals_ignoring_case(take_until(value, ';'), kJsonType)) return false;
+  while (!value.empty()) {
+    std::string_view parameter = take_until(value, ';');
+    const std::string_view name = take_until(parameter, '=');
+    if (equals_ignoring_case(name, "charset") && !equals_ignoring_case(parameter, "utf-8") &&
+        !equals_ignoring_case(parameter, "\"utf-8\"")) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool is_protobuf_type(std::string_view value) { return equals_ignoring_case(take_until(value, ';'), kProtobufType); }
+
+// The q of a media range in thousandths, 1000 when absent or unreadable.
+int weight_of(std::string_view parameters) {
+  while (!parameters.empty()) {
+    std::string_view parameter = take_until(parameters, ';');
+    if (!equals_ignoring_case(take_until(parameter, '='), "q") || parameter.empty()) continue;
+    if (parameter.front() != '0') return 1000;
+    int weight = 0;
+    int unit = 100;
+    for (const char c : parameter.substr(std::min<std::size_t>(2, parameter.size()))) {
+      if (c < '0' || c > '9') break;
+      weight += (c - '0') * unit;
+      unit /= 10;
+    }
+    return weight;
+  }
+  return 1000;
+}
+
+}  // namespace
+
+// One request on its way to its answer.
+struct RestService::Exchange {
+  HttpRequest request;
+  std::string remote_address;
+  Respond respond;
+  Form form = Form::kJson;  // of the answer
+  const Route* route = nullptr;
+  std::string parameter;  // of the path: the {id}
+};
+
+struct RestService::Route {
+  std::string_view method;
+  std::string_view path;  // a trailing "{id}" takes one segment
+  void (RestService::*handler)(Exchange);
+
+  std::optional<std::string_view> match(std::string_view requested) const {
+    constexpr std::string_view kParameter = "{id}";
+    if (!path.ends_with(kParameter)) return requested == path ? std::optional(std::string_view()) : std::nullopt;
+    const std::string_view prefix = path.substr(0, path.size() - kParameter.size());
+    if (!requested.starts_with(prefix)) return std::nullopt;
+    const std::string_view value = requested.substr(prefix.size());
+    if (value.empty() || value.find('/') != std::string_view::npos) return std::nullopt;
+    return value;
+  }
+};
+
+const std::vector<RestService::Route>& RestService::routes() {
+  static const std::vector<Route> kRoutes = {
+      {"POST", "/v1/accounts", &RestService::post_account},
+      {"POST", "/v1/sessions", &RestService::post_session},
+      {"POST", "/v1/sessions/refresh", &RestService::post_refresh},
+      {"DELETE", "/v1/sessions/current", &RestService::delete_session},
+      {"GET", "/v1/devices", &RestService::get_devices},
+      {"DELETE", "/v1/devices/{id}", &RestService::delete_device},
+      {"GET", "/v1/connect", &RestService::get_connect},
+      {"GET", "/healthz", &RestService::get_health},
+      {"GET", "/readyz", &RestService::get_ready},
+  };
+  return kRoutes;
+}
+
+RestService::RestService(Executor& executor, AccountService& accounts, RestOptions options, Log& log)
+    : executor_(executor), accounts_(accounts), options_(std::move(options)), log_(log) {}
+
+RestService::~RestService() = default;
+
+const RestService::Route* RestService::find(std::string_view path, std::string_view method, std::string& allow,
+                                            std::string& parameter) {
+  for (const Route& route : routes()) {
+    const auto value = route.match(path);
+    if (!value) continue;
+    if (route.method == method) {
+      parameter = *value;
+      return &route;
+    }
+    allow += (allow.empty() ? "" : ", ") + std::string(route.method);
+  }
+  return nullptr;
+}
+
+// The form that Accept weighs highest; what it does not decide follows the request's own body, and JSON comes last.
+RestService::Form RestService::answer_form(const HttpRequest& request) {
+  const bool protobuf_body = is_protobuf_type(header(request.headers, "content-type"));
+  int json = -1;
+  int protobuf = -1;
+  int any = -1;
+  std::string_view accept = header(request.headers, "accept");
+  while (!accept.empty()) {
+    std::string_view range = take_until(accept, ',');
+    const std::string_view type = take_until(range, ';');
+    const int weight = weight_of(range);
+    if (equals_ignoring_case(type, kJsonType) || equals_ignoring_case(type, kProblemType))
+      json = std::max(json, weight);
+    if (equals_ignoring_case(type, kProtobufType)) protobuf = std::max(protobuf, weight);
+    if (type == "*/*" || equals_ignoring_case(type, "application/*")) any = std::max(any, weight);
+  }
+  if (json < 0) json = any;
+  if (protobuf < 0) protobuf = any;
+  if (json == protobuf) return protobuf_body ? Form::kProtobuf : Form::kJson;
+  return protobuf > json ? Form::kProtobuf : Form::kJson;
+}
+
+void RestService::handle(HttpRequest request, std::string remote_address, Respond respond) {
+  Exchange exchange{std::move(request), std::move(remote_address), std::move(respond), Form::kJson, nullptr, {}};
+  exchange.form = answer_form(exchange.request);
+  const std::string_view url = exchange.request.url;
+  const std::string_view path = url.substr(0, url.find('?'));
+  std::string allow;
+  exchange.route = find(path, exchange.request.method, allow, exchange.parameter);
+  if (exchange.route == nullptr && allow.empty()) {
+    answer_error(exchange, error(Code::kNotFound, "no such path"));
+  } else if (exchange.route == nullptr) {
+    HttpResponse response =
+        problem_response(exchange.form, error(Code::kUnsupported, "this path does not have this method"), 405);
+    response.headers["allow"] = std::move(allow);
+    answer(exchange, std::move(response));
+  } else if (exchange.request.body.size() > limits::kRequestBodyBytesMax) {
+    answer_error(exchange,
+                 error(Code::kTooLarge, "body of " + std::to_string(exchange.request.body.size()) + " B, limit " +
+                                            std::to_string(limits::kRequestBodyBytesMax) + " B"));
+  } else if (exchange.route->handler == &RestService::get_health) {
+    get_health(std::move(exchange));  // the process lives, whatever its executors are busy with
+  } else {
+    executor_.post([this, exchange = std::move(exchange)]() mutable { dispatch(std::move(exchange)); });
+  }
+}
+
+void RestService::dispatch(Exchange exchange) {
+  const auto handler = exchange.route->handler;
+  (this->*handler)(std::move(exchange));
+}
+
+// ---- Bodies and answers --------------------------------------------------------------------------------------------
+
+template <typename Message>
+Result<Message> RestService::read_body(Exchange& exchange) const {
+  const std::string_view encoding = header(exchange.request.headers, "content-encoding");
+  if (!encoding.empty() && !equals_ignoring_case(encoding, "identity")) {
+    return error(Code::kUnsupported, "a body must not be encoded");
+  }
+  const std::string_view type = header(exchange.request.headers, "content-type");
+  const bool json = is_json_type(type);
+  if (!json && !is_protobuf_type(type)) {
+    return error(Code::kUnsupported, "content type must be application/json or application/x-protobuf");
+  }
+  Message message;
+  Bytes& body = exchange.request.body;
+  bool parsed = false;
+  if (json) {
+    auto binary = codec_.to_binary(message.GetTypeName(), body);
+    if (!binary.ok()) return std::move(binary).error();
+    parsed = message.ParseFromString(*binary);
+    sodium_memzero(binary->data(), binary->size());
+  } else {
+    parsed = message.ParseFromString(body);
+  }
+  sodium_memzero(body.data(), body.size());  // it may hold a password or a token
+  if (!parsed) return error(Code::kMalformed, "body is not the message that this path takes");
+  return message;
+}
+
+template <typename Message>
+HttpResponse RestService::message_response(const Exchange& exchange, int status, const Message& message) const {
+  HttpResponse response{status, {}, message.SerializeAsString()};
+  response.headers["content-type"] = kProtobufType;
+  if (exchange.form == Form::kJson) {
+    auto json = codec_.to_json(message.GetTypeName(), response.body, JsonCodec::Defaults::kPrint);
+    if (!json.ok()) return problem_response(exchange.form, json.error(), http_status(json.code()));
+    response.body = *std::move(json);
+    response.headers["content-type"] = kJsonType;
+  }
+  return response;
+}
+
+HttpResponse RestService::problem_response(Form form, const Error& error, int status) const {
+  const wire::Problem problem = problem_of(error, status);
+  HttpResponse response{status, {}, problem.SerializeAsString()};
+  response.headers["content-type"] = kProtobufType;
+  if (form == Form::kJson) {
+    auto json = codec_.to_json(problem.GetTypeName(), response.body, JsonCodec::Defaults::kOmit);
+    CHATSDK_ASSERT(json.ok());
+    response.body = *std::move(json);
+    response.headers["content-type"] = kProblemType;
+  }
+  if (error.retry_after.count() > 0) {
+    response.headers["retry-after"] =
+        std::to_string(std::chrono::ceil<std::chrono::seconds>(error.retry_after).count());
+  }
+  if (status == 401) response.headers["www-authenticate"] = kBearerRealm;
+  return response;
+}
+
+void RestService::answer(Exchange& exchange, HttpResponse response) {
+  response.headers["cache-control"] = "no-store";
+  response.headers["x-content-type-options"] = "nosniff";
+  if (log_.enabled(LogLevel::kDebug)) {
+    const std::string route = exchange.route == nullptr
+                                  ? "unknown route"
+                                  : std::string(exchange.route->method) + " " + std::string(exchange.route->path);
+    log_.write(LogLevel::kDebug, "rest", route + ": " + std::to_string(response.status));
+  }
+  exchange.respond(std::move(response));
+}
+
+void RestService::answer_error(Exchange& exchange, const Error& failure, int status) {
+  const Error shown = public_error(failure);
+  if (status == 0) status = http_status(shown.code);
+  if (shown.code == Code::kStorage || shown.code == Code::kInternal) {
+    log_.write(LogLevel::kError, "rest", std::string(code_name(failure.code)) + ": " + failure.detail);
+  } else if (log_.enabled(LogLevel::kInfo)) {
+    log_.write(LogLevel::kInfo, "rest", "refused: " + std::string(code_name(failure.code)) + ": " + failure.detail);
+  }
+  answer(exchange, problem_response(exchange.form, shown, status));
+}
+
+AccountService::OnOpened RestService::session_answer(Exchange exchange) {
+  return [this, exchange = std::move(exchange)](Result<AccountService::Opened> opened) mutable {
+    if (!opened.ok()) {
+      answer_error(exchange, opened.error());
+      return;
+    }
+    answer(exchange, message_response(exchange, opened->new_account ? 201 : 200, opened->session));
+  };
+}
+
+AccountService::OnDone RestService::empty_answer(Exchange exchange) {
+  return [this, exchange = std::move(exchange)](Status done) mutable {
+    if (!done.ok()) {
+      answer_error(exchange, done.error());
+      return;
+    }
+    answer(exchange, HttpResponse{204, {}, {}});
+  };
+}
+
+// ---- Handlers ------------------------------------------------------------------------------------------------------
+
+void RestService::post_account(Exchange exchange) {
+  auto request = read_body<wire::RegisterRequest>(exchange);
+  if (!request.ok()) return answer_error(exchange, request.error());
+  const std::string address = exchange.remote_address;
+  accounts_.register_account(*std::move(request), address, session_answer(std::move(exchange)));
+}
+
+void RestService::post_session(Exchange exchange) {
+  auto request = read_body<wire::LoginRequest>(exchange);
+  if (!request.ok()) return answer_error(exchange, request.error());
+  const std::string address = exchange.remote_address;
+  accounts_.log_in(*std::move(request), address, session_answer(std::move(exchange)));
+}
+
+void RestService::post_refresh(Exchange exchange) {
+  const auto request = read_body<wire::RefreshRequest>(exchange);
+  if (!request.ok()) return answer_error(exchange, request.error());
+  accounts_.refresh(*request, session_answer(std::move(exchange)));
+}
+
+void RestService::delete_session(Exchange exchange) {
+  const auto identity = accounts_.authenticate(bearer_token(exchange.request.headers));
+  if (!identity.ok()) return answer_error(exchange, identity.error());
+  accounts_.log_out(*identity, empty_answer(std::move(exchange)));
+}
+
+void RestService::get_devices(Exchange exchange) {
+  const auto identity = accounts_.authenticate(bearer_token(exchange.request.headers));
+  if (!identity.ok()) return answer_error(exchange, identity.error());
+  const auto devices = accounts_.devices(*identity);
+  if (!devices.ok()) return answer_error(exchange, devices.error());
+  answer(exchange, message_response(exchange, 200, *devices));
+}
+
+void RestService::delete_device(Exchange exchange) {
+  const auto identity = accounts_.authenticate(bearer_token(exchange.request.headers));
+  if (!identity.ok()) return answer_error(exchange, identity.error());
+  DeviceId device;
+  const std::string& text = exchange.parameter;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), device.value);
+  if (failure != std::errc() || end != text.data() + text.size() || text.front() == '0') {
+    return answer_error(exchange, error(Code::kInvalidArgument, "device_id in the path is no decimal number above 0"));
+  }
+  accounts_.remove_device(*identity, device, empty_answer(std::move(exchange)));
+}
+
+// Where a user's gateway stands may depend on the user, so the question is asked with a token.
+void RestService::get_connect(Exchange exchange) {
+  const auto identity = accounts_.authenticate(bearer_token(exchange.request.headers));
+  if (!identity.ok()) return answer_error(exchange, identity.error());
+  wire::Connect connect;
+  for (const GatewayAddress& gateway : options_.gateways) {
+    wire::Connect::Gateway& entry = *connect.add_gateways();
+    entry.set_url(gateway.url);
+    entry.set_region(gateway.region);
+    entry.set_priority(gateway.priority);
+  }
+  connect.add_subprotocols(std::string(kSubprotocol));
+  connect.set_ttl_s(static_cast<std::uint32_t>(options_.connect_ttl.count()));
+  answer(exchange, message_response(exchange, 200, connect));
+}
+
+void RestService::get_health(Exchange exchange) {
+  answer(exchange, HttpResponse{200, {{"content-type", std::string(kJsonType)}}, "{\"status\":\"ok\"}"});
+}
+
+void RestService::get_ready(Exchange exchange) {
+  if (draining_.load()) return answer_error(exchange, error(Code::kUnavailable, "the server is draining"));
+  if (const Status healthy = accounts_.check(); !healthy.ok()) {
+    return answer_error(exchange, error(Code::kUnavailable, "the store does not answer"));
+  }
+  answer(exchange, HttpResponse{200, {{"content-type", std::string(kJsonType)}}, "{\"status\":\"ready\"}"});
+}
+
+}  // namespace chatsdk::server

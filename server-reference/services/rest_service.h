@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The REST interface: paths, methods, content types, problem documents. It turns requests into messages, asks the
+// account service, and turns answers back. docs/protocol-rest.md is its contract.
+//
+// Threads: handle() and set_draining() from any thread; the rest happens on the executor, which is the account
+// service's. The owner stops the executor before it destroys the service.
+// Invariants:
+//   1. Every request gets exactly one answer; every refusal is a problem document with a stable code.
+//   2. Nothing of a body, a token or a raw path reaches the log.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/log.h"
+#include "protocol/frames.h"
+#include "server-reference/services/account_service.h"
+#include "server-reference/services/http_service.h"
+#include "server-reference/services/json_codec.h"
+
+namespace chatsdk::server {
+
+struct GatewayAddress {
+  std::string url;  // ws:// or wss://
+  std::string region;
+  std::uint32_t priority = 0;
+};
+
+struct RestOptions {
+  std::vector<GatewayAddress> gateways;
+  std::chrono::seconds connect_ttl{300};  // how long a client may keep the answer of GET /v1/connect
+};
+
+class RestService final : public HttpService {
+ public:
+  RestService(Executor& executor, AccountService& accounts, RestOptions options, Log& log);
+  ~RestService() override;
+
+  void handle(HttpRequest request, std::string remote_address, Respond respond) override;
+  // From now on /readyz answers 503, so that a load balancer sends nobody here.
+  void set_draining() { draining_.store(true); }
+
+ private:
+  enum class Form { kJson, kProtobuf };
+  struct Route;
+  struct Exchange;
+
+  static const std::vector<Route>& routes();
+  // The route of a path and method, or the answer that there is none.
+  static const Route* find(std::string_view path, std::string_view method, std::string& allow, std::string& parameter);
+  static Form answer_form(const HttpRequest& request);
+
+  void dispatch(Exchange exchange);
+  template <typename Message>
+  Result<Message> read_body(Exchange& exchange) const;
+  template <typename Message>
+  HttpResponse message_response(const Exchange& exchange, int status, const Message& message) const;
+  HttpResponse problem_response(Form form, const Error& error, int status) const;
+  void answer(Exchange& exchange, HttpResponse response);
+  void answer_error(Exchange& exchange, const Error& error, int status = 0);
+  AccountService::OnOpened session_answer(Exchange exchange);
+  AccountService::OnDone empty_answer(Exchange exchange);
+
+  void post_account(Exchange exchange);
+  void post_session(Exchange exchange);
+  void post_refresh(Exchange exchange);
+  void delete_session(Exchange exchange);
+  void get_devices(Exchange exchange);
+  void delete_device(Exchange exchange);
+  void get_connect(Exchange exchange);
+  void get_health(Exchange exchange);
+  void get_ready(Exchange exchange);
+
+  Executor& executor_;
+  AccountService& accounts_;
+  RestOptions options_;
+  Log& log_;
+  JsonCodec codec_;
+  std::atomic<bool> draining_ = false;
+};
+
+}  // namespace chatsdk::server

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/services/strict_json.h"
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace chatsdk::server {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Follows the parser's events and remembers the names of each open object.
+class StrictChecker final : public nlohmann::json_sax<Json> {
+ public:
+  explicit StrictChecker(std::size_t depth_max) : depth_max_(depth_max) {}
+  const char* reason() const { return reason_; }
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return refuse("JSON holds a binary value"); }
+
+  bool start_object(std::size_t) override { return open(); }
+  bool key(string_t& name) override {
+    return names_.back().insert(name).second || refuse("JSON object has a duplicate name");
+  }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t) override { return open(); }
+  bool end_array() override { return close(); }
+
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return refuse("not well-formed JSON");
+  }
+
+ private:
+  bool refuse(const char* reason) {
+    reason_ = reason;
+    return false;
+  }
+  bool open() {
+    if (names_.size() >= depth_max_) return refuse("JSON is nested too deeply");
+    names_.emplace_back();
+    return true;
+  }
+  bool close() {
+    names_.pop_back();
+    return true;
+  }
+
+  std::size_t depth_max_;
+  std::vector<std::set<std::string>> names_;  // of each open object; empty for an array
+  const char* reason_ = "not well-formed JSON";
+};
+
+}  // namespace
+
+Status check_strict_json(std::string_view text, std::size_t depth_max) {
+  // The parser would skip a byte order mark, which RFC 8259 section 8.1 forbids to send.
+  if (text.starts_with("\xEF\xBB\xBF")) return error(Code::kMalformed, "JSON begins with a byte order mark");
+  StrictChecker checker(depth_max);
+  if (!Json::sax_parse(text.begin(), text.end(), &checker, Json::input_format_t::json, /*strict=*/true)) {
+    return error(Code::kMalformed, checker.reason());
+  }
+  return {};
+}
+
+Result<Json> parse_strict_object(std::string_view text, std::size_t depth_max) {
+  CHATSDK_TRY(check_strict_json(text, depth_max));
+  Json value = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
+  if (!value.is_object()) return error(Code::kMalformed, "not a JSON object");
+  return value;
+}
+
+const std::string* string_member(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() ? nullptr : found->get_ptr<const std::string*>();
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/services/validation.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/limits.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+Error invalid(std::string detail) { return error(Code::kInvalidArgument, std::move(detail)); }
+
+std::string sized(std::string_view field, std::size_t size) {
+  return std::string(field) + " of " + std::to_string(size) + " B";
+}
+
+Status check_size(std::string_view field, std::string_view value, std::size_t min, std::size_t max) {
+  if (value.size() < min) return invalid(sized(field, value.size()) + ", at least " + std::to_string(min) + " B");
+  if (value.size() > max) return invalid(sized(field, value.size()) + ", limit " + std::to_string(max) + " B");
+  return {};
+}
+
+Status check_exact_size(std::string_view field, BytesView value, std::size_t size) {
+  if (value.size() != size) return invalid(sized(field, value.size()) + ", must be " + std::to_string(size) + " B");
+  return {};
+}
+
+// The code point at the front of well-formed UTF-8, which is then shortened by it.
+char32_t take_code_point(std::string_view& text) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  const std::size_t size = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  char32_t point = size == 1 ? lead : lead & (0xFFU >> (size + 1));
+  for (std::size_t i = 1; i < size; ++i) point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3FU);
+  text.remove_prefix(size);
+  return point;
+}
+
+bool is_control(char32_t point) { return point < 0x20 || (point >= 0x7F && point <= 0x9F); }
+
+// Unicode's White_Space property.
+bool is_white_space(char32_t point) {
+  return (point >= 0x09 && point <= 0x0D) || point == 0x20 || point == 0x85 || point == 0xA0 || point == 0x1680 ||
+         (point >= 0x2000 && point <= 0x200A) || point == 0x2028 || point == 0x2029 || point == 0x202F ||
+         point == 0x205F || point == 0x3000;
+}
+
+Status check_no_controls(std::string_view field, std::string_view value) {
+  if (!is_utf8(value)) return invalid(std::string(field) + " is not valid UTF-8");
+  while (!value.empty()) {
+    if (is_control(take_code_point(value))) return invalid(std::string(field) + " has a control character");
+  }
+  return {};
+}
+
+Status check_ends(std::string_view field, std::string_view value) {
+  bool first = true;
+  bool space_last = false;
+  while (!value.empty()) {
+    space_last = is_white_space(take_code_point(value));
+    if (first && space_last) return invalid(std::string(field) + " begins with white space");
+    first = false;
+  }
+  if (space_last) return invalid(std::string(field) + " ends with white space");
+  return {};
+}
+
+bool has_white_space(std::string_view value) {
+  while (!value.empty()) {
+    if (is_white_space(take_code_point(value))) return true;
+  }
+  return false;
+}
+
+bool is_domain(std::string_view domain) {
+  return !domain.empty() && domain.front() != '.' && domain.back() != '.' &&
+         domain.find("..") == std::string_view::npos;
+}
+
+}  // namespace
+
+Status check_user_id(std::string_view user_id) {
+  CHATSDK_TRY(check_size("user_id", user_id, 1, limits::kUserIdBytesMax));
+  CHATSDK_TRY(check_no_controls("user_id", user_id));
+  return check_ends("user_id", user_id);
+}
+
+Status check_password(std::string_view password) {
+  CHATSDK_TRY(check_size("password", password, limits::kPasswordBytesMin, limits::kPasswordBytesMax));
+  if (!is_utf8(password)) return invalid("password is not valid UTF-8");
+  return {};
+}
+
+Status check_display_name(std::string_view name) {
+  CHATSDK_TRY(check_size("display_name", name, 0, limits::kDisplayNameBytesMax));
+  return check_no_controls("display_name", name);
+}
+
+Status check_device_name(std::string_view name) {
+  CHATSDK_TRY(check_size("device_name", name, 0, limits::kDeviceNameBytesMax));
+  return check_no_controls("device_name", name);
+}
+
+Status check_email(std::string_view email) {
+  if (email.empty()) return {};
+  CHATSDK_TRY(check_size("email", email, 3, limits::kEmailBytesMax));
+  CHATSDK_TRY(check_no_controls("email", email));
+  if (has_white_space(email)) return invalid("email has white space");
+  const std::size_t at = email.find('@');
+  if (at == std::string_view::npos || email.find('@', at + 1) != std::string_view::npos) {
+    return invalid("email has not exactly one @");
+  }
+  CHATSDK_TRY(check_size("email before the @", email.substr(0, at), 1, limits::kEmailLocalBytesMax));
+  if (!is_domain(email.substr(at + 1))) return invalid("email has no domain after the @");
+  return {};
+}
+
+Status check_phone(std::string_view phone) {
+  if (phone.empty()) return {};
+  CHATSDK_TRY(check_size("phone", phone, 3, limits::kPhoneBytesMax));
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (phone[0] != '+' || phone[1] == '0' || !std::all_of(phone.begin() + 1, phone.end(), is_digit)) {
+    return invalid("phone is not in E.164 form: + and up to 15 digits, the first not 0");
+  }
+  return {};
+}
+
+Status check_installation_id(BytesView id) {
+  return check_exact_size("installation_id", id, limits::kInstallationIdBytes);
+}
+Status check_request_id(BytesView id) { return check_exact_size("request_id", id, limits::kRequestIdBytes); }
+
+}  // namespace chatsdk::server
