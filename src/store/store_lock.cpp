@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/store_lock.h"
+
+#include <sqlite3.h>
+
+#include <cstddef>
+#include <vector>
+
+#include "store/sqlite.h"
+
+namespace chatsdk {
+
+struct StoreLock::File {
+  explicit File(const sqlite3_vfs& vfs)
+      : storage(new std::max_align_t[static_cast<std::size_t>(vfs.szOsFile) / sizeof(std::max_align_t) + 1]()) {}
+  ~File() {
+    if (handle()->pMethods != nullptr) {
+      handle()->pMethods->xUnlock(handle(), SQLITE_LOCK_NONE);
+      handle()->pMethods->xClose(handle());
+    }
+    sqlite3_free_filename(name);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  sqlite3_file* handle() { return reinterpret_cast<sqlite3_file*>(storage.get()); }
+
+  std::unique_ptr<std::max_align_t[]> storage;
+  const char* name = nullptr;  // SQLite's form of a file name; the VFS keeps the pointer
+};
+
+StoreLock::StoreLock(std::unique_ptr<File> file) : file_(std::move(file)) {}
+StoreLock::~StoreLock() = default;
+StoreLock::StoreLock(StoreLock&&) noexcept = default;
+StoreLock& StoreLock::operator=(StoreLock&&) noexcept = default;
+
+void StoreLock::release() { file_.reset(); }
+
+Result<StoreLock> StoreLock::acquire(const std::string& store_path, const std::string& vfs_name) {
+  sqlite3_initialize();
+  sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
+  if (vfs == nullptr) return error(Code::kInvalidArgument, "no such VFS");
+
+  std::vector<char> path(static_cast<std::size_t>(vfs->mxPathname) + 1);
+  const int named = vfs->xFullPathname(vfs, (store_path + "-lock").c_str(), vfs->mxPathname, path.data());
+  // A note beside SQLITE_OK says that symbolic links were followed.
+  if ((named & 0xFF) != SQLITE_OK) return sqlite::error_of(named, "name the lock file");
+
+  auto file = std::make_unique<File>(*vfs);
+  file->name = sqlite3_create_filename(path.data(), "", "", 0, nullptr);
+  if (file->name == nullptr) return error(Code::kNoMemory, "name of the lock file");
+  int out_flags = 0;
+  const int opened = vfs->xOpen(vfs, file->name, file->handle(),
+                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MAIN_DB, &out_flags);
+  if (opened != SQLITE_OK) return sqlite::error_of(opened, "open the lock file");
+  if ((out_flags & SQLITE_OPEN_READONLY) != 0) return error(Code::kReadOnly, "the lock file cannot be written");
+
+  // Of several that share, one alone can reserve: unlike an exclusive lock this never refuses two at once.
+  int locked = file->handle()->pMethods->xLock(file->handle(), SQLITE_LOCK_SHARED);
+  if (locked == SQLITE_OK) locked = file->handle()->pMethods->xLock(file->handle(), SQLITE_LOCK_RESERVED);
+  if ((locked & 0xFF) == SQLITE_BUSY) return error(Code::kStoreInUse, "another owner holds the store");
+  if (locked != SQLITE_OK) return sqlite::error_of(locked, "lock the store");
+  return StoreLock(std::move(file));
+}
+
+}  // namespace chatsdk
