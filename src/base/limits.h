@@ -55,6 +55,7 @@ inline constexpr std::size_t kStreamsPerAckMax = 256;
 
 // ---- Server queues and batches -------------------------------------------------------------------------------------
 inline constexpr std::size_t kCommitBatchMax = 64;          // messages that share one fsync
+inline constexpr std::size_t kCommitOpsMax = 512;           // writes of all kinds in one transaction
 inline constexpr std::size_t kCommitQueueMax = 16'384;      // more and the server answers UNAVAILABLE
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
 inline constexpr std::size_t kRequestBodyBytesMax = 65'536; // REST bodies; none carries content yet
