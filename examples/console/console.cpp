@@ -20,7 +20,8 @@ namespace {
 chatsdk::store_key load_key(const std::string& path) {
   chatsdk::store_key key{};
   if (std::ifstream file(path, std::ios::binary); file) {
-    if (!file.read(reinterpret_cast<char*>(key.data()), key.size()) || file.peek() != std::ifstream::traits_type::eof()) {
+    if (!file.read(reinterpret_cast<char*>(key.data()), key.size()) ||
+        file.peek() != std::ifstream::traits_type::eof()) {
       throw failure("key file " + path + " does not hold 32 bytes");
     }
     return key;
@@ -65,25 +66,39 @@ std::string rest_of(std::string_view line, std::size_t words_before) {
 
 const char* ticks(std::int32_t state) {
   switch (state) {
-    case CHATSDK_MESSAGE_QUEUED: return "… queued";
-    case CHATSDK_MESSAGE_SENDING: return "… sending";
-    case CHATSDK_MESSAGE_SENT: return "✓ sent";
-    case CHATSDK_MESSAGE_DELIVERED: return "✓✓ delivered";
-    case CHATSDK_MESSAGE_READ: return "✓✓ read";
-    case CHATSDK_MESSAGE_FAILED: return "✗ failed";
-    default: return "";
+    case CHATSDK_MESSAGE_QUEUED:
+      return "… queued";
+    case CHATSDK_MESSAGE_SENDING:
+      return "… sending";
+    case CHATSDK_MESSAGE_SENT:
+      return "✓ sent";
+    case CHATSDK_MESSAGE_DELIVERED:
+      return "✓✓ delivered";
+    case CHATSDK_MESSAGE_READ:
+      return "✓✓ read";
+    case CHATSDK_MESSAGE_FAILED:
+      return "✗ failed";
+    default:
+      return "";
   }
 }
 
 const char* connection_name(std::int32_t state) {
   switch (state) {
-    case CHATSDK_CONNECTION_STOPPED: return "offline";
-    case CHATSDK_CONNECTION_NOT_LOGGED_IN: return "not logged in";
-    case CHATSDK_CONNECTION_WAITING: return "waiting to reconnect";
-    case CHATSDK_CONNECTION_CONNECTING: return "connecting";
-    case CHATSDK_CONNECTION_SYNCING: return "catching up";
-    case CHATSDK_CONNECTION_ONLINE: return "online";
-    default: return "in an unknown state";
+    case CHATSDK_CONNECTION_STOPPED:
+      return "offline";
+    case CHATSDK_CONNECTION_NOT_LOGGED_IN:
+      return "not logged in";
+    case CHATSDK_CONNECTION_WAITING:
+      return "waiting to reconnect";
+    case CHATSDK_CONNECTION_CONNECTING:
+      return "connecting";
+    case CHATSDK_CONNECTION_SYNCING:
+      return "catching up";
+    case CHATSDK_CONNECTION_ONLINE:
+      return "online";
+    default:
+      return "in an unknown state";
   }
 }
 
@@ -261,7 +276,9 @@ void console::show(const chatsdk::event& event) {
       break;
     }
     case CHATSDK_EVENT_MESSAGE_ADDED:
-    case CHATSDK_EVENT_MESSAGE_UPDATED: show_message(client_.find_message(event.message())); break;
+    case CHATSDK_EVENT_MESSAGE_UPDATED:
+      show_message(client_.find_message(event.message()));
+      break;
     case CHATSDK_EVENT_RECEIPTS_CHANGED: {
       const chatsdk::conversation conversation = client_.find_conversation(event.conversation());
       const auto page = tail(std::string(conversation.peer()), 50);
@@ -269,8 +286,11 @@ void console::show(const chatsdk::event& event) {
       if (last != page.rows.rend() && last->state() >= CHATSDK_MESSAGE_DELIVERED) show_message(*last);
       break;
     }
-    case CHATSDK_EVENT_SESSION_ENDED: print("-- logged out by the server: " + std::string(event.error_message())); break;
-    default: break;
+    case CHATSDK_EVENT_SESSION_ENDED:
+      print("-- logged out by the server: " + std::string(event.error_message()));
+      break;
+    default:
+      break;
   }
 }
 

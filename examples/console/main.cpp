@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// chatsdk-console: a chat client for the terminal. `script` runs commands from a file or standard input and stops at the
-// first that fails; `chat` talks to one person, with commands after a slash.
+// chatsdk-console: a chat client for the terminal. `script` runs commands from a file or standard input and stops at
+// the first that fails; `chat` talks to one person, with commands after a slash.
 //
 // Threads: the main one; in `chat` a second reads the keyboard and wakes the first.
 #include <CLI/CLI.hpp>
@@ -92,8 +92,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
 
   std::string script = "-";
-  auto* script_command = app.add_subcommand("script", std::string("Run commands from FILE (- is standard input):\n") +
-                                                          console::console::help());
+  auto* script_command = app.add_subcommand(
+      "script", std::string("Run commands from FILE (- is standard input):\n") + console::console::help());
   script_command->add_option("file", script)->capture_default_str();
   std::string peer;
   auto* chat_command = app.add_subcommand("chat", "Talk to PEER; lines that begin with / are commands, /quit ends");

@@ -175,8 +175,9 @@ class event {
     for (size_t i = 0; i < chatsdk_event_device_count(object_.get()); ++i) {
       chatsdk_device_info info = CHATSDK_DEVICE_INFO_INIT;
       detail::check(chatsdk_event_device(object_.get(), i, &info));
-      all.push_back({info.device_id, std::string(info.name, info.name_length), std::chrono::milliseconds(info.created_ms),
-                     std::chrono::milliseconds(info.last_seen_ms), info.is_current != 0});
+      all.push_back({info.device_id, std::string(info.name, info.name_length),
+                     std::chrono::milliseconds(info.created_ms), std::chrono::milliseconds(info.last_seen_ms),
+                     info.is_current != 0});
     }
     return all;
   }

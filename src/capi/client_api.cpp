@@ -102,7 +102,9 @@ int32_t chatsdk_config_set_device_name(chatsdk_config* config, const char* name,
 }
 
 int32_t chatsdk_config_set_ca_file(chatsdk_config* config, const char* path, size_t path_length) {
-  return guard([&] { return set_text(config, &RuntimeOptions::ca_file, path, path_length, {"path", 0, kPathBytesMax}); });
+  return guard([&] {
+    return set_text(config, &RuntimeOptions::ca_file, path, path_length, {"path", 0, kPathBytesMax});
+  });
 }
 
 int32_t chatsdk_config_set_threading(chatsdk_config* config, int32_t threading) {
@@ -177,7 +179,8 @@ int32_t chatsdk_client_open_store(chatsdk_client* client, const char* path, size
     CHATSDK_TRY(check(client));
     CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, kPathBytesMax}));
     if (key == nullptr || key_length != StoreKey::size()) {
-      return error(Code::kInvalidArgument, "key " + std::to_string(key == nullptr ? 0 : key_length) + " B, 32 B are needed");
+      return error(Code::kInvalidArgument,
+                   "key " + std::to_string(key == nullptr ? 0 : key_length) + " B, 32 B are needed");
     }
     return client->runtime.open_store(file, StoreKey::copy_of({reinterpret_cast<const char*>(key), key_length}));
   });
@@ -244,7 +247,8 @@ int32_t chatsdk_registration_init(chatsdk_registration* registration, size_t siz
   return init_struct(registration, size, defaults);
 }
 
-int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registration* registration, uint64_t* out_request) {
+int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registration* registration,
+                                uint64_t* out_request) {
   return guard([&]() -> Status {
     chatsdk_registration in = CHATSDK_REGISTRATION_INIT;
     CHATSDK_TRY(read_struct(registration, in, "registration"));
@@ -255,16 +259,16 @@ int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registrati
     CHATSDK_ASSIGN(out.display_name, text_in(in.display_name, in.display_name_length, {"display_name", 0, 128}));
     CHATSDK_ASSIGN(out.email, text_in(in.email, in.email_length, {"email", 0, limits::kEmailBytesMax}));
     CHATSDK_ASSIGN(out.phone, text_in(in.phone, in.phone_length, {"phone", 0, limits::kPhoneBytesMax}));
-    return start_request(client, out_request, [&](Client& engine, RequestId request) {
-      engine.register_account(request, std::move(out));
-    });
+    return start_request(client, out_request,
+                         [&](Client& engine, RequestId request) { engine.register_account(request, std::move(out)); });
   });
 }
 
 int32_t chatsdk_client_login(chatsdk_client* client, const char* user_id, size_t user_id_length, const char* password,
                              size_t password_length, uint64_t* out_request) {
   return guard([&]() -> Status {
-    CHATSDK_ASSIGN(const std::string_view user, text_in(user_id, user_id_length, {"user_id", 1, limits::kUserIdBytesMax}));
+    CHATSDK_ASSIGN(const std::string_view user,
+                   text_in(user_id, user_id_length, {"user_id", 1, limits::kUserIdBytesMax}));
     CHATSDK_ASSIGN(const std::string_view secret,
                    text_in(password, password_length, {"password", 1, limits::kPasswordBytesMax}));
     return start_request(client, out_request, [&](Client& engine, RequestId request) {
@@ -351,7 +355,8 @@ int32_t chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms, chatsdk_e
                             size_t* out_dispatched) {
   return guard([&]() -> Status {
     CHATSDK_TRY(check(client));
-    if (handler == nullptr || budget_ms < 0) return error(Code::kInvalidArgument, "handler is NULL or budget_ms negative");
+    if (handler == nullptr || budget_ms < 0)
+      return error(Code::kInvalidArgument, "handler is NULL or budget_ms negative");
     std::thread::id nobody;
     if (!client->ticking_thread.compare_exchange_strong(nobody, std::this_thread::get_id())) {
       return error(Code::kBusy, "a tick is under way");

@@ -30,11 +30,12 @@ Result<std::string_view> text_in(const char* data, std::size_t length, const Tex
     size = strnlen(data, rule.bytes_max + 1);
   }
   if (size < rule.bytes_min) {
-    return error(Code::kInvalidArgument,
-                 name + " " + std::to_string(size) + " B, at least " + std::to_string(rule.bytes_min) + " B are needed");
+    return error(Code::kInvalidArgument, name + " " + std::to_string(size) + " B, at least " +
+                                             std::to_string(rule.bytes_min) + " B are needed");
   }
   if (size > rule.bytes_max) {
-    const std::string seen = length == CHATSDK_STRLEN ? "above " + std::to_string(rule.bytes_max) : std::to_string(size);
+    const std::string seen =
+        length == CHATSDK_STRLEN ? "above " + std::to_string(rule.bytes_max) : std::to_string(size);
     return error(Code::kTooLarge, name + " " + seen + " B, limit " + std::to_string(rule.bytes_max) + " B");
   }
   const std::string_view text(data == nullptr ? "" : data, size);

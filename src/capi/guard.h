@@ -44,7 +44,7 @@ std::int32_t guard(Body&& body) noexcept {
 
 // A text argument: pointer and length, or CHATSDK_STRLEN. NULL with length 0 or CHATSDK_STRLEN is no text.
 struct TextRule {
-  const char* name;         // as the header names the parameter
+  const char* name;  // as the header names the parameter
   std::size_t bytes_min;
   std::size_t bytes_max;
 };

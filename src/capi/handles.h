@@ -33,8 +33,8 @@ class Mark {
 
 struct chatsdk_config {
   chatsdk::capi::Mark mark{chatsdk::capi::kConfigMark};
-  chatsdk::capi::RuntimeOptions options{.client = {}, .ca_file = {}, .tick_driven = false,
-                                        .log = std::make_shared<chatsdk::NullLog>()};
+  chatsdk::capi::RuntimeOptions options{
+      .client = {}, .ca_file = {}, .tick_driven = false, .log = std::make_shared<chatsdk::NullLog>()};
 };
 
 struct chatsdk_client {
@@ -49,7 +49,8 @@ struct chatsdk_client {
 namespace chatsdk::capi {
 
 inline Status check(const chatsdk_config* config) {
-  if (config == nullptr || !config->mark.is(kConfigMark)) return error(Code::kInvalidArgument, "config is no configuration");
+  if (config == nullptr || !config->mark.is(kConfigMark))
+    return error(Code::kInvalidArgument, "config is no configuration");
   return {};
 }
 inline Status check(const chatsdk_client* client) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Entry points of the C ABI: conversations and messages. Each checks its arguments, calls the runtime and translates; no
-// logic lives here.
+// Entry points of the C ABI: conversations and messages. Each checks its arguments, calls the runtime and translates;
+// no logic lives here.
 #include "base/limits.h"
 #include "capi/guard.h"
 #include "capi/handles.h"
@@ -42,9 +42,8 @@ Status read_count(chatsdk_client* client, std::uint64_t* out_count,
 // Looks the message's id up and does one thing with it on the engine.
 Status with_message(chatsdk_client* client, std::uint64_t message, Status (Client::*act)(const ClientMessageId&)) {
   CHATSDK_TRY(check(client));
-  CHATSDK_ASSIGN(const MessageRow row, client->runtime.with_reader<MessageRow>([=](DeviceReader& reader) {
-    return reader.message(MessageKey{message});
-  }));
+  CHATSDK_ASSIGN(const MessageRow row, client->runtime.with_reader<MessageRow>(
+                                           [=](DeviceReader& reader) { return reader.message(MessageKey{message}); }));
   return client->runtime.with_engine<void>([&](Client& engine) { return (engine.*act)(row.client_message_id); });
 }
 
@@ -118,17 +117,19 @@ int32_t chatsdk_client_conversations(chatsdk_client* client, uint64_t after, siz
                                      chatsdk_conversation_list** out_list, chatsdk_error** out_error) {
   return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check_page(client, max, out_list));
-    return read_out<chatsdk_conversation_list, DeviceReader::ConversationPage>(client, out_list, [=](DeviceReader& reader) {
-      return reader.conversations(after == 0 ? std::nullopt : std::optional(ConversationKey{after}), max);
-    });
+    return read_out<chatsdk_conversation_list, DeviceReader::ConversationPage>(
+        client, out_list, [=](DeviceReader& reader) {
+          return reader.conversations(after == 0 ? std::nullopt : std::optional(ConversationKey{after}), max);
+        });
   });
 }
 
 int32_t chatsdk_client_conversation(chatsdk_client* client, uint64_t conversation,
                                     chatsdk_conversation** out_conversation, chatsdk_error** out_error) {
   return guard(out_error, [&] {
-    return read_out<chatsdk_conversation, ConversationRow>(
-        client, out_conversation, [=](DeviceReader& reader) { return reader.conversation(ConversationKey{conversation}); });
+    return read_out<chatsdk_conversation, ConversationRow>(client, out_conversation, [=](DeviceReader& reader) {
+      return reader.conversation(ConversationKey{conversation});
+    });
   });
 }
 
@@ -176,8 +177,7 @@ int32_t chatsdk_client_message_by_id(chatsdk_client* client, const uint8_t* id, 
                                      chatsdk_error** out_error) {
   return guard(out_error, [&]() -> Status {
     if (id == nullptr) return error(Code::kInvalidArgument, "id is NULL");
-    const auto key =
-        ClientMessageId::from_bytes({reinterpret_cast<const char*>(id), limits::kClientMessageIdBytes});
+    const auto key = ClientMessageId::from_bytes({reinterpret_cast<const char*>(id), limits::kClientMessageIdBytes});
     return read_out<chatsdk_message, MessageRow>(
         client, out_message, [&](DeviceReader& reader) { return reader.message_by_client_id(*key); });
   });

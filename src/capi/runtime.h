@@ -133,7 +133,7 @@ class Runtime final : private EventSink {
   std::shared_timed_mutex store_gate_;
   std::string path_;
   StoreKey key_;
-  bool has_store_ = false;   // open_store succeeded once
+  bool has_store_ = false;  // open_store succeeded once
   bool suspended_ = false;
   bool started_ = false;
 

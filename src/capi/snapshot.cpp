@@ -146,7 +146,9 @@ size_t chatsdk_message_list_size(const chatsdk_message_list* list) { return list
 const chatsdk_message* chatsdk_message_list_at(const chatsdk_message_list* list, size_t index) {
   return row_at(list, index);
 }
-int32_t chatsdk_message_list_has_more(const chatsdk_message_list* list) { return list != nullptr && list->more ? 1 : 0; }
+int32_t chatsdk_message_list_has_more(const chatsdk_message_list* list) {
+  return list != nullptr && list->more ? 1 : 0;
+}
 void chatsdk_message_list_release(const chatsdk_message_list* list) { released(list); }
 
 // ---- Conversation --------------------------------------------------------------------------------------------------
