@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server-reference/services/account_service.h"
+
 namespace chatsdk::server {
 
 namespace {
@@ -167,17 +169,14 @@ void GatewaySession::on_hello(wire::Hello hello) {
   shard_.announce(*this);
 
   shard_.read(*this,
-              [user = *user_, device = device_, wall_now, chosen = *protocol,
+              [proven = *identity, wall_now, chosen = *protocol,
                asked = std::move(hello)](StoreReader& reader) mutable -> SessionShard::Continuation {
                 Loaded loaded;
                 loaded.protocol = chosen;
                 loaded.hello = std::move(asked);
                 auto load = [&]() -> Status {
-                  CHATSDK_ASSIGN(const auto open, reader.session_of(device));
-                  if (!open || open->user_id != user || open->expires <= wall_now) {
-                    return error(Code::kUnauthenticated, "the device has no open session");
-                  }
-                  CHATSDK_ASSIGN(loaded.followed, reader.followed(user, device));
+                  CHATSDK_TRY(check_session_open(reader, proven, wall_now));
+                  CHATSDK_ASSIGN(loaded.followed, reader.followed(proven.user_id, proven.device_id));
                   return {};
                 };
                 if (Status status = load(); !status.ok()) loaded.failure = refusal_of(std::move(status).error());
@@ -250,9 +249,19 @@ void GatewaySession::on_authenticate(const wire::Authenticate& authenticate) {
   if (identity->user_id != *user_ || identity->device_id != device_) {
     return fail(error(Code::kUnauthenticated, "the new token is another device's"));
   }
-  token_expiry_ = now() + (identity->expires - wall_now);
+  shard_.read(*this, [proven = *identity, wall_now](StoreReader& reader) -> SessionShard::Continuation {
+    return [expires = proven.expires, open = check_session_open(reader, proven, wall_now)](GatewaySession& session) {
+      session.on_renewed(expires, open);
+    };
+  });
+}
+
+void GatewaySession::on_renewed(WallTime expires, const Status& session_open) {
+  if (closed()) return;
+  if (!session_open.ok()) return fail(refusal_of(session_open.error()));
+  token_expiry_ = now() + (expires - shard_.executor.clock().wall_now());
   wire::ServerFrame frame;
-  frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(identity->expires));
+  frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(expires));
   send(frame);
 }
 

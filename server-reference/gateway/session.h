@@ -23,7 +23,7 @@
 //   1. Items of a stream are sent in order without a gap: a frame follows what was sent before it, or the stream is
 //      read from the store.
 //   2. At most window_items items and window_bytes bytes are unacknowledged, except for one item that is larger alone.
-//   3. At most one read of the store is under way.
+//   3. At most one read of streams is under way.
 //   4. Nothing of a connection whose device has a newer one is submitted.
 #pragma once
 
@@ -146,6 +146,7 @@ class GatewaySession {
 
   void on_live_frame(wire::ClientFrame& frame);
   void on_authenticate(const wire::Authenticate& authenticate);
+  void on_renewed(WallTime expires, const Status& session_open);
   void on_send(wire::Send& send);
   Result<AppendMessage> check_send(wire::Send& send) const;
   void on_void(const wire::Void& request);

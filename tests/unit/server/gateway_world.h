@@ -55,20 +55,25 @@ class LossyBus final : public Bus {
   InProcessBus bus_;
 };
 
-// A token is "user/device/expiry in Unix ms".
+// A token is "user/device/session/expiry in Unix ms".
 class PlainTokens final : public TokenVerifier {
  public:
-  static std::string make(const UserId& user, DeviceId device, WallTime expires) {
-    return user + "/" + std::to_string(device.value) + "/" + std::to_string(to_unix_ms(expires));
+  static std::string make(const UserId& user, DeviceId device, SessionId session, WallTime expires) {
+    return user + "/" + std::to_string(device.value) + "/" + std::to_string(session.value) + "/" +
+           std::to_string(to_unix_ms(expires));
   }
   Result<Identity> verify_access_token(std::string_view token, WallTime now) const override {
     const auto first = token.find('/');
     const auto second = token.find('/', first + 1);
-    if (first == token.npos || second == token.npos) return error(Code::kUnauthenticated, "not a token");
+    const auto third = token.find('/', second + 1);
+    if (first == token.npos || second == token.npos || third == token.npos) {
+      return error(Code::kUnauthenticated, "not a token");
+    }
     Identity identity;
     identity.user_id = UserId(token.substr(0, first));
     identity.device_id = DeviceId{std::stoull(std::string(token.substr(first + 1, second - first - 1)))};
-    identity.expires = from_unix_ms(std::stoll(std::string(token.substr(second + 1))));
+    identity.session_id = SessionId{std::stoull(std::string(token.substr(second + 1, third - second - 1)))};
+    identity.expires = from_unix_ms(std::stoll(std::string(token.substr(third + 1))));
     if (identity.expires <= now) return error(Code::kUnauthenticated, "expired");
     return identity;
   }
@@ -132,7 +137,7 @@ struct World {
   struct Device {
     UserId user;
     DeviceId id;
-    std::uint64_t epoch = 0;
+    SessionId session;
   };
 
   void add_user(const UserId& user) {
@@ -142,11 +147,12 @@ struct World {
   }
   Device add_device(const UserId& user, const std::string& name = "device") {
     const auto answer = commit_now(
-        OpenSession{user, name, Bytes(16, name[0]), clock.wall_now(), clock.wall_now() + std::chrono::hours(9)});
-    return Device{user, std::get<SessionOpened>(answer.value()).session.device_id, 0};
+        OpenSession{user, name, Bytes(16, name[0]), clock.wall_now(), clock.wall_now() + std::chrono::hours(9), {}});
+    const Session& session = std::get<SessionOpened>(answer.value()).session;
+    return Device{user, session.device_id, session.session_id};
   }
   std::string token(const Device& device) const {
-    return PlainTokens::make(device.user, device.id, clock.wall_now() + kTokenLife);
+    return PlainTokens::make(device.user, device.id, device.session, clock.wall_now() + kTokenLife);
   }
 
   TestClient& open(std::string bearer = {}, std::size_t shard = 0) {
