@@ -17,22 +17,22 @@
 #include "base/executor.h"
 #include "base/log.h"
 #include "server-reference/bus/bus.h"
+#include "server-reference/services/committer.h"
 #include "server-reference/store/store.h"
 
 namespace chatsdk::server {
 
-class DeliveryService final {
+class DeliveryService final : public CommitObserver {
  public:
   // A digest of this many streams is published at once, so that the list stays bounded.
   static constexpr std::size_t kRecentMax = 65'536;
 
   DeliveryService(Bus& bus, Executor& writer, Log& log);
-  ~DeliveryService();
+  ~DeliveryService() override;
   DeliveryService(const DeliveryService&) = delete;
   DeliveryService& operator=(const DeliveryService&) = delete;
 
-  // What the committer calls after each commit.
-  void on_committed(const CommitResult& result);
+  void on_committed(const CommitResult& result) override;
 
  private:
   struct Recent {

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <array>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -126,6 +125,7 @@ struct World {
     reader = std::move(store->open_reader()).value();
     marks = std::make_unique<MarksService>(submit_write(), writer, log);
     delivery = std::make_unique<DeliveryService>(bus, writer, log);
+    committer.set_observer(delivery.get());
     for (std::size_t i = 0; i < shard_executors.size(); ++i) {
       gateways[i] =
           std::make_unique<Gateway>(GatewayParts{shard_executors[i], bus, reader_executor, *reader, submit_write(),
@@ -231,7 +231,6 @@ struct World {
 
   // Commits one op at once, and tells the delivery service.
   Result<WriteAnswer> commit_now(WriteOp op) {
-    ++commits;
     auto result = store->commit({&op, 1});
     if (delivery) delivery->on_committed(result.value());
     return std::move(result.value().answers[0]);
@@ -240,29 +239,22 @@ struct World {
   SubmitWrite submit_write() {
     return [this](WriteOp op, OnWritten on_written, Executor& reply_on) {
       submitted.push_back(op);
-      queue.push_back(Queued{std::move(op), std::move(on_written), &reply_on});
-      if (queue.size() == 1) writer.post([this] { commit_queue(); });
+      if (refuse_with) {
+        reply_on.post(
+            [on_written = std::move(on_written), refusal = error(*refuse_with, "refused by the test")]() mutable {
+              on_written(std::move(refusal));
+            });
+      } else if (hold_commits) {
+        held.push_back(Held{std::move(op), std::move(on_written), &reply_on});
+      } else {
+        committer.submit(std::move(op), std::move(on_written), reply_on);
+      }
     };
-  }
-  void commit_queue() {
-    if (hold_commits) return;
-    std::deque<Queued> batch;
-    batch.swap(queue);
-    std::vector<WriteOp> ops;
-    for (Queued& queued : batch) ops.push_back(queued.op);
-    Result<CommitResult> result =
-        refuse_with ? Result<CommitResult>(error(*refuse_with, "refused by the test")) : store->commit(ops);
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      Result<WriteAnswer> answer = result.ok() ? std::move(result->answers[i]) : Result<WriteAnswer>(result.error());
-      batch[i].reply_on->post([on_written = std::move(batch[i].on_written), answer = std::move(answer)]() mutable {
-        on_written(std::move(answer));
-      });
-    }
-    if (result.ok()) delivery->on_committed(result.value());
   }
   void release_commits() {
     hold_commits = false;
-    writer.post([this] { commit_queue(); });
+    for (Held& one : held) committer.submit(std::move(one.op), std::move(one.on_written), *one.reply_on);
+    held.clear();
     run();
   }
 
@@ -310,7 +302,7 @@ struct World {
     return out;
   }
 
-  struct Queued {
+  struct Held {
     WriteOp op;
     OnWritten on_written;
     Executor* reply_on;
@@ -329,10 +321,10 @@ struct World {
   LossyBus bus;
   ConnectionDirectory directory;
   std::vector<WriteOp> submitted;
-  std::deque<Queued> queue;
+  Committer committer{*store, writer, log};
+  std::vector<Held> held;
   bool hold_commits = false;
   std::optional<Code> refuse_with;
-  std::size_t commits = 0;
   std::unique_ptr<MarksService> marks;
   std::unique_ptr<DeliveryService> delivery;
   ConnectionId last_connection = 0;
