@@ -35,8 +35,7 @@ struct MarksHint {
   std::shared_ptr<const Bytes> frame;
 };
 
-// Streams that changed lately, ordered by stream_id, each once: heals a lost last hint. head or marks_revision is 0
-// when that one did not change.
+// Streams that changed lately: heals a lost last hint.
 struct HeadDigest {
   struct Head {
     StreamId stream_id;

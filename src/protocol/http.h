@@ -21,8 +21,8 @@ inline constexpr std::string_view kJsonType = "application/json";
 inline constexpr std::string_view kProblemType = "application/problem+json";
 
 struct HttpRequest {
-  std::string method;                          // upper case
-  std::string url;                             // absolute on the client; path and query on the server
+  std::string method;  // upper case
+  std::string url;     // absolute on the client; path and query on the server
   std::map<std::string, std::string> headers;  // names in lower case
   Bytes body;
   std::chrono::milliseconds timeout = limits::kRequestTimeout;

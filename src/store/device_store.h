@@ -114,7 +114,7 @@ struct StreamCursor {
 struct Changes {
   std::uint64_t revision = 0;
   std::vector<MessageKey> added;     // with their conversations
-  std::vector<MessageKey> updated;   // state, seq or content
+  std::vector<MessageKey> updated;   // state, seq, content; or gone
   std::vector<ConversationKey> conversations;
   std::vector<ConversationKey> marks;  // conversations whose receipts advanced
   bool devices_changed = false;
@@ -128,7 +128,7 @@ struct Receipt {
 // ---- The writer ----------------------------------------------------------------------------------------------------
 
 struct DeviceStoreOptions {
-  std::string path;                 // the database; -wal beside it, nothing else
+  std::string path;                 // the database; beside it -wal, an empty -lock, nothing else
   const StoreKey* key = nullptr;    // borrowed for the call
   std::string base_vfs;             // empty: the platform's
   bool must_exist = false;
@@ -236,8 +236,9 @@ class DeviceStore {
   };
   Result<std::vector<PendingRead>> pending_reads();  // not yet confirmed by a mark of the server
 
+  class Impl;  // the inside, for the files that implement it
+
  private:
-  class Impl;
   explicit DeviceStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <new>
 
 namespace chatsdk {
@@ -81,7 +82,7 @@ int WalIndex::lock_exclusive(User& user, int first, int count) {
 }
 
 void WalIndex::barrier() {
-  __sync_synchronize();  // a full fence, in a form that ThreadSanitizer accepts
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   // Passing the mutex orders the threads also for checkers that know locks only.
   const std::lock_guard lock(mutex_);
 }

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opening and closing the device store, the session, the store epoch and the cursors.
+#include "store/device_store.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+#include "base/assert.h"
+#include "store/device_reader_impl.h"
+#include "store/device_store_impl.h"
+#include "store/schema.h"
+
+namespace chatsdk {
+
+namespace {
+
+using rows::Blob;
+using rows::unsigned_at;
+
+constexpr char kLoadMeta[] =
+    "SELECT revision, store_epoch, epoch_open, any_lost, installation_id, owner, device_id, "
+    "max(key_floor, coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(id) FROM outbox), 0)), "
+    "(SELECT count(*) FROM outbox) FROM meta WHERE id = 1";
+constexpr char kSaveMeta[] =
+    "UPDATE meta SET revision = ?1, store_epoch = ?2, epoch_open = ?3, any_lost = ?4 WHERE id = 1";
+
+constexpr char kSession[] =
+    "SELECT user_id, device_id, access_token, access_expires, refresh_token, refresh_request_id FROM session WHERE id "
+    "= 1";
+constexpr char kSaveSession[] =
+    "INSERT OR REPLACE INTO session(id, user_id, device_id, access_token, access_expires, refresh_token, "
+    "refresh_request_id) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)";
+constexpr char kDeleteSession[] = "DELETE FROM session";
+constexpr char kSetOwner[] = "UPDATE meta SET owner = ?1, device_id = ?2 WHERE id = 1";
+constexpr char kSetInstallation[] = "UPDATE meta SET installation_id = ?1 WHERE id = 1";
+
+#define CHATSDK_CURSOR_COLUMNS "s.stream_id, s.kind, s.conversation, s.seq, s.delivered_from, s.marks_revision"
+constexpr char kCursor[] = "SELECT " CHATSDK_CURSOR_COLUMNS " FROM stream s WHERE s.stream_id = ?1";
+constexpr char kCursors[] = "SELECT " CHATSDK_CURSOR_COLUMNS
+                            " FROM stream s LEFT JOIN conversation c ON c.key = s.conversation "
+                            "ORDER BY s.kind, c.last_activity DESC, s.stream_id LIMIT ?1";
+
+// The turn of an epoch, in this order. Placeholders are made anew; what had a seq steps half a place back and waits to
+// be sent again; marks, ids and cursors are the server's to tell.
+constexpr char kForgetPlaceholders[] = "DELETE FROM message WHERE sender = '' AND content = x'' AND lost = 0";
+constexpr char kKeepKeys[] =
+    "UPDATE meta SET key_floor = max(key_floor, coalesce((SELECT max(key) FROM message), 0)) WHERE id = 1";
+constexpr char kCloseEpoch[] = "UPDATE message SET lost = 3 WHERE lost IN (1, 2)";
+constexpr char kStepBack[] =
+    "UPDATE message SET place = place - 1, lost = CASE WHEN sender > '' AND place <= 2 * (SELECT c.read_up_to FROM "
+    "conversation c WHERE c.key = message.conversation) THEN 2 ELSE 1 END WHERE lost = 0 AND place < ?1";
+constexpr char kForgetMarks[] = "DELETE FROM mark";
+constexpr char kForgetAdvances[] = "DELETE FROM mark_advance";
+constexpr char kForgetAccountStream[] = "DELETE FROM stream WHERE kind = ?1";
+constexpr char kRewindStreams[] = "UPDATE stream SET seq = 0, delivered_from = 0, marks_revision = 0";
+constexpr char kRewindConversations[] =
+    "UPDATE conversation SET head = 0, read_up_to = 0, read_confirmed = 0, unread_count = 0, "
+    "conversation_id = CASE WHEN peer IS NULL THEN conversation_id END, "
+    "last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = conversation.key "
+    "ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
+constexpr char kAddAccountStream[] =
+    "INSERT OR IGNORE INTO stream(stream_id, kind, seq, delivered_from, marks_revision) VALUES (?1, ?2, 0, 0, 0)";
+constexpr char kAside[] = "SELECT key, conversation FROM message WHERE lost IN (1, 2)";
+
+StreamCursor read_cursor(const sqlite::Statement& row) {
+  StreamCursor cursor;
+  cursor.stream_id = StreamId{unsigned_at(row, 0)};
+  cursor.kind = static_cast<wire::StreamKind>(row.integer(1));
+  cursor.conversation = ConversationKey{unsigned_at(row, 2)};
+  cursor.seq = unsigned_at(row, 3);
+  cursor.delivered_from = unsigned_at(row, 4);
+  cursor.marks_revision = unsigned_at(row, 5);
+  return cursor;
+}
+
+// ---- Files ---------------------------------------------------------------------------------------------------------
+
+// What the platform's files tell before anything is opened. Another VFS has names of its own.
+Status check_location(const DeviceStoreOptions& options) {
+  if (!options.base_vfs.empty()) return {};
+  std::error_code failed;
+  const std::filesystem::path path(options.path);
+  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  if (!std::filesystem::is_directory(parent, failed)) {
+    return error(Code::kStorage, "the directory of the store does not exist: " + parent.string());
+  }
+  if (std::filesystem::is_directory(path, failed)) {
+    return error(Code::kStorage, "the path of the store is a directory: " + options.path);
+  }
+  if (options.must_exist && !std::filesystem::exists(path, failed)) {
+    return error(Code::kNotFound, "no store at " + options.path);
+  }
+  return {};
+}
+
+// Renames a corrupt store and its log out of the way. The detail of the answer tells where it went.
+Error set_aside(const std::string& path, const Error& why) {
+  std::error_code failed;
+  if (!std::filesystem::exists(path, failed)) return why;
+  std::string aside;
+  for (int n = 1; aside.empty() || std::filesystem::exists(aside, failed); ++n) {
+    aside = path + ".corrupt-" + std::to_string(n);
+  }
+  // The log first: if only one rename succeeds, the store is still found corrupt and no new one appears beside an old
+  // log.
+  for (const char* suffix : {"-wal", "-journal", ""}) {
+    if (!std::filesystem::exists(path + suffix, failed)) continue;
+    std::filesystem::rename(path + suffix, aside + suffix, failed);
+    if (failed) return error(Code::kCorrupt, why.detail + "; could not be set aside: " + failed.message());
+  }
+  return error(Code::kCorrupt, why.detail + "; set aside as " + std::filesystem::path(aside).filename().string());
+}
+
+}  // namespace
+
+// ---- Impl ----------------------------------------------------------------------------------------------------------
+
+Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
+  auto& conversations = changes.conversations;
+  std::sort(conversations.begin(), conversations.end());
+  conversations.erase(std::unique(conversations.begin(), conversations.end()), conversations.end());
+  const bool visible = !changes.added.empty() || !changes.updated.empty() || !conversations.empty() ||
+                       !changes.marks.empty() || changes.devices_changed;
+  if (visible && memory.revision == before.revision) ++memory.revision;
+  changes.revision = memory.revision;
+  if (memory == before) return {};
+  return sql(kSaveMeta).run(memory.revision, memory.store_epoch, memory.epoch_open, memory.any_lost);
+}
+
+Status DeviceStore::Impl::open() {
+  const Status looked = vfs->check_file(path);
+  const bool is_new = looked.code() == Code::kNotFound;
+  if (!looked.ok() && !is_new) return looked;
+  const Status opened = [&]() -> Status {
+    CHATSDK_ASSIGN(db, sqlite::Database::open(path, {sqlite::OpenMode::kReadWriteCreate, vfs->name()}));
+    if (sqlite3_db_readonly(db.handle(), "main") == 1) return error(Code::kReadOnly, "the store cannot be written");
+    CHATSDK_TRY(sqlite::apply_standard_pragmas(db));
+    if (!is_new) CHATSDK_TRY(db.quick_check());
+    CHATSDK_TRY(schema::migrate(db, keys));
+    return load();
+  }();
+  if (opened.ok()) return {};
+  // The log stays as it is beside a file that is in doubt.
+  if (db) sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sql.clear();
+  db = {};
+  if (auto precise = vfs->take_failure()) return std::move(*precise);
+  return opened;
+}
+
+Status DeviceStore::Impl::load() {
+  rows::Query query = sql(kLoadMeta);
+  CHATSDK_ASSIGN(const bool found, query.first());
+  if (!found || query->is_null(0)) return error(Code::kCorrupt, "the store has no description of itself");
+  memory.revision = unsigned_at(query.row(), 0);
+  memory.store_epoch = unsigned_at(query.row(), 1);
+  memory.epoch_open = query->integer(2) != 0;
+  memory.any_lost = query->integer(3) != 0;
+  installation_id = Bytes(query->blob(4));
+  owner = UserId(query->text(5));
+  device_id = DeviceId{unsigned_at(query.row(), 6)};
+  memory.next_key = unsigned_at(query.row(), 7) + 1;
+  memory.outbox_count = unsigned_at(query.row(), 8);
+  return {};
+}
+
+Status DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
+  if (!account_stream) return error(Code::kInvalidArgument, "an epoch has an account stream");
+  const auto written = write([&](Changes&) -> Status {
+    if (epoch != memory.store_epoch) {
+      CHATSDK_TRY(sql(kKeepKeys).run());
+      CHATSDK_TRY(sql(kForgetPlaceholders).run());
+      CHATSDK_TRY(sql(kCloseEpoch).run());
+      CHATSDK_TRY(sql(kStepBack).run(rows::kPendingPlace));
+      if (db.changes() > 0) memory.epoch_open = memory.any_lost = true;
+      CHATSDK_TRY(sql(kForgetMarks).run());
+      CHATSDK_TRY(sql(kForgetAdvances).run());
+      CHATSDK_TRY(sql(kForgetAccountStream).run(wire::STREAM_KIND_ACCOUNT));
+      CHATSDK_TRY(sql(kRewindStreams).run());
+      CHATSDK_TRY(sql(kRewindConversations).run());
+      memory.store_epoch = epoch;
+      ++memory.revision;
+    }
+    return sql(kAddAccountStream).run(account_stream, wire::STREAM_KIND_ACCOUNT);
+  });
+  if (!written.ok()) return written.error();
+  return {};
+}
+
+Result<Changes> DeviceStore::Impl::settle_epoch() {
+  if (!memory.epoch_open) {
+    Changes none;
+    none.revision = memory.revision;
+    return none;
+  }
+  return write([&](Changes& changes) -> Status {
+    {
+      rows::Query query = sql(kAside);
+      for (auto more = query.first();; more = query.next()) {
+        CHATSDK_ASSIGN(const bool row, std::move(more));
+        if (!row) break;
+        changes.updated.push_back(MessageKey{unsigned_at(query.row(), 0)});
+        changes.conversations.push_back(ConversationKey{unsigned_at(query.row(), 1)});
+      }
+    }
+    memory.epoch_open = false;
+    return sql(kCloseEpoch).run();
+  });
+}
+
+// ---- DeviceStore ---------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions& options, Random& keys,
+                                                       const Clock& clock) {
+  if (options.path.empty() || options.key == nullptr)
+    return error(Code::kInvalidArgument, "a store has a path and a key");
+  CHATSDK_TRY(check_location(options));
+  CHATSDK_ASSIGN(auto lock, StoreLock::acquire(options.path, options.base_vfs));
+  CHATSDK_ASSIGN(auto vfs, CryptVfs::create({options.base_vfs, *options.key, keys}));
+  if (options.must_exist && vfs->check_file(options.path).code() == Code::kNotFound) {
+    return error(Code::kNotFound, "no store at " + options.path);
+  }
+  auto impl = std::make_unique<Impl>(std::move(lock), std::move(vfs), options, keys, clock);
+  Status opened = impl->open();
+  if (opened.code() == Code::kCorrupt) return set_aside(options.path, opened.error());
+  CHATSDK_TRY(std::move(opened));
+  return std::unique_ptr<DeviceStore>(new DeviceStore(std::move(impl)));
+}
+
+DeviceStore::DeviceStore(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+DeviceStore::~DeviceStore() = default;
+
+Result<std::unique_ptr<DeviceReader>> DeviceStore::open_reader() {
+  CHATSDK_ASSIGN(auto impl, DeviceReader::Impl::open(impl_->path, impl_->vfs->name()));
+  return std::unique_ptr<DeviceReader>(new DeviceReader(std::move(impl)));
+}
+
+std::uint64_t DeviceStore::revision() const { return impl_->memory.revision; }
+Bytes DeviceStore::installation_id() const { return impl_->installation_id; }
+
+Status DeviceStore::renew_installation() {
+  const Bytes renewed = impl_->keys.bytes(limits::kInstallationIdBytes);
+  const auto written = impl_->write([&](Changes&) { return impl_->sql(kSetInstallation).run(Blob{renewed}); });
+  if (!written.ok()) return written.error();
+  impl_->installation_id = renewed;
+  return {};
+}
+
+// ---- Session -------------------------------------------------------------------------------------------------------
+
+Result<std::optional<StoredSession>> DeviceStore::session() {
+  rows::Query query = impl_->sql(kSession);
+  CHATSDK_ASSIGN(const bool found, query.first());
+  if (!found) return std::optional<StoredSession>();
+  StoredSession session;
+  session.user_id = UserId(query->text(0));
+  session.device_id = DeviceId{unsigned_at(query.row(), 1)};
+  session.access_token = std::string(query->text(2));
+  session.access_expires = rows::time_at(query.row(), 3);
+  session.refresh_token = std::string(query->text(4));
+  session.refresh_request_id = Bytes(query->blob(5));
+  return std::optional(std::move(session));
+}
+
+Status DeviceStore::save_session(const StoredSession& session) {
+  Impl& impl = *impl_;
+  if (session.user_id.empty()) return error(Code::kInvalidArgument, "a session has a user");
+  if (!impl.owner.empty() && impl.owner != session.user_id) {
+    return error(Code::kWrongState, "the store belongs to another user");
+  }
+  const auto written = impl.write([&](Changes&) -> Status {
+    if (impl.device_id && impl.device_id != session.device_id) CHATSDK_TRY(impl.renumber(session.device_id));
+    CHATSDK_TRY(impl.sql(kSetOwner).run(session.user_id, session.device_id));
+    return impl.sql(kSaveSession)
+        .run(session.user_id, session.device_id, session.access_token, session.access_expires, session.refresh_token,
+             Blob{session.refresh_request_id});
+  });
+  if (!written.ok()) return written.error();
+  impl.owner = session.user_id;
+  impl.device_id = session.device_id;
+  return {};
+}
+
+Status DeviceStore::clear_tokens() {
+  const auto written = impl_->write([&](Changes&) -> Status { return impl_->sql(kDeleteSession).run(); });
+  if (!written.ok()) return written.error();
+  return {};
+}
+
+Result<std::optional<UserId>> DeviceStore::owner() {
+  return impl_->owner.empty() ? std::optional<UserId>() : std::optional(impl_->owner);
+}
+
+// ---- Epoch and cursors ---------------------------------------------------------------------------------------------
+
+Result<std::uint64_t> DeviceStore::store_epoch() { return impl_->memory.store_epoch; }
+
+Status DeviceStore::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
+  return impl_->begin_epoch(epoch, account_stream);
+}
+
+Result<Changes> DeviceStore::settle_epoch() { return impl_->settle_epoch(); }
+
+Result<std::vector<StreamCursor>> DeviceStore::cursors(std::size_t max) {
+  std::vector<StreamCursor> found;
+  rows::Query query = impl_->sql(kCursors);
+  for (auto more = query.first(max);; more = query.next()) {
+    CHATSDK_ASSIGN(const bool row, std::move(more));
+    if (!row) return found;
+    found.push_back(read_cursor(query.row()));
+  }
+}
+
+Result<std::optional<StreamCursor>> DeviceStore::cursor(StreamId stream) {
+  rows::Query query = impl_->sql(kCursor);
+  CHATSDK_ASSIGN(const bool found, query.first(stream));
+  if (!found) return std::optional<StreamCursor>();
+  return std::optional(read_cursor(query.row()));
+}
+
+}  // namespace chatsdk

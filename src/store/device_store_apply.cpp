@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the server sends: consecutive items with their cursor, and watermarks. Each call is one transaction.
+#include <algorithm>
+
+#include "store/device_store_impl.h"
+
+namespace chatsdk {
+
+namespace {
+
+using rows::Blob;
+using rows::LostState;
+using rows::place_of;
+using rows::unsigned_at;
+
+constexpr char kStream[] =
+    "SELECT kind, conversation, seq, delivered_from, marks_revision FROM stream WHERE stream_id = ?1";
+constexpr char kSaveStream[] =
+    "INSERT INTO stream(stream_id, kind, conversation, seq, delivered_from, marks_revision) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(stream_id) DO UPDATE SET conversation = ?3, seq = ?4, "
+    "delivered_from = ?5, marks_revision = ?6";
+constexpr char kInsertMessage[] =
+    "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
+    "content) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9)";
+constexpr char kLostOfOthers[] =
+    "SELECT key, lost FROM message WHERE client_message_id = ?1 AND lost > 0 AND sender = ?2 AND conversation = ?3";
+constexpr char kFoundAgain[] =
+    "UPDATE message SET place = ?2, lost = 0, message_id = ?3, time = ?4, sender_device = ?5 WHERE key = ?1";
+constexpr char kStandAgain[] =
+    "UPDATE message SET place = place + 1, lost = 0 WHERE conversation = ?1 AND place >= ?2 AND place <= ?3 "
+    "AND lost IN (1, 2)";
+constexpr char kAside[] =
+    "SELECT key, place, lost FROM message WHERE conversation = ?1 AND place >= ?2 AND place <= ?3 AND lost IN (1, 2)";
+constexpr char kOccupied[] = "SELECT 1 FROM message WHERE conversation = ?1 AND place = ?2 AND lost = 0";
+constexpr char kMark[] = "SELECT delivered_up_to, read_up_to FROM mark WHERE conversation = ?1 AND user = ?2";
+constexpr char kSaveMark[] =
+    "INSERT INTO mark(conversation, user, delivered_up_to, read_up_to) VALUES (?1, ?2, ?3, ?4) "
+    "ON CONFLICT(conversation, user) DO UPDATE SET delivered_up_to = ?3, read_up_to = ?4";
+constexpr char kInsertAdvance[] =
+    "INSERT OR IGNORE INTO mark_advance(conversation, user, kind, up_to, time) VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr char kPendingReads[] =
+    "SELECT conversation_id, read_up_to FROM conversation WHERE read_up_to > read_confirmed";
+
+// The cursor of one stream while a transaction works on it.
+struct StreamState {
+  StreamId id;
+  wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
+  Seq seq = 0;
+  Seq delivered_from = 0;
+  std::uint64_t marks_revision = 0;
+};
+
+Result<StreamState> load_stream(rows::Statements& sql, StreamId id, wire::StreamKind kind) {
+  StreamState stream{.id = id, .kind = kind};
+  rows::Query query = sql(kStream);
+  CHATSDK_ASSIGN(const bool known, query.first(id));
+  if (!known) return stream;
+  stream.kind = static_cast<wire::StreamKind>(query->integer(0));
+  stream.seq = unsigned_at(query.row(), 2);
+  stream.delivered_from = unsigned_at(query.row(), 3);
+  stream.marks_revision = unsigned_at(query.row(), 4);
+  return stream;
+}
+
+Status save_stream(rows::Statements& sql, const StreamState& stream, std::optional<ConversationKey> conversation) {
+  return sql(kSaveStream)
+      .run(stream.id, stream.kind, conversation, stream.seq, stream.delivered_from, stream.marks_revision);
+}
+
+// Every item follows the one before it; only a skip may span more than one place.
+Status check_items(const wire::Items& items) {
+  if (items.stream_id() == 0) return error(Code::kMalformed, "items without a stream");
+  if (items.stream_kind() != wire::STREAM_KIND_ACCOUNT && items.stream_kind() != wire::STREAM_KIND_CONVERSATION) {
+    return error(Code::kMalformed, "stream of kind " + std::to_string(items.stream_kind()));
+  }
+  Seq last = items.after_seq();
+  for (const wire::Item& item : items.items()) {
+    const bool follows = item.seq() <= rows::kSeqMax &&
+                         (item.kind() == wire::ITEM_KIND_SKIP ? item.seq() > last : item.seq() == last + 1);
+    if (!follows) {
+      return error(Code::kMalformed, "item " + std::to_string(item.seq()) + " after " + std::to_string(last));
+    }
+    last = item.seq();
+  }
+  return {};
+}
+
+WallTime item_time(const wire::Item& item) { return from_unix_ms(rows::clamp_ms(item.time_ms())); }
+
+// Applies items one after the other, within the transaction of its owner.
+class ItemApplier {
+ public:
+  ItemApplier(DeviceStore::Impl& store, StreamState& stream, Changes& changes)
+      : store_(store), stream_(stream), changes_(changes) {}
+
+  // Finds or makes the conversation of a conversation stream.
+  Status begin(WallTime first_time) {
+    if (stream_.kind != wire::STREAM_KIND_CONVERSATION) return {};
+    CHATSDK_ASSIGN(auto found, store_.find_conversation(stream_.id));
+    if (!found) {
+      CHATSDK_ASSIGN(found,
+                     store_.insert_conversation(stream_.id, wire::CONVERSATION_KIND_UNSPECIFIED, {}, first_time));
+      changes_.conversations.push_back(found->key);
+    }
+    conversation_ = std::move(found);
+    if (conversation_->id != stream_.id) CHATSDK_TRY(store_.link(*conversation_, stream_.id, changes_));
+    return {};
+  }
+
+  Status apply(const wire::Item& item) {
+    CHATSDK_TRY(apply_kind(item));
+    stream_.seq = item.seq();
+    if (conversation_) conversation_->head = std::max(conversation_->head, item.seq());
+    return {};
+  }
+
+  Status finish() {
+    if (conversation_) {
+      if (read_up_to_ > conversation_->read_up_to) {
+        CHATSDK_TRY(store_.move_read_mark(*conversation_, read_up_to_));
+      }
+      CHATSDK_TRY(store_.save(*conversation_, changes_));
+    }
+    return save_stream(store_.sql, stream_, conversation_ ? std::optional(conversation_->key) : std::nullopt);
+  }
+
+ private:
+  // A kind that does not belong to this kind of stream is as good as unknown: it moves the cursor only.
+  Status apply_kind(const wire::Item& item) {
+    const bool in_conversation = conversation_.has_value();
+    switch (item.kind()) {
+      case wire::ITEM_KIND_MESSAGE:
+        return in_conversation ? message(item) : Status();
+      case wire::ITEM_KIND_ROSTER:
+        return in_conversation ? roster(item.roster()) : Status();
+      case wire::ITEM_KIND_SKIP:
+        return skip(item);
+      case wire::ITEM_KIND_CONVERSATION_ADDED:
+        return in_conversation ? Status() : conversation_added(item);
+      case wire::ITEM_KIND_DEVICES_CHANGED:
+        changes_.devices_changed = changes_.devices_changed || !in_conversation;
+        return {};
+      default:
+        return {};
+    }
+  }
+
+  Status message(const wire::Item& item) {
+    const bool own = store_.is_owner(item.sender_user_id());
+    if (own) {
+      CHATSDK_ASSIGN(const bool known, own_message_known(item));
+      if (known) return {};
+    } else if (store_.memory.any_lost) {
+      CHATSDK_ASSIGN(const bool known, lost_message_found(item));
+      if (known) return {};
+    }
+    if (item.seq() <= conversation_->head) {
+      CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
+    }
+    const auto sender = own ? std::nullopt : std::optional(std::string_view(item.sender_user_id()));
+    CHATSDK_TRY(insert(item.seq(), sender, item));
+    if (!own && !item.sender_user_id().empty() && item.seq() > conversation_->read_up_to) ++conversation_->unread_count;
+    return {};
+  }
+
+  Status insert(Seq seq, std::optional<std::string_view> sender, const wire::Item& item) {
+    const MessageKey key = store_.take_key();
+    const auto client_id = item.client_message_id().size() == limits::kClientMessageIdBytes
+                               ? std::optional(Blob{item.client_message_id()})
+                               : std::nullopt;
+    CHATSDK_TRY(store_.sql(kInsertMessage)
+                    .run(key, conversation_->key, place_of(seq), sender, item.sender_device_id(), item.message_id(),
+                         client_id, item_time(item), Blob{item.content()}));
+    changes_.added.push_back(key);
+    return {};
+  }
+
+  // True: the item is a message that this device has already, waiting, accepted or of an earlier epoch.
+  Result<bool> own_message_known(const wire::Item& item) {
+    const auto id = ClientMessageId::from_bytes(item.client_message_id());
+    if (!id) return false;
+    CHATSDK_ASSIGN(const auto own, store_.own_messages(*id));
+    for (const auto& known : own) {
+      if (known.conversation != conversation_->key) continue;
+      if (rows::is_pending(known.place)) {
+        // Another device may have used the same id: it is the same message only with the same content.
+        if (known.sender_device.value != item.sender_device_id() && known.content != item.content()) continue;
+        CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
+        CHATSDK_TRY(store_.settle(known.key, item.seq(), MessageId{item.message_id()}, item_time(item)));
+        changes_.updated.push_back(known.key);
+      } else if (known.lost != LostState::kNo) {
+        CHATSDK_TRY(found_again(known.key, item));
+      }
+      return true;
+    }
+    CHATSDK_ASSIGN(const auto discarded, store_.outbox_entry(*id));
+    if (discarded && discarded->kind == OutboxRow::Kind::kVoid && discarded->conversation == conversation_->key) {
+      CHATSDK_TRY(store_.delete_outbox_row(discarded->id));
+    }
+    return false;
+  }
+
+  Result<bool> lost_message_found(const wire::Item& item) {
+    MessageKey key;
+    bool was_read = false;
+    {
+      rows::Query query = store_.sql(kLostOfOthers);
+      CHATSDK_ASSIGN(const bool found,
+                     query.first(Blob{item.client_message_id()}, item.sender_user_id(), conversation_->key));
+      if (!found) return false;
+      key = MessageKey{unsigned_at(query.row(), 0)};
+      was_read = static_cast<LostState>(query->integer(1)) == LostState::kOpenRead;
+    }
+    CHATSDK_TRY(found_again(key, item));
+    if (item.seq() > conversation_->read_up_to) ++conversation_->unread_count;
+    if (was_read) read_up_to_ = std::max(read_up_to_, item.seq());
+    return true;
+  }
+
+  Status found_again(MessageKey key, const wire::Item& item) {
+    CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
+    changes_.updated.push_back(key);
+    return store_.sql(kFoundAgain)
+        .run(key, place_of(item.seq()), item.message_id(), item_time(item), item.sender_device_id());
+  }
+
+  Status roster(const wire::Roster& roster) {
+    if (roster.conversation_kind() != wire::CONVERSATION_KIND_UNSPECIFIED &&
+        roster.conversation_kind() != wire::CONVERSATION_KIND_DIRECT) {
+      return {};
+    }
+    for (const wire::Roster::Change& change : roster.changes()) {
+      if (!change.joined() || change.user_id().empty() || store_.is_owner(change.user_id())) continue;
+      CHATSDK_TRY(store_.set_peer(*conversation_, wire::CONVERSATION_KIND_DIRECT, change.user_id(), changes_));
+    }
+    return {};
+  }
+
+  Status skip(const wire::Item& item) {
+    if (item.skip_reason() == wire::SKIP_REASON_TRIMMED) {
+      stream_.delivered_from = item.seq();
+      return conversation_ ? placeholder(item) : Status();
+    }
+    if (item.skip_reason() == wire::SKIP_REASON_ALREADY_ACKNOWLEDGED && conversation_ && store_.memory.epoch_open) {
+      return stand_again(stream_.seq + 1, item.seq());
+    }
+    return {};
+  }
+
+  Status placeholder(const wire::Item& item) {
+    {
+      rows::Query query = store_.sql(kOccupied);
+      CHATSDK_ASSIGN(const bool occupied, query.first(conversation_->key, place_of(item.seq())));
+      if (occupied) return {};
+    }
+    wire::Item nobody;
+    nobody.set_time_ms(item.time_ms() != 0 ? item.time_ms() : to_unix_ms(store_.clock.wall_now()));
+    return insert(item.seq(), std::string_view(), nobody);
+  }
+
+  // What this device acknowledged in the epoch before stands at the places that it had.
+  Status stand_again(Seq from, Seq to) {
+    const std::int64_t first = place_of(from) - 1;
+    const std::int64_t last = place_of(to) - 1;
+    {
+      rows::Query query = store_.sql(kAside);
+      for (auto more = query.first(conversation_->key, first, last);; more = query.next()) {
+        CHATSDK_ASSIGN(const bool row, std::move(more));
+        if (!row) break;
+        changes_.updated.push_back(MessageKey{unsigned_at(query.row(), 0)});
+        if (static_cast<LostState>(query->integer(2)) == LostState::kOpenRead) {
+          read_up_to_ = std::max(read_up_to_, rows::seq_at(query->integer(1)));
+        }
+      }
+    }
+    CHATSDK_TRY(store_.sql(kStandAgain).run(conversation_->key, first, last));
+    CHATSDK_ASSIGN(const std::uint64_t unread,
+                   store_.count_unread(conversation_->key, std::max(from - 1, conversation_->read_up_to), to));
+    conversation_->unread_count += unread;
+    return {};
+  }
+
+  Status conversation_added(const wire::Item& item) {
+    const wire::ConversationAdded& added = item.conversation();
+    const ConversationId id{added.conversation_id()};
+    if (!id) return {};
+    const UserId& peer = added.peer_user_id();
+    CHATSDK_ASSIGN(auto known, store_.find_conversation(id));
+    if (known && (peer.empty() || known->peer == peer)) return store_.link(*known, id, changes_);
+    if (known && known->peer.empty()) return store_.set_peer(*known, added.kind(), peer, changes_);
+    // Unknown, or the id belonged to another pair before the server's store went back.
+    if (!peer.empty()) {
+      CHATSDK_ASSIGN(auto opened, store_.find_conversation(peer));
+      if (opened) return store_.link(*opened, id, changes_);
+    }
+    CHATSDK_ASSIGN(auto made, store_.insert_conversation({}, added.kind(), peer, item_time(item)));
+    return store_.link(made, id, changes_);
+  }
+
+  DeviceStore::Impl& store_;
+  StreamState& stream_;
+  Changes& changes_;
+  std::optional<ConversationState> conversation_;
+  Seq read_up_to_ = 0;  // of messages found again that were read before
+};
+
+}  // namespace
+
+Result<DeviceStore::Applied> DeviceStore::apply(const wire::Items& items) {
+  Impl& impl = *impl_;
+  if (impl.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
+  CHATSDK_TRY(check_items(items));
+  Applied applied;
+  CHATSDK_ASSIGN(applied.changes, impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(auto stream, load_stream(impl.sql, StreamId{items.stream_id()}, items.stream_kind()));
+    if (stream.kind != items.stream_kind()) {
+      return error(Code::kMalformed, "stream of kind " + std::to_string(stream.kind) + " came as kind " +
+                                         std::to_string(items.stream_kind()));
+    }
+    applied.cursor = stream.seq;
+    applied.delivered_from = stream.delivered_from;
+    applied.gap = items.after_seq() > stream.seq;
+    const int count = items.items_size();
+    if (applied.gap || count == 0 || items.items(count - 1).seq() <= stream.seq) return {};
+
+    ItemApplier applier(impl, stream, changes);
+    CHATSDK_TRY(applier.begin(item_time(items.items(0))));
+    changes.added.reserve(static_cast<std::size_t>(count));
+    for (const wire::Item& item : items.items()) {
+      if (item.seq() > stream.seq) CHATSDK_TRY(applier.apply(item));
+    }
+    applied.cursor = stream.seq;
+    applied.delivered_from = stream.delivered_from;
+    return applier.finish();
+  }));
+  return applied;
+}
+
+// ---- Marks ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Applies one advance; true if it was one.
+Result<bool> advance(DeviceStore::Impl& store, ConversationState& conversation, const wire::Marks::Advance& change) {
+  if (change.user_id().empty() || change.up_to() > rows::kSeqMax) return false;
+  const bool read = change.kind() == wire::Marks::KIND_READ;
+  if (!read && change.kind() != wire::Marks::KIND_DELIVERED) return false;
+  const std::string_view user = store.mark_user(change.user_id());
+  rows::MarkPair marks;
+  {
+    rows::Query query = store.sql(kMark);
+    CHATSDK_ASSIGN(const bool known, query.first(conversation.key, user));
+    if (known) marks = {unsigned_at(query.row(), 0), unsigned_at(query.row(), 1)};
+  }
+  Seq& mark = read ? marks.read_up_to : marks.delivered_up_to;
+  if (change.up_to() <= mark) return false;
+  mark = change.up_to();
+  CHATSDK_TRY(store.sql(kSaveMark).run(conversation.key, user, marks.delivered_up_to, marks.read_up_to));
+  CHATSDK_TRY(store.sql(kInsertAdvance)
+                  .run(conversation.key, user, change.kind(), change.up_to(), rows::clamp_ms(change.time_ms())));
+  if (read && user.empty()) {
+    conversation.read_confirmed = change.up_to();
+    CHATSDK_TRY(store.move_read_mark(conversation, change.up_to()));
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<Changes> DeviceStore::apply_marks(const wire::Marks& marks) {
+  Impl& impl = *impl_;
+  const ConversationId id{marks.conversation_id()};
+  if (impl.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
+  if (!id) return error(Code::kMalformed, "marks without a conversation");
+  return impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(auto stream, load_stream(impl.sql, id, wire::STREAM_KIND_CONVERSATION));
+    if (stream.kind != wire::STREAM_KIND_CONVERSATION) return error(Code::kMalformed, "marks of an account stream");
+    CHATSDK_ASSIGN(auto conversation, impl.find_conversation(id));
+    if (!conversation) {
+      CHATSDK_ASSIGN(conversation,
+                     impl.insert_conversation(id, wire::CONVERSATION_KIND_UNSPECIFIED, {}, impl.clock.wall_now()));
+      changes.conversations.push_back(conversation->key);
+    }
+    const ConversationState before = *conversation;
+    bool advanced = false;
+    for (const wire::Marks::Advance& change : marks.advances()) {
+      CHATSDK_ASSIGN(const bool moved, advance(impl, *conversation, change));
+      advanced = advanced || moved;
+    }
+    if (advanced) changes.marks.push_back(conversation->key);
+    if (before.read_up_to != conversation->read_up_to || before.read_confirmed != conversation->read_confirmed) {
+      CHATSDK_TRY(impl.save(*conversation, changes));
+    }
+    if (!advanced && marks.revision() <= stream.marks_revision) return {};
+    stream.marks_revision = std::max(stream.marks_revision, marks.revision());
+    return save_stream(impl.sql, stream, conversation->key);
+  });
+}
+
+// ---- Reading -------------------------------------------------------------------------------------------------------
+
+Result<Changes> DeviceStore::mark_read(ConversationKey key, Seq up_to) {
+  Impl& impl = *impl_;
+  return impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(auto conversation, impl.find_conversation(key));
+    if (!conversation) return error(Code::kNotFound, "no such conversation");
+    if (!conversation->id) return {};
+    CHATSDK_ASSIGN(const auto stream, load_stream(impl.sql, conversation->id, wire::STREAM_KIND_CONVERSATION));
+    const Seq reached = std::min(up_to, stream.seq);
+    if (reached <= conversation->read_up_to) return {};
+    CHATSDK_TRY(impl.move_read_mark(*conversation, reached));
+    return impl.save(*conversation, changes);
+  });
+}
+
+Result<std::vector<DeviceStore::PendingRead>> DeviceStore::pending_reads() {
+  std::vector<PendingRead> pending;
+  rows::Query query = impl_->sql(kPendingReads);
+  for (auto more = query.first();; more = query.next()) {
+    CHATSDK_ASSIGN(const bool row, std::move(more));
+    if (!row) return pending;
+    if (query->is_null(0)) continue;  // an epoch has begun: its id is told again first
+    pending.push_back({ConversationId{unsigned_at(query.row(), 0)}, unsigned_at(query.row(), 1)});
+  }
+}
+
+}  // namespace chatsdk

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Conversations of the device store: rows that exist before their server-given id, the ways in which the two find each
+// other, and the unread count.
+#include "base/assert.h"
+#include "store/device_store_impl.h"
+
+namespace chatsdk {
+
+namespace {
+
+using rows::place_of;
+using rows::unsigned_at;
+
+#define CHATSDK_CONVERSATION_COLUMNS \
+  "key, conversation_id, kind, peer, head, read_up_to, read_confirmed, unread_count, last_send_number"
+
+constexpr char kByKey[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE key = ?1";
+constexpr char kById[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE conversation_id = ?1";
+constexpr char kByStream[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS
+                             " FROM conversation WHERE conversation_id IS NULL AND key = "
+                             "(SELECT conversation FROM stream WHERE stream_id = ?1)";
+constexpr char kByPeer[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE peer = ?1";
+constexpr char kInsert[] =
+    "INSERT INTO conversation(conversation_id, kind, peer, created, last_activity) VALUES (nullif(?1, 0), ?2, "
+    "nullif(?3, ''), ?4, ?4)";
+constexpr char kSave[] =
+    "UPDATE conversation SET head = ?2, read_up_to = ?3, read_confirmed = ?4, unread_count = ?5, last_send_number = "
+    "?6, "
+    "last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = ?1 "
+    "ORDER BY m.place DESC, m.key DESC LIMIT 1), created) WHERE key = ?1";
+constexpr char kSetId[] = "UPDATE conversation SET conversation_id = ?2 WHERE key = ?1";
+constexpr char kSetPeer[] = "UPDATE conversation SET kind = ?2, peer = ?3 WHERE key = ?1";
+constexpr char kDropStreams[] = "DELETE FROM stream WHERE conversation = ?1 AND stream_id <> ?2";
+constexpr char kPointStream[] = "UPDATE stream SET conversation = ?2 WHERE stream_id = ?1";
+// NULL, the owner, and '', a placeholder, do not compare as above ''.
+constexpr char kCountUnread[] =
+    "SELECT count(*) FROM message WHERE conversation = ?1 AND place > ?2 AND place <= ?3 AND lost = 0 AND sender > ''";
+constexpr char kMoveMessages[] = "UPDATE message SET conversation = ?2 WHERE conversation = ?1";
+constexpr char kMoveStreams[] = "UPDATE stream SET conversation = ?2 WHERE conversation = ?1";
+constexpr char kMoveMarks[] = "UPDATE OR REPLACE mark SET conversation = ?2 WHERE conversation = ?1";
+constexpr char kMoveAdvances[] = "UPDATE OR REPLACE mark_advance SET conversation = ?2 WHERE conversation = ?1";
+constexpr char kDelete[] = "DELETE FROM conversation WHERE key = ?1";
+constexpr char kDeleteMessage[] = "DELETE FROM message WHERE key = ?1";
+constexpr char kRaiseKeyFloor[] = "UPDATE meta SET key_floor = max(key_floor, ?1) WHERE id = 1";
+
+Result<std::optional<ConversationState>> read_one(rows::Query& query, Result<bool> found) {
+  CHATSDK_ASSIGN(const bool row, std::move(found));
+  if (!row) return std::optional<ConversationState>();
+  ConversationState conversation;
+  conversation.key = ConversationKey{unsigned_at(query.row(), 0)};
+  conversation.id = ConversationId{unsigned_at(query.row(), 1)};
+  conversation.kind = static_cast<wire::ConversationKind>(query->integer(2));
+  conversation.peer = UserId(query->text(3));
+  conversation.head = unsigned_at(query.row(), 4);
+  conversation.read_up_to = unsigned_at(query.row(), 5);
+  conversation.read_confirmed = unsigned_at(query.row(), 6);
+  conversation.unread_count = unsigned_at(query.row(), 7);
+  conversation.last_send_number = unsigned_at(query.row(), 8);
+  return std::optional<ConversationState>(std::move(conversation));
+}
+
+}  // namespace
+
+Result<std::optional<ConversationState>> DeviceStore::Impl::find_conversation(ConversationKey key) {
+  rows::Query query = sql(kByKey);
+  return read_one(query, query.first(key));
+}
+
+Result<std::optional<ConversationState>> DeviceStore::Impl::find_conversation(ConversationId id) {
+  {
+    rows::Query query = sql(kById);
+    CHATSDK_ASSIGN(auto found, read_one(query, query.first(id)));
+    if (found) return found;
+  }
+  rows::Query query = sql(kByStream);
+  return read_one(query, query.first(id));
+}
+
+Result<std::optional<ConversationState>> DeviceStore::Impl::find_conversation(const UserId& peer) {
+  rows::Query query = sql(kByPeer);
+  return read_one(query, query.first(peer));
+}
+
+Result<ConversationState> DeviceStore::Impl::insert_conversation(ConversationId id, wire::ConversationKind kind,
+                                                                 const UserId& peer, WallTime created) {
+  CHATSDK_TRY(sql(kInsert).run(id, kind, peer, created));
+  ConversationState conversation;
+  conversation.key = ConversationKey{static_cast<std::uint64_t>(db.last_insert_rowid())};
+  conversation.id = id;
+  conversation.kind = kind;
+  conversation.peer = peer;
+  return conversation;
+}
+
+Status DeviceStore::Impl::save(const ConversationState& c, Changes& changes) {
+  changes.conversations.push_back(c.key);
+  return sql(kSave).run(c.key, c.head, c.read_up_to, c.read_confirmed, c.unread_count, c.last_send_number);
+}
+
+Status DeviceStore::Impl::link(ConversationState& conversation, ConversationId id, Changes& changes) {
+  if (conversation.id == id) return {};
+  CHATSDK_ASSIGN(const auto holder, find_conversation(id));
+  if (holder && holder->key != conversation.key) {
+    if (holder->peer.empty() && holder->kind != wire::CONVERSATION_KIND_DIRECT) {
+      CHATSDK_TRY(merge(*holder, conversation, changes));
+    } else {
+      // Two known conversations claim one id: the newer word of the server holds.
+      CHATSDK_TRY(sql(kSetId).run(holder->key, nullptr));
+      changes.conversations.push_back(holder->key);
+    }
+  }
+  CHATSDK_TRY(sql(kDropStreams).run(conversation.key, id));
+  CHATSDK_TRY(sql(kPointStream).run(id, conversation.key));
+  CHATSDK_TRY(sql(kSetId).run(conversation.key, id));
+  conversation.id = id;
+  changes.conversations.push_back(conversation.key);
+  return {};
+}
+
+Status DeviceStore::Impl::set_peer(ConversationState& conversation, wire::ConversationKind kind, const UserId& peer,
+                                   Changes& changes) {
+  if (!conversation.peer.empty()) return {};
+  CHATSDK_ASSIGN(auto other, find_conversation(peer));
+  if (other && other->id && other->id != conversation.id) return {};  // the pair has its conversation already
+  if (other) {
+    CHATSDK_TRY(merge(conversation, *other, changes));
+    conversation = std::move(*other);
+    return {};
+  }
+  CHATSDK_TRY(sql(kSetPeer).run(conversation.key, kind, peer));
+  conversation.kind = kind;
+  conversation.peer = peer;
+  changes.conversations.push_back(conversation.key);
+  return {};
+}
+
+// from has no outbox rows: nothing can be queued in a conversation without peer.
+Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState& into, Changes& changes) {
+  CHATSDK_TRY(sql(kMoveMessages).run(from.key, into.key));
+  CHATSDK_TRY(sql(kMoveStreams).run(from.key, into.key));
+  CHATSDK_TRY(sql(kMoveMarks).run(from.key, into.key));
+  CHATSDK_TRY(sql(kMoveAdvances).run(from.key, into.key));
+  CHATSDK_TRY(sql(kDelete).run(from.key));
+  if (from.id) {
+    CHATSDK_TRY(sql(kSetId).run(into.key, from.id));
+    into.id = from.id;
+  }
+  into.head = std::max(into.head, from.head);
+  into.read_up_to = std::max(into.read_up_to, from.read_up_to);
+  into.read_confirmed = std::max(into.read_confirmed, from.read_confirmed);
+  CHATSDK_ASSIGN(into.unread_count, count_unread(into.key, into.read_up_to, into.head));
+  changes.conversations.push_back(from.key);
+  return save(into, changes);
+}
+
+Result<std::uint64_t> DeviceStore::Impl::count_unread(ConversationKey conversation, Seq after, Seq up_to) {
+  if (up_to <= after) return std::uint64_t{0};
+  rows::Query query = sql(kCountUnread);
+  CHATSDK_ASSIGN(const bool row, query.first(conversation, place_of(after), place_of(up_to)));
+  CHATSDK_ASSERT(row);
+  return unsigned_at(query.row(), 0);
+}
+
+Status DeviceStore::Impl::move_read_mark(ConversationState& conversation, Seq up_to) {
+  if (up_to <= conversation.read_up_to) return {};
+  if (up_to >= conversation.head) {
+    conversation.unread_count = 0;
+  } else {
+    CHATSDK_ASSIGN(const std::uint64_t read, count_unread(conversation.key, conversation.read_up_to, up_to));
+    conversation.unread_count -= read;
+  }
+  conversation.read_up_to = up_to;
+  return {};
+}
+
+Status DeviceStore::Impl::delete_message(MessageKey key) {
+  CHATSDK_TRY(sql(kRaiseKeyFloor).run(key));
+  return sql(kDeleteMessage).run(key);
+}
+
+Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer) {
+  if (peer.empty() || peer.size() > limits::kUserIdBytesMax) {
+    return error(Code::kInvalidArgument, "user id of " + std::to_string(peer.size()) + " B, 1 to " +
+                                             std::to_string(limits::kUserIdBytesMax) + " are allowed");
+  }
+  CHATSDK_ASSIGN(const auto known, impl_->find_conversation(peer));
+  if (known) return known->key;
+  ConversationKey key;
+  CHATSDK_TRY(impl_->write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(const auto made,
+                   impl_->insert_conversation({}, wire::CONVERSATION_KIND_DIRECT, peer, impl_->clock.wall_now()));
+    key = made.key;
+    changes.conversations.push_back(key);
+    return {};
+  }));
+  return key;
+}
+
+}  // namespace chatsdk

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inside of DeviceStore, shared by the files that implement it: the writer's connection, what it keeps in memory,
+// and the transaction that every change goes through.
+//
+//   device_store.cpp               open and close, session, epoch, cursors
+//   device_store_conversation.cpp  conversations: finding, linking to their ids, unread
+//   device_store_send.cpp          the outbox
+//   device_store_apply.cpp         items and marks
+//
+// Threads: the engine's executor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/crypt_vfs.h"
+#include "store/device_store.h"
+#include "store/rows.h"
+#include "store/sqlite.h"
+#include "store/store_lock.h"
+
+namespace chatsdk {
+
+// A conversation's row while a transaction works on it.
+struct ConversationState {
+  ConversationKey key;
+  ConversationId id;
+  wire::ConversationKind kind = wire::CONVERSATION_KIND_UNSPECIFIED;
+  UserId peer;  // empty: unknown, or not a direct conversation
+  Seq head = 0;
+  Seq read_up_to = 0;
+  Seq read_confirmed = 0;
+  std::uint64_t unread_count = 0;
+  std::uint64_t last_send_number = 0;
+};
+
+class DeviceStore::Impl {
+ public:
+  // What the tables say, kept at hand. A transaction that fails puts back what it changed.
+  struct Memory {
+    std::uint64_t revision = 0;
+    std::uint64_t next_key = 1;  // of messages
+    std::uint64_t outbox_count = 0;
+    std::uint64_t store_epoch = 0;
+    bool epoch_open = false;  // messages with LostState kOpen or kOpenRead exist
+    bool any_lost = false;    // messages with any LostState but kNo exist, or did once
+
+    friend bool operator==(const Memory&, const Memory&) = default;
+  };
+
+  Impl(StoreLock held, std::unique_ptr<CryptVfs> files, const DeviceStoreOptions& options, Random& random,
+       const Clock& time)
+      : lock(std::move(held)),
+        vfs(std::move(files)),
+        sql(db),
+        keys(random),
+        clock(time),
+        path(options.path),
+        outbox_max(options.outbox_max) {}
+
+  // -- device_store.cpp --
+  // Opens the file, checks it and brings it to the schema of today. A refusal leaves it closed and unchanged.
+  Status open();
+  Status load();
+  Result<Changes> settle_epoch();
+  Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
+
+  // -- device_store_conversation.cpp --
+  Result<std::optional<ConversationState>> find_conversation(ConversationKey key);
+  // Also finds the conversation whose id the turn of an epoch has put into doubt, by its stream.
+  Result<std::optional<ConversationState>> find_conversation(ConversationId id);
+  Result<std::optional<ConversationState>> find_conversation(const UserId& peer);
+  Result<ConversationState> insert_conversation(ConversationId id, wire::ConversationKind kind, const UserId& peer,
+                                                WallTime created);
+  // Writes counters and marks, and brings last_activity up to date.
+  Status save(const ConversationState& conversation, Changes& changes);
+  // Gives a conversation its id; another row that had it, and no peer, is merged into this one.
+  Status link(ConversationState& conversation, ConversationId id, Changes& changes);
+  // Makes a conversation the direct one with a peer. When the app has opened that one already, conversation becomes it.
+  Status set_peer(ConversationState& conversation, wire::ConversationKind kind, const UserId& peer, Changes& changes);
+  // Countable messages of others in (after, up_to].
+  Result<std::uint64_t> count_unread(ConversationKey conversation, Seq after, Seq up_to);
+  Status move_read_mark(ConversationState& conversation, Seq up_to);
+  Status delete_message(MessageKey key);
+
+  // -- device_store_send.cpp --
+  struct OwnMessage {
+    MessageKey key;
+    ConversationKey conversation;
+    std::int64_t place = 0;
+    rows::LostState lost = rows::LostState::kNo;
+    DeviceId sender_device;
+    Bytes content;
+  };
+  Result<std::vector<OwnMessage>> own_messages(const ClientMessageId& id);
+  struct OutboxEntry {
+    MessageKey id;
+    ConversationKey conversation;
+    OutboxRow::Kind kind = OutboxRow::Kind::kSend;
+    bool on_wire = false;
+    Code failure = Code::kOk;
+  };
+  // The outbox row of an id, for a message that waits or for a void.
+  Result<std::optional<OutboxEntry>> outbox_entry(const ClientMessageId& id);
+  Status delete_outbox_row(MessageKey id);
+  // A message that waits takes its place on the server, and its outbox row goes.
+  Status settle(MessageKey key, Seq seq, MessageId message_id, WallTime time);
+  // Frees a place before another message takes it: a placeholder goes, anything else counts as lost.
+  Status clear_place(ConversationKey conversation, Seq seq, Changes& changes);
+  // The send numbers of a new device: from 1 in each conversation, the rows keeping their order.
+  Status renumber(DeviceId device);
+  Status accept_one(const AcceptedSend& accepted, Changes& changes);
+
+  // -- Transactions --
+  // Runs body(Changes&) -> Status in one transaction, raises the revision if it changed what the app can see, and
+  // commits.
+  template <typename Body>
+  Result<Changes> write(Body&& body) {
+    const Memory before = memory;
+    Result<Changes> written = write_once(std::forward<Body>(body));
+    if (!written.ok()) memory = before;
+    return written;
+  }
+
+  bool is_owner(const UserId& user) const { return !owner.empty() && user == owner; }
+  // How a user is written in marks.
+  std::string_view mark_user(const UserId& user) const {
+    return is_owner(user) ? std::string_view() : std::string_view(user);
+  }
+  MessageKey take_key() { return MessageKey{memory.next_key++}; }
+
+  // In this order: the connection closes before its VFS goes, and the lock is let go last.
+  StoreLock lock;
+  std::unique_ptr<CryptVfs> vfs;
+  sqlite::Database db;
+  rows::Statements sql;
+  Random& keys;
+  const Clock& clock;
+  std::string path;
+  std::size_t outbox_max;
+  Memory memory;
+  UserId owner;        // empty: none yet
+  DeviceId device_id;  // none: no session yet
+  Bytes installation_id;
+
+ private:
+  template <typename Body>
+  Result<Changes> write_once(Body&& body) {
+    CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db));
+    const Memory before = memory;
+    Changes changes;
+    CHATSDK_TRY(body(changes));
+    CHATSDK_TRY(finish(before, changes));
+    CHATSDK_TRY(transaction.commit());
+    return changes;
+  }
+  Status finish(const Memory& before, Changes& changes);
+  Status merge(const ConversationState& from, ConversationState& into, Changes& changes);
+};
+
+}  // namespace chatsdk

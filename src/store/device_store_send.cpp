@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The outbox of the device store: own messages from being queued until the server has answered for good.
+#include <algorithm>
+
+#include "base/assert.h"
+#include "store/device_store_impl.h"
+
+namespace chatsdk {
+
+namespace {
+
+using rows::Blob;
+using rows::unsigned_at;
+
+constexpr char kOwnMessages[] =
+    "SELECT key, conversation, place, lost, sender_device, content FROM message "
+    "WHERE client_message_id = ?1 AND sender IS NULL";
+constexpr char kEntry[] =
+    "SELECT o.id, o.conversation, o.kind, o.on_wire, o.failure FROM message m JOIN outbox o ON o.id = m.key "
+    "WHERE m.client_message_id = ?1 AND m.sender IS NULL";
+constexpr char kVoidByClientId[] =
+    "SELECT id, conversation, kind, on_wire, failure FROM outbox WHERE client_message_id = ?1 AND kind = 1";
+constexpr char kNumberById[] = "SELECT send_number FROM outbox WHERE id = ?1";
+constexpr char kInsertMessage[] =
+    "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
+    "content) VALUES (?1, ?2, ?3, 0, NULL, ?4, 0, ?5, ?6, ?7)";
+constexpr char kInsertOutbox[] =
+    "INSERT INTO outbox(id, conversation, send_number, kind, client_message_id, deadline, on_wire, failure) "
+    "VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, 0)";
+constexpr char kDeleteOutbox[] = "DELETE FROM outbox WHERE id = ?1";
+constexpr char kSetOnWire[] = "UPDATE outbox SET on_wire = 1 WHERE id = ?1";
+constexpr char kSetFailure[] = "UPDATE outbox SET failure = ?2, failure_detail = ?3 WHERE id = ?1";
+constexpr char kRetry[] = "UPDATE outbox SET failure = 0, failure_detail = NULL, deadline = ?2 WHERE id = ?1";
+constexpr char kMakeVoid[] =
+    "UPDATE outbox SET kind = 1, failure = 0, failure_detail = NULL, deadline = 0, on_wire = 0 WHERE id = ?1";
+constexpr char kSettle[] = "UPDATE message SET place = ?2, lost = 0, message_id = ?3, time = ?4 WHERE key = ?1";
+constexpr char kAtPlace[] = "SELECT key, sender FROM message WHERE conversation = ?1 AND place = ?2 AND lost = 0";
+constexpr char kLose[] = "UPDATE message SET place = place - 1, lost = 3 WHERE key = ?1";
+
+constexpr char kForgetNumbers[] = "UPDATE conversation SET last_send_number = 0";
+constexpr char kSetSenderDevice[] = "UPDATE message SET sender_device = ?1 WHERE key IN (SELECT id FROM outbox)";
+constexpr char kInOrder[] = "SELECT id, conversation FROM outbox ORDER BY conversation, send_number";
+constexpr char kSetNumber[] = "UPDATE outbox SET send_number = ?2 WHERE id = ?1";
+constexpr char kSetLastNumber[] = "UPDATE conversation SET last_send_number = ?2 WHERE key = ?1";
+
+// The columns that read_outbox() reads.
+#define CHATSDK_OUTBOX_COLUMNS                                                                                     \
+  "o.kind, o.conversation, c.conversation_id, c.peer, o.client_message_id, o.send_number, m.content, o.deadline, " \
+  "o.on_wire, o.failure"
+constexpr char kOutbox[] =
+    "SELECT " CHATSDK_OUTBOX_COLUMNS
+    " FROM outbox o JOIN conversation c ON c.key = o.conversation LEFT JOIN message m ON m.key = o.id "
+    "WHERE o.conversation = ?1 AND o.send_number > ?2 ORDER BY o.send_number LIMIT ?3";
+// The first row of the next conversation that has any: one seek, however many rows wait.
+constexpr char kNextHead[] =
+    "SELECT id, conversation, send_number, kind, deadline, failure FROM outbox WHERE conversation > ?1 "
+    "ORDER BY conversation, send_number LIMIT 1";
+
+OutboxRow read_outbox(const sqlite::Statement& row) {
+  OutboxRow out;
+  out.kind = static_cast<OutboxRow::Kind>(row.integer(0));
+  out.conversation = ConversationKey{unsigned_at(row, 1)};
+  out.conversation_id = ConversationId{unsigned_at(row, 2)};
+  out.peer = UserId(row.text(3));
+  out.client_message_id = rows::client_id_at(row, 4);
+  out.send_number = unsigned_at(row, 5);
+  if (out.kind == OutboxRow::Kind::kSend) {
+    out.content = Bytes(row.blob(6));
+    out.deadline = rows::time_at(row, 7);
+  }
+  out.on_wire = row.integer(8) != 0;
+  out.failed = row.integer(9) != 0;
+  return out;
+}
+
+struct Head {
+  MessageKey id;
+  ConversationKey conversation;
+  std::uint64_t send_number = 0;
+  WallTime deadline;
+  bool waits = false;  // a kSend row that has not failed: its deadline counts
+};
+
+Result<std::vector<Head>> heads(rows::Statements& sql) {
+  std::vector<Head> found;
+  ConversationKey last;
+  for (;;) {
+    rows::Query query = sql(kNextHead);
+    CHATSDK_ASSIGN(const bool row, query.first(last));
+    if (!row) return found;
+    Head head;
+    head.id = MessageKey{unsigned_at(query.row(), 0)};
+    head.conversation = last = ConversationKey{unsigned_at(query.row(), 1)};
+    head.send_number = unsigned_at(query.row(), 2);
+    head.waits = query->integer(3) == static_cast<int>(OutboxRow::Kind::kSend) && query->integer(5) == 0;
+    head.deadline = rows::time_at(query.row(), 4);
+    found.push_back(head);
+  }
+}
+
+Error not_waiting(bool known) {
+  return known ? error(Code::kWrongState, "the message has been sent") : error(Code::kNotFound, "no such message");
+}
+
+}  // namespace
+
+// ---- Rows ----------------------------------------------------------------------------------------------------------
+
+Result<std::vector<DeviceStore::Impl::OwnMessage>> DeviceStore::Impl::own_messages(const ClientMessageId& id) {
+  std::vector<OwnMessage> own;
+  rows::Query query = sql(kOwnMessages);
+  for (auto more = query.first(id);; more = query.next()) {
+    CHATSDK_ASSIGN(const bool row, std::move(more));
+    if (!row) return own;
+    OwnMessage message;
+    message.key = MessageKey{unsigned_at(query.row(), 0)};
+    message.conversation = ConversationKey{unsigned_at(query.row(), 1)};
+    message.place = query->integer(2);
+    message.lost = static_cast<rows::LostState>(query->integer(3));
+    message.sender_device = DeviceId{unsigned_at(query.row(), 4)};
+    message.content = Bytes(query->blob(5));
+    own.push_back(std::move(message));
+  }
+}
+
+Result<std::optional<DeviceStore::Impl::OutboxEntry>> DeviceStore::Impl::outbox_entry(const ClientMessageId& id) {
+  const auto read = [](rows::Query& query, Result<bool> found) -> Result<std::optional<OutboxEntry>> {
+    CHATSDK_ASSIGN(const bool row, std::move(found));
+    if (!row) return std::optional<OutboxEntry>();
+    OutboxEntry entry;
+    entry.id = MessageKey{unsigned_at(query.row(), 0)};
+    entry.conversation = ConversationKey{unsigned_at(query.row(), 1)};
+    entry.kind = static_cast<OutboxRow::Kind>(query->integer(2));
+    entry.on_wire = query->integer(3) != 0;
+    entry.failure = static_cast<Code>(query->integer(4));
+    return std::optional(entry);
+  };
+  {
+    rows::Query query = sql(kEntry);
+    CHATSDK_ASSIGN(auto waiting, read(query, query.first(id)));
+    if (waiting) return waiting;
+  }
+  rows::Query query = sql(kVoidByClientId);
+  return read(query, query.first(id));
+}
+
+Status DeviceStore::Impl::delete_outbox_row(MessageKey id) {
+  CHATSDK_TRY(sql(kDeleteOutbox).run(id));
+  CHATSDK_ASSERT(db.changes() == 1);
+  --memory.outbox_count;
+  return {};
+}
+
+Status DeviceStore::Impl::settle(MessageKey key, Seq seq, MessageId message_id, WallTime time) {
+  CHATSDK_TRY(sql(kSettle).run(key, rows::place_of(seq), message_id, time));
+  return delete_outbox_row(key);
+}
+
+Status DeviceStore::Impl::clear_place(ConversationKey conversation, Seq seq, Changes& changes) {
+  MessageKey key;
+  bool placeholder = false;
+  {
+    rows::Query query = sql(kAtPlace);
+    CHATSDK_ASSIGN(const bool taken, query.first(conversation, rows::place_of(seq)));
+    if (!taken) return {};
+    key = MessageKey{unsigned_at(query.row(), 0)};
+    placeholder = !query->is_null(1) && query->text(1).empty();
+  }
+  changes.updated.push_back(key);
+  if (placeholder) return delete_message(key);
+  memory.any_lost = true;
+  return sql(kLose).run(key);
+}
+
+Status DeviceStore::Impl::renumber(DeviceId device) {
+  CHATSDK_TRY(sql(kForgetNumbers).run());
+  CHATSDK_TRY(sql(kSetSenderDevice).run(device));
+  std::vector<std::pair<MessageKey, ConversationKey>> waiting;
+  {
+    rows::Query query = sql(kInOrder);
+    for (auto more = query.first();; more = query.next()) {
+      CHATSDK_ASSIGN(const bool row, std::move(more));
+      if (!row) break;
+      waiting.emplace_back(MessageKey{unsigned_at(query.row(), 0)}, ConversationKey{unsigned_at(query.row(), 1)});
+    }
+  }
+  // Upwards: a row's new number is at most its old one, so it is free.
+  std::uint64_t number = 0;
+  ConversationKey conversation;
+  for (const auto& [id, its_conversation] : waiting) {
+    number = its_conversation == conversation ? number + 1 : 1;
+    conversation = its_conversation;
+    CHATSDK_TRY(sql(kSetNumber).run(id, number));
+    CHATSDK_TRY(sql(kSetLastNumber).run(conversation, number));
+  }
+  return {};
+}
+
+// ---- Queueing ------------------------------------------------------------------------------------------------------
+
+Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation, const ClientMessageId& id,
+                                                   const UserId& sender, DeviceId sender_device, Bytes content,
+                                                   WallTime now, WallTime deadline, bool on_wire) {
+  Impl& impl = *impl_;
+  if (content.empty()) return error(Code::kInvalidArgument, "a message has content");
+  if (!impl.is_owner(sender)) return error(Code::kWrongState, "the sender is not the owner of the store");
+  Enqueued enqueued;
+  CHATSDK_ASSIGN(enqueued.changes, impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
+    for (const auto& known : own) {
+      if (known.conversation != conversation || known.content != content) continue;
+      enqueued.message = known.key;
+      enqueued.repeated = true;
+      rows::Query number = impl.sql(kNumberById);
+      CHATSDK_ASSIGN(const bool waits, number.first(known.key));
+      if (waits) enqueued.send_number = unsigned_at(number.row(), 0);
+      return {};
+    }
+    if (!own.empty()) return error(Code::kConflict, "the id names another message");
+    CHATSDK_ASSIGN(const auto discarded, impl.outbox_entry(id));
+    if (discarded) return error(Code::kConflict, "the id names a discarded message");
+    CHATSDK_ASSIGN(auto target, impl.find_conversation(conversation));
+    if (!target) return error(Code::kNotFound, "no such conversation");
+    if (target->peer.empty() && target->kind == wire::CONVERSATION_KIND_UNSPECIFIED) {
+      return error(Code::kWrongState, "the members of the conversation are not known yet");
+    }
+    if (impl.memory.outbox_count >= impl.outbox_max) {
+      return error(Code::kLimitReached, std::to_string(impl.memory.outbox_count) + " messages wait, limit " +
+                                            std::to_string(impl.outbox_max));
+    }
+    enqueued.message = impl.take_key();
+    enqueued.send_number = ++target->last_send_number;
+    CHATSDK_TRY(impl.sql(kInsertMessage)
+                    .run(enqueued.message, conversation, rows::pending_place(enqueued.message), sender_device, id, now,
+                         Blob{content}));
+    CHATSDK_TRY(
+        impl.sql(kInsertOutbox).run(enqueued.message, conversation, enqueued.send_number, id, deadline, on_wire));
+    ++impl.memory.outbox_count;
+    changes.added.push_back(enqueued.message);
+    return impl.save(*target, changes);
+  }));
+  return enqueued;
+}
+
+Result<Changes> DeviceStore::mark_on_wire(const std::vector<ClientMessageId>& ids) {
+  Impl& impl = *impl_;
+  return impl.write([&](Changes& changes) -> Status {
+    for (const ClientMessageId& id : ids) {
+      CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
+      if (!entry || entry->on_wire) continue;
+      CHATSDK_TRY(impl.sql(kSetOnWire).run(entry->id));
+      if (entry->kind == OutboxRow::Kind::kSend) changes.updated.push_back(entry->id);
+    }
+    return {};
+  });
+}
+
+// ---- What waits ----------------------------------------------------------------------------------------------------
+
+Result<std::vector<ConversationKey>> DeviceStore::sending_conversations() {
+  CHATSDK_ASSIGN(auto found, heads(impl_->sql));
+  std::sort(found.begin(), found.end(), [](const Head& a, const Head& b) { return a.id < b.id; });
+  std::vector<ConversationKey> conversations;
+  conversations.reserve(found.size());
+  for (const Head& head : found) conversations.push_back(head.conversation);
+  return conversations;
+}
+
+Result<std::vector<OutboxRow>> DeviceStore::outbox(ConversationKey conversation, std::uint64_t after_send_number,
+                                                   std::size_t max) {
+  std::vector<OutboxRow> found;
+  rows::Query query = impl_->sql(kOutbox);
+  for (auto more = query.first(conversation, after_send_number, max);; more = query.next()) {
+    CHATSDK_ASSIGN(const bool row, std::move(more));
+    if (!row) return found;
+    OutboxRow out = read_outbox(query.row());
+    if (out.failed) return found;
+    found.push_back(std::move(out));
+  }
+}
+
+Result<std::optional<WallTime>> DeviceStore::earliest_deadline() {
+  CHATSDK_ASSIGN(const auto found, heads(impl_->sql));
+  std::optional<WallTime> earliest;
+  for (const Head& head : found) {
+    if (head.waits && (!earliest || head.deadline < *earliest)) earliest = head.deadline;
+  }
+  return earliest;
+}
+
+Result<std::vector<OutboxRow>> DeviceStore::overdue(WallTime now) {
+  CHATSDK_ASSIGN(const auto found, heads(impl_->sql));
+  std::vector<OutboxRow> late;
+  for (const Head& head : found) {
+    if (!head.waits || head.deadline > now) continue;
+    CHATSDK_ASSIGN(auto first, outbox(head.conversation, head.send_number - 1, 1));
+    CHATSDK_ASSERT(first.size() == 1);
+    late.push_back(std::move(first.front()));
+  }
+  return late;
+}
+
+// ---- Answers -------------------------------------------------------------------------------------------------------
+
+Status DeviceStore::Impl::accept_one(const AcceptedSend& accepted, Changes& changes) {
+  if (!accepted.conversation_id || accepted.seq == 0 || accepted.seq > rows::kSeqMax) {
+    return error(Code::kMalformed, "an acceptance without conversation or sequence");
+  }
+  CHATSDK_ASSIGN(const auto entry, outbox_entry(accepted.id));
+  if (!entry) return {};
+  CHATSDK_ASSIGN(auto conversation, find_conversation(entry->conversation));
+  CHATSDK_ASSERT(conversation.has_value());
+  CHATSDK_TRY(link(*conversation, accepted.conversation_id, changes));
+  if (entry->kind == OutboxRow::Kind::kVoid) {
+    // The message is gone here; its item brings it back.
+    return delete_outbox_row(entry->id);
+  }
+  CHATSDK_TRY(clear_place(conversation->key, accepted.seq, changes));
+  CHATSDK_TRY(settle(entry->id, accepted.seq, accepted.message_id, accepted.time));
+  changes.updated.push_back(entry->id);
+  conversation->head = std::max(conversation->head, accepted.seq);
+  return save(*conversation, changes);
+}
+
+Result<Changes> DeviceStore::accept(const std::vector<AcceptedSend>& accepted) {
+  return impl_->write([&](Changes& changes) -> Status {
+    for (const AcceptedSend& one : accepted) CHATSDK_TRY(impl_->accept_one(one, changes));
+    return {};
+  });
+}
+
+Result<Changes> DeviceStore::fail(const ClientMessageId& id, const Error& reason) {
+  Impl& impl = *impl_;
+  if (reason.code == Code::kOk) return error(Code::kInvalidArgument, "a failure has a reason");
+  return impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
+    if (!entry) return error(Code::kNotFound, "no message waits under this id");
+    if (entry->kind == OutboxRow::Kind::kVoid) return error(Code::kWrongState, "the message has been discarded");
+    CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, reason.code, reason.detail));
+    changes.updated.push_back(entry->id);
+    changes.conversations.push_back(entry->conversation);
+    return {};
+  });
+}
+
+Result<Changes> DeviceStore::retry(const ClientMessageId& id, WallTime deadline) {
+  Impl& impl = *impl_;
+  return impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
+    if (!entry || entry->kind == OutboxRow::Kind::kVoid) {
+      CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
+      return not_waiting(!own.empty());
+    }
+    if (entry->failure == Code::kOk) return error(Code::kWrongState, "the message has not failed");
+    CHATSDK_TRY(impl.sql(kRetry).run(entry->id, deadline));
+    changes.updated.push_back(entry->id);
+    changes.conversations.push_back(entry->conversation);
+    return {};
+  });
+}
+
+Result<Changes> DeviceStore::discard(const ClientMessageId& id) {
+  Impl& impl = *impl_;
+  return impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
+    if (!entry || entry->kind == OutboxRow::Kind::kVoid) {
+      CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
+      return not_waiting(!own.empty());
+    }
+    if (entry->failure == Code::kOk && entry->on_wire) {
+      return error(Code::kWrongState, "the message may be on its way");
+    }
+    CHATSDK_TRY(impl.sql(kMakeVoid).run(entry->id));
+    CHATSDK_TRY(impl.delete_message(entry->id));
+    changes.updated.push_back(entry->id);
+    CHATSDK_ASSIGN(const auto conversation, impl.find_conversation(entry->conversation));
+    CHATSDK_ASSERT(conversation.has_value());
+    return impl.save(*conversation, changes);
+  });
+}
+
+Result<Changes> DeviceStore::voided(const ClientMessageId& id) {
+  Impl& impl = *impl_;
+  return impl.write([&](Changes& changes) -> Status {
+    CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
+    if (!entry) return {};
+    if (entry->kind == OutboxRow::Kind::kVoid) return impl.delete_outbox_row(entry->id);
+    CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, Code::kTimedOut, "the sender's time limit passed"));
+    changes.updated.push_back(entry->id);
+    changes.conversations.push_back(entry->conversation);
+    return {};
+  });
+}
+
+}  // namespace chatsdk

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/rows.h"
+
+namespace chatsdk::rows {
+
+namespace {
+
+constexpr char kPendingState[] = "SELECT on_wire, failure, failure_detail FROM outbox WHERE id = ?1";
+constexpr char kPeerMarks[] =
+    "SELECT k.delivered_up_to, k.read_up_to FROM conversation c JOIN mark k ON k.conversation = c.key AND k.user = "
+    "c.peer "
+    "WHERE c.key = ?1";
+
+}  // namespace
+
+MessageRow read_message(const sqlite::Statement& row, const UserId& owner) {
+  MessageRow message;
+  message.key = MessageKey{unsigned_at(row, 0)};
+  message.conversation = ConversationKey{unsigned_at(row, 1)};
+  const std::int64_t place = row.integer(2);
+  const auto lost = static_cast<LostState>(row.integer(3));
+  const bool own = row.is_null(4);
+  message.sender = own ? owner : UserId(row.text(4));
+  message.sender_device = DeviceId{unsigned_at(row, 5)};
+  message.message_id = MessageId{unsigned_at(row, 6)};
+  message.client_message_id = client_id_at(row, 7);
+  message.time = time_at(row, 8);
+  message.content = Bytes(row.blob(9));
+  if (is_pending(place)) {
+    message.state = MessageState::kQueued;
+    return message;
+  }
+  message.state = own ? MessageState::kSent : MessageState::kReceived;
+  if (lost == LostState::kNo) message.seq = seq_at(place);
+  if (lost == LostState::kLost) {
+    message.failure = Code::kRolledBack;
+    message.failure_detail = "the server's store went back and does not hold it any more";
+  }
+  return message;
+}
+
+MessageState state_of(Seq seq, const MarkPair& peer) {
+  if (peer.read_up_to >= seq) return MessageState::kRead;
+  if (peer.delivered_up_to >= seq) return MessageState::kDelivered;
+  return MessageState::kSent;
+}
+
+Status StateReader::complete(MessageRow& message) {
+  if (message.state == MessageState::kQueued) {
+    Query query = sql_(kPendingState);
+    CHATSDK_ASSIGN(const bool found, query.first(message.key));
+    if (!found) return error(Code::kCorrupt, "a message that waits has no outbox row");
+    const auto failure = static_cast<Code>(query->integer(1));
+    if (failure != Code::kOk) {
+      message.state = MessageState::kFailed;
+      message.failure = failure;
+      message.failure_detail = std::string(query->text(2));
+    } else if (query->integer(0) != 0) {
+      message.state = MessageState::kSending;
+    }
+  } else if (message.state == MessageState::kSent && message.seq != 0) {
+    CHATSDK_ASSIGN(const MarkPair marks, peer_marks(message.conversation));
+    message.state = state_of(message.seq, marks);
+  }
+  return {};
+}
+
+Result<MarkPair> StateReader::peer_marks(ConversationKey conversation) {
+  if (conversation == conversation_) return marks_;
+  Query query = sql_(kPeerMarks);
+  CHATSDK_ASSIGN(const bool found, query.first(conversation));
+  marks_ = found ? MarkPair{unsigned_at(query.row(), 0), unsigned_at(query.row(), 1)} : MarkPair{};
+  conversation_ = conversation;
+  return marks_;
+}
+
+}  // namespace chatsdk::rows

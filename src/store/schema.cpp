@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/schema.h"
+
+#include <array>
+#include <string>
+
+#include "base/limits.h"
+
+namespace chatsdk::schema {
+
+namespace {
+
+// meta          one row: what belongs to the store as a whole. key_floor: no message key up to it is given out again.
+//               device_id is the last session's, also after the tokens have gone: the send numbers are that device's.
+// session       at most one row: the tokens.
+// conversation  read_confirmed is the own read mark as the server has told it; a row above it is in
+//               conversation_read_pending. peer: direct conversations.
+// stream        the cursors.
+// message       place orders a conversation's messages (rows.h). sender NULL is the store's owner, '' is nobody: a
+//               placeholder. lost is a LostState. Other members' messages are in no index by id: only what may still be
+//               asked for by client_message_id is.
+// outbox        id is the message's key, also after the message of a kVoid row has gone. failure 0: none.
+// mark          user '' is the owner, here and in mark_advance, which keeps the server's time of each advance.
+constexpr const char* kVersion1 = R"sql(
+CREATE TABLE meta(
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  revision INTEGER NOT NULL,
+  key_floor INTEGER NOT NULL,
+  store_epoch INTEGER NOT NULL,
+  epoch_open INTEGER NOT NULL,
+  any_lost INTEGER NOT NULL,
+  installation_id BLOB NOT NULL,
+  owner TEXT,
+  device_id INTEGER NOT NULL
+);
+CREATE TABLE session(
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  user_id TEXT NOT NULL,
+  device_id INTEGER NOT NULL,
+  access_token TEXT NOT NULL,
+  access_expires INTEGER NOT NULL,
+  refresh_token TEXT NOT NULL,
+  refresh_request_id BLOB NOT NULL
+);
+CREATE TABLE conversation(
+  key INTEGER PRIMARY KEY AUTOINCREMENT,
+  conversation_id INTEGER,
+  kind INTEGER NOT NULL,
+  peer TEXT,
+  head INTEGER NOT NULL DEFAULT 0,
+  read_up_to INTEGER NOT NULL DEFAULT 0,
+  read_confirmed INTEGER NOT NULL DEFAULT 0,
+  unread_count INTEGER NOT NULL DEFAULT 0,
+  last_send_number INTEGER NOT NULL DEFAULT 0,
+  created INTEGER NOT NULL,
+  last_activity INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX conversation_by_id ON conversation(conversation_id) WHERE conversation_id IS NOT NULL;
+CREATE UNIQUE INDEX conversation_by_peer ON conversation(peer) WHERE peer IS NOT NULL;
+CREATE INDEX conversation_by_activity ON conversation(last_activity);
+CREATE INDEX conversation_read_pending ON conversation(read_up_to) WHERE read_up_to > read_confirmed;
+CREATE TABLE stream(
+  stream_id INTEGER PRIMARY KEY,
+  kind INTEGER NOT NULL,
+  conversation INTEGER,
+  seq INTEGER NOT NULL,
+  delivered_from INTEGER NOT NULL,
+  marks_revision INTEGER NOT NULL
+);
+CREATE INDEX stream_by_conversation ON stream(conversation) WHERE conversation IS NOT NULL;
+CREATE TABLE message(
+  key INTEGER PRIMARY KEY,
+  conversation INTEGER NOT NULL,
+  place INTEGER NOT NULL,
+  lost INTEGER NOT NULL,
+  sender TEXT,
+  sender_device INTEGER NOT NULL,
+  message_id INTEGER NOT NULL,
+  client_message_id BLOB,
+  time INTEGER NOT NULL,
+  content BLOB NOT NULL
+);
+CREATE INDEX message_by_place ON message(conversation, place);
+CREATE INDEX message_by_client_id ON message(client_message_id) WHERE sender IS NULL OR lost > 0;
+CREATE TABLE outbox(
+  id INTEGER PRIMARY KEY,
+  conversation INTEGER NOT NULL,
+  send_number INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  client_message_id BLOB NOT NULL,
+  deadline INTEGER NOT NULL,
+  on_wire INTEGER NOT NULL,
+  failure INTEGER NOT NULL,
+  failure_detail TEXT
+);
+CREATE UNIQUE INDEX outbox_by_number ON outbox(conversation, send_number);
+CREATE INDEX outbox_void ON outbox(client_message_id) WHERE kind = 1;
+CREATE TABLE mark(
+  conversation INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  delivered_up_to INTEGER NOT NULL,
+  read_up_to INTEGER NOT NULL,
+  PRIMARY KEY (conversation, user)
+) WITHOUT ROWID;
+CREATE TABLE mark_advance(
+  conversation INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  up_to INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  PRIMARY KEY (conversation, user, kind, up_to)
+) WITHOUT ROWID;
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1};
+
+Status insert_meta(sqlite::Database& db, Random& keys) {
+  CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "
+                                         "installation_id, device_id) VALUES (1, 1, 0, 0, 0, 0, ?1, 0)"));
+  const std::string installation_id = keys.bytes(limits::kInstallationIdBytes);
+  return insert.bind_blob(1, installation_id).run();
+}
+
+}  // namespace
+
+Status migrate(sqlite::Database& db, Random& keys) {
+  CHATSDK_ASSIGN(const std::int64_t found, db.user_version());
+  if (found == kVersion) return {};
+  if (found > kVersion || found < 0) {
+    return error(Code::kSchemaTooNew,
+                 "schema version " + std::to_string(found) + ", this library knows " + std::to_string(kVersion));
+  }
+  CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db));
+  for (auto version = static_cast<std::size_t>(found); version < kMigrations.size(); ++version) {
+    CHATSDK_TRY(db.execute(kMigrations[version]));
+  }
+  if (found == 0) CHATSDK_TRY(insert_meta(db, keys));
+  CHATSDK_TRY(db.set_user_version(kVersion));
+  return transaction.commit();
+}
+
+}  // namespace chatsdk::schema

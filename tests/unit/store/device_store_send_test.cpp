@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+
+#include "device_store_fixture.h"
+
+namespace chatsdk {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class Outbox : public DeviceStoreTest {
+ protected:
+  std::vector<std::uint64_t> numbers(ConversationKey chat, std::uint64_t after = 0, std::size_t max = 100) {
+    std::vector<std::uint64_t> found;
+    for (const OutboxRow& row : must(store_->outbox(chat, after, max))) found.push_back(row.send_number);
+    return found;
+  }
+};
+
+TEST_F(Outbox, QueuesMessageAndRowTogether) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob));
+
+  const auto queued = must(queue(chat, 1, "hello"));
+
+  EXPECT_EQ(queued.send_number, 1u);
+  EXPECT_FALSE(queued.repeated);
+  EXPECT_THAT(queued.changes.added, ElementsAre(queued.message));
+  EXPECT_THAT(queued.changes.conversations, ElementsAre(chat));
+  const auto row = must(reader_->message(queued.message));
+  EXPECT_EQ(row.state, MessageState::kQueued);
+  EXPECT_EQ(row.sender, kAnn);
+  EXPECT_EQ(row.sender_device, kPhone);
+  EXPECT_EQ(row.seq, 0u);
+  EXPECT_EQ(row.time, at(2'000'000));
+  EXPECT_EQ(row.content, text("hello"));
+  const auto rows = must(store_->outbox(chat, 0, 10));
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].kind, OutboxRow::Kind::kSend);
+  EXPECT_EQ(rows[0].peer, kBob);
+  EXPECT_FALSE(rows[0].conversation_id);
+  EXPECT_EQ(rows[0].client_message_id, client_id(1));
+  EXPECT_EQ(rows[0].content, text("hello"));
+  EXPECT_EQ(rows[0].deadline, at(9'000'000));
+  EXPECT_FALSE(rows[0].on_wire);
+}
+
+TEST_F(Outbox, SurvivesReopening) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob));
+  must(queue(chat, 1, "one"));
+  must(queue(chat, 2, "two", true));
+
+  reopen();
+
+  EXPECT_EQ(must(store_->ensure_direct(kBob)), chat);
+  EXPECT_THAT(numbers(chat), ElementsAre(1, 2));
+  EXPECT_EQ(state_of(1), MessageState::kQueued);
+  EXPECT_EQ(state_of(2), MessageState::kSending);
+  EXPECT_EQ(must(queue(chat, 3, "three")).send_number, 3u);
+}
+
+TEST_F(Outbox, GivesTheFirstAnswerToARepeat) {
+  const auto chat = open_chat();
+  const auto first = must(queue(chat, 1, "hello"));
+
+  const auto again = must(queue(chat, 1, "hello"));
+  EXPECT_TRUE(again.repeated);
+  EXPECT_EQ(again.message, first.message);
+  EXPECT_EQ(again.send_number, 1u);
+  EXPECT_THAT(again.changes.added, IsEmpty());
+  EXPECT_EQ(again.changes.revision, first.changes.revision);
+
+  must(accept(1, 2));
+  EXPECT_EQ(must(queue(chat, 1, "hello")).message, first.message);
+}
+
+TEST_F(Outbox, RefusesAnIdThatNamesAnotherMessage) {
+  const auto chat = open_chat();
+  const auto other = must(store_->ensure_direct("cid"));
+  must(queue(chat, 1, "hello"));
+
+  EXPECT_EQ(queue(chat, 1, "other words").code(), Code::kConflict);
+  EXPECT_EQ(queue(other, 1, "hello").code(), Code::kConflict);
+  must(store_->discard(client_id(1)));
+  EXPECT_EQ(queue(chat, 1, "hello").code(), Code::kConflict);
+}
+
+TEST_F(Outbox, RefusesWhatCannotBeQueued) {
+  reopen();
+  const auto early = must(store_->ensure_direct(kBob));
+  EXPECT_EQ(queue(early, 1, "no owner yet").code(), Code::kWrongState);
+  must(store_->save_session(session()));
+
+  EXPECT_EQ(queue(ConversationKey{99}, 1, "nowhere").code(), Code::kNotFound);
+  EXPECT_EQ(store_->enqueue(early, client_id(1), kBob, kPhone, text("x"), at(1), at(2), false).code(),
+            Code::kWrongState);
+  EXPECT_EQ(store_->enqueue(early, client_id(1), kAnn, kPhone, "", at(1), at(2), false).code(), Code::kInvalidArgument);
+  must(store_->apply(ItemsOf(ConversationId{901}, 0).message("zoe", 5, "who is this")));
+  EXPECT_EQ(queue(must(reader_->conversation_by_id(ConversationId{901})), 1, "no roster yet").code(),
+            Code::kWrongState);
+  EXPECT_EQ(must(reader_->outbox_count()), 0u);
+}
+
+TEST_F(Outbox, IsLimitedAtExactlyItsLimit) {
+  outbox_max_ = 3;
+  const auto chat = open_chat();
+  for (std::uint64_t id = 1; id <= 3; ++id) must(queue(chat, id, "fits"));
+
+  EXPECT_EQ(queue(chat, 4, "one too many").code(), Code::kLimitReached);
+  reopen();
+  EXPECT_EQ(queue(chat, 4, "one too many").code(), Code::kLimitReached);
+
+  must(accept(1, 2));
+  EXPECT_EQ(must(queue(chat, 4, "fits again")).send_number, 4u);
+}
+
+TEST_F(Outbox, RefusesUserIdsBeyondTheirLimit) {
+  reopen();
+  EXPECT_TRUE(store_->ensure_direct(UserId(64, 'u')).ok());
+  EXPECT_EQ(store_->ensure_direct(UserId(65, 'u')).code(), Code::kInvalidArgument);
+  EXPECT_EQ(store_->ensure_direct("").code(), Code::kInvalidArgument);
+}
+
+TEST_F(Outbox, ListsConversationsByTheirOldestRow) {
+  open_as_ann();
+  const auto bob = must(store_->ensure_direct(kBob));
+  const auto cid = must(store_->ensure_direct("cid"));
+  const auto dan = must(store_->ensure_direct("dan"));
+  must(queue(dan, 1, "a"));
+  must(queue(bob, 2, "b"));
+  must(queue(dan, 3, "c"));
+
+  EXPECT_THAT(must(store_->sending_conversations()), ElementsAre(dan, bob));
+  must(accept(1, 2, ConversationId{901}));
+  EXPECT_THAT(must(store_->sending_conversations()), ElementsAre(bob, dan));
+  static_cast<void>(cid);
+}
+
+TEST_F(Outbox, PagesInOrderAndStopsBeforeAFailedRow) {
+  const auto chat = open_chat();
+  for (std::uint64_t id = 1; id <= 5; ++id) must(queue(chat, id, "m"));
+
+  EXPECT_THAT(numbers(chat, 0, 2), ElementsAre(1, 2));
+  EXPECT_THAT(numbers(chat, 2, 2), ElementsAre(3, 4));
+  must(store_->fail(client_id(3), error(Code::kForbidden, "blocked")));
+  EXPECT_THAT(numbers(chat), ElementsAre(1, 2));
+  must(store_->retry(client_id(3), at(9'500'000)));
+  EXPECT_THAT(numbers(chat), ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST_F(Outbox, MarksOnWireOnce) {
+  const auto chat = open_chat();
+  const auto queued = must(queue(chat, 1, "m"));
+
+  EXPECT_THAT(must(store_->mark_on_wire({client_id(1), client_id(99)})).updated, ElementsAre(queued.message));
+  EXPECT_EQ(state_of(1), MessageState::kSending);
+  const auto before = store_->revision();
+  EXPECT_THAT(must(store_->mark_on_wire({client_id(1)})).updated, IsEmpty());
+  EXPECT_EQ(store_->revision(), before);
+}
+
+TEST_F(Outbox, SettlesAnAcceptedMessageAtItsPlace) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob));
+  must(queue(chat, 1, "first", true));
+  must(queue(chat, 2, "second"));
+
+  const auto changes = must(accept(1, 2));
+
+  EXPECT_THAT(history(chat), ElementsAre("2:first", "-:second"));
+  const auto row = must(reader_->message_by_client_id(client_id(1)));
+  EXPECT_THAT(changes.updated, ElementsAre(row.key));
+  EXPECT_EQ(row.state, MessageState::kSent);
+  EXPECT_EQ(row.message_id, MessageId{1'002});
+  EXPECT_EQ(row.time, at(1'002'000));
+  EXPECT_EQ(must(reader_->conversation_by_id(kChat)), chat);
+  EXPECT_EQ(must(reader_->conversation(chat)).head, 2u);
+  EXPECT_EQ(must(store_->outbox(chat, 0, 10))[0].conversation_id, kChat);
+  EXPECT_EQ(must(reader_->outbox_count()), 1u);
+}
+
+TEST_F(Outbox, IgnoresAnswersToUnknownIds) {
+  const auto chat = open_chat();
+  const auto before = store_->revision();
+
+  EXPECT_THAT(must(accept(42, 2)).updated, IsEmpty());
+
+  EXPECT_EQ(store_->revision(), before);
+  EXPECT_THAT(history(chat), IsEmpty());
+}
+
+TEST_F(Outbox, RefusesAnAcceptanceWithoutPlaceAndChangesNothing) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "a"));
+  must(queue(chat, 2, "b"));
+
+  const auto refused =
+      store_->accept({{client_id(1), kChat, MessageId{1}, 2, at(1)}, {client_id(2), kChat, MessageId{2}, 0, at(1)}});
+
+  EXPECT_EQ(refused.code(), Code::kMalformed);
+  EXPECT_THAT(history(chat), ElementsAre("-:a", "-:b"));
+  EXPECT_EQ(must(reader_->outbox_count()), 2u);
+}
+
+TEST_F(Outbox, FailsWithItsReasonAndRetriesUnderTheSameNumber) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "m"));
+
+  must(store_->fail(client_id(1), error(Code::kForbidden, "blocked by the peer")));
+  auto row = must(reader_->message_by_client_id(client_id(1)));
+  EXPECT_EQ(row.state, MessageState::kFailed);
+  EXPECT_EQ(row.failure, Code::kForbidden);
+  EXPECT_EQ(row.failure_detail, "blocked by the peer");
+
+  must(store_->retry(client_id(1), at(9'999'000)));
+  row = must(reader_->message_by_client_id(client_id(1)));
+  EXPECT_EQ(row.state, MessageState::kQueued);
+  EXPECT_EQ(row.failure, Code::kOk);
+  const auto rows = must(store_->outbox(chat, 0, 10));
+  EXPECT_EQ(rows[0].send_number, 1u);
+  EXPECT_EQ(rows[0].deadline, at(9'999'000));
+}
+
+TEST_F(Outbox, TellsWhatCannotFailOrBeRetried) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "sent"));
+  must(accept(1, 2));
+  must(queue(chat, 2, "waits"));
+  must(queue(chat, 3, "discarded"));
+  must(store_->discard(client_id(3)));
+
+  EXPECT_EQ(store_->fail(client_id(1), error(Code::kServer, "")).code(), Code::kNotFound);
+  EXPECT_EQ(store_->fail(client_id(3), error(Code::kServer, "")).code(), Code::kWrongState);
+  EXPECT_EQ(store_->fail(client_id(2), Error{Code::kOk, "", {}}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(store_->retry(client_id(1), at(1)).code(), Code::kWrongState);
+  EXPECT_EQ(store_->retry(client_id(2), at(1)).code(), Code::kWrongState);
+  EXPECT_EQ(store_->retry(client_id(3), at(1)).code(), Code::kNotFound);
+  EXPECT_EQ(store_->retry(client_id(99), at(1)).code(), Code::kNotFound);
+}
+
+TEST_F(Outbox, DiscardingLeavesAVoidThatClosesTheNumber) {
+  const auto chat = open_chat();
+  const auto queued = must(queue(chat, 1, "regret"));
+  must(queue(chat, 2, "keep"));
+
+  EXPECT_THAT(must(store_->discard(client_id(1))).updated, ElementsAre(queued.message));
+
+  EXPECT_THAT(history(chat), ElementsAre("-:keep"));
+  EXPECT_EQ(reader_->message(queued.message).code(), Code::kNotFound);
+  const auto rows = must(store_->outbox(chat, 0, 10));
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].kind, OutboxRow::Kind::kVoid);
+  EXPECT_EQ(rows[0].send_number, 1u);
+  EXPECT_TRUE(rows[0].content.empty());
+  EXPECT_EQ(must(reader_->outbox_count()), 1u);
+  must(store_->voided(client_id(1)));
+  EXPECT_THAT(numbers(chat), ElementsAre(2));
+  EXPECT_EQ(must(queue(chat, 3, "next")).send_number, 3u);
+}
+
+TEST_F(Outbox, DiscardsFailedOnesButNothingOnItsWay) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "under way", true));
+  must(queue(chat, 2, "sent"));
+  must(accept(2, 2));
+
+  EXPECT_EQ(store_->discard(client_id(1)).code(), Code::kWrongState);
+  EXPECT_EQ(store_->discard(client_id(2)).code(), Code::kWrongState);
+  EXPECT_EQ(store_->discard(client_id(99)).code(), Code::kNotFound);
+  must(store_->fail(client_id(1), error(Code::kForbidden, "no")));
+  EXPECT_TRUE(store_->discard(client_id(1)).ok());
+  EXPECT_EQ(store_->discard(client_id(1)).code(), Code::kNotFound);
+}
+
+TEST_F(Outbox, NeverGivesAKeyTwice) {
+  const auto chat = open_chat();
+  const auto gone = must(queue(chat, 1, "regret")).message;
+  must(store_->discard(client_id(1)));
+  must(store_->voided(client_id(1)));
+
+  reopen();
+
+  EXPECT_GT(must(queue(chat, 2, "next")).message.value, gone.value);
+}
+
+TEST_F(Outbox, AVoidedSendFailsWithTimedOut) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "late", true));
+
+  must(store_->voided(client_id(1)));
+
+  const auto row = must(reader_->message_by_client_id(client_id(1)));
+  EXPECT_EQ(row.state, MessageState::kFailed);
+  EXPECT_EQ(row.failure, Code::kTimedOut);
+  EXPECT_TRUE(must(store_->voided(client_id(99))).updated.empty());
+  static_cast<void>(chat);
+}
+
+TEST_F(Outbox, AVoidAnsweredWithAcceptanceGoesAndTheItemBringsTheMessageBack) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "regret", true));
+  must(store_->fail(client_id(1), error(Code::kForbidden, "no")));
+  must(store_->discard(client_id(1)));
+
+  must(accept(1, 2));
+  EXPECT_THAT(numbers(chat), IsEmpty());
+  must(store_->apply(ItemsOf(kChat, 1).message(kAnn, 1, "regret", kPhone)));
+
+  EXPECT_THAT(history(chat), ElementsAre("2:regret"));
+}
+
+TEST_F(Outbox, AnItemSettlesADiscardedMessagesVoid) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "regret", true));
+  must(store_->fail(client_id(1), error(Code::kForbidden, "no")));
+  must(store_->discard(client_id(1)));
+
+  must(store_->apply(ItemsOf(kChat, 1).message(kAnn, 1, "regret", kPhone)));
+
+  EXPECT_THAT(numbers(chat), IsEmpty());
+  EXPECT_THAT(history(chat), ElementsAre("2:regret"));
+}
+
+TEST_F(Outbox, DeadlinesCountAtTheHeadOfEachConversationOnly) {
+  open_as_ann();
+  const auto bob = must(store_->ensure_direct(kBob));
+  const auto cid = must(store_->ensure_direct("cid"));
+  EXPECT_EQ(must(store_->earliest_deadline()), std::nullopt);
+  const auto add = [&](ConversationKey chat, std::uint64_t id, std::int64_t deadline) {
+    must(store_->enqueue(chat, client_id(id), kAnn, kPhone, text("m"), at(1), at(deadline), false));
+  };
+  add(bob, 1, 500);
+  add(bob, 2, 100);
+  add(cid, 3, 300);
+
+  EXPECT_EQ(must(store_->earliest_deadline()), at(300));
+  EXPECT_TRUE(must(store_->overdue(at(299))).empty());
+  auto late = must(store_->overdue(at(500)));
+  ASSERT_EQ(late.size(), 2u);
+  EXPECT_EQ(late[0].client_message_id, client_id(1));
+  EXPECT_EQ(late[1].client_message_id, client_id(3));
+
+  must(store_->fail(client_id(3), error(Code::kTimedOut, "")));
+  EXPECT_EQ(must(store_->overdue(at(500))).size(), 1u);
+  must(accept(1, 2));
+  EXPECT_EQ(must(store_->earliest_deadline()), at(100));
+}
+
+TEST_F(Outbox, AnotherDeviceStartsItsNumbersAgain) {
+  const auto chat = open_chat();
+  const auto other = must(store_->ensure_direct("cid"));
+  must(queue(chat, 1, "a"));
+  must(accept(1, 2));
+  must(queue(chat, 2, "b"));
+  must(queue(other, 3, "c"));
+  must(queue(chat, 4, "d"));
+  auto renewed = session();
+  renewed.device_id = kLaptop;
+
+  must(store_->clear_tokens());
+  must(store_->save_session(renewed));
+
+  EXPECT_THAT(numbers(chat), ElementsAre(1, 2));
+  EXPECT_THAT(numbers(other), ElementsAre(1));
+  EXPECT_EQ(must(reader_->message_by_client_id(client_id(2))).sender_device, kLaptop);
+  EXPECT_EQ(must(reader_->message_by_client_id(client_id(1))).sender_device, kPhone);
+  EXPECT_EQ(must(queue(chat, 5, "e")).send_number, 3u);
+  must(store_->save_session(renewed));
+  EXPECT_THAT(numbers(chat), ElementsAre(1, 2, 3));
+}
+
+}  // namespace
+}  // namespace chatsdk
