@@ -6,3 +6,11 @@ chatsdk_test(server_token_test
     token_refusals_test.cpp
     token_test.cpp
   LIBRARIES chatsdk_server_services)
+
+chatsdk_test(server_rest_test
+  SOURCES
+    account_test.cpp
+    forge.cpp
+    rest_test.cpp
+    rest_world.cpp
+  LIBRARIES chatsdk_server_services)
