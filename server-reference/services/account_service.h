@@ -16,7 +16,6 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +33,7 @@
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/passwords.h"
 #include "server-reference/services/rate_limiter.h"
+#include "server-reference/services/submit_write.h"
 #include "server-reference/services/tokens.h"
 #include "server-reference/store/store.h"
 
@@ -54,10 +54,6 @@ struct AccountOptions {
 
 class AccountService {
  public:
-  using OnWritten = UniqueFunction<void(Result<WriteAnswer>)>;
-  // Hands a write to the committer; on_written becomes a task on reply_on.
-  using SubmitWrite = std::function<void(WriteOp op, OnWritten on_written, Executor& reply_on)>;
-
   struct Parts {
     Executor& executor;
     StoreReader& reader;  // used on executor only

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The seam between the REST services and what carries HTTP: libwebsockets in lws_listener, a link model in a simulation.
+// The seam between the REST services and what carries HTTP: libwebsockets in lws_listener, a link model in a
+// simulation.
 //
 // Threads: handle() on any shard's executor; respond may be called from any thread, exactly once.
 #pragma once

@@ -77,7 +77,7 @@ inline constexpr std::size_t kApplyBatchMax = 64;           // items and cursor 
 // ---- Times ---------------------------------------------------------------------------------------------------------
 inline constexpr auto kAccessTokenLifetime = 15min;
 inline constexpr auto kRefreshTokenLifetime = 24h * 90;
-inline constexpr auto kAssertionLifetimeMax = 1h;           // of a token signed by the app's backend: exp - iat, exp - now
+inline constexpr auto kAssertionLifetimeMax = 1h;           // of a token that the app's backend signed
 inline constexpr auto kAssertionLeeway = 60s;               // two servers' clocks differ by less
 inline constexpr auto kRenewBeforeExpiry = 60s;             // in-band renewal starts this long before expiry
 inline constexpr auto kHelloTimeout = 10s;                  // an unauthenticated connection lives this long

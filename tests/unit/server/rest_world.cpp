@@ -11,7 +11,7 @@ RestWorld::RestWorld(RestWorldOptions options) {
   reader = store->open_reader().value();
   access = std::make_unique<AccessTokens>(store->secret(), AccessTokenOptions{});
   refresh = std::make_unique<RefreshTokens>(store->secret());
-  const auto submit = [this](WriteOp op, AccountService::OnWritten on_written, Executor& reply_on) {
+  const auto submit = [this](WriteOp op, OnWritten on_written, Executor& reply_on) {
     ++writes;
     Result<WriteAnswer> answer = write_failure ? Result<WriteAnswer>(*write_failure) : [&] {
       auto result = store->commit(std::span(&op, 1));

@@ -22,6 +22,8 @@ using testing::Forge;
 using testing::kForgeNow;
 using testing::TokenWorld;
 
+const std::string kBom = "\xEF\xBB\xBF";
+
 struct Attack {
   const char* name;
   std::function<std::string(const Forge&)> token;
@@ -37,7 +39,8 @@ std::string with_signature(const Forge& forge, const Bytes& signature) {
   const auto [header, claims, honest] = parts_of(forge.honest());
   return header + "." + claims + "." + to_base64url(signature);
 }
-Bytes honest_signature(const Forge& forge) { return from_base64url(parts_of(forge.honest())[2]).value(); }
+Bytes signature_of(const std::string& token) { return from_base64url(parts_of(token)[2]).value(); }
+Bytes honest_signature(const Forge& forge) { return signature_of(forge.honest()); }
 
 // An HS256 token whose key is something that everybody knows.
 std::string hmac_token(const Forge& forge, const Bytes& key) {
@@ -71,7 +74,7 @@ std::string raw_exp(const Forge& forge, const std::string& value) {
 std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
 // S + L: the same scalar in a spelling above the group's order.
-Bytes with_unreduced_scalar(Bytes signature) {
+Bytes unreduced(Bytes signature) {
   constexpr std::array<unsigned char, 32> kOrder{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
                                                  0xa2, 0xde, 0xf9, 0xde, 0x14, 0,    0,    0,    0,    0,    0,
                                                  0,    0,    0,    0,    0,    0,    0,    0,    0,    0x10};
@@ -157,7 +160,7 @@ const std::vector<Attack>& attacks() {
          return with_signature(f, signature);
        }},
       {"SignatureAllOnes", [](const Forge& f) { return with_signature(f, Bytes(honest_signature(f).size(), '\xff')); }},
-      {"SignatureUnreduced", [](const Forge& f) { return with_signature(f, with_unreduced_scalar(honest_signature(f))); }},
+      {"SignatureUnreduced", [](const Forge& f) { return with_signature(f, unreduced(honest_signature(f))); }},
       {"SignatureInDer",
        [](const Forge& f) {
          const Bytes raw = honest_signature(f);
@@ -167,7 +170,7 @@ const std::vector<Attack>& attacks() {
        }},
       {"SignatureOfAnotherToken",
        [](const Forge& f) {
-         return with_signature(f, from_base64url(parts_of(f.with_claim("sub", "mallory"))[2]).value());
+         return with_signature(f, signature_of(f.with_claim("sub", "mallory")));
        }},
       {"ClaimsOfAnotherToken",
        [](const Forge& f) {
@@ -184,7 +187,7 @@ const std::vector<Attack>& attacks() {
          return stranger.honest();
        }},
       {"SignedAsHmacButNamedAsItself",
-       [](const Forge& f) { return with_signature(f, from_base64url(parts_of(hmac_token(f, f.public_pem))[2]).value()); }},
+       [](const Forge& f) { return with_signature(f, signature_of(hmac_token(f, f.public_pem))); }},
       // Keys and extensions that the token brings along.
       {"EmbeddedJwk", [](const Forge& f) { return f.with_header("jwk", {{"kty", "OKP"}, {"crv", "Ed25519"}}); }},
       {"JwkSetUrl", [](const Forge& f) { return f.with_header("jku", "https://127.0.0.1/keys"); }},
@@ -336,8 +339,8 @@ const std::vector<Attack>& attacks() {
       {"ClaimsDeeplyNested", [](const Forge& f) { return raw_claims(f, "{\"x\":" + nested(1'500) + ","); }},
       {"ClaimsNestedJustTooDeep",
        [](const Forge& f) { return raw_claims(f, "{\"x\":" + nested(limits::kJsonDepthMax) + ","); }},
-      {"HeaderByteOrderMark", [](const Forge& f) { return f.token("\xEF\xBB\xBF" + f.header.dump(), f.claims.dump()); }},
-      {"ClaimsByteOrderMark", [](const Forge& f) { return f.token(f.header.dump(), "\xEF\xBB\xBF" + f.claims.dump()); }},
+      {"HeaderByteOrderMark", [](const Forge& f) { return f.token(kBom + f.header.dump(), f.claims.dump()); }},
+      {"ClaimsByteOrderMark", [](const Forge& f) { return f.token(f.header.dump(), kBom + f.claims.dump()); }},
       {"HeaderSpaceAround", [](const Forge& f) { return f.token(" " + f.header.dump() + " ", f.claims.dump()); }},
       {"HeaderTrailingText", [](const Forge& f) { return f.token(f.header.dump() + "{}", f.claims.dump()); }},
       {"ClaimsTrailingText", [](const Forge& f) { return f.token(f.header.dump(), f.claims.dump() + "{}"); }},
@@ -355,7 +358,10 @@ const std::vector<Attack>& attacks() {
       {"ClaimsLoneSurrogate", [](const Forge& f) { return raw_claims(f, "{\"x\":\"\\ud800\","); }},
       {"HeaderUnicodeEscapedDuplicate", [](const Forge& f) { return raw_header(f, "{\"\\u0061lg\":\"none\","); }},
       // Tokens of another kind.
-      {"RefreshToken", [](const Forge&) { return TokenWorld::instance().refresh.make(TokenWorld::instance().session); }},
+      {"RefreshToken", [](const Forge&) {
+         const TokenWorld& world = TokenWorld::instance();
+         return world.refresh.make(world.session);
+       }},
       {"TokenOfTheOtherFamily",
        [](const Forge& f) {
          const TokenWorld& world = TokenWorld::instance();
@@ -363,10 +369,10 @@ const std::vector<Attack>& attacks() {
        }},
       {"OtherServersToken",
        [](const Forge& f) {
-         const Forge& other = TokenWorld::instance().access_forge;
+         const TokenWorld& world = TokenWorld::instance();
+         if (f.name != "Access") return world.access_forge.honest();
          SeededRandom random(9);
-         if (f.name != "Access") return other.honest();
-         return AccessTokens(Bytes(32, 'o'), {}).mint(TokenWorld::instance().session, testing::forge_now(), random).token;
+         return AccessTokens(Bytes(32, 'o'), {}).mint(world.session, testing::forge_now(), random).token;
        }},
   };
   return kAttacks;
