@@ -105,7 +105,7 @@ TEST_F(CryptVfsDamage, NoChangedByteOfThePreludeGivesWrongData) {
   make_store("a.db", 20);
   const std::string whole = read_file(path());
 
-  for (std::size_t at = 0; at < kPreludeBytes; at += at < 200 ? 1 : 13) {
+  for (std::size_t at = 0; at < kPreludeBytes; at += at < 200 ? 1u : 13u) {
     write_file(path(), flipped(whole, at));
     auto db = try_open(path());
     ASSERT_TRUE(db.ok()) << "byte " << at << ": the other description is whole";
@@ -188,7 +188,7 @@ TEST_F(CryptVfsDamage, AChangedByteEndsTheLog) {
   const Image image = image_with_log();
   ASSERT_EQ(rows_of(image).value(), 30);
 
-  for (std::size_t at = 0; at < image.log.size(); at += at % 4200 < 150 ? 3 : 307) {
+  for (std::size_t at = 0; at < image.log.size(); at += at % 4200 < 150 ? 3u : 307u) {
     const auto rows = rows_of({image.main, flipped(image.log, at)});
     ASSERT_TRUE(rows.ok()) << "byte " << at << " " << rows.error().detail;
     ASSERT_EQ(*rows, at < first_commit_bytes_ ? 20 : 25) << "byte " << at;
