@@ -17,3 +17,12 @@ add_library(chatsdk_sodium INTERFACE)
 target_link_libraries(chatsdk_sodium INTERFACE PkgConfig::SODIUM)
 add_library(chatsdk_lws INTERFACE)
 target_link_libraries(chatsdk_lws INTERFACE PkgConfig::LWS)
+
+if(CHATSDK_BUILD_SERVER)
+  # libev has neither a pkg-config file nor a CMake one.
+  find_path(CHATSDK_EV_INCLUDE_DIR ev.h REQUIRED)
+  find_library(CHATSDK_EV_LIBRARY ev REQUIRED)
+  add_library(chatsdk_ev INTERFACE)
+  target_include_directories(chatsdk_ev SYSTEM INTERFACE ${CHATSDK_EV_INCLUDE_DIR})
+  target_link_libraries(chatsdk_ev INTERFACE ${CHATSDK_EV_LIBRARY})
+endif()

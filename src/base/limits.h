@@ -59,6 +59,14 @@ inline constexpr std::size_t kCommitQueueMax = 16'384;      // more and the serv
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
 inline constexpr std::size_t kRequestBodyBytesMax = 65'536; // REST bodies; none carries content yet
 inline constexpr std::size_t kDevicesPerUserMax = 32;
+
+// ---- Server connections --------------------------------------------------------------------------------------------
+inline constexpr std::size_t kRequestHeadBytesMax = 16'384; // request line and headers; a bearer token is under 1 KB
+inline constexpr std::size_t kRequestHeadersMax = 64;
+inline constexpr std::size_t kRequestTargetBytesMax = 2'048;
+inline constexpr std::size_t kPipelinedBytesMax = 65'536;   // of later requests, kept while one is answered
+inline constexpr std::size_t kPackedWriteBytes = 65'536;    // ready frames share one write of at most this size
+inline constexpr std::size_t kSocketQueueBytesMax = 4 * kConnectionWriteBytesMax;  // the last line: the peer is cut off
 inline constexpr std::size_t kJsonDepthMax = 16;            // nesting of a REST body or of a token's claims
 inline constexpr std::size_t kTokenBytesMax = 8'192;        // any token: fits a header line of every HTTP server
 inline constexpr std::size_t kKeyIdBytesMax = 128;          // kid of a signing key
@@ -86,6 +94,11 @@ inline constexpr auto kPongTimeout = 10s;                   // a peer silent thi
 inline constexpr auto kStalledTimeout = 30s;                // no acknowledgement of a full window for this long: close
 inline constexpr auto kMarkFlush = 250ms;                   // watermarks coalesce for this long
 inline constexpr auto kHeadCompare = 3s;                    // how soon a lost hint is noticed
+inline constexpr auto kRequestReadTimeout = 15s;            // TLS handshake, head and body of a request together
+inline constexpr auto kKeepAliveTimeout = 60s;              // an HTTP connection idle this long is closed
+inline constexpr auto kAnswerTimeout = 60s;                 // a service that takes longer is answered for: 503
+inline constexpr auto kCloseTimeout = 5s;                   // for the peer's half of a closing handshake
+inline constexpr auto kLingerTimeout = 2s;                  // between our last byte and the peer's, so that it can read ours
 inline constexpr auto kConnectTimeout = 15s;
 inline constexpr auto kRequestTimeout = 30s;
 inline constexpr auto kBackoffBase = 500ms;

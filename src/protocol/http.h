@@ -20,6 +20,9 @@ inline constexpr std::string_view kProtobufType = "application/x-protobuf";
 inline constexpr std::string_view kJsonType = "application/json";
 inline constexpr std::string_view kProblemType = "application/problem+json";
 
+// Where the gateway accepts WebSocket upgrades.
+inline constexpr std::string_view kWebSocketPath = "/v1/ws";
+
 struct HttpRequest {
   std::string method;  // upper case
   std::string url;     // absolute on the client; path and query on the server

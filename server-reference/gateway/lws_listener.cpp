@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/gateway/lws_listener.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace chatsdk::server {
+
+namespace {
+
+// Descriptors beside those of connections: store, log, loops.
+constexpr std::size_t kOtherDescriptors = 512;
+
+struct SocketAddress {
+  sockaddr_storage storage = {};
+  socklen_t bytes = 0;
+};
+
+Result<SocketAddress> parse_address(const std::string& text, std::uint16_t port) {
+  SocketAddress out;
+  auto& v4 = reinterpret_cast<sockaddr_in&>(out.storage);
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(out.storage);
+  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    out.bytes = sizeof v4;
+    return out;
+  }
+  if (inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    out.bytes = sizeof v6;
+    return out;
+  }
+  return error(Code::kInvalidArgument, "address \"" + text + "\" is not a numeric IPv4 or IPv6 address");
+}
+
+std::uint16_t port_of(const SocketAddress& address) {
+  return ntohs(address.storage.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in&>(address.storage).sin_port
+                                                    : reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_port);
+}
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&&) = delete;
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+// The first socket is bound without SO_REUSEPORT, so that a port which any other process listens on is in use, also
+// when that process shares it; the option is set afterwards, for the sockets of the other shards.
+Result<Fd> listen_on(SocketAddress& address, const std::string& name, bool is_first, bool is_shared) {
+  Fd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const auto failed = [&](const char* call) {
+    return error(Code::kUnavailable, "cannot listen on " + name + ": " + call + ": " + strerror(errno));
+  };
+  const int on = 1;
+  const int off = 0;
+  if (fd.get() < 0) return failed("socket");
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) return failed("SO_REUSEADDR");
+  if (address.storage.ss_family == AF_INET6) ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  const auto share = [&] { return ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0; };
+  if (!is_first && !share()) return failed("SO_REUSEPORT");
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage), address.bytes) != 0) return failed("bind");
+  if (is_first && is_shared && !share()) return failed("SO_REUSEPORT");
+  if (::listen(fd.get(), SOMAXCONN) != 0) return failed("listen");
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.bytes) != 0) {
+    return failed("getsockname");
+  }
+  return fd;
+}
+
+std::string tls_reason() {
+  char text[256] = "";
+  ERR_error_string_n(ERR_peek_last_error(), text, sizeof text);
+  ERR_clear_error();
+  return text;
+}
+
+// The library would start without saying what is wrong with a file, so the files are tried before it sees them.
+Status check_tls_files(const TlsFiles& files) {
+  if (files.certificate.empty() && files.key.empty()) return {};
+  if (files.certificate.empty()) return error(Code::kInvalidArgument, "a TLS key without a certificate");
+  if (files.key.empty()) return error(Code::kInvalidArgument, "a TLS certificate without a key");
+  for (const std::string* file : {&files.certificate, &files.key}) {
+    if (::access(file->c_str(), R_OK) != 0) {
+      return error(Code::kTls, "cannot read TLS file \"" + *file + "\": " + strerror(errno));
+    }
+  }
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()), &SSL_CTX_free);
+  if (context == nullptr) return error(Code::kTls, "OpenSSL did not start: " + tls_reason());
+  if (SSL_CTX_use_certificate_chain_file(context.get(), files.certificate.c_str()) != 1) {
+    return error(Code::kTls, "no certificate chain in TLS file \"" + files.certificate + "\": " + tls_reason());
+  }
+  if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
+    return error(Code::kTls, "no key of the certificate in TLS file \"" + files.key + "\": " + tls_reason());
+  }
+  return {};
+}
+
+// libwebsockets sizes its table of descriptors by this limit when a context starts.
+void raise_descriptor_limit(std::size_t connections_max, Log& log) {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto wanted = static_cast<rlim_t>(connections_max + kOtherDescriptors);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(limit.rlim_max, wanted);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < wanted) {
+    log.write(LogLevel::kWarning, "listener",
+              "the system allows " + std::to_string(limit.rlim_cur) + " open files, " + std::to_string(wanted) +
+                  " are wanted for the connection limit");
+  }
+}
+
+}  // namespace
+
+std::string host_and_port(const std::string& address, std::uint16_t port) {
+  const bool is_v6 = address.find(':') != std::string::npos;
+  return (is_v6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
+}
+
+Result<std::unique_ptr<LwsListener>> LwsListener::create(ListenerOptions options, Log& log) {
+  if (options.threads < 1 || options.threads > kThreadsMax) {
+    return error(Code::kInvalidArgument, "listener threads " + std::to_string(options.threads) + ", allowed 1 to " +
+                                             std::to_string(kThreadsMax));
+  }
+  CHATSDK_ASSIGN(SocketAddress address, parse_address(options.address, options.port));
+  CHATSDK_TRY(check_tls_files(options.tls));
+  raise_descriptor_limit(options.connections_max, log);
+
+  std::unique_ptr<LwsListener> listener(new LwsListener(std::move(options)));
+  const ListenerOptions& kept = listener->options_;
+  std::vector<Fd> sockets;
+  for (std::size_t i = 0; i < kept.threads; ++i) {
+    CHATSDK_ASSIGN(Fd fd, listen_on(address, host_and_port(kept.address, kept.port), i == 0, kept.threads > 1));
+    sockets.push_back(std::move(fd));
+  }
+  listener->port_ = port_of(address);
+  for (std::size_t i = 0; i < kept.threads; ++i) {
+    LwsShard::Settings settings;
+    settings.index = static_cast<std::uint8_t>(i);
+    settings.listen_fd = sockets[i].release();
+    settings.tls = kept.tls;
+    settings.connections_max = std::max<std::size_t>(1, kept.connections_max / kept.threads);
+    CHATSDK_ASSIGN(auto shard, LwsShard::create(std::move(settings), kept.serving, listener->state_, log));
+    listener->shards_.push_back(std::move(shard));
+  }
+  return listener;
+}
+
+LwsListener::~LwsListener() { stop(); }
+
+void LwsListener::start() {
+  for (const auto& shard : shards_) shard->start();
+}
+
+void LwsListener::stop() {
+  for (const auto& shard : shards_) shard->stop();
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One service thread of the listener: a libev loop, a libwebsockets context on it, and the executor that everything of
+// this shard runs on. libwebsockets carries bytes and TLS in its raw role; what the bytes mean is ServedConnection's.
+//
+// Why so, with libwebsockets 4.1.6 as Debian builds it:
+//   - one context per thread, because the library is built for one service thread (LWS_MAX_SMP 1) and its own loop
+//   scans
+//     every descriptor per wake-up; the libev plugin does not;
+//   - the listening sockets are ours, because with one service thread the library never sets SO_REUSEPORT;
+//   - reading stops while a write is choked, because its raw role would spin on readable input until the write is out;
+//   - every deadline is a timer of the executor, because its libev timer keeps a later time when an earlier one is set;
+//   - fd_limit_per_thread stays 0: any other value turns look-ups by descriptor into linear scans.
+//
+// Threads: create, start, stop from the owner's; post and post_at from any; the rest on the shard's thread.
+// Invariants:
+//   1. Frames queued within a turn of the loop leave in as few writes as possible, before the loop waits.
+//   2. However many tasks are posted, the loop is woken once until it has taken them.
+#pragma once
+
+#include <ev.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "server-reference/gateway/served_connection.h"
+
+struct lws;
+struct lws_context;
+
+namespace chatsdk::server {
+
+struct TlsFiles {
+  std::string certificate;  // PEM chain; empty: no TLS
+  std::string key;          // PEM
+};
+
+class LwsShard final : public Executor {
+ public:
+  struct Settings {
+    std::uint8_t index = 0;
+    int listen_fd = -1;  // bound, listening, not blocking; the shard closes it
+    TlsFiles tls;
+    std::size_t connections_max = 0;  // of this shard; more wait to be accepted
+  };
+
+  // UNAVAILABLE names what is missing when libwebsockets or its libev plugin does not start.
+  static Result<std::unique_ptr<LwsShard>> create(Settings settings, const ServingOptions& options, ServingState& state,
+                                                  Log& log);
+  ~LwsShard() override;
+
+  // Before start(). All outlive the shard's thread.
+  void set_handlers(ConnectionHandler& handler, HttpService& http, const TokenVerifier* verifier);
+  void start();
+  // Ends every connection and the thread; pending tasks are destroyed. Not from the shard's own thread.
+  void stop();
+
+  // Executor
+  void post(Task task) override;
+  TimerId post_at(MonotonicTime time, Task task) override;
+  bool cancel(TimerId timer) override;
+  const Clock& clock() const override { return turn_clock_; }
+
+ private:
+  class Connection;
+  struct Callbacks;
+  // What outlives the shard for those who still hold a Responder: tasks and timers, or the word that it is closed.
+  struct Inbox {
+    std::mutex mutex;
+    std::deque<Task> tasks;
+    TimerQueue timers;
+    TimerId last_timer = 0;
+    bool armed = false;  // the loop was woken and has not taken the tasks yet
+    bool closed = false;
+    struct ev_loop* loop = nullptr;
+    ev_async wake;
+
+    void post(Task task);
+  };
+  using Connections = std::unordered_map<ConnectionId, std::unique_ptr<Connection>>;
+
+  LwsShard(Settings settings, const ServingOptions& options, ServingState& state, Log& log);
+  Status create_context();
+  void run();
+  void take_tasks();
+  void run_due_timers();
+  void arm_timer();
+  void accept_some();
+  bool accept_one();
+  void adopt(int fd, std::string remote_address);
+  void pause_accepting(const std::string& why);
+  void on_connection_closed(Connection& connection);
+  void forget(ConnectionId id);
+  void end_of_turn();
+
+  void close_listener();
+
+  const Settings settings_;
+  int listen_fd_;
+  Log& log_;
+  SystemClock system_clock_;
+  TurnClock turn_clock_;
+  Serving serving_;
+  std::shared_ptr<Inbox> inbox_;
+  struct ev_loop* loop_ = nullptr;
+  ev_timer timer_watcher_;
+  std::optional<MonotonicTime> armed_time_;  // what timer_watcher_ is set to
+  ev_timer accept_pause_;
+  ev_prepare end_of_turn_;
+  ev_io accept_watcher_;
+  lws_context* context_ = nullptr;
+  Connections connections_;
+  Connection* adopting_ = nullptr;
+  std::vector<ConnectionId> to_flush_;
+  std::vector<ConnectionId> to_abort_;
+  std::uint64_t last_connection_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace chatsdk::server

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/gateway/served_connection.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+// A queue that a burst made large is given back when it is empty.
+constexpr std::size_t kQueueKept = 4;
+
+std::size_t framed_bytes(const Bytes& bytes, bool needs_header) {
+  return bytes.size() + (needs_header ? ws_header_bytes(bytes.size()) : 0);
+}
+
+bool equal_ascii_any_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+// RFC 6455 section 4.2.1: base64 of 16 bytes.
+bool is_websocket_key(std::string_view key) {
+  const auto is_base64 = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+  };
+  return key.size() == 24 && key.ends_with("==") && std::all_of(key.begin(), key.end() - 2, is_base64);
+}
+
+bool is_served_method(std::string_view method) { return method == "GET" || method == "POST" || method == "DELETE"; }
+
+std::string_view path_of(std::string_view url) { return url.substr(0, url.find('?')); }
+
+}  // namespace
+
+ServedConnection::ServedConnection(Serving& serving, Carrier& carrier, ConnectionId id, std::string remote_address)
+    : serving_(serving),
+      carrier_(carrier),
+      id_(id),
+      http_(std::make_unique<Http>()),
+      reader_(serving.options.message_bytes_max) {
+  http_->remote_address = std::move(remote_address);
+  carrier_.set_deadline(serving_.options.request_read_timeout);
+}
+
+ServedConnection::~ServedConnection() { CHATSDK_ASSERT(state_ != State::kOpen && state_ != State::kClosing); }
+
+// ---- Input ---------------------------------------------------------------------------------------------------------
+
+void ServedConnection::on_bytes(std::span<char> bytes) {
+  switch (state_) {
+    case State::kHead:
+    case State::kBody:
+    case State::kAnswering:
+      http_->input.append(bytes.data(), bytes.size());
+      on_http_input();
+      return;
+    case State::kOpen:
+    case State::kClosing:
+      on_websocket_input(bytes);
+      return;
+    case State::kLingering:
+    case State::kEnded:
+      return;
+  }
+}
+
+void ServedConnection::on_http_input() {
+  for (;;) {
+    switch (state_) {
+      case State::kHead:
+        if (!take_head()) return;
+        break;
+      case State::kBody:
+        if (!take_body()) return;
+        break;
+      case State::kAnswering:
+        carrier_.pause_reading(http_->input.size() > limits::kPipelinedBytesMax);
+        return;
+      case State::kOpen: {
+        // What the client sent right behind its upgrade. The answer is queued before anything that this causes.
+        std::string rest = std::move(http_->input);
+        http_.reset();
+        on_websocket_input(rest);
+        return;
+      }
+      case State::kClosing:
+      case State::kLingering:
+      case State::kEnded:
+        return;
+    }
+  }
+}
+
+// True when the state changed.
+bool ServedConnection::take_head() {
+  Http& http = *http_;
+  if (http.input.empty()) return false;
+  if (!std::exchange(http.request_begun, true)) carrier_.set_deadline(serving_.options.request_read_timeout);
+  auto parsed = parse_http_head(http.input);
+  if (std::holds_alternative<HttpNeedMore>(parsed)) return false;
+  if (const auto* refusal = std::get_if<HttpRefusal>(&parsed)) {
+    refuse(*refusal);
+    return true;
+  }
+  http.head = std::move(std::get<HttpHead>(parsed));
+  http.input.erase(0, http.head.head_bytes);
+  const HttpRequest& request = http.head.request;
+  if (http.head.wants_websocket) return begin_websocket();
+  if (!is_served_method(request.method)) {
+    HttpResponse response = problem_response(405, Code::kUnsupported, "this method is not served");
+    response.headers["allow"] = "GET, POST, DELETE";
+    refuse(405, std::move(response));
+    return true;
+  }
+  if (http.head.expects_continue && http.head.body_bytes > http.input.size()) {
+    queue("HTTP/1.1 100 Continue\r\n\r\n");
+  }
+  state_ = State::kBody;
+  return true;
+}
+
+bool ServedConnection::take_body() {
+  Http& http = *http_;
+  const auto wanted = static_cast<std::size_t>(http.head.body_bytes);
+  if (http.input.size() < wanted) return false;
+  http.head.request.body = http.input.substr(0, wanted);
+  http.input.erase(0, wanted);
+  dispatch();
+  return true;
+}
+
+void ServedConnection::dispatch() {
+  state_ = State::kAnswering;
+  ++http_->request_number;
+  carrier_.set_deadline(serving_.options.answer_timeout);
+  HttpRequest request = std::exchange(http_->head.request, {});
+  // The service may answer at once, but its answer comes as a turn of its own.
+  serving_.http->handle(std::move(request), http_->remote_address, carrier_.responder(http_->request_number));
+}
+
+void ServedConnection::answer(std::uint32_t request_number, HttpResponse response) {
+  if (state_ != State::kAnswering || http_->request_number != request_number) return;
+  const bool keep_alive = http_->head.keep_alive && !serving_.state.draining.load();
+  queue(encode_http_response(response, keep_alive, false));
+  if (!keep_alive) {
+    linger();
+    return;
+  }
+  await_next_request();
+  on_http_input();
+}
+
+void ServedConnection::await_next_request() {
+  state_ = State::kHead;
+  http_->head = {};
+  http_->request_begun = false;
+  carrier_.pause_reading(false);
+  carrier_.set_deadline(serving_.options.keep_alive_timeout);
+}
+
+void ServedConnection::refuse(const HttpRefusal& refusal) {
+  refuse(refusal.status, problem_response(refusal.status, refusal.code, refusal.detail));
+}
+
+void ServedConnection::refuse(int status, HttpResponse response) {
+  if (serving_.log.enabled(LogLevel::kInfo)) {
+    serving_.log.write(LogLevel::kInfo, "listener",
+                       "connection " + std::to_string(id_) + " refused with status " + std::to_string(status));
+  }
+  queue(encode_http_response(response, false, http_->head.request.method == "HEAD"));
+  linger();
+}
+
+// ---- WebSocket -----------------------------------------------------------------------------------------------------
+
+bool ServedConnection::origin_allowed() const {
+  const auto& headers = http_->head.request.headers;
+  const std::string_view origin = header(headers, "origin");
+  if (origin.empty()) return true;
+  const std::size_t scheme_end = origin.find("://");
+  if (scheme_end != std::string_view::npos &&
+      equal_ascii_any_case(origin.substr(scheme_end + 3), header(headers, "host"))) {
+    return true;
+  }
+  const auto& allowed = serving_.options.allowed_origins;
+  return std::any_of(allowed.begin(), allowed.end(),
+                     [&](const std::string& entry) { return entry == "*" || equal_ascii_any_case(entry, origin); });
+}
+
+std::optional<HttpResponse> ServedConnection::refuse_upgrade() const {
+  const HttpRequest& request = http_->head.request;
+  if (request.method != "GET" || http_->head.body_bytes != 0) {
+    return problem_response(400, Code::kMalformed, "an upgrade is a GET without a body");
+  }
+  if (path_of(request.url) != kWebSocketPath) {
+    return problem_response(404, Code::kNotFound, "there is no WebSocket at this path");
+  }
+  if (header(request.headers, "sec-websocket-version") != "13") {
+    HttpResponse response = problem_response(426, Code::kUnsupported, "only version 13 of WebSocket is spoken");
+    response.headers["sec-websocket-version"] = "13";
+    return response;
+  }
+  if (!is_websocket_key(header(request.headers, "sec-websocket-key"))) {
+    return problem_response(400, Code::kMalformed, "sec-websocket-key is not base64 of 16 bytes");
+  }
+  if (!list_contains(header(request.headers, "sec-websocket-protocol"), kSubprotocol)) {
+    return problem_response(400, Code::kUnsupported, "subprotocol " + std::string(kSubprotocol) + " was not offered");
+  }
+  if (!origin_allowed()) return problem_response(403, Code::kForbidden, "this origin may not connect");
+  const bool full = serving_.state.websockets.load() >= serving_.options.websockets_max;
+  if (full || serving_.state.draining.load()) {
+    HttpResponse response =
+        problem_response(503, Code::kUnavailable,
+                         full ? "the server has as many connections as it takes" : "the server is about to stop");
+    response.headers["retry-after"] = std::to_string(serving_.options.refused_retry_after.count());
+    return response;
+  }
+  Status token = check_token();
+  if (token.ok()) return std::nullopt;
+  HttpResponse response = problem_response(401, token.code(), token.error().detail);
+  response.headers["www-authenticate"] = "Bearer error=\"invalid_token\"";
+  return response;
+}
+
+// A client without a token is let in: a browser cannot send one before its first frame. A wrong one is refused here.
+Status ServedConnection::check_token() const {
+  const auto& headers = http_->head.request.headers;
+  if (!headers.contains("authorization") || serving_.verifier == nullptr) return {};
+  const std::string_view token = bearer_token(headers);
+  if (token.empty()) return error(Code::kUnauthenticated, "the authorization is not a bearer token");
+  CHATSDK_TRY(serving_.verifier->verify_access_token(token, serving_.clock.wall_now()));
+  return {};
+}
+
+// True always: the state changes to open or lingering.
+bool ServedConnection::begin_websocket() {
+  if (auto refused = refuse_upgrade()) {
+    const int status = refused->status;
+    refuse(status, std::move(*refused));
+    return true;
+  }
+  const auto& headers = http_->head.request.headers;
+  queue("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+        ws_accept_value(header(headers, "sec-websocket-key")) +
+        "\r\nSec-WebSocket-Protocol: " + std::string(kSubprotocol) + "\r\n\r\n");
+  carrier_.set_deadline(std::nullopt);
+  state_ = State::kOpen;
+  serving_.state.websockets.fetch_add(1);
+  serving_.handler->on_open({id_, std::string(bearer_token(headers)), http_->remote_address}, *this);
+  return true;
+}
+
+void ServedConnection::on_websocket_input(std::span<char> bytes) {
+  while (state_ == State::kOpen || state_ == State::kClosing) {
+    const WsReader::Event event = reader_.next(bytes);
+    switch (event.kind) {
+      case WsReader::Kind::kNeedMore:
+        return;
+      case WsReader::Kind::kMessage:
+        if (state_ == State::kOpen) serving_.handler->on_frame(id_, event.payload);
+        break;
+      case WsReader::Kind::kPing:
+        if (state_ == State::kOpen) queue(encode_ws_pong(event.payload));
+        break;
+      case WsReader::Kind::kPong:
+        break;
+      case WsReader::Kind::kClose:
+        if (state_ == State::kOpen) queue(encode_ws_close(event.code));
+        end_session();
+        linger();
+        return;
+      case WsReader::Kind::kViolation:
+        violate(event.code, event.reason);
+        return;
+    }
+  }
+}
+
+void ServedConnection::violate(CloseCode code, const char* reason) {
+  if (serving_.log.enabled(LogLevel::kInfo)) {
+    serving_.log.write(LogLevel::kInfo, "listener",
+                       "connection " + std::to_string(id_) + " closed with code " +
+                           std::to_string(static_cast<int>(code)) + ": " + reason);
+  }
+  if (state_ == State::kOpen) queue(encode_ws_close(code));
+  end_session();
+  linger();
+}
+
+void ServedConnection::close(CloseCode code) {
+  if (state_ != State::kOpen) return;
+  queue(encode_ws_close(code));
+  state_ = State::kClosing;
+  carrier_.set_deadline(serving_.options.close_timeout);
+}
+
+// ---- Output --------------------------------------------------------------------------------------------------------
+
+void ServedConnection::send(std::shared_ptr<const Bytes> frame) {
+  if (state_ != State::kOpen) return;
+  enqueue({std::move(frame), true});
+}
+
+void ServedConnection::queue(Bytes bytes, bool needs_header) {
+  enqueue({std::make_shared<const Bytes>(std::move(bytes)), needs_header});
+}
+
+void ServedConnection::enqueue(Queued item) {
+  const std::size_t size = framed_bytes(*item.bytes, item.needs_header);
+  if (queued_bytes() > limits::kSocketQueueBytesMax) {
+    // Whoever sends watches queued_bytes(); a peer that gets here is not reading and could take no farewell.
+    carrier_.abort();
+    return;
+  }
+  queued_bytes_ += size;
+  queue_.push_back(std::move(item));
+  carrier_.flush_later();
+}
+
+void ServedConnection::flush() {
+  while (queued_bytes_ > 0 && !carrier_.choked()) {
+    pack_some();
+    carrier_.write(serving_.pack);
+    serving_.pack.clear();
+  }
+  if (queued_bytes_ > 0 || carrier_.choked()) return;
+  queue_.clear();
+  queue_begin_ = 0;
+  if (queue_.capacity() > kQueueKept) queue_ = {};
+  if (state_ == State::kLingering && !std::exchange(writing_ended_, true)) {
+    carrier_.end_writing();
+    carrier_.set_deadline(serving_.options.linger_timeout);
+  }
+}
+
+// Moves bytes from the front of the queue into the pack, up to its size; a large frame goes over in pieces.
+void ServedConnection::pack_some() {
+  std::string& pack = serving_.pack;
+  while (queued_bytes_ > 0 && pack.size() < limits::kPackedWriteBytes) {
+    Queued& front = queue_[queue_begin_];
+    std::size_t header = 0;
+    if (front.needs_header) {
+      char bytes[kWsServerHeaderBytesMax];
+      header = encode_ws_header(front.bytes->size(), bytes);
+      if (front_offset_ < header) {
+        pack.append(bytes + front_offset_, header - front_offset_);
+        queued_bytes_ -= header - front_offset_;
+        front_offset_ = header;
+      }
+    }
+    const std::size_t from = front_offset_ - header;
+    const std::size_t room = limits::kPackedWriteBytes - std::min(limits::kPackedWriteBytes, pack.size());
+    const std::size_t count = std::min(front.bytes->size() - from, room);
+    pack.append(*front.bytes, from, count);
+    queued_bytes_ -= count;
+    front_offset_ += count;
+    if (from + count < front.bytes->size()) continue;
+    front.bytes.reset();
+    front_offset_ = 0;
+    ++queue_begin_;
+  }
+}
+
+// ---- The end -------------------------------------------------------------------------------------------------------
+
+void ServedConnection::linger() {
+  state_ = State::kLingering;
+  carrier_.pause_reading(false);
+  carrier_.set_deadline(serving_.options.close_timeout);
+  carrier_.flush_later();
+}
+
+void ServedConnection::on_deadline() {
+  switch (state_) {
+    case State::kHead:
+      // Silence between requests is no fault and gets no answer.
+      if (http_->input.empty()) {
+        carrier_.abort();
+        return;
+      }
+      refuse({408, Code::kTimedOut, "the request did not come in time"});
+      return;
+    case State::kBody:
+      refuse({408, Code::kTimedOut, "the request's body did not come in time"});
+      return;
+    case State::kAnswering:
+      serving_.log.write(LogLevel::kWarning, "listener",
+                         "connection " + std::to_string(id_) + ": the service did not answer in time");
+      refuse({503, Code::kUnavailable, "the server did not answer in time"});
+      return;
+    case State::kOpen:
+    case State::kClosing:
+    case State::kLingering:
+      carrier_.abort();
+      return;
+    case State::kEnded:
+      return;
+  }
+}
+
+void ServedConnection::end_session() {
+  if (state_ != State::kOpen && state_ != State::kClosing) return;
+  state_ = State::kEnded;
+  serving_.state.websockets.fetch_sub(1);
+  serving_.handler->on_closed(id_);
+}
+
+void ServedConnection::on_ended() {
+  end_session();
+  state_ = State::kEnded;
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// HTTP, TLS, the executor and the start of the listener, over real sockets on loopback.
+//
+// Threads: the listener's and the test's.
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "unit/server/listener_fixture.h"
+
+namespace chatsdk::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+using ListenerHttp = ListenerFixture;
+
+constexpr const char* kGet = "GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n";
+
+TEST_F(ListenerHttp, AnswersRequestsOnOneConnectionInTurn) {
+  start();
+  RawClient client = connect();
+
+  client.send(kGet);
+  const RawClient::Response get = client.read_response();
+  client.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
+  client.send("dy");
+  const RawClient::Response post = client.read_response();
+  client.send("DELETE /d/%2e%2e/%00 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  const RawClient::Response removal = client.read_response();
+
+  EXPECT_EQ(get.status, 200);
+  EXPECT_EQ(get.body, "GET /a?b=c ");
+  EXPECT_EQ(get.headers.at("connection"), "keep-alive");
+  EXPECT_FALSE(get.headers.contains("set-cookie"));
+  EXPECT_FALSE(get.headers.contains("x-injected"));
+  EXPECT_EQ(post.body, "POST /p body");
+  EXPECT_EQ(removal.body, "DELETE /d/%2e%2e/%00 ");
+  EXPECT_EQ(removal.headers.at("connection"), "close");
+  EXPECT_TRUE(client.read_to_end());
+}
+
+TEST_F(ListenerHttp, PipelinedRequestsAreAnsweredInOrder) {
+  start();
+  RawClient client = connect();
+
+  std::string requests = "GET /later HTTP/1.1\r\nHost: h\r\n\r\n";
+  for (int i = 0; i < 20; ++i) requests += "GET /" + std::to_string(i) + " HTTP/1.1\r\nHost: h\r\n\r\n";
+  client.send(requests);
+  http_.release();
+
+  EXPECT_EQ(client.read_response().body, "late");
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(client.read_response().body, "GET /" + std::to_string(i) + " ");
+}
+
+TEST_F(ListenerHttp, RefusalsAreProblemsAndEndTheConnection) {
+  struct Case {
+    const char* what;
+    std::string bytes;
+    int status;
+    const char* code;
+  };
+  const std::vector<Case> cases = {
+      {"HEAD", "HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 405, nullptr},
+      {"PUT", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", 405, "unsupported"},
+      {"unknown method", "BREW /coffee HTTP/1.1\r\nHost: h\r\n\r\n", 405, "unsupported"},
+      {"body over the limit", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n" + std::string(65'537, 'x'),
+       413, "too_large"},
+      {"chunked body", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 411,
+       "unsupported"},
+      {"head over the limit", "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(20'000, 'x'), 431, "too_large"},
+      {"not HTTP", std::string("\x16\x03\x01\x00\x05hello", 10), 400, "malformed"},
+      {"no host", "GET / HTTP/1.1\r\n\r\n", 400, "malformed"},
+  };
+  start();
+  for (const Case& c : cases) {
+    RawClient client = connect();
+
+    client.send(c.bytes);
+    if (c.code == nullptr) {
+      // The answer to HEAD has the length of a body that does not come.
+      const std::string text = client.read_some();
+      EXPECT_TRUE(text.starts_with("HTTP/1.1 405 ") && text.ends_with("\r\n\r\n")) << text;
+      continue;
+    }
+    RawClient::Response response = client.read_response();
+
+    EXPECT_EQ(response.status, c.status) << c.what;
+    EXPECT_EQ(response.headers["content-type"], "application/problem+json") << c.what;
+    EXPECT_NE(response.body.find("\"code\":\"" + std::string(c.code) + "\""), std::string::npos) << response.body;
+    EXPECT_EQ(response.headers["connection"], "close") << c.what;
+    EXPECT_TRUE(client.read_to_end()) << c.what;
+  }
+}
+
+TEST_F(ListenerHttp, APostWithoutLengthHasNoBody) {
+  start();
+  RawClient client = connect();
+  client.send("POST /p HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(client.read_response().body, "POST /p ");
+}
+
+TEST_F(ListenerHttp, ExpectContinueIsAnsweredBeforeTheBody) {
+  start();
+  RawClient client = connect();
+
+  client.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(client.read_response().status, 100);
+  client.send("body");
+
+  EXPECT_EQ(client.read_response().body, "POST /p body");
+}
+
+TEST_F(ListenerHttp, SlowRequestsGet408AndSilentConnectionsAreClosed) {
+  options_.serving.request_read_timeout = 80ms;
+  options_.serving.keep_alive_timeout = 80ms;
+  start();
+  RawClient slow_body = connect();
+  RawClient slow_head = connect();
+  RawClient silent = connect();
+  RawClient idle = connect();
+
+  slow_body.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbo");
+  slow_head.send("GET / HT");
+  idle.send(kGet);
+
+  EXPECT_EQ(slow_body.read_response().status, 408);
+  EXPECT_EQ(slow_head.read_response().status, 408);
+  EXPECT_EQ(silent.read_response().status, 0);
+  EXPECT_EQ(idle.read_response().status, 200);
+  EXPECT_TRUE(idle.read_to_end());
+}
+
+TEST_F(ListenerHttp, AServiceThatDoesNotAnswerIsAnsweredFor) {
+  options_.serving.answer_timeout = 80ms;
+  start();
+  RawClient client = connect();
+
+  client.send("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(client.read_response().status, 503);
+  http_.release();
+
+  EXPECT_TRUE(client.read_to_end());
+}
+
+TEST_F(ListenerHttp, AnAnswerForAPeerThatLeftGoesNowhere) {
+  start();
+  RawClient client = connect();
+  client.send("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(http_.wait_asked());
+
+  client.reset();
+  std::thread([&] { http_.release(); }).join();
+
+  RawClient other = connect();
+  other.send(kGet);
+  EXPECT_EQ(other.read_response().status, 200);
+}
+
+TEST_F(ListenerHttp, AnAnswerAfterTheListenerIsGoneGoesNowhere) {
+  start();
+  RawClient client = connect();
+  client.send("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(http_.wait_asked());
+
+  listener_.reset();
+  http_.release();
+
+  EXPECT_TRUE(client.read_to_end());
+}
+
+TEST_F(ListenerHttp, LargeAnswersArriveWhole) {
+  start();
+  RawClient client = connect();
+  client.set_receive_buffer(65'536);
+
+  client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+
+  EXPECT_EQ(client.read_response().body, std::string(3'000'000, 'x'));
+}
+
+TEST_F(ListenerHttp, WhileDrainingConnectionsEndWithTheirAnswer) {
+  start();
+  RawClient client = connect();
+  listener_->begin_drain();
+
+  client.send(kGet);
+
+  EXPECT_EQ(client.read_response().headers["connection"], "close");
+  EXPECT_TRUE(client.read_to_end());
+}
+
+// ---- The executor --------------------------------------------------------------------------------------------------
+
+TEST_F(ListenerHttp, ShardRunsTasksInOrderAndTimersInTime) {
+  start();
+  server::LwsShard& shard = listener_->shard(0);
+  std::vector<int> order;
+  std::promise<void> done;
+
+  for (int i = 0; i < 100; ++i) shard.post([&order, i] { order.push_back(i); });
+  shard.post([&] {
+    const MonotonicTime now = shard.clock().monotonic_now();
+    EXPECT_EQ(now, shard.clock().monotonic_now());
+    shard.post_after(40ms, [&] {
+      order.push_back(102);
+      done.set_value();
+    });
+    shard.post_after(10ms, [&] { order.push_back(101); });
+    const auto cancelled = shard.post_after(5ms, [&] { order.push_back(-1); });
+    EXPECT_TRUE(shard.cancel(cancelled));
+    EXPECT_FALSE(shard.cancel(cancelled));
+    shard.post([&] { order.push_back(100); });
+  });
+
+  ASSERT_EQ(done.get_future().wait_for(20s), std::future_status::ready);
+  ASSERT_EQ(order.size(), 103U);
+  for (int i = 0; i < 103; ++i) EXPECT_EQ(order[std::size_t(i)], i);
+}
+
+TEST_F(ListenerHttp, ATimerSetFromAnotherThreadWakesASleepingShard) {
+  start();
+  server::LwsShard& shard = listener_->shard(0);
+  std::promise<void> done;
+
+  shard.post_at(SystemClock().monotonic_now() + 20ms, [&] { done.set_value(); });
+
+  EXPECT_EQ(done.get_future().wait_for(20s), std::future_status::ready);
+}
+
+// ---- The start -----------------------------------------------------------------------------------------------------
+
+TEST_F(ListenerHttp, APortInUseIsNamed) {
+  start();
+  server::ListenerOptions second = options_;
+  second.port = listener_->port();
+  for (const std::size_t threads : {1U, 2U}) {
+    second.threads = threads;
+
+    const auto made = server::LwsListener::create(second, log_);
+
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.code(), Code::kUnavailable);
+    EXPECT_NE(made.error().detail.find("127.0.0.1:" + std::to_string(second.port)), std::string::npos);
+    EXPECT_NE(made.error().detail.find("Address already in use"), std::string::npos);
+  }
+}
+
+TEST_F(ListenerHttp, APortSharedByItsShardsIsInUseForOthers) {
+  options_.threads = 2;
+  start();
+  server::ListenerOptions second = options_;
+  second.port = listener_->port();
+
+  EXPECT_FALSE(server::LwsListener::create(second, log_).ok());
+}
+
+TEST_F(ListenerHttp, BadOptionsAreNamed) {
+  server::ListenerOptions bad = options_;
+  bad.address = "localhost";
+  EXPECT_EQ(server::LwsListener::create(bad, log_).error().detail,
+            "address \"localhost\" is not a numeric IPv4 or IPv6 address");
+  bad = options_;
+  bad.threads = 65;
+  EXPECT_EQ(server::LwsListener::create(bad, log_).error().detail, "listener threads 65, allowed 1 to 64");
+  bad = options_;
+  bad.tls.certificate = "/nowhere/cert.pem";
+  EXPECT_EQ(server::LwsListener::create(bad, log_).error().detail, "a TLS certificate without a key");
+  bad.tls.key = "/nowhere/key.pem";
+  EXPECT_EQ(server::LwsListener::create(bad, log_).error().detail,
+            "cannot read TLS file \"/nowhere/cert.pem\": No such file or directory");
+}
+
+// ---- TLS -----------------------------------------------------------------------------------------------------------
+
+class ListenerTls : public ListenerFixture {
+ protected:
+  ListenerTls() : folder_(std::filesystem::temp_directory_path() / ("chatsdk-tls-" + std::to_string(::getpid()))) {
+    std::filesystem::create_directory(folder_);
+    options_.tls.certificate = folder_ / "cert.pem";
+    options_.tls.key = folder_ / "key.pem";
+    write_certificate();
+  }
+  ~ListenerTls() override { std::filesystem::remove_all(folder_); }
+
+ private:
+  void write_certificate() const {
+    EVP_PKEY* key = EVP_EC_gen("P-256");
+    X509* certificate = X509_new();
+    X509_set_version(certificate, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3'600);
+    X509_set_pubkey(certificate, key);
+    X509_NAME* name = X509_get_subject_name(certificate);
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("localhost"), -1, -1,
+                               0);
+    X509_set_issuer_name(certificate, name);
+    X509_sign(certificate, key, EVP_sha256());
+    std::FILE* file = std::fopen(options_.tls.certificate.c_str(), "w");
+    PEM_write_X509(file, certificate);
+    std::fclose(file);
+    file = std::fopen(options_.tls.key.c_str(), "w");
+    PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
+    std::fclose(file);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ListenerTls, ServesHttpAndWebSocket) {
+  start();
+  RawClient http = connect();
+  ASSERT_TRUE(http.connected());
+  http.send(kGet);
+  EXPECT_EQ(http.read_response().status, 200);
+  EXPECT_EQ(http.tls_version(), "TLSv1.3");
+
+  RawClient client = connect_websocket();
+  const std::string large(options_.serving.message_bytes_max, 'm');
+  for (int i = 0; i < 20; ++i) {
+    client.send_frame(2, large);
+    ASSERT_EQ(client.read_frame().payload, large);
+  }
+  client.send_frame(8, "");
+  EXPECT_EQ(client.read_frame().close_code(), 1005);
+  EXPECT_TRUE(client.read_to_end());
+  EXPECT_TRUE(echo_.wait_closed(1));
+}
+
+TEST_F(ListenerTls, APlainClientIsClosedAndOthersAreServed) {
+  start();
+  RawClient plain(listener_->port(), false);
+  plain.send(kGet);
+  EXPECT_TRUE(plain.read_to_end_or_reset());
+  RawClient client = connect();
+  client.send(kGet);
+  EXPECT_EQ(client.read_response().status, 200);
+}
+
+TEST_F(ListenerTls, AnIdleConnectionOutlivesTheHandshakesTimeLimit) {
+  options_.serving.request_read_timeout = 100ms;
+  start();
+  RawClient client = connect_websocket();
+  RawClient silent(listener_->port(), false);
+
+  EXPECT_TRUE(silent.read_to_end_or_reset());
+  client.send_frame(2, "still here");
+  EXPECT_EQ(client.read_frame().payload, "still here");
+}
+
+TEST_F(ListenerTls, AKeyOfAnotherCertificateIsNamed) {
+  std::FILE* file = std::fopen(options_.tls.key.c_str(), "w");
+  EVP_PKEY* key = EVP_EC_gen("P-256");
+  PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
+  std::fclose(file);
+  EVP_PKEY_free(key);
+
+  const auto made = server::LwsListener::create(options_, log_);
+
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.code(), Code::kTls);
+  EXPECT_NE(made.error().detail.find(options_.tls.key), std::string::npos);
+}
+
+}  // namespace
+}  // namespace chatsdk::test
