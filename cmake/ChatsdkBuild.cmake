@@ -16,13 +16,15 @@ target_compile_options(chatsdk_build INTERFACE
   -ftrivial-auto-var-init=zero)
 target_compile_definitions(chatsdk_build INTERFACE
   _GLIBCXX_ASSERTIONS
-  $<$<AND:$<CONFIG:Release,RelWithDebInfo>,$<NOT:$<BOOL:${CHATSDK_SANITIZE}>>>:_FORTIFY_SOURCE=2>
   $<$<BOOL:${CHATSDK_FAULTS}>:CHATSDK_FAULTS=1>)
 target_link_options(chatsdk_build INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections)
 
 if(CHATSDK_SANITIZE)
   target_compile_options(chatsdk_build INTERFACE -fsanitize=${CHATSDK_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(chatsdk_build INTERFACE -fsanitize=${CHATSDK_SANITIZE})
+else()
+  # The sanitizers intercept what fortifying replaces.
+  target_compile_definitions(chatsdk_build INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:_FORTIFY_SOURCE=2>)
 endif()
 if(CHATSDK_COVERAGE)
   target_compile_options(chatsdk_build INTERFACE --coverage)

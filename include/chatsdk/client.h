@@ -34,23 +34,29 @@ typedef void(CHATSDK_CALL* chatsdk_log_hook)(int32_t level, const char* area, co
 typedef void(CHATSDK_CALL* chatsdk_destroy_hook)(void* user);
 
 /* Makes an empty configuration.
- * Ownership: free with chatsdk_config_destroy.     Errors: INVALID_ARGUMENT, NO_MEMORY.     Threads: any.     Since: 0.1 */
+ * Ownership: free with chatsdk_config_destroy.     Errors: INVALID_ARGUMENT, NO_MEMORY.     Threads: any.     Since:
+ * 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_create(chatsdk_config** out_config);
 
 /* Frees a configuration; NULL is ignored.     Threads: any.     Since: 0.1 */
 CHATSDK_API void CHATSDK_CALL chatsdk_config_destroy(chatsdk_config* config);
 
 /* Where the server is: http:// or https://, host, optional port, no path. Required.
- * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE (above 2048 bytes), NO_MEMORY.     Threads: one at a time.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_server_url(chatsdk_config* config, const char* url, size_t url_length);
+ * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE (above 2048 bytes), NO_MEMORY.     Threads: one at a time. Since:
+ * 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_server_url(chatsdk_config* config, const char* url,
+                                                               size_t url_length);
 
 /* The name under which the user finds this device in the list of devices; at most 128 bytes.
  * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, NO_MEMORY.     Threads: one at a time.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_device_name(chatsdk_config* config, const char* name, size_t name_length);
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_device_name(chatsdk_config* config, const char* name,
+                                                                size_t name_length);
 
 /* A PEM file of certificate authorities to trust instead of the platform's. Verification cannot be turned off.
- * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE (above 4096 bytes), NO_MEMORY.     Threads: one at a time.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_ca_file(chatsdk_config* config, const char* path, size_t path_length);
+ * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE (above 4096 bytes), NO_MEMORY.     Threads: one at a time. Since:
+ * 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_ca_file(chatsdk_config* config, const char* path,
+                                                            size_t path_length);
 
 /* CHATSDK_THREADING_THREADS (the default) or CHATSDK_THREADING_TICK.
  * Errors: INVALID_ARGUMENT.     Threads: one at a time.     Since: 0.1 */
@@ -66,10 +72,9 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_send_time_limit_ms(chatsdk_c
  * Errors: INVALID_ARGUMENT.     Threads: one at a time.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_backoff_ms(chatsdk_config* config, int64_t base_ms, int64_t cap_ms);
 
-/* Where log lines of at least this level go. destroy (or NULL) is called once, when the last user of hook has ended: the
- * configuration and every client made with it. On failure it is not called.
- * Ownership: user stays the caller's until destroy.     Errors: INVALID_ARGUMENT, NO_MEMORY.     Threads: one at a time.
- * Since: 0.1 */
+/* Where log lines of at least this level go. destroy (or NULL) is called once, when the last user of hook has ended:
+ * the configuration and every client made with it. On failure it is not called. Ownership: user stays the caller's
+ * until destroy.     Errors: INVALID_ARGUMENT, NO_MEMORY.     Threads: one at a time. Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_log(chatsdk_config* config, int32_t level, chatsdk_log_hook hook,
                                                         void* user, chatsdk_destroy_hook destroy);
 
@@ -90,8 +95,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_create(const chatsdk_config* con
 /* Opens the encrypted store at path, or makes it. The app keeps the key, typically in the platform's key store: without
  * it the store cannot be read.
  * Sizes: path is UTF-8, at most 4,096 bytes; key is exactly 32 bytes, from a good random source.
- * Errors: INVALID_ARGUMENT, TOO_LARGE, WRONG_STATE (already open), STORE_IN_USE (another process), WRONG_KEY, TAMPERED, CORRUPT (the
- *         file was set aside; the message names it), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NO_MEMORY.
+ * Errors: INVALID_ARGUMENT, TOO_LARGE, WRONG_STATE (already open), STORE_IN_USE (another process), WRONG_KEY, TAMPERED,
+ * CORRUPT (the file was set aside; the message names it), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NO_MEMORY.
  * Blocks: for the disk.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_open_store(chatsdk_client* client, const char* path, size_t path_length,
                                                            const uint8_t* key, size_t key_length,
@@ -113,7 +118,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_stop(chatsdk_client* client);
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_suspend(chatsdk_client* client, int64_t deadline_ms);
 
 /* Opens the store again and goes on as before chatsdk_client_suspend.
- * Errors: INVALID_ARGUMENT, WRONG_STATE (not suspended), and those of chatsdk_client_open_store.     Threads: any.     Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (not suspended), and those of chatsdk_client_open_store.     Threads: any.
+ * Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_resume(chatsdk_client* client, chatsdk_error** out_error);
 
 /* Tells that the device's network has changed: a waiting reconnect starts now and a live connection is probed at once.
@@ -166,23 +172,24 @@ typedef struct chatsdk_registration {
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_registration_init(chatsdk_registration* registration, size_t size);
 
 /* Makes an account on the server and logs this device in.
- * Errors at once: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED (a later struct with fields set), WRONG_STATE (no store, or
- *                 another user's), NO_MEMORY.
- * Completion: OK, ALREADY_EXISTS, INVALID_ARGUMENT, RATE_LIMITED, NETWORK, TLS, TIMED_OUT, UNAVAILABLE, SERVER, CANCELLED, STORAGE.
- * Threads: any.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_register(chatsdk_client* client, const chatsdk_registration* registration,
+ * Errors at once: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED (a later struct with fields set), WRONG_STATE
+ * (no store, or another user's), NO_MEMORY. Completion: OK, ALREADY_EXISTS, INVALID_ARGUMENT, RATE_LIMITED, NETWORK,
+ * TLS, TIMED_OUT, UNAVAILABLE, SERVER, CANCELLED, STORAGE. Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_register(chatsdk_client* client,
+                                                         const chatsdk_registration* registration,
                                                          uint64_t* out_request);
 
 /* Logs this device in to an account. A store belongs to the first user who logs in: another gives WRONG_STATE.
  * Completion: OK, UNAUTHENTICATED, RATE_LIMITED, LIMIT_REACHED (devices), and the others of chatsdk_client_register.
  * Errors at once: as chatsdk_client_register.     Threads: any.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_login(chatsdk_client* client, const char* user_id, size_t user_id_length,
-                                                      const char* password, size_t password_length,
-                                                      uint64_t* out_request);
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_login(chatsdk_client* client, const char* user_id,
+                                                      size_t user_id_length, const char* password,
+                                                      size_t password_length, uint64_t* out_request);
 
 /* Logs in with a JWT that the app's own backend has signed; its sub claim is the user_id. The account is made on first
  * sight.
- * Sizes: assertion is 1 to 8,192 bytes.     Completion and errors: as chatsdk_client_login.     Threads: any.     Since: 0.1 */
+ * Sizes: assertion is 1 to 8,192 bytes.     Completion and errors: as chatsdk_client_login.     Threads: any. Since:
+ * 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_login_with_assertion(chatsdk_client* client, const char* assertion,
                                                                      size_t assertion_length, uint64_t* out_request);
 
@@ -204,7 +211,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_revoke_device(chatsdk_client* cl
 
 /* Copies the user_id that this store belongs to.
  * Sizes: *out_length is set also on TOO_SMALL; buffer NULL with capacity 0 asks for the size. No NUL is written.
- * Errors: INVALID_ARGUMENT, WRONG_STATE (no store), NOT_LOGGED_IN (nobody yet), TOO_SMALL.     Threads: any.     Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (no store), NOT_LOGGED_IN (nobody yet), TOO_SMALL.     Threads: any.     Since:
+ * 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_user_id(chatsdk_client* client, char* buffer, size_t capacity,
                                                         size_t* out_length);
 

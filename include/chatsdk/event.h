@@ -5,7 +5,8 @@
  * which may only signal.
  *
  * The queue is bounded: when it overflows, state events fold into one CHATSDK_EVENT_RESYNC and the app reads the store
- * anew; completions are never dropped. The store is the truth: an event says where to look and which revision to expect.
+ * anew; completions are never dropped. The store is the truth: an event says where to look and which revision to
+ * expect.
  */
 #ifndef CHATSDK_EVENT_H
 #define CHATSDK_EVENT_H
@@ -17,25 +18,24 @@ CHATSDK_BEGIN_DECLS
 /* An immutable snapshot. */
 typedef struct chatsdk_event chatsdk_event;
 
-/* Open list: tolerate unknown values. */
+/* Open list: tolerate unknown values. What an event of each type carries: */
 #define CHATSDK_EVENT_COMPLETED 1            /* request, status, error; devices after chatsdk_client_list_devices */
-#define CHATSDK_EVENT_CONNECTION 2           /* connection_state, error: why, retry_in_ms */
+#define CHATSDK_EVENT_CONNECTION 2           /* connection_state, error (why), retry_in_ms */
 #define CHATSDK_EVENT_MESSAGE_ADDED 3        /* message */
 #define CHATSDK_EVENT_MESSAGE_UPDATED 4      /* message: its state, sequence or content */
 #define CHATSDK_EVENT_CONVERSATION_CHANGED 5 /* conversation: new, last message, unread count, read mark */
 #define CHATSDK_EVENT_RECEIPTS_CHANGED 6     /* conversation: delivered or read marks advanced */
-#define CHATSDK_EVENT_DEVICES_CHANGED 7      /* the account's devices changed */
-#define CHATSDK_EVENT_SESSION_ENDED 8        /* error: log in again (ROLLED_BACK: this store was restored from an older state) */
-#define CHATSDK_EVENT_RESYNC 9               /* events were folded: read what is shown anew */
+#define CHATSDK_EVENT_DEVICES_CHANGED 7      /* nothing: the account's devices changed */
+#define CHATSDK_EVENT_SESSION_ENDED 8        /* error: log in again (ROLLED_BACK: an older store was restored) */
+#define CHATSDK_EVENT_RESYNC 9               /* nothing: events were folded, read what is shown anew */
 
 /* Waits for events and hands out at most max of them, oldest first.
  * Units: timeout_ms, 0 = do not wait, -1 = without limit.
  * Ownership: out_events has room for max pointers; each event is released with chatsdk_event_release.
- * Errors: INVALID_ARGUMENT, TIMED_OUT (none came), CANCELLED (chatsdk_client_wake), BUSY (another thread polls), WRONG_STATE (tick
- *         mode), CLOSED.
- * Blocks: up to timeout_ms.     Threads: one at a time.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_event** out_events,
-                                                     size_t max, size_t* out_count);
+ * Errors: INVALID_ARGUMENT, TIMED_OUT (none came), CANCELLED (chatsdk_client_wake), BUSY (another thread polls),
+ * WRONG_STATE (tick mode), CLOSED. Blocks: up to timeout_ms.     Threads: one at a time.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms,
+                                                     chatsdk_event** out_events, size_t max, size_t* out_count);
 
 /* Makes a poll that waits, or else the next one, return CANCELLED.
  * Errors: INVALID_ARGUMENT.     Threads: any.     Since: 0.1 */
@@ -48,7 +48,8 @@ typedef void(CHATSDK_CALL* chatsdk_event_handler)(const chatsdk_event* event, vo
 /* Does pending work of the library (all of it in tick mode), then hands events to handler on this thread, until nothing
  * is left or the budget is spent. For game loops: call once a frame.
  * Units: budget_ms, 0 = one round.     Sizes: *out_dispatched, NULL allowed: how many events were handled.
- * Errors: INVALID_ARGUMENT, BUSY (another thread polls or ticks, or called from a handler).     Threads: one at a time.     Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, BUSY (another thread polls or ticks, or called from a handler).     Threads: one at a time.
+ * Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms,
                                                      chatsdk_event_handler handler, void* user, size_t* out_dispatched);
 
@@ -59,8 +60,8 @@ typedef void(CHATSDK_CALL* chatsdk_ready_hook)(void* user);
 /* Sets or, with NULL, removes the ready hook. When this returns the former hook is not running and will not run again,
  * and its destroy was called once.
  * Errors: INVALID_ARGUMENT, NO_MEMORY.     Threads: any, not from a hook.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_ready_hook hook, void* user,
-                                                               chatsdk_destroy_hook destroy);
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_ready_hook hook,
+                                                               void* user, chatsdk_destroy_hook destroy);
 
 /* Getters. Each is valid for every event and gives 0 or NULL where the event has no such thing.
  * Ownership: pointers are borrowed until the event is released.     Threads: any.     Since: 0.1 */

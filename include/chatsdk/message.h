@@ -19,8 +19,8 @@ CHATSDK_BEGIN_DECLS
 
 /* The direct conversation with a user, made on this device if it is new. Works offline; whether the user exists is
  * found out when a message is sent.
- * Sizes: peer is 1 to 64 bytes of UTF-8.     Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store), STORAGE,
- *        STORAGE_FULL, NO_MEMORY.     Blocks: for the disk.     Threads: any.     Since: 0.1 */
+ * Sizes: peer is 1 to 64 bytes of UTF-8.     Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store),
+ * STORAGE, STORAGE_FULL, NO_MEMORY.     Blocks: for the disk.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_direct_conversation(chatsdk_client* client, const char* peer,
                                                                     size_t peer_length, uint64_t* out_conversation,
                                                                     chatsdk_error** out_error);
@@ -45,13 +45,13 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_send_options_init(chatsdk_send_options*
  * same answer.
  * Sizes: text is UTF-8, 1 to 65,536 bytes, or what the server allows. options may be NULL. out_id (16 bytes) and
  *        out_message may be NULL.
- * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED, WRONG_STATE (no store), NOT_LOGGED_IN (no owner yet), NOT_FOUND
- *         (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE, STORAGE_FULL, NO_MEMORY.
- * Blocks: for the disk.     Threads: any.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client, uint64_t conversation, const char* text,
-                                                          size_t text_length, const chatsdk_send_options* options,
-                                                          uint8_t* out_id, uint64_t* out_message,
-                                                          chatsdk_error** out_error);
+ * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED, WRONG_STATE (no store), NOT_LOGGED_IN (no owner yet),
+ * NOT_FOUND (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE,
+ * STORAGE_FULL, NO_MEMORY. Blocks: for the disk.     Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client, uint64_t conversation,
+                                                          const char* text, size_t text_length,
+                                                          const chatsdk_send_options* options, uint8_t* out_id,
+                                                          uint64_t* out_message, chatsdk_error** out_error);
 
 /* Queues a failed message again, under the same id.
  * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), STORAGE, STORAGE_FULL, NO_MEMORY.
@@ -65,16 +65,16 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_retry_message(chatsdk_client* cl
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_discard_message(chatsdk_client* client, uint64_t message,
                                                                 chatsdk_error** out_error);
 
-/* Marks a conversation read up to and including conversation_seq, on all of the user's devices. Lower values than today's
- * change nothing; higher than the last message's mean the last message.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, STORAGE_FULL, NO_MEMORY.
- * Blocks: for the disk.     Threads: any.     Since: 0.1 */
+/* Marks a conversation read up to and including conversation_seq, on all of the user's devices. Lower values than
+ * today's change nothing; higher than the last message's mean the last message. Errors: INVALID_ARGUMENT, NOT_FOUND,
+ * WRONG_STATE (no store), STORAGE, STORAGE_FULL, NO_MEMORY. Blocks: for the disk.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_mark_read(chatsdk_client* client, uint64_t conversation,
                                                           uint64_t conversation_seq, chatsdk_error** out_error);
 
 /* ---- Conversations ---------------------------------------------------------------------------------------------- */
 
-/* Immutable snapshots. A list owns its rows: they are borrowed until the list is released, or retained by themselves. */
+/* Immutable snapshots. A list owns its rows: they are borrowed until the list is released, or retained by themselves.
+ */
 typedef struct chatsdk_conversation chatsdk_conversation;
 typedef struct chatsdk_conversation_list chatsdk_conversation_list;
 typedef struct chatsdk_message chatsdk_message;
@@ -92,7 +92,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_conversations(chatsdk_client* cl
                                                               chatsdk_error** out_error);
 
 /* One conversation.     Ownership: free with chatsdk_conversation_release.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, NO_MEMORY.     Threads: any.     Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, NO_MEMORY.     Threads: any.
+ * Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_conversation(chatsdk_client* client, uint64_t conversation,
                                                              chatsdk_conversation** out_conversation,
                                                              chatsdk_error** out_error);
@@ -101,7 +102,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_conversation(chatsdk_client* cli
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_unread_total(chatsdk_client* client, uint64_t* out_count,
                                                              chatsdk_error** out_error);
 
-/* Messages that wait to be sent or have failed.     Errors: as chatsdk_client_conversation.     Threads: any.     Since: 0.1 */
+/* Messages that wait to be sent or have failed.     Errors: as chatsdk_client_conversation.     Threads: any. Since:
+ * 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_outbox_count(chatsdk_client* client, uint64_t* out_count,
                                                              chatsdk_error** out_error);
 
@@ -119,14 +121,16 @@ CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_key(const chatsdk_convers
 /* The server's conversation_id; 0 before the first message was accepted. */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_id(const chatsdk_conversation* conversation);
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_kind(const chatsdk_conversation* conversation);
-CHATSDK_API const char* CHATSDK_CALL chatsdk_conversation_peer(const chatsdk_conversation* conversation, size_t* out_length);
+CHATSDK_API const char* CHATSDK_CALL chatsdk_conversation_peer(const chatsdk_conversation* conversation,
+                                                               size_t* out_length);
 /* The highest conversation_seq that this device holds. */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_head(const chatsdk_conversation* conversation);
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_read_up_to(const chatsdk_conversation* conversation);
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_unread_count(const chatsdk_conversation* conversation);
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_conversation_last_activity_ms(const chatsdk_conversation* conversation);
 /* NULL when there is none. */
-CHATSDK_API const chatsdk_message* CHATSDK_CALL chatsdk_conversation_last_message(const chatsdk_conversation* conversation);
+CHATSDK_API const chatsdk_message* CHATSDK_CALL
+chatsdk_conversation_last_message(const chatsdk_conversation* conversation);
 CHATSDK_API chatsdk_conversation* CHATSDK_CALL chatsdk_conversation_retain(const chatsdk_conversation* conversation);
 CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_conversation* conversation);
 
@@ -139,20 +143,22 @@ CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_convers
 #define CHATSDK_MESSAGE_SENT 3      /* durable on the server */
 #define CHATSDK_MESSAGE_DELIVERED 4 /* stored by a device of the other member */
 #define CHATSDK_MESSAGE_READ 5
-#define CHATSDK_MESSAGE_FAILED 6    /* chatsdk_message_failure says why; retry or discard it */
+#define CHATSDK_MESSAGE_FAILED 6 /* chatsdk_message_failure says why; retry or discard it */
 
 /* A page of history that ends before conversation_seq `before`; 0: the tail, with own messages that wait after it.
  * Sizes: max is 1 to 200.     Ownership: free *out_list with chatsdk_message_list_release; rows are oldest first.
  * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, NO_MEMORY.
  * Blocks: for the disk.     Threads: any.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_before(chatsdk_client* client, uint64_t conversation, uint64_t before,
-                                                               size_t max, chatsdk_message_list** out_list,
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_before(chatsdk_client* client, uint64_t conversation,
+                                                               uint64_t before, size_t max,
+                                                               chatsdk_message_list** out_list,
                                                                chatsdk_error** out_error);
 
 /* A page of history that begins after conversation_seq `after`; otherwise as chatsdk_client_history_before.
  * Threads: any.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_after(chatsdk_client* client, uint64_t conversation, uint64_t after,
-                                                              size_t max, chatsdk_message_list** out_list,
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_after(chatsdk_client* client, uint64_t conversation,
+                                                              uint64_t after, size_t max,
+                                                              chatsdk_message_list** out_list,
                                                               chatsdk_error** out_error);
 
 /* One message, by the number that an event or a send gave.     Ownership: free with chatsdk_message_release.
@@ -165,8 +171,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_message(chatsdk_client* client, 
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_message_by_id(chatsdk_client* client, const uint8_t* id,
                                                               chatsdk_message** out_message, chatsdk_error** out_error);
 
-/* When a member got and read a message, by the server's clock: Unix time in milliseconds, 0 for not yet. Either output may
- * be NULL.     Errors: as chatsdk_client_history_before; NOT_FOUND also for a message that is not sent yet.
+/* When a member got and read a message, by the server's clock: Unix time in milliseconds, 0 for not yet. Either output
+ * may be NULL.     Errors: as chatsdk_client_history_before; NOT_FOUND also for a message that is not sent yet.
  * Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_receipt(chatsdk_client* client, uint64_t message, const char* member,
                                                         size_t member_length, int64_t* out_delivered_ms,

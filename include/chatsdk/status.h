@@ -3,7 +3,8 @@
  * Status codes, the error object, and which library is running.
  *
  * Every function that can fail returns an int32_t status: CHATSDK_OK or a negative number of this list. Numbers are
- * never changed and never used again; a caller must tolerate ones that it does not know. docs/glossary.md explains each.
+ * never changed and never used again; a caller must tolerate ones that it does not know. docs/glossary.md explains
+ * each.
  */
 #ifndef CHATSDK_STATUS_H
 #define CHATSDK_STATUS_H

@@ -35,7 +35,8 @@ struct MarksHint {
   std::shared_ptr<const Bytes> frame;
 };
 
-// Streams that changed lately: heals a lost last hint.
+// Streams that changed lately, ordered by stream_id, each once: heals a lost last hint. head or marks_revision is 0
+// when that one did not change.
 struct HeadDigest {
   struct Head {
     StreamId stream_id;

@@ -12,6 +12,5 @@ namespace chatsdk {
 
 }  // namespace chatsdk
 
-#define CHATSDK_ASSERT(expression)                                                    \
-  (static_cast<bool>(expression) ? static_cast<void>(0)                               \
-                                 : ::chatsdk::assertion_failed(#expression, __FILE__, __LINE__))
+#define CHATSDK_ASSERT(expression) \
+  (static_cast<bool>(expression) ? static_cast<void>(0) : ::chatsdk::assertion_failed(#expression, __FILE__, __LINE__))

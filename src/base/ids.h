@@ -27,8 +27,8 @@ struct Id64 {
   friend auto operator<=>(const Id64&, const Id64&) = default;
 };
 
-using DeviceId = Id64<struct DeviceTag>;            // given by the server
-using MessageId = Id64<struct MessageTag>;          // given by the server, sortable by time
+using DeviceId = Id64<struct DeviceTag>;    // given by the server
+using MessageId = Id64<struct MessageTag>;  // given by the server, sortable by time
 // A conversation stream or an account stream, given by the server; a conversation's id is its stream's id.
 using StreamId = Id64<struct StreamTag>;
 using ConversationId = StreamId;
@@ -62,7 +62,7 @@ class MessageIdMaker {
 
  private:
   std::uint32_t node_;
-  std::uint64_t last_ticks_;   // milliseconds since the id epoch
+  std::uint64_t last_ticks_;  // milliseconds since the id epoch
   std::uint32_t next_count_ = 4096;
 };
 

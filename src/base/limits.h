@@ -46,7 +46,8 @@ constexpr std::size_t server_frame_bytes_max(std::size_t text_bytes_max) {
 }
 
 // ---- Delivery window -----------------------------------------------------------------------------------------------
-inline constexpr std::size_t kWindowItemsMax = 64;          // unacknowledged items in flight to one device
+// Unacknowledged items in flight to one device: four pages, so that pages are on their way while one is committed.
+inline constexpr std::size_t kWindowItemsMax = 256;
 inline constexpr std::size_t kWindowBytesMax = 262'144;
 inline constexpr std::size_t kSendWindow = 16;              // unanswered sends of one device in one conversation
 inline constexpr std::size_t kSendsInFlightMax = 256;       // unanswered sends of one connection, all conversations
@@ -55,6 +56,7 @@ inline constexpr std::size_t kStreamsPerAckMax = 256;
 
 // ---- Server queues and batches -------------------------------------------------------------------------------------
 inline constexpr std::size_t kCommitBatchMax = 64;          // messages that share one fsync
+inline constexpr std::size_t kCommitOpsMax = 512;           // writes of all kinds in one transaction
 inline constexpr std::size_t kCommitQueueMax = 16'384;      // more and the server answers UNAVAILABLE
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
 inline constexpr std::size_t kRequestBodyBytesMax = 65'536; // REST bodies; none carries content yet

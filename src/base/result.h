@@ -98,24 +98,42 @@ inline Error error(Code code, std::string detail) { return Error{code, std::move
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { CHATSDK_ASSERT(ok()); return *std::get_if<0>(&state_); }
-  const T& value() const& { CHATSDK_ASSERT(ok()); return *std::get_if<0>(&state_); }
-  T&& value() && { CHATSDK_ASSERT(ok()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    CHATSDK_ASSERT(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    CHATSDK_ASSERT(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    CHATSDK_ASSERT(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
-  Error& error() & { CHATSDK_ASSERT(!ok()); return *std::get_if<1>(&state_); }
-  const Error& error() const& { CHATSDK_ASSERT(!ok()); return *std::get_if<1>(&state_); }
-  Error&& error() && { CHATSDK_ASSERT(!ok()); return std::move(*std::get_if<1>(&state_)); }
+  Error& error() & {
+    CHATSDK_ASSERT(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  const Error& error() const& {
+    CHATSDK_ASSERT(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    CHATSDK_ASSERT(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
   Code code() const { return ok() ? Code::kOk : error().code; }
 
  private:
@@ -130,9 +148,18 @@ class [[nodiscard]] Result<void> {
 
   bool ok() const { return error_.code == Code::kOk; }
   explicit operator bool() const { return ok(); }
-  Error& error() & { CHATSDK_ASSERT(!ok()); return error_; }
-  const Error& error() const& { CHATSDK_ASSERT(!ok()); return error_; }
-  Error&& error() && { CHATSDK_ASSERT(!ok()); return std::move(error_); }
+  Error& error() & {
+    CHATSDK_ASSERT(!ok());
+    return error_;
+  }
+  const Error& error() const& {
+    CHATSDK_ASSERT(!ok());
+    return error_;
+  }
+  Error&& error() && {
+    CHATSDK_ASSERT(!ok());
+    return std::move(error_);
+  }
   Code code() const { return error_.code; }
 
  private:
@@ -144,18 +171,18 @@ using Status = Result<void>;
 }  // namespace chatsdk
 
 // Returns the error of an expression that yields a Status or Result from the enclosing function.
-#define CHATSDK_TRY(expression)                                   \
-  do {                                                            \
+#define CHATSDK_TRY(expression)                                           \
+  do {                                                                    \
     if (auto chatsdk_try_result = (expression); !chatsdk_try_result.ok()) \
-      return std::move(chatsdk_try_result).error();               \
+      return std::move(chatsdk_try_result).error();                       \
   } while (false)
 
 #define CHATSDK_CONCAT_INNER(a, b) a##b
 #define CHATSDK_CONCAT(a, b) CHATSDK_CONCAT_INNER(a, b)
 
 // CHATSDK_ASSIGN(auto page, read_page()): declares page from a Result, or returns its error.
-#define CHATSDK_ASSIGN(declaration, expression)                                    \
-  auto CHATSDK_CONCAT(chatsdk_result_, __LINE__) = (expression);                   \
-  if (!CHATSDK_CONCAT(chatsdk_result_, __LINE__).ok())                             \
-    return std::move(CHATSDK_CONCAT(chatsdk_result_, __LINE__)).error();           \
+#define CHATSDK_ASSIGN(declaration, expression)                          \
+  auto CHATSDK_CONCAT(chatsdk_result_, __LINE__) = (expression);         \
+  if (!CHATSDK_CONCAT(chatsdk_result_, __LINE__).ok())                   \
+    return std::move(CHATSDK_CONCAT(chatsdk_result_, __LINE__)).error(); \
   declaration = std::move(CHATSDK_CONCAT(chatsdk_result_, __LINE__)).value()

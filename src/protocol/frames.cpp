@@ -35,19 +35,29 @@ Result<Frame> decode_frame(BytesView bytes) {
 CloseCode close_code_for(Code code) {
   switch (code) {
     case Code::kMalformed:
-    case Code::kInvalidUtf8: return CloseCode::kInvalidPayload;
-    case Code::kProtocol: return CloseCode::kProtocolError;
-    case Code::kTooLarge: return CloseCode::kTooBig;
-    case Code::kUnauthenticated: return CloseCode::kUnauthenticated;
-    case Code::kReplaced: return CloseCode::kReplaced;
-    case Code::kRolledBack: return CloseCode::kRolledBack;
-    case Code::kTimedOut: return CloseCode::kStalled;
+    case Code::kInvalidUtf8:
+      return CloseCode::kInvalidPayload;
+    case Code::kProtocol:
+      return CloseCode::kProtocolError;
+    case Code::kTooLarge:
+      return CloseCode::kTooBig;
+    case Code::kUnauthenticated:
+      return CloseCode::kUnauthenticated;
+    case Code::kReplaced:
+      return CloseCode::kReplaced;
+    case Code::kRolledBack:
+      return CloseCode::kRolledBack;
+    case Code::kTimedOut:
+      return CloseCode::kStalled;
     case Code::kRateLimited:
-    case Code::kUnavailable: return CloseCode::kTryAgainLater;
+    case Code::kUnavailable:
+      return CloseCode::kTryAgainLater;
     case Code::kServer:
     case Code::kStorage:
-    case Code::kInternal: return CloseCode::kServerError;
-    default: return CloseCode::kPolicy;
+    case Code::kInternal:
+      return CloseCode::kServerError;
+    default:
+      return CloseCode::kPolicy;
   }
 }
 

@@ -24,8 +24,8 @@ inline constexpr std::string_view kProblemType = "application/problem+json";
 inline constexpr std::string_view kWebSocketPath = "/v1/ws";
 
 struct HttpRequest {
-  std::string method;  // upper case
-  std::string url;     // absolute on the client; path and query on the server
+  std::string method;                          // upper case
+  std::string url;                             // absolute on the client; path and query on the server
   std::map<std::string, std::string> headers;  // names in lower case
   Bytes body;
   std::chrono::milliseconds timeout = limits::kRequestTimeout;

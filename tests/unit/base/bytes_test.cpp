@@ -22,9 +22,9 @@ TEST(Utf8, RefusesWhatRfc3629Forbids) {
 }
 
 TEST(Base64Url, MatchesRfc4648VectorsWithoutPadding) {
-  const std::pair<const char*, const char*> vectors[] = {{"", ""},         {"f", "Zg"},       {"fo", "Zm8"},
-                                                         {"foo", "Zm9v"},  {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"},
-                                                         {"foobar", "Zm9vYmFy"}};
+  const std::pair<const char*, const char*> vectors[] = {
+      {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},         {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, text] : vectors) {
     EXPECT_EQ(to_base64url(plain), text);
     EXPECT_EQ(from_base64url(text), plain);

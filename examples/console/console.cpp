@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "console.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <ostream>
+#include <sstream>
+
+namespace console {
+
+namespace {
+
+// Reads the store's key, or makes one that only this user can read. An app keeps it in the platform's key store.
+chatsdk::store_key load_key(const std::string& path) {
+  chatsdk::store_key key{};
+  if (std::ifstream file(path, std::ios::binary); file) {
+    if (!file.read(reinterpret_cast<char*>(key.data()), key.size()) ||
+        file.peek() != std::ifstream::traits_type::eof()) {
+      throw failure("key file " + path + " does not hold 32 bytes");
+    }
+    return key;
+  }
+  std::ifstream random("/dev/urandom", std::ios::binary);
+  if (!random.read(reinterpret_cast<char*>(key.data()), key.size())) throw failure("no source of randomness");
+  const mode_t mask = umask(077);
+  std::ofstream file(path, std::ios::binary);
+  umask(mask);
+  if (!file.write(reinterpret_cast<const char*>(key.data()), key.size()) || !file.flush()) {
+    throw failure("key file " + path + ": " + std::strerror(errno));
+  }
+  return key;
+}
+
+chatsdk::config make_config(const options& opts) {
+  chatsdk::config config(opts.server);
+  config.device_name(opts.device_name).backoff(opts.backoff_base, std::chrono::seconds(60));
+  if (!opts.ca_file.empty()) config.ca_file(opts.ca_file);
+  return config;
+}
+
+// Words, the last of which may be a whole rest of line.
+std::vector<std::string> split(std::string_view line) {
+  std::vector<std::string> words;
+  std::istringstream in{std::string(line)};
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+std::string rest_of(std::string_view line, std::size_t words_before) {
+  std::size_t at = 0;
+  for (std::size_t i = 0; i <= words_before; ++i) {
+    at = line.find_first_not_of(" \t", at);
+    if (at == std::string_view::npos) return {};
+    if (i == words_before) break;
+    at = line.find_first_of(" \t", at);
+    if (at == std::string_view::npos) return {};
+  }
+  return std::string(line.substr(at));
+}
+
+const char* ticks(std::int32_t state) {
+  switch (state) {
+    case CHATSDK_MESSAGE_QUEUED:
+      return "… queued";
+    case CHATSDK_MESSAGE_SENDING:
+      return "… sending";
+    case CHATSDK_MESSAGE_SENT:
+      return "✓ sent";
+    case CHATSDK_MESSAGE_DELIVERED:
+      return "✓✓ delivered";
+    case CHATSDK_MESSAGE_READ:
+      return "✓✓ read";
+    case CHATSDK_MESSAGE_FAILED:
+      return "✗ failed";
+    default:
+      return "";
+  }
+}
+
+const char* connection_name(std::int32_t state) {
+  switch (state) {
+    case CHATSDK_CONNECTION_STOPPED:
+      return "offline";
+    case CHATSDK_CONNECTION_NOT_LOGGED_IN:
+      return "not logged in";
+    case CHATSDK_CONNECTION_WAITING:
+      return "waiting to reconnect";
+    case CHATSDK_CONNECTION_CONNECTING:
+      return "connecting";
+    case CHATSDK_CONNECTION_SYNCING:
+      return "catching up";
+    case CHATSDK_CONNECTION_ONLINE:
+      return "online";
+    default:
+      return "in an unknown state";
+  }
+}
+
+std::string clock_time(std::chrono::milliseconds time) {
+  const std::time_t seconds = time.count() / 1000;
+  std::tm parts{};
+  localtime_r(&seconds, &parts);
+  char text[16];
+  std::strftime(text, sizeof text, "%H:%M:%S", &parts);
+  return text;
+}
+
+}  // namespace
+
+const char* console::help() {
+  return "register USER PASSWORD   make an account and log in\n"
+         "login USER PASSWORD      log in\n"
+         "logout                   end the session on the server\n"
+         "online | offline         connect and catch up, or disconnect\n"
+         "send PEER TEXT           queue a message; it is kept across restarts\n"
+         "history PEER [N]         the last N messages (20)\n"
+         "receipts PEER            when own messages were delivered and read\n"
+         "read PEER                mark everything read\n"
+         "retry PEER | discard PEER  the oldest failed message\n"
+         "conversations            the list, newest first\n"
+         "devices                  the account's devices; revoke ID removes one\n"
+         "wait message PEER TEXT   until this message has come\n"
+         "wait sent|delivered|read PEER   until the last own message has got so far\n"
+         "wait drained             until nothing waits to be sent\n"
+         "say TEXT                 print a line\n"
+         "quit";
+}
+
+console::console(const options& opts, std::ostream& out) : options_(opts), out_(out), client_(make_config(opts)) {
+  client_.open_store(opts.store, load_key(opts.key_file));
+}
+
+void console::print(const std::string& line) { out_ << options_.prefix << line << std::endl; }
+
+// ---- Commands ------------------------------------------------------------------------------------------------------
+
+bool console::run(std::string_view line) {
+  const std::vector<std::string> words = split(line);
+  if (words.empty() || words[0][0] == '#') return true;
+  const std::string& command = words[0];
+  const auto need = [&](std::size_t count) {
+    if (words.size() < count + 1) throw failure("'" + command + "' needs more words; try 'help'");
+  };
+
+  if (command == "quit") return false;
+  if (command == "help") {
+    print(help());
+  } else if (command == "say") {
+    print(rest_of(line, 1));
+  } else if (command == "register") {
+    need(2);
+    chatsdk::registration registration;
+    registration.user_id = words[1];
+    registration.password = words[2];
+    complete(client_.register_account(registration), "registered");
+  } else if (command == "login") {
+    need(2);
+    complete(client_.login(words[1], words[2]), "logged in");
+  } else if (command == "logout") {
+    complete(client_.logout(), "logged out");
+  } else if (command == "online") {
+    client_.start();
+    wait_until("online", [this] { return client_.connection_state() == CHATSDK_CONNECTION_ONLINE; });
+  } else if (command == "offline") {
+    client_.stop();
+    pump(std::chrono::milliseconds(0));
+  } else if (command == "send") {
+    need(2);
+    client_.send_text(client_.direct_conversation(words[1]), rest_of(line, 2));
+  } else if (command == "history") {
+    need(1);
+    history(words[1], words.size() > 2 ? std::stoul(words[2]) : 20);
+  } else if (command == "receipts") {
+    need(1);
+    receipts(words[1]);
+  } else if (command == "read") {
+    need(1);
+    mark_read(words[1]);
+  } else if (command == "retry" || command == "discard") {
+    need(1);
+    const auto page = tail(words[1], 200);
+    const auto failed = std::find_if(page.rows.begin(), page.rows.end(),
+                                     [](const auto& m) { return m.state() == CHATSDK_MESSAGE_FAILED; });
+    if (failed == page.rows.end()) throw failure("no failed message");
+    command == "retry" ? client_.retry_message(failed->key()) : client_.discard_message(failed->key());
+  } else if (command == "conversations") {
+    conversations();
+  } else if (command == "devices") {
+    complete(client_.list_devices(), nullptr);
+    show_devices(devices_);
+  } else if (command == "revoke") {
+    need(1);
+    complete(client_.revoke_device(std::stoull(words[1])), "revoked");
+  } else if (command == "wait") {
+    need(1);
+    wait_command(words);
+  } else {
+    throw failure("unknown command '" + command + "'; try 'help'");
+  }
+  return true;
+}
+
+void console::complete(std::uint64_t request, const char* what) {
+  awaited_request_ = request;
+  wait_until("an answer", [this] { return awaited_request_ == 0; });
+  if (awaited_status_ != CHATSDK_OK) {
+    throw failure(std::string(chatsdk_status_name(awaited_status_)) + ": " + awaited_error_);
+  }
+  if (what != nullptr) print(what);
+}
+
+void console::wait_until(const std::string& what, const std::function<bool()>& holds) {
+  const auto end = std::chrono::steady_clock::now() + options_.wait_limit;
+  while (!holds()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    if (left.count() <= 0) throw failure("gave up waiting: " + what);
+    pump(std::min(left, std::chrono::milliseconds(1'000)));
+  }
+}
+
+void console::wait_command(const std::vector<std::string>& words) {
+  const std::string& what = words[1];
+  if (what == "drained") {
+    wait_until("outbox empty", [this] { return client_.outbox_count() == 0; });
+    return;
+  }
+  if (words.size() < 3) throw failure("'wait " + what + "' needs a peer");
+  const std::string& peer = words[2];
+  if (what == "message") {
+    std::string text;
+    for (std::size_t i = 3; i < words.size(); ++i) text += (i > 3 ? " " : "") + words[i];
+    wait_until("message from " + peer, [&] {
+      const auto page = tail(peer, 50);
+      return std::any_of(page.rows.begin(), page.rows.end(),
+                         [&](const auto& m) { return !m.is_own() && m.text() == text; });
+    });
+    return;
+  }
+  const std::int32_t wanted = what == "sent"        ? CHATSDK_MESSAGE_SENT
+                              : what == "delivered" ? CHATSDK_MESSAGE_DELIVERED
+                              : what == "read"      ? CHATSDK_MESSAGE_READ
+                                                    : -1;
+  if (wanted < 0) throw failure("unknown wait '" + what + "'");
+  wait_until(what + " by " + peer, [&] {
+    const auto page = tail(peer, 50);
+    const auto last = std::find_if(page.rows.rbegin(), page.rows.rend(), [](const auto& m) { return m.is_own(); });
+    return last != page.rows.rend() && last->state() != CHATSDK_MESSAGE_FAILED && last->state() >= wanted;
+  });
+}
+
+// ---- What is shown -------------------------------------------------------------------------------------------------
+
+void console::pump(std::chrono::milliseconds wait) {
+  for (const chatsdk::event& event : client_.poll(wait)) show(event);
+}
+
+void console::show(const chatsdk::event& event) {
+  switch (event.type()) {
+    case CHATSDK_EVENT_COMPLETED:
+      if (event.request() == awaited_request_) {
+        awaited_request_ = 0;
+        awaited_status_ = event.status();
+        awaited_error_ = event.error_message();
+        devices_ = event.devices();
+      }
+      break;
+    case CHATSDK_EVENT_CONNECTION: {
+      const std::string why(event.error_message());
+      print(std::string("-- ") + connection_name(event.connection_state()) + (why.empty() ? "" : " (" + why + ")"));
+      break;
+    }
+    case CHATSDK_EVENT_MESSAGE_ADDED:
+    case CHATSDK_EVENT_MESSAGE_UPDATED:
+      show_message(client_.find_message(event.message()));
+      break;
+    case CHATSDK_EVENT_RECEIPTS_CHANGED: {
+      const chatsdk::conversation conversation = client_.find_conversation(event.conversation());
+      const auto page = tail(std::string(conversation.peer()), 50);
+      const auto last = std::find_if(page.rows.rbegin(), page.rows.rend(), [](const auto& m) { return m.is_own(); });
+      if (last != page.rows.rend() && last->state() >= CHATSDK_MESSAGE_DELIVERED) show_message(*last);
+      break;
+    }
+    case CHATSDK_EVENT_SESSION_ENDED:
+      print("-- logged out by the server: " + std::string(event.error_message()));
+      break;
+    default:
+      break;
+  }
+}
+
+void console::show_message(const chatsdk::message& message) {
+  const std::string text =
+      message.content_type() == "text/plain" ? std::string(message.text()) : "(this version cannot show it)";
+  std::string line = clock_time(message.time()) + "  " + std::string(message.sender()) + ": " + text;
+  if (message.is_own()) line += std::string("   ") + ticks(message.state());
+  if (message.failure() != CHATSDK_OK) line += std::string(" (") + chatsdk_status_name(message.failure()) + ")";
+  print(line);
+}
+
+void console::show_devices(const std::vector<chatsdk::device>& devices) {
+  for (const chatsdk::device& device : devices) {
+    print(std::to_string(device.id) + "  " + device.name + (device.is_current ? "  (this one)" : ""));
+  }
+}
+
+chatsdk::page<chatsdk::message> console::tail(const std::string& peer, std::size_t max) {
+  return client_.history_before(client_.direct_conversation(peer), 0, max);
+}
+
+void console::history(const std::string& peer, std::size_t max) {
+  for (const chatsdk::message& message : tail(peer, std::min<std::size_t>(std::max<std::size_t>(max, 1), 200)).rows) {
+    show_message(message);
+  }
+}
+
+void console::receipts(const std::string& peer) {
+  for (const chatsdk::message& message : tail(peer, 20).rows) {
+    if (!message.is_own() || message.state() < CHATSDK_MESSAGE_SENT || message.state() > CHATSDK_MESSAGE_READ) continue;
+    const auto times = client_.receipt(message.key(), peer);
+    print(std::string(message.text()) + "   sent " + clock_time(message.time()) +
+          (times.delivered ? ", delivered " + clock_time(*times.delivered) : "") +
+          (times.read ? ", read " + clock_time(*times.read) : ""));
+  }
+}
+
+void console::conversations() {
+  std::uint64_t after = 0;
+  for (;;) {
+    const auto page = client_.conversations(50, after);
+    for (const chatsdk::conversation& conversation : page.rows) {
+      const auto last = conversation.last_message();
+      print(std::string(conversation.peer()) + "  (" + std::to_string(conversation.unread_count()) + " unread)" +
+            (last ? "  " + std::string(last->text()) : ""));
+      after = conversation.key();
+    }
+    if (!page.has_more) return;
+  }
+}
+
+void console::mark_read(const std::string& peer) {
+  const std::uint64_t key = client_.direct_conversation(peer);
+  client_.mark_read(key, client_.find_conversation(key).head());
+}
+
+}  // namespace console

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The console client's commands over chatsdk.hpp: what a line of a script or of the keyboard does. Knows the SDK and an
+// output stream; knows no command line and no terminal.
+//
+// Threads: one, but for wake(), which any thread may call.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <iosfwd>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chatsdk/chatsdk.hpp"
+
+namespace console {
+
+// A command that could not be done; the message is for the person at the console.
+struct failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct options {
+  std::string server;
+  std::string store;
+  std::string key_file;
+  std::string ca_file;
+  std::string device_name = "console";
+  std::string prefix;  // stands before every line printed
+  std::chrono::milliseconds wait_limit{30'000};
+  std::chrono::milliseconds backoff_base{500};
+};
+
+class console {
+ public:
+  console(const options& opts, std::ostream& out);
+
+  // Runs one line; false: the line was `quit`. Throws failure or chatsdk::exception.
+  bool run(std::string_view line);
+  // Prints what has happened, waiting at most this long for something to happen.
+  void pump(std::chrono::milliseconds wait);
+  // Ends a pump that waits. Threads: any.
+  void wake() { client_.wake(); }
+
+  static const char* help();
+
+ private:
+  void complete(std::uint64_t request, const char* what);
+  void wait_until(const std::string& what, const std::function<bool()>& holds);
+  void wait_command(const std::vector<std::string>& words);
+  void show(const chatsdk::event& event);
+  void show_message(const chatsdk::message& message);
+  void show_devices(const std::vector<chatsdk::device>& devices);
+  void history(const std::string& peer, std::size_t max);
+  void receipts(const std::string& peer);
+  void conversations();
+  void mark_read(const std::string& peer);
+  chatsdk::page<chatsdk::message> tail(const std::string& peer, std::size_t max);
+  void print(const std::string& line);
+
+  const options options_;
+  std::ostream& out_;
+  chatsdk::client client_;
+  std::uint64_t awaited_request_ = 0;
+  std::int32_t awaited_status_ = 0;
+  std::string awaited_error_;
+  std::vector<chatsdk::device> devices_;
+};
+
+}  // namespace console

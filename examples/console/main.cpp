@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// chatsdk-console: a chat client for the terminal. `script` runs commands from a file or standard input and stops at
+// the first that fails; `chat` talks to one person, with commands after a slash.
+//
+// Threads: the main one; in `chat` a second reads the keyboard and wakes the first.
+#include <CLI/CLI.hpp>
+
+#include <deque>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <thread>
+
+#include "console.h"
+
+namespace {
+
+// Runs lines until the end or `quit`; the number of the line that failed is in the message.
+int run_script(console::console& session, std::istream& in) {
+  std::string line;
+  for (int number = 1; std::getline(in, line); ++number) {
+    try {
+      if (!session.run(line)) return 0;
+    } catch (const std::exception& e) {
+      std::cerr << "chatsdk-console: line " << number << ": " << e.what() << std::endl;
+      return 1;
+    }
+  }
+  return 0;
+}
+
+int run_chat(console::console& session, const std::string& peer) {
+  struct Keyboard {
+    std::mutex mutex;
+    std::deque<std::string> lines;
+    bool ended = false;
+  };
+  // Shared with the keyboard's thread, which may still wait in a read when the program ends.
+  auto keyboard = std::make_shared<Keyboard>();
+  std::thread([keyboard, &session] {
+    for (std::string line; std::getline(std::cin, line);) {
+      std::lock_guard lock(keyboard->mutex);
+      keyboard->lines.push_back(line);
+      session.wake();
+    }
+    std::lock_guard lock(keyboard->mutex);
+    keyboard->ended = true;
+    session.wake();
+  }).detach();
+
+  session.run("online");
+  session.run("history " + peer);
+  session.run("read " + peer);
+  for (;;) {
+    std::deque<std::string> lines;
+    bool ended = false;
+    {
+      std::lock_guard lock(keyboard->mutex);
+      lines.swap(keyboard->lines);
+      ended = keyboard->ended;
+    }
+    for (const std::string& line : lines) {
+      try {
+        if (line.empty()) continue;
+        if (!session.run(line[0] == '/' ? line.substr(1) : "send " + peer + " " + line)) return 0;
+      } catch (const std::exception& e) {
+        std::cerr << e.what() << std::endl;
+      }
+    }
+    if (ended) return 0;
+    session.pump(std::chrono::milliseconds(-1));
+    session.run("read " + peer);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("A chat client for the terminal, over chatsdk.");
+  console::options options;
+  options.server = "http://127.0.0.1:7480";
+  options.store = "chatsdk-console.db";
+  app.add_option("--server", options.server, "The server's URL")->capture_default_str()->envname("CHATSDK_SERVER");
+  app.add_option("--store", options.store, "This device's encrypted store")->capture_default_str();
+  app.add_option("--key-file", options.key_file, "The store's key, made if absent (default: STORE.key)");
+  app.add_option("--ca-file", options.ca_file, "PEM file of certificate authorities to trust");
+  app.add_option("--device-name", options.device_name, "This device's name")->capture_default_str();
+  app.add_option("--prefix", options.prefix, "Printed before every line");
+  std::int64_t wait_s = 30;
+  app.add_option("--wait-limit", wait_s, "Seconds after which a wait fails")->capture_default_str();
+  app.require_subcommand(1);
+
+  std::string script = "-";
+  auto* script_command = app.add_subcommand(
+      "script", std::string("Run commands from FILE (- is standard input):\n") + console::console::help());
+  script_command->add_option("file", script)->capture_default_str();
+  std::string peer;
+  auto* chat_command = app.add_subcommand("chat", "Talk to PEER; lines that begin with / are commands, /quit ends");
+  chat_command->add_option("peer", peer)->required();
+  std::string user;
+  std::string password;
+  for (const char* name : {"register", "login"}) {
+    auto* command = app.add_subcommand(name, std::string(name) + " USER PASSWORD");
+    command->add_option("user", user)->required();
+    command->add_option("password", password)->required();
+  }
+  app.add_subcommand("history", "Show the last messages with PEER")->add_option("peer", peer)->required();
+  CLI11_PARSE(app, argc, argv);
+
+  if (options.key_file.empty()) options.key_file = options.store + ".key";
+  options.wait_limit = std::chrono::seconds(wait_s);
+  try {
+    console::console session(options, std::cout);
+    if (app.got_subcommand(script_command)) {
+      if (script == "-") return run_script(session, std::cin);
+      std::ifstream file(script);
+      if (!file) throw console::failure("cannot read " + script);
+      return run_script(session, file);
+    }
+    if (app.got_subcommand(chat_command)) return run_chat(session, peer);
+    if (app.got_subcommand("history")) {
+      session.run("history " + peer);
+    } else {
+      session.run((app.got_subcommand("register") ? "register " : "login ") + user + " " + password);
+    }
+    return 0;
+  } catch (const std::exception& e) {
+    std::cerr << "chatsdk-console: " << e.what() << std::endl;
+    return 1;
+  }
+}

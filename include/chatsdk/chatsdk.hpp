@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// chatsdk for C++17: owners and values over chatsdk.h, header only and never part of the ABI.
+//
+//   chatsdk::client client(chatsdk::config("https://chat.example"));
+//   client.open_store("alice.db", key);
+//   client.login("alice", "password");
+//   client.start();
+//   client.send_text(client.direct_conversation("bob"), "hello");
+//   for (const chatsdk::event& event : client.poll(std::chrono::seconds(1))) { ... }
+//
+// Failures throw chatsdk::exception; what is normal (a poll without events) does not. Snapshots are cheap to copy.
+#ifndef CHATSDK_CHATSDK_HPP
+#define CHATSDK_CHATSDK_HPP
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "chatsdk/chatsdk.h"
+
+namespace chatsdk {
+
+// A failure of the C ABI: its status and, when there is one, its detail.
+class exception : public std::runtime_error {
+ public:
+  exception(std::int32_t status, const std::string& detail, std::int64_t retry_after_ms)
+      : std::runtime_error(std::string(chatsdk_status_name(status)) + (detail.empty() ? "" : ": " + detail)),
+        status_(status),
+        retry_after_(retry_after_ms) {}
+  std::int32_t status() const noexcept { return status_; }
+  bool retryable() const noexcept { return chatsdk_status_is_retryable(status_) != 0; }
+  std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
+
+ private:
+  std::int32_t status_;
+  std::chrono::milliseconds retry_after_;
+};
+
+namespace detail {
+
+// Throws what a call reported. The error object is consumed.
+inline void check(std::int32_t status, chatsdk_error* error = nullptr) {
+  if (status == CHATSDK_OK) return;
+  std::string message = error == nullptr ? std::string() : std::string(chatsdk_error_message(error, nullptr));
+  const std::int64_t retry_after = chatsdk_error_retry_after_ms(error);
+  chatsdk_error_release(error);
+  throw exception(status, message, retry_after);
+}
+
+// One shared reference to a snapshot of the C ABI.
+template <typename T, T* (*Retain)(const T*), void (*Release)(const T*)>
+class snapshot {
+ public:
+  snapshot() = default;
+  static snapshot adopt(const T* owned) { return snapshot(owned); }
+  static snapshot share(const T* borrowed) { return snapshot(Retain(borrowed)); }
+  snapshot(const snapshot& other) : object_(Retain(other.object_)) {}
+  snapshot(snapshot&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  snapshot& operator=(snapshot other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~snapshot() { Release(object_); }
+  const T* get() const noexcept { return object_; }
+  explicit operator bool() const noexcept { return object_ != nullptr; }
+
+ private:
+  explicit snapshot(const T* object) : object_(object) {}
+  const T* object_ = nullptr;
+};
+
+template <typename T>
+std::string_view text(const T* object, const char* (*getter)(const T*, size_t*)) {
+  size_t length = 0;
+  const char* data = getter(object, &length);
+  return {data, length};
+}
+
+}  // namespace detail
+
+using message_id = std::array<std::uint8_t, CHATSDK_CLIENT_MESSAGE_ID_SIZE>;
+using store_key = std::array<std::uint8_t, 32>;
+
+class message {
+ public:
+  using handle = detail::snapshot<chatsdk_message, chatsdk_message_retain, chatsdk_message_release>;
+  explicit message(handle object) : object_(std::move(object)) {}
+
+  std::uint64_t key() const { return chatsdk_message_key(object_.get()); }
+  std::uint64_t conversation() const { return chatsdk_message_conversation(object_.get()); }
+  std::uint64_t seq() const { return chatsdk_message_seq(object_.get()); }
+  std::uint64_t id() const { return chatsdk_message_id(object_.get()); }
+  message_id client_id() const {
+    message_id id{};
+    const std::uint8_t* bytes = chatsdk_message_client_id(object_.get());
+    for (std::size_t i = 0; bytes != nullptr && i < id.size(); ++i) id[i] = bytes[i];
+    return id;
+  }
+  std::string_view sender() const { return detail::text(object_.get(), chatsdk_message_sender); }
+  bool is_own() const { return chatsdk_message_is_own(object_.get()) != 0; }
+  std::chrono::milliseconds time() const { return std::chrono::milliseconds(chatsdk_message_time_ms(object_.get())); }
+  std::int32_t state() const { return chatsdk_message_state(object_.get()); }
+  std::int32_t failure() const { return chatsdk_message_failure(object_.get()); }
+  std::string_view content_type() const { return detail::text(object_.get(), chatsdk_message_content_type); }
+  std::string_view text() const { return detail::text(object_.get(), chatsdk_message_text); }
+
+ private:
+  handle object_;
+};
+
+class conversation {
+ public:
+  using handle = detail::snapshot<chatsdk_conversation, chatsdk_conversation_retain, chatsdk_conversation_release>;
+  explicit conversation(handle object) : object_(std::move(object)) {}
+
+  std::uint64_t key() const { return chatsdk_conversation_key(object_.get()); }
+  std::uint64_t id() const { return chatsdk_conversation_id(object_.get()); }
+  std::int32_t kind() const { return chatsdk_conversation_kind(object_.get()); }
+  std::string_view peer() const { return detail::text(object_.get(), chatsdk_conversation_peer); }
+  std::uint64_t head() const { return chatsdk_conversation_head(object_.get()); }
+  std::uint64_t read_up_to() const { return chatsdk_conversation_read_up_to(object_.get()); }
+  std::uint64_t unread_count() const { return chatsdk_conversation_unread_count(object_.get()); }
+  std::optional<message> last_message() const {
+    const chatsdk_message* last = chatsdk_conversation_last_message(object_.get());
+    if (last == nullptr) return std::nullopt;
+    return message(message::handle::share(last));
+  }
+
+ private:
+  handle object_;
+};
+
+template <typename Row>
+struct page {
+  std::vector<Row> rows;
+  bool has_more = false;
+};
+
+struct device {
+  std::uint64_t id = 0;
+  std::string name;
+  std::chrono::milliseconds created{};
+  std::chrono::milliseconds last_seen{};
+  bool is_current = false;
+};
+
+class event {
+ public:
+  using handle = detail::snapshot<chatsdk_event, chatsdk_event_retain, chatsdk_event_release>;
+  explicit event(handle object) : object_(std::move(object)) {}
+
+  std::int32_t type() const { return chatsdk_event_type(object_.get()); }
+  std::uint64_t store_revision() const { return chatsdk_event_store_revision(object_.get()); }
+  std::uint64_t request() const { return chatsdk_event_request(object_.get()); }
+  std::int32_t status() const { return chatsdk_event_status(object_.get()); }
+  std::string_view error_message() const {
+    return detail::text(chatsdk_event_error(object_.get()), chatsdk_error_message);
+  }
+  std::uint64_t conversation() const { return chatsdk_event_conversation(object_.get()); }
+  std::uint64_t message() const { return chatsdk_event_message(object_.get()); }
+  std::int32_t connection_state() const { return chatsdk_event_connection_state(object_.get()); }
+  std::chrono::milliseconds retry_in() const {
+    return std::chrono::milliseconds(chatsdk_event_retry_in_ms(object_.get()));
+  }
+  std::vector<device> devices() const {
+    std::vector<device> all;
+    for (size_t i = 0; i < chatsdk_event_device_count(object_.get()); ++i) {
+      chatsdk_device_info info = CHATSDK_DEVICE_INFO_INIT;
+      detail::check(chatsdk_event_device(object_.get(), i, &info));
+      all.push_back({info.device_id, std::string(info.name, info.name_length),
+                     std::chrono::milliseconds(info.created_ms), std::chrono::milliseconds(info.last_seen_ms),
+                     info.is_current != 0});
+    }
+    return all;
+  }
+
+ private:
+  handle object_;
+};
+
+class config {
+ public:
+  explicit config(std::string_view server_url) {
+    detail::check(chatsdk_config_create(&object_));
+    try {
+      detail::check(chatsdk_config_set_server_url(object_, server_url.data(), server_url.size()));
+    } catch (...) {
+      chatsdk_config_destroy(object_);
+      throw;
+    }
+  }
+  config(const config&) = delete;
+  config& operator=(const config&) = delete;
+  config(config&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  config& operator=(config&& other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~config() { chatsdk_config_destroy(object_); }
+
+  config& device_name(std::string_view name) {
+    detail::check(chatsdk_config_set_device_name(object_, name.data(), name.size()));
+    return *this;
+  }
+  config& ca_file(std::string_view path) {
+    detail::check(chatsdk_config_set_ca_file(object_, path.data(), path.size()));
+    return *this;
+  }
+  config& tick_driven() {
+    detail::check(chatsdk_config_set_threading(object_, CHATSDK_THREADING_TICK));
+    return *this;
+  }
+  config& send_time_limit(std::chrono::milliseconds limit) {
+    detail::check(chatsdk_config_set_send_time_limit_ms(object_, limit.count()));
+    return *this;
+  }
+  config& backoff(std::chrono::milliseconds base, std::chrono::milliseconds cap) {
+    detail::check(chatsdk_config_set_backoff_ms(object_, base.count(), cap.count()));
+    return *this;
+  }
+  // hook(level, area, message) may run on any thread of the library and must not call chatsdk.
+  config& log(std::int32_t level, std::function<void(std::int32_t, const char*, const char*)> hook) {
+    using function = std::function<void(std::int32_t, const char*, const char*)>;
+    auto* held = new function(std::move(hook));
+    const std::int32_t status = chatsdk_config_set_log(
+        object_, level,
+        [](std::int32_t l, const char* area, const char* line, void* user) {
+          (*static_cast<function*>(user))(l, area, line);
+        },
+        held, [](void* user) { delete static_cast<function*>(user); });
+    if (status != CHATSDK_OK) delete held;
+    detail::check(status);
+    return *this;
+  }
+  const chatsdk_config* get() const noexcept { return object_; }
+
+ private:
+  chatsdk_config* object_ = nullptr;
+};
+
+struct send_options {
+  std::optional<message_id> id;
+  std::chrono::milliseconds time_limit{0};
+};
+
+struct sent {
+  message_id id{};
+  std::uint64_t message = 0;
+};
+
+struct registration {
+  std::string user_id;
+  std::string password;
+  std::string display_name;
+  std::string email;
+  std::string phone;
+};
+
+class client {
+ public:
+  explicit client(const config& from) {
+    chatsdk_error* error = nullptr;
+    const std::int32_t status = chatsdk_client_create(from.get(), &object_, &error);
+    detail::check(status, error);
+  }
+  client(const client&) = delete;
+  client& operator=(const client&) = delete;
+  client(client&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  client& operator=(client&& other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~client() { chatsdk_client_destroy(object_); }
+  chatsdk_client* get() const noexcept { return object_; }
+
+  // -- Life --
+  void open_store(std::string_view path, const store_key& key) {
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_open_store(object_, path.data(), path.size(), key.data(), key.size(), e);
+    });
+  }
+  void start() { detail::check(chatsdk_client_start(object_)); }
+  void stop() { detail::check(chatsdk_client_stop(object_)); }
+  void suspend(std::chrono::milliseconds deadline) { detail::check(chatsdk_client_suspend(object_, deadline.count())); }
+  void resume() {
+    call([&](chatsdk_error** e) { return chatsdk_client_resume(object_, e); });
+  }
+  void network_changed() { detail::check(chatsdk_client_network_changed(object_)); }
+  std::int32_t connection_state() const {
+    std::int32_t state = 0;
+    detail::check(chatsdk_client_connection_state(object_, &state));
+    return state;
+  }
+
+  // -- Account: each gives a request id, completed by an event --
+  std::uint64_t register_account(const registration& in) {
+    chatsdk_registration raw = CHATSDK_REGISTRATION_INIT;
+    raw.user_id = in.user_id.data(), raw.user_id_length = in.user_id.size();
+    raw.password = in.password.data(), raw.password_length = in.password.size();
+    raw.display_name = in.display_name.data(), raw.display_name_length = in.display_name.size();
+    raw.email = in.email.data(), raw.email_length = in.email.size();
+    raw.phone = in.phone.data(), raw.phone_length = in.phone.size();
+    return request([&](std::uint64_t* id) { return chatsdk_client_register(object_, &raw, id); });
+  }
+  std::uint64_t login(std::string_view user_id, std::string_view password) {
+    return request([&](std::uint64_t* id) {
+      return chatsdk_client_login(object_, user_id.data(), user_id.size(), password.data(), password.size(), id);
+    });
+  }
+  std::uint64_t login_with_assertion(std::string_view assertion) {
+    return request([&](std::uint64_t* id) {
+      return chatsdk_client_login_with_assertion(object_, assertion.data(), assertion.size(), id);
+    });
+  }
+  std::uint64_t logout() {
+    return request([&](std::uint64_t* id) { return chatsdk_client_logout(object_, id); });
+  }
+  std::uint64_t list_devices() {
+    return request([&](std::uint64_t* id) { return chatsdk_client_list_devices(object_, id); });
+  }
+  std::uint64_t revoke_device(std::uint64_t device_id) {
+    return request([&](std::uint64_t* id) { return chatsdk_client_revoke_device(object_, device_id, id); });
+  }
+  // The user whom this store belongs to; empty before the first log-in.
+  std::string user_id() const {
+    std::string out(64, '\0');
+    size_t length = 0;
+    const std::int32_t status = chatsdk_client_user_id(object_, out.data(), out.size(), &length);
+    if (status == CHATSDK_NOT_LOGGED_IN) return {};
+    detail::check(status);
+    out.resize(length);
+    return out;
+  }
+
+  // -- Events --
+  // Waits at most timeout; empty when nothing came or wake() was called.
+  std::vector<event> poll(std::chrono::milliseconds timeout, std::size_t max = 64) {
+    std::vector<chatsdk_event*> raw(max);
+    size_t count = 0;
+    const std::int32_t status = chatsdk_client_poll(object_, timeout.count(), raw.data(), raw.size(), &count);
+    if (status == CHATSDK_TIMED_OUT || status == CHATSDK_CANCELLED) return {};
+    detail::check(status);
+    std::vector<event> events;
+    events.reserve(count);
+    for (size_t i = 0; i < count; ++i) events.emplace_back(event::handle::adopt(raw[i]));
+    return events;
+  }
+  void wake() { detail::check(chatsdk_client_wake(object_)); }
+  // Calls handler(event) on this thread for what is pending; the number handled. handler must not throw.
+  template <typename Handler>
+  std::size_t tick(std::chrono::milliseconds budget, Handler&& handler) {
+    size_t dispatched = 0;
+    detail::check(chatsdk_client_tick(
+        object_, budget.count(),
+        [](const chatsdk_event* raw, void* user) {
+          (*static_cast<std::remove_reference_t<Handler>*>(user))(event(event::handle::share(raw)));
+        },
+        const_cast<void*>(static_cast<const void*>(&handler)), &dispatched));
+    return dispatched;
+  }
+
+  // -- Conversations and messages --
+  std::uint64_t direct_conversation(std::string_view peer) {
+    std::uint64_t key = 0;
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_direct_conversation(object_, peer.data(), peer.size(), &key, e);
+    });
+    return key;
+  }
+  sent send_text(std::uint64_t conversation_key, std::string_view text, const send_options& options = {}) {
+    chatsdk_send_options raw = CHATSDK_SEND_OPTIONS_INIT;
+    raw.client_message_id = options.id ? options.id->data() : nullptr;
+    raw.time_limit_ms = options.time_limit.count();
+    sent out;
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_send_text(object_, conversation_key, text.data(), text.size(), &raw, out.id.data(),
+                                      &out.message, e);
+    });
+    return out;
+  }
+  void retry_message(std::uint64_t message_key) {
+    call([&](chatsdk_error** e) { return chatsdk_client_retry_message(object_, message_key, e); });
+  }
+  void discard_message(std::uint64_t message_key) {
+    call([&](chatsdk_error** e) { return chatsdk_client_discard_message(object_, message_key, e); });
+  }
+  void mark_read(std::uint64_t conversation_key, std::uint64_t seq) {
+    call([&](chatsdk_error** e) { return chatsdk_client_mark_read(object_, conversation_key, seq, e); });
+  }
+  page<conversation> conversations(std::size_t max, std::uint64_t after = 0) const {
+    chatsdk_conversation_list* list = nullptr;
+    call([&](chatsdk_error** e) { return chatsdk_client_conversations(object_, after, max, &list, e); });
+    page<conversation> out;
+    for (size_t i = 0; i < chatsdk_conversation_list_size(list); ++i) {
+      out.rows.emplace_back(conversation::handle::share(chatsdk_conversation_list_at(list, i)));
+    }
+    out.has_more = chatsdk_conversation_list_has_more(list) != 0;
+    chatsdk_conversation_list_release(list);
+    return out;
+  }
+  conversation find_conversation(std::uint64_t conversation_key) const {
+    chatsdk_conversation* found = nullptr;
+    call([&](chatsdk_error** e) { return chatsdk_client_conversation(object_, conversation_key, &found, e); });
+    return conversation(conversation::handle::adopt(found));
+  }
+  page<message> history_before(std::uint64_t conversation_key, std::uint64_t before, std::size_t max) const {
+    return history(chatsdk_client_history_before, conversation_key, before, max);
+  }
+  page<message> history_after(std::uint64_t conversation_key, std::uint64_t after, std::size_t max) const {
+    return history(chatsdk_client_history_after, conversation_key, after, max);
+  }
+  message find_message(std::uint64_t message_key) const {
+    chatsdk_message* found = nullptr;
+    call([&](chatsdk_error** e) { return chatsdk_client_message(object_, message_key, &found, e); });
+    return message(message::handle::adopt(found));
+  }
+  message find_message(const message_id& id) const {
+    chatsdk_message* found = nullptr;
+    call([&](chatsdk_error** e) { return chatsdk_client_message_by_id(object_, id.data(), &found, e); });
+    return message(message::handle::adopt(found));
+  }
+  struct receipt_times {
+    std::optional<std::chrono::milliseconds> delivered;
+    std::optional<std::chrono::milliseconds> read;
+  };
+  receipt_times receipt(std::uint64_t message_key, std::string_view member) const {
+    std::int64_t delivered = 0;
+    std::int64_t read = 0;
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_receipt(object_, message_key, member.data(), member.size(), &delivered, &read, e);
+    });
+    const auto time = [](std::int64_t ms) {
+      return ms == 0 ? std::nullopt : std::optional<std::chrono::milliseconds>(ms);
+    };
+    return {time(delivered), time(read)};
+  }
+  std::uint64_t unread_total() const {
+    std::uint64_t count = 0;
+    call([&](chatsdk_error** e) { return chatsdk_client_unread_total(object_, &count, e); });
+    return count;
+  }
+  std::uint64_t outbox_count() const {
+    std::uint64_t count = 0;
+    call([&](chatsdk_error** e) { return chatsdk_client_outbox_count(object_, &count, e); });
+    return count;
+  }
+
+ private:
+  template <typename Call>
+  static void call(Call&& body) {
+    chatsdk_error* error = nullptr;
+    const std::int32_t status = body(&error);
+    detail::check(status, error);
+  }
+  template <typename Call>
+  static std::uint64_t request(Call&& body) {
+    std::uint64_t id = 0;
+    detail::check(body(&id));
+    return id;
+  }
+  template <typename Function>
+  page<message> history(Function function, std::uint64_t conversation_key, std::uint64_t seq, std::size_t max) const {
+    chatsdk_message_list* list = nullptr;
+    call([&](chatsdk_error** e) { return function(object_, conversation_key, seq, max, &list, e); });
+    page<message> out;
+    for (size_t i = 0; i < chatsdk_message_list_size(list); ++i) {
+      out.rows.emplace_back(message::handle::share(chatsdk_message_list_at(list, i)));
+    }
+    out.has_more = chatsdk_message_list_has_more(list) != 0;
+    chatsdk_message_list_release(list);
+    return out;
+  }
+
+  chatsdk_client* object_ = nullptr;
+};
+
+}  // namespace chatsdk
+
+#endif

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/bus/in_process_bus.h"
+
+#include <atomic>
+#include <bit>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace chatsdk::server {
+
+class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
+ public:
+  Inbox(Executor& executor, Subscriber& subscriber, std::size_t messages_max)
+      : executor_(executor), subscriber_(&subscriber), messages_max_(messages_max) {}
+
+  void put(const UserId& user, const UserMessage& message) {
+    {
+      std::lock_guard lock(mutex_);
+      if (closed_) return;
+      if (messages_.size() >= messages_max_ && !std::holds_alternative<Kick>(message)) {
+        dropped_.fetch_add(1, std::memory_order_relaxed);
+        return;
+      }
+      messages_.push_back(Addressed{user, message});
+      if (std::exchange(posted_, true)) return;
+    }
+    post_delivery();
+  }
+
+  // A digest stands for all before it of the last seconds, so that a few waiting ones are enough.
+  void put_heads(std::shared_ptr<const HeadDigest> digest) {
+    {
+      std::lock_guard lock(mutex_);
+      if (closed_) return;
+      if (digests_.size() >= kDigestsMax) {
+        dropped_.fetch_add(1, std::memory_order_relaxed);
+        return;
+      }
+      digests_.push_back(std::move(digest));
+      if (std::exchange(posted_, true)) return;
+    }
+    post_delivery();
+  }
+
+  void close() {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    messages_.clear();
+    digests_.clear();
+  }
+
+  std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kDigestsMax = 16;
+
+  struct Addressed {
+    UserId user;
+    UserMessage message;
+  };
+
+  void post_delivery() {
+    executor_.post([self = shared_from_this()] { self->deliver(); });
+  }
+
+  void deliver() {
+    std::vector<Addressed> messages;
+    std::vector<std::shared_ptr<const HeadDigest>> digests;
+    {
+      std::lock_guard lock(mutex_);
+      posted_ = false;
+      messages.swap(messages_);
+      digests.swap(digests_);
+    }
+    // A handler may remove the subscriber: the run stops there.
+    for (const Addressed& addressed : messages) {
+      if (is_closed()) return;
+      subscriber_->on_user_message(addressed.user, addressed.message);
+    }
+    for (const auto& digest : digests) {
+      if (is_closed()) return;
+      subscriber_->on_heads(digest);
+    }
+  }
+
+  bool is_closed() const {
+    std::lock_guard lock(mutex_);
+    return closed_;
+  }
+
+  Executor& executor_;
+  Subscriber* const subscriber_;
+  const std::size_t messages_max_;
+  std::atomic<std::uint64_t> dropped_{0};
+  mutable std::mutex mutex_;
+  std::vector<Addressed> messages_;
+  std::vector<std::shared_ptr<const HeadDigest>> digests_;
+  bool posted_ = false;
+  bool closed_ = false;
+};
+
+InProcessBus::~InProcessBus() {
+  for (const auto& inbox : inboxes_) {
+    if (inbox) inbox->close();
+  }
+}
+
+Bus::SubscriberId InProcessBus::add_subscriber(Executor& executor, Subscriber& subscriber) {
+  std::lock_guard lock(mutex_);
+  for (std::size_t place = 0; place < kSubscribersMax; ++place) {
+    if (inboxes_[place]) continue;
+    inboxes_[place] = std::make_shared<Inbox>(executor, subscriber, inbox_messages_max_);
+    return static_cast<SubscriberId>(place);
+  }
+  CHATSDK_ASSERT(false && "more subscribers than kSubscribersMax");
+  return 0;
+}
+
+void InProcessBus::remove_subscriber(SubscriberId subscriber) {
+  std::lock_guard lock(mutex_);
+  CHATSDK_ASSERT(subscriber < kSubscribersMax && inboxes_[subscriber]);
+  inboxes_[subscriber]->close();
+  inboxes_[subscriber].reset();
+  const std::uint64_t others = ~(std::uint64_t{1} << subscriber);
+  for (auto place = subscribers_of_.begin(); place != subscribers_of_.end();) {
+    place->second &= others;
+    place = place->second == 0 ? subscribers_of_.erase(place) : std::next(place);
+  }
+}
+
+void InProcessBus::follow(SubscriberId subscriber, const UserId& user) {
+  CHATSDK_ASSERT(subscriber < kSubscribersMax);
+  std::lock_guard lock(mutex_);
+  subscribers_of_[user] |= std::uint64_t{1} << subscriber;
+}
+
+void InProcessBus::unfollow(SubscriberId subscriber, const UserId& user) {
+  CHATSDK_ASSERT(subscriber < kSubscribersMax);
+  std::lock_guard lock(mutex_);
+  const auto found = subscribers_of_.find(user);
+  if (found == subscribers_of_.end()) return;
+  found->second &= ~(std::uint64_t{1} << subscriber);
+  if (found->second == 0) subscribers_of_.erase(found);
+}
+
+void InProcessBus::publish(const UserId& user, UserMessage message) {
+  std::lock_guard lock(mutex_);
+  const auto found = subscribers_of_.find(user);
+  if (found == subscribers_of_.end()) return;
+  for (std::uint64_t rest = found->second; rest != 0; rest &= rest - 1) {
+    inboxes_[static_cast<std::size_t>(std::countr_zero(rest))]->put(user, message);
+  }
+}
+
+void InProcessBus::publish_heads(std::shared_ptr<const HeadDigest> digest) {
+  std::lock_guard lock(mutex_);
+  for (const auto& inbox : inboxes_) {
+    if (inbox) inbox->put_heads(digest);
+  }
+}
+
+std::uint64_t InProcessBus::dropped() const {
+  std::lock_guard lock(mutex_);
+  std::uint64_t sum = 0;
+  for (const auto& inbox : inboxes_) {
+    if (inbox) sum += inbox->dropped();
+  }
+  return sum;
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The incoming half of a session: frames, authentication, time. session_delivery.cpp is the outgoing half.
+#include "server-reference/gateway/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server-reference/services/account_service.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+constexpr std::chrono::milliseconds kRetryBusy{1'000};  // a client above its limit waits this long
+
+std::string ms_text(std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; }
+
+Status check_user_id(const std::string& user_id) {
+  if (user_id.empty() || user_id.size() > limits::kUserIdBytesMax) {
+    return error(Code::kInvalidArgument, "peer_user_id " + std::to_string(user_id.size()) + " B, 1 to " +
+                                             std::to_string(limits::kUserIdBytesMax) + " B are allowed");
+  }
+  return {};
+}
+
+// The part that Send and Void share: whom it is about and under which number.
+template <typename Request>
+Status check_target(const Request& request, Target& target, ClientMessageId& id) {
+  const auto parsed = ClientMessageId::from_bytes(request.client_message_id());
+  if (!parsed) {
+    return error(Code::kInvalidArgument, "client_message_id " + std::to_string(request.client_message_id().size()) +
+                                             " B, " + std::to_string(limits::kClientMessageIdBytes) + " B are needed");
+  }
+  id = *parsed;
+  if (request.send_number() == 0) return error(Code::kInvalidArgument, "send_number 0, numbers begin at 1");
+  switch (request.target_case()) {
+    case Request::kConversationId:
+      if (request.conversation_id() == 0) return error(Code::kInvalidArgument, "conversation_id 0");
+      target.conversation = ConversationId{request.conversation_id()};
+      return {};
+    case Request::kPeerUserId:
+      target.peer = request.peer_user_id();
+      return check_user_id(target.peer);
+    case Request::TARGET_NOT_SET:
+      break;
+  }
+  return error(Code::kInvalidArgument, "no target, a conversation_id or a peer_user_id is needed");
+}
+
+void set_accepted(wire::Accepted& out, const Appended& appended) {
+  out.set_conversation_id(appended.conversation_id.value);
+  out.set_message_id(appended.message_id.value);
+  out.set_conversation_seq(appended.seq);
+  out.set_time_ms(to_unix_ms(appended.time));
+}
+
+// A store that failed has not said no: the client keeps the message and asks again.
+Error refusal_of(Error refused) {
+  if (refused.code > Code::kStorage) return refused;
+  return error(Code::kUnavailable, "the store cannot answer: " + std::string(code_name(refused.code)));
+}
+
+// A refused id is echoed so that the client can tell which one; no client needs more of it than this.
+std::string echo_of(BytesView id) { return std::string(id.substr(0, 64)); }
+
+}  // namespace
+
+struct GatewaySession::Loaded {
+  Error failure{Code::kOk, {}, {}};
+  std::uint32_t protocol = 0;
+  wire::Hello hello;
+  std::vector<FollowedStream> followed;
+};
+
+GatewaySession::GatewaySession(SessionShard& shard, const ConnectionInfo& info, FrameSink& sink)
+    : shard_(shard), sink_(sink), connection_(info.id), last_frame_(now()) {
+  if (!info.bearer_token.empty()) bearer_token_ = std::make_unique<std::string>(info.bearer_token);
+}
+
+GatewaySession::~GatewaySession() { end(); }
+
+// ---- Frames --------------------------------------------------------------------------------------------------------
+
+void GatewaySession::on_frame(BytesView bytes) {
+  if (closed()) return;
+  if (replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
+  last_frame_ = now();
+  ping_sent_ = false;
+  if (!within_rate()) {
+    Error limited =
+        error(Code::kRateLimited, "more than " + std::to_string(shard_.options.frames_per_second) + " frames a second");
+    limited.retry_after = kRetryBusy;
+    return fail(limited);
+  }
+  const std::size_t bytes_max = limits::client_frame_bytes_max(shard_.options.text_bytes_max);
+  if (bytes.size() > bytes_max) {
+    return fail(error(Code::kTooLarge,
+                      "frame " + std::to_string(bytes.size()) + " B, limit " + std::to_string(bytes_max) + " B"));
+  }
+  Result<wire::ClientFrame> decoded = decode_client_frame(bytes);
+  if (!decoded.ok()) return fail(decoded.error());
+  wire::ClientFrame& frame = decoded.value();
+
+  switch (state_) {
+    case State::kAwaitingHello:
+      if (!frame.has_hello()) return fail(error(Code::kProtocol, "the first frame is not a hello"));
+      return on_hello(std::move(*frame.mutable_hello()));
+    case State::kLoading:
+      // A heartbeat may fall due before the welcome; anything else waits for it.
+      if (frame.body_case() == wire::ClientFrame::BODY_NOT_SET || frame.has_ping() || frame.has_pong()) {
+        return on_live_frame(frame);
+      }
+      return fail(error(Code::kProtocol, "a frame before the welcome"));
+    case State::kLive:
+      return on_live_frame(frame);
+    case State::kClosed:
+      return;
+  }
+}
+
+void GatewaySession::on_live_frame(wire::ClientFrame& frame) {
+  switch (frame.body_case()) {
+    case wire::ClientFrame::kHello:
+      return fail(error(Code::kProtocol, "a second hello"));
+    case wire::ClientFrame::kAuthenticate:
+      return on_authenticate(frame.authenticate());
+    case wire::ClientFrame::kSend:
+      return on_send(*frame.mutable_send());
+    case wire::ClientFrame::kVoid:
+      return on_void(frame.void_());
+    case wire::ClientFrame::kAck:
+      return on_ack(frame.ack());
+    case wire::ClientFrame::kRead:
+      return on_read(frame.read());
+    case wire::ClientFrame::kPull:
+      return on_pull(frame.pull());
+    case wire::ClientFrame::kPing: {
+      wire::ServerFrame pong;
+      pong.mutable_pong()->set_token(frame.ping().token());
+      return send(pong);
+    }
+    case wire::ClientFrame::kPong:         // that it came is all it says
+    case wire::ClientFrame::BODY_NOT_SET:  // of a type that this version does not know
+      return;
+  }
+}
+
+// ---- Authentication ------------------------------------------------------------------------------------------------
+
+void GatewaySession::on_hello(wire::Hello hello) {
+  const Result<std::uint32_t> protocol = check_hello(hello);
+  if (!protocol.ok()) return fail(protocol.error());
+
+  const std::string token = bearer_token_ ? std::move(*bearer_token_) : std::move(*hello.mutable_access_token());
+  bearer_token_.reset();
+  hello.clear_access_token();
+  if (token.empty()) return fail(error(Code::kUnauthenticated, "no access token"));
+  const WallTime wall_now = shard_.executor.clock().wall_now();
+  const Result<Identity> identity = shard_.tokens.verify_access_token(token, wall_now);
+  if (!identity.ok()) return fail(identity.error());
+
+  device_ = identity->device_id;
+  token_expiry_ = now() + (identity->expires - wall_now);
+  state_ = State::kLoading;
+  // Followed before the streams are read, so that no item falls between the two.
+  user_ = &shard_.join(*this, identity->user_id);
+  slot_ = shard_.directory.claim(device_, connection_);
+  shard_.announce(*this);
+
+  shard_.read(*this,
+              [proven = *identity, wall_now, chosen = *protocol,
+               asked = std::move(hello)](StoreReader& reader) mutable -> SessionShard::Continuation {
+                Loaded loaded;
+                loaded.protocol = chosen;
+                loaded.hello = std::move(asked);
+                auto load = [&]() -> Status {
+                  CHATSDK_TRY(check_session_open(reader, proven, wall_now));
+                  CHATSDK_ASSIGN(loaded.followed, reader.followed(proven.user_id, proven.device_id));
+                  return {};
+                };
+                if (Status status = load(); !status.ok()) loaded.failure = refusal_of(std::move(status).error());
+                return [loaded = std::move(loaded)](GatewaySession& session) mutable {
+                  session.on_loaded(std::move(loaded));
+                };
+              });
+}
+
+Result<std::uint32_t> GatewaySession::check_hello(const wire::Hello& hello) const {
+  const std::uint32_t lowest = std::max(hello.protocol_min(), kProtocolMin);
+  const std::uint32_t highest = std::min(hello.protocol_max(), kProtocolMax);
+  if (lowest > highest) {
+    return error(Code::kProtocol, "the client speaks protocol " + std::to_string(hello.protocol_min()) + " to " +
+                                      std::to_string(hello.protocol_max()) + ", the server " +
+                                      std::to_string(kProtocolMin) + " to " + std::to_string(kProtocolMax));
+  }
+  const int count = hello.stream_ids_size();
+  if (hello.seqs_size() != count || hello.marks_revisions_size() != count) {
+    return error(Code::kProtocol, "cursor arrays of " + std::to_string(count) + ", " +
+                                      std::to_string(hello.seqs_size()) + " and " +
+                                      std::to_string(hello.marks_revisions_size()) + " entries");
+  }
+  if (static_cast<std::size_t>(count) > limits::kHelloCursorsMax) {
+    return error(Code::kProtocol,
+                 "hello of " + std::to_string(count) + " cursors, limit " + std::to_string(limits::kHelloCursorsMax));
+  }
+  return highest;
+}
+
+void GatewaySession::on_loaded(Loaded loaded) {
+  if (closed()) return;
+  if (replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
+  if (loaded.failure.code != Code::kOk) return fail(loaded.failure);
+  if (Status placed = place_streams(loaded.hello, loaded.followed); !placed.ok()) return fail(placed.error());
+  state_ = State::kLive;
+  send_welcome(loaded.hello, loaded.protocol);
+  shard_.write(*this, TouchDevice{device_, shard_.executor.clock().wall_now()},
+               [](GatewaySession&, Result<WriteAnswer>) {});
+  pump();
+}
+
+void GatewaySession::send_welcome(const wire::Hello& hello, std::uint32_t protocol) {
+  wire::ServerFrame frame;
+  wire::Welcome& welcome = *frame.mutable_welcome();
+  const WallTime wall_now = shard_.executor.clock().wall_now();
+  welcome.set_protocol(protocol);
+  for (const std::string& feature : shard_.options.features) {
+    if (std::find(hello.features().begin(), hello.features().end(), feature) != hello.features().end()) {
+      welcome.add_features(feature);
+    }
+  }
+  welcome.set_user_id(*user_);
+  welcome.set_device_id(device_.value);
+  welcome.set_account_stream_id(account_stream_.value);
+  welcome.set_store_epoch(shard_.store_epoch);
+  welcome.set_server_time_ms(to_unix_ms(wall_now));
+  welcome.set_token_expires_at_ms(to_unix_ms(wall_now + (token_expiry_ - now())));
+  welcome.set_heartbeat_ms(static_cast<std::uint32_t>(shard_.options.heartbeat.count()));
+  welcome.set_text_bytes_max(static_cast<std::uint32_t>(shard_.options.text_bytes_max));
+  welcome.set_send_window(static_cast<std::uint32_t>(limits::kSendWindow));
+  welcome.set_sends_in_flight(static_cast<std::uint32_t>(limits::kSendsInFlightMax));
+  send(frame);
+}
+
+void GatewaySession::on_authenticate(const wire::Authenticate& authenticate) {
+  const WallTime wall_now = shard_.executor.clock().wall_now();
+  const Result<Identity> identity = shard_.tokens.verify_access_token(authenticate.access_token(), wall_now);
+  if (!identity.ok()) return fail(identity.error());
+  if (identity->user_id != *user_ || identity->device_id != device_) {
+    return fail(error(Code::kUnauthenticated, "the new token is another device's"));
+  }
+  shard_.read(*this, [proven = *identity, wall_now](StoreReader& reader) -> SessionShard::Continuation {
+    return [expires = proven.expires, open = check_session_open(reader, proven, wall_now)](GatewaySession& session) {
+      session.on_renewed(expires, open);
+    };
+  });
+}
+
+void GatewaySession::on_renewed(WallTime expires, const Status& session_open) {
+  if (closed()) return;
+  if (!session_open.ok()) return fail(refusal_of(session_open.error()));
+  token_expiry_ = now() + (expires - shard_.executor.clock().wall_now());
+  wire::ServerFrame frame;
+  frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(expires));
+  send(frame);
+}
+
+void GatewaySession::on_kick(const Kick& kick) {
+  if (closed() || kick.except_connection == connection_) return;
+  if (kick.device_id && kick.device_id != device_) return;
+  // Two connections that begun at once announce each other; the directory knows which is the newer.
+  if (kick.reason == Code::kReplaced && !replaced()) return;
+  fail(error(kick.reason, kick.reason == Code::kReplaced ? "the device connected anew" : "the session was ended"));
+}
+
+// ---- Sending -------------------------------------------------------------------------------------------------------
+
+Status GatewaySession::admit_send() const {
+  Error refused;
+  if (draining_) {
+    refused = error(Code::kUnavailable, "the server is going away");
+  } else if (sends_in_flight_ >= limits::kSendsInFlightMax) {
+    refused = error(Code::kRateLimited, std::to_string(sends_in_flight_) + " unanswered sends, limit " +
+                                            std::to_string(limits::kSendsInFlightMax));
+  } else {
+    return {};
+  }
+  refused.retry_after = kRetryBusy;
+  return refused;
+}
+
+void GatewaySession::on_send(wire::Send& send) {
+  const Status admitted = admit_send();
+  if (!admitted.ok()) return send_refused(send.client_message_id(), admitted.error());
+  Result<AppendMessage> op = check_send(send);
+  if (!op.ok()) return send_refused(send.client_message_id(), op.error());
+  ++sends_in_flight_;
+  const ClientMessageId id = op->client_message_id;
+  shard_.write(*this, std::move(op).value(), [id](GatewaySession& session, Result<WriteAnswer> answer) {
+    session.on_send_answered(id, std::move(answer));
+  });
+}
+
+Result<AppendMessage> GatewaySession::check_send(wire::Send& send) const {
+  AppendMessage op;
+  CHATSDK_TRY(check_target(send, op.target, op.client_message_id));
+  const std::size_t bytes_max = limits::content_bytes_max(shard_.options.text_bytes_max);
+  if (send.content().size() > bytes_max) {
+    return error(Code::kTooLarge,
+                 "content " + std::to_string(send.content().size()) + " B, limit " + std::to_string(bytes_max) + " B");
+  }
+  wire::Content content;
+  if (!content.ParseFromString(send.content())) {
+    return error(Code::kMalformed,
+                 "content of " + std::to_string(send.content().size()) + " B is not a valid protobuf message");
+  }
+  if (const auto text = check_text_content(content, shard_.options.text_bytes_max); !text.ok()) return text.error();
+  op.sender = *user_;
+  op.sender_device = device_;
+  op.send_number = send.send_number();
+  op.payload_hash = payload_hash(send.content());
+  op.content = std::move(*send.mutable_content());
+  op.now = shard_.executor.clock().wall_now();
+  return op;
+}
+
+void GatewaySession::on_send_answered(const ClientMessageId& id, Result<WriteAnswer> answer) {
+  if (closed()) return;
+  if (!answer.ok()) {
+    send_refused(id.view(), refusal_of(std::move(answer).error()));
+  } else {
+    wire::ServerFrame frame;
+    wire::SendResult& result = *frame.mutable_send_result();
+    result.set_client_message_id(id.view().data(), id.view().size());
+    set_accepted(*result.mutable_accepted(), std::get<Appended>(answer.value()));
+    send(frame);
+  }
+  answer_given();
+}
+
+void GatewaySession::send_refused(BytesView id, const Error& refused) {
+  wire::ServerFrame frame;
+  wire::SendResult& result = *frame.mutable_send_result();
+  result.set_client_message_id(echo_of(id));
+  *result.mutable_refused() = to_wire(refused);
+  send(frame);
+}
+
+void GatewaySession::on_void(const wire::Void& request) {
+  const Status admitted = admit_send();
+  if (!admitted.ok()) return void_refused(request.client_message_id(), admitted.error());
+  Result<VoidMessage> op = check_void(request);
+  if (!op.ok()) return void_refused(request.client_message_id(), op.error());
+  ++sends_in_flight_;
+  const ClientMessageId id = op->client_message_id;
+  shard_.write(*this, std::move(op).value(), [id](GatewaySession& session, Result<WriteAnswer> answer) {
+    session.on_void_answered(id, std::move(answer));
+  });
+}
+
+Result<VoidMessage> GatewaySession::check_void(const wire::Void& request) const {
+  VoidMessage op;
+  CHATSDK_TRY(check_target(request, op.target, op.client_message_id));
+  op.sender = *user_;
+  op.sender_device = device_;
+  op.send_number = request.send_number();
+  op.now = shard_.executor.clock().wall_now();
+  return op;
+}
+
+void GatewaySession::on_void_answered(const ClientMessageId& id, Result<WriteAnswer> answer) {
+  if (closed()) return;
+  if (!answer.ok()) {
+    void_refused(id.view(), refusal_of(std::move(answer).error()));
+  } else {
+    wire::ServerFrame frame;
+    wire::VoidResult& result = *frame.mutable_void_result();
+    result.set_client_message_id(id.view().data(), id.view().size());
+    const Voided& voided = std::get<Voided>(answer.value());
+    if (voided.accepted) {
+      set_accepted(*result.mutable_accepted(), *voided.accepted);
+    } else {
+      result.set_voided(true);
+    }
+    send(frame);
+  }
+  answer_given();
+}
+
+void GatewaySession::void_refused(BytesView id, const Error& refused) {
+  wire::ServerFrame frame;
+  wire::VoidResult& result = *frame.mutable_void_result();
+  result.set_client_message_id(echo_of(id));
+  *result.mutable_refused() = to_wire(refused);
+  send(frame);
+}
+
+void GatewaySession::answer_given() {
+  --sends_in_flight_;
+  if (draining_ && sends_in_flight_ == 0 && !closed()) close(CloseCode::kGoingAway);
+}
+
+// ---- Time ----------------------------------------------------------------------------------------------------------
+
+void GatewaySession::tick() {
+  const MonotonicTime time = now();
+  const auto silent = time - last_frame_;
+  if (state_ == State::kAwaitingHello && silent >= limits::kHelloTimeout) {
+    return fail(error(Code::kUnauthenticated, "no hello within " + ms_text(limits::kHelloTimeout)));
+  }
+  if (state_ != State::kLive) return;
+  if (time >= token_expiry_) return fail(error(Code::kUnauthenticated, "the access token expired"));
+  if (blocked_since_ != MonotonicTime{} && time - blocked_since_ >= limits::kStalledTimeout) {
+    return fail(error(Code::kTimedOut, std::to_string(window_.items()) + " items unacknowledged for " +
+                                           ms_text(limits::kStalledTimeout)));
+  }
+  const auto ping_after = 2 * shard_.options.heartbeat;
+  if (ping_sent_ && silent >= ping_after + limits::kPongTimeout) {
+    return fail(error(Code::kTimedOut, "no frame for " + ms_text(ping_after + limits::kPongTimeout)));
+  }
+  if (!ping_sent_ && silent >= ping_after) {
+    wire::ServerFrame ping;
+    ping.mutable_ping();
+    ping_sent_ = true;
+    send(ping);
+  }
+}
+
+void GatewaySession::drain(std::chrono::milliseconds reconnect_after) {
+  if (closed()) return;
+  if (state_ != State::kLive) {
+    Error unavailable = error(Code::kUnavailable, "the server is going away");
+    unavailable.retry_after = reconnect_after;
+    return fail(unavailable);
+  }
+  draining_ = true;
+  wire::ServerFrame frame;
+  frame.mutable_drain()->set_reconnect_after_ms(static_cast<std::uint32_t>(reconnect_after.count()));
+  send(frame);
+  if (sends_in_flight_ == 0 && !closed()) close(CloseCode::kGoingAway);
+}
+
+// A token bucket in one number: the time at which the frames so far would be due at the steady rate. It may run ahead
+// of the clock by the burst.
+bool GatewaySession::within_rate() {
+  const auto each = std::chrono::microseconds(1'000'000 / std::max<std::uint32_t>(shard_.options.frames_per_second, 1));
+  rate_ = std::max(rate_, last_frame_) + each;
+  return rate_ - last_frame_ <= each * shard_.options.frames_burst;
+}
+
+bool GatewaySession::replaced() const { return slot_ && slot_->load(std::memory_order_acquire) != connection_; }
+
+// ---- The end -------------------------------------------------------------------------------------------------------
+
+void GatewaySession::fail(const Error& reason) {
+  if (closed()) return;
+  log_end(reason);
+  wire::ServerFrame frame;
+  *frame.mutable_failure()->mutable_error() = to_wire(reason);
+  sink_.send(std::make_shared<const Bytes>(encode(frame)));
+  close(close_code_for(reason.code));
+}
+
+void GatewaySession::close(CloseCode code) {
+  end();
+  sink_.close(code);
+}
+
+void GatewaySession::on_closed() { end(); }
+
+void GatewaySession::end() {
+  state_ = State::kClosed;
+  if (slot_) shard_.directory.release(device_, connection_);
+  if (user_ != nullptr) shard_.leave(*this);
+  user_ = nullptr;
+  slot_.reset();
+  bearer_token_.reset();
+  streams_.clear();
+  window_.clear();
+}
+
+void GatewaySession::log_end(const Error& reason) const {
+  if (!shard_.log.enabled(LogLevel::kInfo)) return;
+  shard_.log.write(LogLevel::kInfo, "gateway",
+                   "connection " + std::to_string(connection_) + " device " + std::to_string(device_.value) +
+                       " ends: " + std::string(code_name(reason.code)) + ": " + reason.detail);
+}
+
+}  // namespace chatsdk::server

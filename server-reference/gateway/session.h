@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One connection's state machine: what a client may say in which state, what the device is sent of each stream, and
+// why a connection ends. It knows streams, windows and cursors; it reads and writes the store only through its shard,
+// and knows no socket.
+//
+//   awaiting_hello --Hello--> loading --loaded--> live --fail, drained--> closed
+//         \_________________________ fail ____________________________/^
+//
+// What comes            awaiting_hello        loading            live               closed
+// Hello                 verified, loading     fail PROTOCOL      fail PROTOCOL      ignored
+// Ping                  fail PROTOCOL         Pong               Pong               ignored
+// another known frame   fail PROTOCOL         fail PROTOCOL      handled            ignored
+// an unknown frame      fail PROTOCOL         ignored            ignored            ignored
+// not protobuf          fail MALFORMED        fail MALFORMED     fail MALFORMED     ignored
+// a hint of the bus     cannot come           remembered         sent or read       ignored
+//
+// A failure is a Failure frame and the close code that follows from its error. A bad value in a Send or Void is
+// refused in its answer, and the connection stays.
+//
+// Threads: the shard's executor.
+// Invariants:
+//   1. Items of a stream are sent in order without a gap: a frame follows what was sent before it, or the stream is
+//      read from the store.
+//   2. At most window_items items and window_bytes bytes are unacknowledged, except for one item that is larger alone.
+//   3. At most one read of streams is under way.
+//   4. Nothing of a connection whose device has a newer one is submitted.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/task.h"
+#include "server-reference/bus/bus.h"
+#include "server-reference/gateway/connection.h"
+#include "server-reference/gateway/connection_directory.h"
+#include "server-reference/gateway/stream_table.h"
+#include "server-reference/services/frame_builder.h"
+#include "server-reference/services/http_service.h"
+#include "server-reference/services/marks_service.h"
+#include "server-reference/store/store.h"
+
+namespace chatsdk::server {
+
+struct GatewayOptions {
+  std::size_t text_bytes_max = limits::kTextBytesDefault;
+  std::vector<std::string> features;  // that this server offers
+  std::chrono::milliseconds heartbeat = limits::kHeartbeatDefault;
+  std::size_t window_items = limits::kWindowItemsMax;
+  std::size_t window_bytes = limits::kWindowBytesMax;
+  // Far above what a device does by itself, also when it empties a long outbox; below what would occupy a shard.
+  std::uint32_t frames_per_second = 20'000;
+  std::uint32_t frames_burst = 40'000;
+  // Reconnect times named by a drain are uniform in [0, drain_spread).
+  std::chrono::milliseconds drain_spread = std::chrono::seconds(5);
+};
+
+class GatewaySession;
+
+// What a session asks of its shard.
+class SessionShard {
+ public:
+  using Continuation = UniqueFunction<void(GatewaySession&)>;
+  using Reading = UniqueFunction<Continuation(StoreReader&)>;
+  using Answered = UniqueFunction<void(GatewaySession&, Result<WriteAnswer>)>;
+
+  SessionShard(const GatewayOptions& shard_options, Executor& shard_executor, const TokenVerifier& verifier,
+               MarksService& marks_service, ConnectionDirectory& connection_directory, Log& shard_log,
+               std::uint64_t epoch)
+      : options(shard_options),
+        executor(shard_executor),
+        tokens(verifier),
+        marks(marks_service),
+        directory(connection_directory),
+        log(shard_log),
+        store_epoch(epoch) {}
+  virtual ~SessionShard() = default;
+
+  // The connection belongs to this user: the user's messages come to it. The name lives until leave.
+  virtual const UserId& join(GatewaySession& session, const UserId& user) = 0;
+  virtual void leave(GatewaySession& session) = 0;
+  // A newer connection of the session's device is here: older ones shall end.
+  virtual void announce(const GatewaySession& session) = 0;
+  // Runs on the reader's executor; what it returns runs here if the session still exists.
+  virtual void read(const GatewaySession& session, Reading reading) = 0;
+  // In the order of the calls; answered runs here if the session still exists.
+  virtual void write(const GatewaySession& session, WriteOp op, Answered answered) = 0;
+
+  const GatewayOptions& options;
+  Executor& executor;
+  const TokenVerifier& tokens;
+  MarksService& marks;
+  ConnectionDirectory& directory;
+  Log& log;
+  const std::uint64_t store_epoch;
+};
+
+class GatewaySession {
+ public:
+  GatewaySession(SessionShard& shard, const ConnectionInfo& info, FrameSink& sink);
+  ~GatewaySession();
+  GatewaySession(const GatewaySession&) = delete;
+  GatewaySession& operator=(const GatewaySession&) = delete;
+
+  void on_frame(BytesView bytes);
+  void on_item_hint(const ItemHint& hint);
+  void on_marks_hint(const MarksHint& hint);
+  void on_heads(const HeadDigest& digest);
+  void on_kick(const Kick& kick);
+  // Time passes: called at least every second.
+  void tick();
+  // Tells the client to reconnect after the given time and ends when every send was answered.
+  void drain(std::chrono::milliseconds reconnect_after);
+  // The sink is dead: nothing may be sent any more.
+  void on_closed();
+
+  ConnectionId connection() const { return connection_; }
+  DeviceId device() const { return device_; }
+  const UserId* user() const { return user_; }
+  bool closed() const { return state_ == State::kClosed; }
+
+  // The shard's list of one user's sessions runs through them.
+  GatewaySession* next_of_user = nullptr;
+
+ private:
+  enum class State : std::uint8_t {
+    kAwaitingHello,  // nothing is known; a hello or the time limit ends it
+    kLoading,        // the token is good; the store is asked for the device's session and streams
+    kLive,           // welcomed
+    kClosed,         // the sink is closed or dead; waits to be destroyed
+  };
+  struct Loaded;
+
+  void on_hello(wire::Hello hello);
+  Result<std::uint32_t> check_hello(const wire::Hello& hello) const;
+  void on_loaded(Loaded loaded);
+  Status place_streams(const wire::Hello& hello, const std::vector<FollowedStream>& followed);
+  void send_welcome(const wire::Hello& hello, std::uint32_t protocol);
+
+  void on_live_frame(wire::ClientFrame& frame);
+  void on_authenticate(const wire::Authenticate& authenticate);
+  void on_renewed(WallTime expires, const Status& session_open);
+  void on_send(wire::Send& send);
+  Result<AppendMessage> check_send(wire::Send& send) const;
+  void on_void(const wire::Void& request);
+  Result<VoidMessage> check_void(const wire::Void& request) const;
+  void on_ack(const wire::Ack& ack);
+  void on_read(const wire::Read& read);
+  void on_pull(const wire::Pull& pull);
+  void on_send_answered(const ClientMessageId& id, Result<WriteAnswer> answer);
+  void on_void_answered(const ClientMessageId& id, Result<WriteAnswer> answer);
+  void send_refused(BytesView id, const Error& error);
+  void void_refused(BytesView id, const Error& error);
+  Status admit_send() const;
+  void answer_given();
+
+  // Sends what there is to send and room for, until a read is under way or nothing is left.
+  void pump();
+  StreamEntry* next_behind();
+  void read_items(const StreamEntry& entry);
+  void on_items(StreamId stream, Seq after, Result<ItemPage> page);
+  void read_marks(const StreamEntry& entry);
+  void on_marks(ConversationId conversation, std::uint64_t after, Result<std::vector<MarkAdvance>> advances);
+  void read_followed();
+  void on_followed(Result<std::vector<FollowedStream>> followed);
+  void follow(const FollowedStream& stream);
+  bool room_for_page() const;
+  bool room_for_hint(std::size_t bytes) const;
+  void send_caught_up(StreamId stream, Seq seq);
+
+  bool within_rate();
+  bool replaced() const;
+  void send(const wire::ServerFrame& frame);
+  void send(SharedFrame frame);
+  void fail(const Error& error);
+  void close(CloseCode code);
+  void end();
+  void log_end(const Error& error) const;
+  MonotonicTime now() const { return shard_.executor.clock().monotonic_now(); }
+
+  SessionShard& shard_;
+  FrameSink& sink_;
+  const ConnectionId connection_;
+  std::unique_ptr<std::string> bearer_token_;  // until the hello
+  const UserId* user_ = nullptr;               // set from the verified hello until the end
+  DeviceId device_;
+  std::shared_ptr<const ConnectionDirectory::Slot> slot_;
+  StreamTable streams_;
+  DeliveryWindow window_;
+  StreamId account_stream_;
+  StreamId last_read_;       // streams take turns
+  Seq account_covered_ = 0;  // the account stream's head when the followed streams were read
+  MonotonicTime last_frame_;
+  MonotonicTime token_expiry_;
+  MonotonicTime rate_;            // when the frames so far would be due at the steady rate
+  MonotonicTime blocked_since_;   // a full window without progress; the epoch when there is none
+  std::uint32_t page_items_ = 0;  // of the window, kept free for the page that is being read
+  std::uint32_t page_bytes_ = 0;
+  std::uint16_t sends_in_flight_ = 0;
+  State state_ = State::kAwaitingHello;
+  bool reading_ = false;
+  bool caught_up_ = false;           // CaughtUp of all streams was sent
+  bool await_empty_window_ = false;  // an item larger than the room left is next
+  bool ping_sent_ = false;           // since the last frame
+  bool draining_ = false;
+};
+
+}  // namespace chatsdk::server

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/services/committer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+constexpr std::chrono::milliseconds kRetryWhenFull{1'000};      // a full queue is written in about this long
+constexpr std::chrono::milliseconds kRetryWhenStopping{2'000};  // another server, or this one anew, answers by then
+
+Error unavailable(std::string detail, std::chrono::milliseconds retry_after) {
+  return Error{Code::kUnavailable, std::move(detail), retry_after};
+}
+
+// After these the store is whole and nothing of the batch is in it, so the same ops may be tried again. Any other error
+// of a batch is the end of the store.
+bool store_survives(Code code) { return code == Code::kStorageFull || code == Code::kBusy || code == Code::kNoMemory; }
+
+}  // namespace
+
+Committer::Committer(Store& store, Executor& writer, Log& log, Limits limits)
+    : store_(store), writer_(writer), log_(log), limits_(limits), self_(std::make_shared<Committer*>(this)) {
+  CHATSDK_ASSERT(limits.batch_max > 0 && limits.batch_ops_max > 0);
+}
+
+Committer::~Committer() = default;
+
+void Committer::submit(WriteOp op, Callback callback, Executor& reply_on) {
+  std::optional<Error> refusal;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_) {
+      refusal = closed_;
+    } else if (queue_.size() >= limits_.queue_max) {
+      refusal = unavailable(
+          "commit queue holds " + std::to_string(queue_.size()) + " writes, limit " + std::to_string(limits_.queue_max),
+          kRetryWhenFull);
+    } else {
+      queue_.push_back({std::move(op), std::move(callback), &reply_on});
+      if (armed_) return;
+      armed_ = true;
+    }
+  }
+  if (refusal) {
+    reply_on.post(
+        [callback = std::move(callback), refusal = *std::move(refusal)]() mutable { callback(std::move(refusal)); });
+  } else {
+    arm();
+  }
+}
+
+void Committer::drain(Task drained) {
+  {
+    std::lock_guard lock(mutex_);
+    draining_ = true;
+    drained_ = std::move(drained);
+    if (!closed_) closed_ = unavailable("the server is stopping", kRetryWhenStopping);
+    if (armed_) return;
+    armed_ = true;
+  }
+  arm();
+}
+
+std::size_t Committer::queued() const {
+  std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
+void Committer::arm() {
+  writer_.post([weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) (*self)->run_batch();
+  });
+}
+
+void Committer::run_batch() {
+  if (take_batch()) {
+    Result<CommitResult> result = store_.commit(ops_);
+    if (result.ok()) {
+      answer(*std::move(result));
+    } else if (store_survives(result.code())) {
+      log_.write(LogLevel::kError, "committer",
+                 "batch of " + std::to_string(ops_.size()) + " not stored: " + result.error().detail);
+      answer_all(result.error());
+    } else {
+      fail(result.error());
+      return;
+    }
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (queue_.empty()) {
+      armed_ = false;
+    } else {
+      // One batch a turn, so that other tasks of the writer have theirs in between.
+      arm();
+      return;
+    }
+  }
+  finish_drain();
+}
+
+bool Committer::take_batch() {
+  ops_.clear();
+  waiting_.clear();
+  std::lock_guard lock(mutex_);
+  std::size_t messages = 0;
+  while (!queue_.empty() && ops_.size() < limits_.batch_ops_max) {
+    if (std::holds_alternative<AppendMessage>(queue_.front().op) && ++messages > limits_.batch_max) break;
+    ops_.push_back(std::move(queue_.front().op));
+    waiting_.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return !ops_.empty();
+}
+
+void Committer::answer(CommitResult result) {
+  CHATSDK_ASSERT(result.answers.size() == waiting_.size());
+  if (observer_ != nullptr) observer_->on_committed(result);
+  for (std::size_t i = 0; i < waiting_.size(); ++i) add_reply(waiting_[i], std::move(result.answers[i]));
+  post_replies();
+}
+
+void Committer::answer_all(const Error& failure) {
+  for (Pending& pending : waiting_) add_reply(pending, failure);
+  post_replies();
+}
+
+void Committer::add_reply(Pending& pending, Result<WriteAnswer> answer) {
+  // The executors that wait are as many as the server has service threads: a scan beats a map.
+  auto found = std::find_if(replies_.begin(), replies_.end(),
+                            [&](const Replies& replies) { return replies.reply_on == pending.reply_on; });
+  if (found == replies_.end()) found = replies_.insert(found, Replies{pending.reply_on, {}});
+  found->replies.push_back({std::move(pending.callback), std::move(answer)});
+}
+
+void Committer::post_replies() {
+  waiting_.clear();
+  for (Replies& group : replies_) {
+    group.reply_on->post([replies = std::move(group.replies)]() mutable {
+      for (Reply& reply : replies) reply.callback(std::move(reply.answer));
+    });
+  }
+  replies_.clear();
+}
+
+void Committer::fail(const Error& failure) {
+  log_.write(
+      LogLevel::kError, "committer",
+      "the store failed, nothing is written any more: " + std::string(code_name(failure.code)) + ": " + failure.detail);
+  const Error answer = unavailable("the server's store failed", kRetryWhenStopping);
+  {
+    std::lock_guard lock(mutex_);
+    closed_ = answer;
+    std::move(queue_.begin(), queue_.end(), std::back_inserter(waiting_));
+    queue_.clear();
+    armed_ = false;
+  }
+  answer_all(answer);
+  if (auto on_fatal = std::exchange(on_fatal_, {})) on_fatal(failure);
+  finish_drain();
+}
+
+void Committer::finish_drain() {
+  Task drained;
+  {
+    std::lock_guard lock(mutex_);
+    if (!draining_ || armed_) return;
+    drained = std::exchange(drained_, {});
+  }
+  if (drained) drained();
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/services/marks_service.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/limits.h"
+
+namespace chatsdk::server {
+
+MarksService::MarksService(SubmitWrite submit_write, Executor& writer, Log& log)
+    : submit_write_(std::move(submit_write)),
+      writer_(writer),
+      log_(log),
+      self_(std::make_shared<MarksService*>(this)) {}
+
+MarksService::~MarksService() {
+  if (timer_ != 0) writer_.cancel(timer_);
+}
+
+void MarksService::delivered(std::string_view user, ConversationId conversation, Seq from, Seq up_to) {
+  if (up_to == 0 || from >= up_to) return;
+  std::lock_guard lock(mutex_);
+  Claim* claim = claim_of(user, conversation);
+  if (claim == nullptr) return;
+  if (claim->delivered_up_to == 0) {
+    claim->delivered_from = from;
+    claim->delivered_up_to = up_to;
+  } else if (from <= claim->delivered_up_to && claim->delivered_from <= up_to) {
+    claim->delivered_from = std::min(claim->delivered_from, from);
+    claim->delivered_up_to = std::max(claim->delivered_up_to, up_to);
+  } else {
+    // Ranges with a gap between them stay apart, or the merged one would claim the gap.
+    if (displaced_.size() < kPendingMax) {
+      displaced_.emplace_back(AdvanceMarks{.user_id = UserId(user),
+                                           .conversation_id = conversation,
+                                           .delivered_from = claim->delivered_from,
+                                           .delivered_up_to = claim->delivered_up_to,
+                                           .read_up_to = 0,
+                                           .now = {}});
+    } else {
+      ++lost_;
+    }
+    claim->delivered_from = from;
+    claim->delivered_up_to = up_to;
+  }
+  schedule();
+}
+
+void MarksService::read(std::string_view user, ConversationId conversation, Seq up_to) {
+  if (up_to == 0) return;
+  std::lock_guard lock(mutex_);
+  Claim* claim = claim_of(user, conversation);
+  if (claim == nullptr) return;
+  claim->read_up_to = std::max(claim->read_up_to, up_to);
+  schedule();
+}
+
+void MarksService::acknowledged(DeviceId device, StreamId stream, Seq seq) {
+  std::lock_guard lock(mutex_);
+  if (cursors_.size() >= kPendingMax && !cursors_.contains({device, stream})) {
+    ++lost_;  // the device is sent again what it has, and drops it
+    return;
+  }
+  Seq& cursor = cursors_[{device, stream}];
+  cursor = std::max(cursor, seq);
+  schedule();
+}
+
+void MarksService::flush(Task done) {
+  writer_.post([weak = std::weak_ptr(self_), done = std::move(done)]() mutable {
+    const auto self = weak.lock();
+    if (!self) return;
+    (*self)->waiting_next_.push_back(std::move(done));
+    (*self)->start_flush();
+  });
+}
+
+MarksService::Claim* MarksService::claim_of(std::string_view user, ConversationId conversation) {
+  const auto found = claims_.find(KeyView{conversation, user});
+  if (found != claims_.end()) return &found->second;
+  if (claims_.size() >= kPendingMax) {
+    ++lost_;  // the range of the device's next acknowledgement covers it again
+    return nullptr;
+  }
+  return &claims_.emplace(Key{conversation, UserId(user)}, Claim{}).first->second;
+}
+
+void MarksService::schedule() {
+  if (std::exchange(scheduled_, true)) return;
+  writer_.post([weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) (*self)->arm_timer();
+  });
+}
+
+void MarksService::arm_timer() {
+  if (timer_ != 0 || flushing_) return;
+  timer_ = writer_.post_after(limits::kMarkFlush, [weak = std::weak_ptr(self_)] {
+    const auto self = weak.lock();
+    if (!self) return;
+    (*self)->timer_ = 0;
+    (*self)->start_flush();
+  });
+}
+
+void MarksService::start_flush() {
+  if (flushing_) return;  // what was gathered since is taken when this one ends
+  if (timer_ != 0) writer_.cancel(std::exchange(timer_, 0));
+
+  std::uint64_t lost = 0;
+  decltype(claims_) claims;
+  decltype(cursors_) cursors;
+  {
+    std::lock_guard lock(mutex_);
+    scheduled_ = false;
+    claims.swap(claims_);
+    cursors.swap(cursors_);
+    ready_.swap(displaced_);
+    lost = std::exchange(lost_, 0);
+  }
+  if (lost != 0) {
+    log_.write(LogLevel::kWarning, "marks", std::to_string(lost) + " claims dropped: too many at once");
+  }
+
+  const WallTime now = writer_.clock().wall_now();
+  for (WriteOp& op : ready_) std::get<AdvanceMarks>(op).now = now;
+  ready_.reserve(ready_.size() + claims.size() + cursors.size());
+  for (auto& [key, claim] : claims) {
+    ready_.emplace_back(AdvanceMarks{.user_id = key.user,
+                                     .conversation_id = key.conversation,
+                                     .delivered_from = claim.delivered_from,
+                                     .delivered_up_to = claim.delivered_up_to,
+                                     .read_up_to = claim.read_up_to,
+                                     .now = now});
+  }
+  for (const auto& [key, seq] : cursors) {
+    ready_.emplace_back(AdvanceCursor{.device_id = key.device, .stream_id = key.stream, .acknowledged = seq});
+  }
+  flushing_ = true;
+  waiting_.swap(waiting_next_);
+  submit_slice();
+}
+
+void MarksService::submit_slice() {
+  if (ready_.empty()) return finish();
+  // The count covers the whole slice before the first answer can come.
+  const std::size_t count = std::min(ready_.size(), kSliceMax);
+  in_flight_ = count;
+  for (std::size_t i = 0; i < count; ++i) {
+    WriteOp op = std::move(ready_.back());
+    ready_.pop_back();
+    submit(std::move(op));
+  }
+}
+
+void MarksService::submit(WriteOp op) {
+  WriteOp copy = op;
+  submit_write_(
+      std::move(copy),
+      [weak = std::weak_ptr(self_), op = std::move(op)](Result<WriteAnswer> answer) {
+        const auto self = weak.lock();
+        if (!self) return;
+        (*self)->on_written(op, answer.ok() ? Status() : Status(std::move(answer).error()));
+      },
+      writer_);
+}
+
+void MarksService::on_written(const WriteOp& op, const Status& status) {
+  if (!status.ok()) {
+    if (code_is_retryable(status.code())) {
+      gather_again(op);
+    } else {
+      log_.write(LogLevel::kInfo, "marks", "claim refused: " + std::string(code_name(status.code())));
+    }
+  }
+  if (--in_flight_ == 0) submit_slice();
+}
+
+void MarksService::gather_again(const WriteOp& op) {
+  if (const auto* marks = std::get_if<AdvanceMarks>(&op)) {
+    delivered(marks->user_id, marks->conversation_id, marks->delivered_from, marks->delivered_up_to);
+    read(marks->user_id, marks->conversation_id, marks->read_up_to);
+  } else if (const auto* cursor = std::get_if<AdvanceCursor>(&op)) {
+    acknowledged(cursor->device_id, cursor->stream_id, cursor->acknowledged);
+  }
+}
+
+void MarksService::finish() {
+  flushing_ = false;
+  bool more = false;
+  {
+    std::lock_guard lock(mutex_);
+    more = scheduled_;
+  }
+  std::vector<Task> waiting;
+  waiting.swap(waiting_);
+  if (!waiting_next_.empty()) {
+    start_flush();
+  } else if (more) {
+    arm_timer();
+  }
+  for (Task& task : waiting) task();
+}
+
+}  // namespace chatsdk::server

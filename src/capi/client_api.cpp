@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Entry points of the C ABI: version, configuration, life, account and events. Each checks its arguments, calls the
+// runtime and translates; no logic lives here.
+#include <sodium.h>
+
+#include <mutex>
+
+#include "base/limits.h"
+#include "capi/guard.h"
+#include "capi/handles.h"
+
+using namespace chatsdk;        // NOLINT(google-build-using-namespace): this file is the boundary
+using namespace chatsdk::capi;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+constexpr std::size_t kUrlBytesMax = 2'048;
+constexpr std::size_t kPathBytesMax = 4'096;
+constexpr std::size_t kAssertionBytesMax = 8'192;
+constexpr std::int64_t kBackoffCapMaxMs = 3'600'000;
+
+Status set_text(chatsdk_config* config, std::string RuntimeOptions::*member, const char* data, std::size_t length,
+                const TextRule& rule) {
+  CHATSDK_TRY(check(config));
+  CHATSDK_ASSIGN(const std::string_view text, text_in(data, length, rule));
+  config->options.*member = std::string(text);
+  return {};
+}
+
+Status set_client_text(chatsdk_config* config, std::string ClientOptions::*member, const char* data, std::size_t length,
+                       const TextRule& rule) {
+  CHATSDK_TRY(check(config));
+  CHATSDK_ASSIGN(const std::string_view text, text_in(data, length, rule));
+  config->options.client.*member = std::string(text);
+  return {};
+}
+
+// Starts a request and writes its id.
+Status start_request(chatsdk_client* client, std::uint64_t* out_request, std::function<void(Client&, RequestId)> body) {
+  CHATSDK_TRY(check(client));
+  if (out_request == nullptr) return error(Code::kInvalidArgument, "out_request is NULL");
+  CHATSDK_ASSIGN(*out_request, client->runtime.request(std::move(body)));
+  return {};
+}
+
+bool initialise_sodium() {
+  static const bool ok = sodium_init() >= 0;  // once, and thread-safe, by the language
+  return ok;
+}
+
+}  // namespace
+
+extern "C" {
+
+// ---- Which library -------------------------------------------------------------------------------------------------
+
+const char* chatsdk_status_name(int32_t status) { return code_name(static_cast<Code>(status)).data(); }
+int32_t chatsdk_status_is_retryable(int32_t status) { return code_is_retryable(static_cast<Code>(status)) ? 1 : 0; }
+uint32_t chatsdk_version_number(void) { return CHATSDK_VERSION_NUMBER; }
+const char* chatsdk_version_string(void) { return CHATSDK_VERSION_STRING; }
+uint32_t chatsdk_abi_version(void) { return CHATSDK_ABI_VERSION; }
+
+int32_t chatsdk_has_feature(const char* name, size_t name_length) {
+  const auto text = text_in(name, name_length, {"name", 0, 64});
+  if (!text.ok()) return 0;
+  for (const std::string_view feature : {"direct_text", "encrypted_store", "tick"}) {
+    if (*text == feature) return 1;
+  }
+  return 0;
+}
+
+// ---- Configuration -------------------------------------------------------------------------------------------------
+
+int32_t chatsdk_config_create(chatsdk_config** out_config) {
+  return guard([&]() -> Status {
+    if (out_config == nullptr) return error(Code::kInvalidArgument, "out_config is NULL");
+    *out_config = new chatsdk_config();
+    return {};
+  });
+}
+
+void chatsdk_config_destroy(chatsdk_config* config) {
+  if (check(config).ok()) delete config;
+}
+
+int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, size_t url_length) {
+  return guard([&]() -> Status {
+    CHATSDK_ASSIGN(const std::string_view text, text_in(url, url_length, {"url", 8, kUrlBytesMax}));
+    if (!text.starts_with("http://") && !text.starts_with("https://")) {
+      return error(Code::kInvalidArgument, "url begins with neither http:// nor https://");
+    }
+    return set_client_text(config, &ClientOptions::server_url, url, url_length, {"url", 8, kUrlBytesMax});
+  });
+}
+
+int32_t chatsdk_config_set_device_name(chatsdk_config* config, const char* name, size_t name_length) {
+  return guard([&] {
+    return set_client_text(config, &ClientOptions::device_name, name, name_length,
+                           {"name", 0, limits::kDeviceNameBytesMax});
+  });
+}
+
+int32_t chatsdk_config_set_ca_file(chatsdk_config* config, const char* path, size_t path_length) {
+  return guard([&] {
+    return set_text(config, &RuntimeOptions::ca_file, path, path_length, {"path", 0, kPathBytesMax});
+  });
+}
+
+int32_t chatsdk_config_set_threading(chatsdk_config* config, int32_t threading) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(config));
+    if (threading != CHATSDK_THREADING_THREADS && threading != CHATSDK_THREADING_TICK) {
+      return error(Code::kInvalidArgument, "threading " + std::to_string(threading) + " is unknown");
+    }
+    config->options.tick_driven = threading == CHATSDK_THREADING_TICK;
+    return {};
+  });
+}
+
+int32_t chatsdk_config_set_send_time_limit_ms(chatsdk_config* config, int64_t limit_ms) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(config));
+    const std::chrono::milliseconds max = limits::kSendTimeLimitMax;
+    if (limit_ms < 1 || limit_ms > max.count()) {
+      return error(Code::kInvalidArgument,
+                   "limit_ms " + std::to_string(limit_ms) + " is not within 1 and " + std::to_string(max.count()));
+    }
+    config->options.client.send_time_limit = std::chrono::milliseconds(limit_ms);
+    return {};
+  });
+}
+
+int32_t chatsdk_config_set_backoff_ms(chatsdk_config* config, int64_t base_ms, int64_t cap_ms) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(config));
+    if (base_ms < 1 || cap_ms < base_ms || cap_ms > kBackoffCapMaxMs) {
+      return error(Code::kInvalidArgument, "1 <= base_ms <= cap_ms <= 3600000 does not hold");
+    }
+    config->options.client.backoff_base = std::chrono::milliseconds(base_ms);
+    config->options.client.backoff_cap = std::chrono::milliseconds(cap_ms);
+    return {};
+  });
+}
+
+int32_t chatsdk_config_set_log(chatsdk_config* config, int32_t level, chatsdk_log_hook hook, void* user,
+                               chatsdk_destroy_hook destroy) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(config));
+    if (level < CHATSDK_LOG_TRACE || level > CHATSDK_LOG_ERROR) {
+      return error(Code::kInvalidArgument, "level " + std::to_string(level) + " is unknown");
+    }
+    // The control block is allocated before ownership of user passes, so that a failure does not call destroy.
+    auto holder = std::make_shared<std::unique_ptr<HookLog>>();
+    *holder = std::make_unique<HookLog>(static_cast<LogLevel>(level), hook, user, destroy);
+    config->options.log = std::shared_ptr<Log>(holder, holder->get());
+    return {};
+  });
+}
+
+// ---- Life ----------------------------------------------------------------------------------------------------------
+
+int32_t chatsdk_client_create(const chatsdk_config* config, chatsdk_client** out_client, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
+    CHATSDK_TRY(check(config));
+    if (out_client == nullptr) return error(Code::kInvalidArgument, "out_client is NULL");
+    if (config->options.client.server_url.empty()) return error(Code::kInvalidArgument, "no server URL is set");
+    if (!initialise_sodium()) return error(Code::kCrypto, "libsodium could not be initialised");
+    RuntimeOptions options = config->options;
+    options.client.client_name = "chatsdk/" CHATSDK_VERSION_STRING;
+    *out_client = new chatsdk_client(std::move(options));
+    return {};
+  });
+}
+
+int32_t chatsdk_client_open_store(chatsdk_client* client, const char* path, size_t path_length, const uint8_t* key,
+                                  size_t key_length, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
+    CHATSDK_TRY(check(client));
+    CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, kPathBytesMax}));
+    if (key == nullptr || key_length != StoreKey::size()) {
+      return error(Code::kInvalidArgument,
+                   "key " + std::to_string(key == nullptr ? 0 : key_length) + " B, 32 B are needed");
+    }
+    return client->runtime.open_store(file, StoreKey::copy_of({reinterpret_cast<const char*>(key), key_length}));
+  });
+}
+
+int32_t chatsdk_client_start(chatsdk_client* client) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    return client->runtime.start();
+  });
+}
+
+int32_t chatsdk_client_stop(chatsdk_client* client) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    return client->runtime.stop();
+  });
+}
+
+int32_t chatsdk_client_suspend(chatsdk_client* client, int64_t deadline_ms) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    if (deadline_ms < 0) return error(Code::kInvalidArgument, "deadline_ms is negative");
+    return client->runtime.suspend(std::chrono::milliseconds(deadline_ms));
+  });
+}
+
+int32_t chatsdk_client_resume(chatsdk_client* client, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
+    CHATSDK_TRY(check(client));
+    return client->runtime.resume();
+  });
+}
+
+int32_t chatsdk_client_network_changed(chatsdk_client* client) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    return client->runtime.network_changed();
+  });
+}
+
+void chatsdk_client_destroy(chatsdk_client* client) {
+  if (!check(client).ok()) return;
+  if (client->ticking_thread.load() == std::this_thread::get_id()) {
+    client->destroy_after_tick = true;
+    return;
+  }
+  delete client;
+}
+
+int32_t chatsdk_client_connection_state(const chatsdk_client* client, int32_t* out_state) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    if (out_state == nullptr) return error(Code::kInvalidArgument, "out_state is NULL");
+    *out_state = static_cast<std::int32_t>(client->runtime.connection_state());
+    return {};
+  });
+}
+
+// ---- Account and devices -------------------------------------------------------------------------------------------
+
+int32_t chatsdk_registration_init(chatsdk_registration* registration, size_t size) {
+  const chatsdk_registration defaults = CHATSDK_REGISTRATION_INIT;
+  return init_struct(registration, size, defaults);
+}
+
+int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registration* registration,
+                                uint64_t* out_request) {
+  return guard([&]() -> Status {
+    chatsdk_registration in = CHATSDK_REGISTRATION_INIT;
+    CHATSDK_TRY(read_struct(registration, in, "registration"));
+    Registration out;
+    CHATSDK_ASSIGN(out.user_id, text_in(in.user_id, in.user_id_length, {"user_id", 1, limits::kUserIdBytesMax}));
+    CHATSDK_ASSIGN(out.password, text_in(in.password, in.password_length,
+                                         {"password", limits::kPasswordBytesMin, limits::kPasswordBytesMax}));
+    CHATSDK_ASSIGN(out.display_name, text_in(in.display_name, in.display_name_length, {"display_name", 0, 128}));
+    CHATSDK_ASSIGN(out.email, text_in(in.email, in.email_length, {"email", 0, limits::kEmailBytesMax}));
+    CHATSDK_ASSIGN(out.phone, text_in(in.phone, in.phone_length, {"phone", 0, limits::kPhoneBytesMax}));
+    return start_request(client, out_request,
+                         [&](Client& engine, RequestId request) { engine.register_account(request, std::move(out)); });
+  });
+}
+
+int32_t chatsdk_client_login(chatsdk_client* client, const char* user_id, size_t user_id_length, const char* password,
+                             size_t password_length, uint64_t* out_request) {
+  return guard([&]() -> Status {
+    CHATSDK_ASSIGN(const std::string_view user,
+                   text_in(user_id, user_id_length, {"user_id", 1, limits::kUserIdBytesMax}));
+    CHATSDK_ASSIGN(const std::string_view secret,
+                   text_in(password, password_length, {"password", 1, limits::kPasswordBytesMax}));
+    return start_request(client, out_request, [&](Client& engine, RequestId request) {
+      engine.login(request, std::string(user), std::string(secret));
+    });
+  });
+}
+
+int32_t chatsdk_client_login_with_assertion(chatsdk_client* client, const char* assertion, size_t assertion_length,
+                                            uint64_t* out_request) {
+  return guard([&]() -> Status {
+    CHATSDK_ASSIGN(const std::string_view text,
+                   text_in(assertion, assertion_length, {"assertion", 1, kAssertionBytesMax}));
+    return start_request(client, out_request, [&](Client& engine, RequestId request) {
+      engine.login_with_assertion(request, std::string(text));
+    });
+  });
+}
+
+int32_t chatsdk_client_logout(chatsdk_client* client, uint64_t* out_request) {
+  return guard([&] {
+    return start_request(client, out_request, [](Client& engine, RequestId request) { engine.logout(request); });
+  });
+}
+
+int32_t chatsdk_client_list_devices(chatsdk_client* client, uint64_t* out_request) {
+  return guard([&] {
+    return start_request(client, out_request, [](Client& engine, RequestId request) { engine.list_devices(request); });
+  });
+}
+
+int32_t chatsdk_client_revoke_device(chatsdk_client* client, uint64_t device_id, uint64_t* out_request) {
+  return guard([&]() -> Status {
+    if (device_id == 0) return error(Code::kInvalidArgument, "device_id is 0");
+    return start_request(client, out_request, [=](Client& engine, RequestId request) {
+      engine.revoke_device(request, DeviceId{device_id});
+    });
+  });
+}
+
+int32_t chatsdk_client_user_id(chatsdk_client* client, char* buffer, size_t capacity, size_t* out_length) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    if (out_length == nullptr || (buffer == nullptr && capacity != 0)) {
+      return error(Code::kInvalidArgument, "out_length is NULL, or buffer is NULL with a capacity");
+    }
+    CHATSDK_ASSIGN(const UserId owner, client->runtime.owner());
+    *out_length = owner.size();
+    if (capacity < owner.size()) return error(Code::kTooSmall, "the user_id needs more room");
+    std::memcpy(buffer, owner.data(), owner.size());
+    return {};
+  });
+}
+
+// ---- Events --------------------------------------------------------------------------------------------------------
+
+int32_t chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_event** out_events, size_t max,
+                            size_t* out_count) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    if (out_events == nullptr || out_count == nullptr || max == 0 || timeout_ms < -1) {
+      return error(Code::kInvalidArgument, "out_events or out_count is NULL, max is 0 or timeout_ms below -1");
+    }
+    if (client->runtime.tick_driven()) return error(Code::kWrongState, "this client is driven by ticks");
+    const std::shared_ptr<EventQueue> queue = client->runtime.events();
+    std::vector<Ref<chatsdk_event>> events;
+    const Code code = queue->poll(std::chrono::milliseconds(timeout_ms), max, events);
+    if (code != Code::kOk) return error(code, {});
+    *out_count = events.size();
+    for (std::size_t i = 0; i < events.size(); ++i) out_events[i] = const_cast<chatsdk_event*>(events[i].leak());
+    return {};
+  });
+}
+
+int32_t chatsdk_client_wake(chatsdk_client* client) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    client->runtime.events()->wake();
+    return {};
+  });
+}
+
+int32_t chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms, chatsdk_event_handler handler, void* user,
+                            size_t* out_dispatched) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    if (handler == nullptr || budget_ms < 0)
+      return error(Code::kInvalidArgument, "handler is NULL or budget_ms negative");
+    std::thread::id nobody;
+    if (!client->ticking_thread.compare_exchange_strong(nobody, std::this_thread::get_id())) {
+      return error(Code::kBusy, "a tick is under way");
+    }
+    const SystemClock clock;
+    const MonotonicTime end = clock.monotonic_now() + std::chrono::milliseconds(budget_ms);
+    std::size_t dispatched = 0;
+    do {
+      client->runtime.drive();
+      const std::size_t before = dispatched;
+      while (const Ref<chatsdk_event> event = client->runtime.events()->take()) {
+        handler(event.get(), user);
+        ++dispatched;
+        if (client->destroy_after_tick || clock.monotonic_now() >= end) break;
+      }
+      if (dispatched == before) break;
+    } while (!client->destroy_after_tick && clock.monotonic_now() < end);
+    if (out_dispatched != nullptr) *out_dispatched = dispatched;
+    if (client->destroy_after_tick) {
+      delete client;
+    } else {
+      client->ticking_thread.store(std::thread::id());
+    }
+    return {};
+  });
+}
+
+int32_t chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_ready_hook hook, void* user,
+                                      chatsdk_destroy_hook destroy) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    client->runtime.events()->set_ready_hook(hook, user, destroy);
+    return {};
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capi/guard.h"
+
+#include "capi/snapshot.h"
+
+namespace chatsdk::capi {
+
+std::int32_t report(Error error, chatsdk_error** out_error) noexcept {
+  const auto status = static_cast<std::int32_t>(error.code);
+  if (out_error != nullptr) {
+    try {
+      *out_error = new chatsdk_error(std::move(error));
+    } catch (...) {
+      *out_error = nullptr;  // the status alone must do
+    }
+  }
+  return status;
+}
+
+Result<std::string_view> text_in(const char* data, std::size_t length, const TextRule& rule) {
+  const std::string name = rule.name;
+  if (data == nullptr && length != 0 && length != CHATSDK_STRLEN) {
+    return error(Code::kInvalidArgument, name + " is NULL with length " + std::to_string(length));
+  }
+  // A terminated text is measured no further than the limit lets it be.
+  std::size_t size = length;
+  if (data == nullptr) {
+    size = 0;
+  } else if (length == CHATSDK_STRLEN) {
+    size = strnlen(data, rule.bytes_max + 1);
+  }
+  if (size < rule.bytes_min) {
+    return error(Code::kInvalidArgument, name + " " + std::to_string(size) + " B, at least " +
+                                             std::to_string(rule.bytes_min) + " B are needed");
+  }
+  if (size > rule.bytes_max) {
+    const std::string seen =
+        length == CHATSDK_STRLEN ? "above " + std::to_string(rule.bytes_max) : std::to_string(size);
+    return error(Code::kTooLarge, name + " " + seen + " B, limit " + std::to_string(rule.bytes_max) + " B");
+  }
+  const std::string_view text(data == nullptr ? "" : data, size);
+  if (!is_utf8(text)) return error(Code::kInvalidUtf8, name + " is not valid UTF-8");
+  return text;
+}
+
+}  // namespace chatsdk::capi

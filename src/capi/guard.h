@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What every entry point of the C ABI shares: the exception barrier, argument checks and the copying of structs that
+// name their own size.
+//
+// Threads: pure functions.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "chatsdk/chatsdk.h"
+
+namespace chatsdk::capi {
+
+// Writes the error object, when one is asked for and can be made, and gives the status.
+std::int32_t report(Error error, chatsdk_error** out_error) noexcept;
+
+// Runs the body of an entry point: no exception leaves it. *out_error is NULL on success.
+template <typename Body>
+std::int32_t guard(chatsdk_error** out_error, Body&& body) noexcept {
+  if (out_error != nullptr) *out_error = nullptr;
+  try {
+    Status status = body();
+    return status.ok() ? CHATSDK_OK : report(std::move(status).error(), out_error);
+  } catch (const std::bad_alloc&) {
+    return report(Error{Code::kNoMemory, {}, {}}, out_error);
+  } catch (...) {
+    return report(Error{Code::kInternal, {}, {}}, out_error);
+  }
+}
+
+template <typename Body>
+std::int32_t guard(Body&& body) noexcept {
+  return guard(nullptr, static_cast<Body&&>(body));
+}
+
+// A text argument: pointer and length, or CHATSDK_STRLEN. NULL with length 0 or CHATSDK_STRLEN is no text.
+struct TextRule {
+  const char* name;  // as the header names the parameter
+  std::size_t bytes_min;
+  std::size_t bytes_max;
+};
+Result<std::string_view> text_in(const char* data, std::size_t length, const TextRule& rule);
+
+inline const char* view_out(const std::string& text, std::size_t* out_length) {
+  if (out_length != nullptr) *out_length = text.size();
+  return text.c_str();
+}
+inline const char* view_out(const char* text, std::size_t* out_length) {
+  if (out_length != nullptr) *out_length = std::strlen(text);
+  return text;
+}
+
+// Reads a caller's struct of any size over the defaults in out: what a smaller one lacks keeps its default, a larger
+// one is accepted while its unknown tail is zero.
+template <typename Struct>
+Status read_struct(const Struct* in, Struct& out, const char* name) {
+  if (in == nullptr) return error(Code::kInvalidArgument, std::string(name) + " is NULL");
+  const std::size_t size = in->struct_size;
+  if (size < sizeof(std::uint32_t)) return error(Code::kInvalidArgument, std::string(name) + ".struct_size is not set");
+  const auto* bytes = reinterpret_cast<const unsigned char*>(in);
+  for (std::size_t i = sizeof(Struct); i < size; ++i) {
+    if (bytes[i] != 0) {
+      return error(Code::kUnsupported, std::string(name) + " has fields set that this version does not know");
+    }
+  }
+  std::memcpy(&out, in, std::min(size, sizeof(Struct)));
+  return {};
+}
+
+// Writes as much of value as the caller's struct has room for.
+template <typename Struct>
+std::int32_t write_struct(const Struct& value, Struct* out) {
+  const std::uint32_t size = out->struct_size;
+  if (size < sizeof(std::uint32_t)) return CHATSDK_INVALID_ARGUMENT;
+  std::memcpy(out, &value, std::min<std::size_t>(size, sizeof(Struct)));
+  out->struct_size = size;
+  return CHATSDK_OK;
+}
+
+// Fills a caller's struct of `size` bytes with the default values.
+template <typename Struct>
+std::int32_t init_struct(Struct* out, std::size_t size, const Struct& defaults) {
+  if (out == nullptr || size < sizeof(std::uint32_t)) return CHATSDK_INVALID_ARGUMENT;
+  if (size > sizeof(Struct)) return CHATSDK_UNSUPPORTED;
+  std::memcpy(out, &defaults, size);
+  out->struct_size = static_cast<std::uint32_t>(size);
+  return CHATSDK_OK;
+}
+
+}  // namespace chatsdk::capi

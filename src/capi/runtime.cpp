@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "capi/runtime.h"
+
+#include "base/limits.h"
+#include "transport/curl_http.h"
+#include "transport/lws_transport.h"
+
+namespace chatsdk::capi {
+
+namespace {
+
+constexpr std::size_t kIdleReadersMax = 4;
+
+std::unique_ptr<chatsdk_event> make_event(std::int32_t type, std::uint64_t revision = 0) {
+  auto event = std::make_unique<chatsdk_event>(type);
+  event->revision = revision;
+  return event;
+}
+
+}  // namespace
+
+void HookLog::write(LogLevel level, std::string_view area, std::string_view message) {
+  if (!enabled(level)) return;
+  hook_(static_cast<std::int32_t>(level), std::string(area).c_str(), std::string(message).c_str(), user_);
+}
+
+Runtime::Runtime(RuntimeOptions options)
+    : options_(std::move(options)), events_(std::make_shared<EventQueue>(limits::kEventQueueMax)) {}
+
+Runtime::~Runtime() {
+  std::unique_lock gate(store_gate_);
+  close_parts();
+  events_->close();
+}
+
+// ---- Life ----------------------------------------------------------------------------------------------------------
+
+Status Runtime::check_open() const {
+  if (client_ != nullptr) return {};
+  return error(Code::kWrongState, has_store_ ? "the client is suspended" : "no store is open");
+}
+
+Status Runtime::open_store(std::string_view path, StoreKey key) {
+  std::unique_lock gate(store_gate_);
+  if (has_store_) return error(Code::kWrongState, "a store is open");
+  path_ = path;
+  key_ = std::move(key);
+  CHATSDK_TRY(open_parts());
+  has_store_ = true;
+  return {};
+}
+
+Status Runtime::open_parts() {
+  DeviceStoreOptions store_options;
+  store_options.path = path_;
+  store_options.key = &key_;
+  store_options.must_exist = has_store_;
+  auto store = DeviceStore::open(store_options, random_, clock_);
+  CHATSDK_TRY(store);
+  store_ = std::move(store).value();
+
+  if (options_.tick_driven) {
+    executor_ = std::make_unique<ManualExecutor>(clock_);
+  } else {
+    executor_ = std::make_unique<ThreadExecutor>("chatsdk-engine", clock_);
+  }
+  LwsTransport::Options transport_options;
+  transport_options.ca_file = options_.ca_file;
+  transport_options.own_thread = !options_.tick_driven;
+  transport_ = std::make_unique<LwsTransport>(*executor_, transport_options, *options_.log);
+  CurlHttp::Options http_options;
+  http_options.ca_file = options_.ca_file;
+  http_options.own_thread = !options_.tick_driven;
+  http_ = std::make_unique<CurlHttp>(*executor_, http_options, *options_.log);
+  client_ = std::make_unique<Client>(
+      options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log},
+      *store_, *this);
+  return {};
+}
+
+void Runtime::close_parts() {
+  if (client_ == nullptr) return;
+  run_on_engine([this] {
+    client_->stop();
+    client_.reset();
+    transport_.reset();
+    http_.reset();
+  });
+  executor_.reset();
+  {
+    std::lock_guard lock(readers_mutex_);
+    readers_.clear();
+  }
+  store_.reset();
+}
+
+Status Runtime::start() {
+  std::unique_lock gate(store_gate_);
+  CHATSDK_TRY(check_open());
+  started_ = true;
+  run_on_engine([this] { client_->start(); });
+  return {};
+}
+
+Status Runtime::stop() {
+  std::unique_lock gate(store_gate_);
+  started_ = false;
+  if (client_ != nullptr) run_on_engine([this] { client_->stop(); });
+  return {};
+}
+
+Status Runtime::suspend(std::chrono::milliseconds deadline) {
+  std::unique_lock gate(store_gate_, std::defer_lock);
+  if (!gate.try_lock_for(deadline)) return error(Code::kTimedOut, "another call still uses the store");
+  CHATSDK_TRY(check_open());
+  close_parts();
+  suspended_ = true;
+  return {};
+}
+
+Status Runtime::resume() {
+  std::unique_lock gate(store_gate_);
+  if (!suspended_) return error(Code::kWrongState, "the client is not suspended");
+  CHATSDK_TRY(open_parts());
+  suspended_ = false;
+  if (started_) run_on_engine([this] { client_->start(); });
+  return {};
+}
+
+Status Runtime::network_changed() {
+  std::shared_lock gate(store_gate_);
+  if (client_ != nullptr) run_on_engine([this] { client_->network_changed(); });
+  return {};
+}
+
+// ---- The engine ----------------------------------------------------------------------------------------------------
+
+void Runtime::run_on_engine(const std::function<void()>& body) {
+  if (options_.tick_driven) {
+    std::lock_guard lock(tick_mutex_);
+    auto& executor = static_cast<ManualExecutor&>(*executor_);
+    bool done = false;
+    executor.post([&] {
+      body();
+      done = true;
+    });
+    while (!done) executor.run_one();
+    return;
+  }
+  std::promise<void> done;
+  executor_->post([&] {
+    try {
+      body();
+      done.set_value();
+    } catch (...) {
+      done.set_exception(std::current_exception());
+    }
+  });
+  done.get_future().get();
+}
+
+void Runtime::drive() {
+  if (!options_.tick_driven) return;
+  std::shared_lock gate(store_gate_);
+  if (client_ == nullptr) return;
+  std::lock_guard lock(tick_mutex_);
+  transport_->drive();
+  http_->drive();
+  static_cast<ManualExecutor&>(*executor_).run_ready();
+}
+
+Result<std::uint64_t> Runtime::request(std::function<void(Client&, RequestId)> body) {
+  std::shared_lock gate(store_gate_);
+  CHATSDK_TRY(check_open());
+  const std::uint64_t id = ++last_request_;
+  run_on_engine([&] { body(*client_, id); });
+  return id;
+}
+
+Result<UserId> Runtime::owner() {
+  std::shared_lock gate(store_gate_);
+  CHATSDK_TRY(check_open());
+  std::optional<Result<std::optional<UserId>>> owner;
+  run_on_engine([&] { owner.emplace(store_->owner()); });
+  CHATSDK_TRY(*owner);
+  if (!owner->value()) return error(Code::kNotLoggedIn, "nobody has logged in with this store");
+  return *std::move(owner->value());
+}
+
+// ---- Readers -------------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<DeviceReader>> Runtime::take_reader() {
+  std::lock_guard lock(readers_mutex_);
+  if (readers_.empty()) return store_->open_reader();
+  auto reader = std::move(readers_.back());
+  readers_.pop_back();
+  return reader;
+}
+
+void Runtime::give_back(std::unique_ptr<DeviceReader> reader) {
+  std::lock_guard lock(readers_mutex_);
+  if (readers_.size() < kIdleReadersMax) readers_.push_back(std::move(reader));
+}
+
+// ---- Events --------------------------------------------------------------------------------------------------------
+
+void Runtime::on_changes(const Changes& changes) {
+  const auto push = [&](std::int32_t type, std::uint64_t conversation, std::uint64_t message) {
+    auto event = make_event(type, changes.revision);
+    event->conversation = conversation;
+    event->message = message;
+    events_->push(Ref<chatsdk_event>(event.release()));
+  };
+  for (const MessageKey key : changes.added) push(CHATSDK_EVENT_MESSAGE_ADDED, 0, key.value);
+  for (const MessageKey key : changes.updated) push(CHATSDK_EVENT_MESSAGE_UPDATED, 0, key.value);
+  for (const ConversationKey key : changes.conversations) push(CHATSDK_EVENT_CONVERSATION_CHANGED, key.value, 0);
+  for (const ConversationKey key : changes.marks) push(CHATSDK_EVENT_RECEIPTS_CHANGED, key.value, 0);
+  if (changes.devices_changed) push(CHATSDK_EVENT_DEVICES_CHANGED, 0, 0);
+}
+
+void Runtime::on_connection(ConnectionState state, const Error& cause, std::chrono::milliseconds retry_in) {
+  connection_state_.store(state);
+  auto event = make_event(CHATSDK_EVENT_CONNECTION);
+  event->connection_state = static_cast<std::int32_t>(state);
+  event->retry_in_ms = retry_in.count();
+  event->status = static_cast<std::int32_t>(cause.code);
+  if (cause.code != Code::kOk) event->error = Ref<chatsdk_error>(new chatsdk_error(cause));
+  events_->push(Ref<chatsdk_event>(event.release()));
+}
+
+void Runtime::on_session_ended(const Error& cause) {
+  auto event = make_event(CHATSDK_EVENT_SESSION_ENDED);
+  event->status = static_cast<std::int32_t>(cause.code);
+  event->error = Ref<chatsdk_error>(new chatsdk_error(cause));
+  events_->push(Ref<chatsdk_event>(event.release()));
+}
+
+void Runtime::on_devices(RequestId, const std::vector<DeviceInfo>& devices) { devices_ = devices; }
+
+void Runtime::on_completed(RequestId request, const Status& status) {
+  auto event = make_event(CHATSDK_EVENT_COMPLETED);
+  event->request = request;
+  event->status = static_cast<std::int32_t>(status.code());
+  if (!status.ok()) event->error = Ref<chatsdk_error>(new chatsdk_error(status.error()));
+  event->devices = std::exchange(devices_, {});
+  events_->push(Ref<chatsdk_event>(event.release()));
+}
+
+}  // namespace chatsdk::capi

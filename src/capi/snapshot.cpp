@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The snapshots' constructors and their getters of the C ABI: no logic, no failure but NULL.
+#include "capi/snapshot.h"
+
+#include "base/limits.h"
+#include "capi/guard.h"
+
+using chatsdk::capi::Ref;
+using chatsdk::capi::view_out;
+
+chatsdk_message::chatsdk_message(chatsdk::MessageRow r) : row(std::move(r)) {
+  chatsdk::wire::Content content;
+  if (row.content.empty() || !content.ParseFromString(row.content)) return;
+  if (const auto checked = chatsdk::check_text_content(content, chatsdk::limits::kTextBytesMax); checked.ok()) {
+    text = *checked;
+    content_type = "text/plain";
+  }
+}
+
+chatsdk_message_list::chatsdk_message_list(chatsdk::DeviceReader::MessagePage page) : more(page.more) {
+  rows.reserve(page.rows.size());
+  for (auto& row : page.rows) rows.emplace_back(new chatsdk_message(std::move(row)));
+}
+
+chatsdk_conversation::chatsdk_conversation(chatsdk::ConversationRow r) : row(std::move(r)) {
+  if (row.last_message) last_message = Ref<chatsdk_message>(new chatsdk_message(*row.last_message));
+}
+
+chatsdk_conversation_list::chatsdk_conversation_list(chatsdk::DeviceReader::ConversationPage page) : more(page.more) {
+  rows.reserve(page.rows.size());
+  for (auto& row : page.rows) rows.emplace_back(new chatsdk_conversation(std::move(row)));
+}
+
+namespace {
+
+template <typename T>
+T* retained(const T* object) {
+  if (object != nullptr) object->retain();
+  return const_cast<T*>(object);
+}
+
+template <typename T>
+void released(const T* object) {
+  if (object != nullptr) object->release();
+}
+
+template <typename List>
+auto row_at(const List* list, std::size_t index) -> decltype(list->rows[0].get()) {
+  return list != nullptr && index < list->rows.size() ? list->rows[index].get() : nullptr;
+}
+
+}  // namespace
+
+extern "C" {
+
+// ---- Error ---------------------------------------------------------------------------------------------------------
+
+int32_t chatsdk_error_status(const chatsdk_error* error) {
+  return error == nullptr ? CHATSDK_OK : static_cast<std::int32_t>(error->error.code);
+}
+const char* chatsdk_error_message(const chatsdk_error* error, size_t* out_length) {
+  return error == nullptr ? view_out("", out_length) : view_out(error->error.detail, out_length);
+}
+int64_t chatsdk_error_retry_after_ms(const chatsdk_error* error) {
+  return error == nullptr ? 0 : error->error.retry_after.count();
+}
+chatsdk_error* chatsdk_error_retain(chatsdk_error* error) { return retained<chatsdk_error>(error); }
+void chatsdk_error_release(chatsdk_error* error) { released<chatsdk_error>(error); }
+
+// ---- Event ---------------------------------------------------------------------------------------------------------
+
+int32_t chatsdk_event_type(const chatsdk_event* event) { return event == nullptr ? 0 : event->type; }
+uint64_t chatsdk_event_store_revision(const chatsdk_event* event) { return event == nullptr ? 0 : event->revision; }
+uint64_t chatsdk_event_request(const chatsdk_event* event) { return event == nullptr ? 0 : event->request; }
+int32_t chatsdk_event_status(const chatsdk_event* event) { return event == nullptr ? CHATSDK_OK : event->status; }
+const chatsdk_error* chatsdk_event_error(const chatsdk_event* event) {
+  return event == nullptr ? nullptr : event->error.get();
+}
+uint64_t chatsdk_event_conversation(const chatsdk_event* event) { return event == nullptr ? 0 : event->conversation; }
+uint64_t chatsdk_event_message(const chatsdk_event* event) { return event == nullptr ? 0 : event->message; }
+int32_t chatsdk_event_connection_state(const chatsdk_event* event) {
+  return event == nullptr ? 0 : event->connection_state;
+}
+int64_t chatsdk_event_retry_in_ms(const chatsdk_event* event) { return event == nullptr ? 0 : event->retry_in_ms; }
+size_t chatsdk_event_device_count(const chatsdk_event* event) { return event == nullptr ? 0 : event->devices.size(); }
+
+int32_t chatsdk_event_device(const chatsdk_event* event, size_t index, chatsdk_device_info* out_device) {
+  if (event == nullptr || out_device == nullptr) return CHATSDK_INVALID_ARGUMENT;
+  if (index >= event->devices.size()) return CHATSDK_NOT_FOUND;
+  const chatsdk::DeviceInfo& device = event->devices[index];
+  chatsdk_device_info info = CHATSDK_DEVICE_INFO_INIT;
+  info.is_current = device.current ? 1 : 0;
+  info.device_id = device.device_id.value;
+  info.created_ms = chatsdk::to_unix_ms(device.created);
+  info.last_seen_ms = chatsdk::to_unix_ms(device.last_seen);
+  info.name = device.name.c_str();
+  info.name_length = device.name.size();
+  return chatsdk::capi::write_struct(info, out_device);
+}
+
+chatsdk_event* chatsdk_event_retain(const chatsdk_event* event) { return retained(event); }
+void chatsdk_event_release(const chatsdk_event* event) { released(event); }
+
+// ---- Message -------------------------------------------------------------------------------------------------------
+
+uint64_t chatsdk_message_key(const chatsdk_message* message) { return message == nullptr ? 0 : message->row.key.value; }
+uint64_t chatsdk_message_conversation(const chatsdk_message* message) {
+  return message == nullptr ? 0 : message->row.conversation.value;
+}
+uint64_t chatsdk_message_seq(const chatsdk_message* message) { return message == nullptr ? 0 : message->row.seq; }
+uint64_t chatsdk_message_id(const chatsdk_message* message) {
+  return message == nullptr ? 0 : message->row.message_id.value;
+}
+const uint8_t* chatsdk_message_client_id(const chatsdk_message* message) {
+  return message == nullptr ? nullptr : message->row.client_message_id.bytes.data();
+}
+const char* chatsdk_message_sender(const chatsdk_message* message, size_t* out_length) {
+  return message == nullptr ? view_out("", out_length) : view_out(message->row.sender, out_length);
+}
+uint64_t chatsdk_message_sender_device(const chatsdk_message* message) {
+  return message == nullptr ? 0 : message->row.sender_device.value;
+}
+int32_t chatsdk_message_is_own(const chatsdk_message* message) {
+  return message != nullptr && message->row.state != chatsdk::MessageState::kReceived ? 1 : 0;
+}
+int64_t chatsdk_message_time_ms(const chatsdk_message* message) {
+  return message == nullptr ? 0 : chatsdk::to_unix_ms(message->row.time);
+}
+int32_t chatsdk_message_state(const chatsdk_message* message) {
+  return message == nullptr ? 0 : static_cast<std::int32_t>(message->row.state);
+}
+int32_t chatsdk_message_failure(const chatsdk_message* message) {
+  return message == nullptr ? CHATSDK_OK : static_cast<std::int32_t>(message->row.failure);
+}
+const char* chatsdk_message_content_type(const chatsdk_message* message, size_t* out_length) {
+  return view_out(message == nullptr ? "" : message->content_type, out_length);
+}
+const char* chatsdk_message_text(const chatsdk_message* message, size_t* out_length) {
+  return message == nullptr ? view_out("", out_length) : view_out(message->text, out_length);
+}
+chatsdk_message* chatsdk_message_retain(const chatsdk_message* message) { return retained(message); }
+void chatsdk_message_release(const chatsdk_message* message) { released(message); }
+
+size_t chatsdk_message_list_size(const chatsdk_message_list* list) { return list == nullptr ? 0 : list->rows.size(); }
+const chatsdk_message* chatsdk_message_list_at(const chatsdk_message_list* list, size_t index) {
+  return row_at(list, index);
+}
+int32_t chatsdk_message_list_has_more(const chatsdk_message_list* list) {
+  return list != nullptr && list->more ? 1 : 0;
+}
+void chatsdk_message_list_release(const chatsdk_message_list* list) { released(list); }
+
+// ---- Conversation --------------------------------------------------------------------------------------------------
+
+uint64_t chatsdk_conversation_key(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? 0 : conversation->row.key.value;
+}
+uint64_t chatsdk_conversation_id(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? 0 : conversation->row.conversation_id.value;
+}
+int32_t chatsdk_conversation_kind(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? 0 : static_cast<std::int32_t>(conversation->row.kind);
+}
+const char* chatsdk_conversation_peer(const chatsdk_conversation* conversation, size_t* out_length) {
+  return conversation == nullptr ? view_out("", out_length) : view_out(conversation->row.peer, out_length);
+}
+uint64_t chatsdk_conversation_head(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? 0 : conversation->row.head;
+}
+uint64_t chatsdk_conversation_read_up_to(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? 0 : conversation->row.read_up_to;
+}
+uint64_t chatsdk_conversation_unread_count(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? 0 : conversation->row.unread_count;
+}
+int64_t chatsdk_conversation_last_activity_ms(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? 0 : chatsdk::to_unix_ms(conversation->row.last_activity);
+}
+const chatsdk_message* chatsdk_conversation_last_message(const chatsdk_conversation* conversation) {
+  return conversation == nullptr ? nullptr : conversation->last_message.get();
+}
+chatsdk_conversation* chatsdk_conversation_retain(const chatsdk_conversation* conversation) {
+  return retained(conversation);
+}
+void chatsdk_conversation_release(const chatsdk_conversation* conversation) { released(conversation); }
+
+size_t chatsdk_conversation_list_size(const chatsdk_conversation_list* list) {
+  return list == nullptr ? 0 : list->rows.size();
+}
+const chatsdk_conversation* chatsdk_conversation_list_at(const chatsdk_conversation_list* list, size_t index) {
+  return row_at(list, index);
+}
+int32_t chatsdk_conversation_list_has_more(const chatsdk_conversation_list* list) {
+  return list != nullptr && list->more ? 1 : 0;
+}
+void chatsdk_conversation_list_release(const chatsdk_conversation_list* list) { released(list); }
+
+}  // extern "C"

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// account: the app's requests about accounts and devices, each completed exactly once. What a log-in means is the
+// session's; this keeps who asked.
+//
+// Threads: the executor's.
+#pragma once
+
+#include <set>
+
+#include "engine/connection.h"
+
+namespace chatsdk {
+
+class Account {
+ public:
+  Account(const EngineContext& context, Session& session, RestApi& rest, Connection& connection)
+      : context_(context), session_(session), rest_(rest), connection_(connection) {}
+
+  void register_account(RequestId request, const Registration& registration);
+  void login(RequestId request, const std::string& user_id, const std::string& password);
+  void login_with_assertion(RequestId request, const std::string& assertion);
+  void logout(RequestId request);
+  void list_devices(RequestId request);
+  void revoke_device(RequestId request, DeviceId device);
+  // Completes what is open with CANCELLED.
+  void cancel_all();
+
+ private:
+  // False, and completed, when the id cannot be taken.
+  bool open(RequestId request);
+  void complete(RequestId request, Status status);
+  Session::StatusCallback completing(RequestId request);
+
+  const EngineContext& context_;
+  Session& session_;
+  RestApi& rest_;
+  Connection& connection_;
+  std::set<RequestId> open_;
+  Guard guard_;
+};
+
+}  // namespace chatsdk

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/client.h"
+
+#include "engine/account.h"
+#include "engine/connection.h"
+#include "engine/context.h"
+#include "engine/events.h"
+#include "engine/inbox.h"
+#include "engine/outbox.h"
+#include "engine/receipts.h"
+#include "engine/rest_api.h"
+#include "engine/session.h"
+
+namespace chatsdk {
+
+// Puts the parts together and passes on what one tells another. Members stand in the order of who needs whom, so that
+// they end in the reverse order.
+class Client::Impl final : public Session::Observer, public Connection::Observer {
+ public:
+  Impl(ClientOptions client_options, ClientSeams seams, DeviceStore& store, EventSink& sink)
+      : options(std::move(client_options)),
+        events(seams.executor, sink),
+        context{options, seams.executor, seams.random, seams.transport, seams.http, seams.log, store, events},
+        rest(seams.http, options.server_url),
+        session(context, rest, *this),
+        connection(context, session, rest, *this),
+        outbox(context, connection),
+        inbox(context, connection),
+        receipts(context, connection),
+        account(context, session, rest, connection) {}
+
+  ~Impl() override = default;
+
+  // Session::Observer
+  void on_session_started() override { connection.session_started(); }
+  void on_token_renewed(const std::string& access_token) override { connection.token_renewed(access_token); }
+  void on_session_over(const Error& cause) override { connection.session_over(cause); }
+
+  // Connection::Observer
+  void on_welcome(const wire::Welcome& welcome) override {
+    if (welcome.text_bytes_max() > 0) {
+      text_bytes_max = std::min<std::size_t>(welcome.text_bytes_max(), limits::kTextBytesMax);
+    }
+    outbox.on_welcome(welcome);
+    if (connection.live()) receipts.on_welcome();
+  }
+  void on_delivery_frame(wire::ServerFrame& frame) override {
+    if (frame.has_send_result()) return outbox.on_result(frame.send_result());
+    if (frame.has_void_result()) return outbox.on_result(frame.void_result());
+    inbox.on_frame(frame);
+  }
+  void on_writable() override {
+    outbox.on_writable();
+    receipts.on_writable();
+  }
+  void on_lost() override {
+    outbox.on_lost();
+    inbox.on_lost();
+    receipts.on_lost();
+  }
+
+  Result<WallTime> deadline(const std::optional<std::chrono::milliseconds>& named) const {
+    const std::chrono::milliseconds limit = named.value_or(options.send_time_limit);
+    const std::chrono::milliseconds most = limits::kSendTimeLimitMax;
+    if (limit <= limit.zero() || limit > most) {
+      return error(Code::kInvalidArgument, "time limit " + std::to_string(limit.count()) + " ms, allowed 1 to " +
+                                               std::to_string(most.count()) + " ms");
+    }
+    return context.wall_now() + limit;
+  }
+
+  Status check_owner() {
+    CHATSDK_TRY(session.load());
+    if (session.owner().empty()) return error(Code::kNotLoggedIn, "nobody has logged in on this store yet");
+    return {};
+  }
+
+  Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& send_options);
+
+  const ClientOptions options;
+  Events events;
+  const EngineContext context;
+  RestApi rest;
+  Session session;
+  Connection connection;
+  Outbox outbox;
+  Inbox inbox;
+  Receipts receipts;
+  Account account;
+  std::size_t text_bytes_max = limits::kTextBytesDefault;  // the server's, once it has named one
+};
+
+Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::string_view text,
+                                             const SendOptions& send_options) {
+  CHATSDK_TRY(check_owner());
+  if (text.empty()) return error(Code::kInvalidArgument, "text of 0 B, at least 1 B is needed");
+  if (text.size() > text_bytes_max) {
+    return error(Code::kTooLarge,
+                 "text " + std::to_string(text.size()) + " B, limit " + std::to_string(text_bytes_max) + " B");
+  }
+  if (!is_utf8(text)) return error(Code::kInvalidUtf8, "text is not valid UTF-8");
+  CHATSDK_ASSIGN(const WallTime latest, deadline(send_options.time_limit));
+  const ClientMessageId id =
+      send_options.id.has_value() ? *send_options.id : ClientMessageId::make(context.wall_now(), context.random.ids);
+  const bool on_wire = outbox.may_send_now(conversation);
+  CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, session.owner(), session.device_id(),
+                                                      encode_text_content(text), context.wall_now(), latest, on_wire));
+  events.changes(std::move(enqueued.changes));
+  if (!enqueued.repeated) outbox.enqueued(conversation, enqueued.send_number, latest, on_wire);
+  return Sent{id, enqueued.message};
+}
+
+Client::Client(ClientOptions options, ClientSeams seams, DeviceStore& store, EventSink& sink)
+    : impl_(std::make_unique<Impl>(std::move(options), seams, store, sink)) {}
+
+Client::~Client() = default;
+
+// ---- Life ----------------------------------------------------------------------------------------------------------
+
+void Client::start() {
+  if (impl_->connection.state() != ConnectionState::kStopped) return;
+  impl_->outbox.start();
+  impl_->connection.start();
+}
+
+void Client::stop() {
+  impl_->connection.stop();
+  impl_->outbox.stop();
+  impl_->session.cancel_all();
+  impl_->rest.cancel_all();
+  impl_->account.cancel_all();
+}
+
+void Client::network_changed() { impl_->connection.network_changed(); }
+
+ConnectionState Client::connection_state() const { return impl_->connection.state(); }
+
+// ---- Account -------------------------------------------------------------------------------------------------------
+
+void Client::register_account(RequestId request, Registration registration) {
+  impl_->account.register_account(request, registration);
+}
+
+void Client::login(RequestId request, std::string user_id, std::string password) {
+  impl_->account.login(request, user_id, password);
+}
+
+void Client::login_with_assertion(RequestId request, std::string assertion) {
+  impl_->account.login_with_assertion(request, assertion);
+}
+
+void Client::logout(RequestId request) { impl_->account.logout(request); }
+
+void Client::list_devices(RequestId request) { impl_->account.list_devices(request); }
+
+void Client::revoke_device(RequestId request, DeviceId device) { impl_->account.revoke_device(request, device); }
+
+// ---- Messages ------------------------------------------------------------------------------------------------------
+
+Result<ConversationKey> Client::direct_conversation(const UserId& peer) {
+  CHATSDK_TRY(impl_->check_owner());
+  if (peer.empty()) return error(Code::kInvalidArgument, "user id of 0 B");
+  if (peer.size() > limits::kUserIdBytesMax) {
+    return error(Code::kTooLarge, "user id " + std::to_string(peer.size()) + " B, limit " +
+                                      std::to_string(limits::kUserIdBytesMax) + " B");
+  }
+  if (!is_utf8(peer)) return error(Code::kInvalidUtf8, "the user id is not valid UTF-8");
+  if (peer == impl_->session.owner()) return error(Code::kInvalidArgument, "a conversation needs another user");
+  return impl_->context.store.ensure_direct(peer);
+}
+
+Result<Client::Sent> Client::send_text(ConversationKey conversation, std::string_view text,
+                                       const SendOptions& options) {
+  return impl_->send_text(conversation, text, options);
+}
+
+Status Client::retry(const ClientMessageId& id) {
+  CHATSDK_ASSIGN(const WallTime latest, impl_->deadline(std::nullopt));
+  CHATSDK_ASSIGN(auto changes, impl_->context.store.retry(id, latest));
+  impl_->events.changes(std::move(changes));
+  impl_->outbox.changed_by_app();
+  return {};
+}
+
+Status Client::discard(const ClientMessageId& id) {
+  CHATSDK_ASSIGN(auto changes, impl_->context.store.discard(id));
+  impl_->events.changes(std::move(changes));
+  impl_->outbox.changed_by_app();
+  return {};
+}
+
+Status Client::mark_read(ConversationKey conversation, Seq up_to) {
+  CHATSDK_ASSIGN(auto changes, impl_->context.store.mark_read(conversation, up_to));
+  impl_->events.changes(std::move(changes));
+  impl_->receipts.marked();
+  return {};
+}
+
+}  // namespace chatsdk

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the engine has to tell, on its way to the EventSink. Events wait here and are told from a task of their own, so
+// that the sink never runs inside an engine function and may call back or destroy the client.
+//
+// Threads: the executor's.
+// Invariants:
+//   1. Events are told in the order they were raised.
+//   2. The sink is not called once this object is destroyed, also when that happens inside the sink.
+#pragma once
+
+#include <deque>
+
+#include "engine/client.h"
+#include "engine/guard.h"
+
+namespace chatsdk {
+
+class Events {
+ public:
+  Events(Executor& executor, EventSink& sink) : executor_(executor), sink_(sink) {}
+
+  // Says nothing when the changes are empty.
+  void changes(Changes changes);
+  void connection(ConnectionState state, Error cause, std::chrono::milliseconds retry_in);
+  void session_ended(Error cause);
+  void completed(RequestId request, Status status);
+  void devices(RequestId request, std::vector<DeviceInfo> devices);
+
+ private:
+  void raise(UniqueFunction<void(EventSink&)> tell);
+  void tell_all();
+
+  Executor& executor_;
+  EventSink& sink_;
+  std::deque<UniqueFunction<void(EventSink&)>> waiting_;
+  bool posted_ = false;
+  Guard guard_;
+};
+
+}  // namespace chatsdk

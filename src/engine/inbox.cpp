@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/inbox.h"
+
+namespace chatsdk {
+
+namespace {
+
+// A server within its window never has more on the way; beyond it the burst is applied without waiting for its end.
+constexpr std::size_t kWaitingItemsMax = 4 * limits::kWindowItemsMax;
+constexpr std::size_t kWaitingFramesMax = 1'024;
+constexpr auto kPullAgain = std::chrono::seconds(5);
+// Gaps come from streams that are pushed out of turn; a server that leaves one in this many streams is not well.
+constexpr std::size_t kPulledMax = limits::kHelloCursorsMax;
+
+bool is_storage(Code code) {
+  return static_cast<std::int32_t>(code) <= static_cast<std::int32_t>(Code::kStorage) &&
+         static_cast<std::int32_t>(code) > static_cast<std::int32_t>(Code::kCrypto);
+}
+
+}  // namespace
+
+void Inbox::on_lost() {
+  // What has arrived is applied all the same: the next hello then asks for less.
+  if (auto applied = apply_all(); !applied.ok()) context_.debug("inbox", "what had arrived could not be applied");
+  waiting_.clear();
+  waiting_items_ = 0;
+  to_acknowledge_.clear();
+  pulled_.clear();
+  work_guard_.renew();
+  scheduled_ = false;
+}
+
+void Inbox::on_frame(wire::ServerFrame& frame) {
+  merge_or_push(frame);
+  if (waiting_items_ >= kWaitingItemsMax || waiting_.size() >= kWaitingFramesMax) return work();
+  if (scheduled_) return;
+  scheduled_ = true;
+  context_.executor.post(work_guard_.wrap([this] {
+    scheduled_ = false;
+    work();
+  }));
+}
+
+void Inbox::merge_or_push(wire::ServerFrame& frame) {
+  if (frame.has_items()) {
+    wire::Items& items = *frame.mutable_items();
+    const std::size_t count = static_cast<std::size_t>(items.items_size());
+    waiting_items_ += count;
+    if (!waiting_.empty() && waiting_.back().has_items()) {
+      wire::Items& last = *waiting_.back().mutable_items();
+      const std::size_t together = static_cast<std::size_t>(last.items_size()) + count;
+      const bool follows = last.stream_id() == items.stream_id() && last.stream_kind() == items.stream_kind() &&
+                           last.items_size() > 0 && last.items(last.items_size() - 1).seq() == items.after_seq();
+      if (follows && together <= limits::kApplyBatchMax) {
+        for (wire::Item& item : *items.mutable_items()) last.add_items()->Swap(&item);
+        return;
+      }
+    }
+  } else if (frame.has_marks() && !waiting_.empty() && waiting_.back().has_marks()) {
+    wire::Marks& last = *waiting_.back().mutable_marks();
+    const wire::Marks& marks = frame.marks();
+    const int together = last.advances_size() + marks.advances_size();
+    if (last.conversation_id() == marks.conversation_id() && marks.revision() >= last.revision() &&
+        together <= static_cast<int>(limits::kApplyBatchMax)) {
+      last.mutable_advances()->MergeFrom(marks.advances());
+      last.set_revision(marks.revision());
+      return;
+    }
+  }
+  waiting_.emplace_back();
+  waiting_.back().Swap(&frame);
+}
+
+void Inbox::work() {
+  if (auto applied = apply_all(); !applied.ok()) {
+    const Error cause = std::move(applied).error();
+    const bool storage = is_storage(cause.code);
+    return connection_.fail(cause, storage ? CloseCode::kGoingAway : CloseCode::kInvalidPayload);
+  }
+  acknowledge();
+}
+
+Status Inbox::apply_all() {
+  bool all_caught_up = false;
+  while (!waiting_.empty()) {
+    // Taken out first: a frame that cannot be applied must not be met again when the connection ends.
+    const wire::ServerFrame frame = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (frame.has_items()) {
+      waiting_items_ -= static_cast<std::size_t>(frame.items().items_size());
+      if (auto applied = apply(frame.items()); !applied.ok()) {
+        waiting_.clear();
+        waiting_items_ = 0;
+        return applied;
+      }
+    } else if (frame.has_marks()) {
+      CHATSDK_TRY(apply(frame.marks()));
+    } else if (frame.has_caught_up() && frame.caught_up().stream_id() != 0) {
+      CHATSDK_TRY(apply(frame.caught_up()));
+    } else {
+      CHATSDK_ASSIGN(auto changes, context_.store.settle_epoch());
+      context_.events.changes(std::move(changes));
+      all_caught_up = true;
+    }
+  }
+  if (all_caught_up) connection_.caught_up();
+  return {};
+}
+
+Status Inbox::apply(const wire::Items& items) {
+  CHATSDK_ASSIGN(auto applied, context_.store.apply(items));
+  context_.events.changes(std::move(applied.changes));
+  const StreamId stream{items.stream_id()};
+  if (applied.gap) {
+    pull(stream, applied.cursor);
+    return {};
+  }
+  if (const auto pulled = pulled_.find(stream); pulled != pulled_.end() && applied.cursor > pulled->second.after) {
+    pulled_.erase(pulled);
+  }
+  // Also for items that were known: the acknowledgement of them may have been lost.
+  wire::Ack::Stream& ack = to_acknowledge_[stream];
+  ack.set_stream_id(stream.value);
+  ack.set_seq(applied.cursor);
+  ack.set_delivered_from(applied.delivered_from);
+  connection_.progress();
+  return {};
+}
+
+Status Inbox::apply(const wire::Marks& marks) {
+  CHATSDK_ASSIGN(auto changes, context_.store.apply_marks(marks));
+  context_.events.changes(std::move(changes));
+  return {};
+}
+
+Status Inbox::apply(const wire::CaughtUp& caught_up) {
+  const StreamId stream{caught_up.stream_id()};
+  CHATSDK_ASSIGN(const auto cursor, context_.store.cursor(stream));
+  const Seq held = cursor.has_value() ? cursor->seq : 0;
+  if (held < caught_up.seq()) pull(stream, held);
+  return {};
+}
+
+void Inbox::pull(StreamId stream, Seq after) {
+  const auto asked = pulled_.find(stream);
+  if (asked != pulled_.end()) {
+    if (asked->second.after == after && context_.now() - asked->second.asked < kPullAgain) return;
+  } else if (pulled_.size() >= kPulledMax) {
+    return;
+  }
+  pulled_[stream] = {after, context_.now()};
+  wire::ClientFrame frame;
+  frame.mutable_pull()->set_stream_id(stream.value);
+  frame.mutable_pull()->set_after_seq(after);
+  connection_.send(frame);
+}
+
+void Inbox::acknowledge() {
+  while (!to_acknowledge_.empty()) {
+    wire::ClientFrame frame;
+    while (!to_acknowledge_.empty() && frame.ack().streams_size() < static_cast<int>(limits::kStreamsPerAckMax)) {
+      frame.mutable_ack()->add_streams()->Swap(&to_acknowledge_.begin()->second);
+      to_acknowledge_.erase(to_acknowledge_.begin());
+    }
+    connection_.send(frame);
+  }
+}
+
+}  // namespace chatsdk

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/outbox.h"
+
+#include <algorithm>
+
+namespace chatsdk {
+
+namespace {
+
+// What is read from the store, claimed and encoded at a time; the transport's buffer is of the same order.
+constexpr std::size_t kClaimBytesMax = 262'144;
+// A device that sleeps, or whose clock is set, finds a passed deadline no later than this after it wakes.
+constexpr std::chrono::microseconds kDeadlineCheckMax = std::chrono::hours(1);
+// A head that is overdue waits for the server; the others' deadlines are looked at this often meanwhile.
+constexpr std::chrono::microseconds kOverdueCheck = std::chrono::seconds(60);
+
+Error timed_out() {
+  return error(Code::kTimedOut, "the sender's time limit passed before the message left the device");
+}
+
+std::size_t window_of(std::uint32_t named, std::size_t ours) {
+  return named == 0 ? ours : std::min<std::size_t>(named, limits::kSendsInFlightMax);
+}
+
+template <typename Frame>
+void address(Frame& frame, const OutboxRow& row) {
+  if (row.conversation_id) {
+    frame.set_conversation_id(row.conversation_id.value);
+  } else {
+    frame.set_peer_user_id(row.peer);
+  }
+  frame.set_client_message_id(std::string(row.client_message_id.view()));
+  frame.set_send_number(row.send_number);
+}
+
+wire::ClientFrame send_frame(OutboxRow& row) {
+  wire::ClientFrame frame;
+  address(*frame.mutable_send(), row);
+  frame.mutable_send()->set_content(std::move(row.content));
+  return frame;
+}
+
+wire::ClientFrame void_frame(const OutboxRow& row) {
+  wire::ClientFrame frame;
+  address(*frame.mutable_void_(), row);
+  return frame;
+}
+
+}  // namespace
+
+Outbox::Outbox(const EngineContext& context, Connection& connection)
+    : context_(context), connection_(connection), lane_timer_(context.executor), deadline_timer_(context.executor) {}
+
+// ---- Life ----------------------------------------------------------------------------------------------------------
+
+void Outbox::start() {
+  running_ = true;
+  on_deadline();
+}
+
+void Outbox::stop() {
+  running_ = false;
+  deadline_timer_.cancel();
+}
+
+void Outbox::on_welcome(const wire::Welcome& welcome) {
+  window_ = window_of(welcome.send_window(), limits::kSendWindow);
+  in_flight_max_ = window_of(welcome.sends_in_flight(), limits::kSendsInFlightMax);
+  if (auto loaded = load_lanes(); !loaded.ok()) return store_failed(loaded.error());
+}
+
+void Outbox::on_lost() {
+  // Answers that came are true also without the connection; what cannot be saved is answered again after a resend.
+  if (auto settled = settle(); !settled.ok()) context_.debug("outbox", "answers could not be saved");
+  accepted_.clear();
+  decisions_.clear();
+  lanes_.clear();
+  ready_.clear();
+  lane_of_.clear();
+  to_hand_over_.clear();
+  work_guard_.renew();
+  scheduled_ = false;
+  lane_timer_.cancel();
+}
+
+Status Outbox::load_lanes() {
+  CHATSDK_ASSIGN(const auto conversations, context_.store.sending_conversations());
+  for (const ConversationKey key : conversations) {
+    Lane& lane = lanes_[key];
+    lane.listed = true;
+    lane.blocked = false;
+    if (lane.in_flight.empty()) {
+      lane.next_after = 0;
+      lane.more = true;
+    } else {
+      lane.reread = true;
+    }
+    make_ready(key, lane);
+  }
+  schedule();
+  return {};
+}
+
+void Outbox::changed_by_app() {
+  if (running_) on_deadline();
+  if (!connection_.live()) return;
+  if (auto loaded = load_lanes(); !loaded.ok()) store_failed(loaded.error());
+}
+
+// ---- Lanes ---------------------------------------------------------------------------------------------------------
+
+bool Outbox::can_send(const Lane& lane) const {
+  return lane.more && !lane.reread && !lane.blocked && lane.in_flight.size() < window_ &&
+         lane.not_before <= context_.now();
+}
+
+void Outbox::make_ready(ConversationKey key, Lane& lane) {
+  if (lane.queued || !can_send(lane)) return;
+  lane.queued = true;
+  ready_.push_back(key);
+}
+
+void Outbox::drop_if_idle(ConversationKey key) {
+  const auto found = lanes_.find(key);
+  if (found == lanes_.end()) return;
+  const Lane& lane = found->second;
+  if (lane.in_flight.empty() && !lane.more && !lane.reread && !lane.blocked && !lane.queued) lanes_.erase(found);
+}
+
+bool Outbox::may_send_now(ConversationKey conversation) const {
+  if (!connection_.may_send() || !to_hand_over_.empty() || lane_of_.size() >= in_flight_max_) return false;
+  const auto found = lanes_.find(conversation);
+  if (found == lanes_.end()) return true;
+  const Lane& lane = found->second;
+  return !lane.more && !lane.reread && !lane.blocked && lane.in_flight.size() < window_ &&
+         lane.not_before <= context_.now();
+}
+
+void Outbox::enqueued(ConversationKey conversation, std::uint64_t send_number, WallTime deadline, bool on_wire) {
+  if (running_) note_deadline(deadline);
+  if (!connection_.live()) return;
+  Lane& lane = lanes_[conversation];
+  if (on_wire) {
+    // The row is read back, so that what leaves is what every resend will carry.
+    auto rows = context_.store.outbox(conversation, send_number - 1, 1);
+    if (!rows.ok()) return store_failed(rows.error());
+    lane.more = false;
+    lane.next_after = send_number;
+    if (!rows->empty()) claim_row(conversation, lane, std::move(rows->front()), false);
+    return hand_over();
+  }
+  lane.more = true;
+  if (lane.blocked) {
+    lane.blocked = false;
+    lane.listed = true;
+    lane.next_after = 0;
+    lane.reread = !lane.in_flight.empty();
+  }
+  make_ready(conversation, lane);
+  schedule();
+}
+
+// ---- Turns ---------------------------------------------------------------------------------------------------------
+
+void Outbox::schedule() {
+  if (scheduled_) return;
+  scheduled_ = true;
+  context_.executor.post(work_guard_.wrap([this] { work(); }));
+}
+
+void Outbox::work() {
+  scheduled_ = false;
+  if (auto settled = settle(); !settled.ok()) return store_failed(settled.error());
+  hand_over();
+  while (connection_.may_send() && to_hand_over_.empty() && !ready_.empty() && lane_of_.size() < in_flight_max_) {
+    if (auto claimed = claim(); !claimed.ok()) return store_failed(claimed.error());
+    hand_over();
+  }
+}
+
+Status Outbox::settle() {
+  if (!accepted_.empty()) {
+    CHATSDK_ASSIGN(auto changes, context_.store.accept(accepted_));
+    accepted_.clear();
+    context_.events.changes(std::move(changes));
+    connection_.progress();
+  }
+  for (const Decision& decision : decisions_) {
+    auto changes = decision.kind == Decision::Kind::kFail ? context_.store.fail(decision.id, decision.reason)
+                                                          : context_.store.voided(decision.id);
+    // Its item may have settled the row first.
+    if (changes.code() == Code::kNotFound) continue;
+    if (!changes.ok()) return std::move(changes).error();
+    context_.events.changes(std::move(*changes));
+  }
+  decisions_.clear();
+  return {};
+}
+
+Status Outbox::claim() {
+  std::vector<ClientMessageId> to_mark;
+  std::size_t bytes = 0;
+  while (!ready_.empty() && lane_of_.size() < in_flight_max_ && bytes < kClaimBytesMax) {
+    const ConversationKey key = ready_.front();
+    ready_.pop_front();
+    const auto found = lanes_.find(key);
+    if (found == lanes_.end()) continue;
+    Lane& lane = found->second;
+    lane.queued = false;
+    if (!can_send(lane)) continue;
+    const std::size_t before = to_hand_over_.size();
+    CHATSDK_TRY(claim_from(key, lane, to_mark));
+    for (std::size_t i = before; i < to_hand_over_.size(); ++i) bytes += to_hand_over_[i].send().content().size() + 64;
+    make_ready(key, lane);
+    drop_if_idle(key);
+  }
+  if (to_mark.empty()) return {};
+  CHATSDK_ASSIGN(auto changes, context_.store.mark_on_wire(to_mark));
+  context_.events.changes(std::move(changes));
+  return {};
+}
+
+Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark) {
+  const std::size_t room = std::min(window_ - lane.in_flight.size(), in_flight_max_ - lane_of_.size());
+  CHATSDK_ASSIGN(auto rows, context_.store.outbox(key, lane.next_after, room));
+  if (rows.size() < room) lane.more = false;
+  if (rows.empty() && lane.listed) lane.blocked = true;
+  lane.listed = false;
+  for (OutboxRow& row : rows) {
+    const bool at_head = lane.in_flight.empty();
+    if (row.kind == OutboxRow::Kind::kSend && row.deadline <= context_.wall_now()) {
+      // Only the head is given up: what stands behind it is looked at again when everything before is decided.
+      if (at_head && !row.on_wire) return give_up_head(lane, row);
+      lane.reread = true;
+      if (at_head) claim_row(key, lane, std::move(row), true);
+      return {};
+    }
+    if (row.kind == OutboxRow::Kind::kSend && !row.on_wire) to_mark.push_back(row.client_message_id);
+    lane.next_after = row.send_number;
+    note_deadline(row.deadline);
+    const bool as_void = row.kind == OutboxRow::Kind::kVoid;
+    claim_row(key, lane, std::move(row), as_void);
+  }
+  return {};
+}
+
+void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void) {
+  to_hand_over_.push_back(as_void ? void_frame(row) : send_frame(row));
+  row.content.clear();
+  lane_of_.emplace(row.client_message_id, key);
+  Unanswered entry;
+  entry.row = std::move(row);
+  entry.send = !as_void;
+  entry.voiding = as_void;
+  lane.in_flight.push_back(std::move(entry));
+}
+
+Status Outbox::give_up_head(Lane& lane, const OutboxRow& row) {
+  CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, timed_out()));
+  context_.events.changes(std::move(changes));
+  lane.blocked = true;
+  return {};
+}
+
+void Outbox::hand_over() {
+  while (!to_hand_over_.empty() && connection_.may_send()) {
+    const wire::ClientFrame frame = std::move(to_hand_over_.front());
+    to_hand_over_.pop_front();
+    connection_.send(frame);
+  }
+}
+
+void Outbox::store_failed(const Error& cause) { connection_.fail(cause, CloseCode::kGoingAway); }
+
+// ---- Answers -------------------------------------------------------------------------------------------------------
+
+Outbox::Unanswered* Outbox::find(BytesView id, ConversationKey* key) {
+  const auto parsed = ClientMessageId::from_bytes(id);
+  if (!parsed.has_value()) {
+    connection_.fail(error(Code::kMalformed, "an answer names an id of " + std::to_string(id.size()) + " B"),
+                     CloseCode::kInvalidPayload);
+    return nullptr;
+  }
+  const auto found = lane_of_.find(*parsed);
+  if (found == lane_of_.end()) return nullptr;
+  *key = found->second;
+  for (Unanswered& entry : lanes_.at(*key).in_flight) {
+    if (entry.row.client_message_id == *parsed) return &entry;
+  }
+  return nullptr;
+}
+
+void Outbox::on_result(const wire::SendResult& result) {
+  ConversationKey key;
+  Unanswered* entry = find(result.client_message_id(), &key);
+  if (entry == nullptr || !entry->send) return;  // not of this connection's asking
+  Lane& lane = lanes_.at(key);
+  entry->send = false;
+  if (entry->decided) {
+    // The void's answer was final.
+  } else if (result.has_accepted()) {
+    accepted(lane, *entry, result.accepted());
+  } else if (!entry->voiding) {  // else the void, whose answer is to come, decides
+    const Error reason =
+        result.has_refused() ? from_wire(result.refused()) : error(Code::kServer, "an unknown outcome");
+    if (code_is_retryable(reason.code)) {
+      refused_for_now(lane, reason);
+    } else {
+      failed(lane, *entry, reason);
+    }
+  }
+  answered(key, lane);
+}
+
+void Outbox::on_result(const wire::VoidResult& result) {
+  ConversationKey key;
+  Unanswered* entry = find(result.client_message_id(), &key);
+  if (entry == nullptr || !entry->voiding) return;
+  Lane& lane = lanes_.at(key);
+  entry->voiding = false;
+  const bool is_discard = entry->row.kind == OutboxRow::Kind::kVoid;
+  if (entry->decided) {
+    // The acceptance came first, in the send's own answer.
+  } else if (result.has_accepted()) {
+    accepted(lane, *entry, result.accepted());
+  } else if (result.outcome_case() == wire::VoidResult::kVoided && result.voided()) {
+    entry->decided = true;
+    decisions_.push_back({Decision::Kind::kVoided, entry->row.client_message_id, {}});
+    lane.blocked = lane.blocked || !is_discard;
+    lane.backoff.reset();
+  } else {
+    const Error reason =
+        result.has_refused() ? from_wire(result.refused()) : error(Code::kServer, "an unknown outcome");
+    if (code_is_retryable(reason.code)) {
+      refused_for_now(lane, reason);
+    } else if (is_discard) {
+      // The server will not hear of it: then it has nothing under that number to close either.
+      decisions_.push_back({Decision::Kind::kVoided, entry->row.client_message_id, {}});
+    } else {
+      failed(lane, *entry, reason);
+    }
+  }
+  answered(key, lane);
+}
+
+void Outbox::accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answer) {
+  if (answer.conversation_id() == 0 || answer.message_id() == 0 || answer.conversation_seq() == 0) {
+    return refused_for_now(lane, error(Code::kServer, "an acceptance without ids"));
+  }
+  DeviceStore::AcceptedSend settled;
+  settled.id = entry.row.client_message_id;
+  settled.conversation_id = ConversationId{answer.conversation_id()};
+  settled.message_id = MessageId{answer.message_id()};
+  settled.seq = answer.conversation_seq();
+  settled.time = from_unix_ms(answer.time_ms());
+  accepted_.push_back(settled);
+  entry.decided = true;
+  lane.backoff.reset();
+}
+
+void Outbox::failed(Lane& lane, Unanswered& entry, const Error& reason) {
+  entry.decided = true;
+  decisions_.push_back({Decision::Kind::kFail, entry.row.client_message_id, reason});
+  lane.blocked = true;
+}
+
+void Outbox::refused_for_now(Lane& lane, const Error& reason) {
+  // The rows behind are refused as well, for being out of order: that is one refusal, not many.
+  std::chrono::milliseconds pause = reason.retry_after;
+  if (!lane.reread) {
+    if (!lane.backoff.has_value()) {
+      lane.backoff.emplace(context_.random.jitter, context_.options.backoff_base, context_.options.backoff_cap);
+    }
+    pause = lane.backoff->next(reason.retry_after);
+  }
+  lane.reread = true;
+  lane.not_before = std::max(lane.not_before, context_.now() + pause);
+  if (!lane_timer_.pending() || lane.not_before < lane_timer_.time()) {
+    lane_timer_.start_at(lane.not_before, [this] { on_lane_timer(); });
+  }
+}
+
+void Outbox::answered(ConversationKey key, Lane& lane) {
+  const auto done = std::find_if(lane.in_flight.begin(), lane.in_flight.end(),
+                                 [](const Unanswered& entry) { return !entry.send && !entry.voiding; });
+  if (done != lane.in_flight.end()) {
+    lane_of_.erase(done->row.client_message_id);
+    lane.in_flight.erase(done);
+  }
+  if (lane.in_flight.empty()) {
+    if (lane.reread) {
+      lane.reread = false;
+      lane.next_after = 0;
+      lane.more = true;
+    }
+  } else {
+    // The next one is the head now; its time may have passed while it was not.
+    Unanswered& head = lane.in_flight.front();
+    const bool late = head.row.kind == OutboxRow::Kind::kSend && head.row.deadline <= context_.wall_now();
+    if (late && !head.voiding) start_voiding(lane, head);
+  }
+  make_ready(key, lane);
+  drop_if_idle(key);
+  // A full window's lanes stand in ready_ already: room for one is room for the next.
+  schedule();
+}
+
+void Outbox::start_voiding(Lane& lane, Unanswered& entry) {
+  entry.voiding = true;
+  lane.reread = true;
+  to_hand_over_.push_back(void_frame(entry.row));
+}
+
+void Outbox::on_lane_timer() {
+  std::optional<MonotonicTime> next;
+  for (auto& [key, lane] : lanes_) {
+    if (lane.not_before > context_.now()) {
+      next = std::min(next.value_or(lane.not_before), lane.not_before);
+    } else {
+      make_ready(key, lane);
+    }
+  }
+  if (next.has_value()) lane_timer_.start_at(*next, [this] { on_lane_timer(); });
+  schedule();
+}
+
+// ---- Time limits ---------------------------------------------------------------------------------------------------
+
+void Outbox::note_deadline(WallTime deadline) {
+  const auto left = deadline - context_.wall_now();
+  if (!running_ || left <= left.zero()) return;
+  const MonotonicTime at = context_.now() + std::min<std::chrono::microseconds>(left, kDeadlineCheckMax);
+  if (deadline_timer_.pending() && deadline_timer_.time() <= at) return;
+  deadline_timer_.start_at(at, [this] { on_deadline(); });
+}
+
+void Outbox::arm_deadline_timer() {
+  deadline_timer_.cancel();
+  auto earliest = context_.store.earliest_deadline();
+  if (earliest.ok() && !earliest->has_value()) return;
+  if (earliest.ok()) note_deadline(**earliest);
+  if (!deadline_timer_.pending()) deadline_timer_.start_after(kOverdueCheck, [this] { on_deadline(); });
+}
+
+void Outbox::on_deadline() {
+  if (auto given_up = give_up_overdue(); !given_up.ok()) store_failed(given_up.error());
+  arm_deadline_timer();
+  if (connection_.live()) schedule();
+}
+
+Status Outbox::give_up_overdue() {
+  CHATSDK_ASSIGN(const auto overdue, context_.store.overdue(context_.wall_now()));
+  for (const OutboxRow& row : overdue) {
+    const auto found = lanes_.find(row.conversation);
+    if (!row.on_wire) {
+      CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, timed_out()));
+      context_.events.changes(std::move(changes));
+      if (found != lanes_.end()) found->second.blocked = true;
+      continue;
+    }
+    if (found == lanes_.end()) continue;  // asked after the next welcome
+    for (Unanswered& entry : found->second.in_flight) {
+      if (entry.row.client_message_id != row.client_message_id) continue;
+      if (!entry.voiding && !entry.decided) start_voiding(found->second, entry);
+      break;
+    }
+  }
+  return {};
+}
+
+}  // namespace chatsdk

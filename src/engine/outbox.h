@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// outbox: brings queued messages to the server, in order, and settles what it answers. Each conversation that has
+// something to send is a lane. The queue itself is the store's: a lane keeps only what is on the wire.
+//
+//   store rows:   [ in flight: n ≤ window ][ read next ... ]
+//                   ▲ answers settle here    ▲ next_after
+//
+// A lane is read again from its head, once all of its frames are answered, whenever an answer was not an acceptance:
+// what remains in the store then is what remains to be sent.
+//
+// Threads: the executor's.
+// Invariants:
+//   1. A row is marked as on the wire in the store before its frame reaches the transport.
+//   2. At most the window's number of frames of a lane, and the connection's number in all, are unanswered.
+//   3. Frames of a lane leave in the order of their send numbers; nothing leaves after a failed row.
+//   4. A message that was ever on the wire fails only by the server's answer.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <unordered_map>
+
+#include "engine/connection.h"
+
+namespace chatsdk {
+
+class Outbox {
+ public:
+  Outbox(const EngineContext& context, Connection& connection);
+
+  // Time limits count from here on, connected or not.
+  void start();
+  void stop();
+
+  void on_welcome(const wire::Welcome& welcome);
+  void on_lost();
+  void on_writable() { schedule(); }
+  // MALFORMED answers end the connection.
+  void on_result(const wire::SendResult& result);
+  void on_result(const wire::VoidResult& result);
+
+  // True when a new message of this conversation may go out at once: it can be stored as on the wire already.
+  bool may_send_now(ConversationKey conversation) const;
+  // A message was stored, with on_wire as may_send_now had said.
+  void enqueued(ConversationKey conversation, std::uint64_t send_number, WallTime deadline, bool on_wire);
+  // The app has retried or discarded something.
+  void changed_by_app();
+
+ private:
+  struct Unanswered {
+    OutboxRow row;         // without its content
+    bool send = false;     // a SendResult is awaited
+    bool voiding = false;  // a VoidResult is awaited
+    bool decided = false;  // one answer was final: the other cannot change it
+  };
+  struct Lane {
+    std::deque<Unanswered> in_flight;
+    std::uint64_t next_after = 0;    // rows above this number have not been read on this connection
+    bool more = true;                // there may be such rows
+    bool reread = false;             // start again at the head once in_flight is empty
+    bool listed = false;             // the store named this conversation and its head has not been read since
+    bool blocked = false;            // a failed row stands at the head
+    bool queued = false;             // stands in ready_
+    MonotonicTime not_before;        // of the next frame, after a refusal
+    std::optional<Backoff> backoff;  // made by the first refusal
+  };
+  struct Decision {
+    enum class Kind { kFail, kVoided };
+    Kind kind = Kind::kFail;
+    ClientMessageId id;
+    Error reason;
+  };
+
+  Status load_lanes();
+  bool can_send(const Lane& lane) const;
+  void make_ready(ConversationKey key, Lane& lane);
+  void drop_if_idle(ConversationKey key);
+
+  // Work happens in a task of its own, so that all answers of a turn share one commit.
+  void schedule();
+  void work();
+  Status settle();
+  Status claim();
+  Status claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark);
+  void claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
+  Status give_up_head(Lane& lane, const OutboxRow& row);
+  void hand_over();
+  void store_failed(const Error& cause);
+
+  Unanswered* find(BytesView id, ConversationKey* key);
+  void accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answer);
+  void failed(Lane& lane, Unanswered& entry, const Error& reason);
+  void refused_for_now(Lane& lane, const Error& reason);
+  void answered(ConversationKey key, Lane& lane);
+  void start_voiding(Lane& lane, Unanswered& entry);
+
+  void on_lane_timer();
+  void note_deadline(WallTime deadline);
+  void arm_deadline_timer();
+  void on_deadline();
+  Status give_up_overdue();
+
+  const EngineContext& context_;
+  Connection& connection_;
+
+  bool running_ = false;
+  std::size_t window_ = limits::kSendWindow;
+  std::size_t in_flight_max_ = limits::kSendsInFlightMax;
+  std::map<ConversationKey, Lane> lanes_;                         // one for each conversation with outbox rows
+  std::deque<ConversationKey> ready_;                             // lanes that may have something to send, taking turns
+  std::unordered_map<ClientMessageId, ConversationKey> lane_of_;  // of what is unanswered
+  std::deque<wire::ClientFrame> to_hand_over_;       // of claimed rows that the transport had no room for yet
+  std::vector<DeviceStore::AcceptedSend> accepted_;  // answers that the store does not know yet
+  std::vector<Decision> decisions_;
+  bool scheduled_ = false;
+  Guard work_guard_;
+  Timer lane_timer_;
+  Timer deadline_timer_;
+};
+
+}  // namespace chatsdk

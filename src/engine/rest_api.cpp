@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/rest_api.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <memory>
+
+namespace chatsdk {
+
+namespace {
+
+// A server that asks for more than a day is treated as asking for a day.
+constexpr std::uint64_t kRetryAfterMaxS = 86'400;
+
+std::chrono::milliseconds retry_after_of(const HttpResponse& response) {
+  // RFC 9110 section 10.2.3: delay-seconds; the date form is not used by the server.
+  const std::string_view text = header(response.headers, "retry-after");
+  std::uint64_t seconds = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (text.empty() || parsed.ptr != text.data() + text.size()) return {};
+  if (parsed.ec == std::errc::result_out_of_range || seconds > kRetryAfterMaxS) seconds = kRetryAfterMaxS;
+  return std::chrono::seconds(seconds);
+}
+
+bool has_type(const HttpResponse& response, std::string_view type) {
+  return header(response.headers, "content-type").substr(0, type.size()) == type;
+}
+
+template <typename T>
+bool parse(T& message, BytesView bytes) {
+  return bytes.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()) &&
+         message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+// What a status means when our own server said it without a document in protobuf.
+Code code_of_problem_status(int status) {
+  switch (status) {
+    case 400:
+      return Code::kInvalidArgument;
+    case 401:
+      return Code::kUnauthenticated;
+    case 403:
+      return Code::kForbidden;
+    case 404:
+      return Code::kNotFound;
+    case 409:
+      return Code::kConflict;
+    case 413:
+      return Code::kTooLarge;
+    case 415:
+      return Code::kUnsupported;
+    case 429:
+      return Code::kRateLimited;
+    case 503:
+      return Code::kUnavailable;
+    default:
+      return status >= 500 ? Code::kServer : Code::kProtocol;
+  }
+}
+
+Error refusal(const HttpResponse& response) {
+  const std::chrono::milliseconds retry_after = retry_after_of(response);
+  if (has_type(response, kProtobufType)) {
+    wire::Problem problem;
+    if (parse(problem, response.body) && problem.code_number() < 0) {
+      wire::Error wire_error;
+      wire_error.set_code(problem.code_number());
+      wire_error.set_detail(problem.detail());
+      wire_error.set_retry_after_ms(problem.retry_after_ms());
+      Error error = from_wire(wire_error);
+      error.retry_after = std::max(error.retry_after, retry_after);
+      return error;
+    }
+  }
+  const std::string detail = "HTTP status " + std::to_string(response.status);
+  if (has_type(response, kProblemType)) return {code_of_problem_status(response.status), detail, retry_after};
+  if (response.status == 429) return {Code::kRateLimited, detail, retry_after};
+  if (response.status >= 500) return {Code::kUnavailable, detail, retry_after};
+  return {Code::kProtocol, detail + " without a problem document", retry_after};
+}
+
+Bytes serialise(const google::protobuf::MessageLite& message) {
+  Bytes bytes;
+  const bool encoded = message.SerializeToString(&bytes);
+  CHATSDK_ASSERT(encoded);
+  return bytes;
+}
+
+template <typename T>
+RestApi::Callback<Bytes> decoding(RestApi::Callback<T> callback) {
+  return [callback = std::move(callback)](Result<Bytes> answer) mutable {
+    if (!answer.ok()) return callback(std::move(answer).error());
+    if constexpr (std::is_void_v<T>) {
+      callback({});
+    } else {
+      T message;
+      if (!parse(message, *answer)) {
+        return callback(error(Code::kProtocol, "answer of " + std::to_string(answer->size()) + " B does not parse"));
+      }
+      callback(std::move(message));
+    }
+  };
+}
+
+}  // namespace
+
+RestApi::RestApi(HttpClient& http, std::string server_url) : http_(http), server_url_(std::move(server_url)) {
+  while (!server_url_.empty() && server_url_.back() == '/') server_url_.pop_back();
+}
+
+RestApi::~RestApi() { cancel_all(); }
+
+void RestApi::cancel_all() {
+  std::set<HttpClient::RequestId> open;
+  open.swap(open_);
+  for (const HttpClient::RequestId request : open) http_.cancel(request);
+}
+
+RestApi::CallId RestApi::call(std::string method, const std::string& path, const std::string& access_token, Bytes body,
+                              Callback<Bytes> callback) {
+  HttpRequest request;
+  request.method = std::move(method);
+  request.url = server_url_ + path;
+  request.headers["accept"] = std::string(kProtobufType);
+  if (!body.empty()) request.headers["content-type"] = std::string(kProtobufType);
+  if (!access_token.empty()) request.headers["authorization"] = "Bearer " + access_token;
+  request.body = std::move(body);
+  // The callback runs as a later task, so the id is in place by then.
+  auto id = std::make_shared<HttpClient::RequestId>(0);
+  *id = http_.request(std::move(request),
+                      guard_.wrap([this, id, callback = std::move(callback)](Result<HttpResponse> response) mutable {
+                        open_.erase(*id);
+                        if (!response.ok()) return callback(std::move(response).error());
+                        if (response->status < 200 || response->status > 299) return callback(refusal(*response));
+                        callback(std::move(response->body));
+                      }));
+  open_.insert(*id);
+  return *id;
+}
+
+void RestApi::cancel(CallId call) {
+  if (open_.erase(call) != 0) http_.cancel(call);
+}
+
+RestApi::CallId RestApi::register_account(const wire::RegisterRequest& request, Callback<wire::Session> callback) {
+  return call("POST", "/v1/accounts", {}, serialise(request), decoding<wire::Session>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::login(const wire::LoginRequest& request, Callback<wire::Session> callback) {
+  return call("POST", "/v1/sessions", {}, serialise(request), decoding<wire::Session>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::refresh(const wire::RefreshRequest& request, Callback<wire::Session> callback) {
+  return call("POST", "/v1/sessions/refresh", {}, serialise(request), decoding<wire::Session>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::logout(const std::string& access_token, Callback<void> callback) {
+  return call("DELETE", "/v1/sessions/current", access_token, {}, decoding<void>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::devices(const std::string& access_token, Callback<wire::Devices> callback) {
+  return call("GET", "/v1/devices", access_token, {}, decoding<wire::Devices>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::revoke_device(const std::string& access_token, DeviceId device, Callback<void> callback) {
+  return call("DELETE", "/v1/devices/" + std::to_string(device.value), access_token, {},
+              decoding<void>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::connect(const std::string& access_token, Callback<wire::Connect> callback) {
+  return call("GET", "/v1/connect", access_token, {}, decoding<wire::Connect>(std::move(callback)));
+}
+
+}  // namespace chatsdk

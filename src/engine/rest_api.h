@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The REST interface as typed calls: protobuf bodies out, a message or one Error back. Knows paths, content types and
+// problem documents; knows no token's age and no policy: who calls decides when to try again.
+//
+// Threads: the executor's.
+// Invariants:
+//   1. A callback runs at most once, and not after cancel() or this object's destruction.
+//   2. UNAUTHENTICATED and the other refusals are answers of a chatsdk server; what something else on the way answers
+//      is UNAVAILABLE, RATE_LIMITED or PROTOCOL, so that a captive portal cannot end a session.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "base/ids.h"
+#include "engine/guard.h"
+#include "protocol/frames.h"
+#include "transport/transport.h"
+
+namespace chatsdk {
+
+class RestApi {
+ public:
+  using CallId = std::uint64_t;  // never 0
+  template <typename T>
+  using Callback = UniqueFunction<void(Result<T>)>;
+
+  // server_url: http:// or https:// and an authority, with or without a final slash.
+  RestApi(HttpClient& http, std::string server_url);
+  ~RestApi();  // cancels every call
+
+  CallId register_account(const wire::RegisterRequest& request, Callback<wire::Session> callback);
+  CallId login(const wire::LoginRequest& request, Callback<wire::Session> callback);
+  CallId refresh(const wire::RefreshRequest& request, Callback<wire::Session> callback);
+  CallId logout(const std::string& access_token, Callback<void> callback);
+  CallId devices(const std::string& access_token, Callback<wire::Devices> callback);
+  CallId revoke_device(const std::string& access_token, DeviceId device, Callback<void> callback);
+  CallId connect(const std::string& access_token, Callback<wire::Connect> callback);
+  void cancel(CallId call);
+  void cancel_all();
+
+ private:
+  CallId call(std::string method, const std::string& path, const std::string& access_token, Bytes body,
+              Callback<Bytes> callback);
+
+  HttpClient& http_;
+  std::string server_url_;
+  std::set<HttpClient::RequestId> open_;
+  Guard guard_;
+};
+
+}  // namespace chatsdk

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every exported function with NULL, zero and foreign arguments: a precise status, and nothing happens.
+ */
+#include <chatsdk/chatsdk.h>
+#include <string.h>
+
+#include "check.h"
+
+/* A handle of the wrong kind: memory that was never a client. */
+static uint64_t foreign[64];
+
+static void statuses_and_versions(void) {
+  CHECK(strcmp(chatsdk_status_name(CHATSDK_OK), "ok") == 0);
+  CHECK(strcmp(chatsdk_status_name(CHATSDK_STORAGE_FULL), "storage_full") == 0);
+  CHECK(strcmp(chatsdk_status_name(12345), "unknown") == 0);
+  CHECK(chatsdk_status_is_retryable(CHATSDK_NETWORK) == 1);
+  CHECK(chatsdk_status_is_retryable(CHATSDK_CONFLICT) == 0);
+  CHECK(chatsdk_version_number() == CHATSDK_VERSION_NUMBER);
+  CHECK(strcmp(chatsdk_version_string(), CHATSDK_VERSION_STRING) == 0);
+  CHECK(chatsdk_abi_version() == CHATSDK_ABI_VERSION);
+  CHECK(chatsdk_has_feature("direct_text", CHATSDK_STRLEN) == 1);
+  CHECK(chatsdk_has_feature("direct_textual", 11) == 1);
+  CHECK(chatsdk_has_feature("teleport", CHATSDK_STRLEN) == 0);
+  CHECK(chatsdk_has_feature(NULL, 5) == 0);
+}
+
+static void null_snapshots_give_nothing(void) {
+  size_t length = 99;
+  CHECK(chatsdk_error_status(NULL) == CHATSDK_OK);
+  CHECK(strcmp(chatsdk_error_message(NULL, &length), "") == 0 && length == 0);
+  CHECK(chatsdk_error_retry_after_ms(NULL) == 0);
+  CHECK(chatsdk_error_retain(NULL) == NULL);
+  chatsdk_error_release(NULL);
+
+  CHECK(chatsdk_event_type(NULL) == 0);
+  CHECK(chatsdk_event_store_revision(NULL) == 0);
+  CHECK(chatsdk_event_request(NULL) == 0);
+  CHECK(chatsdk_event_status(NULL) == CHATSDK_OK);
+  CHECK(chatsdk_event_error(NULL) == NULL);
+  CHECK(chatsdk_event_conversation(NULL) == 0);
+  CHECK(chatsdk_event_message(NULL) == 0);
+  CHECK(chatsdk_event_connection_state(NULL) == 0);
+  CHECK(chatsdk_event_retry_in_ms(NULL) == 0);
+  CHECK(chatsdk_event_device_count(NULL) == 0);
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_event_device(NULL, 0, NULL));
+  CHECK(chatsdk_event_retain(NULL) == NULL);
+  chatsdk_event_release(NULL);
+
+  CHECK(chatsdk_message_key(NULL) == 0);
+  CHECK(chatsdk_message_conversation(NULL) == 0);
+  CHECK(chatsdk_message_seq(NULL) == 0);
+  CHECK(chatsdk_message_id(NULL) == 0);
+  CHECK(chatsdk_message_client_id(NULL) == NULL);
+  CHECK(strcmp(chatsdk_message_sender(NULL, NULL), "") == 0);
+  CHECK(chatsdk_message_sender_device(NULL) == 0);
+  CHECK(chatsdk_message_is_own(NULL) == 0);
+  CHECK(chatsdk_message_time_ms(NULL) == 0);
+  CHECK(chatsdk_message_state(NULL) == 0);
+  CHECK(chatsdk_message_failure(NULL) == CHATSDK_OK);
+  CHECK(strcmp(chatsdk_message_content_type(NULL, &length), "") == 0 && length == 0);
+  CHECK(strcmp(chatsdk_message_text(NULL, NULL), "") == 0);
+  CHECK(chatsdk_message_retain(NULL) == NULL);
+  chatsdk_message_release(NULL);
+  CHECK(chatsdk_message_list_size(NULL) == 0);
+  CHECK(chatsdk_message_list_at(NULL, 0) == NULL);
+  CHECK(chatsdk_message_list_has_more(NULL) == 0);
+  chatsdk_message_list_release(NULL);
+
+  CHECK(chatsdk_conversation_key(NULL) == 0);
+  CHECK(chatsdk_conversation_id(NULL) == 0);
+  CHECK(chatsdk_conversation_kind(NULL) == 0);
+  CHECK(strcmp(chatsdk_conversation_peer(NULL, NULL), "") == 0);
+  CHECK(chatsdk_conversation_head(NULL) == 0);
+  CHECK(chatsdk_conversation_read_up_to(NULL) == 0);
+  CHECK(chatsdk_conversation_unread_count(NULL) == 0);
+  CHECK(chatsdk_conversation_last_activity_ms(NULL) == 0);
+  CHECK(chatsdk_conversation_last_message(NULL) == NULL);
+  CHECK(chatsdk_conversation_retain(NULL) == NULL);
+  chatsdk_conversation_release(NULL);
+  CHECK(chatsdk_conversation_list_size(NULL) == 0);
+  CHECK(chatsdk_conversation_list_at(NULL, 0) == NULL);
+  CHECK(chatsdk_conversation_list_has_more(NULL) == 0);
+  chatsdk_conversation_list_release(NULL);
+}
+
+static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
+  static const uint8_t key[32] = {0};
+  uint64_t number = 77;
+  size_t length = 0;
+  int32_t state = 0;
+  chatsdk_event* event = NULL;
+  chatsdk_conversation* conversation = NULL;
+  chatsdk_conversation_list* conversations = NULL;
+  chatsdk_message* message = NULL;
+  chatsdk_message_list* messages = NULL;
+  chatsdk_error* error = NULL;
+  chatsdk_registration registration = CHATSDK_REGISTRATION_INIT;
+  registration.user_id = "user", registration.user_id_length = 4;
+  registration.password = "password", registration.password_length = 8;
+
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_open_store(client, "x", 1, key, 32, &error));
+  CHECK(chatsdk_error_status(error) == CHATSDK_INVALID_ARGUMENT);
+  CHECK(strlen(chatsdk_error_message(error, NULL)) > 0);
+  CHECK(chatsdk_error_retain(error) == error);
+  chatsdk_error_release(error);
+  chatsdk_error_release(error);
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_stop(client));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, 1000));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_resume(client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_network_changed(client));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_connection_state(client, &state));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &registration, &number));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_login(client, "user", 4, "password", 8, &number));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_login_with_assertion(client, "a.b.c", 5, &number));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_logout(client, &number));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_list_devices(client, &number));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_revoke_device(client, 1, &number));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_user_id(client, NULL, 0, &length));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, 0, &event, 1, &length));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_wake(client));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, 0, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_ready_hook(client, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_direct_conversation(client, "peer", 4, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_send_text(client, 1, "hi", 2, NULL, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_retry_message(client, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_discard_message(client, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_mark_read(client, 1, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_conversations(client, 0, 10, &conversations, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_conversation(client, 1, &conversation, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_unread_total(client, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_outbox_count(client, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_history_before(client, 1, 0, 10, &messages, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_history_after(client, 1, 0, 10, &messages, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_message(client, 1, &message, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_message_by_id(client, key, &message, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_receipt(client, 1, "peer", 4, NULL, NULL, NULL));
+  chatsdk_client_destroy(client);
+  CHECK(number == 77);
+}
+
+static void configuration_refuses_bad_values(void) {
+  chatsdk_config* config = NULL;
+  chatsdk_client* client = NULL;
+  char long_text[5000];
+  memset(long_text, 'a', sizeof long_text);
+
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_create(NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_create(config, &client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(NULL, "http://x", CHATSDK_STRLEN));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, NULL, CHATSDK_STRLEN));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, NULL, 10));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, "ftp://host", CHATSDK_STRLEN));
+  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_server_url(config, long_text, 2049));
+  CHECK_STATUS(CHATSDK_INVALID_UTF8, chatsdk_config_set_server_url(config, "http://\xFF", CHATSDK_STRLEN));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, long_text, 128));
+  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_device_name(config, long_text, 129));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_ca_file(config, "", 0));
+  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_ca_file(config, long_text, 4097));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_threading(config, 2));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, CHATSDK_THREADING_TICK));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_send_time_limit_ms(config, 0));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_send_time_limit_ms(config, 1));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_send_time_limit_ms(config, 31536000000));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_send_time_limit_ms(config, 31536000001));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 0, 1));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 2, 1));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 1, 3600000));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 1, 3600001));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_log(config, 5, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_create(config, NULL, NULL));
+  chatsdk_config_destroy(config);
+  chatsdk_config_destroy(NULL);
+}
+
+static void structs_of_other_sizes(void) {
+  union {
+    chatsdk_send_options options;
+    unsigned char bytes[64];
+  } larger;
+  chatsdk_registration registration;
+
+  CHECK_STATUS(CHATSDK_OK, chatsdk_send_options_init(&larger.options, sizeof(chatsdk_send_options)));
+  CHECK(larger.options.struct_size == sizeof(chatsdk_send_options));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_send_options_init(&larger.options, 8));
+  CHECK(larger.options.struct_size == 8);
+  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_send_options_init(&larger.options, 64));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_send_options_init(&larger.options, 3));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_send_options_init(NULL, 24));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_registration_init(&registration, sizeof registration));
+  CHECK(registration.struct_size == sizeof registration && registration.user_id == NULL);
+}
+
+int main(void) {
+  statuses_and_versions();
+  null_snapshots_give_nothing();
+  every_call_refuses_what_is_no_client(NULL);
+  every_call_refuses_what_is_no_client((chatsdk_client*)(void*)foreign);
+  configuration_refuses_bad_values();
+  structs_of_other_sizes();
+  return 0;
+}

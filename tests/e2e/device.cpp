@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One device of the kill test: a process that sends a numbered series of messages to given peers and tells, line by
+// line, what the SDK told it. It may be killed at any moment and started again with the same arguments: the ids of its
+// messages follow from device name and number, so it goes on where its store says.
+//
+// Lines out:  ready | queued N | acked N SEQ | failed N STATUS | dump… | drained
+// Lines in:   send COUNT | dump | quit
+//
+// Threads: the main one polls; a second reads lines and wakes it.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "chatsdk/chatsdk.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Arguments {
+  std::string server, store, user, device, ca_file;
+  std::vector<std::string> peers;
+};
+
+// A line is whole or absent, whatever kills the process: one write.
+void tell(const std::string& line) {
+  const std::string text = line + "\n";
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+class Device {
+ public:
+  explicit Device(const Arguments& arguments) : arguments_(arguments), client_(make_config(arguments)) {
+    client_.open_store(arguments.store, chatsdk::store_key{7});
+    log_in();
+    client_.start();
+    while (next_ < kSeriesMax && is_known(next_)) ++next_;
+    tell("ready");
+  }
+
+  void send_until(std::size_t count) { target_ = std::max(target_, count); }
+
+  // Sends one more of the series when there is one; true when it did.
+  bool send_next() {
+    if (next_ >= target_) return false;
+    const std::string& peer = arguments_.peers[next_ % arguments_.peers.size()];
+    chatsdk::send_options options;
+    options.id = id_of(next_);
+    client_.send_text(client_.direct_conversation(peer), text_of(next_), options);
+    tell("queued " + std::to_string(next_));
+    ++next_;
+    return true;
+  }
+
+  void pump(std::chrono::milliseconds wait) {
+    for (const chatsdk::event& event : client_.poll(wait)) {
+      const auto type = event.type();
+      if (type == CHATSDK_EVENT_MESSAGE_ADDED || type == CHATSDK_EVENT_MESSAGE_UPDATED) {
+        tell_state(client_.find_message(event.message()));
+      }
+      if (type == CHATSDK_EVENT_SESSION_ENDED) tell("session ended: " + std::string(event.error_message()));
+    }
+  }
+
+  void dump() {
+    for (const chatsdk::conversation& conversation : client_.conversations(200).rows) {
+      std::uint64_t after = 0;
+      for (bool more = true; more;) {
+        const auto page = client_.history_after(conversation.key(), after, 200);
+        for (const chatsdk::message& message : page.rows) {
+          tell("message " + std::string(conversation.peer()) + " " + std::to_string(message.seq()) + " " +
+               std::string(message.sender()) + " " + std::string(message.text()) + " " +
+               std::to_string(message.state()));
+          if (message.seq() != 0) after = message.seq();
+        }
+        more = page.has_more;
+      }
+    }
+    tell("outbox " + std::to_string(client_.outbox_count()));
+    tell("dumped");
+  }
+
+  void wake() { client_.wake(); }
+
+ private:
+  static constexpr std::size_t kSeriesMax = 100'000;
+
+  static chatsdk::config make_config(const Arguments& arguments) {
+    chatsdk::config config(arguments.server);
+    config.device_name(arguments.device).backoff(20ms, 500ms);
+    if (!arguments.ca_file.empty()) config.ca_file(arguments.ca_file);
+    if (std::getenv("CHATSDK_DEVICE_LOG") != nullptr) {
+      config.log(CHATSDK_LOG_DEBUG, [](std::int32_t, const char* area, const char* line) {
+        std::fprintf(stderr, "%s: %s\n", area, line);
+      });
+    }
+    return config;
+  }
+
+  void log_in() {
+    const std::string password = "password of " + arguments_.user;
+    if (client_.user_id() == arguments_.user) return;
+    for (;;) {
+      if (complete(client_.login(arguments_.user, password)) == CHATSDK_OK) return;
+      chatsdk::registration registration;
+      registration.user_id = arguments_.user;
+      registration.password = password;
+      if (complete(client_.register_account(registration)) == CHATSDK_OK) return;
+    }
+  }
+
+  std::int32_t complete(std::uint64_t request) {
+    for (;;) {
+      for (const chatsdk::event& event : client_.poll(1s)) {
+        if (event.type() == CHATSDK_EVENT_COMPLETED && event.request() == request) return event.status();
+      }
+    }
+  }
+
+  // 16 bytes that name the device and the number.
+  chatsdk::message_id id_of(std::size_t number) const {
+    chatsdk::message_id id{};
+    const std::string text = arguments_.device + "#" + std::to_string(number);
+    std::memcpy(id.data(), text.data(), std::min(text.size(), id.size()));
+    return id;
+  }
+  std::string text_of(std::size_t number) const { return arguments_.device + "#" + std::to_string(number); }
+
+  bool is_known(std::size_t number) {
+    try {
+      tell_state(client_.find_message(id_of(number)));
+      return true;
+    } catch (const chatsdk::exception& e) {
+      if (e.status() == CHATSDK_NOT_FOUND) return false;
+      throw;
+    }
+  }
+
+  void tell_state(const chatsdk::message& message) {
+    const std::string mine = arguments_.device + "#";
+    const std::string text(message.text());
+    if (text.rfind(mine, 0) != 0) return;
+    const std::string number = text.substr(mine.size());
+    if (message.state() == CHATSDK_MESSAGE_FAILED) {
+      tell("failed " + number + " " + chatsdk_status_name(message.failure()));
+    } else if (message.state() >= CHATSDK_MESSAGE_SENT) {
+      tell("acked " + number + " " + std::to_string(message.seq()));
+    } else {
+      tell("queued " + number);
+    }
+  }
+
+  const Arguments arguments_;
+  chatsdk::client client_;
+  std::size_t next_ = 0;
+  std::size_t target_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 7) return 2;
+  Arguments arguments{argv[1], argv[2], argv[3], argv[4], std::strcmp(argv[5], "-") == 0 ? "" : argv[5], {}};
+  for (int i = 6; i < argc; ++i) arguments.peers.emplace_back(argv[i]);
+
+  struct Input {
+    std::mutex mutex;
+    std::deque<std::string> lines;
+    bool ended = false;
+  };
+  auto input = std::make_shared<Input>();
+  try {
+    Device device(arguments);
+    std::thread reader([input, &device] {
+      for (std::string line; std::getline(std::cin, line);) {
+        std::lock_guard lock(input->mutex);
+        input->lines.push_back(line);
+        device.wake();
+        if (line == "quit") return;
+      }
+      std::lock_guard lock(input->mutex);
+      input->ended = true;
+      device.wake();
+    });
+    for (bool running = true; running;) {
+      std::deque<std::string> lines;
+      {
+        std::lock_guard lock(input->mutex);
+        lines.swap(input->lines);
+        running = !input->ended;
+      }
+      for (const std::string& line : lines) {
+        if (line.rfind("send ", 0) == 0) device.send_until(std::stoul(line.substr(5)));
+        if (line == "dump") device.dump();
+        if (line == "quit") running = false;
+      }
+      device.pump(device.send_next() ? 0ms : 200ms);
+    }
+    reader.join();
+    return 0;
+  } catch (const std::exception& e) {
+    tell(std::string("error ") + e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The example of the README greets somebody, who answers. Usage: minimal_test.sh MINIMAL CONSOLE URL
+set -eu
+minimal=$1 console=$2 url=$3
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+"$console" --server "$url" --store peer.db script - <<'END' &
+register peer peers-password
+online
+wait message example hello
+send example Good day.
+wait delivered example
+END
+peer=$!
+"$console" --server "$url" --store probe.db --wait-limit 30 script - <<'END'
+register probe probes-password
+online
+send peer Are you there?
+wait delivered peer
+END
+"$minimal" "$url" example examples-password peer | tee out
+wait "$peer"
+grep -q '^example: hello$' out
+grep -q '^peer: Good day.$' out

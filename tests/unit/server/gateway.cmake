@@ -1,0 +1,2 @@
+chatsdk_test(
+    server_gateway_test SOURCES gateway_delivery_test.cpp LIBRARIES chatsdk_server_gateway chatsdk_protobuf_full)

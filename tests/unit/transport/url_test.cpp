@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/url.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace chatsdk {
+namespace {
+
+TEST(Url, SplitsItsParts) {
+  const auto url = parse_url("WSS://Chat.Example.org:8443/v1/ws?x=1");
+  ASSERT_TRUE(url.ok());
+  EXPECT_EQ(url->scheme, "wss");
+  EXPECT_TRUE(url->secure);
+  EXPECT_EQ(url->host, "chat.example.org");
+  EXPECT_EQ(url->port, 8443);
+  EXPECT_EQ(url->target, "/v1/ws?x=1");
+  EXPECT_EQ(url->authority(), "chat.example.org:8443");
+}
+
+TEST(Url, KnowsTheDefaultPorts) {
+  EXPECT_EQ(parse_url("http://a")->port, 80);
+  EXPECT_EQ(parse_url("wss://a")->port, 443);
+  EXPECT_EQ(parse_url("wss://a")->authority(), "a");
+  EXPECT_EQ(parse_url("http://a")->target, "/");
+  EXPECT_EQ(parse_url("http://a?b")->target, "/?b");
+}
+
+TEST(Url, KeepsAnIpv6AddressWithoutBrackets) {
+  const auto url = parse_url("ws://[::1]:8080/");
+  ASSERT_TRUE(url.ok());
+  EXPECT_EQ(url->host, "::1");
+  EXPECT_EQ(url->authority(), "[::1]:8080");
+}
+
+TEST(Url, RefusesWhatCouldMisleadOrSmuggle) {
+  for (const std::string text :
+       {"", "chat.example.org", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:65536", "http://a:8x",
+        "http://u@a", "http://u:p@a/", "http://a b", "http://a/\r\nx: y", "http://a\\b", "http://a/#f", "http://[::1",
+        "http://[::1]x", "http://[g]", "http://a%00b", "http://\xc3\xa4/"}) {
+    EXPECT_EQ(parse_url(text).code(), Code::kInvalidArgument) << text;
+  }
+  EXPECT_EQ(parse_url("http://a/" + std::string(2'048, 'x')).code(), Code::kInvalidArgument);
+}
+
+TEST(Url, TellsWhatMayStandInAHeader) {
+  EXPECT_TRUE(is_header_value("Bearer abc.def-ghi_jkl=="));
+  EXPECT_FALSE(is_header_value("a\r\nb: c"));
+  EXPECT_FALSE(is_header_value(std::string_view("a\0b", 3)));
+  EXPECT_FALSE(is_header_value("\x7f"));
+}
+
+}  // namespace
+}  // namespace chatsdk
