@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "base/assert.h"
+#include "store/crypt_prelude.h"
 #include "store/device_reader_impl.h"
 #include "store/device_store_impl.h"
 #include "store/schema.h"
@@ -97,14 +98,28 @@ Status check_location(const DeviceStoreOptions& options) {
   return {};
 }
 
+// A store that was cut off, or whose log outlived it, would pass for one that is yet to be made.
+Status check_remains(const std::string& path) {
+  std::error_code failed;
+  const auto size = std::filesystem::file_size(path, failed);
+  if (!failed && size > 0 && size < kPreludeBytes) {
+    return error(Code::kCorrupt, "the file ends after " + std::to_string(size) + " B, a store has more");
+  }
+  const auto log_size = std::filesystem::file_size(path + "-wal", failed);
+  if (!failed && log_size > 0)
+    return error(Code::kCorrupt, "a log of " + std::to_string(log_size) + " B without its store");
+  return {};
+}
+
 // Renames a corrupt store and its log out of the way. The detail of the answer tells where it went.
 Error set_aside(const std::string& path, const Error& why) {
   std::error_code failed;
-  if (!std::filesystem::exists(path, failed)) return why;
+  if (!std::filesystem::exists(path, failed) && !std::filesystem::exists(path + "-wal", failed)) return why;
   std::string aside;
-  for (int n = 1; aside.empty() || std::filesystem::exists(aside, failed); ++n) {
-    aside = path + ".corrupt-" + std::to_string(n);
-  }
+  const auto taken = [&] {
+    return std::filesystem::exists(aside, failed) || std::filesystem::exists(aside + "-wal", failed);
+  };
+  for (int n = 1; aside.empty() || taken(); ++n) aside = path + ".corrupt-" + std::to_string(n);
   // The log first: if only one rename succeeds, the store is still found corrupt and no new one appears beside an old
   // log.
   for (const char* suffix : {"-wal", "-journal", ""}) {
@@ -135,6 +150,7 @@ Status DeviceStore::Impl::open() {
   const Status looked = vfs->check_file(path);
   const bool is_new = looked.code() == Code::kNotFound;
   if (!looked.ok() && !is_new) return looked;
+  if (is_new && on_platform) CHATSDK_TRY(check_remains(path));
   const Status opened = [&]() -> Status {
     CHATSDK_ASSIGN(db, sqlite::Database::open(path, {sqlite::OpenMode::kReadWriteCreate, vfs->name()}));
     if (sqlite3_db_readonly(db.handle(), "main") == 1) return error(Code::kReadOnly, "the store cannot be written");

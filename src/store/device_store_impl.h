@@ -61,6 +61,7 @@ class DeviceStore::Impl {
         keys(random),
         clock(time),
         path(options.path),
+        on_platform(options.base_vfs.empty()),
         outbox_max(options.outbox_max) {}
 
   // -- device_store.cpp --
@@ -142,6 +143,7 @@ class DeviceStore::Impl {
   Random& keys;
   const Clock& clock;
   std::string path;
+  bool on_platform;  // the files are the platform's, not another VFS's
   std::size_t outbox_max;
   Memory memory;
   UserId owner;        // empty: none yet
