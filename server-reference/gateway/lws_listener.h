@@ -32,8 +32,8 @@ class LwsListener {
  public:
   static constexpr std::size_t kThreadsMax = 64;
 
-  // Binds and listens; connections wait until start(). INVALID_ARGUMENT: an option, UNAVAILABLE: the address cannot be
-  // had or the library does not start, TLS: the files. The detail names the option and the value.
+  // Binds and listens; connections wait until their shard serves. INVALID_ARGUMENT: an option, UNAVAILABLE: the address
+  // cannot be had or the library does not start, TLS: the files. The detail names the option and the value.
   static Result<std::unique_ptr<LwsListener>> create(ListenerOptions options, Log& log);
   ~LwsListener();
   LwsListener(const LwsListener&) = delete;
@@ -44,7 +44,7 @@ class LwsListener {
   std::size_t shard_count() const { return shards_.size(); }
   LwsShard& shard(std::size_t index) { return *shards_[index]; }
 
-  // After every shard has its handlers.
+  // Starts the shards' threads; each accepts when it is told what to serve.
   void start();
   // From now on upgrades are answered with 503 and Retry-After, and HTTP connections end with their answer.
   void begin_drain() { state_.draining.store(true); }

@@ -324,7 +324,6 @@ Status LwsShard::create_context() {
   inbox_->wake.data = timer_watcher_.data = accept_pause_.data = end_of_turn_.data = accept_watcher_.data = this;
   ev_async_start(loop_, &inbox_->wake);
   ev_prepare_start(loop_, &end_of_turn_);
-  ev_io_start(loop_, &accept_watcher_);
 
   static const lws_protocols kProtocols[] = {
       {kProtocolName, &Callbacks::on_library_event, 0, 0, 0, nullptr, limits::kPackedWriteBytes},
@@ -372,14 +371,17 @@ void LwsShard::close_listener() {
   if (listen_fd_ >= 0) ::close(std::exchange(listen_fd_, -1));
 }
 
-void LwsShard::set_handlers(ConnectionHandler& handler, HttpService& http, const TokenVerifier* verifier) {
-  serving_.handler = &handler;
-  serving_.http = &http;
-  serving_.verifier = verifier;
+void LwsShard::serve(Handlers handlers) {
+  CHATSDK_ASSERT(serving_.handler == nullptr);
+  serving_.handler = &handlers.connections;
+  serving_.http = &handlers.http;
+  serving_.verifier = handlers.verifier;
+  at_end_ = std::move(handlers.at_end);
+  ev_io_start(loop_, &accept_watcher_);
 }
 
 void LwsShard::start() {
-  CHATSDK_ASSERT(serving_.handler != nullptr && !thread_.joinable());
+  CHATSDK_ASSERT(!thread_.joinable());
   // Signals are for the process's main thread; the new thread inherits the mask.
   sigset_t all;
   sigset_t before;
@@ -416,6 +418,7 @@ void LwsShard::run() {
     lws_context_destroy(context_);
     context_ = nullptr;
   }
+  if (at_end_) at_end_();
   std::lock_guard lock(inbox_->mutex);
   inbox_->closed = true;
   ev_async_stop(loop_, &inbox_->wake);

@@ -12,7 +12,7 @@
 //   - every deadline is a timer of the executor, because its libev timer keeps a later time when an earlier one is set;
 //   - fd_limit_per_thread stays 0: any other value turns look-ups by descriptor into linear scans.
 //
-// Threads: create, start, stop from the owner's; post and post_at from any; the rest on the shard's thread.
+// Threads: create, start and stop from the owner's; post and post_at from any; the rest in turns of the shard.
 // Invariants:
 //   1. Frames queued within a turn of the loop leave in as few writes as possible, before the loop waits.
 //   2. However many tasks are posted, the loop is woken once until it has taken them.
@@ -59,9 +59,18 @@ class LwsShard final : public Executor {
                                                   Log& log);
   ~LwsShard() override;
 
-  // Before start(). All outlive the shard's thread.
-  void set_handlers(ConnectionHandler& handler, HttpService& http, const TokenVerifier* verifier);
+  // What the shard serves. All of it lives until at_end runs, on the shard's thread, after its last connection.
+  struct Handlers {
+    ConnectionHandler& connections;
+    HttpService& http;
+    const TokenVerifier* verifier = nullptr;  // null: tokens of upgrades are not looked at
+    Task at_end;
+  };
+
+  // The executor runs from here on; connections wait in the kernel's queue.
   void start();
+  // In a turn of the shard: connections are accepted from here on. Once.
+  void serve(Handlers handlers);
   // Ends every connection and the thread; pending tasks are destroyed. Not from the shard's own thread.
   void stop();
 
@@ -124,6 +133,7 @@ class LwsShard final : public Executor {
   std::vector<ConnectionId> to_flush_;
   std::vector<ConnectionId> to_abort_;
   std::uint64_t last_connection_ = 0;
+  Task at_end_;
   std::thread thread_;
 };
 

@@ -143,8 +143,11 @@ class ListenerFixture : public ::testing::Test {
     auto made = server::LwsListener::create(options_, log_);
     ASSERT_TRUE(made.ok()) << made.error().detail;
     listener_ = std::move(made).value();
-    for (std::size_t i = 0; i < listener_->shard_count(); ++i) listener_->shard(i).set_handlers(echo_, http_, &tokens_);
     listener_->start();
+    for (std::size_t i = 0; i < listener_->shard_count(); ++i) {
+      server::LwsShard& shard = listener_->shard(i);
+      shard.post([this, &shard] { shard.serve({echo_, http_, &tokens_, [this] { ++ended_; }}); });
+    }
   }
   RawClient connect() { return RawClient(listener_->port(), listener_->secure()); }
   // A client whose upgrade went through.
@@ -159,6 +162,7 @@ class ListenerFixture : public ::testing::Test {
   EchoHandler echo_;
   PlainHttp http_;
   OneToken tokens_;
+  std::atomic<std::size_t> ended_ = 0;
   std::unique_ptr<server::LwsListener> listener_;
 };
 

@@ -381,6 +381,7 @@ TEST_F(ListenerWebSocket, StopsAtOnceWithLiveConnectionsAndLeavesNoDescriptor) {
 
   EXPECT_LT(took, 2s);
   EXPECT_EQ(echo_.closed_, 50U);
+  EXPECT_EQ(ended_, 2U);
   for (RawClient& client : clients) EXPECT_TRUE(client.read_to_end());
   EXPECT_TRUE(silent.read_to_end());
   EXPECT_EQ(open_descriptors(), before + clients.size() + 1);

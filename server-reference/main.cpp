@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// chatsdk-server: reads its options, puts the server together, says in one line where it listens, and stops when told.
+//
+//   exit 0  stopped by SIGTERM or SIGINT      exit 1  it could not run, or the store failed
+//   exit 2  an option is wrong
+//
+// The first signal drains, for at most --drain-seconds; the second stops at once.
+//
+// Threads: this file's is the main one, the only one that signals reach.
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include "server-reference/options.h"
+#include "server-reference/server.h"
+#include "server-reference/spdlog_log.h"
+#include "server-reference/store/sqlite_store.h"
+
+namespace chatsdk::server {
+namespace {
+
+constexpr int kExitRunTime = 1;
+constexpr int kExitOptions = 2;
+
+int fail(int exit_code, const std::string& what) {
+  std::fprintf(stderr, "chatsdk-server: %s\n", what.c_str());
+  return exit_code;
+}
+
+// Set from any thread, waited for together with signals.
+class Event {
+ public:
+  Event() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~Event() { ::close(fd_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  void set() {
+    happened_.store(true);
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = ::write(fd_, &one, sizeof one);
+  }
+  bool happened() const { return happened_.load(); }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+  std::atomic<bool> happened_ = false;
+};
+
+// Blocks the signals that stop the server, before any thread is made; they are read here instead.
+int take_signals() {
+  ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets whose peers are gone
+  sigset_t stopping;
+  sigemptyset(&stopping);
+  sigaddset(&stopping, SIGTERM);
+  sigaddset(&stopping, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &stopping, nullptr);
+  return ::signalfd(-1, &stopping, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+// True when a signal came; false when the event did, or the time is over.
+bool wait_for_signal(int signals, const Event& event, int timeout_ms) {
+  pollfd entries[2] = {{signals, POLLIN, 0}, {event.fd(), POLLIN, 0}};
+  while (::poll(entries, 2, timeout_ms) < 0 && errno == EINTR) {
+  }
+  signalfd_siginfo info;
+  return (entries[0].revents & POLLIN) != 0 && ::read(signals, &info, sizeof info) == sizeof info;
+}
+
+int serve(Server& server, int signals, std::chrono::seconds drain_time, const std::string& database, Log& log) {
+  // Both events live until the threads that set them have ended.
+  Event store_failed;
+  Event drained;
+  server.start([&](const Error& failure) {
+    log.write(LogLevel::kError, "server", "the store failed: " + failure.detail);
+    store_failed.set();
+  });
+  std::printf("chatsdk-server %s listening on %s and %s, database %s\n", std::string(kServerVersion).c_str(),
+              server.http_url().c_str(), server.websocket_url().c_str(), database.c_str());
+  std::fflush(stdout);
+
+  wait_for_signal(signals, store_failed, -1);
+  if (!store_failed.happened()) {
+    log.write(LogLevel::kInfo, "server", "draining " + std::to_string(server.connections()) + " connections");
+    server.drain([&] { drained.set(); });
+    const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(drain_time).count();
+    wait_for_signal(signals, drained, static_cast<int>(limit));
+    if (!drained.happened()) log.write(LogLevel::kWarning, "server", "stopped before every connection was drained");
+  }
+  server.stop();
+  log.write(LogLevel::kInfo, "server", "stopped");
+  return store_failed.happened() ? kExitRunTime : 0;
+}
+
+int run(int argc, const char* const* argv) {
+  auto parsed = parse_options(argc, argv);
+  if (!parsed.ok()) return fail(kExitOptions, parsed.error().detail);
+  if (!parsed->options) {
+    std::fputs(parsed->text.c_str(), stdout);
+    return 0;
+  }
+  const ProgramOptions options = std::move(*parsed->options);
+  const int signals = take_signals();
+  if (signals < 0) return fail(kExitRunTime, "signalfd is not available");
+  if (sodium_init() < 0) return fail(kExitRunTime, "libsodium did not start");
+  SpdlogLog log(options.log_level, options.log_format);
+
+  SodiumRandom random;  // outlives the store, which draws its ids from it
+  SqliteStoreOptions store_options;
+  store_options.path = options.database;
+  auto store = SqliteStore::open(store_options, random);
+  if (!store.ok()) return fail(kExitRunTime, "--database \"" + options.database + "\": " + store.error().detail);
+  auto server = Server::create(options.server, std::move(store).value(), log);
+  if (!server.ok()) {
+    const bool is_option = server.code() == Code::kTls || server.code() == Code::kInvalidArgument;
+    return fail(is_option ? kExitOptions : kExitRunTime, server.error().detail);
+  }
+  const int exit_code = serve(**server, signals, options.drain_time, options.database, log);
+  ::close(signals);
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace chatsdk::server
+
+int main(int argc, char** argv) { return chatsdk::server::run(argc, argv); }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/options.h"
+
+#include <arpa/inet.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "base/limits.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+// What is read as text or number and needs more than a range to become an option.
+struct Raw {
+  std::string data_dir = ".";
+  std::string database;
+  std::string app_issuer;
+  std::string app_audience;
+  std::string app_keys_file;
+  std::vector<std::string> app_keys;
+  std::size_t argon_memory_mib = 64;
+  std::uint64_t heartbeat_ms = static_cast<std::uint64_t>(std::chrono::milliseconds(limits::kHeartbeatDefault).count());
+  std::uint64_t drain_seconds = 10;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+};
+
+Error bad(const std::string& option, const std::string& value, const std::string& why) {
+  return error(Code::kInvalidArgument, option + " \"" + value + "\": " + why);
+}
+
+// A numeric address: names are resolved by whoever connects, not by whoever listens.
+std::string check_address(const std::string& text) {
+  unsigned char bytes[16];
+  const bool ok = inet_pton(AF_INET, text.c_str(), bytes) == 1 || inet_pton(AF_INET6, text.c_str(), bytes) == 1;
+  return ok ? "" : "\"" + text + "\" is not a numeric IPv4 or IPv6 address";
+}
+
+std::string check_websocket_url(const std::string& text) {
+  const bool ok = text.starts_with("ws://") || text.starts_with("wss://");
+  return ok ? "" : "\"" + text + "\" does not begin with ws:// or wss://";
+}
+
+std::string check_origin(const std::string& text) {
+  const std::size_t scheme_end = text.find("://");
+  const bool ok = text == "*" || (scheme_end != std::string::npos && scheme_end > 0 && scheme_end + 3 < text.size() &&
+                                  text.find('/', scheme_end + 3) == std::string::npos);
+  return ok ? "" : "\"" + text + "\" is not an origin such as https://app.example";
+}
+
+// CHATSDK_LOG_LEVEL for log-level.
+CLI::Option* with_environment(CLI::Option* option) {
+  std::string name = "CHATSDK_" + option->get_lnames().front();
+  for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return option->envname(name);
+}
+
+template <typename Value>
+CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std::string& help) {
+  return with_environment(app.add_option(name, value, help)->capture_default_str());
+}
+
+void add_listener_options(CLI::App& app, ListenerOptions& listener) {
+  add(app, "--address", listener.address, "Numeric address to listen on")->check(check_address);
+  add(app, "--port", listener.port, "Port to listen on; 0 takes any free one");
+  add(app, "--threads", listener.threads, "Listener threads, which share the port")
+      ->check(CLI::Range(std::size_t{1}, LwsListener::kThreadsMax));
+  add(app, "--connections-max", listener.connections_max, "Connections above this wait or are turned away")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
+  add(app, "--tls-cert", listener.tls.certificate, "Certificate chain (PEM); needs --tls-key");
+  add(app, "--tls-key", listener.tls.key, "Private key of the certificate (PEM)");
+  add(app, "--allowed-origin", listener.serving.allowed_origins,
+      "Origin of web pages that may connect, beside pages of this host; may be repeated")
+      ->check(check_origin);
+}
+
+void add_service_options(CLI::App& app, ServerOptions& server, Raw& raw) {
+  add(app, "--advertise-url", server.advertised_url, "WebSocket URL that clients are told to connect to")
+      ->check(check_websocket_url);
+  add(app, "--text-bytes-max", server.gateway.text_bytes_max, "Largest text of a message, in bytes of UTF-8")
+      ->check(CLI::Range(std::size_t{1}, limits::kTextBytesMax));
+  add(app, "--heartbeat-ms", raw.heartbeat_ms, "How often an idle client shows that it is there")
+      ->check(CLI::Range(std::uint64_t{100}, std::uint64_t{600'000}));
+  add(app, "--hash-workers", server.hash_workers, "Threads for password hashes")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{64}));
+  add(app, "--argon-operations", server.accounts.password_cost.operations, "Argon2id passes for new password hashes")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{100}));
+  add(app, "--argon-memory-mib", raw.argon_memory_mib, "Argon2id memory for new password hashes")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{4'096}));
+  add(app, "--app-issuer", raw.app_issuer, "Issuer (iss) of tokens that the app's own backend signs");
+  add(app, "--app-audience", raw.app_audience, "Audience (aud) of those tokens");
+  add(app, "--app-keys", raw.app_keys_file, "File with the JWK set whose keys may sign them");
+  add(app, "--app-key", raw.app_keys, "KID=FILE: a PEM public key that may sign them; may be repeated");
+}
+
+void add_program_options(CLI::App& app, Raw& raw) {
+  const std::map<std::string, LogLevel> levels{{"trace", LogLevel::kTrace},
+                                               {"debug", LogLevel::kDebug},
+                                               {"info", LogLevel::kInfo},
+                                               {"warning", LogLevel::kWarning},
+                                               {"error", LogLevel::kError}};
+  const std::map<std::string, LogFormat> formats{{"text", LogFormat::kText}, {"json", LogFormat::kJson}};
+  add(app, "--data-dir", raw.data_dir, "Directory for the database");
+  add(app, "--database", raw.database, "SQLite file; chatsdk-server.db in the data directory when not given");
+  add(app, "--drain-seconds", raw.drain_seconds, "At most this long for a graceful stop")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{86'400}));
+  with_environment(app.add_option("--log-level", raw.log_level, "Least level that is logged"))
+      ->transform(CLI::CheckedTransformer(levels))
+      ->default_str("info");
+  with_environment(app.add_option("--log-format", raw.log_format, "text, or json: one object a line"))
+      ->transform(CLI::CheckedTransformer(formats))
+      ->default_str("text");
+  with_environment(app.set_config("--config", "", "File with options: name=value lines"));
+}
+
+Result<std::string> read_file(const std::string& option, const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  if (file) text << file.rdbuf();
+  if (!file) return bad(option, path, "the file cannot be read");
+  return text.str();
+}
+
+Status read_app_keys(const Raw& raw, ServerOptions& server) {
+  const bool any_key = !raw.app_keys_file.empty() || !raw.app_keys.empty();
+  if (!any_key && raw.app_issuer.empty() && raw.app_audience.empty()) return {};
+  if (!any_key) return error(Code::kInvalidArgument, "--app-issuer and --app-audience need --app-keys or --app-key");
+  if (raw.app_issuer.empty() || raw.app_audience.empty()) {
+    return error(Code::kInvalidArgument, "--app-keys and --app-key need --app-issuer and --app-audience");
+  }
+  AppTokenOptions tokens;
+  tokens.issuer = raw.app_issuer;
+  tokens.audience = raw.app_audience;
+  AppKeys keys(std::move(tokens));
+  if (!raw.app_keys_file.empty()) {
+    CHATSDK_ASSIGN(const std::string set, read_file("--app-keys", raw.app_keys_file));
+    if (auto added = keys.add_jwk_set(set); !added.ok())
+      return bad("--app-keys", raw.app_keys_file, added.error().detail);
+  }
+  for (const std::string& entry : raw.app_keys) {
+    const std::size_t equals = entry.find('=');
+    if (equals == std::string::npos || equals == 0) return bad("--app-key", entry, "it is not KID=FILE");
+    CHATSDK_ASSIGN(const std::string pem, read_file("--app-key", entry.substr(equals + 1)));
+    if (auto added = keys.add_pem(entry.substr(0, equals), pem); !added.ok()) {
+      return bad("--app-key", entry, added.error().detail);
+    }
+  }
+  server.app_keys = std::make_shared<const AppKeys>(std::move(keys));
+  return {};
+}
+
+Status finish(Raw raw, ProgramOptions& options) {
+  ServerOptions& server = options.server;
+  const TlsFiles& tls = server.listener.tls;
+  if (tls.certificate.empty() != tls.key.empty()) {
+    return error(Code::kInvalidArgument, "--tls-cert and --tls-key need each other");
+  }
+  server.listener.serving.websockets_max = server.listener.connections_max;
+  server.gateway.heartbeat = std::chrono::milliseconds(raw.heartbeat_ms);
+  server.accounts.password_cost.memory_bytes = raw.argon_memory_mib << 20U;
+  options.drain_time = std::chrono::seconds(raw.drain_seconds);
+  options.log_level = raw.log_level;
+  options.log_format = raw.log_format;
+  options.database = raw.database.empty() ? raw.data_dir + "/chatsdk-server.db" : raw.database;
+  return read_app_keys(raw, server);
+}
+
+}  // namespace
+
+Result<ParsedOptions> parse_options(int argc, const char* const* argv) {
+  ProgramOptions options;
+  options.server.listener.port = 8080;
+  Raw raw;
+  CLI::App app(
+      "The chatsdk reference server. Options may also stand in the environment (--log-level as\n"
+      "CHATSDK_LOG_LEVEL) or in the file named by --config (log-level=debug).",
+      "chatsdk-server");
+  app.set_version_flag("--version", "chatsdk-server " + std::string(kServerVersion));
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  add_listener_options(app, options.server.listener);
+  add_service_options(app, options.server, raw);
+  add_program_options(app, raw);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return ParsedOptions{std::nullopt, app.help()};
+  } catch (const CLI::CallForVersion& version) {
+    return ParsedOptions{std::nullopt, std::string(version.what()) + "\n"};
+  } catch (const CLI::Error& refused) {
+    return error(Code::kInvalidArgument, refused.what());
+  }
+  CHATSDK_TRY(finish(std::move(raw), options));
+  return ParsedOptions{std::move(options), {}};
+}
+
+}  // namespace chatsdk::server

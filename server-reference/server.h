@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One server process put together: store, committer, services, gateways and the listener, each on its executor. This is
+// the one place that chooses who runs where; it decides nothing about chat.
+//
+//   shards     listener and gateway sessions         writer   store, committer, delivery and marks services
+//   reader     what the gateways read of the store   rest     REST and account services, with a reader of their own
+//   hash-N     password hashes
+//
+// Threads: create, start, drain and stop from the owner's; callbacks say theirs.
+// Invariants:
+//   1. A part is destroyed where it lives, or after its executor has stopped.
+//   2. What can still call a part is stopped before it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "server-reference/bus/in_process_bus.h"
+#include "server-reference/gateway/gateway.h"
+#include "server-reference/gateway/lws_listener.h"
+#include "server-reference/services/account_service.h"
+#include "server-reference/services/committer.h"
+#include "server-reference/services/delivery_service.h"
+#include "server-reference/services/marks_service.h"
+#include "server-reference/services/rest_service.h"
+#include "server-reference/store/store.h"
+
+namespace chatsdk::server {
+
+inline constexpr std::string_view kServerVersion = CHATSDK_SERVER_VERSION;
+
+struct ServerOptions {
+  ListenerOptions listener;  // message_bytes_max follows from the gateway's text_bytes_max
+  GatewayOptions gateway;
+  AccountOptions accounts;
+  AccessTokenOptions access_tokens;
+  std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
+  std::string advertised_url;               // what GET /v1/connect answers; empty: the listener's own
+  std::size_t hash_workers = 2;
+};
+
+class Server {
+ public:
+  // Binds the port; nothing is served yet. The errors of LwsListener::create, and of the store.
+  static Result<std::unique_ptr<Server>> create(ServerOptions options, std::unique_ptr<Store> store, Log& log);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // on_fatal comes at most once, on the writer's thread: the store failed for good and the process has to end.
+  void start(UniqueFunction<void(const Error&)> on_fatal);
+  // Turns new clients away, tells the connected ones to reconnect elsewhere or later, writes what was accepted. drained
+  // comes on the writer's thread; there is no other time limit than the caller's patience.
+  void drain(Task drained);
+  // Ends everything at once. What was acknowledged is stored.
+  void stop();
+
+  std::uint16_t port() const { return listener_->port(); }
+  std::string http_url() const;
+  std::string websocket_url() const;
+  std::size_t connections() const { return listener_->websockets(); }
+
+ private:
+  Server(ServerOptions options, std::unique_ptr<Store> store, Log& log);
+  Status open();
+  void make_services();
+  void make_gateway(std::size_t shard);
+  void gateways_drained();
+
+  const ServerOptions options_;
+  Log& log_;
+  const SystemClock clock_;
+  SodiumRandom random_;
+  const std::unique_ptr<Store> store_;
+  std::unique_ptr<StoreReader> gateway_reader_;
+  std::unique_ptr<StoreReader> rest_reader_;
+  std::unique_ptr<LwsListener> listener_;
+
+  InProcessBus bus_;
+  ConnectionDirectory directory_;
+  std::unique_ptr<AccessTokens> access_tokens_;
+  std::unique_ptr<RefreshTokens> refresh_tokens_;
+
+  std::unique_ptr<ThreadExecutor> writer_;
+  std::unique_ptr<ThreadExecutor> reader_;
+  std::unique_ptr<ThreadExecutor> rest_;
+  std::vector<std::unique_ptr<ThreadExecutor>> hash_workers_;
+
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<DeliveryService> delivery_;
+  std::unique_ptr<MarksService> marks_;
+  std::unique_ptr<AccountService> accounts_;
+  std::unique_ptr<RestService> rest_service_;
+  std::vector<std::unique_ptr<Gateway>> gateways_;  // each made and destroyed on its shard
+
+  std::atomic<std::size_t> gateways_to_drain_ = 0;
+  Task drained_;
+  bool started_ = false;
+  bool stopped_ = false;
+};
+
+}  // namespace chatsdk::server
