@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The floors that the server is held against, measured on the same machine in the same run; prints one JSON object.
+//
+//   tcp_echo_per_s        256-byte messages there and back over loopback, 100 connections, 16 in flight, raw epoll
+//   fdatasync_per_s, _p99_ms   4 KiB appended, then fdatasync
+//   sqlite_batch64_per_s  the rows that the server writes for a message, by SQLite alone: WAL, synchronous=FULL, 64
+//   messages
+//                         in a transaction
+//   device_batch64_per_s  the rows that a device writes for a received message, likewise, in a plain file
+//
+// Usage: floors DIRECTORY
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sqlite3.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+double now() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+}
+
+[[noreturn]] void die(const std::string& what) {
+  std::fprintf(stderr, "floors: %s\n", what.c_str());
+  std::exit(1);
+}
+
+// Echoes whatever comes, until stop.
+void serve_echo(int listener, const std::atomic<bool>& stop) {
+  const int epoll = epoll_create1(0);
+  epoll_event event{EPOLLIN, {.fd = listener}};
+  epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+  std::vector<char> buffer(65536);
+  while (!stop) {
+    epoll_event events[128];
+    const int count = epoll_wait(epoll, events, 128, 50);
+    for (int i = 0; i < count; ++i) {
+      const int fd = events[i].data.fd;
+      if (fd == listener) {
+        epoll_event added{EPOLLIN, {.fd = accept(listener, nullptr, nullptr)}};
+        epoll_ctl(epoll, EPOLL_CTL_ADD, added.data.fd, &added);
+        continue;
+      }
+      const ssize_t n = read(fd, buffer.data(), buffer.size());
+      if (n <= 0 || write(fd, buffer.data(), static_cast<std::size_t>(n)) != n) close(fd);
+    }
+  }
+  close(epoll);
+}
+
+double tcp_echo_per_s(double seconds) {
+  constexpr std::size_t kConnections = 100;
+  constexpr std::size_t kInFlight = 16;
+  constexpr std::size_t kBytes = 256;
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener, 128) != 0) die("listen");
+  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
+  std::atomic<bool> stop{false};
+  std::thread server([&] { serve_echo(listener, stop); });
+
+  const int epoll = epoll_create1(0);
+  std::vector<int> sockets;
+  const std::string burst(kBytes * kInFlight, 'x');
+  for (std::size_t i = 0; i < kConnections; ++i) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(fd, reinterpret_cast<sockaddr*>(&address), size) != 0) die("connect");
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    epoll_event event{EPOLLIN, {.fd = fd}};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+    sockets.push_back(fd);
+    if (write(fd, burst.data(), burst.size()) < 0) die("write");
+  }
+  std::vector<char> buffer(65536);
+  double bytes = 0;
+  const double start = now();
+  while (now() - start < seconds) {
+    epoll_event events[128];
+    const int count = epoll_wait(epoll, events, 128, 50);
+    for (int i = 0; i < count; ++i) {
+      const ssize_t n = read(events[i].data.fd, buffer.data(), buffer.size());
+      if (n <= 0 || write(events[i].data.fd, buffer.data(), static_cast<std::size_t>(n)) != n) die("echo");
+      bytes += static_cast<double>(n);
+    }
+  }
+  const double rate = bytes / kBytes / (now() - start);
+  stop = true;
+  server.join();
+  for (const int fd : sockets) close(fd);
+  close(epoll);
+  close(listener);
+  return rate;
+}
+
+void fdatasync_rate(const std::string& directory, double seconds, double& per_s, double& p99_ms) {
+  const std::string path = directory + "/floor.sync";
+  const int fd = open(path.c_str(), O_CREAT | O_WRONLY | O_TRUNC, 0600);
+  const std::string block(4096, 'x');
+  std::vector<double> times;
+  const double start = now();
+  while (now() - start < seconds) {
+    const double before = now();
+    if (write(fd, block.data(), block.size()) < 0 || fdatasync(fd) != 0) die("fdatasync");
+    times.push_back(now() - before);
+  }
+  per_s = static_cast<double>(times.size()) / (now() - start);
+  std::sort(times.begin(), times.end());
+  p99_ms = times[times.size() * 99 / 100] * 1e3;
+  close(fd);
+  unlink(path.c_str());
+}
+
+class Db {
+ public:
+  Db(const std::string& path, const char* schema) : path_(path) {
+    remove_files();
+    if (sqlite3_open(path.c_str(), &db_) != SQLITE_OK) die("open");
+    run("PRAGMA journal_mode=WAL");
+    run("PRAGMA synchronous=FULL");
+    run(schema);
+  }
+  ~Db() {
+    for (sqlite3_stmt* statement : statements_) sqlite3_finalize(statement);
+    sqlite3_close(db_);
+    remove_files();
+  }
+  void run(const char* sql) {
+    if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) die(sqlite3_errmsg(db_));
+  }
+  sqlite3_stmt* prepare(const char* sql) {
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(db_, sql, -1, &statement, nullptr) != SQLITE_OK) die(sqlite3_errmsg(db_));
+    statements_.push_back(statement);
+    return statement;
+  }
+  void step(sqlite3_stmt* statement) {
+    if (sqlite3_step(statement) != SQLITE_DONE) die(sqlite3_errmsg(db_));
+    sqlite3_reset(statement);
+  }
+
+ private:
+  void remove_files() {
+    for (const char* suffix : {"", "-wal", "-shm"}) unlink((path_ + suffix).c_str());
+  }
+  const std::string path_;
+  sqlite3* db_ = nullptr;
+  std::vector<sqlite3_stmt*> statements_;
+};
+
+void bind_text(sqlite3_stmt* s, int at, const std::string& text) {
+  sqlite3_bind_text(s, at, text.data(), static_cast<int>(text.size()), SQLITE_STATIC);
+}
+void bind_blob(sqlite3_stmt* s, int at, const std::string& blob) {
+  sqlite3_bind_blob(s, at, blob.data(), static_cast<int>(blob.size()), SQLITE_STATIC);
+}
+
+// What the server must store for one message, whatever its own schema is: the item, the deduplication record, the head
+// of the stream and the sender's number.
+double server_rows_per_s(const std::string& directory, double seconds) {
+  Db db(
+      directory + "/floor-server.db",
+      "CREATE TABLE stream(id INTEGER PRIMARY KEY, head INTEGER);"
+      "CREATE TABLE item(stream INTEGER, seq INTEGER, message INTEGER, sender TEXT, device INTEGER, client BLOB, at "
+      "INTEGER, content BLOB, PRIMARY KEY(stream, seq)) WITHOUT ROWID;"
+      "CREATE TABLE dedup(stream INTEGER, sender TEXT, client BLOB, seq INTEGER, hash BLOB, at INTEGER, "
+      "PRIMARY KEY(stream, sender, client)) WITHOUT ROWID;"
+      "CREATE TABLE number(device INTEGER, stream INTEGER, last INTEGER, PRIMARY KEY(device, stream)) WITHOUT ROWID;");
+  sqlite3_stmt* item = db.prepare("INSERT INTO item VALUES(?1,?2,?3,?4,?5,?6,?7,?8)");
+  sqlite3_stmt* dedup = db.prepare("INSERT INTO dedup VALUES(?1,?2,?3,?4,?5,?6)");
+  sqlite3_stmt* head = db.prepare("INSERT INTO stream VALUES(?1,?2) ON CONFLICT(id) DO UPDATE SET head=excluded.head");
+  sqlite3_stmt* number =
+      db.prepare("INSERT INTO number VALUES(?1,?2,?3) ON CONFLICT(device, stream) DO UPDATE SET last=excluded.last");
+  const std::string content(260, 'x');
+  const std::string hash(32, 'h');
+  std::int64_t count = 0;
+  const double start = now();
+  while (now() - start < seconds) {
+    db.run("BEGIN IMMEDIATE");
+    for (int i = 0; i < 64; ++i, ++count) {
+      const std::int64_t stream = count % 100 + 1'000'000;
+      const std::int64_t seq = count / 100;
+      const std::string sender = "sender-" + std::to_string(stream);
+      std::string client = std::to_string(count);
+      client.resize(16, '.');
+      for (sqlite3_stmt* s : {item, dedup, head, number}) sqlite3_bind_int64(s, 1, stream);
+      sqlite3_bind_int64(item, 2, seq);
+      sqlite3_bind_int64(item, 3, count);
+      bind_text(item, 4, sender);
+      sqlite3_bind_int64(item, 5, stream);
+      bind_blob(item, 6, client);
+      sqlite3_bind_int64(item, 7, count);
+      bind_blob(item, 8, content);
+      bind_text(dedup, 2, sender);
+      bind_blob(dedup, 3, client);
+      sqlite3_bind_int64(dedup, 4, seq);
+      bind_blob(dedup, 5, hash);
+      sqlite3_bind_int64(dedup, 6, count);
+      sqlite3_bind_int64(head, 2, seq);
+      sqlite3_bind_int64(number, 2, stream);
+      sqlite3_bind_int64(number, 3, seq);
+      for (sqlite3_stmt* s : {item, dedup, head, number}) db.step(s);
+    }
+    db.run("COMMIT");
+  }
+  return static_cast<double>(count) / (now() - start);
+}
+
+// What a device must store for one received message: the message with its place, and the cursor.
+double device_rows_per_s(const std::string& directory, std::int64_t messages) {
+  Db db(directory + "/floor-device.db",
+        "CREATE TABLE message(id INTEGER PRIMARY KEY, conversation INTEGER, seq INTEGER, message INTEGER, client BLOB, "
+        "sender "
+        "TEXT, device INTEGER, at INTEGER, state INTEGER, content BLOB);"
+        "CREATE UNIQUE INDEX by_seq ON message(conversation, seq);"
+        "CREATE UNIQUE INDEX by_client ON message(client);"
+        "CREATE TABLE stream(id INTEGER PRIMARY KEY, seq INTEGER);");
+  sqlite3_stmt* message = db.prepare("INSERT INTO message VALUES(NULL,1,?1,?2,?3,?4,?5,?6,0,?7)");
+  sqlite3_stmt* cursor = db.prepare("INSERT INTO stream VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET seq=excluded.seq");
+  const std::string content(260, 'x');
+  const std::string sender = "somebody";
+  const double start = now();
+  for (std::int64_t done = 0; done < messages;) {
+    db.run("BEGIN IMMEDIATE");
+    for (int i = 0; i < 64 && done < messages; ++i) {
+      ++done;
+      std::string client = std::to_string(done);
+      client.resize(16, '.');
+      sqlite3_bind_int64(message, 1, done);
+      sqlite3_bind_int64(message, 2, done);
+      bind_blob(message, 3, client);
+      bind_text(message, 4, sender);
+      sqlite3_bind_int64(message, 5, 1);
+      sqlite3_bind_int64(message, 6, done);
+      bind_blob(message, 7, content);
+      db.step(message);
+    }
+    sqlite3_bind_int64(cursor, 1, done);
+    db.step(cursor);
+    db.run("COMMIT");
+  }
+  return static_cast<double>(messages) / (now() - start);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) die("usage: floors DIRECTORY");
+  const std::string directory = argv[1];
+  double syncs = 0;
+  double sync_p99 = 0;
+  fdatasync_rate(directory, 2, syncs, sync_p99);
+  const double server = server_rows_per_s(directory, 4);
+  const double device = device_rows_per_s(directory, 10'000);
+  const double echo = tcp_echo_per_s(2);
+  std::printf(
+      "{\"tcp_echo_per_s\": %.0f, \"fdatasync_per_s\": %.0f, \"fdatasync_p99_ms\": %.2f, "
+      "\"sqlite_batch64_per_s\": %.0f, \"device_batch64_per_s\": %.0f}\n",
+      echo, syncs, sync_p99, server, device);
+  return 0;
+}
