@@ -6,7 +6,10 @@
 // Threads: one.
 #pragma once
 
+#include <google/protobuf/stubs/logging.h>
+
 #include <array>
+#include <charconv>
 #include <functional>
 #include <map>
 #include <memory>
@@ -62,19 +65,30 @@ class PlainTokens final : public TokenVerifier {
            std::to_string(to_unix_ms(expires));
   }
   Result<Identity> verify_access_token(std::string_view token, WallTime now) const override {
-    const auto first = token.find('/');
-    const auto second = token.find('/', first + 1);
-    const auto third = token.find('/', second + 1);
-    if (first == token.npos || second == token.npos || third == token.npos) {
-      return error(Code::kUnauthenticated, "not a token");
+    std::array<std::string_view, 4> parts;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const auto end = i + 1 < parts.size() ? token.find('/') : token.size();
+      if (end == token.npos) return error(Code::kUnauthenticated, "not a token");
+      parts[i] = token.substr(0, end);
+      token.remove_prefix(i + 1 < parts.size() ? end + 1 : end);
     }
     Identity identity;
-    identity.user_id = UserId(token.substr(0, first));
-    identity.device_id = DeviceId{std::stoull(std::string(token.substr(first + 1, second - first - 1)))};
-    identity.session_id = SessionId{std::stoull(std::string(token.substr(second + 1, third - second - 1)))};
-    identity.expires = from_unix_ms(std::stoll(std::string(token.substr(third + 1))));
+    identity.user_id = UserId(parts[0]);
+    std::int64_t expires_ms = 0;
+    if (!number(parts[1], identity.device_id.value) || !number(parts[2], identity.session_id.value) ||
+        !number(parts[3], expires_ms)) {
+      return error(Code::kUnauthenticated, "not a token");
+    }
+    identity.expires = from_unix_ms(expires_ms);
     if (identity.expires <= now) return error(Code::kUnauthenticated, "expired");
     return identity;
+  }
+
+ private:
+  template <typename Number>
+  static bool number(std::string_view text, Number& out) {
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return failed == std::errc() && end == text.data() + text.size() && text.size() < 16;
   }
 };
 
@@ -122,6 +136,7 @@ struct World {
   static constexpr auto kTokenLife = std::chrono::minutes(15);
 
   explicit World(GatewayOptions gateway_options = {}) : options(std::move(gateway_options)) {
+    google::protobuf::SetLogHandler(nullptr);  // it reports every malformed name
     reader = std::move(store->open_reader()).value();
     marks = std::make_unique<MarksService>(submit_write(), writer, log);
     delivery = std::make_unique<DeliveryService>(bus, writer, log);

@@ -1,0 +1,780 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a client may say in which state, and what it is answered: authentication, replacement, sends, every line of the
+// error table, time limits and drain.
+#include <gtest/gtest.h>
+
+#include "unit/server/gateway_world.h"
+
+namespace chatsdk::server {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Pair : World {
+  explicit Pair(GatewayOptions gateway_options = {}) : World(std::move(gateway_options)) {
+    add_user("ada");
+    add_user("bob");
+    ada = add_device("ada");
+    bob = add_device("bob");
+  }
+  Device ada, bob;
+};
+
+wire::ClientFrame ping(std::uint64_t token = 5) {
+  wire::ClientFrame frame;
+  frame.mutable_ping()->set_token(token);
+  return frame;
+}
+
+std::vector<wire::SendResult> results(const TestClient& client) {
+  std::vector<wire::SendResult> out;
+  for (const auto& frame : client.of(wire::ServerFrame::kSendResult)) out.push_back(frame.send_result());
+  return out;
+}
+
+// ---- Hello ---------------------------------------------------------------------------------------------------------
+
+TEST(GatewayHello, WelcomeNamesTheServersTerms) {
+  GatewayOptions options;
+  options.features = {"b", "c"};
+  options.text_bytes_max = 1'000;
+  options.heartbeat = 7s;
+  Pair world(options);
+  TestClient& a = world.open(world.token(world.ada));
+  wire::ClientFrame hello = world.hello();
+  hello.mutable_hello()->set_protocol_max(9);
+  hello.mutable_hello()->add_features("a");
+  hello.mutable_hello()->add_features("b");
+
+  a.say(hello);
+  world.run();
+
+  ASSERT_FALSE(a.frames.empty());
+  const wire::Welcome& welcome = a.frames[0].welcome();
+  EXPECT_EQ(welcome.protocol(), kProtocolMax);
+  ASSERT_EQ(welcome.features_size(), 1);
+  EXPECT_EQ(welcome.features(0), "b");
+  EXPECT_EQ(welcome.user_id(), "ada");
+  EXPECT_EQ(welcome.device_id(), world.ada.id.value);
+  EXPECT_NE(welcome.account_stream_id(), 0u);
+  EXPECT_EQ(welcome.store_epoch(), world.store->epoch());
+  EXPECT_EQ(welcome.server_time_ms(), to_unix_ms(world.clock.wall_now()));
+  EXPECT_EQ(welcome.token_expires_at_ms(), to_unix_ms(world.clock.wall_now() + World::kTokenLife));
+  EXPECT_EQ(welcome.heartbeat_ms(), 7'000u);
+  EXPECT_EQ(welcome.text_bytes_max(), 1'000u);
+  EXPECT_EQ(welcome.send_window(), limits::kSendWindow);
+  EXPECT_EQ(welcome.sends_in_flight(), limits::kSendsInFlightMax);
+}
+
+TEST(GatewayHello, TheTokenMayComeInTheFirstFrame) {
+  Pair world;
+  TestClient& a = world.open();
+  wire::ClientFrame hello = world.hello();
+  hello.mutable_hello()->set_access_token(world.token(world.ada));
+
+  a.say(hello);
+  world.run();
+
+  EXPECT_TRUE(a.frames[0].has_welcome());
+}
+
+TEST(GatewayHello, ProtocolsThatDoNotOverlapAreNamed) {
+  Pair world;
+  TestClient& a = world.open(world.token(world.ada));
+  wire::ClientFrame hello = world.hello();
+  hello.mutable_hello()->set_protocol_min(2);
+  hello.mutable_hello()->set_protocol_max(4);
+
+  a.say(hello);
+
+  EXPECT_EQ(a.failure(), Code::kProtocol);
+  EXPECT_EQ(a.frames[0].failure().error().detail(), "the client speaks protocol 2 to 4, the server 1 to 1");
+}
+
+TEST(GatewayHello, ADeviceWithoutAnOpenSessionIsRefused) {
+  Pair world;
+  const std::string token = world.token(world.ada);
+  ASSERT_TRUE(world.commit_now(EndSessions{"ada", world.ada.id, false, world.clock.wall_now()}).ok());
+  TestClient& a = world.open(token);
+
+  a.say(world.hello());
+  world.run();
+
+  EXPECT_EQ(a.failure(), Code::kUnauthenticated);
+  EXPECT_EQ(a.closed, CloseCode::kUnauthenticated);
+}
+
+TEST(GatewayHello, ASilentConnectionEndsAtItsTimeLimit) {
+  Pair world;
+  TestClient& a = world.open(world.token(world.ada));
+
+  world.advance(limits::kHelloTimeout - 1s);
+  EXPECT_FALSE(a.closed);
+  world.advance(2s);
+
+  EXPECT_EQ(a.failure(), Code::kUnauthenticated);
+  EXPECT_EQ(a.closed, CloseCode::kUnauthenticated);
+}
+
+TEST(GatewayHello, CursorsAreLimited) {
+  for (const std::size_t count : {limits::kHelloCursorsMax, limits::kHelloCursorsMax + 1}) {
+    Pair world;
+    TestClient& a = world.open(world.token(world.ada));
+    wire::ClientFrame hello = world.hello();
+    for (std::size_t i = 0; i < count; ++i) {
+      hello.mutable_hello()->add_stream_ids(1'000'000 + i);
+      hello.mutable_hello()->add_seqs(1);
+      hello.mutable_hello()->add_marks_revisions(1);
+    }
+    a.say(hello);
+    world.run();
+    EXPECT_EQ(a.failure(), count > limits::kHelloCursorsMax ? Code::kProtocol : Code::kOk) << count;
+  }
+}
+
+// ---- Frames that end a connection ----------------------------------------------------------------------------------
+
+struct BadFrame {
+  std::string name;
+  bool welcomed;
+  std::function<Bytes(World&)> bytes;
+  Code failure;
+  CloseCode close;
+};
+
+template <typename Fill>
+std::function<Bytes(World&)> frame_with(Fill fill) {
+  return [fill](World& world) {
+    wire::ClientFrame frame;
+    fill(frame, world);
+    return encode(frame);
+  };
+}
+
+const std::vector<BadFrame>& bad_frames() {
+  static const std::vector<BadFrame> kTable = {
+      {"not protobuf before the hello", false, [](World&) { return Bytes("\xFF\xFF\xFF"); }, Code::kMalformed,
+       CloseCode::kInvalidPayload},
+      {"not protobuf", true, [](World&) { return Bytes("\x1A\x7F"); }, Code::kMalformed, CloseCode::kInvalidPayload},
+      {"a name that is not UTF-8", true, [](World&) { return Bytes("\x1A\x03\x12\x01\xFF"); },  // Send.peer_user_id
+       Code::kMalformed, CloseCode::kInvalidPayload},
+      {"empty before the hello", false, [](World&) { return Bytes(); }, Code::kProtocol, CloseCode::kProtocolError},
+      {"ping before the hello", false, [](World&) { return encode(ping()); }, Code::kProtocol,
+       CloseCode::kProtocolError},
+      {"send before the hello", false, [](World& world) { return encode(world.text_to("bob", "x", 1)); },
+       Code::kProtocol, CloseCode::kProtocolError},
+      {"no token", false, [](World& world) { return encode(world.hello()); }, Code::kUnauthenticated,
+       CloseCode::kUnauthenticated},
+      {"a token that is none", false, frame_with([](wire::ClientFrame& frame, World& world) {
+         frame = world.hello();
+         frame.mutable_hello()->set_access_token("nonsense");
+       }),
+       Code::kUnauthenticated, CloseCode::kUnauthenticated},
+      {"protocol range upside down", false, frame_with([](wire::ClientFrame& frame, World&) {
+         frame.mutable_hello()->set_protocol_min(3);
+         frame.mutable_hello()->set_protocol_max(1);
+       }),
+       Code::kProtocol, CloseCode::kProtocolError},
+      {"cursor arrays of different lengths", false, frame_with([](wire::ClientFrame& frame, World& world) {
+         frame = world.hello();
+         frame.mutable_hello()->add_stream_ids(1);
+       }),
+       Code::kProtocol, CloseCode::kProtocolError},
+      {"second hello", true, [](World& world) { return encode(world.hello()); }, Code::kProtocol,
+       CloseCode::kProtocolError},
+      {"frame over the limit", true,
+       [](World& world) { return Bytes(limits::client_frame_bytes_max(world.options.text_bytes_max) + 1, '\0'); },
+       Code::kTooLarge, CloseCode::kTooBig},
+      {"acknowledgement of an unknown stream", true,
+       frame_with([](wire::ClientFrame& frame, World&) { frame.mutable_ack()->add_streams()->set_stream_id(4'242); }),
+       Code::kProtocol, CloseCode::kProtocolError},
+      {"acknowledgement above what was sent", true, frame_with([](wire::ClientFrame& frame, World& world) {
+         auto& stream = *frame.mutable_ack()->add_streams();
+         stream.set_stream_id(world.clients[0]->frames[0].welcome().account_stream_id());
+         stream.set_seq(1'000);
+       }),
+       Code::kProtocol, CloseCode::kProtocolError},
+      {"delivered_from above the acknowledged", true, frame_with([](wire::ClientFrame& frame, World& world) {
+         auto& stream = *frame.mutable_ack()->add_streams();
+         stream.set_stream_id(world.clients[0]->frames[0].welcome().account_stream_id());
+         stream.set_delivered_from(1);
+       }),
+       Code::kProtocol, CloseCode::kProtocolError},
+      {"acknowledgement of too many streams", true, frame_with([](wire::ClientFrame& frame, World&) {
+         for (std::size_t i = 0; i <= limits::kStreamsPerAckMax; ++i) frame.mutable_ack()->add_streams();
+       }),
+       Code::kProtocol, CloseCode::kProtocolError},
+      {"read of someone else's conversation", true,
+       frame_with([](wire::ClientFrame& frame, World&) { frame.mutable_read()->set_conversation_id(4'242); }),
+       Code::kNotFound, CloseCode::kPolicy},
+      {"read of the account stream", true, frame_with([](wire::ClientFrame& frame, World& world) {
+         frame.mutable_read()->set_conversation_id(world.clients[0]->frames[0].welcome().account_stream_id());
+       }),
+       Code::kNotFound, CloseCode::kPolicy},
+      {"pull of someone else's stream", true,
+       frame_with([](wire::ClientFrame& frame, World&) { frame.mutable_pull()->set_stream_id(4'242); }),
+       Code::kNotFound, CloseCode::kPolicy},
+      {"renewal with a token that is none", true,
+       frame_with([](wire::ClientFrame& frame, World&) { frame.mutable_authenticate()->set_access_token("x"); }),
+       Code::kUnauthenticated, CloseCode::kUnauthenticated},
+      {"renewal with another user's token", true, frame_with([](wire::ClientFrame& frame, World& world) {
+         frame.mutable_authenticate()->set_access_token(world.token(static_cast<Pair&>(world).bob));
+       }),
+       Code::kUnauthenticated, CloseCode::kUnauthenticated},
+  };
+  return kTable;
+}
+
+TEST(GatewayErrors, EveryViolationHasItsFailureAndCloseCode) {
+  for (const BadFrame& bad : bad_frames()) {
+    SCOPED_TRACE(bad.name);
+    Pair world;
+    TestClient& good = bad.welcomed ? world.connect(world.ada) : world.open();
+    TestClient& other = world.connect(world.bob);
+
+    good.say_bytes(bad.bytes(world));
+    world.run();
+
+    EXPECT_EQ(good.failure(), bad.failure);
+    EXPECT_EQ(good.closed, bad.close);
+    EXPECT_TRUE(good.frames.back().has_failure());
+    EXPECT_FALSE(other.closed);
+    EXPECT_EQ(world.gateways[0]->connections(), 1u);
+    EXPECT_TRUE(world.submitted_ops<AppendMessage>().empty());
+  }
+}
+
+TEST(GatewayErrors, FramesBeforeTheWelcomeAreAViolation) {
+  Pair world;
+  TestClient& a = world.open(world.token(world.ada));
+  a.say(world.hello());
+  a.say(ping());
+  EXPECT_EQ(a.of(wire::ServerFrame::kPong).size(), 1u);
+
+  a.say(world.text_to("bob", "early", 1));
+  world.run();
+
+  EXPECT_EQ(a.failure(), Code::kProtocol);
+  EXPECT_TRUE(a.of(wire::ServerFrame::kWelcome).empty());
+  EXPECT_TRUE(world.submitted_ops<AppendMessage>().empty());
+}
+
+TEST(GatewayErrors, UnknownFramesAndFieldsAreTolerated) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+
+  a.say_bytes("");                // no body
+  a.say_bytes("\xBA\x3E\x02hi");  // field 999 instead of a body
+  a.say_bytes(encode(ping()) + "\xBA\x3E\x02hi");
+  world.run();
+
+  EXPECT_FALSE(a.closed);
+  EXPECT_EQ(a.of(wire::ServerFrame::kPong).size(), 1u);
+}
+
+TEST(GatewayErrors, FramesAboveTheRateEndTheConnection) {
+  GatewayOptions options;
+  options.frames_per_second = 10;
+  options.frames_burst = 20;
+  Pair world(options);
+  TestClient& a = world.connect(world.ada);
+
+  for (int i = 0; i < 19; ++i) a.say(ping());
+  EXPECT_FALSE(a.closed);
+  world.advance(1s);
+  for (int i = 0; i < 10; ++i) a.say(ping());
+  EXPECT_FALSE(a.closed);
+  a.say(ping());
+
+  EXPECT_EQ(a.failure(), Code::kRateLimited);
+  EXPECT_EQ(a.closed, CloseCode::kTryAgainLater);
+}
+
+TEST(GatewayErrors, NothingIsTakenFromAClosedConnection) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  a.say_bytes("\xFF");
+  const std::size_t frames = a.frames.size();
+
+  a.say(world.text_to("bob", "late", 1));
+  world.run();
+
+  EXPECT_EQ(a.frames.size(), frames);
+  EXPECT_TRUE(world.submitted_ops<AppendMessage>().empty());
+}
+
+TEST(GatewayErrors, RandomFramesHarmNobody) {
+  Pair world;
+  TestClient& b = world.connect(world.bob);
+  SeededRandom random(20'261'121);
+  const std::string token = world.token(world.ada);
+  wire::ClientFrame valid[] = {world.hello(), world.text_to("bob", "hello", 1), ping()};
+  valid[0].mutable_hello()->set_access_token(token);
+  TestClient* a = nullptr;
+  for (int i = 0; i < 20'000; ++i) {
+    if (a == nullptr || a->closed) {
+      world.run();
+      a = random.below(2) == 0 ? &world.connect(world.ada) : &world.open();
+    }
+    Bytes bytes;
+    if (random.below(2) == 0) {
+      bytes = random.bytes(static_cast<std::size_t>(random.below(64)));
+    } else {
+      bytes = encode(valid[random.below(3)]);
+      for (std::uint64_t flips = random.below(4); flips > 0 && !bytes.empty(); --flips) {
+        bytes[random.below(bytes.size())] = static_cast<char>(random.below(256));
+      }
+    }
+    a->say_bytes(bytes);
+    if (random.below(8) == 0) world.run();
+    world.clock.advance(1ms);
+    if (i % 1'000 == 0 && !b.closed) b.say(ping());
+  }
+  world.run();
+
+  EXPECT_EQ(b.failure(), Code::kOk);
+  EXPECT_LE(world.gateways[0]->connections(), 2u);
+}
+
+// ---- Sends ---------------------------------------------------------------------------------------------------------
+
+struct BadSend {
+  std::string name;
+  std::function<void(wire::Send&, World&)> spoil;
+  Code refused;
+};
+
+TEST(GatewaySend, EveryBadValueIsRefusedAndTheConnectionStays) {
+  const std::vector<BadSend> table = {
+      {"no client_message_id", [](wire::Send& send, World&) { send.clear_client_message_id(); },
+       Code::kInvalidArgument},
+      {"15 bytes of client_message_id",
+       [](wire::Send& send, World&) { send.set_client_message_id(std::string(15, 'x')); }, Code::kInvalidArgument},
+      {"17 bytes of client_message_id",
+       [](wire::Send& send, World&) { send.set_client_message_id(std::string(17, 'x')); }, Code::kInvalidArgument},
+      {"no target", [](wire::Send& send, World&) { send.clear_target(); }, Code::kInvalidArgument},
+      {"conversation 0", [](wire::Send& send, World&) { send.set_conversation_id(0); }, Code::kInvalidArgument},
+      {"someone else's conversation", [](wire::Send& send, World&) { send.set_conversation_id(4'242); },
+       Code::kNotFound},
+      {"unknown peer", [](wire::Send& send, World&) { send.set_peer_user_id("eve"); }, Code::kNotFound},
+      {"empty peer", [](wire::Send& send, World&) { send.set_peer_user_id(""); }, Code::kInvalidArgument},
+      {"long peer",
+       [](wire::Send& send, World&) { send.set_peer_user_id(std::string(limits::kUserIdBytesMax + 1, 'x')); },
+       Code::kInvalidArgument},
+      {"oneself", [](wire::Send& send, World&) { send.set_peer_user_id("ada"); }, Code::kInvalidArgument},
+      {"SQL for a peer", [](wire::Send& send, World&) { send.set_peer_user_id("bob'; DROP TABLE item;--"); },
+       Code::kNotFound},
+      {"send_number 0", [](wire::Send& send, World&) { send.set_send_number(0); }, Code::kInvalidArgument},
+      {"send_number 2 first", [](wire::Send& send, World&) { send.set_send_number(2); }, Code::kOutOfOrder},
+      {"no content", [](wire::Send& send, World&) { send.clear_content(); }, Code::kUnsupported},
+      {"content that is not protobuf", [](wire::Send& send, World&) { send.set_content("\xFF\xFF"); },
+       Code::kMalformed},
+      {"empty text", [](wire::Send& send, World&) { send.set_content(encode_text_content("")); },
+       Code::kInvalidArgument},
+      {"text that is not UTF-8", [](wire::Send& send, World&) { send.set_content(encode_text_content("\xC0\x80")); },
+       Code::kInvalidUtf8},
+      {"text over the limit",
+       [](wire::Send& send, World& world) {
+         send.set_content(encode_text_content(std::string(world.options.text_bytes_max + 1, 'x')));
+       },
+       Code::kTooLarge},
+      {"content over the limit",
+       [](wire::Send& send, World& world) {
+         send.set_content(std::string(limits::content_bytes_max(world.options.text_bytes_max) + 1, 'x'));
+       },
+       Code::kTooLarge},
+  };
+  for (const BadSend& bad : table) {
+    SCOPED_TRACE(bad.name);
+    Pair world;
+    TestClient& a = world.connect(world.ada);
+    wire::ClientFrame frame = world.text_to("bob", "text", 1);
+    bad.spoil(*frame.mutable_send(), world);
+
+    a.say(frame);
+    world.run();
+
+    ASSERT_EQ(results(a).size(), 1u);
+    ASSERT_TRUE(results(a)[0].has_refused());
+    EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), bad.refused);
+    EXPECT_EQ(results(a)[0].client_message_id(), frame.send().client_message_id());
+    EXPECT_FALSE(a.closed);
+    a.say(world.text_to("bob", "good", 1));
+    world.run();
+    EXPECT_TRUE(results(a).back().has_accepted());
+  }
+}
+
+TEST(GatewaySend, TextOfExactlyTheLimitIsAccepted) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+
+  a.say(world.text_to("bob", std::string(world.options.text_bytes_max, 'x'), 1));
+  world.run();
+
+  EXPECT_TRUE(results(a)[0].has_accepted());
+}
+
+TEST(GatewaySend, AnswersFollowTheCommit) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  TestClient& b = world.connect(world.bob);
+  world.hold_commits = true;
+  a.say(world.text_to("bob", "text", 1));
+  world.run();
+  EXPECT_TRUE(results(a).empty());
+  EXPECT_TRUE(b.of(wire::ServerFrame::kItems).empty());
+
+  world.release_commits();
+
+  EXPECT_EQ(results(a).size(), 1u);
+  EXPECT_FALSE(b.of(wire::ServerFrame::kItems).empty());
+}
+
+TEST(GatewaySend, OpsAreSubmittedInTheOrderOfTheFrames) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+
+  for (std::uint64_t n = 1; n <= 50; ++n) a.say(world.text_to("bob", std::to_string(n), n));
+  world.run();
+
+  const auto ops = world.submitted_ops<AppendMessage>();
+  ASSERT_EQ(ops.size(), 50u);
+  for (std::size_t i = 0; i < ops.size(); ++i) EXPECT_EQ(ops[i].send_number, i + 1);
+  for (const auto& result : results(a)) EXPECT_TRUE(result.has_accepted());
+}
+
+TEST(GatewaySend, ARepeatGetsTheFirstAnswer) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  const wire::ClientFrame frame = world.text_to("bob", "once", 1);
+
+  a.say(frame);
+  a.say(frame);
+  world.run();
+
+  ASSERT_EQ(results(a).size(), 2u);
+  EXPECT_EQ(results(a)[0].SerializeAsString(), results(a)[1].SerializeAsString());
+}
+
+TEST(GatewaySend, UnansweredSendsAreBounded) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  world.hold_commits = true;
+
+  for (std::uint64_t n = 1; n <= limits::kSendsInFlightMax + 1; ++n) a.say(world.text_to("bob", "x", n));
+  world.run();
+
+  ASSERT_EQ(results(a).size(), 1u);
+  EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), Code::kRateLimited);
+  EXPECT_GT(results(a)[0].refused().retry_after_ms(), 0u);
+  EXPECT_EQ(world.submitted_ops<AppendMessage>().size(), limits::kSendsInFlightMax);
+  EXPECT_FALSE(a.closed);
+}
+
+TEST(GatewaySend, AStoreThatFailsHasNotRefusedForGood) {
+  for (const Code code : {Code::kStorage, Code::kStorageFull, Code::kReadOnly, Code::kUnavailable}) {
+    Pair world;
+    TestClient& a = world.connect(world.ada);
+    world.refuse_with = code;
+
+    a.say(world.text_to("bob", "x", 1));
+    world.run();
+
+    ASSERT_EQ(results(a).size(), 1u);
+    EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), Code::kUnavailable);
+  }
+}
+
+TEST(GatewaySend, TheSenderIsTheTokensUser) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  TestClient& b = world.connect(world.bob);
+
+  a.say(world.text_to("bob", "x", 1));
+  world.run();
+
+  const StreamId conversation{results(a)[0].accepted().conversation_id()};
+  EXPECT_EQ(b.items[conversation].back().sender_user_id(), "ada");
+  EXPECT_EQ(b.items[conversation].back().sender_device_id(), world.ada.id.value);
+}
+
+TEST(GatewayVoid, AnswersVoidedOrTheAcceptanceThatCameFirst) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  const wire::ClientFrame sent = world.text_to("bob", "x", 1);
+  const auto voiding = [](const wire::Send& send) {
+    wire::ClientFrame frame;
+    frame.mutable_void_()->set_peer_user_id(send.peer_user_id());
+    frame.mutable_void_()->set_client_message_id(send.client_message_id());
+    frame.mutable_void_()->set_send_number(send.send_number());
+    return frame;
+  };
+  a.say(sent);
+  a.say(voiding(sent.send()));
+  const wire::ClientFrame never = world.text_to("bob", "y", 2);
+  a.say(voiding(never.send()));
+  a.say(never);
+  world.run();
+
+  const auto answers = a.of(wire::ServerFrame::kVoidResult);
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0].void_result().accepted().message_id(), results(a)[0].accepted().message_id());
+  EXPECT_TRUE(answers[1].void_result().voided());
+  EXPECT_EQ(static_cast<Code>(results(a)[1].refused().code()), Code::kVoided);
+}
+
+TEST(GatewayVoid, ABadQuestionIsRefused) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  wire::ClientFrame frame;
+  frame.mutable_void_()->set_client_message_id("short");
+
+  a.say(frame);
+  world.run();
+
+  ASSERT_EQ(a.of(wire::ServerFrame::kVoidResult).size(), 1u);
+  EXPECT_TRUE(a.of(wire::ServerFrame::kVoidResult)[0].void_result().has_refused());
+  EXPECT_FALSE(a.closed);
+}
+
+// ---- Replacement and kicks -----------------------------------------------------------------------------------------
+
+TEST(GatewayReplace, TheNewestConnectionOfADeviceWins) {
+  for (const std::size_t shard : {0u, 1u}) {
+    Pair world;
+    TestClient& older = world.connect(world.ada);
+
+    TestClient& newer = world.connect(world.ada, &older, shard);
+
+    EXPECT_EQ(older.failure(), Code::kReplaced);
+    EXPECT_EQ(older.closed, CloseCode::kReplaced);
+    EXPECT_FALSE(newer.closed);
+    EXPECT_EQ(world.directory.size(), 1u);
+  }
+}
+
+TEST(GatewayReplace, NothingOfAReplacedConnectionIsSubmitted) {
+  Pair world;
+  world.bus.lose_kicks = true;
+  TestClient& older = world.connect(world.ada);
+  TestClient& newer = world.connect(world.ada, &older, 1);
+  ASSERT_FALSE(older.closed);  // it has not heard of it
+
+  older.say(world.text_to("bob", "from the past", 1));
+  world.run();
+
+  EXPECT_EQ(older.closed, CloseCode::kReplaced);
+  EXPECT_TRUE(world.submitted_ops<AppendMessage>().empty());
+  EXPECT_FALSE(newer.closed);
+}
+
+TEST(GatewayReplace, AnotherDeviceOfTheUserStays) {
+  Pair world;
+  TestClient& phone = world.connect(world.ada);
+  TestClient& tablet = world.connect(world.add_device("ada", "tablet"));
+
+  EXPECT_FALSE(phone.closed);
+  EXPECT_FALSE(tablet.closed);
+}
+
+TEST(GatewayReplace, OfTwoThatBeginAtOnceOneStays) {
+  Pair world;
+  TestClient& first = world.open(world.token(world.ada), 0);
+  TestClient& second = world.open(world.token(world.ada), 1);
+  first.say(world.hello());
+  second.say(world.hello());
+  world.run();
+
+  EXPECT_EQ(first.failure(), Code::kReplaced);
+  EXPECT_FALSE(second.closed);
+  EXPECT_FALSE(second.of(wire::ServerFrame::kWelcome).empty());
+}
+
+TEST(GatewayReplace, ARevokedDeviceIsClosedAtOnce) {
+  Pair world;
+  TestClient& phone = world.connect(world.ada);
+  TestClient& tablet = world.connect(world.add_device("ada", "tablet"), nullptr, 1);
+
+  world.bus.publish("ada", Kick{"ada", world.ada.id, Code::kUnauthenticated, 0});
+  world.run();
+
+  EXPECT_EQ(phone.closed, CloseCode::kUnauthenticated);
+  EXPECT_FALSE(tablet.closed);
+}
+
+// ---- Time ----------------------------------------------------------------------------------------------------------
+
+wire::ClientFrame renewal(const std::string& token) {
+  wire::ClientFrame frame;
+  frame.mutable_authenticate()->set_access_token(token);
+  return frame;
+}
+
+TEST(GatewayToken, AnExpiredTokenEndsTheConnection) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+
+  world.advance_alive(a, World::kTokenLife - 10s);
+  EXPECT_FALSE(a.closed);
+  world.advance_alive(a, 11s);
+
+  EXPECT_EQ(a.failure(), Code::kUnauthenticated);
+  EXPECT_EQ(a.closed, CloseCode::kUnauthenticated);
+}
+
+TEST(GatewayToken, ARenewalKeepsTheConnection) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  world.advance_alive(a, World::kTokenLife - 60s);
+
+  a.say(renewal(world.token(world.ada)));
+  world.run();
+  world.advance_alive(a, World::kTokenLife - 10s);
+
+  EXPECT_FALSE(a.closed);
+  ASSERT_EQ(a.of(wire::ServerFrame::kAuthenticated).size(), 1u);
+  EXPECT_EQ(a.of(wire::ServerFrame::kWelcome).size(), 1u);
+}
+
+TEST(GatewayToken, ARenewalAfterTheSessionEndedIsRefused) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  const std::string token = world.token(world.ada);
+  ASSERT_TRUE(world.commit_now(EndSessions{"ada", world.ada.id, false, world.clock.wall_now()}).ok());
+
+  a.say(renewal(token));
+  world.run();
+
+  EXPECT_EQ(a.closed, CloseCode::kUnauthenticated);
+}
+
+TEST(GatewayIdle, PingIsAnsweredWithItsToken) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+
+  a.say(ping(987));
+
+  ASSERT_EQ(a.of(wire::ServerFrame::kPong).size(), 1u);
+  EXPECT_EQ(a.of(wire::ServerFrame::kPong)[0].pong().token(), 987u);
+}
+
+TEST(GatewayIdle, ASilentClientIsPingedThenClosed) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+
+  world.advance(2 * limits::kHeartbeatDefault + Gateway::kTickPeriod);
+  EXPECT_EQ(a.of(wire::ServerFrame::kPing).size(), 1u);
+  EXPECT_FALSE(a.closed);
+  world.advance(limits::kPongTimeout);
+
+  EXPECT_EQ(a.failure(), Code::kTimedOut);
+  EXPECT_EQ(a.of(wire::ServerFrame::kPing).size(), 1u);
+}
+
+TEST(GatewayIdle, AnAnsweredPingKeepsTheConnection) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  wire::ClientFrame pong;
+  pong.mutable_pong();
+
+  for (int i = 0; i < 5; ++i) {
+    world.advance(2 * limits::kHeartbeatDefault + Gateway::kTickPeriod);
+    a.say(pong);
+  }
+
+  EXPECT_FALSE(a.closed);
+  EXPECT_EQ(a.of(wire::ServerFrame::kPing).size(), 5u);
+}
+
+// ---- Drain ---------------------------------------------------------------------------------------------------------
+
+TEST(GatewayDrain, ClientsAreToldToReconnectAndSendsAreAnswered) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  TestClient& b = world.connect(world.bob);
+  world.hold_commits = true;
+  a.say(world.text_to("bob", "in flight", 1));
+  bool drained = false;
+
+  world.gateways[0]->drain([&] { drained = true; });
+  world.run();
+  EXPECT_EQ(b.closed, CloseCode::kGoingAway);
+  EXPECT_FALSE(a.closed);
+  EXPECT_FALSE(drained);
+  a.say(world.text_to("bob", "too late", 2));
+  world.release_commits();
+
+  ASSERT_EQ(a.of(wire::ServerFrame::kDrain).size(), 1u);
+  EXPECT_LT(a.of(wire::ServerFrame::kDrain)[0].drain().reconnect_after_ms(), world.options.drain_spread.count());
+  ASSERT_EQ(results(a).size(), 2u);
+  EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), Code::kUnavailable);
+  EXPECT_TRUE(results(a)[1].has_accepted());
+  EXPECT_EQ(a.closed, CloseCode::kGoingAway);
+  EXPECT_TRUE(drained);
+}
+
+TEST(GatewayDrain, ReconnectTimesAreSpread) {
+  Pair world;
+  std::set<std::uint32_t> times;
+  for (int i = 0; i < 20; ++i) world.connect(world.add_device("ada", "d" + std::to_string(i)));
+
+  world.gateways[0]->drain({});
+  for (const auto& client : world.clients) {
+    times.insert(client->of(wire::ServerFrame::kDrain).at(0).drain().reconnect_after_ms());
+  }
+
+  EXPECT_GT(times.size(), 15u);
+}
+
+TEST(GatewayDrain, LaterConnectionsAreTurnedAway) {
+  Pair world;
+  bool drained = false;
+  world.gateways[0]->drain([&] { drained = true; });
+  EXPECT_TRUE(drained);
+
+  TestClient& a = world.open(world.token(world.ada));
+  world.run();
+
+  EXPECT_EQ(a.failure(), Code::kUnavailable);
+  EXPECT_EQ(a.closed, CloseCode::kTryAgainLater);
+  EXPECT_EQ(world.gateways[0]->connections(), 0u);
+}
+
+// ---- What remains --------------------------------------------------------------------------------------------------
+
+TEST(GatewayEnd, AGatewayMayEndWhileReadsAndWritesAreUnderWay) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  TestClient& b = world.open(world.token(world.bob));
+  b.say(world.hello());
+  a.say(world.text_to("bob", "x", 1));
+
+  world.gateways[0].reset();
+  world.run();
+
+  EXPECT_EQ(world.submitted_ops<AppendMessage>().size(), 1u);
+  EXPECT_EQ(world.directory.size(), 0u);
+}
+
+TEST(GatewayEnd, AHangUpLeavesNothingBehind) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  TestClient& b = world.open();
+
+  a.hang_up();
+  b.hang_up();
+
+  EXPECT_EQ(world.gateways[0]->connections(), 0u);
+  EXPECT_EQ(world.directory.size(), 0u);
+}
+
+TEST(GatewayEnd, AnIdleSessionIsSmall) {
+  RecordProperty("session_bytes", static_cast<int>(sizeof(GatewaySession)));
+  EXPECT_LE(sizeof(GatewaySession), 320u);
+  EXPECT_LE(sizeof(StreamEntry), 56u);
+}
+
+}  // namespace
+}  // namespace chatsdk::server
