@@ -83,6 +83,10 @@ inline constexpr std::size_t kOutboxMax = 100'000;          // queued messages o
 inline constexpr std::size_t kEventQueueMax = 8'192;        // above it state events fold into one RESYNC
 inline constexpr std::size_t kPageMax = 200;                // rows of one history or list page
 inline constexpr std::size_t kApplyBatchMax = 64;           // items and cursor in one device transaction
+inline constexpr std::size_t kSendBufferBytesMax = 1'048'576;      // of one connection; above it the engine pauses
+inline constexpr std::size_t kInboundBufferBytesMax = 4'194'304;   // received and not yet taken; above it reading stops
+inline constexpr std::size_t kResponseBodyBytesMax = 1'048'576;    // of one HTTP answer
+inline constexpr std::size_t kResponseHeaderBytesMax = 65'536;     // of one HTTP answer, all lines
 
 // ---- Times ---------------------------------------------------------------------------------------------------------
 inline constexpr auto kAccessTokenLifetime = 15min;
@@ -102,7 +106,10 @@ inline constexpr auto kAnswerTimeout = 60s;                 // a service that ta
 inline constexpr auto kCloseTimeout = 5s;                   // for the peer's half of a closing handshake
 inline constexpr auto kLingerTimeout = 2s;                  // between our last byte and the peer's, so that it can read ours
 inline constexpr auto kConnectTimeout = 15s;
+inline constexpr auto kCloseTimeout = 3s;                   // a closing handshake that lasts longer is cut off
+inline constexpr auto kRetryAfterMax = 1h;                  // a server that asks for more is asked again by then
 inline constexpr auto kRequestTimeout = 30s;
+inline constexpr auto kHttpIdle = 10s;                      // the HTTP thread ends after this long without a request
 inline constexpr auto kBackoffBase = 500ms;
 inline constexpr auto kBackoffCap = 60s;
 inline constexpr auto kSendTimeLimitDefault = 24h * 7;      // then the sender asks the server to void the message

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LwsTransport: the Transport on libwebsockets. It owns one lws context with every connection of one client in it, and
+// in threaded mode the thread "chatsdk-ws" that serves the context; both begin with the first open() and end with
+// shutdown(), so that making a client costs nothing. It knows nothing of frames beyond their length: binary messages
+// go in and out whole.
+//
+// TLS is always verified (tls_checks.h). The bearer token leaves only in the upgrade request, after the certificate was
+// accepted; it is in no URL and no log line. Proxies of the environment are not used and redirects are not followed.
+// permessage-deflate is not offered. A text message ends the connection with 1003, one above the limit with 1009.
+//
+// Threads: all calls come from the engine's turns; the destructor may also run after the engine has stopped.
+//   Between the engine and the service thread stands one mutex, over the queue of commands and the byte counts.
+//   What the service thread has to say is posted to the engine as tasks. A task holds its connection and a liveness
+//   token that only the engine's turns read and the destructor clears: a task that runs later touches nothing else.
+// Invariants:
+//   1. Without own_thread, nothing happens outside drive().
+//   2. After shutdown() there is no thread and no descriptor; open() begins anew.
+//
+// libwebsockets 4.1.6, what a reader of close codes should know: a close frame of the peer that carries 1012 to 2999
+// arrives as 1002, and a frame of the peer that is masked is read all the same.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "base/executor.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "transport/transport.h"
+
+namespace chatsdk {
+
+struct LwsOptions {
+  std::string ca_file{};   // PEM; empty: the system's roots
+  bool own_thread = true;  // false: the owner calls drive()
+  std::size_t inbound_frame_bytes_max = limits::server_frame_bytes_max(limits::kTextBytesMax);
+  std::size_t send_buffer_bytes_max = limits::kSendBufferBytesMax;
+  std::chrono::milliseconds connect_timeout = limits::kConnectTimeout;  // to the end of the upgrade
+  std::chrono::milliseconds close_timeout = limits::kCloseTimeout;
+};
+
+class LwsTransport final : public Transport {
+ public:
+  // engine and log outlive the transport.
+  LwsTransport(Executor& engine, LwsOptions options, Log& log);
+  ~LwsTransport() override;
+  LwsTransport(const LwsTransport&) = delete;
+  LwsTransport& operator=(const LwsTransport&) = delete;
+
+  ConnectionId open(const ConnectRequest& request, Handler& handler) override;
+  bool send(ConnectionId connection, Bytes frame) override;
+  void close(ConnectionId connection, std::uint16_t close_code) override;
+  void abort(ConnectionId connection) override;
+
+  // Serves what is ready and returns without waiting. Only without own_thread.
+  void drive();
+  // Ends every connection at once (on_closed with CLOSED follows as a task), the thread and the context.
+  void shutdown();
+
+ private:
+  class Service;
+  std::unique_ptr<Service> service_;
+};
+
+}  // namespace chatsdk

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/tls_checks.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include <string_view>
+
+namespace chatsdk::tls {
+
+namespace {
+
+constexpr unsigned kNameFlags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+
+struct HandshakeFailure {
+  std::string reason;
+  bool peer_left = false;
+};
+thread_local HandshakeFailure handshake_failure;
+
+// The error queue is emptied by libwebsockets before its caller hears of the failure, so the reason is kept here.
+void note_handshake(const SSL*, int where, int result) {
+  if ((where & SSL_CB_HANDSHAKE_START) != 0) handshake_failure = {};
+  if ((where & SSL_CB_EXIT) == 0 || result > 0) return;
+  const unsigned long code = ERR_peek_error();
+  if (code == 0) return;
+  handshake_failure.peer_left =
+      ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+  const char* reason = ERR_reason_error_string(code);
+  handshake_failure.reason = reason != nullptr ? reason : "error " + std::to_string(code);
+}
+
+bool is_address(const std::string& host) {
+  ASN1_OCTET_STRING* address = a2i_IPADDRESS(host.c_str());
+  const bool parsed = address != nullptr;
+  ASN1_OCTET_STRING_free(address);
+  return parsed;
+}
+
+bool certificate_is_for(X509* certificate, const std::string& host) {
+  if (is_address(host)) return X509_check_ip_asc(certificate, host.c_str(), kNameFlags) == 1;
+  return X509_check_host(certificate, host.data(), host.size(), kNameFlags, nullptr) == 1;
+}
+
+}  // namespace
+
+void FreeContext::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
+
+Context new_client_context() {
+  Context context(SSL_CTX_new(TLS_client_method()));
+  if (!context) return nullptr;
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
+  SSL_CTX_set_options(context.get(), SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_mode(context.get(), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(context.get()), kNameFlags);
+  SSL_CTX_set_info_callback(context.get(), note_handshake);
+  return context;
+}
+
+Status load_roots(ssl_ctx_st* context, const std::string& ca_file) {
+  X509_STORE* store = X509_STORE_new();
+  if (store == nullptr) return error(Code::kNoMemory, "tls: no memory for the roots");
+  SSL_CTX_set_cert_store(context, store);  // owns it from here
+  const int loaded =
+      ca_file.empty() ? X509_STORE_set_default_paths(store) : X509_STORE_load_file(store, ca_file.c_str());
+  ERR_clear_error();
+  if (loaded != 1) {
+    return error(Code::kTls,
+                 ca_file.empty() ? "tls: the system's roots cannot be read" : "tls: the CA file cannot be read");
+  }
+  return {};
+}
+
+bool require_host(ssl_ctx_st* context, const std::string& host) {
+  X509_VERIFY_PARAM* wanted = SSL_CTX_get0_param(context);
+  X509_VERIFY_PARAM_set_hostflags(wanted, kNameFlags);
+  if (is_address(host)) return X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str()) == 1;
+  return X509_VERIFY_PARAM_set1_host(wanted, host.data(), host.size()) == 1;
+}
+
+std::string judge(x509_store_ctx_st* verification, bool library_accepts, const std::string& host) {
+  const int verdict = X509_STORE_CTX_get_error(verification);
+  const bool about_name = verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
+  if (!library_accepts && !about_name) return X509_verify_cert_error_string(verdict);
+  if (!about_name && X509_STORE_CTX_get_error_depth(verification) != 0) return {};
+
+  X509* leaf = X509_STORE_CTX_get0_cert(verification);
+  if (leaf == nullptr || !certificate_is_for(leaf, host)) {
+    X509_STORE_CTX_set_error(verification, X509_V_ERR_HOSTNAME_MISMATCH);
+    return X509_verify_cert_error_string(X509_V_ERR_HOSTNAME_MISMATCH);
+  }
+  X509_STORE_CTX_set_error(verification, X509_V_OK);
+  return {};
+}
+
+std::string take_handshake_failure(bool* peer_left) {
+  *peer_left = handshake_failure.peer_left;
+  std::string reason = std::move(handshake_failure.reason);
+  handshake_failure = {};
+  return reason;
+}
+
+bool peer_has_closed(ssl_st* ssl) { return ssl != nullptr && (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0; }
+
+}  // namespace chatsdk::tls
