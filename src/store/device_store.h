@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// store: the device's copy of everything: conversations, messages, outbox, marks, cursors and the session. One encrypted
-// SQLite file. This header is what the engine writes through and what the app's reads come from; it knows SQL and rows,
-// and decides nothing: when to send, retry or fail is the engine's.
+// store: the device's copy of everything: conversations, messages, outbox, marks, cursors and the session. One
+// encrypted SQLite file. This header is what the engine writes through and what the app's reads come from; it knows SQL
+// and rows, and decides nothing: when to send, retry or fail is the engine's.
 //
 // DeviceStore   the one writer, on the engine's executor
 // DeviceReader  a read-only connection of its own: one object, one thread at a time, beside the writer
 //
 // Invariants:
 //   1. A function that returns ok has committed with synchronous=FULL; one that returns an error has changed nothing.
-//   2. A message and its outbox row, items and their stream's cursor, an answer and the row that it settles change in one
+//   2. A message and its outbox row, items and their stream's cursor, an answer and the row that it settles change in
+//   one
 //      transaction.
 //   3. Every commit that changes what the app can see raises revision() by one.
 //   4. Within a conversation, messages with a seq come in seq order; own messages without one stand after them in the
@@ -95,10 +96,10 @@ struct OutboxRow {
   UserId peer;
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
-  Bytes content;          // kSend
-  WallTime deadline;      // kSend: when the sender's time limit passes
-  bool on_wire = false;   // was ever handed to the transport
-  bool failed = false;    // waits for the app; blocks the rows after it
+  Bytes content;         // kSend
+  WallTime deadline;     // kSend: when the sender's time limit passes
+  bool on_wire = false;  // was ever handed to the transport
+  bool failed = false;   // waits for the app; blocks the rows after it
 };
 
 struct StreamCursor {
@@ -106,15 +107,15 @@ struct StreamCursor {
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
   ConversationKey conversation;  // conversation streams
   Seq seq = 0;
-  Seq delivered_from = 0;        // everything in (delivered_from, seq] is held
+  Seq delivered_from = 0;  // everything in (delivered_from, seq] is held
   std::uint64_t marks_revision = 0;
 };
 
 // What a transaction changed, for events. Empty: nothing visible.
 struct Changes {
   std::uint64_t revision = 0;
-  std::vector<MessageKey> added;     // with their conversations
-  std::vector<MessageKey> updated;   // state, seq, content; or gone
+  std::vector<MessageKey> added;    // with their conversations
+  std::vector<MessageKey> updated;  // state, seq, content; or gone
   std::vector<ConversationKey> conversations;
   std::vector<ConversationKey> marks;  // conversations whose receipts advanced
   bool devices_changed = false;
@@ -128,9 +129,9 @@ struct Receipt {
 // ---- The writer ----------------------------------------------------------------------------------------------------
 
 struct DeviceStoreOptions {
-  std::string path;                 // the database; beside it -wal, an empty -lock, nothing else
-  const StoreKey* key = nullptr;    // borrowed for the call
-  std::string base_vfs;             // empty: the platform's
+  std::string path;               // the database; beside it -wal, an empty -lock, nothing else
+  const StoreKey* key = nullptr;  // borrowed for the call
+  std::string base_vfs;           // empty: the platform's
   bool must_exist = false;
   std::size_t outbox_max = limits::kOutboxMax;
 };
@@ -140,8 +141,8 @@ class DeviceReader;
 class DeviceStore {
  public:
   // Opens or makes the store, migrates it and checks it. Errors: STORE_IN_USE (another process), WRONG_KEY, TAMPERED,
-  // CORRUPT (the file is renamed to <path>.corrupt-<n> and the name is in the detail; nothing is created in its place by this
-  // call), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NOT_FOUND (must_exist).
+  // CORRUPT (the file is renamed to <path>.corrupt-<n> and the name is in the detail; nothing is created in its place
+  // by this call), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NOT_FOUND (must_exist).
   static Result<std::unique_ptr<DeviceStore>> open(const DeviceStoreOptions& options, Random& keys, const Clock& clock);
   ~DeviceStore();  // closes every file and lets go of the lock; readers are gone by then
 
@@ -163,10 +164,10 @@ class DeviceStore {
 
   // -- Epoch and cursors --
   Result<std::uint64_t> store_epoch();
-  // Another epoch: cursors return to 0, sequences and ids of messages beyond are forgotten by the server; what the server
-  // sends again is matched by client_message_id and message_id and not shown twice.
-  // The epoch that is stored already only makes the account stream known. Until settle_epoch(), messages wait at their
-  // places without a seq; a message of others that was read stays read.
+  // Another epoch: cursors return to 0, sequences and ids of messages beyond are forgotten by the server; what the
+  // server sends again is matched by client_message_id and message_id and not shown twice. The epoch that is stored
+  // already only makes the account stream known. Until settle_epoch(), messages wait at their places without a seq; a
+  // message of others that was read stays read.
   Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
   // Every stream is caught up: messages that the server did not send again are shown with failure ROLLED_BACK, at the
   // places that they had. Costs nothing when no epoch is open, so that each catching up may call it.
@@ -184,8 +185,8 @@ class DeviceStore {
     Changes changes;
   };
   // Message and outbox row. CONFLICT: the id names another content or conversation, or one discarded. LIMIT_REACHED:
-  // outbox_max. NOT_FOUND: the conversation. WRONG_STATE: no owner yet, another sender than the owner, or a conversation
-  // of which only items without a roster have come. INVALID_ARGUMENT: no content.
+  // outbox_max. NOT_FOUND: the conversation. WRONG_STATE: no owner yet, another sender than the owner, or a
+  // conversation of which only items without a roster have come. INVALID_ARGUMENT: no content.
   Result<Enqueued> enqueue(ConversationKey conversation, const ClientMessageId& id, const UserId& sender,
                            DeviceId sender_device, Bytes content, WallTime now, WallTime deadline, bool on_wire);
   // Conversations with outbox rows, oldest row first.
@@ -222,8 +223,8 @@ class DeviceStore {
     bool gap = false;  // after_seq is beyond the cursor: nothing was applied, ask for what follows the cursor
   };
   // Applies consecutive items and moves the cursor, all in one transaction; items at or below the cursor are dropped.
-  // An item of the own device settles its outbox row. Unknown kinds move the cursor. MALFORMED (items that do not follow
-  // one another, a stream without id or kind) changes nothing.
+  // An item of the own device settles its outbox row. Unknown kinds move the cursor. MALFORMED (items that do not
+  // follow one another, a stream without id or kind) changes nothing.
   Result<Applied> apply(const wire::Items& items);
   Result<Changes> apply_marks(const wire::Marks& marks);
 
@@ -261,19 +262,19 @@ class DeviceReader {
   std::uint64_t revision();
   // By last activity, newest first; after: the last row of the page before, none for the first page.
   Result<ConversationPage> conversations(std::optional<ConversationKey> after, std::size_t max);
-  Result<ConversationRow> conversation(ConversationKey key);                 // NOT_FOUND
-  Result<ConversationKey> direct_conversation(const UserId& peer);           // NOT_FOUND
-  Result<ConversationKey> conversation_by_id(ConversationId id);             // NOT_FOUND
+  Result<ConversationRow> conversation(ConversationKey key);        // NOT_FOUND
+  Result<ConversationKey> direct_conversation(const UserId& peer);  // NOT_FOUND
+  Result<ConversationKey> conversation_by_id(ConversationId id);    // NOT_FOUND
   // Pages hold 1 to limits::kPageMax rows, else INVALID_ARGUMENT.
   // Pages by conversation_seq. before == 0: the tail, pending own messages included.
   Result<MessagePage> history_before(ConversationKey conversation, Seq before, std::size_t max);
   Result<MessagePage> history_after(ConversationKey conversation, Seq after, std::size_t max);
-  // Pages from a message, also one without a seq: what lies beside it in the order of invariant 4. NOT_FOUND: the anchor
-  // is not in the conversation.
+  // Pages from a message, also one without a seq: what lies beside it in the order of invariant 4. NOT_FOUND: the
+  // anchor is not in the conversation.
   Result<MessagePage> history_before(ConversationKey conversation, MessageKey anchor, std::size_t max);
   Result<MessagePage> history_after(ConversationKey conversation, MessageKey anchor, std::size_t max);
-  Result<MessageRow> message(MessageKey key);                                // NOT_FOUND
-  Result<MessageRow> message_by_client_id(const ClientMessageId& id);        // own messages; NOT_FOUND
+  Result<MessageRow> message(MessageKey key);                          // NOT_FOUND
+  Result<MessageRow> message_by_client_id(const ClientMessageId& id);  // own messages; NOT_FOUND
   // When a member's marks passed this message, by the server's clock. NOT_FOUND: no such message or not sent.
   Result<Receipt> receipt(MessageKey message, const UserId& member);
   // Own marks and the peer's: user -> (delivered_up_to, read_up_to).
