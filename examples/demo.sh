@@ -16,15 +16,13 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-"$build/server-reference/chatsdk-server" --port 0 --data-dir "$dir" >"$dir/server.out" 2>"$dir/server.log" &
+mkfifo "$dir/start"
+"$build/server-reference/chatsdk-server" --port 0 --data-dir "$dir" >"$dir/start" 2>"$dir/server.log" &
 server=$!
-url=
-while [ -z "$url" ]; do
-  kill -0 "$server" 2>/dev/null || { cat "$dir/server.log" >&2; exit 1; }
-  url=$(sed -n 's/.*\(http:\/\/[0-9.]*:[0-9]*\).*/\1/p' "$dir/server.out" | head -n 1)
-  [ -n "$url" ] || read -r _ </dev/null || "$console" --version >/dev/null 2>&1 || true
-done
-head -n 1 "$dir/server.out"
+exec 3<"$dir/start"
+read -r line <&3 || { cat "$dir/server.log" >&2; exit 1; }
+echo "$line"
+url=$(printf '%s\n' "$line" | sed -n 's/.*\(http:\/\/[0-9.]*:[0-9]*\).*/\1/p')
 
 # as NAME: runs the script on standard input as this user's device.
 as() {
@@ -38,8 +36,8 @@ register bob bobs-password
 online
 wait message alice Hi Bob, can you read this?
 read alice
-send alice Clearly. I am in a tunnel in a moment.
-wait delivered alice
+send alice Clearly. There is a tunnel ahead.
+wait read alice
 END
 bob=$!
 as alice <<'END'
@@ -47,8 +45,9 @@ register alice alices-password
 online
 send bob Hi Bob, can you read this?
 wait read bob
-wait message bob Clearly. I am in a tunnel in a moment.
+wait message bob Clearly. There is a tunnel ahead.
 read bob
+sync
 END
 wait "$bob"
 
@@ -59,8 +58,9 @@ online
 send bob You will find this when you come back.
 wait sent bob
 END
+
 echo
-echo "-- Bob, still offline, answers: his device keeps it"
+echo "-- Bob, still offline, writes: his device keeps it"
 as bob <<'END'
 send alice Written in the tunnel.
 history alice 1
@@ -74,7 +74,7 @@ wait message bob Written in the tunnel.
 read bob
 wait read bob
 receipts bob
-history bob
+sync
 END
 alice=$!
 as bob <<'END'
@@ -82,8 +82,20 @@ online
 wait message alice You will find this when you come back.
 read alice
 wait read alice
-history alice
+sync
 END
 wait "$alice"
+
+# What each has in the end, without times and ticks: sender and text, in order.
+history_of() {
+  "$console" --server "$url" --store "$dir/$1.db" history "$2" | sed 's/^[0-9:]*  //; s/   .*//'
+}
 echo
-echo "Both histories are the same, in the same order; every message is there once."
+echo "-- Both histories, read from the two devices"
+history_of alice bob >"$dir/alice.history"
+history_of bob alice >"$dir/bob.history"
+cat "$dir/alice.history"
+cmp "$dir/alice.history" "$dir/bob.history"
+[ "$(wc -l <"$dir/alice.history")" = 4 ]
+echo
+echo "The two devices agree: four messages, each once, in the same order."

@@ -127,7 +127,7 @@ const char* console::help() {
          "devices                  the account's devices; revoke ID removes one\n"
          "wait message PEER TEXT   until this message has come\n"
          "wait sent|delivered|read PEER   until the last own message has got so far\n"
-         "wait drained             until nothing waits to be sent\n"
+         "sync                     wait until nothing is left to tell the server\n"
          "say TEXT                 print a line\n"
          "quit";
 }
@@ -169,6 +169,9 @@ bool console::run(std::string_view line) {
     wait_until("online", [this] { return client_.connection_state() == CHATSDK_CONNECTION_ONLINE; });
   } else if (command == "offline") {
     client_.stop();
+    pump(std::chrono::milliseconds(0));
+  } else if (command == "sync") {
+    if (!client_.sync(options_.wait_limit)) throw failure("gave up waiting: sync");
     pump(std::chrono::milliseconds(0));
   } else if (command == "send") {
     need(2);
@@ -226,10 +229,6 @@ void console::wait_until(const std::string& what, const std::function<bool()>& h
 
 void console::wait_command(const std::vector<std::string>& words) {
   const std::string& what = words[1];
-  if (what == "drained") {
-    wait_until("outbox empty", [this] { return client_.outbox_count() == 0; });
-    return;
-  }
   if (words.size() < 3) throw failure("'wait " + what + "' needs a peer");
   const std::string& peer = words[2];
   if (what == "message") {

@@ -293,6 +293,13 @@ class client {
   void resume() {
     call([&](chatsdk_error** e) { return chatsdk_client_resume(object_, e); });
   }
+  // True when device and server agree before the time is over.
+  bool sync(std::chrono::milliseconds timeout) {
+    const std::int32_t status = chatsdk_client_sync(object_, timeout.count());
+    if (status == CHATSDK_TIMED_OUT) return false;
+    detail::check(status);
+    return true;
+  }
   void network_changed() { detail::check(chatsdk_client_network_changed(object_)); }
   std::int32_t connection_state() const {
     std::int32_t state = 0;

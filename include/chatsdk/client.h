@@ -126,6 +126,13 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_resume(chatsdk_client* client, c
  * Errors: INVALID_ARGUMENT.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_network_changed(chatsdk_client* client);
 
+/* Waits until this device and the server agree: connected and caught up, nothing waiting to be sent (failed messages
+ * apart), every read mark known to the server. For background fetch, and before a program ends.
+ * Units: timeout_ms, 0 = only look.
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or tick mode), TIMED_OUT, CANCELLED (the client was stopped), STORAGE.
+ * Blocks: up to timeout_ms.     Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_sync(chatsdk_client* client, int64_t timeout_ms);
+
 /* Ends the client at any moment and frees it. Nothing of it calls the app after this returns. Called from inside a tick
  * handler it takes effect when that tick ends. Events and snapshots that the app holds stay valid. NULL is ignored.
  * Threads: any; no other call on this client may be under way, except a poll, which returns CLOSED.     Since: 0.1 */

@@ -222,6 +222,14 @@ int32_t chatsdk_client_network_changed(chatsdk_client* client) {
   });
 }
 
+int32_t chatsdk_client_sync(chatsdk_client* client, int64_t timeout_ms) {
+  return guard([&]() -> Status {
+    CHATSDK_TRY(check(client));
+    if (timeout_ms < 0) return error(Code::kInvalidArgument, "timeout_ms is negative");
+    return client->runtime.sync(std::chrono::milliseconds(timeout_ms));
+  });
+}
+
 void chatsdk_client_destroy(chatsdk_client* client) {
   if (!check(client).ok()) return;
   if (client->ticking_thread.load() == std::this_thread::get_id()) {

@@ -133,6 +133,46 @@ Status Runtime::network_changed() {
   return {};
 }
 
+Status Runtime::sync(std::chrono::milliseconds timeout) {
+  if (options_.tick_driven) return error(Code::kWrongState, "this client is driven by ticks");
+  const MonotonicTime end = clock_.monotonic_now() + timeout;
+  for (;;) {
+    std::uint64_t seen = 0;
+    {
+      std::lock_guard lock(progress_mutex_);
+      seen = progress_;
+    }
+    if (connection_state() == ConnectionState::kStopped) return error(Code::kCancelled, "the client is stopped");
+    CHATSDK_ASSIGN(const bool told, with_engine<bool>([this](Client&) { return all_told(); }));
+    if (told && connection_state() == ConnectionState::kOnline) return {};
+    // Holds neither the gate nor the engine while it waits, so that the client may be suspended meanwhile.
+    std::unique_lock lock(progress_mutex_);
+    const auto left = end - clock_.monotonic_now();
+    if (left.count() <= 0 || !progressed_.wait_for(lock, left, [&] { return progress_ != seen; })) {
+      return error(Code::kTimedOut, "device and server do not agree yet");
+    }
+  }
+}
+
+Result<bool> Runtime::all_told() {
+  CHATSDK_ASSIGN(const auto reads, store_->pending_reads());
+  if (!reads.empty()) return false;
+  CHATSDK_ASSIGN(const auto conversations, store_->sending_conversations());
+  for (const ConversationKey conversation : conversations) {
+    CHATSDK_ASSIGN(const auto rows, store_->outbox(conversation, 0, 1));
+    if (!rows.empty()) return false;  // none before a failed one: it waits for the app
+  }
+  return true;
+}
+
+void Runtime::note_progress() {
+  {
+    std::lock_guard lock(progress_mutex_);
+    ++progress_;
+  }
+  progressed_.notify_all();
+}
+
 // ---- The engine ----------------------------------------------------------------------------------------------------
 
 void Runtime::run_on_engine(const std::function<void()>& body) {
@@ -216,10 +256,12 @@ void Runtime::on_changes(const Changes& changes) {
   for (const ConversationKey key : changes.conversations) push(CHATSDK_EVENT_CONVERSATION_CHANGED, key.value, 0);
   for (const ConversationKey key : changes.marks) push(CHATSDK_EVENT_RECEIPTS_CHANGED, key.value, 0);
   if (changes.devices_changed) push(CHATSDK_EVENT_DEVICES_CHANGED, 0, 0);
+  note_progress();
 }
 
 void Runtime::on_connection(ConnectionState state, const Error& cause, std::chrono::milliseconds retry_in) {
   connection_state_.store(state);
+  note_progress();
   auto event = make_event(CHATSDK_EVENT_CONNECTION);
   event->connection_state = static_cast<std::int32_t>(state);
   event->retry_in_ms = retry_in.count();

@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -79,6 +80,8 @@ class Runtime final : private EventSink {
   Status suspend(std::chrono::milliseconds deadline);
   Status resume();
   Status network_changed();
+  // Waits until device and server agree; see chatsdk_client_sync.
+  Status sync(std::chrono::milliseconds timeout);
   ConnectionState connection_state() const { return connection_state_.load(); }
 
   // Runs body on the engine and waits for its answer. WRONG_STATE without a store.
@@ -119,6 +122,9 @@ class Runtime final : private EventSink {
   void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
 
   Status check_open() const;
+  // True when nothing waits to be told to the server, failed messages apart. On the engine.
+  Result<bool> all_told();
+  void note_progress();
   Status open_parts();
   void close_parts();
   void run_on_engine(const std::function<void()>& body);
@@ -146,6 +152,11 @@ class Runtime final : private EventSink {
 
   std::mutex readers_mutex_;
   std::vector<std::unique_ptr<DeviceReader>> readers_;
+
+  // Counts what happened, for those who wait in sync().
+  std::mutex progress_mutex_;
+  std::condition_variable progressed_;
+  std::uint64_t progress_ = 0;
 
   std::atomic<ConnectionState> connection_state_{ConnectionState::kStopped};
   std::atomic<std::uint64_t> last_request_{0};

@@ -110,6 +110,7 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, 1000));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_resume(client, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_network_changed(client));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_sync(client, 0));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_connection_state(client, &state));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &registration, &number));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_login(client, "user", 4, "password", 8, &number));

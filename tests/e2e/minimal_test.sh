@@ -12,6 +12,7 @@ online
 wait message example hello
 send example Good day.
 wait delivered example
+sync
 END
 peer=$!
 "$console" --server "$url" --store probe.db --wait-limit 30 script - <<'END'
