@@ -55,20 +55,18 @@ Status Runtime::open_parts() {
   store_options.path = path_;
   store_options.key = &key_;
   store_options.must_exist = has_store_;
-  auto store = DeviceStore::open(store_options, random_, clock_);
-  CHATSDK_TRY(store);
-  store_ = std::move(store).value();
+  CHATSDK_ASSIGN(store_, DeviceStore::open(store_options, random_, clock_));
 
   if (options_.tick_driven) {
     executor_ = std::make_unique<ManualExecutor>(clock_);
   } else {
     executor_ = std::make_unique<ThreadExecutor>("chatsdk-engine", clock_);
   }
-  LwsTransport::Options transport_options;
+  LwsOptions transport_options;
   transport_options.ca_file = options_.ca_file;
   transport_options.own_thread = !options_.tick_driven;
   transport_ = std::make_unique<LwsTransport>(*executor_, transport_options, *options_.log);
-  CurlHttp::Options http_options;
+  CurlOptions http_options;
   http_options.ca_file = options_.ca_file;
   http_options.own_thread = !options_.tick_driven;
   http_ = std::make_unique<CurlHttp>(*executor_, http_options, *options_.log);
@@ -222,7 +220,7 @@ Result<UserId> Runtime::owner() {
   CHATSDK_TRY(check_open());
   std::optional<Result<std::optional<UserId>>> owner;
   run_on_engine([&] { owner.emplace(store_->owner()); });
-  CHATSDK_TRY(*owner);
+  if (!owner->ok()) return owner->error();
   if (!owner->value()) return error(Code::kNotLoggedIn, "nobody has logged in with this store");
   return *std::move(owner->value());
 }
