@@ -105,7 +105,6 @@ inline constexpr auto kKeepAliveTimeout = 60s;              // an HTTP connectio
 inline constexpr auto kAnswerTimeout = 60s;                 // a service that takes longer is answered for: 503
 inline constexpr auto kLingerTimeout = 2s;                  // between our last byte and the peer's, so that it can read ours
 inline constexpr auto kConnectTimeout = 15s;
-inline constexpr auto kCloseTimeout = 3s;                   // a closing handshake that lasts longer is cut off
 inline constexpr auto kRetryAfterMax = 1h;                  // a server that asks for more is asked again by then
 inline constexpr auto kRequestTimeout = 30s;
 inline constexpr auto kHttpIdle = 10s;                      // the HTTP thread ends after this long without a request
