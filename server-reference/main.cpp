@@ -20,6 +20,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <string>
 
 #include "server-reference/options.h"
@@ -103,6 +104,26 @@ int serve(Server& server, int signals, std::chrono::seconds drain_time, const st
   return store_failed.happened() ? kExitRunTime : 0;
 }
 
+// Says what SQLite would not: why no file can be made there. Empty: one can.
+std::string directory_problem(const std::string& database) {
+  const std::size_t slash = database.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : database.substr(0, slash + 1);
+  if (::access(directory.c_str(), W_OK | X_OK) == 0) return {};
+  return "directory \"" + directory + "\": " + std::strerror(errno);
+}
+
+// Which options an error of Server::create is about.
+std::string options_of(Code code) {
+  switch (code) {
+    case Code::kTls:
+      return "--tls-cert, --tls-key: ";
+    case Code::kNetwork:
+      return "--address, --port: ";
+    default:
+      return "";
+  }
+}
+
 int run(int argc, const char* const* argv) {
   auto parsed = parse_options(argc, argv);
   if (!parsed.ok()) return fail(kExitOptions, parsed.error().detail);
@@ -116,15 +137,20 @@ int run(int argc, const char* const* argv) {
   if (sodium_init() < 0) return fail(kExitRunTime, "libsodium did not start");
   SpdlogLog log(options.log_level, options.log_format);
 
+  if (const std::string problem = directory_problem(options.database); !problem.empty()) {
+    return fail(kExitRunTime, options.database_option + ": " + problem);
+  }
   SodiumRandom random;  // outlives the store, which draws its ids from it
   SqliteStoreOptions store_options;
   store_options.path = options.database;
   auto store = SqliteStore::open(store_options, random);
-  if (!store.ok()) return fail(kExitRunTime, "--database \"" + options.database + "\": " + store.error().detail);
+  if (!store.ok()) {
+    return fail(kExitRunTime, options.database_option + ": \"" + options.database + "\": " + store.error().detail);
+  }
   auto server = Server::create(options.server, std::move(store).value(), log);
   if (!server.ok()) {
     const bool is_option = server.code() == Code::kTls || server.code() == Code::kInvalidArgument;
-    return fail(is_option ? kExitOptions : kExitRunTime, server.error().detail);
+    return fail(is_option ? kExitOptions : kExitRunTime, options_of(server.code()) + server.error().detail);
   }
   const int exit_code = serve(**server, signals, options.drain_time, options.database, log);
   ::close(signals);

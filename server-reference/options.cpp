@@ -5,7 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <fstream>
-#include <map>
 #include <memory>
 #include <sstream>
 
@@ -26,9 +25,15 @@ struct Raw {
   std::size_t argon_memory_mib = 64;
   std::uint64_t heartbeat_ms = static_cast<std::uint64_t>(std::chrono::milliseconds(limits::kHeartbeatDefault).count());
   std::uint64_t drain_seconds = 10;
-  LogLevel log_level = LogLevel::kInfo;
-  LogFormat log_format = LogFormat::kText;
+  std::string log_level = "info";
+  std::string log_format = "text";
 };
+
+constexpr std::pair<const char*, LogLevel> kLevels[] = {{"trace", LogLevel::kTrace},
+                                                        {"debug", LogLevel::kDebug},
+                                                        {"info", LogLevel::kInfo},
+                                                        {"warning", LogLevel::kWarning},
+                                                        {"error", LogLevel::kError}};
 
 Error bad(const std::string& option, const std::string& value, const std::string& why) {
   return error(Code::kInvalidArgument, option + " \"" + value + "\": " + why);
@@ -99,22 +104,15 @@ void add_service_options(CLI::App& app, ServerOptions& server, Raw& raw) {
 }
 
 void add_program_options(CLI::App& app, Raw& raw) {
-  const std::map<std::string, LogLevel> levels{{"trace", LogLevel::kTrace},
-                                               {"debug", LogLevel::kDebug},
-                                               {"info", LogLevel::kInfo},
-                                               {"warning", LogLevel::kWarning},
-                                               {"error", LogLevel::kError}};
-  const std::map<std::string, LogFormat> formats{{"text", LogFormat::kText}, {"json", LogFormat::kJson}};
+  std::vector<std::string> levels;
+  for (const auto& [name, level] : kLevels) levels.emplace_back(name);
   add(app, "--data-dir", raw.data_dir, "Directory for the database");
   add(app, "--database", raw.database, "SQLite file; chatsdk-server.db in the data directory when not given");
   add(app, "--drain-seconds", raw.drain_seconds, "At most this long for a graceful stop")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{86'400}));
-  with_environment(app.add_option("--log-level", raw.log_level, "Least level that is logged"))
-      ->transform(CLI::CheckedTransformer(levels))
-      ->default_str("info");
-  with_environment(app.add_option("--log-format", raw.log_format, "text, or json: one object a line"))
-      ->transform(CLI::CheckedTransformer(formats))
-      ->default_str("text");
+  add(app, "--log-level", raw.log_level, "Least level that is logged")->check(CLI::IsMember(levels));
+  add(app, "--log-format", raw.log_format, "text, or json: one object a line")
+      ->check(CLI::IsMember(std::vector<std::string>{"text", "json"}));
   with_environment(app.set_config("--config", "", "File with options: name=value lines"));
 }
 
@@ -164,9 +162,12 @@ Status finish(Raw raw, ProgramOptions& options) {
   server.gateway.heartbeat = std::chrono::milliseconds(raw.heartbeat_ms);
   server.accounts.password_cost.memory_bytes = raw.argon_memory_mib << 20U;
   options.drain_time = std::chrono::seconds(raw.drain_seconds);
-  options.log_level = raw.log_level;
-  options.log_format = raw.log_format;
+  for (const auto& [name, level] : kLevels) {
+    if (raw.log_level == name) options.log_level = level;
+  }
+  options.log_format = raw.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
   options.database = raw.database.empty() ? raw.data_dir + "/chatsdk-server.db" : raw.database;
+  options.database_option = raw.database.empty() ? "--data-dir" : "--database";
   return read_app_keys(raw, server);
 }
 
@@ -191,6 +192,8 @@ Result<ParsedOptions> parse_options(int argc, const char* const* argv) {
     return ParsedOptions{std::nullopt, app.help()};
   } catch (const CLI::CallForVersion& version) {
     return ParsedOptions{std::nullopt, std::string(version.what()) + "\n"};
+  } catch (const CLI::ConfigError& refused) {
+    return bad("--config", app.get_config_ptr()->as<std::string>(), refused.what());
   } catch (const CLI::Error& refused) {
     return error(Code::kInvalidArgument, refused.what());
   }

@@ -21,7 +21,8 @@ namespace chatsdk::server {
 
 struct ProgramOptions {
   ServerOptions server;
-  std::string database;  // the SQLite file
+  std::string database;         // the SQLite file
+  std::string database_option;  // which option named its place
   std::chrono::seconds drain_time{10};
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

@@ -69,7 +69,7 @@ class Fd {
 Result<Fd> listen_on(SocketAddress& address, const std::string& name, bool is_first, bool is_shared) {
   Fd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const auto failed = [&](const char* call) {
-    return error(Code::kUnavailable, "cannot listen on " + name + ": " + call + ": " + strerror(errno));
+    return error(Code::kNetwork, "cannot listen on " + name + ": " + call + ": " + strerror(errno));
   };
   const int on = 1;
   const int off = 0;
@@ -115,19 +115,23 @@ Status check_tls_files(const TlsFiles& files) {
   return {};
 }
 
-// libwebsockets sizes its table of descriptors by this limit when a context starts.
-void raise_descriptor_limit(std::size_t connections_max, Log& log) {
+// Makes room for the connections and answers how many fit. libwebsockets sizes its table of descriptors by this limit
+// when a context starts, so it comes first.
+std::size_t fit_descriptor_limit(std::size_t connections_max, Log& log) {
   rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections_max;
   const auto wanted = static_cast<rlim_t>(connections_max + kOtherDescriptors);
-  if (limit.rlim_cur >= wanted) return;
+  if (limit.rlim_cur >= wanted) return connections_max;
   limit.rlim_cur = std::min(limit.rlim_max, wanted);
   ::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < wanted) {
-    log.write(LogLevel::kWarning, "listener",
-              "the system allows " + std::to_string(limit.rlim_cur) + " open files, " + std::to_string(wanted) +
-                  " are wanted for the connection limit");
-  }
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return connections_max;
+  const auto allowed = static_cast<std::size_t>(limit.rlim_cur);
+  const std::size_t fitting = allowed > 2 * kOtherDescriptors ? allowed - kOtherDescriptors : allowed / 2;
+  log.write(LogLevel::kInfo, "listener",
+            "at most " + std::to_string(fitting) + " connections: the system allows " + std::to_string(allowed) +
+                " open files");
+  return fitting;
 }
 
 }  // namespace
@@ -144,7 +148,8 @@ Result<std::unique_ptr<LwsListener>> LwsListener::create(ListenerOptions options
   }
   CHATSDK_ASSIGN(SocketAddress address, parse_address(options.address, options.port));
   CHATSDK_TRY(check_tls_files(options.tls));
-  raise_descriptor_limit(options.connections_max, log);
+  options.connections_max = fit_descriptor_limit(options.connections_max, log);
+  options.serving.websockets_max = std::min(options.serving.websockets_max, options.connections_max);
 
   std::unique_ptr<LwsListener> listener(new LwsListener(std::move(options)));
   const ListenerOptions& kept = listener->options_;

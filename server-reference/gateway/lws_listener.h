@@ -24,7 +24,7 @@ struct ListenerOptions {
   std::uint16_t port = 0;             // 0: any free one
   std::size_t threads = 1;
   TlsFiles tls;
-  std::size_t connections_max = 100'000;  // over all shards; more wait in the kernel's queue
+  std::size_t connections_max = 100'000;  // over all shards, less if the system allows less; more wait in the kernel
   ServingOptions serving;
 };
 

@@ -245,7 +245,7 @@ TEST_F(ListenerHttp, APortInUseIsNamed) {
     const auto made = server::LwsListener::create(second, log_);
 
     ASSERT_FALSE(made.ok());
-    EXPECT_EQ(made.code(), Code::kUnavailable);
+    EXPECT_EQ(made.code(), Code::kNetwork);
     EXPECT_NE(made.error().detail.find("127.0.0.1:" + std::to_string(second.port)), std::string::npos);
     EXPECT_NE(made.error().detail.find("Address already in use"), std::string::npos);
   }
