@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of a connection: attempts, pauses, heartbeats, drains and ends.
+#include "unit/engine/engine_world.h"
+
+namespace chatsdk::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ConnectionTest : public EngineWorld {
+ protected:
+  std::vector<ConnectionState> states() const {
+    std::vector<ConnectionState> found;
+    for (const auto& state : sink_.states) found.push_back(state.state);
+    return found;
+  }
+  // A started client whose upgrade nobody answers.
+  void start_silent() {
+    auto_accept_upgrade_ = false;
+    have_session();
+    make_client();
+    client_->start();
+    run();
+  }
+  void fail_attempt(Error error = {Code::kNetwork, "refused", {}}) {
+    transport_.drop(transport_.last().id, {1006, std::move(error), 0});
+    run();
+  }
+};
+
+TEST_F(ConnectionTest, TellsEachStateOnce) {
+  go_online();
+
+  EXPECT_EQ(states(), (std::vector<ConnectionState>{ConnectionState::kConnecting, ConnectionState::kSyncing,
+                                                    ConnectionState::kOnline}));
+}
+
+TEST_F(ConnectionTest, ConnectsToTheDiscoveredGatewayWithTheToken) {
+  go_online();
+
+  EXPECT_EQ(transport_.last().request.url, "ws://gateway.test/v1/ws");
+  EXPECT_EQ(transport_.last().request.subprotocol, "chatsdk.v1");
+  EXPECT_EQ(transport_.last().request.bearer_token, "access-0");
+}
+
+TEST_F(ConnectionTest, TakesTheUsableGatewayOfLowestPriority) {
+  have_session();
+  make_client();
+  http_.respond = [](const HttpRequest&) -> std::optional<Result<HttpResponse>> {
+    wire::Connect connect;
+    for (const auto& [url, priority] :
+         {std::pair("http://nonsense.test", 0u), std::pair("ws://far.test", 9u), std::pair("ws://near.test", 2u)}) {
+      wire::Connect::Gateway& gateway = *connect.add_gateways();
+      gateway.set_url(url);
+      gateway.set_priority(priority);
+    }
+    return protobuf_response(connect);
+  };
+
+  client_->start();
+  run();
+
+  EXPECT_EQ(transport_.last().request.url, "ws://near.test");
+}
+
+TEST_F(ConnectionTest, AServerOverTlsCannotNameAGatewayWithoutIt) {
+  options_.server_url = "https://server.test";
+  have_session();
+  make_client();
+  http_.respond = [](const HttpRequest&) -> std::optional<Result<HttpResponse>> {
+    wire::Connect connect;
+    connect.add_gateways()->set_url("ws://gateway.test");
+    return protobuf_response(connect);
+  };
+
+  client_->start();
+  run();
+
+  EXPECT_EQ(transport_.attempts(), 0u);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kWaiting);
+  EXPECT_EQ(sink_.states.back().cause.code, Code::kProtocol);
+}
+
+TEST_F(ConnectionTest, KeepsTheGatewayForItsTimeAndAsksAgainAfterAFailedUpgrade) {
+  go_online();
+  drop();
+  advance(2s);
+  EXPECT_EQ(http_.requests("GET /v1/connect").size(), 1u);
+
+  auto_accept_upgrade_ = false;
+  drop();
+  advance(2s);
+  fail_attempt();
+  advance(5s);
+
+  EXPECT_EQ(http_.requests("GET /v1/connect").size(), 2u);
+}
+
+TEST_F(ConnectionTest, PausesGrowWithFullJitterUpToTheCap) {
+  start_silent();
+  std::vector<std::chrono::milliseconds> pauses;
+  for (int i = 0; i < 20; ++i) {
+    fail_attempt();
+    ASSERT_EQ(sink_.states.back().state, ConnectionState::kWaiting);
+    pauses.push_back(sink_.states.back().retry_in);
+    advance(pauses.back());
+  }
+
+  std::chrono::milliseconds ceiling = options_.backoff_base;
+  std::chrono::milliseconds longest{0};
+  for (const auto pause : pauses) {
+    EXPECT_LE(pause, ceiling);
+    longest = std::max(longest, pause);
+    ceiling = std::min(options_.backoff_cap, ceiling * 2);
+  }
+  EXPECT_GT(longest, 10s);
+}
+
+TEST_F(ConnectionTest, RetryAfterOfAnEndIsTheLeastPause) {
+  start_silent();
+
+  fail_attempt({Code::kUnavailable, "503", 30s});
+
+  EXPECT_GE(sink_.states.back().retry_in, 30s);
+  advance(29s);
+  EXPECT_EQ(transport_.attempts(), 1u);
+  client_->network_changed();
+  run();
+  EXPECT_EQ(transport_.attempts(), 1u) << "a hint does not overrule the server";
+}
+
+TEST_F(ConnectionTest, RetryAfterOfAFailureFrameIsTheLeastPause) {
+  go_online();
+
+  deliver_and_run(failure_frame(Code::kUnavailable, 20'000));
+
+  EXPECT_EQ(sink_.states.back().cause.code, Code::kUnavailable);
+  EXPECT_GE(sink_.states.back().retry_in, 20s);
+}
+
+TEST_F(ConnectionTest, ProgressMakesTheNextPauseShortAgain) {
+  start_silent();
+  for (int i = 0; i < 8; ++i) {
+    fail_attempt();
+    advance(sink_.states.back().retry_in);
+  }
+  transport_.accept(transport_.last().id);
+  run();
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+
+  drop();
+
+  EXPECT_LE(sink_.states.back().retry_in, options_.backoff_base);
+}
+
+TEST_F(ConnectionTest, ANetworkChangeEndsTheWait) {
+  start_silent();
+  for (int i = 0; i < 8; ++i) {
+    fail_attempt();
+    advance(sink_.states.back().retry_in);
+  }
+  fail_attempt();
+  const std::size_t before = transport_.attempts();
+
+  client_->network_changed();
+  run();
+
+  EXPECT_EQ(transport_.attempts(), before + 1);
+}
+
+TEST_F(ConnectionTest, ANetworkChangeReplacesAnAttempt) {
+  start_silent();
+
+  client_->network_changed();
+  run();
+
+  EXPECT_EQ(transport_.attempts(), 2u);
+  EXPECT_TRUE(transport_.connection(1).aborted);
+}
+
+TEST_F(ConnectionTest, ANetworkChangeProbesALiveConnectionAtOnce) {
+  go_online();
+
+  client_->network_changed();
+  client_->network_changed();
+  run();
+
+  EXPECT_EQ(pings().size(), 1u);
+}
+
+TEST_F(ConnectionTest, PingsAfterAnIdleHeartbeat) {
+  heartbeat_ms_ = 5'000;
+  go_online();
+
+  advance(4'900ms);
+  EXPECT_TRUE(pings().empty());
+  advance(200ms);
+
+  EXPECT_EQ(pings().size(), 1u);
+}
+
+TEST_F(ConnectionTest, APeerSilentAfterAPingIsAbandoned) {
+  heartbeat_ms_ = 5'000;
+  auto_pong_ = false;
+  go_online();
+
+  advance(5s + limits::kPongTimeout - 1ms);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  advance(1ms);
+
+  EXPECT_TRUE(transport_.connection(1).aborted);
+  EXPECT_EQ(sink_.states.back().cause.code, Code::kNetwork);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kWaiting);
+}
+
+TEST_F(ConnectionTest, AnyFrameAnswersAPing) {
+  heartbeat_ms_ = 5'000;
+  auto_pong_ = false;
+  go_online();
+  advance(5s);
+  ASSERT_EQ(pings().size(), 1u);
+
+  deliver_and_run(items_frame(kConversation, 0, {roster_item(1)}));
+  advance(limits::kPongTimeout - 6s);
+
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  EXPECT_EQ(transport_.attempts(), 1u);
+}
+
+TEST_F(ConnectionTest, AnswersTheServersPing) {
+  go_online();
+  wire::ServerFrame ping;
+  ping.mutable_ping()->set_token(42);
+
+  deliver_and_run(ping);
+
+  ASSERT_TRUE(transport_.last().sent.back().has_pong());
+  EXPECT_EQ(transport_.last().sent.back().pong().token(), 42u);
+}
+
+TEST_F(ConnectionTest, AnUpgradeThatIsNotAnsweredIsGivenUp) {
+  start_silent();
+
+  advance(limits::kConnectTimeout);
+
+  EXPECT_TRUE(transport_.connection(1).aborted);
+  EXPECT_EQ(sink_.states.back().cause.code, Code::kTimedOut);
+}
+
+TEST_F(ConnectionTest, AHelloThatIsNotAnsweredIsGivenUp) {
+  auto_welcome_ = false;
+  have_session();
+  make_client();
+  client_->start();
+  run();
+
+  advance(limits::kHelloTimeout);
+
+  EXPECT_TRUE(transport_.connection(1).aborted);
+  EXPECT_EQ(sink_.states.back().cause.code, Code::kTimedOut);
+}
+
+TEST_F(ConnectionTest, ADrainStopsNewSendsAndReconnectsAfterItsTime) {
+  go_online();
+  queue("before");
+  run();
+  wire::ServerFrame drain;
+  drain.mutable_drain()->set_reconnect_after_ms(4'000);
+  deliver_and_run(drain);
+  const ClientMessageId id = queue("after");
+  run();
+  EXPECT_EQ(texts(sends()), (std::vector<std::string>{"before"}));
+  deliver_and_run(accepted_frame(sends()[0].client_message_id(), 1));
+  EXPECT_EQ(state(id), MessageState::kQueued);
+
+  drop(1001);
+  EXPECT_GE(sink_.states.back().retry_in, 4s);
+  EXPECT_LE(sink_.states.back().retry_in, 6s);
+  advance(3'900ms);
+  EXPECT_EQ(transport_.attempts(), 1u);
+  advance(3s);
+
+  EXPECT_EQ(texts(sends()), (std::vector<std::string>{"after"}));
+}
+
+TEST_F(ConnectionTest, ADrainThatTheServerDoesNotFinishIsFinishedHere) {
+  go_online();
+  wire::ServerFrame drain;
+  drain.mutable_drain()->set_reconnect_after_ms(1'000);
+  deliver_and_run(drain);
+
+  advance(10s);
+
+  EXPECT_EQ(transport_.connection(1).close_code, 1000);
+  advance(2s);
+  EXPECT_EQ(transport_.attempts(), 2u);
+}
+
+TEST_F(ConnectionTest, AReplacedDeviceDoesNotFightForItsPlace) {
+  go_online();
+
+  drop(4002);
+
+  EXPECT_EQ(sink_.states.back().cause.code, Code::kReplaced);
+  EXPECT_GE(sink_.states.back().retry_in, options_.backoff_cap / 2);
+}
+
+TEST_F(ConnectionTest, BytesThatAreNotAFrameCloseWith1007) {
+  go_online();
+
+  transport_.deliver_bytes(transport_.last().id, "\xff\xff\xff");
+  run();
+
+  EXPECT_EQ(transport_.last().close_code, 1007);
+  EXPECT_EQ(sink_.states.back().cause.code, Code::kMalformed);
+}
+
+TEST_F(ConnectionTest, FramesOfAnUnknownTypeAreIgnored) {
+  go_online();
+
+  // Field 200, length-delimited, of three bytes.
+  transport_.deliver_bytes(transport_.last().id, std::string("\xc2\x0c\x03xyz", 6));
+  run();
+
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+}
+
+TEST_F(ConnectionTest, FramesOutOfTurnAreProtocolErrors) {
+  auto_welcome_ = false;
+  have_session();
+  make_client();
+  client_->start();
+  run();
+  deliver_and_run(items_frame(kConversation, 0, {roster_item(1)}));
+  EXPECT_EQ(transport_.connection(1).close_code, 1002);
+
+  auto_welcome_ = true;
+  advance(2s);
+  wire::ServerFrame second;
+  *second.mutable_welcome() = welcome();
+  deliver_and_run(second);
+  EXPECT_EQ(transport_.connection(2).close_code, 1002);
+}
+
+TEST_F(ConnectionTest, AWelcomeThatDoesNotFitIsRefused) {
+  auto_welcome_ = false;
+  have_session();
+  make_client();
+  client_->start();
+  run();
+  std::vector<wire::Welcome> wrong(5, welcome());
+  wrong[0].set_protocol(2);
+  wrong[1].set_user_id("mallory");
+  wrong[2].set_device_id(32);
+  wrong[3].set_store_epoch(0);
+  wrong[4].set_account_stream_id(0);
+
+  for (const wire::Welcome& one : wrong) {
+    const auto connection = transport_.last().id;
+    wire::ServerFrame frame;
+    *frame.mutable_welcome() = one;
+    deliver_and_run(frame);
+    EXPECT_EQ(transport_.connection(connection).close_code, 1002);
+    advance(sink_.states.back().retry_in);
+    ASSERT_NE(transport_.last().id, connection);
+  }
+  EXPECT_EQ(*store_->store_epoch(), 0u);
+}
+
+TEST_F(ConnectionTest, StopClosesAndStartConnectsAgain) {
+  go_online();
+
+  client_->stop();
+  run();
+  EXPECT_EQ(transport_.connection(1).close_code, 1000);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kStopped);
+  advance(1h);
+  EXPECT_EQ(transport_.attempts(), 1u);
+
+  client_->start();
+  run();
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+}
+
+TEST_F(ConnectionTest, NothingIsLeftToRunAfterStop) {
+  go_online();
+  queue("x");
+  run();
+
+  client_->stop();
+  run();
+
+  EXPECT_FALSE(executor_.next_time().has_value());
+}
+
+TEST_F(ConnectionTest, AnOldConnectionsEndDoesNotTouchTheNewOne) {
+  go_online();
+  transport_.hold_closings(true);
+  client_->stop();
+  client_->start();
+  run();
+  ASSERT_EQ(transport_.attempts(), 2u);
+
+  transport_.release_closings();
+  run();
+
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+}
+
+}  // namespace
+}  // namespace chatsdk::test
