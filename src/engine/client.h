@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// engine: the client's brain. Client owns the life of one device: session, connection, outbox, inbox and receipts, each
-// in a state machine of its own behind this face. It has no socket, clock, thread or randomness of its own, and it never
-// waits: every answer comes as a task or as an event.
+// engine: the client's brain. Client owns the life of one device: session, connection, outbox, inbox and receipts,
+// each in a state machine of its own behind this face. It has no socket, clock, thread or randomness of its own, and it
+// never waits: every answer comes as a task or as an event.
 //
 // Threads: everything here runs on the executor handed in. EventSink's functions are called there.
 // Invariants:
