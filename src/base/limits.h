@@ -103,6 +103,7 @@ inline constexpr auto kHeadCompare = 3s;                    // how soon a lost h
 inline constexpr auto kRequestReadTimeout = 15s;            // TLS handshake, head and body of a request together
 inline constexpr auto kKeepAliveTimeout = 60s;              // an HTTP connection idle this long is closed
 inline constexpr auto kAnswerTimeout = 60s;                 // a service that takes longer is answered for: 503
+inline constexpr auto kCloseTimeout = 5s;                   // for the peer's half of a closing handshake, on both sides
 inline constexpr auto kLingerTimeout = 2s;                  // between our last byte and the peer's, so that it can read ours
 inline constexpr auto kConnectTimeout = 15s;
 inline constexpr auto kRetryAfterMax = 1h;                  // a server that asks for more is asked again by then
