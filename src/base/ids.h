@@ -57,6 +57,8 @@ class MessageIdMaker {
   // node < 1024. last is the greatest id that this node ever gave out and had stored, or none.
   MessageIdMaker(std::uint32_t node, MessageId last) : node_(node), last_ticks_(last.value >> 22) {}
   MessageId make(WallTime now);
+  // At least every id made so far: what the next maker of this node starts from.
+  MessageId last() const { return MessageId{(last_ticks_ << 22) | (std::uint64_t{node_} << 12) | 0xFFF}; }
 
   static WallTime time_of(MessageId id);
 

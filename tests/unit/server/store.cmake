@@ -2,3 +2,12 @@
 chatsdk_test(server_committer_test
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/committer_test.cpp
   LIBRARIES chatsdk_server_services)
+
+# The contract_*.cpp files hold any implementation of Store to its rules.
+chatsdk_test(server_store_test
+  SOURCES
+    ${CMAKE_CURRENT_LIST_DIR}/contract_accounts.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/contract_messages.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/contract_reads.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/sqlite_harness.cpp
+  LIBRARIES chatsdk_server_store chatsdk_protobuf_full)

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/store/message_writer.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/assert.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+// One answer for a conversation that is not there and for one that is not the asker's.
+Error no_conversation() { return error(Code::kNotFound, "no such conversation"); }
+
+Error out_of_order(std::uint64_t seen, std::uint64_t expected) {
+  return error(Code::kOutOfOrder, "send number " + std::to_string(seen) + ", expected " + std::to_string(expected));
+}
+
+}  // namespace
+
+Status MessageWriter::prepare() {
+  CHATSDK_ASSIGN(select_account_stream_, db_.prepare("SELECT account_stream FROM account WHERE user_id = ?1"));
+  CHATSDK_ASSIGN(select_record_, db_.prepare("SELECT seq, payload_hash FROM dedup WHERE stream_id = ?1 AND sender = ?2 "
+                                             "AND client_message_id = ?3"));
+  CHATSDK_ASSIGN(insert_record_, db_.prepare("INSERT INTO dedup(stream_id, sender, client_message_id, seq, "
+                                             "payload_hash, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+                                             "ON CONFLICT DO NOTHING"));
+  CHATSDK_ASSIGN(select_accepted_,
+                 db_.prepare("SELECT message_id, time_ms FROM item WHERE stream_id = ?1 AND seq = ?2"));
+  CHATSDK_ASSIGN(put_cursor_, db_.prepare("INSERT INTO cursor(device_id, stream_id, acked) SELECT device_id, ?2, ?3 "
+                                          "FROM device WHERE device_id = ?1 ON CONFLICT (device_id, stream_id) DO "
+                                          "UPDATE SET acked = excluded.acked WHERE excluded.acked > acked"));
+  return {};
+}
+
+void MessageWriter::release() { insert_record_.clear_bindings(); }
+
+// ---- Messages ------------------------------------------------------------------------------------------------------
+
+Status MessageWriter::apply(const AppendMessage& op, Result<WriteAnswer>& answer) {
+  CHATSDK_ASSIGN(StreamState * stream, locate(op));
+  if (stream == nullptr) {
+    CHATSDK_ASSIGN(auto refusal, refusal_of_first(op));
+    if (refusal) {
+      answer = *std::move(refusal);
+      return {};
+    }
+    CHATSDK_ASSIGN(stream, streams_.create_direct(op.sender, op.target.peer, op.now));
+  } else {
+    CHATSDK_ASSIGN(auto refusal, refusal_in(*stream, op));
+    if (refusal) {
+      CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
+      if (record) return answer_repeat(*stream, op, *record, answer);
+      answer = *std::move(refusal);
+      return {};
+    }
+  }
+  const Seq seq = stream->head + (stream->announced() ? 1 : 2);
+  CHATSDK_ASSIGN(const bool inserted, insert_record(*stream, op, seq, op.payload_hash));
+  if (!inserted) {
+    CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
+    CHATSDK_ASSERT(record.has_value());
+    return answer_repeat(*stream, op, *record, answer);
+  }
+  if (!stream->announced()) CHATSDK_TRY(announce(*stream, op.now));
+
+  Appended appended;
+  appended.conversation_id = stream->stream_id;
+  appended.time = from_unix_ms(to_unix_ms(op.now));  // as a repeat will read it
+  ItemRow row;
+  row.kind = wire::ITEM_KIND_MESSAGE;
+  row.sender = op.sender;
+  row.sender_device = op.sender_device;
+  row.client_message_id = op.client_message_id.view();
+  row.time_ms = to_unix_ms(op.now);
+  row.payload = op.content;
+  CHATSDK_ASSIGN(appended.message_id, streams_.append(*stream, row, op.now));
+  appended.seq = stream->head;
+  CHATSDK_ASSERT(appended.seq == seq);
+  CHATSDK_TRY(close_number(*stream, op));
+  answer = WriteAnswer(appended);
+  return {};
+}
+
+Status MessageWriter::apply(const VoidMessage& op, Result<WriteAnswer>& answer) {
+  CHATSDK_ASSIGN(StreamState * stream, locate(op));
+  if (stream == nullptr) {
+    CHATSDK_ASSIGN(auto refusal, refusal_of_first(op));
+    if (refusal) {
+      answer = *std::move(refusal);
+      return {};
+    }
+    CHATSDK_ASSIGN(stream, streams_.create_direct(op.sender, op.target.peer, op.now));
+  } else {
+    CHATSDK_ASSIGN(auto refusal, refusal_in(*stream, op));
+    CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
+    if (record) return answer_repeat(*stream, op, *record, answer);
+    if (refusal) {
+      answer = *std::move(refusal);
+      return {};
+    }
+  }
+  CHATSDK_ASSIGN(const bool inserted, insert_record(*stream, op, 0, {}));
+  CHATSDK_ASSERT(inserted);
+  CHATSDK_TRY(close_number(*stream, op));
+  answer = WriteAnswer(Voided{});
+  return {};
+}
+
+template <typename Op>
+Result<StreamState*> MessageWriter::locate(const Op& op) {
+  if (op.target.conversation) return streams_.find(op.target.conversation);
+  return streams_.find_direct(op.sender, op.target.peer);
+}
+
+template <typename Op>
+Result<std::optional<Error>> MessageWriter::refusal_in(StreamState& stream, const Op& op) {
+  if (stream.kind != wire::STREAM_KIND_CONVERSATION || stream.member(op.sender) == nullptr) {
+    return std::optional(no_conversation());
+  }
+  CHATSDK_ASSIGN(const SendNumber* number, streams_.send_number(stream, op.sender_device));
+  if (op.send_number != number->last + 1) return std::optional(out_of_order(op.send_number, number->last + 1));
+  return std::optional<Error>();
+}
+
+template <typename Op>
+Result<std::optional<Error>> MessageWriter::refusal_of_first(const Op& op) {
+  if (op.target.conversation) return std::optional(no_conversation());
+  if (op.target.peer == op.sender) return std::optional(error(Code::kInvalidArgument, "the peer is the sender"));
+  for (const UserId* user_id : {&op.sender, &op.target.peer}) {
+    CHATSDK_ASSIGN(const StreamState* account, account_stream(*user_id));
+    if (account == nullptr) return std::optional(error(Code::kNotFound, "no such user"));
+  }
+  if (op.send_number != 1) return std::optional(out_of_order(op.send_number, 1));
+  return std::optional<Error>();
+}
+
+template <typename Op>
+Result<std::optional<MessageWriter::Record>> MessageWriter::record_of(const StreamState& stream, const Op& op) {
+  CHATSDK_ASSIGN(const bool found, select_record_.bind(1, to_column(stream.stream_id.value))
+                                       .bind_text(2, op.sender)
+                                       .bind_blob(3, op.client_message_id.view())
+                                       .step());
+  if (!found) return std::optional<Record>();
+  Record record{from_column(select_record_.integer(0)), Bytes(select_record_.blob(1))};
+  select_record_.reset();
+  return std::optional(std::move(record));
+}
+
+template <typename Op>
+Result<bool> MessageWriter::insert_record(const StreamState& stream, const Op& op, Seq seq, BytesView payload_hash) {
+  CHATSDK_TRY(insert_record_.bind(1, to_column(stream.stream_id.value))
+                  .bind_text_borrowed(2, op.sender)
+                  .bind_blob_borrowed(3, op.client_message_id.view())
+                  .bind(4, to_column(seq))
+                  .bind_blob_borrowed(5, payload_hash)
+                  .bind(6, to_unix_ms(op.now))
+                  .run());
+  return db_.changes() == 1;
+}
+
+template <typename Op>
+Status MessageWriter::close_number(StreamState& stream, const Op& op) {
+  CHATSDK_ASSIGN(SendNumber * number, streams_.send_number(stream, op.sender_device));
+  streams_.set_send_number(stream, *number, op.send_number);
+  return {};
+}
+
+Status MessageWriter::answer_repeat(const StreamState& stream, const AppendMessage& op, const Record& record,
+                                    Result<WriteAnswer>& answer) {
+  if (record.seq == 0) {
+    answer = error(Code::kVoided, "the message was voided");
+  } else if (record.payload_hash != op.payload_hash) {
+    answer = error(Code::kConflict, "another message was accepted under this id");
+  } else {
+    CHATSDK_ASSIGN(Appended appended, accepted_at(stream, record.seq));
+    answer = WriteAnswer(appended);
+  }
+  return {};
+}
+
+Status MessageWriter::answer_repeat(const StreamState& stream, const VoidMessage&, const Record& record,
+                                    Result<WriteAnswer>& answer) {
+  Voided voided;
+  if (record.seq != 0) {
+    CHATSDK_ASSIGN(voided.accepted, accepted_at(stream, record.seq));
+  }
+  answer = WriteAnswer(voided);
+  return {};
+}
+
+Result<Appended> MessageWriter::accepted_at(const StreamState& stream, Seq seq) {
+  CHATSDK_ASSIGN(const bool found,
+                 select_accepted_.bind(1, to_column(stream.stream_id.value)).bind(2, to_column(seq)).step());
+  if (!found) return error(Code::kCorrupt, "a deduplication record names an item that is not there");
+  Appended appended;
+  appended.conversation_id = stream.stream_id;
+  appended.message_id = MessageId{from_column(select_accepted_.integer(0))};
+  appended.seq = seq;
+  appended.time = from_unix_ms(select_accepted_.integer(1));
+  appended.repeated = true;
+  select_accepted_.reset();
+  return appended;
+}
+
+Status MessageWriter::announce(StreamState& stream, WallTime now) {
+  CHATSDK_ASSERT(stream.conversation_kind == wire::CONVERSATION_KIND_DIRECT && stream.members.size() == 2);
+  wire::Roster roster;
+  roster.set_conversation_kind(stream.conversation_kind);
+  for (const MemberState& member : stream.members) {
+    wire::Roster::Change* change = roster.add_changes();
+    change->set_user_id(member.user_id);
+    change->set_joined(true);
+  }
+  const Bytes roster_bytes = roster.SerializeAsString();
+  ItemRow row;
+  row.time_ms = to_unix_ms(now);
+  row.kind = wire::ITEM_KIND_ROSTER;
+  row.payload = roster_bytes;
+  CHATSDK_TRY(streams_.append(stream, row, now));
+
+  for (std::size_t i = 0; i < stream.members.size(); ++i) {
+    CHATSDK_ASSIGN(StreamState * account, account_stream(stream.members[i].user_id));
+    if (account == nullptr) return error(Code::kCorrupt, "a member of a conversation has no account");
+    wire::ConversationAdded added;
+    added.set_conversation_id(stream.stream_id.value);
+    added.set_kind(stream.conversation_kind);
+    added.set_peer_user_id(stream.members[1 - i].user_id);
+    const Bytes added_bytes = added.SerializeAsString();
+    row.kind = wire::ITEM_KIND_CONVERSATION_ADDED;
+    row.payload = added_bytes;
+    CHATSDK_TRY(streams_.append(*account, row, now));
+  }
+  return {};
+}
+
+Result<StreamState*> MessageWriter::account_stream(const UserId& user_id) {
+  CHATSDK_ASSIGN(const bool found, select_account_stream_.bind_text(1, user_id).step());
+  if (!found) return nullptr;
+  const StreamId stream_id{from_column(select_account_stream_.integer(0))};
+  select_account_stream_.reset();
+  CHATSDK_ASSIGN(StreamState * stream, streams_.find(stream_id));
+  if (stream == nullptr) return error(Code::kCorrupt, "an account has no stream");
+  return stream;
+}
+
+// ---- Marks and cursors ---------------------------------------------------------------------------------------------
+
+Status MessageWriter::apply(const AdvanceMarks& op, Result<WriteAnswer>& answer) {
+  CHATSDK_ASSIGN(StreamState * stream, streams_.find(op.conversation_id));
+  MemberState* member = stream == nullptr ? nullptr : stream->member(op.user_id);
+  if (member == nullptr || stream->kind != wire::STREAM_KIND_CONVERSATION) {
+    answer = no_conversation();
+    return {};
+  }
+  if (const Seq highest = std::max(op.delivered_up_to, op.read_up_to); highest > stream->head) {
+    answer = error(Code::kInvalidArgument,
+                   "mark " + std::to_string(highest) + ", the conversation ends at " + std::to_string(stream->head));
+    return {};
+  }
+  const bool delivered = op.delivered_from <= member->delivered_up_to && op.delivered_up_to > member->delivered_up_to;
+  if (delivered) member->delivered_up_to = op.delivered_up_to;
+  const Seq read_up_to = std::min(op.read_up_to, member->delivered_up_to);
+  const bool read = read_up_to > member->read_up_to;
+  if (read) member->read_up_to = read_up_to;
+
+  MarksAdvanced moved;
+  const auto advance = [&](wire::Marks::Kind kind, Seq up_to) -> Status {
+    MarkAdvance entry{op.user_id, kind, up_to, from_unix_ms(to_unix_ms(op.now)), 0};
+    CHATSDK_TRY(streams_.write_mark(*stream, *member, entry));
+    moved.advances.push_back(std::move(entry));
+    return {};
+  };
+  if (delivered) CHATSDK_TRY(advance(wire::Marks::KIND_DELIVERED, member->delivered_up_to));
+  if (read) CHATSDK_TRY(advance(wire::Marks::KIND_READ, member->read_up_to));
+  moved.revision = stream->marks_revision;
+  if (!moved.advances.empty()) {
+    MovedMarks& news = moved_marks(*stream);
+    news.revision = moved.revision;
+    news.advances.insert(news.advances.end(), moved.advances.begin(), moved.advances.end());
+  }
+  answer = WriteAnswer(std::move(moved));
+  return {};
+}
+
+MovedMarks& MessageWriter::moved_marks(const StreamState& stream) {
+  const auto found = std::find_if(result_->moved.begin(), result_->moved.end(),
+                                  [&](const MovedMarks& moved) { return moved.conversation_id == stream.stream_id; });
+  if (found != result_->moved.end()) return *found;
+  return result_->moved.emplace_back(MovedMarks{stream.stream_id, 0, {}, stream.followers()});
+}
+
+Status MessageWriter::apply(const AdvanceCursor& op, Result<WriteAnswer>& answer) {
+  answer = WriteAnswer(Done{});
+  CHATSDK_ASSIGN(const StreamState* stream, streams_.find(op.stream_id));
+  // A device cannot have applied what is not there, and a device that was removed meanwhile has no cursor.
+  if (stream == nullptr) return {};
+  return put_cursor_.bind(1, to_column(op.device_id.value))
+      .bind(2, to_column(op.stream_id.value))
+      .bind(3, to_column(std::min(op.acknowledged, stream->head)))
+      .run();
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The writes about messages: append, void, marks, cursors. Here stand the rules of acceptance; how rows are written is
+// the stream writer's business.
+//
+// Every check of an op comes before its first write, so a refused op has written nothing and needs no savepoint. The
+// look-up of a repeat comes first in meaning; an op that nothing else speaks against is tried by inserting its
+// deduplication record, and the record that is already there is the look-up's hit. That saves the hot path one search.
+//
+// Threads: the writer's.
+#pragma once
+
+#include <optional>
+
+#include "base/result.h"
+#include "server-reference/store/store.h"
+#include "server-reference/store/stream_writer.h"
+#include "store/sqlite.h"
+
+namespace chatsdk::server {
+
+// In each call the Status tells whether the store works; the op's own answer or refusal goes to `answer`.
+class MessageWriter {
+ public:
+  MessageWriter(sqlite::Database& db, StreamWriter& streams) : db_(db), streams_(streams) {}
+  Status prepare();
+
+  void begin(CommitResult& result) { result_ = &result; }
+  Status apply(const AppendMessage& op, Result<WriteAnswer>& answer);
+  Status apply(const VoidMessage& op, Result<WriteAnswer>& answer);
+  Status apply(const AdvanceMarks& op, Result<WriteAnswer>& answer);
+  Status apply(const AdvanceCursor& op, Result<WriteAnswer>& answer);
+  // Lets go of what statements borrow.
+  void release();
+
+ private:
+  // What a deduplication record says.
+  struct Record {
+    Seq seq = 0;  // 0: voided
+    Bytes payload_hash;
+  };
+
+  // The common part of AppendMessage and VoidMessage.
+  template <typename Op>
+  Result<StreamState*> locate(const Op& op);
+  template <typename Op>
+  Result<std::optional<Error>> refusal_in(StreamState& stream, const Op& op);
+  template <typename Op>
+  Result<std::optional<Error>> refusal_of_first(const Op& op);
+  template <typename Op>
+  Result<std::optional<Record>> record_of(const StreamState& stream, const Op& op);
+  // False: the record is already there.
+  template <typename Op>
+  Result<bool> insert_record(const StreamState& stream, const Op& op, Seq seq, BytesView payload_hash);
+  template <typename Op>
+  Status close_number(StreamState& stream, const Op& op);
+
+  Status answer_repeat(const StreamState& stream, const AppendMessage& op, const Record& record,
+                       Result<WriteAnswer>& answer);
+  Status answer_repeat(const StreamState& stream, const VoidMessage& op, const Record& record,
+                       Result<WriteAnswer>& answer);
+  Result<Appended> accepted_at(const StreamState& stream, Seq seq);
+  // The conversation's first item, and the news of it in the account streams of both.
+  Status announce(StreamState& stream, WallTime now);
+  Result<StreamState*> account_stream(const UserId& user_id);
+  MovedMarks& moved_marks(const StreamState& stream);
+
+  sqlite::Database& db_;
+  StreamWriter& streams_;
+  CommitResult* result_ = nullptr;
+
+  sqlite::Statement select_account_stream_;
+  sqlite::Statement select_record_;
+  sqlite::Statement insert_record_;
+  sqlite::Statement select_accepted_;
+  sqlite::Statement put_cursor_;
+};
+
+}  // namespace chatsdk::server

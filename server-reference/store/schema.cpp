@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/store/schema.h"
+
+#include <array>
+#include <string>
+
+namespace chatsdk::server {
+
+namespace {
+
+// The first key column of every stream table is the stream, so that the same rows can be partitioned by it elsewhere.
+// Tables with a compound key have no row id: their rows lie in key order, and one append touches one leaf.
+constexpr const char* kVersion1 = R"sql(
+-- What the store itself remembers: epoch, secret.
+CREATE TABLE meta(
+  name  TEXT NOT NULL PRIMARY KEY,
+  value BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- One row, written by every commit that changes anything.
+CREATE TABLE progress(
+  one             INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+  commits         INTEGER NOT NULL,
+  last_message_id INTEGER NOT NULL
+);
+
+CREATE TABLE stream(
+  stream_id         INTEGER NOT NULL PRIMARY KEY,
+  kind              INTEGER NOT NULL,  -- wire::StreamKind
+  conversation_kind INTEGER NOT NULL,  -- wire::ConversationKind, 0 for account streams
+  head              INTEGER NOT NULL,
+  trimmed_to        INTEGER NOT NULL
+);
+
+CREATE TABLE item(
+  stream_id         INTEGER NOT NULL,
+  seq               INTEGER NOT NULL,
+  kind              INTEGER NOT NULL,  -- wire::ItemKind
+  message_id        INTEGER NOT NULL,
+  sender            TEXT    NOT NULL,  -- '' for what the server itself appends
+  sender_device     INTEGER NOT NULL,
+  client_message_id BLOB    NOT NULL,
+  time_ms           INTEGER NOT NULL,
+  payload           BLOB    NOT NULL,  -- the serialised body of the kind
+  PRIMARY KEY (stream_id, seq)
+) WITHOUT ROWID;
+
+-- seq 0 is a tombstone: the message was voided and never will be accepted.
+CREATE TABLE dedup(
+  stream_id         INTEGER NOT NULL,
+  sender            TEXT    NOT NULL,
+  client_message_id BLOB    NOT NULL,
+  seq               INTEGER NOT NULL,
+  payload_hash      BLOB    NOT NULL,
+  created_ms        INTEGER NOT NULL,
+  PRIMARY KEY (stream_id, sender, client_message_id)
+) WITHOUT ROWID;
+
+-- Who may read from joined_seq to left_seq, both included. The owner is the one member of an account stream.
+CREATE TABLE member(
+  stream_id  INTEGER NOT NULL,
+  user_id    TEXT    NOT NULL,
+  interval   INTEGER NOT NULL,  -- 1, 2, ... : rejoining makes another
+  role       INTEGER NOT NULL,
+  joined_seq INTEGER NOT NULL,
+  left_seq   INTEGER,           -- NULL: still a member
+  PRIMARY KEY (stream_id, user_id, interval)
+) WITHOUT ROWID;
+CREATE INDEX member_by_user ON member(user_id, stream_id);
+
+-- The direct conversation of each pair; user_low sorts before user_high.
+CREATE TABLE direct(
+  user_low  TEXT    NOT NULL,
+  user_high TEXT    NOT NULL,
+  stream_id INTEGER NOT NULL,
+  PRIMARY KEY (user_low, user_high)
+) WITHOUT ROWID;
+
+-- The last send number that was accepted or closed.
+CREATE TABLE send_number(
+  device_id INTEGER NOT NULL,
+  stream_id INTEGER NOT NULL,
+  last      INTEGER NOT NULL,
+  PRIMARY KEY (device_id, stream_id)
+) WITHOUT ROWID;
+
+CREATE TABLE mark(
+  stream_id       INTEGER NOT NULL,
+  user_id         TEXT    NOT NULL,
+  delivered_up_to INTEGER NOT NULL,
+  read_up_to      INTEGER NOT NULL,
+  PRIMARY KEY (stream_id, user_id)
+) WITHOUT ROWID;
+
+CREATE TABLE mark_revision(
+  stream_id INTEGER NOT NULL PRIMARY KEY,
+  revision  INTEGER NOT NULL
+);
+
+CREATE TABLE mark_advance(
+  stream_id INTEGER NOT NULL,
+  revision  INTEGER NOT NULL,
+  user_id   TEXT    NOT NULL,
+  kind      INTEGER NOT NULL,  -- wire::Marks::Kind
+  up_to     INTEGER NOT NULL,
+  time_ms   INTEGER NOT NULL,
+  PRIMARY KEY (stream_id, revision)
+) WITHOUT ROWID;
+
+CREATE TABLE cursor(
+  device_id INTEGER NOT NULL,
+  stream_id INTEGER NOT NULL,
+  acked     INTEGER NOT NULL,
+  PRIMARY KEY (device_id, stream_id)
+) WITHOUT ROWID;
+
+CREATE TABLE account(
+  user_id        TEXT    NOT NULL PRIMARY KEY,
+  account_stream INTEGER NOT NULL,
+  password_hash  TEXT    NOT NULL,
+  display_name   TEXT    NOT NULL,
+  email          TEXT    UNIQUE,  -- NULL when none was given
+  phone          TEXT    UNIQUE,
+  created_ms     INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE device(
+  device_id       INTEGER NOT NULL PRIMARY KEY,
+  user_id         TEXT    NOT NULL,
+  installation_id BLOB    NOT NULL,
+  name            TEXT    NOT NULL,
+  created_ms      INTEGER NOT NULL,
+  last_seen_ms    INTEGER NOT NULL,
+  UNIQUE (user_id, installation_id)
+);
+
+-- At most one open session a device. An ended one has no row.
+CREATE TABLE session(
+  session_id      INTEGER NOT NULL PRIMARY KEY,
+  device_id       INTEGER NOT NULL UNIQUE,
+  user_id         TEXT    NOT NULL,
+  generation      INTEGER NOT NULL,
+  last_request_id BLOB    NOT NULL,
+  expires_ms      INTEGER NOT NULL
+);
+)sql";
+
+// Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1};
+
+}  // namespace
+
+Result<std::int32_t> schema_version(sqlite::Database& db) {
+  CHATSDK_ASSIGN(const std::int64_t version, db.user_version());
+  if (version > kStoreSchemaVersion) {
+    return error(Code::kSchemaTooNew, "store schema " + std::to_string(version) + ", this server knows up to " +
+                                          std::to_string(kStoreSchemaVersion));
+  }
+  if (version < 0) return error(Code::kCorrupt, "store schema " + std::to_string(version));
+  if (version == 0) {
+    CHATSDK_ASSIGN(auto tables, db.prepare("SELECT count(*) FROM sqlite_schema"));
+    CHATSDK_TRY(tables.step_row());
+    if (tables.integer(0) != 0) return error(Code::kCorrupt, "the file is a database of another program");
+  }
+  return static_cast<std::int32_t>(version);
+}
+
+Status migrate(sqlite::Database& db, std::int32_t version) {
+  for (std::int32_t step = version; step < kStoreSchemaVersion; ++step) {
+    CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db));
+    CHATSDK_TRY(db.execute(kSteps[static_cast<std::size_t>(step)]));
+    CHATSDK_TRY(db.set_user_version(step + 1));
+    CHATSDK_TRY(transaction.commit());
+  }
+  return {};
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/store/sqlite_reader.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/limits.h"
+#include "server-reference/store/account_rows.h"
+#include "server-reference/store/stream_writer.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+// A reader waits only while the log is recovered or reset, which takes milliseconds.
+constexpr std::chrono::milliseconds kBusyTimeout{5'000};
+
+Error no_stream() { return error(Code::kNotFound, "no such stream"); }
+
+std::int64_t limit_column(std::size_t max) {
+  return static_cast<std::int64_t>(
+      std::min<std::size_t>(max, static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max())));
+}
+
+// A statement that ends its read however its user returns: an open one would hold the snapshot and the log with it.
+class Reading {
+ public:
+  explicit Reading(sqlite::Statement& statement) : statement_(statement) {}
+  ~Reading() { statement_.reset(); }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+ private:
+  sqlite::Statement& statement_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<SqliteReader>> SqliteReader::open(const std::string& path, const std::string& vfs_name) {
+  std::unique_ptr<SqliteReader> reader(new SqliteReader());
+  CHATSDK_ASSIGN(reader->db_,
+                 sqlite::Database::open(
+                     path, {.mode = sqlite::OpenMode::kReadOnly, .vfs_name = vfs_name, .busy_timeout = kBusyTimeout}));
+  CHATSDK_TRY(reader->prepare());
+  return reader;
+}
+
+Status SqliteReader::prepare() {
+  CHATSDK_ASSIGN(select_account_, db_.prepare(kSelectAccount));
+  CHATSDK_ASSIGN(select_session_, db_.prepare(kSelectSessionOfDevice));
+  CHATSDK_ASSIGN(select_devices_, db_.prepare("SELECT device_id, name, installation_id, created_ms, last_seen_ms FROM "
+                                              "device WHERE user_id = ?1 ORDER BY device_id"));
+  CHATSDK_ASSIGN(select_followed_, db_.prepare("SELECT s.stream_id, s.kind, s.head, c.acked, r.revision "
+                                               "FROM (SELECT DISTINCT stream_id FROM member WHERE user_id = ?1) m "
+                                               "JOIN stream s ON s.stream_id = m.stream_id "
+                                               "LEFT JOIN cursor c ON c.device_id = ?2 AND c.stream_id = m.stream_id "
+                                               "LEFT JOIN mark_revision r ON r.stream_id = m.stream_id "
+                                               "WHERE s.kind = 1 OR s.head > 0 ORDER BY s.kind, s.stream_id"));
+  CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT kind, head, trimmed_to FROM stream WHERE stream_id = ?1"));
+  CHATSDK_ASSIGN(select_intervals_, db_.prepare("SELECT joined_seq, left_seq FROM member WHERE stream_id = ?1 AND "
+                                                "user_id = ?2 ORDER BY interval"));
+  CHATSDK_ASSIGN(select_items_,
+                 db_.prepare("SELECT seq, kind, message_id, sender, sender_device, client_message_id, time_ms, payload "
+                             "FROM item WHERE stream_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"));
+  CHATSDK_ASSIGN(select_marks_, db_.prepare("SELECT revision, user_id, kind, up_to, time_ms FROM mark_advance "
+                                            "WHERE stream_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3"));
+  CHATSDK_ASSIGN(select_progress_, db_.prepare("SELECT commits FROM progress"));
+  return {};
+}
+
+Result<std::optional<Account>> SqliteReader::account(const UserId& user_id) {
+  const Reading reading(select_account_);
+  CHATSDK_ASSIGN(const bool found, select_account_.bind_text(1, user_id).step());
+  if (!found) return std::optional<Account>();
+  return std::optional(account_of(select_account_));
+}
+
+Result<std::optional<Session>> SqliteReader::session_of(DeviceId device_id) {
+  const Reading reading(select_session_);
+  CHATSDK_ASSIGN(const bool found, select_session_.bind(1, to_column(device_id.value)).step());
+  if (!found) return std::optional<Session>();
+  return std::optional(server::session_of(select_session_));
+}
+
+Result<std::vector<Device>> SqliteReader::devices(const UserId& user_id) {
+  const Reading reading(select_devices_);
+  select_devices_.bind_text(1, user_id);
+  std::vector<Device> devices;
+  for (;;) {
+    CHATSDK_ASSIGN(const bool row, select_devices_.step());
+    if (!row) return devices;
+    Device device;
+    device.device_id = DeviceId{from_column(select_devices_.integer(0))};
+    device.user_id = user_id;
+    device.name = select_devices_.text(1);
+    device.installation_id = select_devices_.blob(2);
+    device.created = from_unix_ms(select_devices_.integer(3));
+    device.last_seen = from_unix_ms(select_devices_.integer(4));
+    devices.push_back(std::move(device));
+  }
+}
+
+Result<std::vector<FollowedStream>> SqliteReader::followed(const UserId& user_id, DeviceId device_id) {
+  const Reading reading(select_followed_);
+  select_followed_.bind_text(1, user_id).bind(2, to_column(device_id.value));
+  std::vector<FollowedStream> streams;
+  for (;;) {
+    CHATSDK_ASSIGN(const bool row, select_followed_.step());
+    if (!row) return streams;
+    FollowedStream stream;
+    stream.stream_id = StreamId{from_column(select_followed_.integer(0))};
+    stream.kind = static_cast<wire::StreamKind>(select_followed_.integer(1));
+    stream.head = from_column(select_followed_.integer(2));
+    stream.acknowledged = from_column(select_followed_.integer(3));  // NULL reads as 0
+    stream.marks_revision = from_column(select_followed_.integer(4));
+    streams.push_back(stream);
+  }
+}
+
+Result<ItemPage> SqliteReader::items(const UserId& user_id, StreamId stream_id, Seq after, std::size_t max_items,
+                                     std::size_t max_bytes) {
+  // Head, membership and items are of one snapshot.
+  CHATSDK_ASSIGN(const auto snapshot, sqlite::Transaction::begin(db_, sqlite::Transaction::Kind::kRead));
+  CHATSDK_ASSIGN(const Stream stream, readable_stream(user_id, stream_id));
+  ItemPage page;
+  page.head = stream.head;
+  page.last = after;
+  PageLimits room{max_items, max_bytes};
+  while (page.last < stream.head && room.items > 0) {
+    const Run run = run_after(stream, page.last);
+    bool more = true;
+    if (run.skip == wire::SKIP_REASON_UNSPECIFIED) {
+      CHATSDK_ASSIGN(more, add_items(stream_id, run.last, room, page));
+    } else {
+      more = add(encode_skip(run.last, run.skip), run.last, room, page);
+    }
+    if (!more) break;
+  }
+  return page;
+}
+
+Result<SqliteReader::Stream> SqliteReader::readable_stream(const UserId& user_id, StreamId stream_id) {
+  Stream stream;
+  const Reading reading_stream(select_stream_);
+  CHATSDK_ASSIGN(const bool found, select_stream_.bind(1, to_column(stream_id.value)).step());
+  if (!found) return no_stream();
+  const auto kind = static_cast<wire::StreamKind>(select_stream_.integer(0));
+  stream.head = from_column(select_stream_.integer(1));
+  stream.trimmed_to = from_column(select_stream_.integer(2));
+  // A conversation without items has been announced to nobody.
+  if (kind == wire::STREAM_KIND_CONVERSATION && stream.head == 0) return no_stream();
+
+  const Reading reading_intervals(select_intervals_);
+  select_intervals_.bind(1, to_column(stream_id.value)).bind_text(2, user_id);
+  for (;;) {
+    CHATSDK_ASSIGN(const bool row, select_intervals_.step());
+    if (!row) break;
+    const Seq last =
+        select_intervals_.is_null(1) ? stream.head : std::min(stream.head, from_column(select_intervals_.integer(1)));
+    stream.intervals.push_back({from_column(select_intervals_.integer(0)), last});
+  }
+  if (stream.intervals.empty()) return no_stream();
+  return stream;
+}
+
+SqliteReader::Run SqliteReader::run_after(const Stream& stream, Seq after) {
+  const Seq next = after + 1;
+  for (const Interval& interval : stream.intervals) {
+    if (next < interval.first) {
+      return {std::min(interval.first - 1, stream.head), wire::SKIP_REASON_BEFORE_JOINING};
+    }
+    if (next > interval.last) continue;
+    if (next <= stream.trimmed_to) return {std::min(stream.trimmed_to, interval.last), wire::SKIP_REASON_TRIMMED};
+    return {interval.last, wire::SKIP_REASON_UNSPECIFIED};
+  }
+  return {stream.head, wire::SKIP_REASON_NOT_ADDRESSED};
+}
+
+Result<bool> SqliteReader::add_items(StreamId stream_id, Seq last, PageLimits& room, ItemPage& page) {
+  const Reading reading(select_items_);
+  select_items_.bind(1, to_column(stream_id.value))
+      .bind(2, to_column(page.last))
+      .bind(3, to_column(last))
+      .bind(4, limit_column(room.items));
+  while (room.items > 0 && page.last < last) {
+    CHATSDK_ASSIGN(const bool found, select_items_.step());
+    ItemRow row;
+    row.seq = found ? from_column(select_items_.integer(0)) : 0;
+    if (row.seq != page.last + 1) {
+      return error(Code::kCorrupt, "stream " + std::to_string(stream_id.value) + " has no item " +
+                                       std::to_string(page.last + 1) + " below its head");
+    }
+    row.kind = static_cast<wire::ItemKind>(select_items_.integer(1));
+    row.message_id = MessageId{from_column(select_items_.integer(2))};
+    row.sender = select_items_.text(3);
+    row.sender_device = DeviceId{from_column(select_items_.integer(4))};
+    row.client_message_id = select_items_.blob(5);
+    row.time_ms = select_items_.integer(6);
+    row.payload = select_items_.blob(7);
+    if (!add(encode_item(row), row.seq, room, page)) return false;
+  }
+  return true;
+}
+
+bool SqliteReader::add(Bytes item, Seq seq, PageLimits& room, ItemPage& page) {
+  if (!page.items.empty() && item.size() > room.bytes) return false;
+  room.bytes -= std::min(room.bytes, item.size());
+  --room.items;
+  page.items.push_back(std::make_shared<const Bytes>(std::move(item)));
+  page.last = seq;
+  return true;
+}
+
+Result<std::vector<MarkAdvance>> SqliteReader::marks_after(ConversationId conversation_id, std::uint64_t revision,
+                                                           std::size_t max) {
+  const Reading reading(select_marks_);
+  select_marks_.bind(1, to_column(conversation_id.value)).bind(2, to_column(revision)).bind(3, limit_column(max));
+  std::vector<MarkAdvance> advances;
+  for (;;) {
+    CHATSDK_ASSIGN(const bool row, select_marks_.step());
+    if (!row) return advances;
+    MarkAdvance advance;
+    advance.revision = from_column(select_marks_.integer(0));
+    advance.user_id = select_marks_.text(1);
+    advance.kind = static_cast<wire::Marks::Kind>(select_marks_.integer(2));
+    advance.up_to = from_column(select_marks_.integer(3));
+    advance.at = from_unix_ms(select_marks_.integer(4));
+    advances.push_back(std::move(advance));
+  }
+}
+
+Status SqliteReader::check() {
+  const Reading reading(select_progress_);
+  return select_progress_.step_row();
+}
+
+}  // namespace chatsdk::server

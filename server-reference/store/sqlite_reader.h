@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The reads of the SQLite store, on a read-only connection of their own. Each call sees one snapshot: the state after
+// the last commit that returned before it began, or a later one.
+//
+// Threads: one executor; the writer goes on meanwhile.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "server-reference/store/item_row.h"
+#include "server-reference/store/store.h"
+#include "store/sqlite.h"
+
+namespace chatsdk::server {
+
+class SqliteReader final : public StoreReader {
+ public:
+  static Result<std::unique_ptr<SqliteReader>> open(const std::string& path, const std::string& vfs_name);
+
+  Result<std::optional<Account>> account(const UserId& user_id) override;
+  Result<std::optional<Session>> session_of(DeviceId device_id) override;
+  Result<std::vector<Device>> devices(const UserId& user_id) override;
+  Result<std::vector<FollowedStream>> followed(const UserId& user_id, DeviceId device_id) override;
+  Result<ItemPage> items(const UserId& user_id, StreamId stream_id, Seq after, std::size_t max_items,
+                         std::size_t max_bytes) override;
+  Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
+                                               std::size_t max) override;
+  Status check() override;
+
+ private:
+  // Sequences that a user may read, both ends included.
+  struct Interval {
+    Seq first = 0;
+    Seq last = 0;
+  };
+  struct Stream {
+    Seq head = 0;
+    Seq trimmed_to = 0;
+    std::vector<Interval> intervals;  // ascending
+  };
+  // The consecutive run of items or the one skip that follows a sequence.
+  struct Run {
+    Seq last = 0;
+    wire::SkipReason skip = wire::SKIP_REASON_UNSPECIFIED;  // unspecified: the items themselves
+  };
+  struct PageLimits {
+    std::size_t items = 0;
+    std::size_t bytes = 0;
+  };
+
+  SqliteReader() = default;
+  Status prepare();
+  Result<Stream> readable_stream(const UserId& user_id, StreamId stream_id);
+  static Run run_after(const Stream& stream, Seq after);
+  // Both return false when the page is full.
+  Result<bool> add_items(StreamId stream_id, Seq last, PageLimits& room, ItemPage& page);
+  static bool add(Bytes item, Seq seq, PageLimits& room, ItemPage& page);
+
+  sqlite::Database db_;
+  sqlite::Statement select_account_;
+  sqlite::Statement select_session_;
+  sqlite::Statement select_devices_;
+  sqlite::Statement select_followed_;
+  sqlite::Statement select_stream_;
+  sqlite::Statement select_intervals_;
+  sqlite::Statement select_items_;
+  sqlite::Statement select_marks_;
+  sqlite::Statement select_progress_;
+};
+
+}  // namespace chatsdk::server

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/store/sqlite_store.h"
+
+#include <sqlite3.h>
+
+#include <utility>
+
+#include "base/assert.h"
+#include "server-reference/store/schema.h"
+#include "server-reference/store/sqlite_reader.h"
+
+namespace chatsdk::server {
+
+namespace {
+
+constexpr std::size_t kSecretBytes = 32;
+constexpr std::uint32_t kNodesMax = 1'024;
+// A reader that closes or recovers the log holds it for milliseconds.
+constexpr std::chrono::milliseconds kBusyTimeout{5'000};
+
+// The writer meets the pages of every hot stream again and again; a log that a spike made long is cut afterwards.
+constexpr const char* kWriterPragmas =
+    "PRAGMA cache_size = -65536; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 0;";
+
+bool is_survivable(Code code) { return code == Code::kStorageFull || code == Code::kBusy || code == Code::kNoMemory; }
+
+int remember_log_pages(void* pages, sqlite3*, const char*, int log_pages) {
+  *static_cast<std::uint32_t*>(pages) = static_cast<std::uint32_t>(log_pages);
+  return SQLITE_OK;
+}
+
+Bytes to_blob(std::uint64_t value) {
+  Bytes bytes;
+  for (int shift = 56; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(value >> shift));
+  return bytes;
+}
+
+std::uint64_t from_blob(BytesView bytes) {
+  std::uint64_t value = 0;
+  for (const char c : bytes) value = (value << 8) | static_cast<unsigned char>(c);
+  return value;
+}
+
+}  // namespace
+
+// ---- Opening -------------------------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions options, Random& ids) {
+  if (options.node >= kNodesMax) {
+    return error(Code::kInvalidArgument,
+                 "node " + std::to_string(options.node) + ", limit " + std::to_string(kNodesMax - 1));
+  }
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(options), ids));
+  Status opened = store->open_files();
+  if (!opened.ok()) {
+    store->failed_ = opened.error();  // what was not opened whole is not written at the end either
+    return std::move(opened).error();
+  }
+  return store;
+}
+
+Status SqliteStore::open_files() {
+  CHATSDK_ASSIGN(lock_, VfsFile::open(options_.path + ".lock", options_.vfs_name, VfsFile::Kind::kLock));
+  CHATSDK_TRY(lock_->lock());
+  CHATSDK_ASSIGN(db_, sqlite::Database::open(options_.path, {.mode = sqlite::OpenMode::kReadWriteCreate,
+                                                             .vfs_name = options_.vfs_name,
+                                                             .busy_timeout = kBusyTimeout}));
+  // SQLite opens a file that it may not write for reading instead.
+  if (sqlite3_db_readonly(db_.handle(), "main") == 1) {
+    return error(Code::kReadOnly, options_.path + " can only be read");
+  }
+  CHATSDK_ASSIGN(const std::int32_t version, schema_version(db_));
+  if (version != 0 && options_.quick_check) CHATSDK_TRY(db_.quick_check());
+  CHATSDK_TRY(sqlite::apply_standard_pragmas(db_));
+  CHATSDK_TRY(db_.execute(kWriterPragmas));
+  sqlite3_wal_hook(db_.handle(), remember_log_pages, &log_pages_);
+  checkpoint_at_ = options_.checkpoint_pages;
+  CHATSDK_TRY(migrate(db_, version));
+  CHATSDK_ASSIGN(epoch_file_, EpochFile::open(options_.path + ".epoch", options_.vfs_name));
+  CHATSDK_TRY(load(version == 0));
+  CHATSDK_TRY(epoch_file_->anchor(mark_));
+  return prepare();
+}
+
+Status SqliteStore::load(bool is_new) {
+  CHATSDK_ASSIGN(auto progress, db_.prepare("SELECT commits, last_message_id FROM progress"));
+  CHATSDK_ASSIGN(const bool found, progress.step());
+  if (found) {
+    mark_.commits = from_column(progress.integer(0));
+    last_message_id_ = MessageId{from_column(progress.integer(1))};
+    progress.reset();
+    CHATSDK_ASSIGN(const Bytes epoch, read_meta("epoch"));
+    CHATSDK_ASSIGN(secret_, read_meta("secret"));
+    mark_.epoch = from_blob(epoch);
+    CHATSDK_ASSIGN(const bool vouched, epoch_file_->vouches_for(mark_));
+    if (vouched) return {};
+  }
+  // An opening that was cut short after the first migration left the tables without these rows: the store is still new.
+  is_new = is_new || !found;
+
+  mark_.epoch = random_.next_u64() | 1;  // never 0, which means none
+  ++mark_.commits;
+  CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db_));
+  CHATSDK_TRY(write_meta("epoch", to_blob(mark_.epoch)));
+  if (is_new) {
+    secret_ = random_.bytes(kSecretBytes);
+    CHATSDK_TRY(write_meta("secret", secret_));
+    CHATSDK_TRY(db_.execute("INSERT INTO progress(one, commits, last_message_id) VALUES (1, 1, 0)"));
+  } else {
+    CHATSDK_TRY(db_.execute("UPDATE progress SET commits = commits + 1"));
+  }
+  return transaction.commit();
+}
+
+Status SqliteStore::write_meta(const char* name, BytesView value) {
+  CHATSDK_ASSIGN(auto put, db_.prepare("INSERT INTO meta(name, value) VALUES (?1, ?2) "
+                                       "ON CONFLICT (name) DO UPDATE SET value = excluded.value"));
+  return put.bind_text(1, name).bind_blob(2, value).run();
+}
+
+Result<Bytes> SqliteStore::read_meta(const char* name) {
+  CHATSDK_ASSIGN(auto select, db_.prepare("SELECT value FROM meta WHERE name = ?1"));
+  CHATSDK_ASSIGN(const bool found, select.bind_text(1, name).step());
+  if (!found) return error(Code::kCorrupt, std::string("the store has no ") + name);
+  return Bytes(select.blob(0));
+}
+
+Status SqliteStore::prepare() {
+  ids_.emplace(options_.node, last_message_id_);
+  streams_.emplace(db_, *ids_);
+  messages_.emplace(db_, *streams_);
+  accounts_.emplace(db_, *streams_, *ids_, random_);
+  CHATSDK_TRY(streams_->prepare());
+  CHATSDK_TRY(messages_->prepare());
+  CHATSDK_TRY(accounts_->prepare());
+  CHATSDK_ASSIGN(update_progress_, db_.prepare("UPDATE progress SET commits = ?1, last_message_id = ?2"));
+  return {};
+}
+
+SqliteStore::~SqliteStore() {
+  if (failed_ || !epoch_file_) return;
+  const Status ignored = epoch_file_->anchor(mark_);
+  static_cast<void>(ignored);
+}
+
+Result<std::unique_ptr<StoreReader>> SqliteStore::open_reader() {
+  CHATSDK_ASSIGN(auto reader, SqliteReader::open(options_.path, options_.vfs_name));
+  return std::unique_ptr<StoreReader>(std::move(reader));
+}
+
+// ---- Committing ----------------------------------------------------------------------------------------------------
+
+Result<CommitResult> SqliteStore::commit(std::span<const WriteOp> ops) {
+  if (failed_) return error(Code::kStorage, "the store failed earlier: " + failed_->detail);
+  CommitResult result;
+  result.answers.reserve(ops.size());
+  Status applied = apply_all(ops, result);
+  streams_->release();
+  messages_->release();
+  if (!applied.ok()) return fail(std::move(applied).error());
+  checkpoint_if_due();
+  return result;
+}
+
+Status SqliteStore::apply_all(std::span<const WriteOp> ops, CommitResult& result) {
+  streams_->begin(result);
+  messages_->begin(result);
+  CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db_));
+  const std::int64_t changes_before = sqlite3_total_changes64(db_.handle());
+  for (const WriteOp& op : ops) {
+    Result<WriteAnswer>& answer = result.answers.emplace_back(WriteAnswer(Done{}));
+    CHATSDK_TRY(std::visit(
+        [&](const auto& write) -> Status {
+          if constexpr (requires { messages_->apply(write, answer); }) {
+            return messages_->apply(write, answer);
+          } else {
+            return accounts_->apply(write, answer);
+          }
+        },
+        op));
+  }
+  CHATSDK_TRY(streams_->flush());
+  if (sqlite3_total_changes64(db_.handle()) == changes_before) return {};
+  const EpochMark next{mark_.epoch, mark_.commits + 1};
+  CHATSDK_TRY(update_progress_.bind(1, to_column(next.commits)).bind(2, to_column(ids_->last().value)).run());
+  CHATSDK_TRY(transaction.commit());
+  mark_ = next;
+  epoch_file_->advance(mark_);
+  return {};
+}
+
+void SqliteStore::checkpoint_if_due() {
+  if (log_pages_ < checkpoint_at_) return;
+  const Status checkpointed = db_.checkpoint(sqlite::CheckpointMode::kPassive);
+  // A reader in its snapshot keeps the end of the log; it is tried again when as much has been added once more.
+  checkpoint_at_ = options_.checkpoint_pages + (checkpointed.ok() ? 0 : log_pages_);
+  if (!checkpointed.ok() && !is_survivable(checkpointed.code())) failed_ = checkpointed.error();
+}
+
+Error SqliteStore::fail(Error failure) {
+  // The transaction has been rolled back, so what is in memory is ahead of the disk.
+  streams_->forget();
+  if (!is_survivable(failure.code)) failed_ = failure;
+  return failure;
+}
+
+}  // namespace chatsdk::server

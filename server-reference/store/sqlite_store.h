@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The store on SQLite: one file in WAL mode with synchronous FULL, one writing connection here, readers on read-only
+// connections of their own. Three files stand beside the database: SQLite's log and its index, "<path>.epoch" (see
+// store/epoch_file.h) and the empty "<path>.lock", which one server at a time holds.
+//
+// The epoch. The database holds an epoch and a count of its commits; "<path>.epoch", which no backup includes, repeats
+// both. When a store that is not new opens, a new epoch is drawn and written to both
+//   - if the file is missing, or nothing whole in it names the database's epoch;
+//   - if the file counts more commits than the database.
+// So an older copy of the database is noticed whether the file was left beside it or not. One case is not: a copy that
+// is put back after a power loss which also took the file's last advances, and that misses only commits which the file
+// no longer counts.
+//
+// Failures. A full disk refuses the batch with STORAGE_FULL and the store works on. Any other failure of a commit, or
+// of the checkpoint after it, makes the state of the disk unknown: that commit answers its error, or the checkpoint's
+// commit still its answers, and every later commit STORAGE.
+//
+// Threads: the writer's executor, as store.h says; it opens readers too.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/random.h"
+#include "server-reference/store/account_writer.h"
+#include "server-reference/store/epoch_file.h"
+#include "server-reference/store/message_writer.h"
+#include "server-reference/store/store.h"
+#include "server-reference/store/stream_writer.h"
+#include "server-reference/store/vfs_file.h"
+#include "store/sqlite.h"
+
+namespace chatsdk::server {
+
+struct SqliteStoreOptions {
+  std::string path;
+  std::string vfs_name;    // empty: SQLite's default
+  std::uint32_t node = 0;  // of the message ids, below 1,024
+  // The whole file is read once at open. A server with a very large store may run the check elsewhere.
+  bool quick_check = true;
+  // A checkpoint follows the commit that brings the log to this many pages: fewer cost more writes of the same pages,
+  // more make the one commit that waits for it slower.
+  std::uint32_t checkpoint_pages = 4'096;
+};
+
+class SqliteStore final : public Store {
+ public:
+  // Makes the store when there is no file. ids gives epoch, secret and session ids and outlives the store.
+  // CORRUPT (damaged, or no database of ours: left as it is), READ_ONLY, SCHEMA_TOO_NEW, STORE_IN_USE, STORAGE.
+  static Result<std::unique_ptr<SqliteStore>> open(SqliteStoreOptions options, Random& ids);
+
+  ~SqliteStore() override;
+  SqliteStore(const SqliteStore&) = delete;
+  SqliteStore& operator=(const SqliteStore&) = delete;
+
+  Result<CommitResult> commit(std::span<const WriteOp> ops) override;
+  Result<std::unique_ptr<StoreReader>> open_reader() override;
+  std::uint64_t epoch() const override { return mark_.epoch; }
+  Bytes secret() const override { return secret_; }
+
+ private:
+  SqliteStore(SqliteStoreOptions options, Random& ids) : options_(std::move(options)), random_(ids) {}
+  Status open_files();
+  Status load(bool is_new);
+  Status write_meta(const char* name, BytesView value);
+  Result<Bytes> read_meta(const char* name);
+  Status prepare();
+
+  Status apply_all(std::span<const WriteOp> ops, CommitResult& result);
+  void checkpoint_if_due();
+  Error fail(Error failure);
+
+  const SqliteStoreOptions options_;
+  Random& random_;
+  std::unique_ptr<VfsFile> lock_;
+  std::unique_ptr<EpochFile> epoch_file_;
+  sqlite::Database db_;
+  EpochMark mark_;
+  Bytes secret_;
+  MessageId last_message_id_;
+  std::optional<MessageIdMaker> ids_;
+  std::optional<StreamWriter> streams_;
+  std::optional<MessageWriter> messages_;
+  std::optional<AccountWriter> accounts_;
+  sqlite::Statement update_progress_;
+  std::uint32_t log_pages_ = 0;  // as the last commit left the log
+  std::uint32_t checkpoint_at_ = 0;
+  std::optional<Error> failed_;  // set: nothing is written any more
+};
+
+}  // namespace chatsdk::server

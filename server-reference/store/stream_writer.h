@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Streams as the writer sees them: their heads, members, marks and send numbers in memory, their rows in the database.
+// It appends items and keeps what changed until flush(), so that a batch writes each head and each send number once. It
+// decides nothing: who may append what is the business of the ops above it.
+//
+// Threads: the writer's.
+// Invariants:
+//   1. Between batches the cache equals the database: whoever rolls a transaction back calls forget().
+//   2. The cache holds at most kCachedStreamsMax streams when a batch begins; pointers to states live for one batch.
+//   3. A stream grows by one item at a time, and its head is that item's sequence.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "server-reference/store/item_row.h"
+#include "server-reference/store/store.h"
+#include "store/sqlite.h"
+
+namespace chatsdk::server {
+
+// A member of today, with the marks; those of a member who never moved them stand before the joining.
+struct MemberState {
+  UserId user_id;
+  Seq joined_seq = 0;
+  Seq delivered_up_to = 0;
+  Seq read_up_to = 0;
+};
+
+struct SendNumber {
+  DeviceId device_id;
+  std::uint64_t last = 0;
+  bool changed = false;
+};
+
+struct StreamState {
+  StreamId stream_id;
+  wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
+  wire::ConversationKind conversation_kind = wire::CONVERSATION_KIND_UNSPECIFIED;
+  Seq head = 0;
+  std::uint64_t marks_revision = 0;
+  std::vector<MemberState> members;
+  std::vector<SendNumber> send_numbers;  // those asked for so far
+  bool queued = false;                   // for flush()
+  bool head_changed = false;
+  bool revision_changed = false;
+
+  // A conversation exists for its members from its first item on.
+  bool announced() const { return head > 0; }
+  MemberState* member(const UserId& user_id);
+  std::vector<UserId> followers() const;
+};
+
+class StreamWriter {
+ public:
+  // A state takes some 400 bytes, so the cache stays under 16 MB.
+  static constexpr std::size_t kCachedStreamsMax = 32'768;
+
+  StreamWriter(sqlite::Database& db, MessageIdMaker& ids) : db_(db), ids_(ids) {}
+  Status prepare();
+
+  // Appended items of this batch go to result.
+  void begin(CommitResult& result);
+  // nullptr: there is no such stream.
+  Result<StreamState*> find(StreamId stream_id);
+  // A stream without items, whose members join with the first.
+  Result<StreamState*> create(wire::StreamKind kind, wire::ConversationKind conversation_kind,
+                              const std::vector<UserId>& members, WallTime now);
+
+  // The direct conversation of two users; nullptr: there is none.
+  Result<StreamState*> find_direct(const UserId& one, const UserId& other);
+  Result<StreamState*> create_direct(const UserId& one, const UserId& other, WallTime now);
+
+  // Appends the row; its sequence and message id are filled in here. What it borrows lives until the batch ends, or,
+  // for kinds other than messages, until this returns.
+  Result<MessageId> append(StreamState& stream, ItemRow row, WallTime now);
+
+  Result<SendNumber*> send_number(StreamState& stream, DeviceId device_id);
+  void set_send_number(StreamState& stream, SendNumber& number, std::uint64_t last);
+  Status write_mark(StreamState& stream, const MemberState& member, MarkAdvance& advance);
+
+  // True when flush() has something to write.
+  bool pending() const { return !queue_.empty(); }
+  Status flush();
+  // Lets go of what statements borrow.
+  void release();
+  void forget();
+
+ private:
+  void enqueue(StreamState& stream);
+  const std::string& direct_key(const UserId& low, const UserId& high);
+
+  sqlite::Database& db_;
+  MessageIdMaker& ids_;
+  CommitResult* result_ = nullptr;
+  std::unordered_map<StreamId, StreamState> streams_;
+  std::unordered_map<std::string, StreamId> directs_;
+  std::string direct_key_;
+  std::vector<StreamState*> queue_;
+
+  sqlite::Statement select_stream_;
+  sqlite::Statement select_members_;
+  sqlite::Statement select_direct_;
+  sqlite::Statement select_send_number_;
+  sqlite::Statement insert_stream_;
+  sqlite::Statement insert_member_;
+  sqlite::Statement insert_direct_;
+  sqlite::Statement insert_item_;
+  sqlite::Statement update_head_;
+  sqlite::Statement put_send_number_;
+  sqlite::Statement put_revision_;
+  sqlite::Statement put_mark_;
+  sqlite::Statement insert_advance_;
+};
+
+// SQLite's integers are signed; ids and sequences of this store stay below 2^63, epochs and sessions use all 64 bits
+// and come back unchanged.
+inline std::int64_t to_column(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+inline std::uint64_t from_column(std::int64_t value) { return static_cast<std::uint64_t>(value); }
+
+}  // namespace chatsdk::server

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The rules of acceptance: first messages, repeats, refusals, voids.
+//
+// Threads: one.
+#include "tests/unit/server/store_contract.h"
+
+namespace chatsdk::server {
+namespace {
+
+class MessageContract : public PairContract {};
+
+TEST_F(StoreContract, TheFirstMessageMakesTheConversationAndTellsBoth) {
+  const Account ann = register_user("ann");
+  const Account bob = register_user("bob");
+  const DeviceId device = log_in("ann").session.device_id;
+  const CommitResult result = commit({message("ann", device, to_peer("bob"), 1, "hi")});
+  const auto appended = std::get<Appended>(*result.answers.at(0));
+  EXPECT_TRUE(appended.conversation_id);
+  EXPECT_EQ(appended.seq, 2u);
+  EXPECT_FALSE(appended.repeated);
+
+  ASSERT_EQ(result.appended.size(), 4u);
+  const wire::Item roster = parse(result.appended[0].item);
+  EXPECT_EQ(result.appended[0].stream_id, appended.conversation_id);
+  EXPECT_EQ(result.appended[0].kind, wire::STREAM_KIND_CONVERSATION);
+  EXPECT_EQ(roster.seq(), 1u);
+  EXPECT_EQ(roster.kind(), wire::ITEM_KIND_ROSTER);
+  EXPECT_EQ(roster.roster().conversation_kind(), wire::CONVERSATION_KIND_DIRECT);
+  ASSERT_EQ(roster.roster().changes_size(), 2);
+  EXPECT_TRUE(roster.roster().changes(0).joined());
+  EXPECT_TRUE(roster.roster().changes(1).joined());
+
+  for (const std::size_t i : {1u, 2u}) {
+    const AppendedItem& news = result.appended[i];
+    EXPECT_EQ(news.kind, wire::STREAM_KIND_ACCOUNT);
+    ASSERT_EQ(news.followers.size(), 1u);
+    const bool to_ann = news.followers[0] == "ann";
+    EXPECT_EQ(news.stream_id, to_ann ? ann.account_stream : bob.account_stream);
+    const wire::Item item = parse(news.item);
+    EXPECT_EQ(item.kind(), wire::ITEM_KIND_CONVERSATION_ADDED);
+    EXPECT_EQ(item.conversation().conversation_id(), appended.conversation_id.value);
+    EXPECT_EQ(item.conversation().kind(), wire::CONVERSATION_KIND_DIRECT);
+    EXPECT_EQ(item.conversation().peer_user_id(), to_ann ? "bob" : "ann");
+  }
+  EXPECT_NE(result.appended[1].stream_id, result.appended[2].stream_id);
+
+  const wire::Item item = parse(result.appended[3].item);
+  EXPECT_EQ(result.appended[3].seq, 2u);
+  EXPECT_EQ(result.appended[3].followers.size(), 2u);
+  EXPECT_EQ(item.kind(), wire::ITEM_KIND_MESSAGE);
+  EXPECT_EQ(item.message_id(), appended.message_id.value);
+  EXPECT_EQ(item.sender_user_id(), "ann");
+  EXPECT_EQ(item.sender_device_id(), device.value);
+  EXPECT_EQ(item.client_message_id(), message("ann", device, {}, 1).client_message_id.view());
+  EXPECT_EQ(item.time_ms(), to_unix_ms(now()));
+  EXPECT_EQ(from_unix_ms(item.time_ms()), appended.time);
+  EXPECT_EQ(text_of(item), "hi");
+}
+
+TEST_F(MessageContract, BothDirectionsOfAPairAreOneConversation) {
+  const auto answer = write<Appended>(message("bob", bob_, to_peer("ann"), 1));
+  EXPECT_EQ(answer.conversation_id, conversation_);
+  EXPECT_EQ(answer.seq, 3u);
+}
+
+TEST_F(MessageContract, NamesThatRunTogetherAreDifferentPairs) {
+  for (const char* user : {"a", "ab", "b", "bb"}) register_user(user);
+  const DeviceId a = log_in("a", "installation-a").session.device_id;
+  const DeviceId ab = log_in("ab", "installation-ab").session.device_id;
+  const auto one = write<Appended>(message("a", a, to_peer("bb"), 1)).conversation_id;
+  const auto two = write<Appended>(message("ab", ab, to_peer("b"), 1)).conversation_id;
+  EXPECT_NE(one, two);
+}
+
+TEST_F(MessageContract, SequencesAreDenseAndIdsGrow) {
+  std::vector<WriteOp> ops;
+  for (std::uint64_t number = 2; number <= 100; ++number) ops.push_back(from_ann(number));
+  const CommitResult result = commit(std::move(ops));
+  MessageId last;
+  for (std::size_t i = 0; i < result.answers.size(); ++i) {
+    const auto& appended = std::get<Appended>(*result.answers[i]);
+    EXPECT_EQ(appended.seq, 3 + i);
+    EXPECT_GT(appended.message_id, last);
+    last = appended.message_id;
+  }
+}
+
+TEST_F(MessageContract, WhatIsAppendedIsWhatIsRead) {
+  const CommitResult result = commit({from_ann(2, "two"), from_bob(1, "three")});
+  auto page = reader().items("bob", conversation_, 2, 10, 1 << 20);
+  ASSERT_TRUE(page.ok());
+  ASSERT_EQ(page->items.size(), 2u);
+  EXPECT_EQ(*page->items[0], *result.appended[0].item);
+  EXPECT_EQ(*page->items[1], *result.appended[1].item);
+  wire::Item item = parse(page->items[0]);
+  EXPECT_EQ(item.SerializeAsString(), *page->items[0]) << "canonical, no unknown field";
+}
+
+TEST_F(MessageContract, ARepeatGetsTheFirstAnswer) {
+  const AppendMessage op = from_ann(2);
+  const auto first = write<Appended>(op);
+  pass(60'000);
+  AppendMessage again = op;
+  again.now = now();
+  const CommitResult result = commit({again});
+  const auto repeated = std::get<Appended>(*result.answers.at(0));
+  EXPECT_TRUE(repeated.repeated);
+  EXPECT_EQ(repeated.message_id, first.message_id);
+  EXPECT_EQ(repeated.seq, first.seq);
+  EXPECT_EQ(repeated.time, first.time);
+  EXPECT_TRUE(result.appended.empty());
+}
+
+TEST_F(MessageContract, ARepeatWithinOneBatchGetsTheFirstAnswer) {
+  const CommitResult result = commit({from_ann(2), from_ann(2), from_ann(3)});
+  EXPECT_FALSE(std::get<Appended>(*result.answers[0]).repeated);
+  EXPECT_TRUE(std::get<Appended>(*result.answers[1]).repeated);
+  EXPECT_EQ(std::get<Appended>(*result.answers[1]).seq, std::get<Appended>(*result.answers[0]).seq);
+  EXPECT_EQ(result.appended.size(), 2u);
+}
+
+TEST_F(MessageContract, ARepeatIsFoundBehindTheNextSendNumberToo) {
+  const AppendMessage op = from_ann(2);
+  const auto first = write<Appended>(op);
+  AppendMessage again = op;
+  again.send_number = 3;  // nothing but the record speaks against it
+  const auto repeated = write<Appended>(again);
+  EXPECT_TRUE(repeated.repeated);
+  EXPECT_EQ(repeated.seq, first.seq);
+  EXPECT_EQ(write<Appended>(from_ann(3)).seq, first.seq + 1) << "the repeat closed no number";
+}
+
+TEST_F(MessageContract, ARepeatNamingThePeerFindsTheConversation) {
+  AppendMessage again = message("ann", ann_, to_peer("bob"), 1);
+  EXPECT_TRUE(write<Appended>(again).repeated);
+}
+
+TEST_F(MessageContract, ARepeatIsAnsweredAfterTheSenderLeft) {
+  const AppendMessage op = from_ann(2);
+  const auto first = write<Appended>(op);
+  harness_->end_membership(conversation_, "ann", first.seq);
+  EXPECT_EQ(write<Appended>(op).seq, first.seq);
+  EXPECT_EQ(write<Voided>(void_of(op)).accepted->seq, first.seq);
+  EXPECT_EQ(code(from_ann(3)), Code::kNotFound);
+  EXPECT_EQ(code(void_of(from_ann(3))), Code::kNotFound);
+}
+
+TEST_F(MessageContract, TheSameIdFromAnotherUserIsAnotherMessage) {
+  AppendMessage op = from_bob(1);
+  op.client_message_id = message("ann", ann_, {}, 1).client_message_id;
+  EXPECT_FALSE(write<Appended>(op).repeated);
+}
+
+TEST_F(MessageContract, AnotherPayloadUnderTheSameIdIsAConflict) {
+  AppendMessage op = from_ann(2, "one");
+  write<Appended>(op);
+  AppendMessage other = from_ann(2, "other");
+  EXPECT_EQ(code(other), Code::kConflict);
+  other.send_number = 3;
+  EXPECT_EQ(code(other), Code::kConflict);
+}
+
+TEST_F(MessageContract, SendNumbersGoUpByOne) {
+  EXPECT_EQ(code(from_ann(3)), Code::kOutOfOrder);
+  EXPECT_EQ(code(from_ann(0)), Code::kOutOfOrder);
+  EXPECT_EQ(code(from_ann(2)), Code::kOk);
+  AppendMessage same_number = from_ann(2);
+  same_number.client_message_id = client_id(77);
+  EXPECT_EQ(code(same_number), Code::kOutOfOrder);
+}
+
+TEST_F(MessageContract, SendNumbersAreOfADeviceInAConversation) {
+  register_user("cid");
+  const DeviceId second = log_in("ann", "installation-001").session.device_id;
+  EXPECT_EQ(code(message("ann", second, to_conversation(conversation_), 1)), Code::kOk);
+  EXPECT_EQ(code(message("ann", ann_, to_peer("cid"), 1)), Code::kOk);
+  EXPECT_EQ(code(from_ann(2)), Code::kOk);
+}
+
+TEST_F(MessageContract, ARefusedFirstMessageLeavesNothing) {
+  register_user("cid");
+  EXPECT_EQ(code(message("ann", ann_, to_peer("cid"), 2)), Code::kOutOfOrder);
+  EXPECT_EQ(reader().followed("cid", {})->size(), 1u) << "the account stream alone";
+  EXPECT_EQ(code(message("ann", ann_, to_peer("cid"), 1)), Code::kOk);
+}
+
+TEST_F(MessageContract, ARefusedSendLeavesNoRow) {
+  AppendMessage ahead = from_ann(3);
+  const CommitResult result = commit({ahead, from_ann(2)});
+  EXPECT_EQ(result.answers[0].code(), Code::kOutOfOrder);
+  EXPECT_EQ(std::get<Appended>(*result.answers[1]).seq, 3u) << "ops after a refusal see the state without it";
+  EXPECT_FALSE(write<Appended>(ahead).repeated) << "the refused id was not remembered";
+}
+
+TEST_F(MessageContract, WhoIsNotAMemberLearnsNothing) {
+  register_user("eve");
+  const DeviceId eve = log_in("eve").session.device_id;
+  EXPECT_EQ(code(message("eve", eve, to_conversation(conversation_), 1)), Code::kNotFound);
+  EXPECT_EQ(code(message("eve", eve, to_conversation(StreamId{12345}), 1)), Code::kNotFound);
+  EXPECT_EQ(code(void_of(message("eve", eve, to_conversation(conversation_), 1))), Code::kNotFound);
+  const AppendMessage stolen_id = [&] {
+    AppendMessage op = message("eve", eve, to_conversation(conversation_), 1);
+    op.client_message_id = message("ann", ann_, {}, 1).client_message_id;
+    return op;
+  }();
+  EXPECT_EQ(code(stolen_id), Code::kNotFound);
+}
+
+TEST_F(MessageContract, AnAccountStreamIsNoConversation) {
+  EXPECT_EQ(code(message("ann", ann_, to_conversation(ann_account_.account_stream), 1)), Code::kNotFound);
+}
+
+TEST_F(MessageContract, UnknownPeersAndOneselfAreRefused) {
+  EXPECT_EQ(code(message("ann", ann_, to_peer("nobody"), 1)), Code::kNotFound);
+  EXPECT_EQ(code(message("ann", ann_, to_peer("ann"), 1)), Code::kInvalidArgument);
+  EXPECT_EQ(code(message("ann", ann_, {}, 1)), Code::kNotFound);
+  EXPECT_EQ(code(message("nobody", ann_, to_peer("ann"), 1)), Code::kNotFound);
+  EXPECT_EQ(code(void_of(message("ann", ann_, to_peer("ann"), 1))), Code::kInvalidArgument);
+}
+
+// ---- Voids ---------------------------------------------------------------------------------------------------------
+
+TEST_F(MessageContract, AVoidedMessageIsNeverAccepted) {
+  const AppendMessage op = from_ann(2);
+  EXPECT_FALSE(write<Voided>(void_of(op)).accepted.has_value());
+  EXPECT_EQ(code(op), Code::kVoided);
+  AppendMessage other_number = op;
+  other_number.send_number = 3;
+  EXPECT_EQ(code(other_number), Code::kVoided);
+  EXPECT_EQ(write<Appended>(from_ann(3)).seq, 3u) << "the void closed its send number and took no sequence";
+}
+
+TEST_F(MessageContract, AVoidAfterAcceptanceAnswersTheAcceptance) {
+  const AppendMessage op = from_ann(2);
+  const auto first = write<Appended>(op);
+  const auto voided = write<Voided>(void_of(op));
+  ASSERT_TRUE(voided.accepted.has_value());
+  EXPECT_EQ(voided.accepted->seq, first.seq);
+  EXPECT_EQ(voided.accepted->message_id, first.message_id);
+  EXPECT_EQ(voided.accepted->time, first.time);
+  EXPECT_TRUE(write<Appended>(op).repeated) << "it stays accepted";
+}
+
+TEST_F(MessageContract, ARepeatedVoidGetsTheSameAnswer) {
+  const VoidMessage op = void_of(from_ann(2));
+  EXPECT_FALSE(write<Voided>(op).accepted.has_value());
+  EXPECT_FALSE(write<Voided>(op).accepted.has_value());
+  EXPECT_EQ(code(from_ann(3)), Code::kOk);
+}
+
+TEST_F(MessageContract, AVoidKeepsTheOrderOfSendNumbers) {
+  EXPECT_EQ(code(void_of(from_ann(3))), Code::kOutOfOrder);
+  EXPECT_EQ(code(from_ann(3)), Code::kOutOfOrder);
+}
+
+TEST_F(MessageContract, AVoidBeforeTheConversationAnnouncesNothing) {
+  const Account cid = register_user("cid");
+  const AppendMessage op = message("ann", ann_, to_peer("cid"), 1);
+  const CommitResult voided = commit({void_of(op)});
+  EXPECT_TRUE(voided.answers[0].ok());
+  EXPECT_TRUE(voided.appended.empty());
+  EXPECT_EQ(reader().followed("cid", {})->size(), 1u);
+  harness_->reopen();
+  EXPECT_EQ(code(op), Code::kVoided);
+  const CommitResult second = commit({message("ann", ann_, to_peer("cid"), 2)});
+  EXPECT_EQ(std::get<Appended>(*second.answers[0]).seq, 2u);
+  EXPECT_EQ(second.appended.size(), 4u) << "roster, two account items, the message";
+  EXPECT_EQ(read("cid", cid.account_stream).size(), 1u);
+}
+
+TEST_F(MessageContract, AVoidAndAMessageInOneBatchAgree) {
+  const AppendMessage op = from_ann(2);
+  const CommitResult result = commit({op, void_of(op), void_of(from_ann(3)), from_ann(3)});
+  EXPECT_TRUE(std::get<Voided>(*result.answers[1]).accepted.has_value());
+  EXPECT_EQ(result.answers[3].code(), Code::kVoided);
+}
+
+// ---- What outlives the process -------------------------------------------------------------------------------------
+
+TEST_F(MessageContract, ARestartKeepsWhatWasAnswered) {
+  const AppendMessage op = from_ann(2);
+  const auto first = write<Appended>(op);
+  const VoidMessage voided = void_of(from_ann(3));
+  write<Voided>(voided);
+  harness_->reopen();
+  const auto repeated = write<Appended>(op);
+  EXPECT_TRUE(repeated.repeated);
+  EXPECT_EQ(repeated.message_id, first.message_id);
+  EXPECT_EQ(code(from_ann(3)), Code::kVoided);
+  EXPECT_EQ(code(from_ann(3 + 2)), Code::kOutOfOrder);
+  const auto next = write<Appended>(from_ann(4));
+  EXPECT_EQ(next.seq, first.seq + 1);
+  EXPECT_GT(next.message_id, first.message_id);
+}
+
+TEST_F(MessageContract, MessageIdsGrowThoughTheClockWentBack) {
+  const auto before = write<Appended>(from_ann(2));
+  pass(-3'600'000);
+  harness_->reopen();
+  EXPECT_GT(write<Appended>(from_ann(3)).message_id, before.message_id);
+}
+
+TEST_F(StoreContract, ARestartKeepsEpochAndSecret) {
+  const std::uint64_t epoch = store().epoch();
+  const Bytes secret = store().secret();
+  EXPECT_NE(epoch, 0u);
+  EXPECT_EQ(secret.size(), 32u);
+  register_user("ann");
+  harness_->reopen();
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), epoch);
+  EXPECT_EQ(store().secret(), secret);
+}
+
+TEST_F(MessageContract, TextOfAnyKindIsKeptAsItIs) {
+  const std::string nasty[] = {
+      "'; DROP TABLE item; --",       "\" OR 1=1 --",          "?1", "%s%n", "a\tb\r\nc", "\xF0\x9F\x98\x80",
+      std::string("nul\0inside", 10), std::string(65'536, 'x')};
+  std::uint64_t number = 1;
+  for (const std::string& text : nasty) {
+    const auto appended = write<Appended>(from_ann(++number, text));
+    const auto items = read("bob", conversation_, appended.seq - 1, 1);
+    ASSERT_EQ(items.size(), 1u);
+    EXPECT_EQ(text_of(items[0]), text);
+  }
+}
+
+TEST_F(StoreContract, NamesOfAnyKindAreKeptAsTheyAre) {
+  const UserId nasty = "x'); DELETE FROM account; --";
+  Account made = account(nasty);
+  made.display_name = "Robert\"); DROP TABLE account;--";
+  made.email = "a'b@example.org' OR '1'='1";
+  made.phone = "+1'--";
+  write<Account>(CreateAccount{made});
+  register_user("bob' OR 'a'='a");
+  OpenSession op = opening(nasty, "';--installation");
+  op.device_name = "phone'; --";
+  const auto opened = write<SessionOpened>(op);
+  const auto appended = write<Appended>(message(nasty, opened.session.device_id, to_peer("bob' OR 'a'='a"), 1));
+  const auto stored = reader().account(nasty);
+  ASSERT_TRUE(stored.ok() && stored->has_value());
+  EXPECT_EQ((*stored)->display_name, made.display_name);
+  EXPECT_EQ((*stored)->email, made.email);
+  EXPECT_EQ((*stored)->phone, made.phone);
+  EXPECT_EQ(reader().devices(nasty)->at(0).name, "phone'; --");
+  EXPECT_EQ(reader().devices(nasty)->at(0).installation_id, "';--installation");
+  EXPECT_EQ(read("bob' OR 'a'='a", appended.conversation_id, 1).at(0).sender_user_id(), nasty);
+  EXPECT_FALSE(reader().account("bob")->has_value());
+}
+
+TEST_F(StoreContract, AnEmptyBatchIsAnswered) { EXPECT_TRUE(commit({}).answers.empty()); }
+
+}  // namespace
+}  // namespace chatsdk::server
