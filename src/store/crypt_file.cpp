@@ -219,8 +219,19 @@ int MainFile::write_page(std::int64_t page, const unsigned char* in) {
   if (page == 1) {
     if (const int result = keep_opening_header(in); result != SQLITE_OK) return result;
   }
-  pages_.seal(static_cast<std::uint64_t>(page), {in, kPagePlainBytes}, scratch_.data());
+  if (!take_from_log(page, in)) {
+    pages_.seal(static_cast<std::uint64_t>(page), {in, kPagePlainBytes}, scratch_.data());
+  }
   return base_.write(scratch_.data(), kStorePageBytes, kPrelude + (page - 1) * kPage);
+}
+
+bool MainFile::take_from_log(std::int64_t page, const unsigned char* in) {
+  const std::lock_guard lock(store_->mutex);
+  if (store_->copied.page != page) return false;
+  store_->copied.page = 0;
+  if (std::memcmp(store_->copied.plain.data(), in, kPagePlainBytes) != 0) return false;
+  std::memcpy(scratch_.data(), store_->copied.sealed.data(), kStorePageBytes);
+  return true;
 }
 
 int MainFile::keep_opening_header(const unsigned char* page_one) {
@@ -255,101 +266,85 @@ int MainFile::shm_lock(int first, int count, int flags) {
 void MainFile::shm_barrier() { store_->wal_index.barrier(); }
 void MainFile::shm_unmap() { store_->wal_index.leave(index_user_); }
 
-// ---- RecordFile ----------------------------------------------------------------------------------------------------
+// ---- JournalFile ---------------------------------------------------------------------------------------------------
 
-RecordFile::RecordFile(CryptContext& context, std::shared_ptr<SharedStore> store, BaseFile base, RecordKind kind)
+JournalFile::JournalFile(CryptContext& context, std::shared_ptr<SharedStore> store, BaseFile base)
     : BackedFile(context, std::move(store), std::move(base)),
-      kind_(kind),
-      layout_(kind),
-      sealer_(context.keys, kind, store_->identity, context.random) {}
+      blocks_(context.keys, RecordKind::kJournal, store_->identity, context.random) {}
 
-RecordFile::~RecordFile() { sodium_memzero(plain_.data(), plain_.size()); }
+JournalFile::~JournalFile() { sodium_memzero(plain_.data(), plain_.size()); }
 
-int RecordFile::open_record(const RecordPlace& place, unsigned char* plain, Opened* opened) {
-  const int result = base_.read(sealed_.data(), place.plain_bytes + kSealBytes, place.physical);
+int JournalFile::load_block(std::int64_t block, Opened* opened) {
   *opened = Opened::kAbsent;
-  if (result == SQLITE_IOERR_SHORT_READ) {
-    std::memset(plain, 0, place.plain_bytes);
-    return SQLITE_OK;
-  }
+  plain_.fill(0);
+  const int result = base_.read(sealed_.data(), sealed_.size(), block * JournalLayout::kBlockOnDisk);
+  if (result == SQLITE_IOERR_SHORT_READ) return SQLITE_OK;
   if (result != SQLITE_OK) return result;
-  *opened = sealer_.open(place.index, sealed_.data(), place.plain_bytes, plain) ? Opened::kWhole : Opened::kDamaged;
+  const bool whole = blocks_.open(static_cast<std::uint64_t>(block), sealed_.data(), kBlockBytes, plain_.data());
+  *opened = whole ? Opened::kWhole : Opened::kDamaged;
   return SQLITE_OK;
 }
 
-// After a crash the last records of a log or journal may be torn, and the file ends there: SQLite sees zeros, which
-// are neither a valid frame nor a valid journal record. While this process uses what it wrote itself, a record that
-// changed is a failure of the disk, and zeros would be taken for content.
-bool RecordFile::damage_ends_file(int bytes, std::int64_t offset) {
-  if (kind_ == RecordKind::kJournal) return !written_;
-  return layout_.is_recovery_read(offset, bytes) && store_->wal_index.recovering();
-}
-
-int RecordFile::read(unsigned char* out, int bytes, std::int64_t offset) {
+int JournalFile::read(unsigned char* out, int bytes, std::int64_t offset) {
   std::int64_t at = offset;
   const std::int64_t end = offset + bytes;
   while (at < end) {
-    const RecordPlace place = layout_.locate(at);
-    const auto within = static_cast<std::size_t>(at - place.logical);
-    const std::size_t count = std::min(static_cast<std::size_t>(end - at), place.plain_bytes - within);
-    unsigned char* const target = out + (at - offset);
-    const bool whole = count == place.plain_bytes;
-
+    const std::int64_t block = at / JournalLayout::kBlock;
+    const std::int64_t skip = at % JournalLayout::kBlock;
+    const std::int64_t count = std::min(end - at, JournalLayout::kBlock - skip);
     Opened opened = Opened::kWhole;
-    const int result = open_record(place, whole ? target : plain_.data(), &opened);
-    if (result != SQLITE_OK) return result;
-    switch (opened) {
-      case Opened::kWhole:
-        if (!whole) std::memcpy(target, plain_.data() + within, count);
-        break;
-      case Opened::kAbsent:
-        std::memset(target, 0, static_cast<std::size_t>(end - at));
-        return SQLITE_IOERR_SHORT_READ;
-      case Opened::kDamaged:
-        std::memset(out, 0, static_cast<std::size_t>(bytes));
-        if (damage_ends_file(bytes, offset)) return SQLITE_OK;
-        context_.failure.set(Code::kStorage, "a record changed while it was in use: record",
-                             static_cast<std::int64_t>(place.index));
-        return SQLITE_IOERR_READ;
+    if (const int result = load_block(block, &opened); result != SQLITE_OK) return result;
+    if (opened == Opened::kAbsent) {
+      std::memset(out + (at - offset), 0, static_cast<std::size_t>(end - at));
+      return SQLITE_IOERR_SHORT_READ;
     }
-    at += static_cast<std::int64_t>(count);
+    // After a crash the last blocks may be torn, and the journal ends there: zeros are no valid record. What this
+    // process wrote itself has to come back, else a rollback would stop half-way.
+    if (opened == Opened::kDamaged && written_) {
+      context_.failure.set(Code::kStorage, "the journal changed while it was in use: block", block);
+      return SQLITE_IOERR_READ;
+    }
+    std::memcpy(out + (at - offset), plain_.data() + skip, static_cast<std::size_t>(count));
+    at += count;
   }
   return SQLITE_OK;
 }
 
-int RecordFile::write(const unsigned char* in, int bytes, std::int64_t offset) {
+int JournalFile::write(const unsigned char* in, int bytes, std::int64_t offset) {
   written_ = true;
   std::int64_t at = offset;
   const std::int64_t end = offset + bytes;
   while (at < end) {
-    const RecordPlace place = layout_.locate(at);
-    const auto within = static_cast<std::size_t>(at - place.logical);
-    const std::size_t count = std::min(static_cast<std::size_t>(end - at), place.plain_bytes - within);
-    if (const int result = write_part(place, in + (at - offset), within, count); result != SQLITE_OK) return result;
-    at += static_cast<std::int64_t>(count);
+    const std::int64_t block = at / JournalLayout::kBlock;
+    const std::int64_t skip = at % JournalLayout::kBlock;
+    const std::int64_t count = std::min(end - at, JournalLayout::kBlock - skip);
+    const int result =
+        write_block(block, in + (at - offset), static_cast<std::size_t>(skip), static_cast<std::size_t>(count));
+    if (result != SQLITE_OK) return result;
+    at += count;
   }
   return SQLITE_OK;
 }
 
-int RecordFile::write_part(const RecordPlace& place, const unsigned char* in, std::size_t skip, std::size_t bytes) {
+int JournalFile::write_block(std::int64_t block, const unsigned char* in, std::size_t skip, std::size_t count) {
   const unsigned char* plain = in;
-  if (bytes != place.plain_bytes) {
-    // The rest of the record stays. Where there is none yet, or a torn one, it is zero until it is written.
+  if (count != kBlockBytes) {
+    // The rest of the block stays. Where there is none yet, or a torn one, it is zero until it is written.
     Opened opened = Opened::kWhole;
-    if (const int result = open_record(place, plain_.data(), &opened); result != SQLITE_OK) return result;
-    std::memcpy(plain_.data() + skip, in, bytes);
+    if (const int result = load_block(block, &opened); result != SQLITE_OK) return result;
+    std::memcpy(plain_.data() + skip, in, count);
     plain = plain_.data();
   }
-  sealer_.seal(place.index, {plain, place.plain_bytes}, sealed_.data());
-  return base_.write(sealed_.data(), place.plain_bytes + kSealBytes, place.physical);
+  blocks_.seal(static_cast<std::uint64_t>(block), {plain, kBlockBytes}, sealed_.data());
+  return base_.write(sealed_.data(), sealed_.size(), block * JournalLayout::kBlockOnDisk);
 }
 
-int RecordFile::truncate(std::int64_t size) { return base_.truncate(layout_.physical_size(size)); }
+int JournalFile::truncate(std::int64_t size) { return base_.truncate(JournalLayout::physical_size(size)); }
 
-int RecordFile::size(std::int64_t* out) {
+int JournalFile::size(std::int64_t* out) {
   std::int64_t physical = 0;
   const int result = base_.size(&physical);
-  *out = layout_.logical_size(physical);
+  *out = JournalLayout::logical_size(physical);
   return result;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The open files of the encrypting VFS: the main file in pages, a log or journal in records, and temporary files in
-// memory. They see SQLite's file methods one to one and reach the disk only through the base VFS's files. Which file is
-// opened how is decided in crypt_vfs.cpp.
+// The open files of the encrypting VFS: the main file in pages, a rollback journal in blocks, and temporary files in
+// memory; the log is in wal_file.h. They see SQLite's file methods one to one and reach the disk only through the base
+// VFS's files. Which file is opened how is decided in crypt_vfs.cpp.
 //
 // Threads: one file, one thread at a time; several files of one store at once share a SharedStore.
 // Invariants:
@@ -10,6 +10,7 @@
 //   2. No method throws, and reading and writing allocate nothing (memory files grow).
 #pragma once
 
+#include <sodium.h>
 #include <sqlite3.h>
 
 #include <array>
@@ -53,12 +54,24 @@ struct CryptContext {
 // What the connections of one process to one store share. Kept by shared_ptr because its connections close in any
 // order, and each main file, log and journal of it needs it to its end.
 struct SharedStore {
+  SharedStore() = default;
+  ~SharedStore() { sodium_memzero(copied.plain.data(), copied.plain.size()); }
+  SharedStore(const SharedStore&) = delete;
+  SharedStore& operator=(const SharedStore&) = delete;
+
   // Guards all below except wal_index, which has its own. `identity` does not change once `ready` is set, and main, log
   // and journal files are made only after that.
   std::mutex mutex;
   bool ready = false;
   FileIdentity identity{};
   HeaderRecord header;
+  // The page that a checkpoint last read from the log, as plaintext and as it lies there: a page is sealed alike in log
+  // and main file, so the checkpoint need not seal it anew.
+  struct Copied {
+    std::uint32_t page = 0;  // 0: none
+    std::array<unsigned char, kPagePlainBytes> plain{};
+    std::array<unsigned char, kStorePageBytes> sealed{};
+  } copied;
 
   WalIndex wal_index;
 };
@@ -165,12 +178,11 @@ class MainFile final : public BackedFile {
   void shm_unmap() override;
 
  private:
-  static constexpr std::size_t kPagePlainBytes = kStorePageBytes - kSealBytes;
-
   int read_page(std::int64_t page, unsigned char* out);
   int read_opening_header(unsigned char* out);
   int read_part(unsigned char* out, int bytes, std::int64_t offset);
   int write_page(std::int64_t page, const unsigned char* in);
+  bool take_from_log(std::int64_t page, const unsigned char* in);
   int keep_opening_header(const unsigned char* page_one);
 
   Sealer pages_;
@@ -179,11 +191,11 @@ class MainFile final : public BackedFile {
   std::array<unsigned char, kStorePageBytes> scratch_{};
 };
 
-// A write-ahead log or a rollback journal.
-class RecordFile final : public BackedFile {
+// A rollback journal.
+class JournalFile final : public BackedFile {
  public:
-  RecordFile(CryptContext& context, std::shared_ptr<SharedStore> store, BaseFile base, RecordKind kind);
-  ~RecordFile() override;
+  JournalFile(CryptContext& context, std::shared_ptr<SharedStore> store, BaseFile base);
+  ~JournalFile() override;
 
   int read(unsigned char* out, int bytes, std::int64_t offset) override;
   int write(const unsigned char* in, int bytes, std::int64_t offset) override;
@@ -191,17 +203,17 @@ class RecordFile final : public BackedFile {
   int size(std::int64_t* out) override;
 
  private:
+  static constexpr std::size_t kBlockBytes = static_cast<std::size_t>(JournalLayout::kBlock);
   enum class Opened { kWhole, kAbsent, kDamaged };
-  int open_record(const RecordPlace& place, unsigned char* plain, Opened* opened);
-  int write_part(const RecordPlace& place, const unsigned char* in, std::size_t skip, std::size_t bytes);
-  bool damage_ends_file(int bytes, std::int64_t offset);
 
-  RecordKind kind_;
-  RecordLayout layout_;
-  Sealer sealer_;
+  // Reads into plain_; zeros unless the block is whole.
+  int load_block(std::int64_t block, Opened* opened);
+  int write_block(std::int64_t block, const unsigned char* in, std::size_t skip, std::size_t count);
+
+  Sealer blocks_;
   bool written_ = false;
-  std::array<unsigned char, RecordLayout::kPlainBytesMax> plain_{};
-  std::array<unsigned char, RecordLayout::kPlainBytesMax + kSealBytes> sealed_{};
+  std::array<unsigned char, kBlockBytes> plain_{};
+  std::array<unsigned char, kBlockBytes + kSealBytes> sealed_{};
 };
 
 // A temporary database or journal: never on disk.

@@ -62,32 +62,36 @@ std::array<unsigned char, 32> StoreKeys::check_value(std::span<const unsigned ch
 Sealer::Sealer(const StoreKeys& keys, RecordKind kind, const FileIdentity& identity, SharedRandom& random)
     : key_(&keys.of(kind)), kind_(kind), identity_(identity), random_(&random) {}
 
-std::array<unsigned char, Sealer::kAssociatedBytes> Sealer::associated(std::uint64_t index) const {
-  std::array<unsigned char, kAssociatedBytes> data{};
-  std::memcpy(data.data(), identity_.data(), identity_.size());
-  data[kFileIdentityBytes] = static_cast<unsigned char>(kind_);
-  for (std::size_t i = 0; i < 8; ++i) {
-    data[kFileIdentityBytes + 1 + i] = static_cast<unsigned char>((index >> (8 * i)) & 0xFF);
-  }
+Sealer::Associated Sealer::associated(std::uint64_t index, std::span<const unsigned char> tied_to) const {
+  CHATSDK_ASSERT(tied_to.empty() || tied_to.size() == kTagBytes);
+  Associated data;
+  unsigned char* at = data.bytes.data();
+  std::memcpy(at, identity_.data(), identity_.size());
+  at += identity_.size();
+  *at++ = static_cast<unsigned char>(kind_);
+  for (std::size_t i = 0; i < 8; ++i) *at++ = static_cast<unsigned char>((index >> (8 * i)) & 0xFF);
+  if (!tied_to.empty()) std::memcpy(at, tied_to.data(), kTagBytes);
+  data.size = kFileIdentityBytes + 1 + 8 + tied_to.size();
   return data;
 }
 
-void Sealer::seal(std::uint64_t index, std::span<const unsigned char> plain, unsigned char* sealed) const {
+void Sealer::seal(std::uint64_t index, std::span<const unsigned char> plain, unsigned char* sealed,
+                  std::span<const unsigned char> tied_to) const {
   unsigned char* const tag = sealed + plain.size();
   unsigned char* const nonce = tag + kTagBytes;
   random_->fill({nonce, kNonceBytes});
-  const auto data = associated(index);
-  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(sealed, tag, nullptr, plain.data(), plain.size(), data.data(),
-                                                      data.size(), nullptr, nonce, key_->data());
+  const Associated data = associated(index, tied_to);
+  crypto_aead_xchacha20poly1305_ietf_encrypt_detached(sealed, tag, nullptr, plain.data(), plain.size(),
+                                                      data.bytes.data(), data.size, nullptr, nonce, key_->data());
 }
 
-bool Sealer::open(std::uint64_t index, const unsigned char* sealed, std::size_t plain_bytes,
-                  unsigned char* plain) const {
+bool Sealer::open(std::uint64_t index, const unsigned char* sealed, std::size_t plain_bytes, unsigned char* plain,
+                  std::span<const unsigned char> tied_to) const {
   const unsigned char* const tag = sealed + plain_bytes;
   const unsigned char* const nonce = tag + kTagBytes;
-  const auto data = associated(index);
-  const int result = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(plain, nullptr, sealed, plain_bytes, tag,
-                                                                         data.data(), data.size(), nonce, key_->data());
+  const Associated data = associated(index, tied_to);
+  const int result = crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+      plain, nullptr, sealed, plain_bytes, tag, data.bytes.data(), data.size, nonce, key_->data());
   if (result == 0) return true;
   std::memset(plain, 0, plain_bytes);
   return false;

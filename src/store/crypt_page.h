@@ -8,7 +8,8 @@
 //   | ciphertext, as long as the plaintext | tag 16 | nonce 24 |
 //
 // The nonce is random and fresh for every write. Associated data are the file's identity, the kind of the record and
-// its index in the file, so that a record moved within its file, or in from another, does not open.
+// its index in the file, so that a record moved within its file, or in from another, does not open. A record may be
+// tied to another one by having that one's tag in its associated data too.
 //
 // Threads: values; seal and open are const and may run concurrently.
 #pragma once
@@ -77,15 +78,20 @@ class Sealer {
   Sealer(const StoreKeys& keys, RecordKind kind, const FileIdentity& identity, SharedRandom& random);
 
   // Writes plain.size() + kSealBytes bytes. `sealed` may not overlap `plain`.
-  void seal(std::uint64_t index, std::span<const unsigned char> plain, unsigned char* sealed) const;
+  // `tied_to` is nothing or kTagBytes bytes.
+  void seal(std::uint64_t index, std::span<const unsigned char> plain, unsigned char* sealed,
+            std::span<const unsigned char> tied_to = {}) const;
   // Reads plain_bytes + kSealBytes bytes and writes plain_bytes; `plain` may be `sealed`. False when the record does
   // not authenticate; the plaintext is then all zero.
   [[nodiscard]] bool open(std::uint64_t index, const unsigned char* sealed, std::size_t plain_bytes,
-                          unsigned char* plain) const;
+                          unsigned char* plain, std::span<const unsigned char> tied_to = {}) const;
 
  private:
-  static constexpr std::size_t kAssociatedBytes = kFileIdentityBytes + 1 + 8;
-  std::array<unsigned char, kAssociatedBytes> associated(std::uint64_t index) const;
+  struct Associated {
+    std::array<unsigned char, kFileIdentityBytes + 1 + 8 + kTagBytes> bytes{};
+    std::size_t size = 0;
+  };
+  Associated associated(std::uint64_t index, std::span<const unsigned char> tied_to) const;
 
   const SubKey* key_;
   RecordKind kind_;

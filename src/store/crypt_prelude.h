@@ -36,6 +36,7 @@ namespace chatsdk {
 
 inline constexpr std::size_t kPreludeBytes = 4'096;
 inline constexpr std::size_t kStorePageBytes = 4'096;
+inline constexpr std::size_t kPagePlainBytes = kStorePageBytes - kSealBytes;
 inline constexpr std::size_t kHeaderBytes = 100;
 
 using PreludeBytes = std::array<unsigned char, kPreludeBytes>;

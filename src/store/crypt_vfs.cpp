@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "store/crypt_file.h"
 #include "store/sqlite.h"
+#include "store/wal_file.h"
 
 namespace chatsdk {
 
@@ -62,7 +63,7 @@ const sqlite3_io_methods kFileMethods = {
     [](sqlite3_file* f, int* out) { return file_of(f).check_reserved_lock(out); },
     [](sqlite3_file* f, int operation, void* argument) { return file_of(f).control(operation, argument); },
     // With power-safe overwrite SQLite reckons in sectors of 512 bytes, as the journal's blocks do.
-    [](sqlite3_file*) { return static_cast<int>(RecordLayout::kJournalBlock); },
+    [](sqlite3_file*) { return static_cast<int>(JournalLayout::kBlock); },
     [](sqlite3_file* f) { return file_of(f).characteristics(); },
     [](sqlite3_file* f, int region, int bytes, int extend, void volatile** out) {
       return file_of(f).shm_map(region, bytes, extend != 0, out);
@@ -248,7 +249,11 @@ int CryptVfs::Impl::open_records(const char* name, RecordKind kind, int flags, i
   if (store == nullptr) return SQLITE_CANTOPEN;
   BaseFile base;
   if (const int result = base.open(base_, name, flags, out_flags); result != SQLITE_OK) return result;
-  *out = new RecordFile(context_, std::move(store), std::move(base), kind);
+  if (kind == RecordKind::kWal) {
+    *out = new WalFile(context_, std::move(store), std::move(base));
+  } else {
+    *out = new JournalFile(context_, std::move(store), std::move(base));
+  }
   return SQLITE_OK;
 }
 

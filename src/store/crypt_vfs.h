@@ -19,8 +19,8 @@
 // Damage in a log or journal that is found when it is read after a crash is no error: the log ends there, as it does
 // after a power cut, and commits before it hold.
 //
-// What sealing cannot see: a whole older state of the files put back, in full or page by page. Who can write to the
-// files can also remove the log, or the store.
+// What sealing cannot see: an older state put back, of the files or of one page (one that was ever in the log counts).
+// Who can write to the files can also remove the log, or the store.
 //
 // Limits: pages are 4,096 bytes. VACUUM INTO and super-journals are not supported, and automatic vacuum is chosen by
 // `PRAGMA auto_vacuum` followed by VACUUM, because a new file's page layout is already fixed when SQLite opens it. The

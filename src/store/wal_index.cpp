@@ -94,6 +94,11 @@ void WalIndex::leave(User& user) {
   if (--users_ == 0) regions_.clear();
 }
 
+bool WalIndex::checkpointing() {
+  const std::lock_guard lock(mutex_);
+  return slots_[kCheckpointSlot] < 0;
+}
+
 bool WalIndex::recovering() {
   const std::lock_guard lock(mutex_);
   return users_ == 0 || slots_[kRecoverySlot] < 0;

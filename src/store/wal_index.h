@@ -21,7 +21,9 @@ namespace chatsdk {
 class WalIndex {
  public:
   static constexpr int kSlots = 8;
-  // The slot that SQLite holds exclusively while it reads the log after a crash.
+  // The slots that SQLite holds exclusively while it copies the log into the main file, and while it reads the log
+  // after a crash. Their numbers are part of the published format of the index.
+  static constexpr int kCheckpointSlot = 1;
   static constexpr int kRecoverySlot = 2;
 
   // What one connection holds.
@@ -40,6 +42,8 @@ class WalIndex {
 
   // True while the log is being read after a crash, or is used by a connection that shares no index.
   bool recovering();
+  // True while a connection copies the log into the main file.
+  bool checkpointing();
 
  private:
   void unlock(User& user, int first, int count);

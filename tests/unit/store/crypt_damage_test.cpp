@@ -188,7 +188,7 @@ TEST_F(CryptVfsDamage, AChangedByteEndsTheLog) {
   const Image image = image_with_log();
   ASSERT_EQ(rows_of(image).value(), 30);
 
-  for (std::size_t at = 0; at < image.log.size(); at += at % 4200 < 150 ? 3u : 307u) {
+  for (std::size_t at = 0; at < image.log.size(); at += at % 4160 < 150 ? 3u : 307u) {
     const auto rows = rows_of({image.main, flipped(image.log, at)});
     ASSERT_TRUE(rows.ok()) << "byte " << at << " " << rows.error().detail;
     ASSERT_EQ(*rows, at < first_commit_bytes_ ? 20 : 25) << "byte " << at;
@@ -199,7 +199,7 @@ TEST_F(CryptVfsDamage, ALogCutShortEndsAtTheLastWholeCommit) {
   const Image image = image_with_log();
 
   std::vector<std::size_t> sizes;
-  for (std::size_t frame = 72; frame <= image.log.size(); frame += 4200) {
+  for (std::size_t frame = 72; frame <= image.log.size(); frame += 4160) {
     for (const std::ptrdiff_t delta : {-1, 0, 1, 30, 64, 65, 2000}) {
       const auto size = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(frame) + delta);
       if (size <= image.log.size()) sizes.push_back(size);
@@ -215,9 +215,9 @@ TEST_F(CryptVfsDamage, ALogCutShortEndsAtTheLastWholeCommit) {
 
 TEST_F(CryptVfsDamage, SwappedFramesEndTheLog) {
   Image image = image_with_log();
-  ASSERT_GE(image.log.size(), 72u + 2 * 4200);
+  ASSERT_GE(image.log.size(), 72u + 2 * 4160);
 
-  std::swap_ranges(image.log.begin() + 72, image.log.begin() + 72 + 4200, image.log.begin() + 72 + 4200);
+  std::swap_ranges(image.log.begin() + 72, image.log.begin() + 72 + 4160, image.log.begin() + 72 + 4160);
 
   EXPECT_EQ(rows_of(image).value(), 20);
 }
@@ -229,7 +229,7 @@ TEST_F(CryptVfsDamage, ALogRecordThatChangesInUseIsAStorageError) {
   ASSERT_TRUE(db.execute("PRAGMA cache_size = 0").ok());
 
   std::fstream log(wal(), std::ios::binary | std::ios::in | std::ios::out);
-  for (std::streamoff at = 72 + 64 + 5; at < static_cast<std::streamoff>(first_commit_bytes_ + 50'000); at += 4200) {
+  for (std::streamoff at = 72 + 5; at < static_cast<std::streamoff>(first_commit_bytes_ + 50'000); at += 4160) {
     log.seekp(at).put('?');
   }
   log.close();

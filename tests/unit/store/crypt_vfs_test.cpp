@@ -383,29 +383,33 @@ TEST_F(StoreLockFile, ReadOnlyAndMissingDirectoriesAreErrors) {
   EXPECT_EQ(StoreLock::acquire(path(), "no such vfs").code(), Code::kInvalidArgument);
 }
 
-// ---- RecordLayout --------------------------------------------------------------------------------------------------
+// ---- Layouts -------------------------------------------------------------------------------------------------------
 
-TEST(RecordLayout, RecordsFollowEachOtherWithoutGapOrOverlap) {
-  for (const RecordKind kind : {RecordKind::kWal, RecordKind::kJournal}) {
-    const RecordLayout layout(kind);
-    std::int64_t logical = 0;
-    std::int64_t physical = 0;
-    for (std::uint64_t index = 0; index < 9; ++index) {
-      const RecordPlace first = layout.locate(logical);
-      const auto bytes = static_cast<std::int64_t>(first.plain_bytes);
-      EXPECT_EQ(first.index, index);
-      EXPECT_EQ(first.logical, logical);
-      EXPECT_EQ(first.physical, physical);
-      EXPECT_EQ(layout.locate(logical + bytes - 1).index, index);
-      EXPECT_EQ(layout.logical_size(physical + bytes + 39), logical);
-      EXPECT_EQ(layout.logical_size(physical + bytes + 40), logical + bytes);
-      EXPECT_EQ(layout.physical_size(logical + 1), physical + bytes + 40);
-      EXPECT_EQ(layout.physical_size(logical + bytes), physical + bytes + 40);
-      logical += bytes;
-      physical += bytes + 40;
-    }
-    EXPECT_EQ(layout.physical_size(0), 0);
-  }
+TEST(WalLayout, CountsWholeFramesOnly) {
+  EXPECT_EQ(WalLayout::logical_size(0), 0);
+  EXPECT_EQ(WalLayout::logical_size(71), 0);
+  EXPECT_EQ(WalLayout::logical_size(72), 32);
+  EXPECT_EQ(WalLayout::logical_size(72 + 4159), 32);
+  EXPECT_EQ(WalLayout::logical_size(72 + 4160), 32 + 4120);
+  EXPECT_EQ(WalLayout::logical_size(72 + 9 * 4160), 32 + 9 * 4120);
+}
+
+TEST(WalLayout, KeepsAtLeastWhatWasAskedFor) {
+  EXPECT_EQ(WalLayout::physical_size(0), 0);
+  EXPECT_EQ(WalLayout::physical_size(1), 72);
+  EXPECT_EQ(WalLayout::physical_size(32), 72);
+  EXPECT_EQ(WalLayout::physical_size(33), 72 + 4160);
+  EXPECT_EQ(WalLayout::physical_size(32 + 4120), 72 + 4160);
+  EXPECT_EQ(WalLayout::physical_size(32 + 4121), 72 + 2 * 4160);
+}
+
+TEST(JournalLayout, CountsWholeBlocksOnly) {
+  EXPECT_EQ(JournalLayout::logical_size(551), 0);
+  EXPECT_EQ(JournalLayout::logical_size(552), 512);
+  EXPECT_EQ(JournalLayout::physical_size(0), 0);
+  EXPECT_EQ(JournalLayout::physical_size(1), 552);
+  EXPECT_EQ(JournalLayout::physical_size(512), 552);
+  EXPECT_EQ(JournalLayout::physical_size(513), 2 * 552);
 }
 
 }  // namespace
