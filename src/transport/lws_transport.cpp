@@ -10,8 +10,6 @@
 #include <charconv>
 #include <condition_variable>
 #include <csignal>
-#include <cstring>
-#include <ctime>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -21,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "transport/sigpipe_scope.h"
 #include "transport/tls_checks.h"
 #include "transport/url.h"
 
@@ -53,37 +52,6 @@ class LogScope {
 
  private:
   Log* outer_;
-};
-
-// Keeps SIGPIPE, which a TLS write to a closed socket raises, from the host's thread while libwebsockets runs on it.
-class SigpipeScope {
- public:
-  SigpipeScope() {
-    sigset_t pending;
-    sigpending(&pending);
-    was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-    sigset_t pipe;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, &mask_);
-  }
-  ~SigpipeScope() {
-    if (!was_pending_) {
-      sigset_t pipe;
-      sigemptyset(&pipe);
-      sigaddset(&pipe, SIGPIPE);
-      const timespec none{};
-      while (sigtimedwait(&pipe, nullptr, &none) < 0 && errno == EINTR) {
-      }
-    }
-    pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
-  }
-  SigpipeScope(const SigpipeScope&) = delete;
-  SigpipeScope& operator=(const SigpipeScope&) = delete;
-
- private:
-  sigset_t mask_{};
-  bool was_pending_ = false;
 };
 
 // lws_create_context() changes two things of the whole process: the log sink, which is set once here, and the handling
