@@ -70,9 +70,10 @@ Status Runtime::open_parts() {
   http_options.ca_file = options_.ca_file;
   http_options.own_thread = !options_.tick_driven;
   http_ = std::make_unique<CurlHttp>(*executor_, http_options, *options_.log);
+  EventSink& sink = *this;
   client_ = std::make_unique<Client>(
-      options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log},
-      *store_, *this);
+      options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log}, *store_,
+      sink);
   return {};
 }
 
