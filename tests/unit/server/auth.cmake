@@ -12,5 +12,6 @@ chatsdk_test(server_rest_test
     account_test.cpp
     forge.cpp
     rest_test.cpp
+    rest_threads_test.cpp
     rest_world.cpp
-  LIBRARIES chatsdk_server_services)
+  LIBRARIES chatsdk_server_services chatsdk_server_store)

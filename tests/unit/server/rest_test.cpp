@@ -373,7 +373,10 @@ TEST(RestSql, IsTextInEveryField) {
     request["email"] = "x'--" + std::to_string(number++) + "@b');--";
     ASSERT_EQ(verdict_of(world.post_json("/v1/accounts", request)), "201") << payload;
 
-    const json login = {{"userId", payload}, {"password", payload + " padded"}, {"installationId", installation}};
+    const json login = {{"userId", payload},
+                        {"password", payload + " padded"},
+                        {"deviceName", payload},
+                        {"installationId", installation}};
     const auto session = world.post_json("/v1/sessions", login);
     ASSERT_EQ(verdict_of(session), "200") << payload;
     EXPECT_EQ(json_of(session)["userId"], payload);

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unit/server/rest_world.h"
 
+#include <unistd.h>
+
 #include "base/assert.h"
-#include "unit/server/account_model.h"
+#include "server-reference/store/sqlite_store.h"
 
 namespace chatsdk::server::testing {
 
 RestWorld::RestWorld(RestWorldOptions options) {
-  store = std::make_unique<AccountModel>();
+  std::string pattern = (std::filesystem::temp_directory_path() / "chatsdk-rest-XXXXXX").string();
+  CHATSDK_ASSERT(mkdtemp(pattern.data()) != nullptr);
+  directory_ = pattern;
+  store = SqliteStore::open({.path = directory_ / "server.db", .vfs_name = {}}, random).value();
   reader = store->open_reader().value();
   access = std::make_unique<AccessTokens>(store->secret(), AccessTokenOptions{});
   refresh = std::make_unique<RefreshTokens>(store->secret());
@@ -38,8 +43,12 @@ RestWorld::RestWorld(RestWorldOptions options) {
 }
 
 RestWorld::~RestWorld() {
+  rest.reset();
+  accounts.reset();
+  reader.reset();
+  store.reset();
   std::error_code ignored;
-  if (!directory_.empty()) std::filesystem::remove_all(directory_, ignored);
+  std::filesystem::remove_all(directory_, ignored);
 }
 
 void RestWorld::run() {
