@@ -31,8 +31,8 @@ Status AccountWriter::prepare() {
   CHATSDK_ASSIGN(count_devices_, db_.prepare("SELECT count(*) FROM device WHERE user_id = ?1"));
   CHATSDK_ASSIGN(insert_device_, db_.prepare("INSERT INTO device(device_id, user_id, installation_id, name, "
                                              "created_ms, last_seen_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5)"));
-  CHATSDK_ASSIGN(update_device_, db_.prepare("UPDATE device SET name = ?2, last_seen_ms = max(last_seen_ms, ?3) "
-                                             "WHERE device_id = ?1"));
+  CHATSDK_ASSIGN(update_device_, db_.prepare("UPDATE device SET name = CASE ?2 WHEN '' THEN name ELSE ?2 END, "
+                                             "last_seen_ms = max(last_seen_ms, ?3) WHERE device_id = ?1"));
   CHATSDK_ASSIGN(touch_device_,
                  db_.prepare("UPDATE device SET last_seen_ms = ?2 WHERE device_id = ?1 AND last_seen_ms < ?2"));
   CHATSDK_ASSIGN(delete_device_, db_.prepare("DELETE FROM device WHERE device_id = ?1"));

@@ -161,6 +161,17 @@ TEST(LogIn, OnTheSameInstallationReplacesItsSession) {
   EXPECT_EQ(world.with_token("GET", "/v1/devices", second["accessToken"]).status, 200);
 }
 
+TEST(LogIn, RenamesItsDeviceWhenItNamesIt) {
+  RestWorld world;
+  world.registered("alice");
+  world.post_json("/v1/sessions", login_request("alice"));
+  EXPECT_EQ(world.reader->devices("alice")->at(0).name, "phone");
+  json request = login_request("alice");
+  request["deviceName"] = "old phone";
+  world.post_json("/v1/sessions", request);
+  EXPECT_EQ(world.reader->devices("alice")->at(0).name, "old phone");
+}
+
 TEST(LogIn, AnswersUnknownUserAndWrongPasswordAlike) {
   RestWorld world;
   world.registered("alice");
