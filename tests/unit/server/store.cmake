@@ -9,5 +9,7 @@ chatsdk_test(server_store_test
     ${CMAKE_CURRENT_LIST_DIR}/contract_accounts.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_messages.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_reads.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/disk_vfs.cpp
     ${CMAKE_CURRENT_LIST_DIR}/sqlite_harness.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/store_test.cpp
   LIBRARIES chatsdk_server_store chatsdk_protobuf_full)

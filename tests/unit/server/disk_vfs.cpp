@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/server/disk_vfs.h"
+
+namespace chatsdk::server {
+
+DiskVfs* DiskVfs::active_ = nullptr;
+
+DiskVfs::DiskVfs() : base_(sqlite3_vfs_find(nullptr)) {
+  active_ = this;
+  vfs_ = *base_;
+  vfs_.pNext = nullptr;
+  vfs_.zName = kName;
+  vfs_.xOpen = open;
+  sqlite3_vfs_register(&vfs_, 0);
+}
+
+DiskVfs::~DiskVfs() {
+  sqlite3_vfs_unregister(&vfs_);
+  active_ = nullptr;
+}
+
+int DiskVfs::open(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags, int* out_flags) {
+  DiskVfs& self = *active_;
+  if (self.read_only) {
+    flags &= ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    flags |= SQLITE_OPEN_READONLY;
+  }
+  const int result = self.base_->xOpen(self.base_, path, file, flags, out_flags);
+  if (result != SQLITE_OK || file->pMethods == nullptr) return result;
+  const sqlite3_io_methods* base = file->pMethods;
+  self.open_[file] = {base, (flags & SQLITE_OPEN_WAL) != 0};
+  sqlite3_io_methods& changed = self.changed_[base];
+  changed = *base;
+  changed.xWrite = write;
+  changed.xSync = sync;
+  changed.xClose = close;
+  file->pMethods = &changed;
+  return SQLITE_OK;
+}
+
+int DiskVfs::write(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
+  if (active_->write_result != SQLITE_OK) return active_->write_result;
+  const Open& opened = active_->open_.at(file);
+  if (opened.log) ++active_->unsynced_log_writes;
+  return opened.base->xWrite(file, bytes, size, offset);
+}
+
+int DiskVfs::sync(sqlite3_file* file, int flags) {
+  if (active_->sync_result != SQLITE_OK) return active_->sync_result;
+  const Open& opened = active_->open_.at(file);
+  const int result = opened.base->xSync(file, flags);
+  if (opened.log && result == SQLITE_OK) {
+    ++active_->log_syncs;
+    active_->unsynced_log_writes = 0;
+  }
+  return result;
+}
+
+int DiskVfs::close(sqlite3_file* file) {
+  const sqlite3_io_methods* base = active_->open_.at(file).base;
+  active_->open_.erase(file);
+  file->pMethods = base;
+  return base->xClose(file);
+}
+
+}  // namespace chatsdk::server

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the SQLite store adds to the contract: files, failing disks, restored copies, schema versions.
+//
+// Threads: one.
+#include <fstream>
+
+#include "server-reference/store/item_row.h"
+#include "server-reference/store/schema.h"
+#include "tests/unit/server/disk_vfs.h"
+#include "tests/unit/server/sqlite_harness.h"
+
+namespace chatsdk::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SqliteStoreTest : public StoreContract {
+ protected:
+  void use(const std::string& vfs_name) {
+    harness_.reset();
+    harness_ = std::make_unique<SqliteHarness>(vfs_name);
+  }
+  SqliteHarness& sqlite() { return static_cast<SqliteHarness&>(*harness_); }
+  std::string path() { return sqlite().path(); }
+  Code open_code() { return sqlite().try_open().code(); }
+  std::vector<WriteOp> accounts(int count) {
+    std::vector<WriteOp> ops;
+    for (int i = 0; i < count; ++i) ops.push_back(CreateAccount{account("user" + std::to_string(next_user_++))});
+    return ops;
+  }
+  Code commit_code(const std::vector<WriteOp>& ops) { return store().commit(ops).code(); }
+
+  int next_user_ = 0;
+};
+
+std::string content_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void overwrite(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
+
+// ---- Durability ----------------------------------------------------------------------------------------------------
+
+class FailingDisk : public SqliteStoreTest {
+ protected:
+  FailingDisk() { use(DiskVfs::kName); }
+  ~FailingDisk() override { harness_.reset(); }
+
+  static void SetUpTestSuite() { disk_ = new DiskVfs(); }
+  static void TearDownTestSuite() {
+    delete disk_;
+    disk_ = nullptr;
+  }
+  void TearDown() override {
+    disk_->write_result = SQLITE_OK;
+    disk_->sync_result = SQLITE_OK;
+    disk_->read_only = false;
+    harness_.reset();
+  }
+  static DiskVfs* disk_;
+};
+DiskVfs* FailingDisk::disk_ = nullptr;
+
+TEST_F(FailingDisk, NoAnswerComesBeforeASyncCoversItsRows) {
+  for (int i = 0; i < 20; ++i) {
+    const std::uint64_t syncs = disk_->log_syncs;
+    ASSERT_EQ(commit_code(accounts(3)), Code::kOk);
+    EXPECT_GT(disk_->log_syncs, syncs);
+    EXPECT_EQ(disk_->unsynced_log_writes, 0u);
+  }
+}
+
+TEST_F(FailingDisk, ABatchThatChangesNothingCostsNoSync) {
+  register_user("ann");
+  const std::uint64_t syncs = disk_->log_syncs;
+  EXPECT_EQ(code(CreateAccount{account("ann")}), Code::kAlreadyExists);
+  EXPECT_EQ(disk_->log_syncs, syncs);
+}
+
+TEST_F(FailingDisk, AFullDiskRefusesTheBatchAndTheStoreWorksOn) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId device = log_in("ann").session.device_id;
+  const auto first = write<Appended>(message("ann", device, to_peer("bob"), 1));
+  disk_->write_result = SQLITE_FULL;
+  EXPECT_EQ(commit_code({message("ann", device, to_peer("bob"), 2), CreateAccount{account("cid")}}),
+            Code::kStorageFull);
+  EXPECT_EQ(commit_code({message("ann", device, to_peer("bob"), 2)}), Code::kStorageFull);
+  disk_->write_result = SQLITE_OK;
+  EXPECT_FALSE(reader().account("cid")->has_value());
+  EXPECT_EQ(reader().items("bob", first.conversation_id, 0, 10, 1 << 20)->head, 2u);
+  const auto second = write<Appended>(message("ann", device, to_peer("bob"), 2));
+  EXPECT_FALSE(second.repeated);
+  EXPECT_EQ(second.seq, first.seq + 1) << "what was in memory fell back with the disk";
+}
+
+TEST_F(FailingDisk, AFailedSyncEndsTheStore) {
+  register_user("ann");
+  disk_->sync_result = SQLITE_IOERR_FSYNC;
+  EXPECT_EQ(commit_code(accounts(1)), Code::kStorage);
+  disk_->sync_result = SQLITE_OK;
+  EXPECT_EQ(commit_code(accounts(1)), Code::kStorage) << "the state of the disk is unknown from here on";
+  EXPECT_EQ(commit_code({}), Code::kStorage);
+  harness_->reopen();
+  EXPECT_TRUE(reader().account("ann")->has_value());
+  EXPECT_EQ(commit_code(accounts(1)), Code::kOk);
+}
+
+TEST_F(FailingDisk, AReadOnlyStoreIsRefusedAtOpen) {
+  register_user("ann");
+  sqlite().close();
+  disk_->read_only = true;
+  EXPECT_EQ(open_code(), Code::kReadOnly);
+  disk_->read_only = false;
+  EXPECT_EQ(open_code(), Code::kOk);
+}
+
+// ---- Files that are not what they should be -------------------------------------------------------------------------
+
+TEST_F(SqliteStoreTest, ANewerSchemaIsRefusedAndLeftAlone) {
+  const std::uint64_t epoch = store().epoch();
+  sqlite().execute("PRAGMA user_version = " + std::to_string(kStoreSchemaVersion + 1));
+  const std::string before = content_of(path());
+  EXPECT_EQ(open_code(), Code::kSchemaTooNew);
+  EXPECT_EQ(content_of(path()), before);
+  sqlite().execute("PRAGMA user_version = " + std::to_string(kStoreSchemaVersion));
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), epoch);
+}
+
+TEST_F(SqliteStoreTest, AFileThatIsNoDatabaseIsRefusedAndLeftAlone) {
+  sqlite().close();
+  const std::string text(8'192, 'x');
+  overwrite(path(), text);
+  EXPECT_EQ(open_code(), Code::kCorrupt);
+  EXPECT_EQ(content_of(path()), text);
+}
+
+TEST_F(SqliteStoreTest, ADamagedPageIsFoundAtOpen) {
+  commit(accounts(200));
+  sqlite().close();
+  std::string content = content_of(path());
+  ASSERT_GT(content.size(), 5u * 4'096);
+  for (std::size_t i = 4'096; i < content.size(); i += 3) content[i] = static_cast<char>(content[i] ^ 0x5A);
+  overwrite(path(), content);
+  EXPECT_EQ(open_code(), Code::kCorrupt);
+  EXPECT_EQ(content_of(path()), content);
+}
+
+TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefused) {
+  sqlite().close();
+  fs::remove(path());
+  sqlite().execute("CREATE TABLE theirs(x)");
+  EXPECT_EQ(open_code(), Code::kCorrupt);
+}
+
+TEST_F(SqliteStoreTest, AMissingDirectoryIsAnErrorWithThePath) {
+  SeededRandom random(1);
+  SqliteStoreOptions options;
+  options.path = path() + ".d/none/chat.db";
+  const auto opened = SqliteStore::open(options, random);
+  EXPECT_EQ(opened.code(), Code::kStorage);
+  EXPECT_NE(opened.error().detail.find("none/chat.db"), std::string::npos) << opened.error().detail;
+}
+
+TEST_F(SqliteStoreTest, AnUnknownVfsIsAnError) {
+  SeededRandom random(1);
+  SqliteStoreOptions options;
+  options.path = path() + "2";
+  options.vfs_name = "no-such-vfs";
+  EXPECT_EQ(SqliteStore::open(options, random).code(), Code::kInvalidArgument);
+}
+
+TEST_F(SqliteStoreTest, OneServerAtATimeHoldsTheStore) {
+  EXPECT_EQ(open_code(), Code::kStoreInUse);
+  sqlite().close();
+  EXPECT_EQ(open_code(), Code::kOk);
+}
+
+TEST_F(SqliteStoreTest, AnOpeningCutShortAfterTheTablesIsStillNew) {
+  sqlite().execute("DELETE FROM progress; DELETE FROM meta");
+  harness_->reopen();
+  EXPECT_NE(store().epoch(), 0u);
+  EXPECT_EQ(store().secret().size(), 32u);
+}
+
+TEST_F(SqliteStoreTest, AStoreWithoutItsSecretIsCorrupt) {
+  sqlite().execute("DELETE FROM meta WHERE name = 'secret'");
+  EXPECT_EQ(open_code(), Code::kCorrupt);
+}
+
+// ---- The epoch -----------------------------------------------------------------------------------------------------
+
+TEST_F(SqliteStoreTest, AnOlderCopyGetsANewEpoch) {
+  commit(accounts(1));
+  const std::uint64_t epoch = store().epoch();
+  const Bytes secret = store().secret();
+  sqlite().close();
+  const std::string copy = content_of(path());
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), epoch);
+  commit(accounts(1));
+  sqlite().close();
+  overwrite(path(), copy);
+  harness_->reopen();
+  const std::uint64_t restored = store().epoch();
+  EXPECT_NE(restored, epoch);
+  EXPECT_EQ(store().secret(), secret) << "tokens stay valid";
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), restored) << "once is enough";
+}
+
+TEST_F(SqliteStoreTest, ACopyTakenWhileRunningGetsANewEpochAfterACrash) {
+  commit(accounts(1));
+  const std::uint64_t epoch = store().epoch();
+  TemporaryDirectory backup;
+  for (const char* suffix : {"", "-wal"}) fs::copy_file(path() + suffix, backup.file("copy") + suffix);
+  commit(accounts(1));
+  const std::string epoch_file = content_of(path() + ".epoch");  // as a killed server leaves it
+  sqlite().close();
+  overwrite(path() + ".epoch", epoch_file);
+  for (const char* suffix : {"", "-wal"}) {
+    fs::copy_file(backup.file("copy") + suffix, path() + suffix, fs::copy_options::overwrite_existing);
+  }
+  harness_->reopen();
+  EXPECT_NE(store().epoch(), epoch);
+}
+
+TEST_F(SqliteStoreTest, ACrashKeepsTheEpoch) {
+  commit(accounts(5));
+  const std::uint64_t epoch = store().epoch();
+  TemporaryDirectory image;
+  for (const char* suffix : {"", "-wal", ".epoch"}) fs::copy_file(path() + suffix, image.file("copy") + suffix);
+  sqlite().close();
+  for (const char* suffix : {"", "-wal", ".epoch"}) {
+    fs::copy_file(image.file("copy") + suffix, path() + suffix, fs::copy_options::overwrite_existing);
+  }
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), epoch);
+  EXPECT_TRUE(reader().account("user4")->has_value());
+}
+
+TEST_F(SqliteStoreTest, AMissingOrForeignEpochFileGivesANewEpoch) {
+  const std::uint64_t first = store().epoch();
+  sqlite().close();
+  fs::remove(path() + ".epoch");
+  harness_->reopen();
+  const std::uint64_t second = store().epoch();
+  EXPECT_NE(second, first);
+  sqlite().close();
+  overwrite(path() + ".epoch", std::string(8'192, 'x'));
+  harness_->reopen();
+  EXPECT_NE(store().epoch(), second);
+}
+
+TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
+  const std::uint64_t epoch = store().epoch();
+  for (const std::size_t offset : {std::size_t{10}, std::size_t{4'096 + 10}}) {
+    commit(accounts(1));
+    sqlite().close();
+    std::string content = content_of(path() + ".epoch");
+    ASSERT_GT(content.size(), offset);
+    content[offset] = static_cast<char>(content[offset] ^ 1);
+    overwrite(path() + ".epoch", content);
+    harness_->reopen();
+    EXPECT_EQ(store().epoch(), epoch);
+  }
+}
+
+// ---- Rows ----------------------------------------------------------------------------------------------------------
+
+TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId device = log_in("ann").session.device_id;
+  const auto rows = [&] {
+    std::int64_t sum = 0;
+    for (const char* table : {"stream", "item", "dedup", "member", "direct", "send_number", "mark", "mark_advance",
+                              "cursor", "account", "device", "session"}) {
+      sum += sqlite().count(std::string("SELECT count(*) FROM ") + table);
+    }
+    return sum;
+  };
+  const std::int64_t before = rows();
+  EXPECT_EQ(code(message("ann", device, to_peer("bob"), 2)), Code::kOutOfOrder);
+  EXPECT_EQ(code(message("ann", device, to_peer("ann"), 1)), Code::kInvalidArgument);
+  EXPECT_EQ(code(message("ann", device, to_peer("nobody"), 1)), Code::kNotFound);
+  EXPECT_EQ(code(void_of(message("ann", device, to_peer("bob"), 2))), Code::kOutOfOrder);
+  EXPECT_EQ(code(CreateAccount{account("ann")}), Code::kAlreadyExists);
+  EXPECT_EQ(code(opening("nobody")), Code::kNotFound);
+  EXPECT_EQ(code(AdvanceMarks{"ann", StreamId{5}, 0, 1, 1, now()}), Code::kNotFound);
+  EXPECT_EQ(rows(), before);
+}
+
+TEST_F(SqliteStoreTest, ManyStreamsOverflowTheCacheWithoutLoss) {
+  // Streams that are not in memory are read again: a reopened store has none of them there.
+  register_user("ann");
+  const DeviceId device = log_in("ann").session.device_id;
+  for (int i = 0; i < 20; ++i) register_user("peer" + std::to_string(i));
+  for (std::uint64_t number = 1; number <= 2; ++number) {
+    std::vector<WriteOp> ops;
+    for (int i = 0; i < 20; ++i) ops.push_back(message("ann", device, to_peer("peer" + std::to_string(i)), number));
+    const CommitResult result = commit(std::move(ops));
+    for (const auto& answer : result.answers) EXPECT_EQ(std::get<Appended>(*answer).seq, number + 1);
+    harness_->reopen();
+  }
+}
+
+TEST_F(SqliteStoreTest, TrimmedItemsAreOneSkipForTheirMembers) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId device = log_in("ann").session.device_id;
+  ConversationId conversation;
+  for (std::uint64_t number = 1; number <= 5; ++number) {
+    conversation = write<Appended>(message("ann", device, to_peer("bob"), number)).conversation_id;
+  }
+  sqlite().execute("UPDATE stream SET trimmed_to = 4 WHERE kind = 2; DELETE FROM item WHERE seq <= 4 AND stream_id = " +
+                   std::to_string(conversation.value));
+  harness_->reopen();
+  const auto items = read("bob", conversation);
+  ASSERT_EQ(items.size(), 3u);
+  EXPECT_EQ(items[0].skip_reason(), wire::SKIP_REASON_TRIMMED);
+  EXPECT_EQ(items[0].seq(), 4u);
+  EXPECT_EQ(items[1].seq(), 5u);
+}
+
+TEST_F(SqliteStoreTest, AHoleInAStreamIsCorruptionAndNeverPassedOver) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId device = log_in("ann").session.device_id;
+  ConversationId conversation;
+  for (std::uint64_t number = 1; number <= 5; ++number) {
+    conversation = write<Appended>(message("ann", device, to_peer("bob"), number)).conversation_id;
+  }
+  sqlite().execute("DELETE FROM item WHERE seq = 4 AND stream_id = " + std::to_string(conversation.value));
+  harness_->reopen();
+  EXPECT_EQ(read_code("bob", conversation), Code::kCorrupt);
+}
+
+TEST_F(SqliteStoreTest, TheLogIsCheckpointed) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId device = log_in("ann").session.device_id;
+  std::uintmax_t largest = 0;
+  std::uint64_t number = 0;
+  for (int batch = 0; batch < 60; ++batch) {
+    std::vector<WriteOp> ops;
+    for (int i = 0; i < 64; ++i) {
+      ops.push_back(message("ann", device, to_peer("bob"), ++number, std::string(8'000, 'x')));
+    }
+    commit(std::move(ops));
+    largest = std::max(largest, fs::file_size(path() + "-wal"));
+  }
+  EXPECT_LT(largest, std::uintmax_t{24} << 20) << "31 MB of messages went through it";
+}
+
+TEST(ItemRow, EncodesAsTheGeneratedCodeDoes) {
+  wire::Item item;
+  item.set_seq(300);
+  item.set_kind(wire::ITEM_KIND_MESSAGE);
+  item.set_message_id(0xFEDCBA9876543210);
+  item.set_sender_user_id("ann");
+  item.set_sender_device_id(7);
+  item.set_client_message_id(std::string(16, '\0'));
+  item.set_time_ms(1'750'000'000'000);
+  item.set_content(std::string(200, 'c'));
+  ItemRow row;
+  row.seq = item.seq();
+  row.kind = item.kind();
+  row.message_id = MessageId{item.message_id()};
+  row.sender = item.sender_user_id();
+  row.sender_device = DeviceId{item.sender_device_id()};
+  row.client_message_id = item.client_message_id();
+  row.time_ms = item.time_ms();
+  row.payload = item.content();
+  EXPECT_EQ(encode_item(row), item.SerializeAsString());
+}
+
+}  // namespace
+}  // namespace chatsdk::server
