@@ -48,7 +48,7 @@ std::optional<EpochMark> decode(BytesView slot) {
 }  // namespace
 
 Result<std::unique_ptr<EpochFile>> EpochFile::open(const std::string& path, const std::string& vfs_name) {
-  CHATSDK_ASSIGN(auto file, VfsFile::open(path, vfs_name, VfsFile::Kind::kPlain));
+  CHATSDK_ASSIGN(auto file, VfsFile::open(path, vfs_name));
   return std::unique_ptr<EpochFile>(new EpochFile(std::move(file)));
 }
 

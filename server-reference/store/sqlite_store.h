@@ -2,7 +2,7 @@
 //
 // The store on SQLite: one file in WAL mode with synchronous FULL, one writing connection here, readers on read-only
 // connections of their own. Three files stand beside the database: SQLite's log and its index, "<path>.epoch" (see
-// store/epoch_file.h) and the empty "<path>.lock", which one server at a time holds.
+// store/epoch_file.h) and the empty "<path>-lock", which one server at a time holds.
 //
 // The epoch. The database holds an epoch and a count of its commits; "<path>.epoch", which no backup includes, repeats
 // both. When a store that is not new opens, a new epoch is drawn and written to both
@@ -30,8 +30,8 @@
 #include "server-reference/store/message_writer.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
-#include "server-reference/store/vfs_file.h"
 #include "store/sqlite.h"
+#include "store/store_lock.h"
 
 namespace chatsdk::server {
 
@@ -75,7 +75,7 @@ class SqliteStore final : public Store {
 
   const SqliteStoreOptions options_;
   Random& random_;
-  std::unique_ptr<VfsFile> lock_;
+  std::optional<StoreLock> lock_;
   std::unique_ptr<EpochFile> epoch_file_;
   sqlite::Database db_;
   EpochMark mark_;

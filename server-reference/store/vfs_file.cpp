@@ -7,7 +7,7 @@
 
 namespace chatsdk::server {
 
-Result<std::unique_ptr<VfsFile>> VfsFile::open(const std::string& path, const std::string& vfs_name, Kind kind) {
+Result<std::unique_ptr<VfsFile>> VfsFile::open(const std::string& path, const std::string& vfs_name) {
   sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
   if (vfs == nullptr) return error(Code::kInvalidArgument, "no such VFS: " + vfs_name);
   std::vector<char> full(static_cast<std::size_t>(vfs->mxPathname) + 1);
@@ -21,12 +21,11 @@ Result<std::unique_ptr<VfsFile>> VfsFile::open(const std::string& path, const st
   if (file->name_ == nullptr) return error(Code::kNoMemory, "name of a file");
   file->memory_.resize(static_cast<std::size_t>(vfs->szOsFile) / sizeof(std::max_align_t) + 1);
   file->handle_ = reinterpret_cast<sqlite3_file*>(file->memory_.data());
-  // Of the kinds of file that a VFS knows, only a database has locks. A super-journal has no page structure, and its
-  // first sync makes its directory entry durable.
-  const int kind_flag = kind == Kind::kLock ? SQLITE_OPEN_MAIN_DB : SQLITE_OPEN_SUPER_JOURNAL;
+  // Of the kinds of file that a VFS knows, a super-journal is the plain one: no page structure, no locks, and its first
+  // sync makes its directory entry durable.
   int opened = 0;
-  if (const int result =
-          vfs->xOpen(vfs, file->name_, file->handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | kind_flag, &opened);
+  if (const int result = vfs->xOpen(vfs, file->name_, file->handle_,
+                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_SUPER_JOURNAL, &opened);
       result != SQLITE_OK) {
     return sqlite::error_of(result, "open of " + path);
   }
@@ -36,7 +35,6 @@ Result<std::unique_ptr<VfsFile>> VfsFile::open(const std::string& path, const st
 
 VfsFile::~VfsFile() {
   if (handle_ != nullptr && handle_->pMethods != nullptr) {
-    handle_->pMethods->xUnlock(handle_, SQLITE_LOCK_NONE);
     handle_->pMethods->xClose(handle_);
   }
   sqlite3_free_filename(name_);
@@ -58,16 +56,6 @@ Status VfsFile::write(std::int64_t offset, BytesView bytes) {
 Status VfsFile::sync() {
   const int result = handle_->pMethods->xSync(handle_, SQLITE_SYNC_FULL);
   if (result != SQLITE_OK) return sqlite::error_of(result, "sync");
-  return {};
-}
-
-Status VfsFile::lock() {
-  // Writers of a database take the levels in this order; at RESERVED there is one holder.
-  for (const int level : {SQLITE_LOCK_SHARED, SQLITE_LOCK_RESERVED}) {
-    const int result = handle_->pMethods->xLock(handle_, level);
-    if ((result & 0xFF) == SQLITE_BUSY) return error(Code::kStoreInUse, "another server holds the store");
-    if (result != SQLITE_OK) return sqlite::error_of(result, "lock");
-  }
   return {};
 }
 

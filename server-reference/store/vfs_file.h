@@ -21,13 +21,8 @@ namespace chatsdk::server {
 
 class VfsFile {
  public:
-  enum class Kind {
-    kPlain,  // read and written at any offset, never locked
-    kLock,   // locked, never written
-  };
-
   // Opens the file or makes it. vfs_name empty: SQLite's default. READ_ONLY when it can only be read.
-  static Result<std::unique_ptr<VfsFile>> open(const std::string& path, const std::string& vfs_name, Kind kind);
+  static Result<std::unique_ptr<VfsFile>> open(const std::string& path, const std::string& vfs_name);
 
   ~VfsFile();
   VfsFile(const VfsFile&) = delete;
@@ -37,8 +32,6 @@ class VfsFile {
   Result<Bytes> read(std::int64_t offset, std::size_t count);
   Status write(std::int64_t offset, BytesView bytes);
   Status sync();
-  // STORE_IN_USE when another holder, in this process or another, has it. Held until destruction.
-  Status lock();
 
  private:
   VfsFile() = default;

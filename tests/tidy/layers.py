@@ -25,7 +25,7 @@ SERVER = {
 }
 SERVER_TOP = ["gateway", "services", "bus", "store"]  # server.cpp, main.cpp, options.cpp
 SERVER_USES_CLIENT = ["protocol", "base"]  # and the SQLite wrapper of store/
-SHARED_WITH_SERVER = {"store/sqlite.h"}
+SHARED_WITH_SERVER = {"store/sqlite.h", "store/store_lock.h"}
 
 # Third-party headers: prefix -> the places that may include it.
 THIRD_PARTY = {

