@@ -18,7 +18,8 @@
 //   2. After shutdown() there is no thread and no descriptor; open() begins anew.
 //
 // libwebsockets 4.1.6, what a reader of close codes should know: a close frame of the peer that carries 1012 to 2999
-// arrives as 1002, and a frame of the peer that is masked is read all the same.
+// arrives as 1002, and a frame of the peer that is masked is read all the same. After close() the connection ends when
+// our close frame has been written, without waiting for the peer's; what the peer still had under way is lost.
 #pragma once
 
 #include <chrono>
