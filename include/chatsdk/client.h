@@ -129,8 +129,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_network_changed(chatsdk_client* 
 /* Waits until this device and the server agree: connected and caught up, nothing waiting to be sent (failed messages
  * apart), every read mark known to the server. For background fetch, and before a program ends.
  * Units: timeout_ms, 0 = only look.
- * Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or tick mode), TIMED_OUT, CANCELLED (the client was stopped), STORAGE.
- * Blocks: up to timeout_ms.     Threads: any.     Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or tick mode), TIMED_OUT, CANCELLED (the client was stopped),
+ * STORAGE. Blocks: up to timeout_ms.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_sync(chatsdk_client* client, int64_t timeout_ms);
 
 /* Ends the client at any moment and frees it. Nothing of it calls the app after this returns. Called from inside a tick
@@ -163,7 +163,7 @@ typedef struct chatsdk_registration {
   size_t user_id_length;
   const char* password; /* 8 to 1,024 bytes, required */
   size_t password_length;
-  const char* display_name; /* at most 128 bytes; NULL: none */
+  const char* display_name; /* at most 256 bytes; NULL: none */
   size_t display_name_length;
   const char* email; /* NULL: none */
   size_t email_length;

@@ -7,9 +7,8 @@
 // answers each. The batch is the unit of durability, the op is the unit of refusal: a refused op leaves no row behind,
 // and the ops after it see the state without it.
 //
-// Threads: Store belongs to the writer's executor; each StoreReader to one executor of its own. Readers see every commit
-// that returned before their call began.
-// Invariants:
+// Threads: Store belongs to the writer's executor; each StoreReader to one executor of its own. Readers see every
+// commit that returned before their call began. Invariants:
 //   1. When commit() returns answers, their effects survive a power loss.
 //   2. A stream is dense from 1, append-only and immutable; its items, deduplication records and head change in one
 //      transaction.
@@ -72,7 +71,7 @@ struct FollowedStream {
   StreamId stream_id;
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
   Seq head = 0;
-  Seq acknowledged = 0;             // by this device, as last flushed
+  Seq acknowledged = 0;  // by this device, as last flushed
   std::uint64_t marks_revision = 0;
 };
 
@@ -236,8 +235,8 @@ struct CommitResult {
 
 struct ItemPage {
   std::vector<std::shared_ptr<const Bytes>> items;  // serialised wire::Item, skips included, consecutive
-  Seq last = 0;   // sequence of the last of them; the request's `after` when there is none
-  Seq head = 0;   // of the stream, in the same read
+  Seq last = 0;  // sequence of the last of them; the request's `after` when there is none
+  Seq head = 0;  // of the stream, in the same read
 };
 
 class StoreReader {

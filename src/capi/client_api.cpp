@@ -264,7 +264,8 @@ int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registrati
     CHATSDK_ASSIGN(out.user_id, text_in(in.user_id, in.user_id_length, {"user_id", 1, limits::kUserIdBytesMax}));
     CHATSDK_ASSIGN(out.password, text_in(in.password, in.password_length,
                                          {"password", limits::kPasswordBytesMin, limits::kPasswordBytesMax}));
-    CHATSDK_ASSIGN(out.display_name, text_in(in.display_name, in.display_name_length, {"display_name", 0, 128}));
+    CHATSDK_ASSIGN(out.display_name,
+                   text_in(in.display_name, in.display_name_length, {"display_name", 0, limits::kDisplayNameBytesMax}));
     CHATSDK_ASSIGN(out.email, text_in(in.email, in.email_length, {"email", 0, limits::kEmailBytesMax}));
     CHATSDK_ASSIGN(out.phone, text_in(in.phone, in.phone_length, {"phone", 0, limits::kPhoneBytesMax}));
     return start_request(client, out_request,

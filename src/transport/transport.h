@@ -24,15 +24,16 @@
 namespace chatsdk {
 
 struct ConnectRequest {
-  std::string url;           // ws:// or wss://
+  std::string url;  // ws:// or wss://
   std::string subprotocol;
   std::string bearer_token;  // sent as Authorization: Bearer
 };
 
 struct CloseInfo {
   std::uint16_t close_code = 1006;  // RFC 6455 section 7.4; 1006: no close frame came
-  Error error;                      // why: NETWORK, TLS, UNAUTHENTICATED (refused upgrade 401), UNAVAILABLE (503), TOO_LARGE, PROTOCOL, CLOSED
-  int http_status = 0;              // of a refused upgrade, 0 otherwise
+  Error error;  // why: NETWORK, TLS, UNAUTHENTICATED (refused upgrade 401), UNAVAILABLE (503), TOO_LARGE, PROTOCOL,
+                // CLOSED
+  int http_status = 0;  // of a refused upgrade, 0 otherwise
 };
 
 class Transport {

@@ -8,21 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECK(condition)                                                                   \
-  do {                                                                                     \
-    if (!(condition)) {                                                                    \
-      fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition);       \
-      exit(1);                                                                             \
-    }                                                                                      \
+#define CHECK(condition)                                                             \
+  do {                                                                               \
+    if (!(condition)) {                                                              \
+      fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
+      exit(1);                                                                       \
+    }                                                                                \
   } while (0)
 
-#define CHECK_STATUS(wanted, call)                                                         \
-  do {                                                                                     \
-    int32_t check_status = (call);                                                         \
-    if (check_status != (wanted)) {                                                        \
+#define CHECK_STATUS(wanted, call)                                                                          \
+  do {                                                                                                      \
+    int32_t check_status = (call);                                                                          \
+    if (check_status != (wanted)) {                                                                         \
       fprintf(stderr, "%s:%d: %s gave %s\n", __FILE__, __LINE__, #call, chatsdk_status_name(check_status)); \
-      exit(1);                                                                             \
-    }                                                                                      \
+      exit(1);                                                                                              \
+    }                                                                                                       \
   } while (0)
 
 #endif

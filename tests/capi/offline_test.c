@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The life of a client without any server: stores and their errors, suspension, events, ticks, hooks and the end at every
- * step. Run in an empty directory.
+ * The life of a client without any server: stores and their errors, suspension, events, ticks, hooks and the end at
+ * every step. Run in an empty directory.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <chatsdk/chatsdk.h>
@@ -64,8 +64,7 @@ static void a_store_opens_only_with_its_key(void) {
   CHECK(open_files("key.db") == 0);
 
   client = make_client(CHATSDK_THREADING_THREADS);
-  CHECK_STATUS(CHATSDK_WRONG_KEY,
-               chatsdk_client_open_store(client, "key.db", CHATSDK_STRLEN, other_key, 32, &error));
+  CHECK_STATUS(CHATSDK_WRONG_KEY, chatsdk_client_open_store(client, "key.db", CHATSDK_STRLEN, other_key, 32, &error));
   CHECK(chatsdk_error_status(error) == CHATSDK_WRONG_KEY);
   chatsdk_error_release(error);
   /* The same client may try again. */
@@ -73,8 +72,7 @@ static void a_store_opens_only_with_its_key(void) {
   chatsdk_client_destroy(client);
 
   client = make_client(CHATSDK_THREADING_THREADS);
-  CHECK_STATUS(CHATSDK_STORAGE,
-               chatsdk_client_open_store(client, "no/such/dir/x.db", CHATSDK_STRLEN, key, 32, NULL));
+  CHECK_STATUS(CHATSDK_STORAGE, chatsdk_client_open_store(client, "no/such/dir/x.db", CHATSDK_STRLEN, key, 32, NULL));
   chatsdk_client_destroy(client);
 }
 
@@ -244,7 +242,8 @@ static void a_client_may_end_at_every_step(void) {
     for (int step = 0; step < 7; ++step) {
       uint64_t request = 0;
       chatsdk_client* client = make_client(threadings[t]);
-      if (step >= 1) CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, "end.db", CHATSDK_STRLEN, key, 32, NULL));
+      if (step >= 1)
+        CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, "end.db", CHATSDK_STRLEN, key, 32, NULL));
       if (step >= 2) CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
       if (step >= 3) CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request));
       if (step >= 4) CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client));
