@@ -31,8 +31,10 @@ as() {
 
 echo
 echo "-- Alice and Bob register and talk"
-as bob <<'END' &
+as bob <<'END'
 register bob bobs-password
+END
+as bob <<'END' &
 online
 wait message alice Hi Bob, can you read this?
 read alice

@@ -4,7 +4,10 @@
 // line, what the SDK told it. It may be killed at any moment and started again with the same arguments: the ids of its
 // messages follow from device name and number, so it goes on where its store says.
 //
-// Lines out:  ready | queued N | acked N SEQ | failed N STATUS | dump… | drained
+// Lines out:  queued N | acked N SEQ | failed N STATUS, for each message of its own whenever its state is met anew;
+//             ready N, after those of all that its store held at the start: N is the next number of the series;
+//             message PEER SEQ SENDER TEXT STATE and outbox N, then dumped; session … and error … when it must not go
+//             on
 // Lines in:   send COUNT | dump | quit
 //
 // Threads: the main one polls; a second reads lines and wakes it.
@@ -44,7 +47,7 @@ class Device {
     log_in();
     client_.start();
     while (next_ < kSeriesMax && is_known(next_)) ++next_;
-    tell("ready");
+    tell("ready " + std::to_string(next_));
   }
 
   void send_until(std::size_t count) { target_ = std::max(target_, count); }
@@ -110,11 +113,16 @@ class Device {
     const std::string password = "password of " + arguments_.user;
     if (client_.user_id() == arguments_.user) return;
     for (;;) {
-      if (complete(client_.login(arguments_.user, password)) == CHATSDK_OK) return;
-      chatsdk::registration registration;
-      registration.user_id = arguments_.user;
-      registration.password = password;
-      if (complete(client_.register_account(registration)) == CHATSDK_OK) return;
+      const std::int32_t refusal = complete(client_.login(arguments_.user, password));
+      if (refusal == CHATSDK_OK) return;
+      if (!chatsdk_status_is_retryable(refusal)) {
+        chatsdk::registration registration;
+        registration.user_id = arguments_.user;
+        registration.password = password;
+        if (complete(client_.register_account(registration)) == CHATSDK_OK) return;
+      }
+      // The server is down or the user's other device registers; pacing only.
+      std::this_thread::sleep_for(50ms);
     }
   }
 
@@ -165,6 +173,33 @@ class Device {
   std::size_t target_ = 0;
 };
 
+struct Input {
+  std::mutex mutex;
+  std::deque<std::string> lines;
+};
+
+void obey(Device& device, Input& input) {
+  for (;;) {
+    std::deque<std::string> lines;
+    {
+      std::lock_guard lock(input.mutex);
+      lines.swap(input.lines);
+    }
+    for (const std::string& line : lines) {
+      if (line.rfind("send ", 0) == 0) device.send_until(std::stoul(line.substr(5)));
+      if (line == "dump") device.dump();
+      if (line == "quit") return;
+    }
+    device.pump(device.send_next() ? 0ms : 200ms);
+  }
+}
+
+// The reader may still wait for a line, so nothing is unwound.
+[[noreturn]] void end_with(const std::exception& e) {
+  tell(std::string("error ") + e.what());
+  std::_Exit(1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -172,43 +207,26 @@ int main(int argc, char** argv) {
   Arguments arguments{argv[1], argv[2], argv[3], argv[4], std::strcmp(argv[5], "-") == 0 ? "" : argv[5], {}};
   for (int i = 6; i < argc; ++i) arguments.peers.emplace_back(argv[i]);
 
-  struct Input {
-    std::mutex mutex;
-    std::deque<std::string> lines;
-    bool ended = false;
-  };
-  auto input = std::make_shared<Input>();
+  Input input;
   try {
     Device device(arguments);
-    std::thread reader([input, &device] {
-      for (std::string line; std::getline(std::cin, line);) {
-        std::lock_guard lock(input->mutex);
-        input->lines.push_back(line);
+    std::thread reader([&input, &device] {
+      std::string line;
+      do {
+        if (!std::getline(std::cin, line)) line = "quit";
+        std::lock_guard lock(input.mutex);
+        input.lines.push_back(line);
         device.wake();
-        if (line == "quit") return;
-      }
-      std::lock_guard lock(input->mutex);
-      input->ended = true;
-      device.wake();
+      } while (line != "quit");
     });
-    for (bool running = true; running;) {
-      std::deque<std::string> lines;
-      {
-        std::lock_guard lock(input->mutex);
-        lines.swap(input->lines);
-        running = !input->ended;
-      }
-      for (const std::string& line : lines) {
-        if (line.rfind("send ", 0) == 0) device.send_until(std::stoul(line.substr(5)));
-        if (line == "dump") device.dump();
-        if (line == "quit") running = false;
-      }
-      device.pump(device.send_next() ? 0ms : 200ms);
+    try {
+      obey(device, input);
+    } catch (const std::exception& e) {
+      end_with(e);
     }
     reader.join();
     return 0;
   } catch (const std::exception& e) {
-    tell(std::string("error ") + e.what());
-    return 1;
+    end_with(e);
   }
 }

@@ -6,21 +6,22 @@ them, SIGKILL to the server and to devices. At the end nothing is lost, nothing 
 Usage: kill_test.py --server BIN --device BIN [--messages 2000] [--kills 20] [--seed N] [--tls]
 
 What is checked, from what the processes printed before they were killed and from their stores at the end:
-  every device's history of each conversation is the same, dense where it must be, in one order;
-  every acknowledged message is in it exactly once, at the sequence that was acknowledged;
-  every queued message is acknowledged or visibly failed; each device's messages are in the order it sent them;
-  nothing else appears."""
+  every device's history of each of its user's conversations is the same, dense, in one order;
+  every acknowledged message is in it exactly once, at the sequence that was acknowledged, and never waits again;
+  every queued message is in the device's store after each kill, and in the end acknowledged: none has cause to fail;
+  each device's messages are in the order it sent them; nothing else appears;
+  the server's store is whole and holds the same messages."""
 
 import argparse
 import collections
+import contextlib
 import os
 import pathlib
-import queue
 import random
-
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -29,19 +30,20 @@ import time
 
 USERS = ["ann", "ben", "cat"]
 DEADLINE_S = 240
+SETTLE_S = 30  # after the last acknowledgement everybody agrees within this
 
 
 class Process:
-    """A child whose lines are read as they come; its stdout stays readable after it was killed."""
+    """A child whose lines are read as they come; what it said before it was killed is heard to the last whole line."""
 
     def __init__(self, command, log):
         self.command, self.log = command, log
-        self.lines = queue.Queue()
-        self.child = None
+        self.child = self.reader = None
 
     def start(self):
-        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=open(self.log, "ab"), text=True, bufsize=1)
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                                          text=True, bufsize=1)
         self.reader = threading.Thread(target=self.read, args=(self.child.stdout,), daemon=True)
         self.reader.start()
 
@@ -51,7 +53,7 @@ class Process:
                 self.heard(line.rstrip("\n"))
 
     def heard(self, line):
-        self.lines.put(line)
+        pass
 
     def tell(self, line):
         try:
@@ -59,6 +61,10 @@ class Process:
             self.child.stdin.flush()
         except (BrokenPipeError, ValueError):
             pass
+
+    def ended(self):
+        """True when it is no longer there, though nobody killed it."""
+        return self.child.poll() is not None
 
     def kill(self):
         self.child.send_signal(signal.SIGKILL)
@@ -69,32 +75,48 @@ class Process:
 class Device(Process):
     def __init__(self, binary, url, ca_file, root, user, number):
         self.user, self.name = user, f"{user}{number}"
-        peers = [u for u in USERS if u != user]
-        super().__init__([binary, url, str(root / f"{self.name}.db"), user, self.name, ca_file or "-", *peers],
+        self.peers = [u for u in USERS if u != user]
+        super().__init__([binary, url, str(root / f"{self.name}.db"), user, self.name, ca_file or "-", *self.peers],
                          root / f"{self.name}.log")
         self.queued, self.failed, self.acked = set(), {}, {}
+        self.before, self.met = set(), set()  # what it had told before this start, and what it told since
         self.problems = []
         self.dump, self.outbox = [], None
-        self.dumped = threading.Event()
+        self.ready, self.dumped = threading.Event(), threading.Event()
+
+    def start(self):
+        self.before, self.met = set(self.queued), set()
+        super().start()
 
     def heard(self, line):
         words = line.split(" ")
-        if words[0] == "queued":
-            self.queued.add(int(words[1]))
-        elif words[0] == "acked":
-            number, seq = int(words[1]), int(words[2])
-            if self.acked.setdefault(number, seq) != seq:
-                self.problems.append(f"{self.name}#{number} acknowledged at {self.acked[number]} and at {seq}")
-        elif words[0] == "failed":
-            self.failed[int(words[1])] = words[2]
+        if words[0] in ("queued", "acked", "failed"):
+            self.heard_state(words[0], int(words[1]), words[2:])
+        elif words[0] == "ready":
+            self.ready.set()
+            for number in sorted(self.before - self.met):
+                self.problems.append(f"{self.name}#{number} was queued and is not in the store after a kill")
         elif words[0] == "message":
-            self.dump.append((words[1], int(words[2]), words[3], words[4]))
+            self.dump.append((words[1], int(words[2]), words[3], words[4], int(words[5])))
         elif words[0] == "outbox":
             self.outbox = int(words[1])
         elif words[0] == "dumped":
             self.dumped.set()
-        elif words[0] in ("error", "session"):
+        else:
             self.problems.append(f"{self.name}: {line}")
+
+    def heard_state(self, state, number, rest):
+        self.met.add(number)
+        self.queued.add(number)
+        if state == "acked":
+            seq = int(rest[0])
+            if self.acked.setdefault(number, seq) != seq:
+                self.problems.append(f"{self.name}#{number} acknowledged at {self.acked[number]} and at {seq}")
+        elif state == "failed":
+            self.failed[number] = rest[0]
+            self.problems.append(f"{self.name}#{number} failed without cause: {rest[0]}")
+        elif number in self.acked:
+            self.problems.append(f"{self.name}#{number} was acknowledged and waits again")
 
     def take_dump(self):
         self.dump, self.outbox = [], None
@@ -124,47 +146,60 @@ def make_certificates(root):
             "-CAcreateserial", "-days", "2", "-extfile", f"{root}/ext", "-out", f"{root}/cert.pem")
 
 
-def check(devices, conversations_of):
-    problems = [p for d in devices for p in d.problems]
+def check(devices):
+    """The problems of what the devices hold, and how many messages there are."""
+    problems = []
     histories = {}
     for d in devices:
         by_peer = collections.defaultdict(list)
-        for peer, seq, sender, text in d.dump:
+        for peer, seq, sender, text, state in d.dump:
             by_peer[peer].append((seq, sender, text))
-        for peer, rows in by_peer.items():
-            pair = tuple(sorted((d.user, peer)))
-            sequenced = [r for r in rows if r[0] != 0]
-            if [r[0] for r in sequenced] != sorted({r[0] for r in sequenced}):
-                problems.append(f"{d.name}: {pair} is not in order, or a sequence is twice")
-            if any(r[0] == 0 for r in rows) and not d.failed:
-                problems.append(f"{d.name}: {pair} still holds messages that wait")
-            known = histories.setdefault(pair, (d.name, sequenced))
-            if known[1] != sequenced:
-                a, b = set(known[1]), set(sequenced)
-                problems.append(f"{d.name} and {known[0]} differ in {pair}: {sorted(a ^ b)[:5]}")
-    everywhere = collections.Counter(text for _, rows in histories.values() for _, _, text in rows)
-    place = {text: seq for _, rows in histories.values() for seq, _, text in rows}
-    sent = {f"{d.name}#{n}" for d in devices for n in d.queued | set(d.acked)}
-    for text, count in everywhere.items():
-        if count != 1:
-            problems.append(f"{text} is there {count} times")
-        if text not in sent:
-            problems.append(f"{text} was never sent")
-    for d in devices:
-        for number, seq in d.acked.items():
-            if place.get(f"{d.name}#{number}") != seq:
-                problems.append(f"{d.name}#{number} was acknowledged at {seq} and stands at {place.get(f'{d.name}#{number}')}")
-        for number in d.queued - set(d.acked) - set(d.failed):
-            problems.append(f"{d.name}#{number} was queued and is neither acknowledged nor failed")
-        last = {}
-        for number in sorted(d.acked):
-            peer = conversations_of(d.user)[number % 2]
-            if last.get(peer, 0) >= d.acked[number]:
-                problems.append(f"{d.name}#{number} stands before an earlier message of the same device")
-            last[peer] = d.acked[number]
-        if d.outbox != 0 and not d.failed:
+        if d.outbox != 0:
             problems.append(f"{d.name}: {d.outbox} messages still wait")
-    return problems, sum(len(rows) for _, rows in histories.values())
+        for peer in sorted({*d.peers, *by_peer}):
+            pair, rows = tuple(sorted((d.user, peer))), by_peer[peer]
+            # The first item is the roster; nothing was voided, so messages follow without a hole.
+            if [row[0] for row in rows] != list(range(2, len(rows) + 2)):
+                problems.append(f"{d.name}: {pair} is not dense and in order: {holes([row[0] for row in rows])}")
+            known = histories.setdefault(pair, (d.name, rows))
+            if known[1] != rows:
+                problems.append(f"{d.name} and {known[0]} differ in {pair}: {sorted(set(known[1]) ^ set(rows))[:5]}")
+    places = collections.defaultdict(list)
+    for pair, (_, rows) in histories.items():
+        for seq, sender, text in rows:
+            places[text].append((pair, seq, sender))
+    for d in devices:
+        last = collections.Counter()
+        for number in sorted(d.queued):
+            text, peer = f"{d.name}#{number}", d.peers[number % 2]
+            if number not in d.acked:
+                problems.append(f"{text} was queued and is not acknowledged")
+                continue
+            expected = [(tuple(sorted((d.user, peer))), d.acked[number], d.user)]
+            if places.get(text) != expected:
+                problems.append(f"{text} must stand at {expected} and stands at {places.get(text)}")
+            if d.acked[number] <= last[peer]:
+                problems.append(f"{text} stands before an earlier message of the same device")
+            last[peer] = d.acked[number]
+    sent = {f"{d.name}#{number}" for d in devices for number in d.queued}
+    problems += [f"{text} was never sent" for text in places if text not in sent]
+    return problems, sum(len(found) for found in places.values())
+
+
+def holes(seqs):
+    wrong = [(a, b) for a, b in zip([1, *seqs], seqs) if b != a + 1]
+    return ", ".join(f"{b} after {a}" for a, b in wrong[:5])
+
+
+def check_server_store(root, stored):
+    """Opens the server's file as it was left by the last kill."""
+    with contextlib.closing(sqlite3.connect(root / "chatsdk-server.db")) as db:
+        problems = [f"server's store: {row[0]}" for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        texts = db.execute("SELECT count(*), count(DISTINCT client_message_id) FROM item WHERE kind = 1").fetchone()
+        if texts != (stored, stored):
+            problems.append(f"the server's store holds {texts[0]} messages, {texts[1]} of them different; "
+                            f"the devices hold {stored}")
+    return problems
 
 
 def main():
@@ -181,7 +216,9 @@ def main():
     root = pathlib.Path(tempfile.mkdtemp(prefix="chatsdk-kill-"))
 
     port = free_port()
-    command = [options.server, "--port", str(port), "--data-dir", str(root)]
+    # Cheap password hashes: this test is about messages.
+    command = [options.server, "--port", str(port), "--data-dir", str(root), "--argon-operations", "1",
+               "--argon-memory-mib", "8"]
     url, ca_file = f"http://127.0.0.1:{port}", None
     if options.tls:
         make_certificates(root)
@@ -190,49 +227,27 @@ def main():
     server = Process(command, root / "server.log")
     devices = [Device(options.device, url, ca_file, root, user, n) for user in USERS for n in (1, 2)]
     each = -(-options.messages // len(devices))
-    started = time.monotonic()
-    problems = ["not finished"]
-    kills = collections.Counter()
-    stored = 0
+    run = Run(server, devices, each)
     try:
         server.start()
         for d in devices:
             d.start()
+        # Nobody writes to somebody who is not there yet.
+        for d in devices:
+            d.ready.wait(60)
             d.tell(f"send {each}")
-        # Kills are spread over the progress of the run, so that each meets work under way.
-        moments = sorted(dice.randrange(5, 90) * options.messages // 100 for _ in range(options.kills))
-        while moments and time.monotonic() - started < DEADLINE_S:
-            done = sum(len(d.acked) for d in devices)
-            if done < moments[0]:
-                select_pause(0.005)
-                continue
-            moments.pop(0)
-            victim = dice.choice([server, server, *devices])
-            victim.kill()
-            kills["server" if victim is server else "device"] += 1
-            select_pause(dice.random() * 0.3)
-            victim.start()
-            if victim is not server:
-                victim.tell(f"send {each}")
-        if moments:
-            problems = [f"{len(moments)} kills were not reached in {DEADLINE_S} s"]
-        else:
-            while time.monotonic() - started < DEADLINE_S:
-                if all(len(d.acked) + len(d.failed) >= each for d in devices):
-                    for d in devices:
-                        d.take_dump()
-                    problems, stored = check(devices, lambda user: [u for u in USERS if u != user])
-                    if not problems:
-                        break
-                select_pause(0.2)
+        run.kill_at_random(dice, options.messages, options.kills)
+        run.settle()
     finally:
         for process in [*devices, server]:
             if process.child and process.child.poll() is None:
                 process.kill()
-    acked, failed = sum(len(d.acked) for d in devices), sum(len(d.failed) for d in devices)
-    print(f"{len(devices)} devices, {acked} acknowledged, {failed} failed, {stored} stored, "
-          f"{kills['server']} kills of the server, {kills['device']} of devices, "
-          f"{time.monotonic() - started:.1f} s{', TLS' if options.tls else ''}")
+    problems = run.problems + [p for d in devices for p in d.problems]
+    if not problems:
+        problems = check_server_store(root, run.stored)
+    print(f"{len(devices)} devices, {sum(len(d.acked) for d in devices)} acknowledged, "
+          f"{sum(len(d.failed) for d in devices)} failed, {run.stored} stored, {run.kills['server']} kills of the server, "
+          f"{run.kills['device']} of devices, {run.seconds():.1f} s{', TLS' if options.tls else ''}")
     if problems:
         for d in devices:
             missing = sorted(set(range(each)) - set(d.acked) - set(d.failed))
@@ -246,8 +261,65 @@ def main():
     return 0
 
 
-def select_pause(seconds):
-    """Waits without holding a lock; pacing only, no result depends on it."""
+class Run:
+    """The processes over time: who is killed when, and when all is settled."""
+
+    def __init__(self, server, devices, each):
+        self.server, self.devices, self.each = server, devices, each
+        self.started = time.monotonic()
+        self.kills = collections.Counter()
+        self.problems, self.stored = [], 0
+
+    def seconds(self):
+        return time.monotonic() - self.started
+
+    def broken(self):
+        """True when going on shows nothing more."""
+        for process in [self.server, *self.devices]:
+            if process.ended():
+                self.problems.append(f"{process.command[0]} ended by itself, see {process.log}")
+        return bool(self.problems) or any(d.problems for d in self.devices)
+
+    def kill_at_random(self, dice, messages, kills):
+        # Kills are spread over the progress of the run, so that each meets work under way.
+        moments = sorted(dice.randrange(5, 90) * messages // 100 for _ in range(kills))
+        while moments and not self.broken():
+            if self.seconds() > DEADLINE_S:
+                self.problems.append(f"{len(moments)} kills were not reached in {DEADLINE_S} s")
+            elif sum(len(d.acked) for d in self.devices) < moments[0]:
+                pause(0.002)
+            else:
+                moments.pop(0)
+                self.kill_one(dice)
+
+    def kill_one(self, dice):
+        victim = dice.choice([*[self.server] * 4, *self.devices])
+        victim.kill()
+        self.kills["server" if victim is self.server else "device"] += 1
+        pause(dice.random() * 0.3)
+        victim.start()
+        if victim is not self.server:
+            victim.tell(f"send {self.each}")
+
+    def settle(self):
+        answered = None
+        while not self.broken():
+            if all(len(d.acked) + len(d.failed) >= self.each for d in self.devices):
+                answered = answered or self.seconds()
+                problems = [f"{d.name} does not answer" for d in self.devices if not d.take_dump()]
+                if not problems:
+                    problems, self.stored = check(self.devices)
+                if not problems:
+                    return
+                if self.seconds() > answered + SETTLE_S:
+                    self.problems += problems
+            elif self.seconds() > DEADLINE_S:
+                self.problems.append(f"not all is answered after {DEADLINE_S} s")
+            pause(0.2)
+
+
+def pause(seconds):
+    """Pacing only; no result depends on it."""
     threading.Event().wait(seconds)
 
 

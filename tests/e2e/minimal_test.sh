@@ -6,8 +6,11 @@ minimal=$1 console=$2 url=$3
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir"
-"$console" --server "$url" --store peer.db script - <<'END' &
+# Whoever is greeted exists before that.
+"$console" --server "$url" --store peer.db script - <<'END'
 register peer peers-password
+END
+"$console" --server "$url" --store peer.db script - <<'END' &
 online
 wait message example hello
 send example Good day.
@@ -15,12 +18,6 @@ wait delivered example
 sync
 END
 peer=$!
-"$console" --server "$url" --store probe.db --wait-limit 30 script - <<'END'
-register probe probes-password
-online
-send peer Are you there?
-wait delivered peer
-END
 "$minimal" "$url" example examples-password peer | tee out
 wait "$peer"
 grep -q '^example: hello$' out
