@@ -13,6 +13,7 @@
 #include <sodium.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -140,7 +141,8 @@ int run(int argc, const char* const* argv) {
   if (const std::string problem = directory_problem(options.database); !problem.empty()) {
     return fail(kExitRunTime, options.database_option + ": " + problem);
   }
-  SodiumRandom random;  // outlives the store, which draws its ids from it
+  ::umask(S_IRWXG | S_IRWXO);  // the database holds the root of the token keys: its files are the server's alone
+  SodiumRandom random;         // outlives the store, which draws its ids from it
   SqliteStoreOptions store_options;
   store_options.path = options.database;
   auto store = SqliteStore::open(store_options, random);
