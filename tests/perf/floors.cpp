@@ -4,10 +4,10 @@
 //
 //   tcp_echo_per_s        256-byte messages there and back over loopback, 100 connections, 16 in flight, raw epoll
 //   fdatasync_per_s, _p99_ms   4 KiB appended, then fdatasync
-//   sqlite_batch64_per_s  the rows that the server writes for a message, by SQLite alone: WAL, synchronous=FULL, 64
-//   messages
-//                         in a transaction
+//   sqlite_batch64_per_s  the rows that the server writes for a message, by SQLite alone: WAL, synchronous=FULL,
+//                         64 messages in a transaction
 //   device_batch64_per_s  the rows that a device writes for a received message, likewise, in a plain file
+//   lws_relay_per_s, _cpu_s_per_100k   a WebSocket relay on libwebsockets that stores and checks nothing
 //
 // Usage: floors DIRECTORY
 #include <arpa/inet.h>
@@ -28,6 +28,8 @@
 #include <thread>
 #include <vector>
 
+#include "perf/lws_relay.h"
+
 namespace {
 
 double now() {
@@ -35,6 +37,9 @@ double now() {
   clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
+
+constexpr int kBatch = 64;                                    // messages in a transaction
+constexpr std::int64_t kFirstStream = 0x0600'0000'0000'0000;  // ids as large as the server's: eight bytes each
 
 [[noreturn]] void die(const std::string& what) {
   std::fprintf(stderr, "floors: %s\n", what.c_str());
@@ -174,89 +179,141 @@ void bind_blob(sqlite3_stmt* s, int at, const std::string& blob) {
   sqlite3_bind_blob(s, at, blob.data(), static_cast<int>(blob.size()), SQLITE_STATIC);
 }
 
-// What the server must store for one message, whatever its own schema is: the item, the deduplication record, the head
-// of the stream and the sender's number.
+// What the server must store for one message: the item and the deduplication record; and once for each stream that a
+// batch touches the head and the sender's number, once for each batch its progress. The tables are the server's. A
+// device sends several messages before it hears of the first, so a batch holds runs of a stream: four messages here.
 double server_rows_per_s(const std::string& directory, double seconds) {
-  Db db(
-      directory + "/floor-server.db",
-      "CREATE TABLE stream(id INTEGER PRIMARY KEY, head INTEGER);"
-      "CREATE TABLE item(stream INTEGER, seq INTEGER, message INTEGER, sender TEXT, device INTEGER, client BLOB, at "
-      "INTEGER, content BLOB, PRIMARY KEY(stream, seq)) WITHOUT ROWID;"
-      "CREATE TABLE dedup(stream INTEGER, sender TEXT, client BLOB, seq INTEGER, hash BLOB, at INTEGER, "
-      "PRIMARY KEY(stream, sender, client)) WITHOUT ROWID;"
-      "CREATE TABLE number(device INTEGER, stream INTEGER, last INTEGER, PRIMARY KEY(device, stream)) WITHOUT ROWID;");
-  sqlite3_stmt* item = db.prepare("INSERT INTO item VALUES(?1,?2,?3,?4,?5,?6,?7,?8)");
-  sqlite3_stmt* dedup = db.prepare("INSERT INTO dedup VALUES(?1,?2,?3,?4,?5,?6)");
-  sqlite3_stmt* head = db.prepare("INSERT INTO stream VALUES(?1,?2) ON CONFLICT(id) DO UPDATE SET head=excluded.head");
-  sqlite3_stmt* number =
-      db.prepare("INSERT INTO number VALUES(?1,?2,?3) ON CONFLICT(device, stream) DO UPDATE SET last=excluded.last");
+  constexpr std::int64_t kStreams = 100;
+  constexpr int kRun = 4;
+  Db db(directory + "/floor-server.db",
+        "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4096;"
+        "CREATE TABLE progress(one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL, "
+        "last_message_id INTEGER NOT NULL);"
+        "INSERT INTO progress VALUES(1, 0, 0);"
+        "CREATE TABLE stream(stream_id INTEGER NOT NULL PRIMARY KEY, kind INTEGER NOT NULL, conversation_kind INTEGER "
+        "NOT NULL, head INTEGER NOT NULL, trimmed_to INTEGER NOT NULL);"
+        "CREATE TABLE item(stream_id INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, message_id INTEGER "
+        "NOT NULL, sender TEXT NOT NULL, sender_device INTEGER NOT NULL, client_message_id BLOB NOT NULL, time_ms "
+        "INTEGER NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (stream_id, seq)) WITHOUT ROWID;"
+        "CREATE TABLE dedup(stream_id INTEGER NOT NULL, sender TEXT NOT NULL, client_message_id BLOB NOT NULL, seq "
+        "INTEGER NOT NULL, payload_hash BLOB NOT NULL, created_ms INTEGER NOT NULL, PRIMARY KEY (stream_id, sender, "
+        "client_message_id)) WITHOUT ROWID;"
+        "CREATE TABLE send_number(device_id INTEGER NOT NULL, stream_id INTEGER NOT NULL, last INTEGER NOT NULL, "
+        "PRIMARY KEY (device_id, stream_id)) WITHOUT ROWID;");
+  for (std::int64_t i = 0; i < kStreams; ++i) {
+    const std::string id = std::to_string(kFirstStream + i);
+    db.run(
+        ("INSERT INTO stream VALUES(" + id + ", 2, 1, 0, 0); INSERT INTO send_number VALUES(" + id + "," + id + ",0)")
+            .c_str());
+  }
+  sqlite3_stmt* begin = db.prepare("BEGIN IMMEDIATE");
+  sqlite3_stmt* commit = db.prepare("COMMIT");
+  sqlite3_stmt* item = db.prepare("INSERT INTO item VALUES(?1,?2,1,?3,?4,?5,?6,?7,?8)");
+  sqlite3_stmt* dedup = db.prepare("INSERT INTO dedup VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT DO NOTHING");
+  sqlite3_stmt* head = db.prepare("UPDATE stream SET head = ?2 WHERE stream_id = ?1");
+  sqlite3_stmt* number = db.prepare(
+      "INSERT INTO send_number VALUES(?1,?2,?3) ON CONFLICT(device_id, stream_id) DO UPDATE SET "
+      "last = excluded.last");
+  sqlite3_stmt* progress = db.prepare("UPDATE progress SET commits = ?1, last_message_id = ?2");
   const std::string content(260, 'x');
   const std::string hash(32, 'h');
+  std::int64_t heads[kStreams] = {};
   std::int64_t count = 0;
+  std::int64_t commits = 0;
   const double start = now();
   while (now() - start < seconds) {
-    db.run("BEGIN IMMEDIATE");
-    for (int i = 0; i < 64; ++i, ++count) {
-      const std::int64_t stream = count % 100 + 1'000'000;
-      const std::int64_t seq = count / 100;
+    db.step(begin);
+    for (int run = 0; run < kBatch / kRun; ++run) {
+      const std::int64_t at = (commits * (kBatch / kRun) + run) % kStreams;
+      const std::int64_t stream = kFirstStream + at;
       const std::string sender = "sender-" + std::to_string(stream);
-      std::string client = std::to_string(count);
-      client.resize(16, '.');
-      for (sqlite3_stmt* s : {item, dedup, head, number}) sqlite3_bind_int64(s, 1, stream);
-      sqlite3_bind_int64(item, 2, seq);
-      sqlite3_bind_int64(item, 3, count);
-      bind_text(item, 4, sender);
-      sqlite3_bind_int64(item, 5, stream);
-      bind_blob(item, 6, client);
-      sqlite3_bind_int64(item, 7, count);
-      bind_blob(item, 8, content);
-      bind_text(dedup, 2, sender);
-      bind_blob(dedup, 3, client);
-      sqlite3_bind_int64(dedup, 4, seq);
-      bind_blob(dedup, 5, hash);
-      sqlite3_bind_int64(dedup, 6, count);
-      sqlite3_bind_int64(head, 2, seq);
+      for (int i = 0; i < kRun; ++i, ++count) {
+        const std::int64_t seq = ++heads[at];
+        const std::int64_t time_ms = 1'700'000'000'000 + count / 10;
+        std::string client = std::to_string(count);
+        client.resize(16, '.');
+        sqlite3_bind_int64(item, 1, stream);
+        sqlite3_bind_int64(item, 2, seq);
+        sqlite3_bind_int64(item, 3, kFirstStream + count);
+        bind_text(item, 4, sender);
+        sqlite3_bind_int64(item, 5, stream);
+        bind_blob(item, 6, client);
+        sqlite3_bind_int64(item, 7, time_ms);
+        bind_blob(item, 8, content);
+        sqlite3_bind_int64(dedup, 1, stream);
+        bind_text(dedup, 2, sender);
+        bind_blob(dedup, 3, client);
+        sqlite3_bind_int64(dedup, 4, seq);
+        bind_blob(dedup, 5, hash);
+        sqlite3_bind_int64(dedup, 6, time_ms);
+        db.step(item);
+        db.step(dedup);
+      }
+      sqlite3_bind_int64(head, 1, stream);
+      sqlite3_bind_int64(head, 2, heads[at]);
+      sqlite3_bind_int64(number, 1, stream);
       sqlite3_bind_int64(number, 2, stream);
-      sqlite3_bind_int64(number, 3, seq);
-      for (sqlite3_stmt* s : {item, dedup, head, number}) db.step(s);
+      sqlite3_bind_int64(number, 3, heads[at]);
+      db.step(head);
+      db.step(number);
     }
-    db.run("COMMIT");
+    sqlite3_bind_int64(progress, 1, ++commits);
+    sqlite3_bind_int64(progress, 2, kFirstStream + count);
+    db.step(progress);
+    db.step(commit);
   }
   return static_cast<double>(count) / (now() - start);
 }
 
-// What a device must store for one received message: the message with its place, and the cursor.
+// What a device must store for one received message: the message in its index by place; and once for each batch the
+// cursor, the conversation's counters and the store's revision. The tables are the device's, the file is plain.
 double device_rows_per_s(const std::string& directory, std::int64_t messages) {
   Db db(directory + "/floor-device.db",
-        "CREATE TABLE message(id INTEGER PRIMARY KEY, conversation INTEGER, seq INTEGER, message INTEGER, client BLOB, "
-        "sender "
-        "TEXT, device INTEGER, at INTEGER, state INTEGER, content BLOB);"
-        "CREATE UNIQUE INDEX by_seq ON message(conversation, seq);"
-        "CREATE UNIQUE INDEX by_client ON message(client);"
-        "CREATE TABLE stream(id INTEGER PRIMARY KEY, seq INTEGER);");
-  sqlite3_stmt* message = db.prepare("INSERT INTO message VALUES(NULL,1,?1,?2,?3,?4,?5,?6,0,?7)");
-  sqlite3_stmt* cursor = db.prepare("INSERT INTO stream VALUES(1,?1) ON CONFLICT(id) DO UPDATE SET seq=excluded.seq");
+        "PRAGMA secure_delete = ON;"
+        "CREATE TABLE meta(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);"
+        "INSERT INTO meta VALUES(1, 1);"
+        "CREATE TABLE conversation(key INTEGER PRIMARY KEY, head INTEGER NOT NULL, unread_count INTEGER NOT NULL, "
+        "last_activity INTEGER NOT NULL);"
+        "CREATE INDEX by_activity ON conversation(last_activity);"
+        "INSERT INTO conversation VALUES(1, 0, 0, 0);"
+        "CREATE TABLE stream(stream_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, conversation INTEGER, seq INTEGER "
+        "NOT NULL);"
+        "CREATE TABLE message(key INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, place INTEGER NOT NULL, lost "
+        "INTEGER NOT NULL, sender TEXT, sender_device INTEGER NOT NULL, message_id INTEGER NOT NULL, client_message_id "
+        "BLOB, time INTEGER NOT NULL, content BLOB NOT NULL);"
+        "CREATE INDEX by_place ON message(conversation, place);");
+  sqlite3_stmt* begin = db.prepare("BEGIN IMMEDIATE");
+  sqlite3_stmt* commit = db.prepare("COMMIT");
+  sqlite3_stmt* message = db.prepare("INSERT INTO message VALUES(?1,1,?2,0,?3,?4,?5,?6,?7,?8)");
+  sqlite3_stmt* cursor =
+      db.prepare("INSERT INTO stream VALUES(1,2,1,?1) ON CONFLICT(stream_id) DO UPDATE SET seq=excluded.seq");
+  sqlite3_stmt* counters =
+      db.prepare("UPDATE conversation SET head = ?1, unread_count = ?1, last_activity = ?2 WHERE key = 1");
+  sqlite3_stmt* revision = db.prepare("UPDATE meta SET revision = ?1 WHERE id = 1");
   const std::string content(260, 'x');
   const std::string sender = "somebody";
   const double start = now();
   for (std::int64_t done = 0; done < messages;) {
-    db.run("BEGIN IMMEDIATE");
-    for (int i = 0; i < 64 && done < messages; ++i) {
+    db.step(begin);
+    for (int i = 0; i < kBatch && done < messages; ++i) {
       ++done;
       std::string client = std::to_string(done);
       client.resize(16, '.');
       sqlite3_bind_int64(message, 1, done);
-      sqlite3_bind_int64(message, 2, done);
-      bind_blob(message, 3, client);
-      bind_text(message, 4, sender);
-      sqlite3_bind_int64(message, 5, 1);
-      sqlite3_bind_int64(message, 6, done);
-      bind_blob(message, 7, content);
+      sqlite3_bind_int64(message, 2, done * 2);
+      bind_text(message, 3, sender);
+      sqlite3_bind_int64(message, 4, kFirstStream);
+      sqlite3_bind_int64(message, 5, kFirstStream + done);
+      bind_blob(message, 6, client);
+      sqlite3_bind_int64(message, 7, 1'700'000'000'000 + done);
+      bind_blob(message, 8, content);
       db.step(message);
     }
     sqlite3_bind_int64(cursor, 1, done);
-    db.step(cursor);
-    db.run("COMMIT");
+    sqlite3_bind_int64(counters, 1, done);
+    sqlite3_bind_int64(counters, 2, 1'700'000'000'000 + done);
+    sqlite3_bind_int64(revision, 1, done);
+    for (sqlite3_stmt* s : {cursor, counters, revision, commit}) db.step(s);
   }
   return static_cast<double>(messages) / (now() - start);
 }
@@ -272,9 +329,11 @@ int main(int argc, char** argv) {
   const double server = server_rows_per_s(directory, 4);
   const double device = device_rows_per_s(directory, 10'000);
   const double echo = tcp_echo_per_s(2);
+  const chatsdk::perf::RelayFigures relay = chatsdk::perf::measure_relay(3);
   std::printf(
       "{\"tcp_echo_per_s\": %.0f, \"fdatasync_per_s\": %.0f, \"fdatasync_p99_ms\": %.2f, "
-      "\"sqlite_batch64_per_s\": %.0f, \"device_batch64_per_s\": %.0f}\n",
-      echo, syncs, sync_p99, server, device);
+      "\"sqlite_batch64_per_s\": %.0f, \"device_batch64_per_s\": %.0f, "
+      "\"lws_relay_per_s\": %.0f, \"lws_relay_cpu_s_per_100k\": %.2f}\n",
+      echo, syncs, sync_p99, server, device, relay.per_s, relay.cpu_s_per_100k);
   return 0;
 }

@@ -11,6 +11,7 @@
 // server's acceptance and its receiver has it; receivers acknowledge and mark delivered as a device does.
 #include <CLI/CLI.hpp>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "perf/wire_client.h"
@@ -278,14 +280,27 @@ int latency(const Options& options) {
   return 0;
 }
 
+// Registers over several connections at once, so that the server's commits are shared.
+std::vector<wire::Session> register_many(const Endpoint& endpoint, std::size_t count) {
+  constexpr std::size_t kRegistrars = 32;
+  std::vector<wire::Session> sessions(count);
+  std::vector<std::thread> threads;
+  for (std::size_t first = 0; first < kRegistrars; ++first) {
+    threads.emplace_back([&, first] {
+      Registrar registrar(endpoint);
+      for (std::size_t i = first; i < count; i += kRegistrars) {
+        sessions[i] = registrar.register_user("i" + run_name() + "-" + std::to_string(i));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return sessions;
+}
+
 int idle(const Options& options) {
   Loop loop;
   const Endpoint endpoint = endpoint_of(options.url);
-  Registrar registrar(endpoint);
-  std::vector<wire::Session> sessions;
-  for (std::size_t i = 0; i < options.connections; ++i) {
-    sessions.push_back(registrar.register_user("i" + run_name() + "-" + std::to_string(i)));
-  }
+  const std::vector<wire::Session> sessions = register_many(endpoint, options.connections);
   // The first hundred pay for what is allocated once.
   std::vector<std::unique_ptr<Peer>> peers;
   const std::size_t first = std::min<std::size_t>(100, sessions.size() / 2);
@@ -350,6 +365,10 @@ int main(int argc, char** argv) {
   fill_command->add_option("--to", options.to)->required();
   fill_command->add_option("--messages", options.messages);
   CLI11_PARSE(app, argc, argv);
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
   if (*throughput_command) return throughput(options);
   if (*latency_command) return latency(options);
   if (*idle_command) return idle(options);

@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "base/limits.h"
+#include "protocol/http.h"
 
 namespace chatsdk::perf {
 
@@ -102,11 +103,11 @@ wire::Session Registrar::register_user(const std::string& user_id) {
 
 WireConnection::WireConnection(Loop& loop, const Endpoint& endpoint, const std::string& token, OnFrame on_frame)
     : loop_(loop), on_frame_(std::move(on_frame)), socket_(connect_to(endpoint)) {
-  write_all(socket_,
-            "GET / HTTP/1.1\r\nHost: load\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            "Sec-WebSocket-Protocol: chatsdk.v1\r\nAuthorization: Bearer " +
-                token + "\r\n\r\n");
+  write_all(socket_, "GET " + std::string(kWebSocketPath) +
+                         " HTTP/1.1\r\nHost: load\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                         "Sec-WebSocket-Protocol: chatsdk.v1\r\nAuthorization: Bearer " +
+                         token + "\r\n\r\n");
   const std::string head = read_head(socket_, in_);
   if (head.find(" 101 ") == std::string::npos) die("upgrade refused: " + head.substr(0, head.find('\r')));
   fcntl(socket_, F_SETFL, O_NONBLOCK);
