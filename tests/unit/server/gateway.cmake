@@ -5,3 +5,8 @@ chatsdk_test(server_gateway_test
     gateway_marks_test.cpp
     gateway_session_test.cpp
   LIBRARIES chatsdk_server_gateway chatsdk_protobuf_full)
+
+# The gateway's world on the SQLite store, over a VFS that counts syncs.
+chatsdk_test(server_durability_test
+  SOURCES durability_test.cpp sqlite_harness.cpp ${PROJECT_SOURCE_DIR}/tests/support/counting_vfs.cpp
+  LIBRARIES chatsdk_server_gateway chatsdk_server_store chatsdk_protobuf_full SQLite::SQLite3)

@@ -88,7 +88,7 @@ class PlainTokens final : public TokenVerifier {
   template <typename Number>
   static bool number(std::string_view text, Number& out) {
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
-    return failed == std::errc() && end == text.data() + text.size() && text.size() < 16;
+    return failed == std::errc() && end == text.data() + text.size();
   }
 };
 
@@ -135,7 +135,8 @@ class TestClient final : public FrameSink {
 struct World {
   static constexpr auto kTokenLife = std::chrono::minutes(15);
 
-  explicit World(GatewayOptions gateway_options = {}) : options(std::move(gateway_options)) {
+  explicit World(GatewayOptions gateway_options = {}, std::unique_ptr<Store> given = std::make_unique<MemoryStore>())
+      : options(std::move(gateway_options)), store(std::move(given)) {
     google::protobuf::SetLogHandler(nullptr);  // it reports every malformed name
     reader = std::move(store->open_reader()).value();
     marks = std::make_unique<MarksService>(submit_write(), writer, log);
@@ -331,7 +332,7 @@ struct World {
   NullLog log;
   SeededRandom random{1};
   PlainTokens tokens;
-  std::unique_ptr<Store> store = std::make_unique<MemoryStore>();
+  std::unique_ptr<Store> store;
   std::unique_ptr<StoreReader> reader;
   LossyBus bus;
   ConnectionDirectory directory;
@@ -342,6 +343,7 @@ struct World {
   std::optional<Code> refuse_with;
   std::unique_ptr<MarksService> marks;
   std::unique_ptr<DeliveryService> delivery;
+  std::function<void(const wire::ServerFrame&)> on_frame_out;
   ConnectionId last_connection = 0;
   std::vector<std::unique_ptr<TestClient>> clients;
   std::array<std::unique_ptr<Gateway>, 2> gateways;
@@ -351,6 +353,7 @@ inline void TestClient::send(std::shared_ptr<const Bytes> bytes) {
   CHATSDK_ASSERT(!closed);
   frames.push_back(std::move(decode_server_frame(*bytes)).value());
   const wire::ServerFrame& frame = frames.back();
+  if (world_.on_frame_out) world_.on_frame_out(frame);
   if (frame.has_items() && !drop_items) {
     const StreamId stream{frame.items().stream_id()};
     if (frame.items().after_seq() > cursors[stream]) {
