@@ -7,7 +7,7 @@ chatsdk_test(server_token_test
     token_test.cpp
   LIBRARIES chatsdk_server_services)
 
-chatsdk_test(server_rest_test
+chatsdk_test(server_rest_test THREADS
   SOURCES
     account_test.cpp
     forge.cpp

@@ -1,4 +1,4 @@
-chatsdk_test(server_gateway_test
+chatsdk_test(server_gateway_test THREADS
   SOURCES
     gateway_bus_test.cpp
     gateway_delivery_test.cpp

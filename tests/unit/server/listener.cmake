@@ -2,7 +2,7 @@
 chatsdk_test(listener_codec_test
   SOURCES listener_codec_test.cpp ${PROJECT_SOURCE_DIR}/tests/support/raw_client.cpp
   LIBRARIES chatsdk_server_listener chatsdk_protobuf_full)
-chatsdk_test(listener_test
+chatsdk_test(listener_test THREADS
   SOURCES listener_http_test.cpp listener_websocket_test.cpp ${PROJECT_SOURCE_DIR}/tests/support/raw_client.cpp
   LIBRARIES chatsdk_server_listener chatsdk_protobuf_full)
 # The server put together: its log, and the program as a process.
@@ -10,7 +10,7 @@ chatsdk_test(server_log_test
   SOURCES log_test.cpp
   LIBRARIES chatsdk_server)
 if(TARGET chatsdk-server)
-  chatsdk_test(server_program_test
+  chatsdk_test(server_program_test THREADS
     SOURCES program_test.cpp ${PROJECT_SOURCE_DIR}/tests/support/raw_client.cpp
     LIBRARIES OpenSSL::SSL OpenSSL::Crypto)
   add_dependencies(server_program_test chatsdk-server)

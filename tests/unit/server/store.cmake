@@ -1,5 +1,5 @@
 # The server's store and the committer before it.
-chatsdk_test(server_committer_test
+chatsdk_test(server_committer_test THREADS
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/committer_test.cpp
   LIBRARIES chatsdk_server_services)
 
