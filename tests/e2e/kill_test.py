@@ -235,6 +235,7 @@ def main():
         # Nobody writes to somebody who is not there yet.
         for d in devices:
             d.ready.wait(60)
+        for d in devices:
             d.tell(f"send {each}")
         run.kill_at_random(dice, options.messages, options.kills)
         run.settle()
