@@ -122,7 +122,7 @@ class Device {
         if (complete(client_.register_account(registration)) == CHATSDK_OK) return;
       }
       // The server is down or the user's other device registers; pacing only.
-      std::this_thread::sleep_for(50ms);
+      client_.poll(50ms);
     }
   }
 

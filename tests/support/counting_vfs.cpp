@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 
 namespace chatsdk::test {
@@ -12,7 +13,7 @@ struct CountingVfs::File {
   sqlite3_file head;
   CountingVfs* owner;
   std::string* counted;  // its name, or null
-  std::max_align_t below[1];
+  std::uint64_t below[1];  // SQLite aligns files to 8 bytes
 
   static File& of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
   static sqlite3_file* real(sqlite3_file* file) { return reinterpret_cast<sqlite3_file*>(of(file).below); }
