@@ -23,6 +23,8 @@ class Durability : protected CountingBase, public EngineWorld {
     const auto worlds_answer = transport_.on_sent;
     transport_.on_sent = [this, worlds_answer](FakeTransport::Connection& connection, const wire::ClientFrame& frame) {
       let_out("a frame of kind " + std::to_string(frame.body_case()));
+      if (frame.has_ack()) expect_stored(frame.ack());
+      if (frame.has_send()) expect_stored(frame.send().client_message_id());
       ++frames_[frame.body_case()];
       worlds_answer(connection, frame);
     };
@@ -40,8 +42,25 @@ class Durability : protected CountingBase, public EngineWorld {
     }
   }
 
+  // What is acknowledged or sent is committed, as another connection to the store sees it: writes that were not even
+  // begun are not unsynced.
+  void expect_stored(const wire::Ack& ack) {
+    for (const wire::Ack::Stream& stream : ack.streams()) {
+      if (stream.stream_id() != kConversation || stream.seq() < 2) continue;
+      auto page = reader_->history_after(key_, stream.seq() - 1, 1);
+      ASSERT_TRUE(page.ok() && !page->rows.empty());
+      EXPECT_EQ(page->rows.front().seq, stream.seq());
+    }
+  }
+  void expect_stored(const std::string& client_message_id) {
+    const auto id = ClientMessageId::from_bytes(client_message_id);
+    ASSERT_TRUE(id.has_value());
+    EXPECT_TRUE(reader_->message_by_client_id(*id).ok());
+  }
+
   void send(const std::string& text) {
-    queue(text);
+    key_ = bob();
+    EXPECT_TRUE(reader_->message_by_client_id(queue(text)).ok());
     let_out("the return of send_text");
   }
 
@@ -86,6 +105,7 @@ class Durability : protected CountingBase, public EngineWorld {
     EXPECT_GE(sink_.changes_told, 40u);
   }
 
+  ConversationKey key_;
   std::map<int, std::size_t> frames_;
   std::size_t let_out_ = 0;
   std::size_t early_ = 0;

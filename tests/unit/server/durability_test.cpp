@@ -30,7 +30,26 @@ class Durability : public ::testing::Test {
     world_->on_frame_out = [this](const wire::ServerFrame& frame) {
       ++frames_[frame.body_case()];
       let_out("a frame of kind " + std::to_string(frame.body_case()));
+      if (frame.has_send_result() && frame.send_result().has_accepted()) {
+        expect_stored(frame.send_result().accepted().conversation_id(),
+                      frame.send_result().accepted().conversation_seq());
+      }
+      if (frame.has_items()) {
+        expect_stored(frame.items().stream_id(), frame.items().items(frame.items().items_size() - 1).seq());
+      }
     };
+  }
+
+  // What is named is committed, as another connection sees it: writes that were not even begun are not unsynced.
+  void expect_stored(std::uint64_t stream, Seq seq) {
+    auto db = sqlite::Database::open(directory_.file("chat.db"),
+                                     {.mode = sqlite::OpenMode::kReadOnly, .vfs_name = vfs_.name()});
+    ASSERT_TRUE(db.ok()) << db.error().detail;
+    auto select = db->prepare("SELECT 1 FROM item WHERE stream_id = ?1 AND seq = ?2");
+    ASSERT_TRUE(select.ok()) << select.error().detail;
+    const auto id = static_cast<std::int64_t>(stream);
+    const auto place = static_cast<std::int64_t>(seq);
+    EXPECT_TRUE(select->bind(1, id).bind(2, place).step_row().ok());
   }
 
   void let_out(const std::string& what) {
