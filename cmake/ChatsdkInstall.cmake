@@ -20,7 +20,7 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/chatsdk-config-vers
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/chatsdk-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/chatsdk-config-version.cmake
   DESTINATION ${package_dir})
 
-set(requires "libcurl libwebsockets libsodium sqlite3 protobuf-lite libssl")
+set(requires "libwebsockets libsodium sqlite3 protobuf-lite libssl")
 configure_file(cmake/chatsdk.pc.in ${CMAKE_CURRENT_BINARY_DIR}/chatsdk.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/chatsdk.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/curl_http.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "transport/curl_library.h"
 #include "transport/sigpipe_scope.h"
 #include "transport/tls_checks.h"
 #include "transport/url.h"
@@ -29,11 +29,17 @@ struct Liveness {
   bool alive = true;  // read and written on the engine's turns only
 };
 
+// Only where a multi handle exists or existed: then the library is loaded.
+const CurlLibrary& curl() {
+  static const CurlLibrary& library = *CurlLibrary::load().value();
+  return library;
+}
+
 struct FreeEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+  void operator()(CURL* easy) const { curl().easy_cleanup(easy); }
 };
 struct FreeList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { curl().slist_free_all(list); }
 };
 
 struct Exchange {
@@ -56,11 +62,6 @@ struct CancelCommand {
   HttpClient::RequestId id;
 };
 using Command = std::variant<StartCommand, CancelCommand>;
-
-void init_library() {
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-}
 
 std::string trimmed_lower(std::string_view text, bool lower) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -142,7 +143,7 @@ bool is_tls_failure(CURLcode code) {
 
 Error error_of(const Exchange& exchange, CURLcode code) {
   if (exchange.failure) return *exchange.failure;
-  const std::string_view text = exchange.error_text[0] != '\0' ? exchange.error_text : curl_easy_strerror(code);
+  const std::string_view text = exchange.error_text[0] != '\0' ? exchange.error_text : curl().easy_strerror(code);
   if (code == CURLE_OPERATION_TIMEDOUT) return error(Code::kTimedOut, std::string(text));
   // A stream that ends in the handshake says nothing about the peer's certificate.
   const bool peer_left = text.find("SSL_ERROR_SYSCALL") != text.npos || text.find("unexpected eof") != text.npos ||
@@ -199,7 +200,7 @@ class CurlHttp::Service {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
-      if (multi_ != nullptr) curl_multi_wakeup(multi_);
+      if (multi_ != nullptr) curl().multi_wakeup(multi_);
     }
     if (thread_.joinable()) thread_.join();
     const SigpipeScope sigpipe_scope;
@@ -233,7 +234,7 @@ class CurlHttp::Service {
       running_ = true;
       thread_ = std::thread([this] { run(); });
     } else if (multi_ != nullptr) {
-      curl_multi_wakeup(multi_);
+      curl().multi_wakeup(multi_);
     }
   }
 
@@ -257,10 +258,14 @@ class CurlHttp::Service {
     make_multi();
     while (!should_stop()) {
       turn();
+      if (multi_ == nullptr) {
+        if (ends_idle()) return;
+        continue;
+      }
       int events = 0;
       const auto wait = exchanges_.empty() ? options_.idle : std::chrono::milliseconds(limits::kRequestTimeout);
       if (commands_waiting()) continue;
-      curl_multi_poll(multi_, nullptr, 0, static_cast<int>(wait.count()), &events);
+      curl().multi_poll(multi_, nullptr, 0, static_cast<int>(wait.count()), &events);
       if (events == 0 && exchanges_.empty() && ends_idle()) return;
     }
   }
@@ -278,15 +283,14 @@ class CurlHttp::Service {
   bool ends_idle() {
     std::lock_guard lock(mutex_);
     if (stopping_ || !commands_.empty()) return false;
-    curl_multi_cleanup(std::exchange(multi_, nullptr));
+    if (multi_ != nullptr) curl().multi_cleanup(std::exchange(multi_, nullptr));
     running_ = false;
     return true;
   }
 
   void make_multi() {
-    if (multi_ != nullptr) return;
-    init_library();
-    CURLM* multi = curl_multi_init();
+    if (multi_ != nullptr || !CurlLibrary::load().ok()) return;
+    CURLM* multi = curl().multi_init();
     std::lock_guard lock(mutex_);
     multi_ = multi;
   }
@@ -301,12 +305,12 @@ class CurlHttp::Service {
       if (auto* start = std::get_if<StartCommand>(&command)) answer(start->exchange->id, ended());
     }
     for (auto& [id, exchange] : exchanges_) {
-      curl_multi_remove_handle(multi_, exchange->easy.get());
+      curl().multi_remove_handle(multi_, exchange->easy.get());
       answer(id, ended());
     }
     exchanges_.clear();
     std::lock_guard lock(mutex_);
-    if (multi_ != nullptr) curl_multi_cleanup(std::exchange(multi_, nullptr));
+    if (multi_ != nullptr) curl().multi_cleanup(std::exchange(multi_, nullptr));
   }
 
   static Error ended() { return error(Code::kClosed, "the HTTP client was shut down"); }
@@ -322,18 +326,19 @@ class CurlHttp::Service {
     }
     if (multi_ == nullptr) return;
     int running = 0;
-    curl_multi_perform(multi_, &running);
+    curl().multi_perform(multi_, &running);
     int left = 0;
-    while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+    while (const CURLMsg* message = curl().multi_info_read(multi_, &left)) {
       if (message->msg == CURLMSG_DONE) complete(message->easy_handle, message->data.result);
     }
   }
 
   void execute(StartCommand& command) {
     std::unique_ptr<Exchange> exchange = std::move(command.exchange);
-    exchange->easy.reset(curl_easy_init());
+    if (const auto library = CurlLibrary::load(); !library.ok()) return answer(exchange->id, library.error());
+    exchange->easy.reset(curl().easy_init());
     if (multi_ == nullptr || !exchange->easy || !configure(*exchange) ||
-        curl_multi_add_handle(multi_, exchange->easy.get()) != CURLM_OK) {
+        curl().multi_add_handle(multi_, exchange->easy.get()) != CURLM_OK) {
       return answer(exchange->id, error(Code::kNoMemory, "the request cannot be set up"));
     }
     const RequestId id = exchange->id;
@@ -343,16 +348,16 @@ class CurlHttp::Service {
   void execute(CancelCommand& command) {
     const auto found = exchanges_.find(command.id);
     if (found == exchanges_.end()) return;
-    curl_multi_remove_handle(multi_, found->second->easy.get());
+    curl().multi_remove_handle(multi_, found->second->easy.get());
     exchanges_.erase(found);
   }
 
   void complete(CURL* easy, CURLcode code) {
     Exchange* exchange = nullptr;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &exchange);
+    curl().easy_getinfo(easy, CURLINFO_PRIVATE, &exchange);
     long status = 0;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_multi_remove_handle(multi_, easy);
+    curl().easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl().multi_remove_handle(multi_, easy);
     exchange->response.status = static_cast<int>(status);
     const RequestId id = exchange->id;
     if (code == CURLE_OK) {
@@ -371,7 +376,7 @@ class CurlHttp::Service {
     CURL* easy = exchange.easy.get();
     bool good = true;
     const auto set = [&](CURLoption option, auto value) {
-      good = curl_easy_setopt(easy, option, value) == CURLE_OK && good;
+      good = curl().easy_setopt(easy, option, value) == CURLE_OK && good;
     };
     const HttpRequest& request = exchange.request;
 
@@ -419,12 +424,12 @@ class CurlHttp::Service {
       lines.push_back(value.empty() ? name + ";" : name + ": " + value);
     }
     for (const std::string& line : lines) {
-      curl_slist* longer = curl_slist_append(exchange.header_lines.get(), line.c_str());
+      curl_slist* longer = curl().slist_append(exchange.header_lines.get(), line.c_str());
       if (longer == nullptr) return false;
       (void)exchange.header_lines.release();
       exchange.header_lines.reset(longer);
     }
-    return curl_easy_setopt(exchange.easy.get(), CURLOPT_HTTPHEADER, exchange.header_lines.get()) == CURLE_OK;
+    return curl().easy_setopt(exchange.easy.get(), CURLOPT_HTTPHEADER, exchange.header_lines.get()) == CURLE_OK;
   }
 
   Executor& engine_;

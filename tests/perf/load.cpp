@@ -4,7 +4,8 @@
 //
 //   load throughput URL PID [--pairs 100] [--in-flight 16] [--bytes 256] [--seconds 10]
 //   load latency    URL PID [--rate 500] [--pairs 100] [--bytes 256] [--seconds 10]
-//   load idle       URL PID [--connections 10000]
+//   load register   URL PID --sessions FILE [--connections 10000]         makes accounts for idle
+//   load idle       URL PID --sessions FILE
 //   load fill       URL PID --to USER [--messages 10000] [--bytes 256]     queues messages for a user who is offline
 //
 // PID is the server's process: its CPU time and memory are read from /proc. A message counts when its sender has the
@@ -41,6 +42,7 @@ struct Options {
   std::size_t connections = 10'000;
   std::size_t messages = 10'000;
   std::string to;
+  std::string sessions;
 };
 
 Endpoint endpoint_of(const std::string& url) {
@@ -297,25 +299,31 @@ std::vector<wire::Session> register_many(const Endpoint& endpoint, std::size_t c
   return sessions;
 }
 
+int register_sessions(const Options& options) {
+  std::ofstream file(options.sessions);
+  for (const wire::Session& session : register_many(endpoint_of(options.url), options.connections)) {
+    file << session.user_id() << ' ' << session.access_token() << '\n';
+  }
+  std::printf("{\"registered\": %zu}\n", options.connections);
+  return 0;
+}
+
+// The server has been started anew since the accounts were made, so that no connection lives on memory that something
+// else had left behind.
 int idle(const Options& options) {
   Loop loop;
   const Endpoint endpoint = endpoint_of(options.url);
-  const std::vector<wire::Session> sessions = register_many(endpoint, options.connections);
-  // The first hundred pay for what is allocated once.
+  const std::size_t before = resident_kib(options.pid);
   std::vector<std::unique_ptr<Peer>> peers;
-  const std::size_t first = std::min<std::size_t>(100, sessions.size() / 2);
-  std::size_t before = 0;
-  for (std::size_t i = 0; i < sessions.size(); ++i) {
-    if (i == first) {
-      wait_ready(loop, peers);
-      before = resident_kib(options.pid);
-    }
-    peers.push_back(std::make_unique<Peer>(loop, endpoint, sessions[i]));
-    if (i % 64 == 0) loop.run_once(0);
+  std::ifstream file(options.sessions);
+  wire::Session session;
+  while (file >> *session.mutable_user_id() >> *session.mutable_access_token()) {
+    peers.push_back(std::make_unique<Peer>(loop, endpoint, session));
+    if (peers.size() % 64 == 0) loop.run_once(0);
   }
   wait_ready(loop, peers);
   const std::size_t after = resident_kib(options.pid);
-  const double each = static_cast<double>(after - before) / static_cast<double>(sessions.size() - first);
+  const double each = static_cast<double>(after - before) / static_cast<double>(peers.size());
   std::printf("{\"connections\": %zu, \"server_kib_each\": %.2f, \"server_resident_kib\": %zu}\n", peers.size(), each,
               after);
   return 0;
@@ -360,7 +368,10 @@ int main(int argc, char** argv) {
   CLI::App* latency_command = add("latency", "A fixed rate");
   latency_command->add_option("--rate", options.rate);
   CLI::App* idle_command = add("idle", "Connections that only stay");
-  idle_command->add_option("--connections", options.connections);
+  idle_command->add_option("--sessions", options.sessions)->required();
+  CLI::App* register_command = add("register", "Accounts for idle");
+  register_command->add_option("--sessions", options.sessions)->required();
+  register_command->add_option("--connections", options.connections);
   CLI::App* fill_command = add("fill", "Messages for somebody offline");
   fill_command->add_option("--to", options.to)->required();
   fill_command->add_option("--messages", options.messages);
@@ -372,5 +383,6 @@ int main(int argc, char** argv) {
   if (*throughput_command) return throughput(options);
   if (*latency_command) return latency(options);
   if (*idle_command) return idle(options);
+  if (*register_command) return register_sessions(options);
   return fill(options);
 }
