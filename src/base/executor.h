@@ -7,7 +7,7 @@
 // ThreadExecutor   one thread of its own
 // ManualExecutor   runs only when its owner says so: tick-driven clients, tests
 //
-// Threads: post and post_at from any thread; cancel and clock only from the executor's own turns.
+// Threads: post and post_at from any thread; cancel, clock and post_after only from the executor's own turns.
 // Invariants:
 //   1. After the executor's destruction starts no further task runs; tasks not run are destroyed.
 //   2. clock() is constant within a turn.

@@ -64,10 +64,21 @@ TEST(ThreadExecutor, RunsTasksInOrderOnOneThread) {
     EXPECT_TRUE(executor.on_this_thread());
     order += 'b';
   });
-  executor.post_after(1ms, [&] { done.set_value(); });
+  executor.post([&] { done.set_value(); });
   done.get_future().wait();
 
   EXPECT_EQ(order, "ab");
+}
+
+TEST(ThreadExecutor, RunsATimerThatAnotherThreadSet) {
+  SystemClock clock;
+  ThreadExecutor executor("test", clock);
+  std::promise<MonotonicTime> ran;
+  const MonotonicTime due = clock.monotonic_now() + 1ms;
+
+  executor.post_at(due, [&] { ran.set_value(executor.clock().monotonic_now()); });
+
+  EXPECT_GE(ran.get_future().get(), due);
 }
 
 TEST(ThreadExecutor, DestroysPendingTasksWithoutRunningThem) {
@@ -76,7 +87,7 @@ TEST(ThreadExecutor, DestroysPendingTasksWithoutRunningThem) {
   bool ran = false;
   {
     ThreadExecutor executor("test", clock);
-    executor.post_after(1h, [&ran, held] { ran = true; });
+    executor.post_at(clock.monotonic_now() + 1h, [&ran, held] { ran = true; });
   }
   EXPECT_FALSE(ran);
   EXPECT_EQ(held.use_count(), 1);
