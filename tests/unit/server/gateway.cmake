@@ -4,7 +4,8 @@ chatsdk_test(server_gateway_test THREADS
     gateway_delivery_test.cpp
     gateway_marks_test.cpp
     gateway_session_test.cpp
-  LIBRARIES chatsdk_server_gateway chatsdk_protobuf_full)
+    sqlite_harness.cpp
+  LIBRARIES chatsdk_server_gateway chatsdk_server_store chatsdk_protobuf_full SQLite::SQLite3)
 
 # The gateway's world on the SQLite store, over a VFS that counts syncs.
 chatsdk_test(server_durability_test

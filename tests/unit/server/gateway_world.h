@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A server in one thread for the gateway's tests: store, committer, services, a bus that can lose, two shards, and
-// clients that record what they are sent. Time moves only when a test says so.
+// A server in one thread for the gateway's tests: the SQLite store in a directory of its own, committer, services, a
+// bus that can lose, two shards, and clients that record what they are sent. Time moves only when a test says so.
 //
 // Threads: one.
 #pragma once
 
 #include <google/protobuf/stubs/logging.h>
+#include <unistd.h>
 
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,7 +27,8 @@
 #include "server-reference/gateway/gateway.h"
 #include "server-reference/services/delivery_service.h"
 #include "server-reference/services/marks_service.h"
-#include "unit/server/gateway_memory_store.h"
+#include "server-reference/store/sqlite_store.h"
+#include "unit/server/sqlite_harness.h"
 
 namespace chatsdk::server {
 
@@ -135,8 +138,9 @@ class TestClient final : public FrameSink {
 struct World {
   static constexpr auto kTokenLife = std::chrono::minutes(15);
 
-  explicit World(GatewayOptions gateway_options = {}, std::unique_ptr<Store> given = std::make_unique<MemoryStore>())
-      : options(std::move(gateway_options)), store(std::move(given)) {
+  // given: a store other than a new one.
+  explicit World(GatewayOptions gateway_options = {}, std::unique_ptr<Store> given = {})
+      : options(std::move(gateway_options)), store(given ? std::move(given) : new_store()) {
     google::protobuf::SetLogHandler(nullptr);  // it reports every malformed name
     reader = std::move(store->open_reader()).value();
     marks = std::make_unique<MarksService>(submit_write(), writer, log);
@@ -162,8 +166,12 @@ struct World {
     CHATSDK_ASSERT(commit_now(CreateAccount{account}).ok());
   }
   Device add_device(const UserId& user, const std::string& name = "device") {
-    const auto answer = commit_now(
-        OpenSession{user, name, Bytes(16, name[0]), clock.wall_now(), clock.wall_now() + std::chrono::hours(9), {}});
+    const auto answer = commit_now(OpenSession{user,
+                                               name,
+                                               (name + Bytes(16, '-')).substr(0, 16),
+                                               clock.wall_now(),
+                                               clock.wall_now() + std::chrono::hours(9),
+                                               {}});
     const Session& session = std::get<SessionOpened>(answer.value()).session;
     return Device{user, session.device_id, session.session_id};
   }
@@ -227,7 +235,7 @@ struct World {
   // `count` messages from a user, committed without any connection.
   StreamId append(const Device& from, const UserId& peer, std::uint64_t first_number, std::size_t count,
                   std::size_t text_bytes = 16) {
-    StreamId conversation;
+    std::vector<WriteOp> ops;
     for (std::size_t i = 0; i < count; ++i) {
       AppendMessage op;
       op.sender = from.user;
@@ -240,9 +248,11 @@ struct World {
       op.content = encode_text_content(text);
       op.payload_hash = payload_hash(op.content);
       op.now = clock.wall_now();
-      conversation = std::get<Appended>(commit_now(op).value()).conversation_id;
+      ops.emplace_back(std::move(op));
     }
-    return conversation;
+    Result<CommitResult> result = store->commit(ops);
+    delivery->on_committed(result.value());
+    return std::get<Appended>(result->answers.at(0).value()).conversation_id;
   }
 
   // Commits one op at once, and tells the delivery service.
@@ -250,6 +260,16 @@ struct World {
     auto result = store->commit({&op, 1});
     if (delivery) delivery->on_committed(result.value());
     return std::move(result.value().answers[0]);
+  }
+
+  // That a commit survives a power loss is the durability test's concern: here its syncs would only cost time.
+  static std::filesystem::path memory_folder() {
+    constexpr const char* kShared = "/dev/shm";
+    return ::access(kShared, W_OK | X_OK) == 0 ? kShared : std::filesystem::temp_directory_path();
+  }
+
+  std::unique_ptr<Store> new_store() {
+    return SqliteStore::open({.path = folder.file("chat.db"), .vfs_name = {}}, random).value();
   }
 
   SubmitWrite submit_write() {
@@ -332,6 +352,7 @@ struct World {
   NullLog log;
   SeededRandom random{1};
   PlainTokens tokens;
+  TemporaryDirectory folder{memory_folder()};
   std::unique_ptr<Store> store;
   std::unique_ptr<StoreReader> reader;
   LossyBus bus;

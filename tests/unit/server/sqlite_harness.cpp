@@ -7,10 +7,9 @@
 
 namespace chatsdk::server {
 
-TemporaryDirectory::TemporaryDirectory() {
+TemporaryDirectory::TemporaryDirectory(const std::filesystem::path& base) {
   static std::atomic<int> last = 0;
-  path_ = std::filesystem::temp_directory_path() /
-          ("chatsdk-store-" + std::to_string(::getpid()) + "-" + std::to_string(++last));
+  path_ = base / ("chatsdk-store-" + std::to_string(::getpid()) + "-" + std::to_string(++last));
   std::filesystem::create_directories(path_);
 }
 
