@@ -31,6 +31,11 @@ if(CHATSDK_COVERAGE)
   target_link_options(chatsdk_build INTERFACE --coverage)
 endif()
 
+if(NOT BUILD_SHARED_LIBS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Unique symbols cannot be made local, as the static library's must be.
+  target_compile_options(chatsdk_build INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
+endif()
+
 # chatsdk_layer(<name> SOURCES ... LIBRARIES ... [INCLUDE_ROOT dir]): the internal library chatsdk_<name> of the current
 # folder. The client's includes are written from src/ ("base/result.h"), the server's from the top
 # ("server-reference/store/store.h").

@@ -79,7 +79,7 @@ int run_chat(console::console& session, const std::string& peer) {
 int main(int argc, char** argv) {
   CLI::App app("A chat client for the terminal, over chatsdk.");
   console::options options;
-  options.server = "http://127.0.0.1:7480";
+  options.server = "http://127.0.0.1:8080";
   options.store = "chatsdk-console.db";
   app.add_option("--server", options.server, "The server's URL")->capture_default_str()->envname("CHATSDK_SERVER");
   app.add_option("--store", options.store, "This device's encrypted store")->capture_default_str();

@@ -6,7 +6,7 @@
  *
  *   chatsdk_config* config;
  *   chatsdk_config_create(&config);
- *   chatsdk_config_set_server_url(config, "http://127.0.0.1:7480", CHATSDK_STRLEN);
+ *   chatsdk_config_set_server_url(config, "http://127.0.0.1:8080", CHATSDK_STRLEN);
  *   chatsdk_client* client;
  *   chatsdk_client_create(config, &client, NULL);
  *   chatsdk_config_destroy(config);
