@@ -14,8 +14,7 @@ END
 online
 wait message example hello
 send example Good day.
-wait delivered example
-sync
+wait sent example
 END
 peer=$!
 "$minimal" "$url" example examples-password peer | tee out
