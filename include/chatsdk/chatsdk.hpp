@@ -17,10 +17,12 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -105,6 +107,7 @@ class message {
     return id;
   }
   std::string_view sender() const { return detail::text(object_.get(), chatsdk_message_sender); }
+  std::uint64_t sender_device() const { return chatsdk_message_sender_device(object_.get()); }
   bool is_own() const { return chatsdk_message_is_own(object_.get()) != 0; }
   std::chrono::milliseconds time() const { return std::chrono::milliseconds(chatsdk_message_time_ms(object_.get())); }
   std::int32_t state() const { return chatsdk_message_state(object_.get()); }
@@ -128,6 +131,9 @@ class conversation {
   std::uint64_t head() const { return chatsdk_conversation_head(object_.get()); }
   std::uint64_t read_up_to() const { return chatsdk_conversation_read_up_to(object_.get()); }
   std::uint64_t unread_count() const { return chatsdk_conversation_unread_count(object_.get()); }
+  std::chrono::milliseconds last_activity() const {
+    return std::chrono::milliseconds(chatsdk_conversation_last_activity_ms(object_.get()));
+  }
   std::optional<message> last_message() const {
     const chatsdk_message* last = chatsdk_conversation_last_message(object_.get());
     if (last == nullptr) return std::nullopt;
@@ -163,6 +169,10 @@ class event {
   std::int32_t status() const { return chatsdk_event_status(object_.get()); }
   std::string_view error_message() const {
     return detail::text(chatsdk_event_error(object_.get()), chatsdk_error_message);
+  }
+  // How long the server asks to wait before the request is made again; zero when it named no time.
+  std::chrono::milliseconds retry_after() const {
+    return std::chrono::milliseconds(chatsdk_error_retry_after_ms(chatsdk_event_error(object_.get())));
   }
   std::uint64_t conversation() const { return chatsdk_event_conversation(object_.get()); }
   std::uint64_t message() const { return chatsdk_event_message(object_.get()); }
@@ -361,6 +371,20 @@ class client {
     return events;
   }
   void wake() { detail::check(chatsdk_client_wake(object_)); }
+  // Signals that there is something to pull; an empty hook removes the former one. It runs on a thread of the library,
+  // at most once until the app pulls, and may only signal: it must neither throw nor call chatsdk.
+  void set_ready_hook(std::function<void()> hook) {
+    using function = std::function<void()>;
+    if (!hook) {
+      detail::check(chatsdk_client_set_ready_hook(object_, nullptr, nullptr, nullptr));
+      return;
+    }
+    auto held = std::make_unique<function>(std::move(hook));
+    detail::check(chatsdk_client_set_ready_hook(
+        object_, [](void* user) { (*static_cast<function*>(user))(); }, held.get(),
+        [](void* user) { delete static_cast<function*>(user); }));
+    held.release();
+  }
   // Calls handler(event) on this thread for what is pending; the number handled. handler must not throw.
   template <typename Handler>
   std::size_t tick(std::chrono::milliseconds budget, Handler&& handler) {
@@ -418,11 +442,22 @@ class client {
     call([&](chatsdk_error** e) { return chatsdk_client_conversation(object_, conversation_key, &found, e); });
     return conversation(conversation::handle::adopt(found));
   }
+  // Rows are oldest first. By conversation_seq, 0 for the tail or the beginning; or from any row of a former page,
+  // which need not have a seq: the loop over a whole conversation is history_before(c, 0, n), then
+  // history_before_message(c, rows.front().key(), n) while has_more.
   page<message> history_before(std::uint64_t conversation_key, std::uint64_t before, std::size_t max) const {
     return history(chatsdk_client_history_before, conversation_key, before, max);
   }
   page<message> history_after(std::uint64_t conversation_key, std::uint64_t after, std::size_t max) const {
     return history(chatsdk_client_history_after, conversation_key, after, max);
+  }
+  page<message> history_before_message(std::uint64_t conversation_key, std::uint64_t message_key,
+                                       std::size_t max) const {
+    return history(chatsdk_client_history_before_message, conversation_key, message_key, max);
+  }
+  page<message> history_after_message(std::uint64_t conversation_key, std::uint64_t message_key,
+                                      std::size_t max) const {
+    return history(chatsdk_client_history_after_message, conversation_key, message_key, max);
   }
   message find_message(std::uint64_t message_key) const {
     chatsdk_message* found = nullptr;
@@ -474,9 +509,10 @@ class client {
     return id;
   }
   template <typename Function>
-  page<message> history(Function function, std::uint64_t conversation_key, std::uint64_t seq, std::size_t max) const {
+  page<message> history(Function function, std::uint64_t conversation_key, std::uint64_t anchor,
+                        std::size_t max) const {
     chatsdk_message_list* list = nullptr;
-    call([&](chatsdk_error** e) { return function(object_, conversation_key, seq, max, &list, e); });
+    call([&](chatsdk_error** e) { return function(object_, conversation_key, anchor, max, &list, e); });
     page<message> out;
     for (size_t i = 0; i < chatsdk_message_list_size(list); ++i) {
       out.rows.emplace_back(message::handle::share(chatsdk_message_list_at(list, i)));

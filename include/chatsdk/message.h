@@ -19,8 +19,10 @@ CHATSDK_BEGIN_DECLS
 
 /* The direct conversation with a user, made on this device if it is new. Works offline; whether the user exists is
  * found out when a message is sent.
- * Sizes: peer is 1 to 64 bytes of UTF-8.     Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store),
- * STORAGE, STORAGE_FULL, NO_MEMORY.     Blocks: for the disk.     Threads: any.     Since: 0.1 */
+ * Sizes: peer is 1 to 64 bytes of UTF-8.
+ * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store), NOT_LOGGED_IN (nobody has logged in to
+ * this store yet: wait for the completion of the first log-in), STORAGE, STORAGE_FULL, NO_MEMORY. Blocks: for the disk.
+ * Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_direct_conversation(chatsdk_client* client, const char* peer,
                                                                     size_t peer_length, uint64_t* out_conversation,
                                                                     chatsdk_error** out_error);
@@ -43,10 +45,10 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_send_options_init(chatsdk_send_options*
 /* Queues a text message. When this returns OK the message is durable on this device and will reach the server exactly
  * once, across restarts, unless it fails visibly. The same id with the same text again changes nothing and gives the
  * same answer.
- * Sizes: text is UTF-8, 1 to 65,536 bytes, or what the server allows. options may be NULL. out_id (16 bytes) and
- *        out_message may be NULL.
- * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED, WRONG_STATE (no store), NOT_LOGGED_IN (no owner yet),
- * NOT_FOUND (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE,
+ * Sizes: text is UTF-8, 1 to 65,536 bytes, or to the server's limit, which is never above 524,288 and is known once the
+ *        client has been online; TOO_LARGE above it. options may be NULL. out_id (16 bytes) and out_message may be
+ * NULL. Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED, WRONG_STATE (no store), NOT_LOGGED_IN (no owner
+ * yet), NOT_FOUND (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE,
  * STORAGE_FULL, NO_MEMORY. Blocks: for the disk.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client, uint64_t conversation,
                                                           const char* text, size_t text_length,
@@ -146,6 +148,7 @@ CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_convers
 #define CHATSDK_MESSAGE_FAILED 6 /* chatsdk_message_failure says why; retry or discard it */
 
 /* A page of history that ends before conversation_seq `before`; 0: the tail, with own messages that wait after it.
+ * A page may hold no message with a seq: chatsdk_client_history_before_message goes on from any row.
  * Sizes: max is 1 to 200.     Ownership: free *out_list with chatsdk_message_list_release; rows are oldest first.
  * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, NO_MEMORY.
  * Blocks: for the disk.     Threads: any.     Since: 0.1 */
@@ -160,6 +163,25 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_after(chatsdk_client* cl
                                                               uint64_t after, size_t max,
                                                               chatsdk_message_list** out_list,
                                                               chatsdk_error** out_error);
+
+/* The page of history that ends just before a message, in the order of chatsdk_client_history_before. Any message of
+ * the conversation serves, also one without a conversation_seq: it waits, has failed, or is no longer on the server. To
+ * read a whole conversation: chatsdk_client_history_before with 0, then this with the first row's chatsdk_message_key,
+ * while chatsdk_message_list_has_more. Sizes: max is 1 to 200.     Ownership: free *out_list with
+ * chatsdk_message_list_release; rows are oldest first. Errors: as chatsdk_client_history_before; NOT_FOUND also when
+ * the message is gone or of another conversation. Blocks: for the disk.     Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_before_message(chatsdk_client* client, uint64_t conversation,
+                                                                       uint64_t message, size_t max,
+                                                                       chatsdk_message_list** out_list,
+                                                                       chatsdk_error** out_error);
+
+/* The page of history that begins just after a message; otherwise as chatsdk_client_history_before_message. To read a
+ * whole conversation: chatsdk_client_history_after with 0, then this with the last row's chatsdk_message_key.
+ * Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_after_message(chatsdk_client* client, uint64_t conversation,
+                                                                      uint64_t message, size_t max,
+                                                                      chatsdk_message_list** out_list,
+                                                                      chatsdk_error** out_error);
 
 /* One message, by the number that an event or a send gave.     Ownership: free with chatsdk_message_release.
  * Errors: as chatsdk_client_history_before.     Threads: any.     Since: 0.1 */

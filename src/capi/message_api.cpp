@@ -165,6 +165,26 @@ int32_t chatsdk_client_history_after(chatsdk_client* client, uint64_t conversati
   });
 }
 
+int32_t chatsdk_client_history_before_message(chatsdk_client* client, uint64_t conversation, uint64_t message,
+                                              size_t max, chatsdk_message_list** out_list, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
+    CHATSDK_TRY(check_page(client, max, out_list));
+    return read_out<chatsdk_message_list, DeviceReader::MessagePage>(client, out_list, [=](DeviceReader& reader) {
+      return reader.history_before(ConversationKey{conversation}, MessageKey{message}, max);
+    });
+  });
+}
+
+int32_t chatsdk_client_history_after_message(chatsdk_client* client, uint64_t conversation, uint64_t message,
+                                             size_t max, chatsdk_message_list** out_list, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
+    CHATSDK_TRY(check_page(client, max, out_list));
+    return read_out<chatsdk_message_list, DeviceReader::MessagePage>(client, out_list, [=](DeviceReader& reader) {
+      return reader.history_after(ConversationKey{conversation}, MessageKey{message}, max);
+    });
+  });
+}
+
 int32_t chatsdk_client_message(chatsdk_client* client, uint64_t message, chatsdk_message** out_message,
                                chatsdk_error** out_error) {
   return guard(out_error, [&] {

@@ -134,6 +134,8 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_outbox_count(client, &number, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_history_before(client, 1, 0, 10, &messages, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_history_after(client, 1, 0, 10, &messages, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_history_before_message(client, 1, 1, 10, &messages, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_history_after_message(client, 1, 1, 10, &messages, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_message(client, 1, &message, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_message_by_id(client, key, &message, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_receipt(client, 1, "peer", 4, NULL, NULL, NULL));
