@@ -12,12 +12,11 @@ namespace chatsdk::server {
 
 namespace {
 
-// Runs a task on an executor and waits for it.
-template <typename Run>
-void run_on(Executor& executor, Run run) {
+// Runs a task on an executor's own thread and waits for it.
+void run_and_wait(Executor& executor, Task task) {
   std::promise<void> done;
   executor.post([&] {
-    run();
+    task();
     done.set_value();
   });
   done.get_future().wait();
@@ -39,14 +38,32 @@ Result<std::unique_ptr<Server>> Server::create(ServerOptions options, std::uniqu
 }
 
 Status Server::open() {
-  CHATSDK_TRY(check_password_cost(options_.accounts.password_cost));
-  CHATSDK_ASSIGN(gateway_reader_, store_->open_reader());
-  CHATSDK_ASSIGN(rest_reader_, store_->open_reader());
   CHATSDK_ASSIGN(listener_, LwsListener::create(options_.listener, log_));
-  const Bytes secret = store_->secret();
-  access_tokens_ = std::make_unique<AccessTokens>(secret, options_.access_tokens);
-  refresh_tokens_ = std::make_unique<RefreshTokens>(secret);
+  writer_ = std::make_unique<ThreadExecutor>("writer", clock_);
+  reader_ = std::make_unique<ThreadExecutor>("reader", clock_);
+  rest_ = std::make_unique<ThreadExecutor>("rest", clock_);
+  for (std::size_t i = 0; i < options_.hash_workers; ++i) {
+    hash_workers_.push_back(std::make_unique<ThreadExecutor>("hash-" + std::to_string(i), clock_));
+  }
+  return make_core();
+}
+
+Status Server::make_core() {
+  std::vector<Executor*> hash_workers;
+  for (const auto& worker : hash_workers_) hash_workers.push_back(worker.get());
+  std::vector<Executor*> shards;
+  for (std::size_t i = 0; i < listener_->shard_count(); ++i) shards.push_back(&listener_->shard(i));
+  CHATSDK_ASSIGN(core_,
+                 ServerCore::create(core_options(),
+                                    ServerSeams{*writer_, *reader_, *rest_, std::move(hash_workers), std::move(shards),
+                                                run_and_wait, bus_, RandomStreams{random_, random_, random_}, log_},
+                                    *store_));
   return {};
+}
+
+ServerCoreOptions Server::core_options() const {
+  return {options_.gateway, options_.accounts, options_.access_tokens, options_.app_keys,
+          options_.advertised_url.empty() ? websocket_url() : options_.advertised_url};
 }
 
 std::string Server::http_url() const {
@@ -64,77 +81,21 @@ void Server::start(UniqueFunction<void(const Error&)> on_fatal) {
     log_.write(LogLevel::kWarning, "server",
                "listening on every address without an advertised URL: clients are sent to " + websocket_url());
   }
-  writer_ = std::make_unique<ThreadExecutor>("writer", clock_);
-  reader_ = std::make_unique<ThreadExecutor>("reader", clock_);
-  rest_ = std::make_unique<ThreadExecutor>("rest", clock_);
-  for (std::size_t i = 0; i < options_.hash_workers; ++i) {
-    hash_workers_.push_back(std::make_unique<ThreadExecutor>("hash-" + std::to_string(i), clock_));
-  }
-  run_on(*writer_, [&] {
-    committer_ = std::make_unique<Committer>(*store_, *writer_, log_);
-    committer_->set_on_fatal(std::move(on_fatal));
-    delivery_ = std::make_unique<DeliveryService>(bus_, *writer_, log_);
-    committer_->set_observer(delivery_.get());
-  });
-  make_services();
+  // The gateways are made on their shards, which run from here on and serve nothing yet.
   listener_->start();
-  gateways_.resize(listener_->shard_count());
-  for (std::size_t i = 0; i < gateways_.size(); ++i) make_gateway(i);
-}
-
-void Server::make_services() {
-  const SubmitWrite submit = [this](WriteOp op, OnWritten on_written, Executor& reply_on) {
-    committer_->submit(std::move(op), std::move(on_written), reply_on);
-  };
-  run_on(*writer_, [&] { marks_ = std::make_unique<MarksService>(submit, *writer_, log_); });
-
-  std::vector<Executor*> workers;
-  for (const auto& worker : hash_workers_) workers.push_back(worker.get());
-  RestOptions rest;
-  rest.gateways.push_back({options_.advertised_url.empty() ? websocket_url() : options_.advertised_url, "", 0});
-  run_on(*rest_, [&] {
-    accounts_ = std::make_unique<AccountService>(
-        AccountService::Parts{*rest_, *rest_reader_, submit, std::move(workers), bus_, *access_tokens_,
-                              *refresh_tokens_, options_.app_keys.get(), RandomStreams{random_, random_, random_},
-                              log_},
-        options_.accounts);
-    rest_service_ = std::make_unique<RestService>(*rest_, *accounts_, std::move(rest), log_);
-  });
-}
-
-void Server::make_gateway(std::size_t index) {
-  LwsShard& shard = listener_->shard(index);
-  run_on(shard, [&] {
-    auto& gateway = gateways_[index];
-    gateway =
-        std::make_unique<Gateway>(GatewayParts{shard, bus_, *reader_, *gateway_reader_,
-                                               [this](WriteOp op, OnWritten on_written, Executor& reply_on) {
-                                                 committer_->submit(std::move(op), std::move(on_written), reply_on);
-                                               },
-                                               *marks_, *access_tokens_, directory_, random_, log_, store_->epoch()},
-                                  options_.gateway);
-    shard.serve({*gateway, *rest_service_, access_tokens_.get(), [&gateway] { gateway.reset(); }});
-  });
-}
-
-void Server::drain(Task drained) {
-  CHATSDK_ASSERT(started_ && !drained_ && !stopped_);
-  drained_ = std::move(drained);
-  rest_service_->set_draining();
-  listener_->begin_drain();
-  gateways_to_drain_ = gateways_.size();
-  for (std::size_t i = 0; i < gateways_.size(); ++i) {
-    listener_->shard(i).post([this, i] {
-      gateways_[i]->drain([this] {
-        if (gateways_to_drain_.fetch_sub(1) == 1) gateways_drained();
-      });
+  core_->start(std::move(on_fatal));
+  for (std::size_t i = 0; i < listener_->shard_count(); ++i) {
+    LwsShard& shard = listener_->shard(i);
+    run_and_wait(shard, [&] {
+      shard.serve({core_->gateway(i), core_->rest_service(), &core_->verifier(), [this, i] { core_->end_gateway(i); }});
     });
   }
 }
 
-// What devices acknowledged last is written before the committer closes.
-void Server::gateways_drained() {
-  marks_->flush([this] { committer_->drain(std::move(drained_)); });
+void Server::drain(Task drained) {
+  CHATSDK_ASSERT(started_ && !stopped_ && !std::exchange(drain_begun_, true));
+  listener_->begin_drain();
+  core_->drain(std::move(drained));
 }
 
 void Server::stop() {
@@ -144,11 +105,7 @@ void Server::stop() {
   rest_->stop();
   reader_->stop();
   writer_->stop();
-  rest_service_.reset();
-  accounts_.reset();
-  marks_.reset();
-  committer_.reset();
-  delivery_.reset();
+  core_->stop();
 }
 
 Server::~Server() { stop(); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One server process put together: store, committer, services, gateways and the listener, each on its executor. This is
-// the one place that chooses who runs where; it decides nothing about chat.
+// One server process put together: the core (server_core.h) on threads, behind a listener. This is the one place that
+// chooses who runs where; it decides nothing about chat.
 //
 //   shards     listener and gateway sessions         writer   store, committer, delivery and marks services
 //   reader     what the gateways read of the store   rest     REST and account services, with a reader of their own
@@ -13,11 +13,9 @@
 //   2. What can still call a part is stopped before it.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,13 +25,8 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "server-reference/bus/in_process_bus.h"
-#include "server-reference/gateway/gateway.h"
 #include "server-reference/gateway/lws_listener.h"
-#include "server-reference/services/account_service.h"
-#include "server-reference/services/committer.h"
-#include "server-reference/services/delivery_service.h"
-#include "server-reference/services/marks_service.h"
-#include "server-reference/services/rest_service.h"
+#include "server-reference/server_core.h"
 #include "server-reference/store/store.h"
 
 namespace chatsdk::server {
@@ -74,39 +67,25 @@ class Server {
  private:
   Server(ServerOptions options, std::unique_ptr<Store> store, Log& log);
   Status open();
-  void make_services();
-  void make_gateway(std::size_t shard);
-  void gateways_drained();
+  Status make_core();
+  ServerCoreOptions core_options() const;
 
   const ServerOptions options_;
   Log& log_;
   const SystemClock clock_;
   SodiumRandom random_;
   const std::unique_ptr<Store> store_;
-  std::unique_ptr<StoreReader> gateway_reader_;
-  std::unique_ptr<StoreReader> rest_reader_;
   std::unique_ptr<LwsListener> listener_;
-
   InProcessBus bus_;
-  ConnectionDirectory directory_;
-  std::unique_ptr<AccessTokens> access_tokens_;
-  std::unique_ptr<RefreshTokens> refresh_tokens_;
 
   std::unique_ptr<ThreadExecutor> writer_;
   std::unique_ptr<ThreadExecutor> reader_;
   std::unique_ptr<ThreadExecutor> rest_;
   std::vector<std::unique_ptr<ThreadExecutor>> hash_workers_;
+  std::unique_ptr<ServerCore> core_;
 
-  std::unique_ptr<Committer> committer_;
-  std::unique_ptr<DeliveryService> delivery_;
-  std::unique_ptr<MarksService> marks_;
-  std::unique_ptr<AccountService> accounts_;
-  std::unique_ptr<RestService> rest_service_;
-  std::vector<std::unique_ptr<Gateway>> gateways_;  // each made and destroyed on its shard
-
-  std::atomic<std::size_t> gateways_to_drain_ = 0;
-  Task drained_;
   bool started_ = false;
+  bool drain_begun_ = false;
   bool stopped_ = false;
 };
 

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server-reference/server_core.h"
+
+#include <utility>
+
+namespace chatsdk::server {
+
+ServerCore::ServerCore(ServerCoreOptions options, ServerSeams seams, Store& store)
+    : options_(std::move(options)), seams_(std::move(seams)), store_(store) {}
+
+ServerCore::~ServerCore() { stop(); }
+
+Result<std::unique_ptr<ServerCore>> ServerCore::create(ServerCoreOptions options, ServerSeams seams, Store& store) {
+  std::unique_ptr<ServerCore> core(new ServerCore(std::move(options), std::move(seams), store));
+  CHATSDK_TRY(core->open());
+  return core;
+}
+
+Status ServerCore::open() {
+  CHATSDK_TRY(check_password_cost(options_.accounts.password_cost));
+  CHATSDK_ASSIGN(gateway_reader_, store_.open_reader());
+  CHATSDK_ASSIGN(rest_reader_, store_.open_reader());
+  const Bytes secret = store_.secret();
+  access_tokens_ = std::make_unique<AccessTokens>(secret, options_.access_tokens);
+  refresh_tokens_ = std::make_unique<RefreshTokens>(secret);
+  return {};
+}
+
+SubmitWrite ServerCore::submit() {
+  return [this](WriteOp op, OnWritten on_written, Executor& reply_on) {
+    committer_->submit(std::move(op), std::move(on_written), reply_on);
+  };
+}
+
+void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
+  seams_.run_on(seams_.writer, [&] {
+    committer_ = std::make_unique<Committer>(store_, seams_.writer, seams_.log);
+    committer_->set_on_fatal(std::move(on_fatal));
+    delivery_ = std::make_unique<DeliveryService>(seams_.bus, seams_.writer, seams_.log);
+    committer_->set_observer(delivery_.get());
+    marks_ = std::make_unique<MarksService>(submit(), seams_.writer, seams_.log);
+  });
+  seams_.run_on(seams_.rest, [&] {
+    RestOptions rest;
+    rest.gateways.push_back({options_.websocket_url, "", 0});
+    accounts_ = std::make_unique<AccountService>(
+        AccountService::Parts{seams_.rest, *rest_reader_, submit(), seams_.hash_workers, seams_.bus, *access_tokens_,
+                              *refresh_tokens_, options_.app_keys.get(), seams_.random, seams_.log},
+        options_.accounts);
+    rest_service_ = std::make_unique<RestService>(seams_.rest, *accounts_, std::move(rest), seams_.log);
+  });
+  gateways_.resize(seams_.shards.size());
+  for (std::size_t i = 0; i < gateways_.size(); ++i) make_gateway(i);
+}
+
+void ServerCore::make_gateway(std::size_t shard) {
+  Executor& executor = *seams_.shards[shard];
+  seams_.run_on(executor, [&] {
+    gateways_[shard] = std::make_unique<Gateway>(
+        GatewayParts{executor, seams_.bus, seams_.reader, *gateway_reader_, submit(), *marks_, *access_tokens_,
+                     directory_, seams_.random.jitter, seams_.log, store_.epoch()},
+        options_.gateway);
+  });
+}
+
+void ServerCore::drain(Task drained) {
+  drained_ = std::move(drained);
+  rest_service_->set_draining();
+  gateways_to_drain_ = gateways_.size();
+  for (std::size_t i = 0; i < gateways_.size(); ++i) {
+    seams_.shards[i]->post([this, i] {
+      gateways_[i]->drain([this] {
+        if (gateways_to_drain_.fetch_sub(1) != 1) return;
+        // What devices acknowledged last is written before the committer closes.
+        marks_->flush([this] { committer_->drain(std::move(drained_)); });
+      });
+    });
+  }
+}
+
+void ServerCore::stop() {
+  gateways_.clear();
+  rest_service_.reset();
+  accounts_.reset();
+  marks_.reset();
+  committer_.reset();
+  delivery_.reset();
+}
+
+}  // namespace chatsdk::server

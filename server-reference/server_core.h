@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server without its threads and sockets: committer, services and gateways put together on executors that are
+// handed in. server.h gives it threads, a listener and the operating system's clock; a simulation gives it its own.
+// It decides nothing about chat.
+//
+// Threads: every function from the owner's; a part is made, used and destroyed on its executor or after that has
+// stopped.
+// Invariants:
+//   1. What can still call a part is stopped before it is destroyed: the owner stops the executors, then calls stop().
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "server-reference/bus/bus.h"
+#include "server-reference/gateway/gateway.h"
+#include "server-reference/services/account_service.h"
+#include "server-reference/services/committer.h"
+#include "server-reference/services/delivery_service.h"
+#include "server-reference/services/marks_service.h"
+#include "server-reference/services/rest_service.h"
+#include "server-reference/store/store.h"
+
+namespace chatsdk::server {
+
+struct ServerCoreOptions {
+  GatewayOptions gateway;
+  AccountOptions accounts;
+  AccessTokenOptions access_tokens;
+  std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
+  std::string websocket_url;                // what GET /v1/connect answers
+};
+
+struct ServerSeams {
+  Executor& writer;  // store, committer, delivery and marks services
+  Executor& reader;  // what the gateways read of the store
+  Executor& rest;    // REST and account services, with a reader of their own
+  std::vector<Executor*> hash_workers;
+  std::vector<Executor*> shards;  // a gateway each
+  // Runs a task as a turn of the executor and returns when it has ended.
+  std::function<void(Executor&, Task)> run_on;
+  Bus& bus;
+  RandomStreams random;
+  Log& log;
+};
+
+class ServerCore {
+ public:
+  // The store outlives the core. Errors: of the store's readers; INVALID_ARGUMENT for an unusable password cost.
+  static Result<std::unique_ptr<ServerCore>> create(ServerCoreOptions options, ServerSeams seams, Store& store);
+  ~ServerCore();
+  ServerCore(const ServerCore&) = delete;
+  ServerCore& operator=(const ServerCore&) = delete;
+
+  // on_fatal comes at most once, on the writer: the store failed for good and the process has to end.
+  void start(UniqueFunction<void(const Error&)> on_fatal);
+  // Tells the connected clients to reconnect elsewhere or later and writes what was accepted. drained comes on the
+  // writer.
+  void drain(Task drained);
+  // Destroys everything but the gateways that their shards have already destroyed. No executor runs any more.
+  void stop();
+
+  // For the listener of a shard.
+  Gateway& gateway(std::size_t shard) { return *gateways_[shard]; }
+  // On the shard's executor, when its listener ends.
+  void end_gateway(std::size_t shard) { gateways_[shard].reset(); }
+  RestService& rest_service() { return *rest_service_; }
+  const TokenVerifier& verifier() const { return *access_tokens_; }
+
+ private:
+  ServerCore(ServerCoreOptions options, ServerSeams seams, Store& store);
+  Status open();
+  SubmitWrite submit();
+  void make_gateway(std::size_t shard);
+
+  const ServerCoreOptions options_;
+  const ServerSeams seams_;
+  Store& store_;
+  std::unique_ptr<StoreReader> gateway_reader_;
+  std::unique_ptr<StoreReader> rest_reader_;
+  std::unique_ptr<AccessTokens> access_tokens_;
+  std::unique_ptr<RefreshTokens> refresh_tokens_;
+  ConnectionDirectory directory_;
+
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<DeliveryService> delivery_;
+  std::unique_ptr<MarksService> marks_;
+  std::unique_ptr<AccountService> accounts_;
+  std::unique_ptr<RestService> rest_service_;
+  std::vector<std::unique_ptr<Gateway>> gateways_;
+
+  std::atomic<std::size_t> gateways_to_drain_ = 0;
+  Task drained_;
+};
+
+}  // namespace chatsdk::server
