@@ -6,45 +6,51 @@
 #include <chatsdk/chatsdk.h>
 #include <stdio.h>
 
-int main(int argc, char** argv) {
+static int chat(const char* url, const char* store, const char* user, const char* password, const char* peer) {
   /* A real app makes 32 random bytes once and keeps them in the platform's key store. */
   static const uint8_t key[32] = {1, 2, 3};
+  int done = 0, answered = 0;
+
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
-  chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
-  uint64_t request = 0, conversation = 0;
-  char store[256];
-  int answered = 0;
-  if (argc != 5 || snprintf(store, sizeof store, "%s.db", argv[2]) >= (int)sizeof store) return 2;
-
-  chatsdk_config_create(&config);
-  if (chatsdk_config_set_server_url(config, argv[1], CHATSDK_STRLEN) != CHATSDK_OK) return 2;
+  if (chatsdk_config_create(&config) != CHATSDK_OK) return 1;
+  if (chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN) != CHATSDK_OK) return 1;
   if (chatsdk_client_create(config, &client, NULL) != CHATSDK_OK) return 1;
   chatsdk_config_destroy(config);
   if (chatsdk_client_open_store(client, store, CHATSDK_STRLEN, key, sizeof key, NULL) != CHATSDK_OK) return 1;
 
-  me.user_id = argv[2], me.user_id_length = CHATSDK_STRLEN;
-  me.password = argv[3], me.password_length = CHATSDK_STRLEN;
-  chatsdk_client_register(client, &me, &request);
-  chatsdk_client_start(client);
+  uint64_t request = 0;
+  chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
+  me.user_id = user, me.user_id_length = CHATSDK_STRLEN;
+  me.password = password, me.password_length = CHATSDK_STRLEN;
+  if (chatsdk_client_register(client, &me, &request) != CHATSDK_OK) return 1;
+  if (chatsdk_client_start(client) != CHATSDK_OK) return 1;
 
-  while (!answered) {
-    chatsdk_event* event = NULL;
-    size_t count = 0;
-    if (chatsdk_client_poll(client, 30000, &event, 1, &count) != CHATSDK_OK) break;
+  chatsdk_event* event = NULL;
+  size_t count = 0;
+  while (!done && chatsdk_client_poll(client, 30000, &event, 1, &count) == CHATSDK_OK) {
     if (chatsdk_event_type(event) == CHATSDK_EVENT_COMPLETED && chatsdk_event_request(event) == request) {
-      if (chatsdk_event_status(event) != CHATSDK_OK) break;
-      chatsdk_client_direct_conversation(client, argv[4], CHATSDK_STRLEN, &conversation, NULL);
-      chatsdk_client_send_text(client, conversation, "hello", CHATSDK_STRLEN, NULL, NULL, NULL, NULL);
+      uint64_t to = 0;
+      done = chatsdk_event_status(event) != CHATSDK_OK ||
+             chatsdk_client_direct_conversation(client, peer, CHATSDK_STRLEN, &to, NULL) != CHATSDK_OK ||
+             chatsdk_client_send_text(client, to, "hello", CHATSDK_STRLEN, NULL, NULL, NULL, NULL) != CHATSDK_OK;
     } else if (chatsdk_event_type(event) == CHATSDK_EVENT_MESSAGE_ADDED) {
       chatsdk_message* message = NULL;
-      chatsdk_client_message(client, chatsdk_event_message(event), &message, NULL);
-      printf("%s: %s\n", chatsdk_message_sender(message, NULL), chatsdk_message_text(message, NULL));
-      answered = !chatsdk_message_is_own(message);
-      chatsdk_message_release(message);
+      if (chatsdk_client_message(client, chatsdk_event_message(event), &message, NULL) == CHATSDK_OK) {
+        printf("%s: %s\n", chatsdk_message_sender(message, NULL), chatsdk_message_text(message, NULL));
+        done = answered = !chatsdk_message_is_own(message);
+        chatsdk_message_release(message);
+      }
     }
     chatsdk_event_release(event);
   }
   chatsdk_client_destroy(client);
+
   return answered ? 0 : 1;
+}
+
+int main(int argc, char** argv) {
+  char store[256];
+  if (argc != 5 || snprintf(store, sizeof store, "%s.db", argv[2]) >= (int)sizeof store) return 2;
+  return chat(argv[1], store, argv[2], argv[3], argv[4]);
 }

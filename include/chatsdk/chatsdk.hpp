@@ -2,12 +2,30 @@
 //
 // chatsdk for C++17: owners and values over chatsdk.h, header only and never part of the ABI.
 //
-//   chatsdk::client client(chatsdk::config("https://chat.example"));
-//   client.open_store("alice.db", key);
-//   client.login("alice", "password");
+// The whole of a program that makes an account, says hello when that is done, and prints what comes until somebody
+// answers (examples/minimal.cpp is all of it):
+//
+//   chatsdk::client client{chatsdk::config(url)};
+//   client.open_store(user + ".db", key);
+//   chatsdk::registration me;
+//   me.user_id = user;
+//   me.password = password;
+//   const std::uint64_t request = client.register_account(me);
 //   client.start();
-//   client.send_text(client.direct_conversation("bob"), "hello");
-//   for (const chatsdk::event& event : client.poll(std::chrono::seconds(1))) { ... }
+//   for (;;) {
+//     const std::vector<chatsdk::event> events = client.poll(std::chrono::seconds(30));
+//     if (events.empty()) return false;
+//     for (const chatsdk::event& event : events) {
+//       if (event.type() == CHATSDK_EVENT_COMPLETED && event.request() == request) {
+//         event.check();
+//         client.send_text(client.direct_conversation(peer), "hello");
+//       } else if (event.type() == CHATSDK_EVENT_MESSAGE_ADDED) {
+//         const chatsdk::message message = client.find_message(event.message());
+//         std::cout << message.sender() << ": " << message.text() << std::endl;
+//         if (!message.is_own()) return true;
+//       }
+//     }
+//   }
 //
 // Failures throw chatsdk::exception; what is normal (a poll without events) does not. Snapshots are cheap to copy.
 #ifndef CHATSDK_CHATSDK_HPP
@@ -167,6 +185,11 @@ class event {
   std::uint64_t store_revision() const { return chatsdk_event_store_revision(object_.get()); }
   std::uint64_t request() const { return chatsdk_event_request(object_.get()); }
   std::int32_t status() const { return chatsdk_event_status(object_.get()); }
+  // Throws what a completion reports; nothing when it was OK.
+  void check() const {
+    if (status() == CHATSDK_OK) return;
+    throw exception(status(), std::string(error_message()), retry_after().count());
+  }
   std::string_view error_message() const {
     return detail::text(chatsdk_event_error(object_.get()), chatsdk_error_message);
   }
