@@ -21,13 +21,14 @@ typedef struct chatsdk_event chatsdk_event;
 /* Open list: tolerate unknown values. What an event of each type carries: */
 #define CHATSDK_EVENT_COMPLETED 1            /* request, status, error; devices after chatsdk_client_list_devices */
 #define CHATSDK_EVENT_CONNECTION 2           /* connection_state, error (why), retry_in_ms */
-#define CHATSDK_EVENT_MESSAGE_ADDED 3        /* message */
-#define CHATSDK_EVENT_MESSAGE_UPDATED 4      /* message: its state, sequence or content */
+#define CHATSDK_EVENT_MESSAGE_ADDED 3        /* message, conversation */
+#define CHATSDK_EVENT_MESSAGE_UPDATED 4      /* message, conversation: its state, sequence or content */
 #define CHATSDK_EVENT_CONVERSATION_CHANGED 5 /* conversation: new, last message, unread count, read mark */
 #define CHATSDK_EVENT_RECEIPTS_CHANGED 6     /* conversation: delivered or read marks advanced */
 #define CHATSDK_EVENT_DEVICES_CHANGED 7      /* nothing: the account's devices changed */
 #define CHATSDK_EVENT_SESSION_ENDED 8        /* error: log in again (ROLLED_BACK: an older store was restored) */
 #define CHATSDK_EVENT_RESYNC 9               /* nothing: events were folded, read what is shown anew */
+#define CHATSDK_EVENT_MESSAGE_REMOVED 10     /* message, conversation: the key names nothing any more */
 
 /* Waits for events and hands out at most max of them, oldest first.
  * Units: timeout_ms, 0 = do not wait, -1 = without limit.

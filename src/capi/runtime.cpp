@@ -72,8 +72,8 @@ Status Runtime::open_parts() {
   http_ = std::make_unique<CurlHttp>(*executor_, http_options, *options_.log);
   EventSink& sink = *this;
   client_ = std::make_unique<Client>(
-      options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log}, *store_,
-      sink);
+      options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log},
+      *store_, sink);
   return {};
 }
 
@@ -250,8 +250,12 @@ void Runtime::on_changes(const Changes& changes) {
     event->message = message;
     events_->push(Ref<chatsdk_event>(event.release()));
   };
-  for (const MessageKey key : changes.added) push(CHATSDK_EVENT_MESSAGE_ADDED, 0, key.value);
-  for (const MessageKey key : changes.updated) push(CHATSDK_EVENT_MESSAGE_UPDATED, 0, key.value);
+  const auto push_messages = [&](std::int32_t type, const std::vector<MessageRef>& messages) {
+    for (const MessageRef& ref : messages) push(type, ref.conversation.value, ref.message.value);
+  };
+  push_messages(CHATSDK_EVENT_MESSAGE_ADDED, changes.added);
+  push_messages(CHATSDK_EVENT_MESSAGE_UPDATED, changes.updated);
+  push_messages(CHATSDK_EVENT_MESSAGE_REMOVED, changes.removed);
   for (const ConversationKey key : changes.conversations) push(CHATSDK_EVENT_CONVERSATION_CHANGED, key.value, 0);
   for (const ConversationKey key : changes.marks) push(CHATSDK_EVENT_RECEIPTS_CHANGED, key.value, 0);
   if (changes.devices_changed) push(CHATSDK_EVENT_DEVICES_CHANGED, 0, 0);

@@ -4,8 +4,8 @@
 namespace chatsdk {
 
 void Events::changes(Changes changes) {
-  if (changes.added.empty() && changes.updated.empty() && changes.conversations.empty() && changes.marks.empty() &&
-      !changes.devices_changed) {
+  if (changes.added.empty() && changes.updated.empty() && changes.removed.empty() && changes.conversations.empty() &&
+      changes.marks.empty() && !changes.devices_changed) {
     return;
   }
   raise([changes = std::move(changes)](EventSink& sink) { sink.on_changes(changes); });

@@ -138,8 +138,8 @@ Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
   auto& conversations = changes.conversations;
   std::sort(conversations.begin(), conversations.end());
   conversations.erase(std::unique(conversations.begin(), conversations.end()), conversations.end());
-  const bool visible = !changes.added.empty() || !changes.updated.empty() || !conversations.empty() ||
-                       !changes.marks.empty() || changes.devices_changed;
+  const bool visible = !changes.added.empty() || !changes.updated.empty() || !changes.removed.empty() ||
+                       !conversations.empty() || !changes.marks.empty() || changes.devices_changed;
   if (visible && memory.revision == before.revision) ++memory.revision;
   changes.revision = memory.revision;
   if (memory == before) return {};
@@ -219,8 +219,9 @@ Result<Changes> DeviceStore::Impl::settle_epoch() {
       for (auto more = query.first();; more = query.next()) {
         CHATSDK_ASSIGN(const bool row, std::move(more));
         if (!row) break;
-        changes.updated.push_back(MessageKey{unsigned_at(query.row(), 0)});
-        changes.conversations.push_back(ConversationKey{unsigned_at(query.row(), 1)});
+        const ConversationKey conversation{unsigned_at(query.row(), 1)};
+        changes.updated.push_back({conversation, MessageKey{unsigned_at(query.row(), 0)}});
+        changes.conversations.push_back(conversation);
       }
     }
     memory.epoch_open = false;

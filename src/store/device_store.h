@@ -111,11 +111,19 @@ struct StreamCursor {
   std::uint64_t marks_revision = 0;
 };
 
+// A message and the conversation that it is in, which an event names both.
+struct MessageRef {
+  ConversationKey conversation;
+  MessageKey message;
+  friend bool operator==(const MessageRef&, const MessageRef&) = default;
+};
+
 // What a transaction changed, for events. Empty: nothing visible.
 struct Changes {
   std::uint64_t revision = 0;
-  std::vector<MessageKey> added;    // with their conversations
-  std::vector<MessageKey> updated;  // state, seq, content; or gone
+  std::vector<MessageRef> added;
+  std::vector<MessageRef> updated;  // state, seq, content
+  std::vector<MessageRef> removed;  // the keys name nothing any more
   std::vector<ConversationKey> conversations;
   std::vector<ConversationKey> marks;  // conversations whose receipts advanced
   bool devices_changed = false;

@@ -172,7 +172,7 @@ class ItemApplier {
     CHATSDK_TRY(store_.sql(kInsertMessage)
                     .run(key, conversation_->key, place_of(seq), sender, item.sender_device_id(), item.message_id(),
                          client_id, item_time(item), Blob{item.content()}));
-    changes_.added.push_back(key);
+    changes_.added.push_back({conversation_->key, key});
     return {};
   }
 
@@ -188,7 +188,7 @@ class ItemApplier {
         if (known.sender_device.value != item.sender_device_id() && known.content != item.content()) continue;
         CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
         CHATSDK_TRY(store_.settle(known.key, item.seq(), MessageId{item.message_id()}, item_time(item)));
-        changes_.updated.push_back(known.key);
+        changes_.updated.push_back({conversation_->key, known.key});
       } else if (known.lost != LostState::kNo) {
         CHATSDK_TRY(found_again(known.key, item));
       }
@@ -220,7 +220,7 @@ class ItemApplier {
 
   Status found_again(MessageKey key, const wire::Item& item) {
     CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
-    changes_.updated.push_back(key);
+    changes_.updated.push_back({conversation_->key, key});
     return store_.sql(kFoundAgain)
         .run(key, place_of(item.seq()), item.message_id(), item_time(item), item.sender_device_id());
   }
@@ -268,7 +268,7 @@ class ItemApplier {
       for (auto more = query.first(conversation_->key, first, last);; more = query.next()) {
         CHATSDK_ASSIGN(const bool row, std::move(more));
         if (!row) break;
-        changes_.updated.push_back(MessageKey{unsigned_at(query.row(), 0)});
+        changes_.updated.push_back({conversation_->key, MessageKey{unsigned_at(query.row(), 0)}});
         if (static_cast<LostState>(query->integer(2)) == LostState::kOpenRead) {
           read_up_to_ = std::max(read_up_to_, rows::seq_at(query->integer(1)));
         }

@@ -167,8 +167,11 @@ Status DeviceStore::Impl::clear_place(ConversationKey conversation, Seq seq, Cha
     key = MessageKey{unsigned_at(query.row(), 0)};
     placeholder = !query->is_null(1) && query->text(1).empty();
   }
-  changes.updated.push_back(key);
-  if (placeholder) return delete_message(key);
+  if (placeholder) {
+    changes.removed.push_back({conversation, key});
+    return delete_message(key);
+  }
+  changes.updated.push_back({conversation, key});
   memory.any_lost = true;
   return sql(kLose).run(key);
 }
@@ -237,7 +240,7 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
     CHATSDK_TRY(
         impl.sql(kInsertOutbox).run(enqueued.message, conversation, enqueued.send_number, id, deadline, on_wire));
     ++impl.memory.outbox_count;
-    changes.added.push_back(enqueued.message);
+    changes.added.push_back({conversation, enqueued.message});
     return impl.save(*target, changes);
   }));
   return enqueued;
@@ -250,7 +253,7 @@ Result<Changes> DeviceStore::mark_on_wire(const std::vector<ClientMessageId>& id
       CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
       if (!entry || entry->on_wire) continue;
       CHATSDK_TRY(impl.sql(kSetOnWire).run(entry->id));
-      if (entry->kind == OutboxRow::Kind::kSend) changes.updated.push_back(entry->id);
+      if (entry->kind == OutboxRow::Kind::kSend) changes.updated.push_back({entry->conversation, entry->id});
     }
     return {};
   });
@@ -318,7 +321,7 @@ Status DeviceStore::Impl::accept_one(const AcceptedSend& accepted, Changes& chan
   }
   CHATSDK_TRY(clear_place(conversation->key, accepted.seq, changes));
   CHATSDK_TRY(settle(entry->id, accepted.seq, accepted.message_id, accepted.time));
-  changes.updated.push_back(entry->id);
+  changes.updated.push_back({entry->conversation, entry->id});
   conversation->head = std::max(conversation->head, accepted.seq);
   return save(*conversation, changes);
 }
@@ -338,7 +341,7 @@ Result<Changes> DeviceStore::fail(const ClientMessageId& id, const Error& reason
     if (!entry) return error(Code::kNotFound, "no message waits under this id");
     if (entry->kind == OutboxRow::Kind::kVoid) return error(Code::kWrongState, "the message has been discarded");
     CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, reason.code, reason.detail));
-    changes.updated.push_back(entry->id);
+    changes.updated.push_back({entry->conversation, entry->id});
     changes.conversations.push_back(entry->conversation);
     return {};
   });
@@ -354,7 +357,7 @@ Result<Changes> DeviceStore::retry(const ClientMessageId& id, WallTime deadline)
     }
     if (entry->failure == Code::kOk) return error(Code::kWrongState, "the message has not failed");
     CHATSDK_TRY(impl.sql(kRetry).run(entry->id, deadline));
-    changes.updated.push_back(entry->id);
+    changes.updated.push_back({entry->conversation, entry->id});
     changes.conversations.push_back(entry->conversation);
     return {};
   });
@@ -373,7 +376,7 @@ Result<Changes> DeviceStore::discard(const ClientMessageId& id) {
     }
     CHATSDK_TRY(impl.sql(kMakeVoid).run(entry->id));
     CHATSDK_TRY(impl.delete_message(entry->id));
-    changes.updated.push_back(entry->id);
+    changes.removed.push_back({entry->conversation, entry->id});
     CHATSDK_ASSIGN(const auto conversation, impl.find_conversation(entry->conversation));
     CHATSDK_ASSERT(conversation.has_value());
     return impl.save(*conversation, changes);
@@ -387,7 +390,7 @@ Result<Changes> DeviceStore::voided(const ClientMessageId& id) {
     if (!entry) return {};
     if (entry->kind == OutboxRow::Kind::kVoid) return impl.delete_outbox_row(entry->id);
     CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, Code::kTimedOut, "the sender's time limit passed"));
-    changes.updated.push_back(entry->id);
+    changes.updated.push_back({entry->conversation, entry->id});
     changes.conversations.push_back(entry->conversation);
     return {};
   });

@@ -20,7 +20,9 @@ TEST_F(Inbox, StoresItemsAndCursorTogether) {
   EXPECT_EQ(applied.cursor, 3u);
   EXPECT_EQ(applied.delivered_from, 0u);
   EXPECT_FALSE(applied.gap);
-  EXPECT_THAT(applied.changes.added, SizeIs(2));
+  ASSERT_THAT(applied.changes.added, SizeIs(2));
+  EXPECT_EQ(applied.changes.added[0].conversation, chat);
+  EXPECT_EQ(applied.changes.added[1].conversation, chat);
   EXPECT_THAT(applied.changes.conversations, ElementsAre(chat));
   EXPECT_THAT(history(chat), ElementsAre("2:one", "3:two"));
   reopen();
@@ -158,6 +160,17 @@ TEST_F(Inbox, OtherSkipsLeaveNothing) {
   EXPECT_EQ(applied.cursor, 9u);
   EXPECT_EQ(applied.delivered_from, 0u);
   EXPECT_THAT(history(chat), IsEmpty());
+}
+
+TEST_F(Inbox, ChangesNameTheConversationThatIsLeftAfterAMerger) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob));
+
+  const auto applied =
+      must(store_->apply(ItemsOf(kChat, 0).message(kBob, 1, "before the roster").roster({kAnn, kBob})));
+
+  ASSERT_THAT(applied.changes.added, SizeIs(1));
+  EXPECT_EQ(applied.changes.added[0].conversation, chat);
 }
 
 TEST_F(Inbox, AnItemBeforeItsAnswerSettlesTheMessage) {

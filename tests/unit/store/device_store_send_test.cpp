@@ -26,7 +26,7 @@ TEST_F(Outbox, QueuesMessageAndRowTogether) {
 
   EXPECT_EQ(queued.send_number, 1u);
   EXPECT_FALSE(queued.repeated);
-  EXPECT_THAT(queued.changes.added, ElementsAre(queued.message));
+  EXPECT_THAT(queued.changes.added, ElementsAre(MessageRef{chat, queued.message}));
   EXPECT_THAT(queued.changes.conversations, ElementsAre(chat));
   const auto row = must(reader_->message(queued.message));
   EXPECT_EQ(row.state, MessageState::kQueued);
@@ -154,7 +154,8 @@ TEST_F(Outbox, MarksOnWireOnce) {
   const auto chat = open_chat();
   const auto queued = must(queue(chat, 1, "m"));
 
-  EXPECT_THAT(must(store_->mark_on_wire({client_id(1), client_id(99)})).updated, ElementsAre(queued.message));
+  EXPECT_THAT(must(store_->mark_on_wire({client_id(1), client_id(99)})).updated,
+              ElementsAre(MessageRef{chat, queued.message}));
   EXPECT_EQ(state_of(1), MessageState::kSending);
   const auto before = store_->revision();
   EXPECT_THAT(must(store_->mark_on_wire({client_id(1)})).updated, IsEmpty());
@@ -171,7 +172,7 @@ TEST_F(Outbox, SettlesAnAcceptedMessageAtItsPlace) {
 
   EXPECT_THAT(history(chat), ElementsAre("2:first", "-:second"));
   const auto row = must(reader_->message_by_client_id(client_id(1)));
-  EXPECT_THAT(changes.updated, ElementsAre(row.key));
+  EXPECT_THAT(changes.updated, ElementsAre(MessageRef{chat, row.key}));
   EXPECT_EQ(row.state, MessageState::kSent);
   EXPECT_EQ(row.message_id, MessageId{1'002});
   EXPECT_EQ(row.time, at(1'002'000));
@@ -245,8 +246,10 @@ TEST_F(Outbox, DiscardingLeavesAVoidThatClosesTheNumber) {
   const auto queued = must(queue(chat, 1, "regret"));
   must(queue(chat, 2, "keep"));
 
-  EXPECT_THAT(must(store_->discard(client_id(1))).updated, ElementsAre(queued.message));
+  const auto changes = must(store_->discard(client_id(1)));
 
+  EXPECT_THAT(changes.removed, ElementsAre(MessageRef{chat, queued.message}));
+  EXPECT_THAT(changes.updated, IsEmpty());
   EXPECT_THAT(history(chat), ElementsAre("-:keep"));
   EXPECT_EQ(reader_->message(queued.message).code(), Code::kNotFound);
   const auto rows = must(store_->outbox(chat, 0, 10));
