@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -15,6 +16,8 @@
 namespace console {
 
 namespace {
+
+constexpr std::size_t kPageMax = 200;  // rows of one page, see chatsdk_client_history_before
 
 // Reads the store's key, or makes one that only this user can read. An app keeps it in the platform's key store.
 chatsdk::store_key load_key(const std::string& path) {
@@ -62,6 +65,13 @@ std::string rest_of(std::string_view line, std::size_t words_before) {
     if (at == std::string_view::npos) return {};
   }
   return std::string(line.substr(at));
+}
+
+std::uint64_t number_of(const std::string& word) {
+  std::uint64_t number = 0;
+  const auto end = std::from_chars(word.data(), word.data() + word.size(), number);
+  if (end.ec != std::errc() || end.ptr != word.data() + word.size()) throw failure("'" + word + "' is no number");
+  return number;
 }
 
 const char* ticks(std::int32_t state) {
@@ -136,6 +146,8 @@ console::console(const options& opts, std::ostream& out) : options_(opts), out_(
   client_.open_store(opts.store, load_key(opts.key_file));
 }
 
+void console::start() { client_.start(); }
+
 void console::print(const std::string& line) { out_ << options_.prefix << line << std::endl; }
 
 // ---- Commands ------------------------------------------------------------------------------------------------------
@@ -165,7 +177,7 @@ bool console::run(std::string_view line) {
   } else if (command == "logout") {
     complete(client_.logout(), "logged out");
   } else if (command == "online") {
-    client_.start();
+    start();
     wait_until("online", [this] { return client_.connection_state() == CHATSDK_CONNECTION_ONLINE; });
   } else if (command == "offline") {
     client_.stop();
@@ -178,7 +190,7 @@ bool console::run(std::string_view line) {
     client_.send_text(client_.direct_conversation(words[1]), rest_of(line, 2));
   } else if (command == "history") {
     need(1);
-    history(words[1], words.size() > 2 ? std::stoul(words[2]) : 20);
+    history(words[1], words.size() > 2 ? number_of(words[2]) : 20);
   } else if (command == "receipts") {
     need(1);
     receipts(words[1]);
@@ -187,11 +199,8 @@ bool console::run(std::string_view line) {
     mark_read(words[1]);
   } else if (command == "retry" || command == "discard") {
     need(1);
-    const auto page = tail(words[1], 200);
-    const auto failed = std::find_if(page.rows.begin(), page.rows.end(),
-                                     [](const auto& m) { return m.state() == CHATSDK_MESSAGE_FAILED; });
-    if (failed == page.rows.end()) throw failure("no failed message");
-    command == "retry" ? client_.retry_message(failed->key()) : client_.discard_message(failed->key());
+    const std::uint64_t failed = oldest_failed(words[1]);
+    command == "retry" ? client_.retry_message(failed) : client_.discard_message(failed);
   } else if (command == "conversations") {
     conversations();
   } else if (command == "devices") {
@@ -199,7 +208,7 @@ bool console::run(std::string_view line) {
     show_devices(devices_);
   } else if (command == "revoke") {
     need(1);
-    complete(client_.revoke_device(std::stoull(words[1])), "revoked");
+    complete(client_.revoke_device(number_of(words[1])), "revoked");
   } else if (command == "wait") {
     need(1);
     wait_command(words);
@@ -235,9 +244,8 @@ void console::wait_command(const std::vector<std::string>& words) {
     std::string text;
     for (std::size_t i = 3; i < words.size(); ++i) text += (i > 3 ? " " : "") + words[i];
     wait_until("message from " + peer, [&] {
-      const auto page = tail(peer, 50);
-      return std::any_of(page.rows.begin(), page.rows.end(),
-                         [&](const auto& m) { return !m.is_own() && m.text() == text; });
+      const auto rows = tail(peer, 50);
+      return std::any_of(rows.begin(), rows.end(), [&](const auto& m) { return !m.is_own() && m.text() == text; });
     });
     return;
   }
@@ -247,16 +255,23 @@ void console::wait_command(const std::vector<std::string>& words) {
                                                     : -1;
   if (wanted < 0) throw failure("unknown wait '" + what + "'");
   wait_until(what + " by " + peer, [&] {
-    const auto page = tail(peer, 50);
-    const auto last = std::find_if(page.rows.rbegin(), page.rows.rend(), [](const auto& m) { return m.is_own(); });
-    return last != page.rows.rend() && last->state() != CHATSDK_MESSAGE_FAILED && last->state() >= wanted;
+    const auto rows = tail(peer, 50);
+    const auto last = std::find_if(rows.rbegin(), rows.rend(), [](const auto& m) { return m.is_own(); });
+    return last != rows.rend() && last->state() != CHATSDK_MESSAGE_FAILED && last->state() >= wanted;
   });
 }
 
 // ---- What is shown -------------------------------------------------------------------------------------------------
 
 void console::pump(std::chrono::milliseconds wait) {
-  for (const chatsdk::event& event : client_.poll(wait)) show(event);
+  for (const chatsdk::event& event : client_.poll(wait)) {
+    try {
+      show(event);
+    } catch (const chatsdk::exception& e) {
+      // An event says where to look. What it named may be gone by now, for instance discarded.
+      if (e.status() != CHATSDK_NOT_FOUND) throw;
+    }
+  }
 }
 
 void console::show(const chatsdk::event& event) {
@@ -280,9 +295,9 @@ void console::show(const chatsdk::event& event) {
       break;
     case CHATSDK_EVENT_RECEIPTS_CHANGED: {
       const chatsdk::conversation conversation = client_.find_conversation(event.conversation());
-      const auto page = tail(std::string(conversation.peer()), 50);
-      const auto last = std::find_if(page.rows.rbegin(), page.rows.rend(), [](const auto& m) { return m.is_own(); });
-      if (last != page.rows.rend() && last->state() >= CHATSDK_MESSAGE_DELIVERED) show_message(*last);
+      const auto rows = tail(std::string(conversation.peer()), 50);
+      const auto last = std::find_if(rows.rbegin(), rows.rend(), [](const auto& m) { return m.is_own(); });
+      if (last != rows.rend() && last->state() >= CHATSDK_MESSAGE_DELIVERED) show_message(*last);
       break;
     }
     case CHATSDK_EVENT_SESSION_ENDED:
@@ -308,18 +323,39 @@ void console::show_devices(const std::vector<chatsdk::device>& devices) {
   }
 }
 
-chatsdk::page<chatsdk::message> console::tail(const std::string& peer, std::size_t max) {
-  return client_.history_before(client_.direct_conversation(peer), 0, max);
-}
-
-void console::history(const std::string& peer, std::size_t max) {
-  for (const chatsdk::message& message : tail(peer, std::min<std::size_t>(std::max<std::size_t>(max, 1), 200)).rows) {
-    show_message(message);
+std::vector<chatsdk::message> console::tail(const std::string& peer, std::size_t max) {
+  const std::uint64_t conversation = client_.direct_conversation(peer);
+  std::vector<chatsdk::message> rows;
+  auto page = client_.history_before(conversation, 0, std::min(max, kPageMax));
+  for (;;) {
+    rows.insert(rows.begin(), page.rows.begin(), page.rows.end());
+    if (!page.has_more || rows.size() >= max) return rows;
+    page = client_.history_before_message(conversation, rows.front().key(), std::min(max - rows.size(), kPageMax));
   }
 }
 
+std::uint64_t console::oldest_failed(const std::string& peer) {
+  // Messages that wait or have failed have no seq and stand at the end.
+  const std::uint64_t conversation = client_.direct_conversation(peer);
+  std::uint64_t failed = 0;
+  auto page = client_.history_before(conversation, 0, kPageMax);
+  while (!page.rows.empty()) {
+    const auto first = std::find_if(page.rows.begin(), page.rows.end(),
+                                    [](const auto& m) { return m.state() == CHATSDK_MESSAGE_FAILED; });
+    if (first != page.rows.end()) failed = first->key();
+    if (!page.has_more || page.rows.front().seq() != 0) break;
+    page = client_.history_before_message(conversation, page.rows.front().key(), kPageMax);
+  }
+  if (failed == 0) throw failure("no failed message");
+  return failed;
+}
+
+void console::history(const std::string& peer, std::size_t max) {
+  for (const chatsdk::message& message : tail(peer, std::max<std::size_t>(max, 1))) show_message(message);
+}
+
 void console::receipts(const std::string& peer) {
-  for (const chatsdk::message& message : tail(peer, 20).rows) {
+  for (const chatsdk::message& message : tail(peer, 20)) {
     if (!message.is_own() || message.state() < CHATSDK_MESSAGE_SENT || message.state() > CHATSDK_MESSAGE_READ) continue;
     const auto times = client_.receipt(message.key(), peer);
     print(std::string(message.text()) + "   sent " + clock_time(message.time()) +

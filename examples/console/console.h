@@ -40,6 +40,8 @@ class console {
 
   // Runs one line; false: the line was `quit`. Throws failure or chatsdk::exception.
   bool run(std::string_view line);
+  // Connects and stays connected, without waiting for it.
+  void start();
   // Prints what has happened, waiting at most this long for something to happen.
   void pump(std::chrono::milliseconds wait);
   // Ends a pump that waits. Threads: any.
@@ -58,7 +60,9 @@ class console {
   void receipts(const std::string& peer);
   void conversations();
   void mark_read(const std::string& peer);
-  chatsdk::page<chatsdk::message> tail(const std::string& peer, std::size_t max);
+  // The last messages, oldest first.
+  std::vector<chatsdk::message> tail(const std::string& peer, std::size_t max);
+  std::uint64_t oldest_failed(const std::string& peer);
   void print(const std::string& line);
 
   const options options_;

@@ -9,8 +9,10 @@
 #include <deque>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "console.h"
 
@@ -30,36 +32,58 @@ int run_script(console::console& session, std::istream& in) {
   return 0;
 }
 
-int run_chat(console::console& session, const std::string& peer) {
-  struct Keyboard {
+// Lines from the keyboard, read by a thread of their own.
+class Keyboard {
+ public:
+  explicit Keyboard(console::console& session) : shared_(std::make_shared<Shared>()) {
+    shared_->session = &session;
+    std::thread(read, shared_).detach();
+  }
+  // The thread may go on waiting for a line; it wakes nobody from here on.
+  ~Keyboard() {
+    std::lock_guard lock(shared_->mutex);
+    shared_->session = nullptr;
+  }
+  Keyboard(const Keyboard&) = delete;
+  Keyboard& operator=(const Keyboard&) = delete;
+
+  // What has been typed since the last call; ended: nothing follows.
+  std::deque<std::string> take(bool& ended) {
+    std::lock_guard lock(shared_->mutex);
+    ended = shared_->ended;
+    return std::exchange(shared_->lines, {});
+  }
+
+ private:
+  struct Shared {
     std::mutex mutex;
     std::deque<std::string> lines;
     bool ended = false;
+    console::console* session = nullptr;  // woken under the mutex, so that it does not end meanwhile
   };
-  // Shared with the keyboard's thread, which may still wait in a read when the program ends.
-  auto keyboard = std::make_shared<Keyboard>();
-  std::thread([keyboard, &session] {
-    for (std::string line; std::getline(std::cin, line);) {
-      std::lock_guard lock(keyboard->mutex);
-      keyboard->lines.push_back(line);
-      session.wake();
-    }
-    std::lock_guard lock(keyboard->mutex);
-    keyboard->ended = true;
-    session.wake();
-  }).detach();
 
-  session.run("online");
-  session.run("history " + peer);
-  session.run("read " + peer);
-  for (;;) {
-    std::deque<std::string> lines;
-    bool ended = false;
-    {
-      std::lock_guard lock(keyboard->mutex);
-      lines.swap(keyboard->lines);
-      ended = keyboard->ended;
+  static void read(const std::shared_ptr<Shared>& shared) {
+    for (std::string line; std::getline(std::cin, line);) {
+      std::lock_guard lock(shared->mutex);
+      shared->lines.push_back(line);
+      if (shared->session != nullptr) shared->session->wake();
     }
+    std::lock_guard lock(shared->mutex);
+    shared->ended = true;
+    if (shared->session != nullptr) shared->session->wake();
+  }
+
+  const std::shared_ptr<Shared> shared_;
+};
+
+// Runs until `/quit` or the end of the input. A line that cannot be done is told and ends nothing.
+int run_chat(console::console& session, const std::string& peer) {
+  session.run("history " + peer);
+  session.start();
+  Keyboard keyboard(session);
+  for (;;) {
+    bool ended = false;
+    const std::deque<std::string> lines = keyboard.take(ended);
     for (const std::string& line : lines) {
       try {
         if (line.empty()) continue;
@@ -69,8 +93,13 @@ int run_chat(console::console& session, const std::string& peer) {
       }
     }
     if (ended) return 0;
-    session.pump(std::chrono::milliseconds(-1));
-    session.run("read " + peer);
+    try {
+      session.run("read " + peer);
+      // A command that waits may have used up the signal for a line that came meanwhile: look again before waiting.
+      session.pump(std::chrono::milliseconds(lines.empty() ? -1 : 0));
+    } catch (const std::exception& e) {
+      std::cerr << e.what() << std::endl;
+    }
   }
 }
 

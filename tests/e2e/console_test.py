@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The console client as people use it, with a real server: scripts, their failures, and `chat` through a pipe and a
+terminal. Usage: console_test.py CONSOLE SERVER_URL"""
+
+import contextlib
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import tempfile
+import time
+
+console, url = sys.argv[1], sys.argv[2]
+PATIENCE_S = 30
+
+
+def command(name, *words):
+    return [console, "--server", url, "--store", f"{name}.db", "--device-name", f"{name}'s console", *words]
+
+
+def script(name, text, fails=None):
+    """Runs a script to its end and gives its lines; `fails` must stand in its complaint, which ends it."""
+    done = subprocess.run(command(name, "script", "-"), input=text, capture_output=True, text=True, timeout=120)
+    wanted = 0 if fails is None else 1
+    assert done.returncode == wanted, f"{name}: exit {done.returncode}, wanted {wanted}\n{done.stdout}{done.stderr}"
+    assert (fails or "") in done.stderr, f"{name}: {fails!r} is not in {done.stderr!r}"
+    return done.stdout.splitlines()
+
+
+def holds(lines, pattern):
+    assert any(re.search(pattern, line) for line in lines), f"nothing like {pattern!r} in {lines}"
+
+
+class Chat:
+    """`chat` with somebody, its keyboard a pipe or a terminal."""
+
+    def __init__(self, name, peer, terminal):
+        self.seen, ours = "", None
+        if terminal:
+            self.keyboard, ours = pty.openpty()
+        else:
+            ours, self.keyboard = os.pipe()
+        self.child = subprocess.Popen(command(name, "chat", peer), stdin=ours, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT)
+        os.close(ours)
+
+    def type(self, line):
+        os.write(self.keyboard, (line + "\n").encode())
+
+    def shows(self, pattern):
+        end = time.monotonic() + PATIENCE_S
+        while not re.search(pattern, self.seen):
+            left = end - time.monotonic()
+            ready = select.select([self.child.stdout], [], [], max(left, 0))[0]
+            assert ready, f"{pattern!r} did not come in {self.seen!r}"
+            more = os.read(self.child.stdout.fileno(), 65536).decode()
+            assert more, f"chat ended before {pattern!r}: {self.seen!r}"
+            self.seen += more
+
+    def ends(self):
+        assert self.child.wait(PATIENCE_S) == 0, self.seen
+        with contextlib.suppress(OSError):
+            os.close(self.keyboard)
+
+
+def what_is_gone_ends_nothing():
+    script("ann", "register ann anns-password\n")
+    lines = script("ann", "send nobody hello\nonline\nsync\ndiscard nobody\noffline\nhistory nobody\n")
+    holds(lines, r"ann: hello .*✗ failed \(not_found\)")
+    script("ann", "discard nobody\n", fails="no failed message")
+
+
+def a_failed_message_is_tried_again():
+    # Behind a failed message the next one waits; both go once the peer exists and the first is tried again.
+    lines = script("ann", "send ben one\nonline\nsync\nsend ben two\noffline\nsay history\nhistory ben\n")
+    lines = lines[lines.index("history"):]
+    holds(lines, r"ann: one .*✗ failed \(not_found\)")
+    holds(lines, r"ann: two .*queued")
+    script("ben", "register ben bens-password\n")
+    lines = script("ann", "retry ben\nonline\nwait sent ben\nsync\nhistory ben\n")
+    holds(lines, r"ann: two .*✓ sent")
+    lines = script("ben", "online\nwait message ann two\nread ann\nsync\nhistory ann\n")
+    assert [line.split("  ")[1] for line in lines if "ann: " in line][-2:] == ["ann: one", "ann: two"], lines
+    lines = script("ann", "online\nwait read ben\nreceipts ben\nsay receipts seen\n")
+    holds(lines, r"two   sent [0-9:]+, delivered [0-9:]+, read [0-9:]+")
+    holds(lines, r"^receipts seen$")
+
+
+def conversations_are_listed():
+    script("ben", "online\nsend ann three\nwait sent ann\n")
+    lines = script("ann", "online\nwait message ben three\nconversations\nread ben\nsync\nconversations\n")
+    holds(lines, r"^ben  \(1 unread\)  three$")
+    holds(lines, r"^ben  \(0 unread\)  three$")
+
+
+def devices_are_listed_and_removed():
+    script("ann2", "login ann anns-password\n")
+    lines = script("ann", "devices\n")
+    holds(lines, r"^[0-9]+  ann's console  \(this one\)$")
+    holds(lines, r"^[0-9]+  ann2's console$")
+    number = next(line.split()[0] for line in lines if line.endswith("ann2's console"))
+    script("ann", "revoke 12345\n", fails="not_found")
+    script("ann", "revoke x\n", fails="'x' is no number")
+    lines = script("ann", f"revoke {number}\ndevices\n")
+    holds(lines, r"^revoked$")
+    assert not any("ann2" in line for line in lines), lines
+    script("ann2", "devices\n", fails="unauthenticated")
+
+
+def logged_out_is_logged_out():
+    holds(script("ann", "logout\n"), r"^logged out$")
+    script("ann", "devices\n", fails="not_logged_in")
+    # The history stays, and so does the owner.
+    holds(script("ann", "history ben 1\n"), r"ben: three")
+    script("ann", "login ben bens-password\n", fails="wrong_state")
+    holds(script("ann", "login ann anns-password\nonline\n"), r"-- online")
+
+
+def bad_lines_are_told():
+    script("ann", "teleport\n", fails="line 1: unknown command 'teleport'")
+    script("ann", "say a\nsend ben\n", fails="line 2: 'send' needs more words")
+    script("ann", "login ann wrong-password\n", fails="unauthenticated")
+    script("ann", "wait long ben\n", fails="unknown wait 'long'")
+    script("ann", "history ben many\n", fails="'many' is no number")
+    assert script("ann", "# a remark\n\nquit\nteleport\n") == []
+
+
+def long_histories_are_shown_whole():
+    lines = script("ann", "".join(f"send ben row {i}\n" for i in range(230)) + "history ben 300\n")
+    rows = [line for line in lines if "ann: row" in line]
+    assert len(rows) == 230 and "row 0 " in rows[0] and "row 229 " in rows[-1], rows
+    script("ann", "online\nwait sent ben\n")
+
+
+def chat_goes_on(terminal):
+    chat = Chat("ann", "ben", terminal)
+    chat.type("Are you there?")
+    chat.shows("ann: Are you there\\?.*✓ sent")
+    script("ben", "online\nwait message ann Are you there?\nread ann\nsend ann Yes.\nwait sent ann\nsync\n")
+    chat.shows("ben: Yes\\.")
+    chat.shows("ann: Are you there\\?.*✓✓ read")
+    # A mistake, and a message that is taken away while its events come, end nothing.
+    chat.type("/teleport")
+    chat.shows("unknown command 'teleport'")
+    chat.type("/discard ben")
+    chat.shows("no failed message")
+    chat.type("/send nobody-there x")
+    chat.shows("✗ failed \\(not_found\\)")
+    chat.type("/discard nobody-there")
+    chat.type("/say still here")
+    chat.shows("still here")
+    if terminal:
+        chat.type("/quit")
+    else:
+        os.close(chat.keyboard)  # the end of the input ends the chat
+    chat.ends()
+
+
+with tempfile.TemporaryDirectory() as root:
+    os.chdir(root)
+    what_is_gone_ends_nothing()
+    a_failed_message_is_tried_again()
+    conversations_are_listed()
+    devices_are_listed_and_removed()
+    logged_out_is_logged_out()
+    bad_lines_are_told()
+    long_histories_are_shown_whole()
+    chat_goes_on(terminal=False)
+    chat_goes_on(terminal=True)
+print("ok")
