@@ -20,7 +20,29 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/chatsdk-config-vers
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/chatsdk-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/chatsdk-config-version.cmake
   DESTINATION ${package_dir})
 
-set(requires "libwebsockets libsodium sqlite3 protobuf-lite libssl")
+# The pkg-config file finds its prefix from where it lies, so an installed tree may be moved; folders that were given as
+# absolute paths stay as they are.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+  set(pc_libdir ${CMAKE_INSTALL_LIBDIR})
+else()
+  file(RELATIVE_PATH up "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(pc_prefix "\${pcfiledir}/${up}")
+  set(pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+endif()
+if(IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(pc_includedir ${CMAKE_INSTALL_INCLUDEDIR})
+else()
+  set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+# Only who links the static library names what it needs: pkg-config --static.
+set(pc_requires "")
+set(pc_libs "")
+if(NOT BUILD_SHARED_LIBS)
+  set(pc_requires "libwebsockets libsodium sqlite3 protobuf-lite libssl libcrypto")
+  set(pc_libs "-lstdc++ -lpthread -ldl")
+endif()
 configure_file(cmake/chatsdk.pc.in ${CMAKE_CURRENT_BINARY_DIR}/chatsdk.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/chatsdk.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 

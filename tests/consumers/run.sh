@@ -1,39 +1,67 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Builds the consumer through one way of importing and runs it. Usage: run.sh WAY SOURCE_DIR BUILD_DIR
+# Builds the consumers through one way of importing and runs them. Usage: run.sh WAY SOURCE_DIR BUILD_DIR
 # WAY: find_package, pkg_config, add_subdirectory, static
 set -eu
 way=$1 source=$2 build=$3
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 here=$source/tests/consumers
+
+# Runs a command whose output is of interest only when it fails.
+quietly() { "$@" >"$dir/log" 2>&1 || { cat "$dir/log"; exit 1; }; }
+
+# Installs a build to one place and moves it to another: what is installed must not know where it was.
+install_and_move() {
+  quietly cmake --install "$1" --prefix "$dir/first"
+  mv "$dir/first" "$dir/prefix"
+  pc=$(find "$dir/prefix" -name chatsdk.pc)
+  libraries=${pc%/pkgconfig/*}
+  ! grep -r -l -e "$dir/first" -e "$1" "$dir/prefix" --include='*.pc' --include='*.cmake' || exit 1
+}
+
+by_find_package() {
+  quietly cmake -G Ninja -S "$here/find_package" -B "$dir/consumer-build" -DCMAKE_PREFIX_PATH="$dir/prefix"
+  quietly cmake --build "$dir/consumer-build"
+  "$dir/consumer-build/consumer"
+  "$dir/consumer-build/consumer_cpp"
+}
+
+# by_pkg_config [--static]
+by_pkg_config() {
+  export PKG_CONFIG_PATH="${pc%/*}"
+  # shellcheck disable=SC2046 # flags are meant to be split
+  cc "$here/consumer.c" -o "$dir/consumer" $(pkg-config "$@" --cflags --libs chatsdk)
+  # shellcheck disable=SC2046
+  c++ -std=c++17 "$here/consumer.cpp" -o "$dir/consumer_cpp" $(pkg-config "$@" --cflags --libs chatsdk)
+  LD_LIBRARY_PATH="$libraries" "$dir/consumer"
+  LD_LIBRARY_PATH="$libraries" "$dir/consumer_cpp"
+}
+
 case $way in
   find_package)
-    cmake --install "$build" --prefix "$dir/prefix" >/dev/null
-    cmake -G Ninja -S "$here/find_package" -B "$dir/build" -DCMAKE_PREFIX_PATH="$dir/prefix" >/dev/null
-    cmake --build "$dir/build" >/dev/null
-    "$dir/build/consumer"
+    install_and_move "$build"
+    by_find_package
     ;;
   pkg_config)
-    cmake --install "$build" --prefix "$dir/prefix" >/dev/null
-    # The installed file names the prefix of the configuration; a moved prefix is given on the command line.
-    pc=$(find "$dir/prefix" -name chatsdk.pc)
-    export PKG_CONFIG_PATH="${pc%/*}"
-    # shellcheck disable=SC2046 # flags are meant to be split
-    cc "$here/consumer.c" -o "$dir/consumer" $(pkg-config --define-variable=prefix="$dir/prefix" --cflags --libs chatsdk)
-    LD_LIBRARY_PATH="${pc%/pkgconfig/*}" "$dir/consumer"
+    install_and_move "$build"
+    by_pkg_config
     ;;
   add_subdirectory)
-    cmake -G Ninja -S "$here/add_subdirectory" -B "$dir/build" -DCHATSDK_SOURCE="$source" >/dev/null
-    cmake --build "$dir/build" --target consumer >"$dir/log" || { cat "$dir/log"; exit 1; }
+    quietly cmake -G Ninja -S "$here/add_subdirectory" -B "$dir/build" -DCHATSDK_SOURCE="$source"
+    quietly cmake --build "$dir/build" --target consumer consumer_cpp
     "$dir/build/consumer"
+    "$dir/build/consumer_cpp"
     ;;
   static)
-    cmake -G Ninja -S "$here/add_subdirectory" -B "$dir/build" -DCHATSDK_SOURCE="$source" -DBUILD_SHARED_LIBS=OFF >/dev/null
-    cmake --build "$dir/build" --target consumer >"$dir/log" || { cat "$dir/log"; exit 1; }
-    "$dir/build/consumer"
+    quietly cmake -G Ninja -S "$source" -B "$dir/build" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
+      -DCHATSDK_BUILD_TESTS=OFF -DCHATSDK_BUILD_EXAMPLES=OFF -DCHATSDK_BUILD_SERVER=OFF
+    quietly cmake --build "$dir/build"
+    install_and_move "$dir/build"
+    by_find_package
+    by_pkg_config --static
     # Nothing global but our own names: what an app links beside it cannot clash.
-    foreign=$(nm -g --defined-only "$dir/build/chatsdk/src/capi/libchatsdk.a" | awk 'NF == 3 && $3 !~ /^chatsdk_/' | head)
+    foreign=$(nm -g --defined-only "$libraries/libchatsdk.a" | awk 'NF == 3 && $3 !~ /^chatsdk_/' | head)
     [ -z "$foreign" ] || { printf 'global symbols without our prefix:\n%s\n' "$foreign"; exit 1; }
     ;;
   *) exit 2 ;;
