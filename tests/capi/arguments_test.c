@@ -178,7 +178,7 @@ static void configuration_refuses_bad_values(void) {
   chatsdk_config_destroy(NULL);
 }
 
-static void structs_of_other_sizes(void) {
+static void struct_initialisers_know_their_size(void) {
   union {
     chatsdk_send_options options;
     unsigned char bytes[64];
@@ -202,6 +202,6 @@ int main(void) {
   every_call_refuses_what_is_no_client(NULL);
   every_call_refuses_what_is_no_client((chatsdk_client*)(void*)foreign);
   configuration_refuses_bad_values();
-  structs_of_other_sizes();
+  struct_initialisers_know_their_size();
   return 0;
 }
