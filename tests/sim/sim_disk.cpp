@@ -195,6 +195,11 @@ void SimDisk::set_failure_rate(DiskOp op, DiskFailure failure, std::uint32_t per
   rates_[static_cast<std::size_t>(op)] = {failure, per_million};
 }
 
+void SimDisk::set_flip_rate(std::uint32_t per_million, std::string suffix) {
+  flip_rate_ = per_million;
+  flip_suffix_ = std::move(suffix);
+}
+
 void SimDisk::clear_faults() {
   faults_.clear();
   rates_ = {};
@@ -294,7 +299,8 @@ int SimDisk::read(Handle& handle, unsigned char* out, std::size_t size, std::int
   const std::vector<unsigned char>& image = handle.inode->visible;
   const auto at = static_cast<std::size_t>(offset);
   std::size_t count = at < image.size() ? std::min(size, image.size() - at) : 0;
-  if (failure) {
+  bool flip = failure == DiskFailure::kFlippedBit;
+  if (failure && !flip) {
     const int result = code_of(DiskOp::kRead, *failure);
     if (result != SQLITE_IOERR_SHORT_READ) return result;
     count = count > 0 ? static_cast<std::size_t>(fate_.below(count)) : 0;
@@ -302,10 +308,13 @@ int SimDisk::read(Handle& handle, unsigned char* out, std::size_t size, std::int
   if (count > 0) std::memcpy(out, image.data() + at, count);
   if (count < size) std::memset(out + count, 0, size - count);
   counters_.bytes_read += count;
-  if (flip_rate_ != 0 && count > 0 && fate_.below(kMillion) < flip_rate_) {
+  if (!flip && flip_rate_ != 0 && fate_.below(kMillion) < flip_rate_ && handle.path.ends_with(flip_suffix_)) {
+    flip = true;
+    ++counters_.failures[static_cast<std::size_t>(DiskFailure::kFlippedBit)];
+  }
+  if (flip && count > 0) {
     const std::uint64_t bit = fate_.below(count * 8);
     out[bit / 8] = static_cast<unsigned char>(out[bit / 8] ^ (1u << (bit % 8)));
-    ++counters_.flips;
   }
   return count == size ? SQLITE_OK : SQLITE_IOERR_SHORT_READ;
 }

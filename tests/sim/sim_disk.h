@@ -48,12 +48,13 @@ inline constexpr std::size_t kDiskOps = 7;
 // What a failing operation does. Where the platform never answers so (a full disk for a lock), it is the I/O error of
 // the operation. A failing write may have written a part; a failing sync may have lost writes for good (both drawn).
 enum class DiskFailure {
-  kIoError,    // the operation's own SQLITE_IOERR_...; SQLITE_CANTOPEN for an opening
-  kFull,       // SQLITE_FULL for a write
-  kBusy,       // SQLITE_BUSY for a lock
-  kShortRead,  // SQLITE_IOERR_SHORT_READ for a read, the rest zero
+  kIoError,     // the operation's own SQLITE_IOERR_...; SQLITE_CANTOPEN for an opening
+  kFull,        // SQLITE_FULL for a write
+  kBusy,        // SQLITE_BUSY for a lock
+  kShortRead,   // SQLITE_IOERR_SHORT_READ for a read, the rest zero
+  kFlippedBit,  // a read succeeds with one bit changed
 };
-inline constexpr std::size_t kDiskFailures = 4;
+inline constexpr std::size_t kDiskFailures = 5;
 
 struct DiskFault {
   std::optional<DiskOp> op;  // none: operations of every kind count
@@ -97,7 +98,6 @@ struct DiskCounters {
   std::uint64_t directory_syncs = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_written = 0;
-  std::uint64_t flips = 0;
   std::uint64_t crash_points = 0;  // writes, truncations, syncs and deletions that began
 
   std::uint64_t of(DiskOp op) const { return operations[static_cast<std::size_t>(op)]; }
@@ -139,8 +139,10 @@ class SimDisk {
   void arm(DiskFault fault);
   // Each operation of a kind fails by chance; 0: never.
   void set_failure_rate(DiskOp op, DiskFailure failure, std::uint32_t per_million);
-  void set_flip_rate(std::uint32_t per_million) { flip_rate_ = per_million; }  // one bit of a read
-  void clear_faults();                                                         // of all three kinds
+  // Besides that, one bit of a read is flipped by chance, in files whose path ends so. A flip in a log that is read
+  // after a crash looks like the end of the log to SQLite: whoever wants every flip reported names the main file.
+  void set_flip_rate(std::uint32_t per_million, std::string suffix = {});
+  void clear_faults();  // of all three kinds
 
   // At the nth crash point from now (1: the next) the power goes off, before or after the effect, and hook is called
   // from within the operation, which then fails. One at a time; a later call replaces it, a crash forgets it.
@@ -240,6 +242,7 @@ class SimDisk {
   std::vector<ArmedFault> faults_;
   std::array<FailureRate, kDiskOps> rates_{};
   std::uint32_t flip_rate_ = 0;
+  std::string flip_suffix_;
   std::uint64_t crash_point_ = 0;  // in counts of points_; 0: none
   std::uint64_t points_ = 0;
   Point crash_side_ = Point::kNone;

@@ -453,7 +453,7 @@ TEST_F(SimDiskTest, AFlippedBitIsInOneReadOnly) {
   for (const char c : out) bits += __builtin_popcount(static_cast<unsigned char>(c));
   EXPECT_EQ(bits, 1);
   EXPECT_EQ(visible("/a"), std::string(64, '\0'));
-  EXPECT_EQ(disk.counters().flips, 1u);
+  EXPECT_EQ(disk.counters().of(DiskFailure::kFlippedBit), 1u);
 }
 
 TEST_F(SimDiskTest, ARateStrikesAboutAsOftenAsItSays) {
