@@ -56,9 +56,8 @@ int main(int argc, char** argv) {
       holds_both(from, "large-to", 1);
       holds_both(to, "large-from", 1);
     }
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(from));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(to));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(from, kWaitMs));
+    go_online(from);
+    go_online(to);
     goes_over(from, to, run);
 
     char* text = large_text(3, kBytes + 1);

@@ -55,6 +55,16 @@ static inline int32_t completed(chatsdk_client* client, uint64_t request) {
   return status;
 }
 
+/* Starts and waits until the device has caught up. */
+static inline void go_online(chatsdk_client* client) {
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  for (int32_t state = -1; state != CHATSDK_CONNECTION_ONLINE;) {
+    chatsdk_event* event = await_event(client, CHATSDK_EVENT_CONNECTION);
+    state = chatsdk_event_connection_state(event);
+    chatsdk_event_release(event);
+  }
+}
+
 static inline void register_user(chatsdk_client* client, const char* user) {
   chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
   uint64_t request = 0;

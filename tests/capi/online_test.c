@@ -34,8 +34,7 @@ static void devices_are_listed_and_revoked(const char* url) {
   chatsdk_client* tablet = online_client(url, "devices-tablet.db", "tablet");
   register_user(phone, "devices");
   CHECK(log_in(tablet, "devices") == CHATSDK_OK);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(tablet));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(tablet, kWaitMs));
+  go_online(tablet);
 
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(phone, &request));
   chatsdk_event* event = await_completion(phone, request);
