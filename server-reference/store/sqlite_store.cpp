@@ -71,6 +71,7 @@ Status SqliteStore::open_files() {
   CHATSDK_ASSIGN(const std::int32_t version, schema_version(db_));
   if (version != 0 && options_.quick_check) CHATSDK_TRY(db_.quick_check());
   CHATSDK_TRY(sqlite::apply_standard_pragmas(db_));
+  CHATSDK_TRY(sqlite::settle_log(db_));
   CHATSDK_TRY(db_.execute(kWriterPragmas));
   sqlite3_wal_hook(db_.handle(), remember_log_pages, &log_pages_);
   checkpoint_at_ = options_.checkpoint_pages;

@@ -156,6 +156,7 @@ Status DeviceStore::Impl::open() {
     if (sqlite3_db_readonly(db.handle(), "main") == 1) return error(Code::kReadOnly, "the store cannot be written");
     CHATSDK_TRY(sqlite::apply_standard_pragmas(db));
     if (!is_new) CHATSDK_TRY(db.quick_check());
+    CHATSDK_TRY(sqlite::settle_log(db));
     CHATSDK_TRY(schema::migrate(db, keys));
     return load();
   }();

@@ -380,6 +380,14 @@ Status apply_standard_pragmas(Database& db) {
   return db.execute("PRAGMA synchronous = FULL");
 }
 
+Status settle_log(Database& db) {
+  // A checkpoint syncs the log before it copies from it. Where another connection keeps it from the end of the log,
+  // that has happened all the same.
+  Status settled = db.checkpoint(CheckpointMode::kPassive);
+  if (settled.code() == Code::kBusy) return {};
+  return settled;
+}
+
 // ---- Transaction ---------------------------------------------------------------------------------------------------
 
 Result<Transaction> Transaction::begin(Database& db, Kind kind) {
