@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// S6 to S8: what was promised to be kept is kept.
+#include <algorithm>
+
+#include "sim/checker_properties.h"
+
+namespace chatsdk::sim {
+
+using namespace event;
+
+namespace {
+
+// Marks of the messages that one read holds; starting another read forgets them at no cost.
+class ReadMarks {
+ public:
+  void start() { ++read_; }
+  void set(MessageIndex message) {
+    if (marks_.size() <= message) marks_.resize(std::max<std::size_t>(message + 1, marks_.size() * 2));
+    marks_[message] = read_;
+  }
+  bool has(MessageIndex message) const { return message < marks_.size() && marks_[message] == read_; }
+
+  void set_rows(const StoreRead& read, const Facts& facts) {
+    for (const StoredRow& row : read.rows) {
+      if (row.placeholder) continue;
+      if (const auto index = facts.find(row.k)) set(*index);
+    }
+  }
+  void set_pending(const StoreRead& read, const Facts& facts) {
+    for (const PendingRow& row : read.pending) {
+      if (const auto index = facts.find(row.k)) set(*index);
+    }
+  }
+
+ private:
+  std::uint64_t read_ = 0;
+  std::vector<std::uint64_t> marks_;
+};
+
+// ---- S6 ------------------------------------------------------------------------------------------------------------
+
+// What the server has accepted, by an answer on the wire or as a device has shown it, is in every later read of the
+// server's store at its place, whatever crashed in between. What was trimmed by its retention rule is judged by S17. A
+// message that only devices know of breaks agreement (S2).
+class AckIsDurable final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    const auto* e = std::get_if<StoreRead>(&record.event);
+    if (e == nullptr || e->device != kServer) return;
+    marks_.start();
+    marks_.set_rows(*e, facts);
+    const Epoch epoch = facts.epoch();
+    facts.conversation(e->conversation)
+        .claims.walk(e->trimmed_below, facts.highest(e->conversation, epoch), [&](const ClaimTable::Slot& slot) {
+          const Claim* claim = facts.claim_in(slot, epoch);
+          if (claim == nullptr || marks_.has(claim->message)) return true;
+          const Message& message = facts.message(claim->message);
+          report.violation(claim->by_server ? "S6" : "S2", e->conversation,
+                           name_of(message) + ", said to be at seq " + std::to_string(claim->seq) + " at event " +
+                               std::to_string(claim->event) + ", is not in the server's store, whose head is " +
+                               std::to_string(e->cursor));
+          return false;
+        });
+  }
+
+ private:
+  ReadMarks marks_;
+};
+
+// ---- S7 ------------------------------------------------------------------------------------------------------------
+
+// A send that returned ok leaves a trace in every later read of its device's store: a row with a place or one that
+// waits, failed ones included. Without a trace is right only what the app has discarded, what the app was told has
+// failed, and what was accepted at a place that the device's cursor has not reached yet, from where it comes back.
+class QueuedIsDurable final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    const auto* e = std::get_if<StoreRead>(&record.event);
+    if (e == nullptr || e->device == kServer) return;
+    marks_.start();
+    marks_.set_rows(*e, facts);
+    marks_.set_pending(*e, facts);
+    for (const MessageIndex index : facts.view(e->device, e->conversation).sends) {
+      const Message& message = facts.message(index);
+      if (marks_.has(index) || message.discarded || message.told_failed || !returned_ok(message, *e)) continue;
+      const Place* place = facts.place_in(message, facts.epoch_of(e->device));
+      if (place != nullptr && place->seq > e->cursor) continue;
+      report.violation("S7", e->conversation,
+                       name_of(message) + ", whose send returned ok on device " + std::to_string(e->device) +
+                           ", is without trace in its store" +
+                           (place != nullptr ? "; the server has it at seq " + std::to_string(place->seq) : ""));
+      return;
+    }
+  }
+
+ private:
+  static bool returned_ok(const Message& message, const StoreRead& read) {
+    return std::any_of(message.attempts.begin(), message.attempts.end(), [&](const Attempt& attempt) {
+      return attempt.outcome == SendOutcome::kOk && attempt.device == read.device &&
+             attempt.conversation == read.conversation;
+    });
+  }
+
+  ReadMarks marks_;
+};
+
+// ---- S8 ------------------------------------------------------------------------------------------------------------
+
+// A device's cursor is at or above a message only when the message, or a placeholder for it, is in its store; what was
+// shown stays there. Judged when a cursor moves, when a message becomes known below a cursor, and from each full read.
+// A cursor falls with an EpochSeen only: otherwise a transaction that was told of was not durable.
+class NoSilentGap final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* moved = std::get_if<CursorSeen>(&record.event)) {
+      if (moved->conversation == kNoConversation) return;
+      const Seq before = facts.view(moved->device, moved->conversation).cursor;
+      if (judge_fall(moved->device, moved->conversation, before, moved->seq, report)) return;
+      judge_passed(moved->device, moved->conversation, before + 1, moved->seq, facts, report);
+    } else if (const auto* read = std::get_if<StoreRead>(&record.event)) {
+      if (read->device == kServer) return;
+      if (judge_fall(read->device, read->conversation, facts.view(read->device, read->conversation).cursor,
+                     read->cursor, report))
+        return;
+      judge_shown(*read, facts, report);
+    }
+  }
+
+  void after(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* read = std::get_if<StoreRead>(&record.event)) {
+      // Whatever else this read proves, the claims that it makes are known now, and so is what it lacks.
+      if (read->device != kServer) judge_read(*read, facts, report);
+    }
+    for (const Claim& claim : facts.fresh()) {
+      for (const DeviceNumber device : facts.conversation(claim.conversation).devices) {
+        if (facts.view(device, claim.conversation).cursor >= claim.seq) {
+          judge_passed(device, claim.conversation, claim.seq, claim.seq, facts, report);
+        }
+      }
+    }
+  }
+
+ private:
+  static bool judge_fall(DeviceNumber device, ConversationNumber conversation, Seq before, Seq now, Report& report) {
+    if (now >= before) return false;
+    report.violation("S8", conversation,
+                     "the cursor of device " + std::to_string(device) + " fell from " + std::to_string(before) +
+                         " to " + std::to_string(now));
+    return true;
+  }
+
+  static bool is_due(DeviceNumber device, const Claim& claim, const Facts& facts) {
+    return facts.is_member(claim.conversation, facts.device(device).user, claim.seq) &&
+           !facts.has_placeholder(device, claim.conversation, claim.seq);
+  }
+
+  static void tell(DeviceNumber device, const Claim& claim, Seq cursor, const Facts& facts, Report& report) {
+    report.violation("S8", claim.conversation,
+                     "the cursor of device " + std::to_string(device) + " is at " + std::to_string(cursor) + ", but " +
+                         name_of(facts.message(claim.message)) + " at seq " + std::to_string(claim.seq) +
+                         " is not in its store");
+  }
+
+  static void judge_passed(DeviceNumber device, ConversationNumber conversation, Seq first, Seq last,
+                           const Facts& facts, Report& report) {
+    const Epoch epoch = facts.epoch_of(device);
+    facts.conversation(conversation).claims.walk(first, last, [&](const ClaimTable::Slot& slot) {
+      const Claim* claim = facts.claim_in(slot, epoch);
+      if (claim == nullptr || facts.holds(device, claim->message) || !is_due(device, *claim, facts)) return true;
+      tell(device, *claim, last, facts, report);
+      return false;
+    });
+  }
+
+  // Of what was shown here before, nothing is missing.
+  void judge_shown(const StoreRead& e, const Facts& facts, Report& report) {
+    marks_.start();
+    marks_.set_rows(e, facts);
+    facts.conversation(e.conversation)
+        .claims.walk(1, std::numeric_limits<Seq>::max() - 1, [&](const ClaimTable::Slot& slot) {
+          for (const Claim& claim : slot) {
+            if (!facts.holds(e.device, claim.message) || marks_.has(claim.message)) continue;
+            report.violation("S8", e.conversation,
+                             name_of(facts.message(claim.message)) + " was shown on device " +
+                                 std::to_string(e.device) + " and is not in its store any more; it was at seq " +
+                                 std::to_string(claim.seq) + ", cursor " + std::to_string(e.cursor));
+            return false;
+          }
+          return true;
+        });
+  }
+
+  // marks_ are those of the same record.
+  void judge_read(const StoreRead& e, const Facts& facts, Report& report) {
+    const Epoch epoch = facts.epoch_of(e.device);
+    facts.conversation(e.conversation).claims.walk(1, e.cursor, [&](const ClaimTable::Slot& slot) {
+      const Claim* claim = facts.claim_in(slot, epoch);
+      if (claim == nullptr || marks_.has(claim->message) || !is_due(e.device, *claim, facts)) return true;
+      tell(e.device, *claim, e.cursor, facts, report);
+      return false;
+    });
+  }
+
+  ReadMarks marks_;
+};
+
+}  // namespace
+
+void add_durability_properties(Properties& properties) {
+  properties.push_back(std::make_unique<AckIsDurable>());
+  properties.push_back(std::make_unique<QueuedIsDurable>());
+  properties.push_back(std::make_unique<NoSilentGap>());
+}
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// S9: what the app is told of a message, and of how far the others are, only goes forwards and is true.
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "sim/checker_properties.h"
+
+namespace chatsdk::sim {
+
+using namespace event;
+
+namespace {
+
+// ---- States --------------------------------------------------------------------------------------------------------
+
+// For each device and message: queued < sending < sent < delivered < read, never back. failed comes only before sent
+// and ends with a Retried of the same id. An Acked counts as sent, a Failed as failed. A message that was given up, by
+// failing or by being discarded, is not accepted afterwards in the same epoch. In a new epoch delivered and read may
+// fall to sent.
+class StatesAdvance final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* state = std::get_if<StateSeen>(&record.event)) {
+      move(state->device, state->k, state->state, facts, report);
+    } else if (const auto* acked = std::get_if<Acked>(&record.event)) {
+      const Seen* seen = find(acked->device, acked->k);
+      if (seen == nullptr || seen->state < SeenState::kSent || seen->state == SeenState::kFailed) {
+        move(acked->device, acked->k, SeenState::kSent, facts, report);
+      }
+    } else if (const auto* failed = std::get_if<Failed>(&record.event)) {
+      if (failed->code != Code::kRolledBack) move(failed->device, failed->k, SeenState::kFailed, facts, report);
+    } else if (const auto* retried = std::get_if<Retried>(&record.event)) {
+      // Whether it was on the wire before decides where it starts: it may be queued or sending.
+      if (retried->k_old == retried->k_new) seen_.erase({retried->device, retried->k_old});
+    }
+  }
+
+  void after(const Record&, const Facts& facts, Report& report) override {
+    for (const Claim& claim : facts.fresh()) {
+      const Message& message = facts.message(claim.message);
+      if (message.closed_in == kNoEpoch || claim.from < message.closed_in) continue;
+      report.violation("S9", claim.conversation,
+                       name_of(message) + (message.discarded ? " was discarded" : " had failed") +
+                           ", and yet was accepted at seq " + std::to_string(claim.seq));
+    }
+  }
+
+ private:
+  struct Seen {
+    SeenState state = SeenState::kQueued;
+    Epoch epoch = 0;
+  };
+  struct Key {
+    DeviceNumber device = 0;
+    ClientMessageId k;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const { return std::hash<ClientMessageId>{}(key.k) * 31 + key.device; }
+  };
+
+  const Seen* find(DeviceNumber device, const ClientMessageId& k) const {
+    const auto found = seen_.find({device, k});
+    return found == seen_.end() ? nullptr : &found->second;
+  }
+
+  void move(DeviceNumber device, const ClientMessageId& k, SeenState state, const Facts& facts, Report& report) {
+    const Epoch epoch = facts.epoch_of(device);
+    const auto [at, first] = seen_.try_emplace({device, k}, Seen{state, epoch});
+    if (first) return;
+    Seen& seen = at->second;
+    if (seen.epoch != epoch && seen.state != SeenState::kFailed) seen.state = std::min(seen.state, SeenState::kSent);
+    seen.epoch = epoch;
+    const bool fine =
+        state == seen.state || (seen.state != SeenState::kFailed &&
+                                (state == SeenState::kFailed ? seen.state < SeenState::kSent : state > seen.state));
+    if (!fine) {
+      const auto index = facts.find(k);
+      report.violation("S9", index ? facts.message(*index).conversation : kNoConversation,
+                       "message " + to_text(k) + " on device " + std::to_string(device) + " went from " +
+                           std::string(to_text(seen.state)) + " to " + std::string(to_text(state)));
+    }
+    seen.state = state;
+  }
+
+  std::unordered_map<Key, Seen, KeyHash> seen_;
+};
+
+// ---- Receipts ------------------------------------------------------------------------------------------------------
+
+// For each observer, conversation, user and kind receipts never fall within an epoch; read <= delivered <= the highest
+// seq. delivered(user, up_to): each message up to there is in the store of one of the user's devices at that time.
+// read(user, up_to): that user's app marked at least as much before; in a later epoch also when what stands at up_to
+// was marked where it stood before.
+//
+// A device that crashed and was not read since may hold what nobody has seen: a receipt that only it can bear out is
+// judged at its next StoreRead.
+class ReceiptsAreTrue final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* marking = std::get_if<MarkedRead>(&record.event)) {
+      Seq& marked = user_[{marking->conversation, facts.device(marking->device).user}].marked;
+      marked = std::max(marked, marking->up_to);
+    } else if (const auto* turned = std::get_if<EpochSeen>(&record.event)) {
+      // Whether the epoch is another one shows with the facts after it.
+      epoch_before_ = facts.epoch_of(turned->device);
+    } else if (const auto* receipt = std::get_if<ReceiptSeen>(&record.event)) {
+      judge(*receipt, record.number, facts, report);
+    }
+  }
+
+  void after(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* turned = std::get_if<EpochSeen>(&record.event)) {
+      if (facts.epoch_of(turned->device) != epoch_before_) forget(turned->device);
+    } else if (const auto* read = std::get_if<StoreRead>(&record.event)) {
+      if (!debts_.empty()) settle(*read, facts, report);
+    }
+    for (const Claim& claim : facts.fresh()) judge_late_claim(claim, record.number, facts, report);
+  }
+
+ private:
+  struct Observer {
+    DeviceNumber device = 0;
+    ConversationNumber conversation = 0;
+    UserNumber user = 0;
+    friend auto operator<=>(const Observer&, const Observer&) = default;
+  };
+  struct Marks {
+    Seq delivered = 0;
+    Seq read = 0;
+  };
+  struct UserKey {
+    ConversationNumber conversation = 0;
+    UserNumber user = 0;
+    friend auto operator<=>(const UserKey&, const UserKey&) = default;
+  };
+  struct UserMarks {
+    Seq marked = 0;              // by the user's app, on any device, in any epoch
+    std::vector<Seq> borne_out;  // by epoch: delivered up to here has been judged
+  };
+  struct Debt {
+    ConversationNumber conversation = 0;
+    UserNumber user = 0;
+    MessageIndex message = 0;
+    std::string text;
+  };
+
+  void judge(const ReceiptSeen& e, std::uint64_t number, const Facts& facts, Report& report) {
+    Marks& marks = observed_[{e.device, e.conversation, e.user}];
+    Seq& mark = e.kind == MarkKind::kDelivered ? marks.delivered : marks.read;
+    const std::string what = describe(e);
+    if (e.up_to < mark) return report.violation("S9", e.conversation, what + " fell from " + std::to_string(mark));
+    mark = e.up_to;
+    const Epoch epoch = facts.epoch_of(e.device);
+    if (const Seq highest = facts.highest(e.conversation, epoch); e.up_to > highest) {
+      return report.violation("S9", e.conversation, what + " is above the highest seq, " + std::to_string(highest));
+    }
+    UserMarks& user = user_[{e.conversation, e.user}];
+    if (e.kind == MarkKind::kDelivered) return judge_delivered(e, number, user, epoch, facts, report);
+    if (e.up_to > marks.delivered) {
+      return report.violation("S9", e.conversation, what + " is above delivered, " + std::to_string(marks.delivered));
+    }
+    if (e.up_to > user.marked && !was_marked_elsewhere(e, user.marked, epoch, facts)) {
+      report.violation("S9", e.conversation,
+                       what + ", but its app has marked up to " + std::to_string(user.marked) + " only");
+    }
+  }
+
+  void judge_delivered(const ReceiptSeen& e, std::uint64_t number, UserMarks& user, Epoch epoch, const Facts& facts,
+                       Report& report) {
+    if (user.borne_out.size() <= epoch) user.borne_out.resize(epoch + 1);
+    Seq& borne_out = user.borne_out[epoch];
+    if (e.up_to <= borne_out) return;
+    facts.conversation(e.conversation).claims.walk(borne_out + 1, e.up_to, [&](const ClaimTable::Slot& slot) {
+      const Claim* claim = facts.claim_in(slot, epoch);
+      return claim == nullptr || judge_held(*claim, e.user, describe(e), number, facts, report);
+    });
+    borne_out = e.up_to;
+  }
+
+  // A message that becomes known below a delivered mark.
+  void judge_late_claim(const Claim& claim, std::uint64_t number, const Facts& facts, Report& report) {
+    for (auto user = user_.lower_bound({claim.conversation, 0});
+         user != user_.end() && user->first.conversation == claim.conversation; ++user) {
+      const std::vector<Seq>& borne_out = user->second.borne_out;
+      for (Epoch epoch = claim.from; epoch < borne_out.size(); ++epoch) {
+        if (claim.seq > borne_out[epoch] || !facts.survives(claim.conversation, claim.seq, claim.from, epoch)) continue;
+        const std::string what =
+            "user " + std::to_string(user->first.user) + " delivered up to " + std::to_string(borne_out[epoch]);
+        if (!judge_held(claim, user->first.user, what, number, facts, report)) return;
+        break;
+      }
+    }
+  }
+
+  // False: a violation was told.
+  bool judge_held(const Claim& claim, UserNumber user, const std::string& what, std::uint64_t number,
+                  const Facts& facts, Report& report) {
+    if (!facts.is_member(claim.conversation, user, claim.seq)) return true;
+    bool unseen = false;
+    for (const DeviceNumber device : facts.devices_of(user)) {
+      if (facts.holds(device, claim.message)) return true;
+      unseen = unseen || facts.is_unseen(device, claim.conversation);
+    }
+    const std::string text = what + ", but no device of the user has " + name_of(facts.message(claim.message)) +
+                             " at seq " + std::to_string(claim.seq) + " in its store";
+    if (unseen) {
+      debts_.push_back(
+          {claim.conversation, user, claim.message, text + ", as told at event " + std::to_string(number)});
+      return true;
+    }
+    report.violation("S9", claim.conversation, text);
+    return false;
+  }
+
+  void settle(const StoreRead& e, const Facts& facts, Report& report) {
+    const UserNumber user = facts.device(e.device).user;
+    std::erase_if(debts_, [&](const Debt& debt) {
+      if (debt.conversation != e.conversation || debt.user != user) return false;
+      bool unseen = false;
+      for (const DeviceNumber device : facts.devices_of(user)) {
+        if (facts.holds(device, debt.message)) return true;
+        unseen = unseen || facts.is_unseen(device, e.conversation);
+      }
+      if (!unseen) report.violation("S9", debt.conversation, debt.text);
+      return !unseen;
+    });
+  }
+
+  static bool was_marked_elsewhere(const ReceiptSeen& e, Seq marked, Epoch epoch, const Facts& facts) {
+    if (epoch == 0) return false;
+    const Claim* claim = facts.claim_in(e.conversation, e.up_to, epoch);
+    if (claim == nullptr) return false;
+    const auto& places = facts.message(claim->message).places;
+    return std::any_of(places.begin(), places.end(), [&](const Place& place) { return place.seq <= marked; });
+  }
+
+  void forget(DeviceNumber device) {
+    observed_.erase(observed_.lower_bound({device, 0, 0}), observed_.lower_bound({device + 1, 0, 0}));
+  }
+
+  static std::string describe(const ReceiptSeen& e) {
+    return "user " + std::to_string(e.user) + " " + std::string(to_text(e.kind)) + " up to " + std::to_string(e.up_to) +
+           ", as device " + std::to_string(e.device) + " learned";
+  }
+
+  std::map<Observer, Marks> observed_;
+  std::map<UserKey, UserMarks> user_;
+  std::vector<Debt> debts_;
+  Epoch epoch_before_ = 0;
+};
+
+}  // namespace
+
+void add_receipt_properties(Properties& properties) {
+  properties.push_back(std::make_unique<StatesAdvance>());
+  properties.push_back(std::make_unique<ReceiptsAreTrue>());
+}
+
+}  // namespace chatsdk::sim
