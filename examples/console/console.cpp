@@ -293,6 +293,10 @@ void console::show(const chatsdk::event& event) {
     case CHATSDK_EVENT_MESSAGE_UPDATED:
       show_message(client_.find_message(event.message()));
       break;
+    case CHATSDK_EVENT_MESSAGE_REMOVED:
+      print("-- a message to " + std::string(client_.find_conversation(event.conversation()).peer()) +
+            " was taken back");
+      break;
     case CHATSDK_EVENT_RECEIPTS_CHANGED: {
       const chatsdk::conversation conversation = client_.find_conversation(event.conversation());
       const auto rows = tail(std::string(conversation.peer()), 50);

@@ -89,6 +89,10 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_error_status(const chatsdk_error* error
  * Threads: any.     Since: 0.1 */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_error_message(const chatsdk_error* error, size_t* out_length);
 
+/* 1 when the same call may succeed later without any change by the caller; NULL gives 0.
+ * Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_error_is_retryable(const chatsdk_error* error);
+
 /* How long the server asks to wait before a retry, in milliseconds; 0 when it named no time.
  * Threads: any.     Since: 0.1 */
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_error_retry_after_ms(const chatsdk_error* error);
@@ -117,6 +121,11 @@ CHATSDK_API uint32_t CHATSDK_CALL chatsdk_abi_version(void);
  * Sizes:   name is UTF-8 of name_length bytes, or CHATSDK_STRLEN.
  * Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_has_feature(const char* name, size_t name_length);
+
+/* The value of a number that these headers define, by its whole name ("CHATSDK_EVENT_RESYNC"): for bindings that read
+ * no header. Sizes:   name is UTF-8 of name_length bytes, or CHATSDK_STRLEN. Errors:  INVALID_ARGUMENT, INVALID_UTF8,
+ * TOO_LARGE (above 64 bytes), NOT_FOUND.     Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_constant(const char* name, size_t name_length, int64_t* out_value);
 
 CHATSDK_END_DECLS
 

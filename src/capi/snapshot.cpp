@@ -62,6 +62,9 @@ int32_t chatsdk_error_status(const chatsdk_error* error) {
 const char* chatsdk_error_message(const chatsdk_error* error, size_t* out_length) {
   return error == nullptr ? view_out("", out_length) : view_out(error->error.detail, out_length);
 }
+int32_t chatsdk_error_is_retryable(const chatsdk_error* error) {
+  return error != nullptr && chatsdk::code_is_retryable(error->error.code) ? 1 : 0;
+}
 int64_t chatsdk_error_retry_after_ms(const chatsdk_error* error) {
   return error == nullptr ? 0 : error->error.retry_after.count();
 }

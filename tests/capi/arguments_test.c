@@ -25,10 +25,25 @@ static void statuses_and_versions(void) {
   CHECK(chatsdk_has_feature(NULL, 5) == 0);
 }
 
+static void constants_are_known_by_name(void) {
+  int64_t value = 77;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_constant("CHATSDK_EVENT_RESYNC", CHATSDK_STRLEN, &value));
+  CHECK(value == CHATSDK_EVENT_RESYNC);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_constant("CHATSDK_STORAGE_FULL", 20, &value));
+  CHECK(value == CHATSDK_STORAGE_FULL);
+  CHECK_STATUS(CHATSDK_NOT_FOUND, chatsdk_constant("CHATSDK_EVENT_NOTHING", CHATSDK_STRLEN, &value));
+  CHECK_STATUS(CHATSDK_NOT_FOUND, chatsdk_constant("CHATSDK_STORAGE_FULL", 19, &value));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_constant(NULL, 5, &value));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_constant("", 0, &value));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_constant("CHATSDK_OK", CHATSDK_STRLEN, NULL));
+  CHECK(value == CHATSDK_STORAGE_FULL);
+}
+
 static void null_snapshots_give_nothing(void) {
   size_t length = 99;
   CHECK(chatsdk_error_status(NULL) == CHATSDK_OK);
   CHECK(strcmp(chatsdk_error_message(NULL, &length), "") == 0 && length == 0);
+  CHECK(chatsdk_error_is_retryable(NULL) == 0);
   CHECK(chatsdk_error_retry_after_ms(NULL) == 0);
   CHECK(chatsdk_error_retain(NULL) == NULL);
   chatsdk_error_release(NULL);
@@ -102,6 +117,7 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_open_store(client, "x", 1, key, 32, &error));
   CHECK(chatsdk_error_status(error) == CHATSDK_INVALID_ARGUMENT);
   CHECK(strlen(chatsdk_error_message(error, NULL)) > 0);
+  CHECK(chatsdk_error_is_retryable(error) == 0);
   CHECK(chatsdk_error_retain(error) == error);
   chatsdk_error_release(error);
   chatsdk_error_release(error);
@@ -198,6 +214,7 @@ static void struct_initialisers_know_their_size(void) {
 
 int main(void) {
   statuses_and_versions();
+  constants_are_known_by_name();
   null_snapshots_give_nothing();
   every_call_refuses_what_is_no_client(NULL);
   every_call_refuses_what_is_no_client((chatsdk_client*)(void*)foreign);

@@ -24,6 +24,10 @@ for what, names in (("declared", declared), ("exported", exported)):
     problems += [f"{name} is in the ledger and not {what}" for name in sorted(set(ledger) - names)]
 problems += [f"{name} has no test through C" for name in ledger if not re.search(rf"\b{name}\s*\(", tested)]
 
+constants = set(re.findall(r"#define (CHATSDK_[A-Z0-9_]+) \(?-?\d+\)?(?=\s|$)", headers)) - {"CHATSDK_ABI_VERSION"}
+table = set(re.findall(r"CONSTANT\((CHATSDK_\w+)\)", (root / "src/capi/constants.cpp").read_text()))
+problems += [f"{name} is not in chatsdk_constant's table" for name in sorted(constants - table)]
+
 for problem in problems:
     print(problem)
 print(f"{len(ledger)} functions, {len(problems)} problems")

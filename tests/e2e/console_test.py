@@ -70,6 +70,7 @@ def what_is_gone_ends_nothing():
     script("ann", "register ann anns-password\n")
     lines = script("ann", "send nobody hello\nonline\nsync\ndiscard nobody\noffline\nhistory nobody\n")
     holds(lines, r"ann: hello .*✗ failed \(not_found\)")
+    holds(lines, r"^-- a message to nobody was taken back$")
     script("ann", "discard nobody\n", fails="no failed message")
 
 

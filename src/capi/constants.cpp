@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The constants of the public headers by name, for bindings that read no header. A test holds the table against the
+// headers.
+#include <cstdint>
+#include <iterator>
+
+#include "capi/guard.h"
+
+using namespace chatsdk;        // NOLINT(google-build-using-namespace): this file is the boundary
+using namespace chatsdk::capi;  // NOLINT(google-build-using-namespace)
+
+namespace {
+
+struct Constant {
+  std::string_view name;
+  std::int64_t value;
+};
+
+#define CONSTANT(name) \
+  { #name, name }
+constexpr Constant kConstants[] = {
+    CONSTANT(CHATSDK_OK),
+    CONSTANT(CHATSDK_INVALID_ARGUMENT),
+    CONSTANT(CHATSDK_TOO_SMALL),
+    CONSTANT(CHATSDK_TOO_LARGE),
+    CONSTANT(CHATSDK_INVALID_UTF8),
+    CONSTANT(CHATSDK_UNSUPPORTED),
+    CONSTANT(CHATSDK_CLOSED),
+    CONSTANT(CHATSDK_BUSY),
+    CONSTANT(CHATSDK_NOT_FOUND),
+    CONSTANT(CHATSDK_ALREADY_EXISTS),
+    CONSTANT(CHATSDK_CANCELLED),
+    CONSTANT(CHATSDK_WRONG_STATE),
+    CONSTANT(CHATSDK_TIMED_OUT),
+    CONSTANT(CHATSDK_NOT_LOGGED_IN),
+    CONSTANT(CHATSDK_LIMIT_REACHED),
+    CONSTANT(CHATSDK_NETWORK),
+    CONSTANT(CHATSDK_TLS),
+    CONSTANT(CHATSDK_PROTOCOL),
+    CONSTANT(CHATSDK_UNAUTHENTICATED),
+    CONSTANT(CHATSDK_FORBIDDEN),
+    CONSTANT(CHATSDK_RATE_LIMITED),
+    CONSTANT(CHATSDK_SERVER),
+    CONSTANT(CHATSDK_CONFLICT),
+    CONSTANT(CHATSDK_OUT_OF_ORDER),
+    CONSTANT(CHATSDK_UNAVAILABLE),
+    CONSTANT(CHATSDK_VOIDED),
+    CONSTANT(CHATSDK_REPLACED),
+    CONSTANT(CHATSDK_ROLLED_BACK),
+    CONSTANT(CHATSDK_MALFORMED),
+    CONSTANT(CHATSDK_STORAGE),
+    CONSTANT(CHATSDK_STORAGE_FULL),
+    CONSTANT(CHATSDK_CORRUPT),
+    CONSTANT(CHATSDK_WRONG_KEY),
+    CONSTANT(CHATSDK_TAMPERED),
+    CONSTANT(CHATSDK_READ_ONLY),
+    CONSTANT(CHATSDK_STORE_IN_USE),
+    CONSTANT(CHATSDK_SCHEMA_TOO_NEW),
+    CONSTANT(CHATSDK_CRYPTO),
+    CONSTANT(CHATSDK_INTERNAL),
+    CONSTANT(CHATSDK_NO_MEMORY),
+    CONSTANT(CHATSDK_THREADING_THREADS),
+    CONSTANT(CHATSDK_THREADING_TICK),
+    CONSTANT(CHATSDK_LOG_TRACE),
+    CONSTANT(CHATSDK_LOG_DEBUG),
+    CONSTANT(CHATSDK_LOG_INFO),
+    CONSTANT(CHATSDK_LOG_WARNING),
+    CONSTANT(CHATSDK_LOG_ERROR),
+    CONSTANT(CHATSDK_CONNECTION_STOPPED),
+    CONSTANT(CHATSDK_CONNECTION_NOT_LOGGED_IN),
+    CONSTANT(CHATSDK_CONNECTION_WAITING),
+    CONSTANT(CHATSDK_CONNECTION_CONNECTING),
+    CONSTANT(CHATSDK_CONNECTION_SYNCING),
+    CONSTANT(CHATSDK_CONNECTION_ONLINE),
+    CONSTANT(CHATSDK_EVENT_COMPLETED),
+    CONSTANT(CHATSDK_EVENT_CONNECTION),
+    CONSTANT(CHATSDK_EVENT_MESSAGE_ADDED),
+    CONSTANT(CHATSDK_EVENT_MESSAGE_UPDATED),
+    CONSTANT(CHATSDK_EVENT_CONVERSATION_CHANGED),
+    CONSTANT(CHATSDK_EVENT_RECEIPTS_CHANGED),
+    CONSTANT(CHATSDK_EVENT_DEVICES_CHANGED),
+    CONSTANT(CHATSDK_EVENT_SESSION_ENDED),
+    CONSTANT(CHATSDK_EVENT_RESYNC),
+    CONSTANT(CHATSDK_EVENT_MESSAGE_REMOVED),
+    CONSTANT(CHATSDK_CLIENT_MESSAGE_ID_SIZE),
+    CONSTANT(CHATSDK_CONVERSATION_DIRECT),
+    CONSTANT(CHATSDK_MESSAGE_RECEIVED),
+    CONSTANT(CHATSDK_MESSAGE_QUEUED),
+    CONSTANT(CHATSDK_MESSAGE_SENDING),
+    CONSTANT(CHATSDK_MESSAGE_SENT),
+    CONSTANT(CHATSDK_MESSAGE_DELIVERED),
+    CONSTANT(CHATSDK_MESSAGE_READ),
+    CONSTANT(CHATSDK_MESSAGE_FAILED),
+};
+#undef CONSTANT
+
+}  // namespace
+
+extern "C" int32_t chatsdk_constant(const char* name, size_t name_length, int64_t* out_value) {
+  return guard([&]() -> Status {
+    CHATSDK_ASSIGN(const std::string_view wanted, text_in(name, name_length, {"name", 1, 64}));
+    if (out_value == nullptr) return error(Code::kInvalidArgument, "out_value is NULL");
+    const auto found = std::find_if(std::begin(kConstants), std::end(kConstants),
+                                    [&](const Constant& constant) { return constant.name == wanted; });
+    if (found == std::end(kConstants)) return error(Code::kNotFound, "no constant of this name");
+    *out_value = found->value;
+    return {};
+  });
+}
