@@ -95,9 +95,9 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_create(const chatsdk_config* con
 /* Opens the encrypted store at path, or makes it. The app keeps the key, typically in the platform's key store: without
  * it the store cannot be read.
  * Sizes: path is UTF-8, at most 4,096 bytes; key is exactly 32 bytes, from a good random source.
- * Errors: INVALID_ARGUMENT, TOO_LARGE, WRONG_STATE (already open), STORE_IN_USE (another process), WRONG_KEY, TAMPERED,
- * CORRUPT (the file was set aside; the message names it), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NO_MEMORY.
- * Blocks: for the disk.     Threads: any.     Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, TOO_LARGE, WRONG_STATE (already open), STORE_IN_USE (another process or client), WRONG_KEY,
+ * TAMPERED, CORRUPT (the file was set aside; the message names it), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL,
+ * NO_MEMORY. Blocks: for the disk.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_open_store(chatsdk_client* client, const char* path, size_t path_length,
                                                            const uint8_t* key, size_t key_length,
                                                            chatsdk_error** out_error);
