@@ -172,8 +172,8 @@ class Database {
 Status apply_standard_pragmas(Database& db);
 
 // Makes durable what this connection finds. A process that died between writing to the log and syncing it leaves a
-// commit that is seen from now on and still goes with the power, so whoever answers from what it finds calls this first:
-// after apply_standard_pragmas, and before the first read that it acts upon. Costs nothing when there is no log.
+// commit that is seen from now on and still goes with the power, so whoever answers from what it finds calls this
+// first: after apply_standard_pragmas, and before the first read that it acts upon. Costs nothing when there is no log.
 Status settle_log(Database& db);
 
 // A transaction on a Database that stays where it is meanwhile. Transactions do not nest.
