@@ -48,14 +48,15 @@ const Named* find_named(const std::vector<Named>& named, StreamId stream) {
 
 // ---- Resume --------------------------------------------------------------------------------------------------------
 
-// Where the device starts. Under the store's own epoch: at the cursor that it names, and where it names none, at what
-// it acknowledged last. Under another epoch, positions above the fork mean something else now, on the device as in the
-// store's memory of its acknowledgements: every stream starts at 0, the welcome names the new epoch, and the device
-// rewinds itself. A device without cursors (epoch 0) has not seen another epoch, so its acknowledgements count.
+// Where the device starts: at the cursor that it names under the store's own epoch, else at 0. A stream that a hello
+// with other cursors does not name starts where the device acknowledged last, because a hello has room for so many
+// only.
+//
+// The store forgets acknowledgements with their epoch. So whatever epoch the hello names, a start below what is
+// acknowledged means that the device has lost what it had stored: it was restored from an older state, or lost all.
 Status GatewaySession::place_streams(const wire::Hello& hello, const std::vector<FollowedStream>& followed) {
   CHATSDK_ASSIGN(const std::vector<Named> named, named_cursors(hello));
-  const bool same_epoch = hello.store_epoch() == shard_.store_epoch;
-  const bool no_cursors = hello.store_epoch() == 0 && named.empty();
+  const bool counts = hello.store_epoch() == shard_.store_epoch && !named.empty();
 
   streams_.reserve(followed.size());
   for (const FollowedStream& stream : followed) {
@@ -67,22 +68,20 @@ Status GatewaySession::place_streams(const wire::Hello& hello, const std::vector
       account_stream_ = stream.stream_id;
       account_covered_ = stream.head;
     }
-    const Named* cursor = same_epoch ? find_named(named, stream.stream_id) : nullptr;
-    if (cursor != nullptr && cursor->seq < stream.acknowledged) {
-      return error(Code::kRolledBack, "cursor " + std::to_string(cursor->seq) + " of stream " +
+    if (counts) {
+      const Named* cursor = find_named(named, stream.stream_id);
+      entry.sent = cursor == nullptr ? stream.acknowledged : cursor->seq;
+      entry.marks_sent = cursor == nullptr ? 0 : cursor->marks_revision;
+    }
+    if (entry.sent < stream.acknowledged) {
+      return error(Code::kRolledBack, "cursor " + std::to_string(entry.sent) + " of stream " +
                                           std::to_string(stream.stream_id.value) + " is below the acknowledged " +
                                           std::to_string(stream.acknowledged));
     }
-    if (cursor != nullptr && cursor->seq > stream.head) {
-      return error(Code::kProtocol, "cursor " + std::to_string(cursor->seq) + " of stream " +
+    if (entry.sent > stream.head) {
+      return error(Code::kProtocol, "cursor " + std::to_string(entry.sent) + " of stream " +
                                         std::to_string(stream.stream_id.value) + " is beyond its head " +
                                         std::to_string(stream.head));
-    }
-    if (cursor != nullptr) {
-      entry.sent = cursor->seq;
-      entry.marks_sent = cursor->marks_revision;
-    } else if (same_epoch || no_cursors) {
-      entry.sent = stream.acknowledged;
     }
     entry.acknowledged = entry.sent;
     entry.head = std::max(entry.head, entry.sent);

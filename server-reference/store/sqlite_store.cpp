@@ -108,6 +108,8 @@ Status SqliteStore::load(bool is_new) {
     CHATSDK_TRY(db_.execute("INSERT INTO progress(one, commits, last_message_id) VALUES (1, 1, 0)"));
   } else {
     CHATSDK_TRY(db_.execute("UPDATE progress SET commits = commits + 1"));
+    // A device that meets the new epoch begins at 0, and what it acknowledges from then on is all that it is held to.
+    CHATSDK_TRY(db_.execute("DELETE FROM cursor"));
   }
   return transaction.commit();
 }

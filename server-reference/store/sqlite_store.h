@@ -5,7 +5,7 @@
 // store/epoch_file.h) and the empty "<path>-lock", which one server at a time holds.
 //
 // The epoch. The database holds an epoch and a count of its commits; "<path>.epoch", which no backup includes, repeats
-// both. When a store that is not new opens, a new epoch is drawn and written to both
+// both. When a store that is not new opens, a new epoch is drawn, written to both, and the devices' cursors are deleted
 //   - if the file is missing, or nothing whole in it names the database's epoch;
 //   - if the file counts more commits than the database.
 // So an older copy of the database is noticed whether the file was left beside it or not. One case is not: a copy that

@@ -71,7 +71,7 @@ struct FollowedStream {
   StreamId stream_id;
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
   Seq head = 0;
-  Seq acknowledged = 0;  // by this device, as last flushed
+  Seq acknowledged = 0;  // by this device under the present epoch, as last flushed
   std::uint64_t marks_revision = 0;
 };
 
@@ -266,7 +266,7 @@ class Store {
   // answers nothing more and the server stops.
   virtual Result<CommitResult> commit(std::span<const WriteOp> ops) = 0;
   virtual Result<std::unique_ptr<StoreReader>> open_reader() = 0;
-  // Changes when the store was restored from an older state.
+  // Changes when the store was restored from an older state. What devices acknowledged before is forgotten with it.
   virtual std::uint64_t epoch() const = 0;
   // 32 bytes made with the store: the root of the server's token keys.
   virtual Bytes secret() const = 0;

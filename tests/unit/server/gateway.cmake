@@ -3,6 +3,7 @@ chatsdk_test(server_gateway_test THREADS
     gateway_bus_test.cpp
     gateway_delivery_test.cpp
     gateway_marks_test.cpp
+    gateway_restore_test.cpp
     gateway_session_test.cpp
     sqlite_harness.cpp
   LIBRARIES chatsdk_server_gateway chatsdk_server_store chatsdk_protobuf_full SQLite::SQLite3)

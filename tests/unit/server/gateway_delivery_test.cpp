@@ -138,35 +138,56 @@ TEST(GatewayResume, NamedCursorsAreWhereStreamsStart) {
   EXPECT_EQ(b.gaps, 0u);
 }
 
-TEST(GatewayResume, StreamsThatAreNotNamedStartAtWhatWasAcknowledged) {
+TEST(GatewayResume, StreamsThatAreNotNamedBesideOthersStartAtWhatWasAcknowledged) {
   Pair world;
-  world.append(world.ada, "bob", 1, 10);
+  const StreamId conversation = world.append(world.ada, "bob", 1, 10);
   TestClient& before = world.connect(world.bob);
   world.advance(1s);  // the acknowledgements reach the store
   before.hang_up();
   world.append(world.ada, "bob", 11, 5);
+  before.cursors.erase(conversation);
 
-  TestClient& b = world.connect(world.bob, nullptr, 0, false);
+  TestClient& b = world.connect(world.bob, &before, 0, false);
 
   EXPECT_EQ(items_sent(b), 5u);
   EXPECT_EQ(b.of(wire::ServerFrame::kItems)[0].items().after_seq(), 11u);
 }
 
-TEST(GatewayResume, CursorsOfAnotherEpochCountAsZero) {
+TEST(GatewayResume, ADeviceThatNamesNothingAndHasAcknowledgedNothingIsSentAll) {
   Pair world;
-  world.append(world.ada, "bob", 1, 10);
+  const StreamId conversation = world.append(world.ada, "bob", 1, 10);
+  TestClient& before = world.connect(world.bob, nullptr, 0, false);
+  world.advance(1s);
+  before.hang_up();
+
+  TestClient& b = world.connect(world.bob);
+
+  EXPECT_EQ(b.failure(), Code::kOk);
+  EXPECT_EQ(b.texts(conversation), numbered(10));
+}
+
+// It would be sent the next message after a gap that no pull can fill.
+TEST(GatewayResume, ADeviceThatHasLostItsStateIsRolledBack) {
+  Pair world;
+  const StreamId conversation = world.append(world.ada, "bob", 1, 10);
   TestClient& before = world.connect(world.bob);
   world.advance(1s);
   before.hang_up();
-  TestClient& b = world.open(world.token(world.bob));
-  wire::ClientFrame hello = world.hello(&before);
-  hello.mutable_hello()->set_store_epoch(world.store->epoch() + 1);
+  for (const std::uint64_t epoch : {std::uint64_t{0}, world.store->epoch(), world.store->epoch() + 1}) {
+    TestClient& b = world.open(world.token(world.bob));
+    wire::ClientFrame hello = world.hello();
+    hello.mutable_hello()->set_store_epoch(epoch);
 
-  b.say(hello);
-  world.run();
+    b.say(hello);
+    world.run();
 
-  EXPECT_EQ(b.of(wire::ServerFrame::kWelcome)[0].welcome().store_epoch(), world.store->epoch());
-  EXPECT_EQ(items_sent(b), items_sent(before));
+    EXPECT_EQ(b.failure(), Code::kRolledBack);
+    EXPECT_EQ(b.closed, CloseCode::kRolledBack);
+    EXPECT_TRUE(b.of(wire::ServerFrame::kWelcome).empty());
+  }
+
+  const World::Device anew = world.add_device("bob", "phone with another installation id");
+  EXPECT_EQ(world.connect(anew).texts(conversation), numbered(10)) << "it goes on as a new device";
 }
 
 TEST(GatewayResume, ACursorBelowTheAcknowledgedIsRolledBack) {

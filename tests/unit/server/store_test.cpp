@@ -212,6 +212,21 @@ TEST_F(SqliteStoreTest, AnOlderCopyGetsANewEpoch) {
   EXPECT_EQ(store().epoch(), restored) << "once is enough";
 }
 
+TEST_F(SqliteStoreTest, AnOlderCopyForgetsWhatDevicesAcknowledged) {
+  commit(accounts(1));
+  sqlite().close();
+  sqlite().execute("INSERT INTO cursor(device_id, stream_id, acked) VALUES (1, 2, 3)");
+  const std::string copy = content_of(path());
+  harness_->reopen();
+  commit(accounts(1));
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("SELECT count(*) FROM cursor"), 1) << "another opening of the same store keeps them";
+  overwrite(path(), copy);
+  harness_->reopen();
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("SELECT count(*) FROM cursor"), 0);
+}
+
 TEST_F(SqliteStoreTest, ACopyTakenWhileRunningGetsANewEpochAfterACrash) {
   commit(accounts(1));
   const std::uint64_t epoch = store().epoch();
