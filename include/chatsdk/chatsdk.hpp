@@ -333,6 +333,9 @@ class client {
     detail::check(status);
     return true;
   }
+  // Ends all work: every call on any thread, waiting or later, throws with CHATSDK_CLOSED. Join the threads that use
+  // the client, then let it be destroyed.
+  void close() { detail::check(chatsdk_client_close(object_)); }
   void network_changed() { detail::check(chatsdk_client_network_changed(object_)); }
   std::int32_t connection_state() const {
     std::int32_t state = 0;

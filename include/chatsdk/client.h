@@ -16,7 +16,8 @@ typedef struct chatsdk_config chatsdk_config;
 
 /* Who runs the work.
  * THREADS: the library's own threads: one for the engine, one for the WebSocket, one for HTTP while it is in use.
- * TICK: none; everything happens inside chatsdk_client_tick and the calls themselves. */
+ * TICK: none; everything happens inside chatsdk_client_tick and the calls themselves. Only to look the server's name up
+ * a thread exists while the system does so, in both; a server given by its address needs none. */
 #define CHATSDK_THREADING_THREADS 0
 #define CHATSDK_THREADING_TICK 1
 
@@ -41,7 +42,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_create(chatsdk_config** out_conf
 /* Frees a configuration; NULL is ignored.     Threads: any.     Since: 0.1 */
 CHATSDK_API void CHATSDK_CALL chatsdk_config_destroy(chatsdk_config* config);
 
-/* Where the server is: http:// or https://, host, optional port, no path. Required.
+/* Where the server is: http:// or https://, host, optional port; no path, query, fragment or user. Required.
  * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE (above 2048 bytes), NO_MEMORY.     Threads: one at a time. Since:
  * 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_server_url(chatsdk_config* config, const char* url,
@@ -80,9 +81,11 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_log(chatsdk_config* config, 
 
 /* ---- Life --------------------------------------------------------------------------------------------------------
  *
- * create -> open_store -> register or login (once) -> start -> suspend / resume -> stop -> destroy
+ * create -> open_store -> register or login (once) -> start -> suspend / resume -> stop -> close -> destroy
  *
  * Any function may be called from any thread unless its comment says otherwise. One process at a time holds a store.
+ * A wait of more than ten years, as INT64_MAX, is as good as for ever. After chatsdk_client_close every function of a
+ * client gives CLOSED.
  */
 typedef struct chatsdk_client chatsdk_client;
 
@@ -106,20 +109,26 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_open_store(chatsdk_client* clien
  * Errors: INVALID_ARGUMENT, WRONG_STATE (no store).     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_start(chatsdk_client* client);
 
-/* Disconnects; open requests complete with CANCELLED. The store stays open. chatsdk_client_start may follow.
+/* Disconnects; open requests complete with CANCELLED. The store stays open. chatsdk_client_start may follow. Does not
+ * wait for the network.
  * Errors: INVALID_ARGUMENT.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_stop(chatsdk_client* client);
 
 /* Before the system may freeze the process: disconnects, finishes what is being written and closes every file. When it
- * returns OK no file is open or locked and no socket is open. Until chatsdk_client_resume all calls that need the store
- * give WRONG_STATE.
- * Units: deadline_ms, how long it may take; TIMED_OUT: it goes on in the background.
- * Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or suspended), TIMED_OUT.     Threads: any.     Since: 0.1 */
+ * returns OK no file is open or locked and no socket is open, whatever the network does; a look-up of the server's name
+ * that the system has not answered is left to itself. Open requests complete with CANCELLED; those completions and
+ * every change so far can be pulled also while suspended. Until chatsdk_client_resume all calls that need the store
+ * give WRONG_STATE. Units: deadline_ms, how long to wait for other calls of the app and for the commit under way; what
+ * is then left is closing files. TIMED_OUT: nothing has changed and the client goes on; call again. 0 waits for
+ * nothing, and is not enough when anything is at work. Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or suspended),
+ * TIMED_OUT, CLOSED. Blocks: up to deadline_ms, and for the disk.     Threads: any, also from a tick handler. Since:
+ * 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_suspend(chatsdk_client* client, int64_t deadline_ms);
 
 /* Opens the store again and goes on as before chatsdk_client_suspend.
- * Errors: INVALID_ARGUMENT, WRONG_STATE (not suspended), and those of chatsdk_client_open_store.     Threads: any.
- * Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, WRONG_STATE (not suspended), NOT_FOUND (the store's file is gone; none is made in its
+ * place), and those of chatsdk_client_open_store: the client stays suspended, and resuming may be tried again.
+ * Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_resume(chatsdk_client* client, chatsdk_error** out_error);
 
 /* Tells that the device's network has changed: a waiting reconnect starts now and a live connection is probed at once.
@@ -130,12 +139,23 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_network_changed(chatsdk_client* 
  * apart), every read mark known to the server. For background fetch, and before a program ends.
  * Units: timeout_ms, 0 = only look.
  * Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or tick mode), TIMED_OUT, CANCELLED (the client was stopped),
- * STORAGE. Blocks: up to timeout_ms.     Threads: any.     Since: 0.1 */
+ * CLOSED, STORAGE. Blocks: up to timeout_ms.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_sync(chatsdk_client* client, int64_t timeout_ms);
 
-/* Ends the client at any moment and frees it. Nothing of it calls the app after this returns. Called from inside a tick
- * handler it takes effect when that tick ends. Events and snapshots that the app holds stay valid. NULL is ignored.
- * Threads: any; no other call on this client may be under way, except a poll, which returns CLOSED.     Since: 0.1 */
+/* Ends all work at any moment: polls and syncs that wait return CLOSED, and so does every later call of any function
+ * but this one and chatsdk_client_destroy. No file is open and nothing of the client calls the app after this returns,
+ * as after chatsdk_client_suspend. Events that were not pulled are dropped; to see open requests complete, stop and
+ * pull first. Closing twice is no error. For apps with several threads: close, join the threads that use the client,
+ * destroy. Errors: INVALID_ARGUMENT. Blocks: for calls under way and for the disk, not for the network.     Threads:
+ * any, also from a tick handler.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_close(chatsdk_client* client);
+
+/* Closes the client at any moment and frees it, once calls under way on other threads have returned: polls and syncs
+ * that wait return CLOSED. No call may begin on any thread after this one has; a thread that could is told by
+ * chatsdk_client_close, and joined, before. Nothing of the client calls the app after this returns. Called from inside
+ * a tick handler it takes effect when that tick ends. Events and snapshots that the app holds stay valid. NULL is
+ * ignored. Blocks: as chatsdk_client_close; with no lock held for which a call under way or an event handler waits.
+ * Threads: any.     Since: 0.1 */
 CHATSDK_API void CHATSDK_CALL chatsdk_client_destroy(chatsdk_client* client);
 
 /* The state of the connection. Open list: tolerate unknown values. */

@@ -33,8 +33,9 @@ typedef struct chatsdk_event chatsdk_event;
 /* Waits for events and hands out at most max of them, oldest first.
  * Units: timeout_ms, 0 = do not wait, -1 = without limit.
  * Ownership: out_events has room for max pointers; each event is released with chatsdk_event_release.
- * Errors: INVALID_ARGUMENT, TIMED_OUT (none came), CANCELLED (chatsdk_client_wake), BUSY (another thread polls),
- * WRONG_STATE (tick mode), CLOSED. Blocks: up to timeout_ms.     Threads: one at a time.     Since: 0.1 */
+ * Errors: INVALID_ARGUMENT, TIMED_OUT (none came), CANCELLED (chatsdk_client_wake), BUSY (another thread polls or
+ * ticks, or called from a handler), WRONG_STATE (tick mode), CLOSED. Blocks: up to timeout_ms.     Threads: one at a
+ * time.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms,
                                                      chatsdk_event** out_events, size_t max, size_t* out_count);
 
@@ -47,15 +48,16 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_wake(chatsdk_client* client);
 typedef void(CHATSDK_CALL* chatsdk_event_handler)(const chatsdk_event* event, void* user);
 
 /* Does pending work of the library (all of it in tick mode), then hands events to handler on this thread, until nothing
- * is left or the budget is spent. For game loops: call once a frame.
- * Units: budget_ms, 0 = one round.     Sizes: *out_dispatched, NULL allowed: how many events were handled.
- * Errors: INVALID_ARGUMENT, BUSY (another thread polls or ticks, or called from a handler).     Threads: one at a time.
- * Since: 0.1 */
+ * is left or the budget is spent: no work and no handler begins after that. For game loops: call once a frame.
+ * Units: budget_ms, 0 = one round: what is ready to be done, then all the events that wait after it.     Sizes:
+ * *out_dispatched, NULL allowed: how many events were handled. Errors: INVALID_ARGUMENT, BUSY (another thread polls or
+ * ticks, or called from a handler), CLOSED. Threads: one at a time.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms,
                                                      chatsdk_event_handler handler, void* user, size_t* out_dispatched);
 
 /* Signals that there is something to pull. Called from any thread of the library, at most once until the app pulls; it
- * may only signal (an eventfd, a condition, a posted message) and must not call chatsdk. */
+ * may only signal (an eventfd, a condition, a posted message) and must not call chatsdk. The library holds no lock
+ * meanwhile, but its engine waits: the hook must not take a lock that the app holds while it calls chatsdk. */
 typedef void(CHATSDK_CALL* chatsdk_ready_hook)(void* user);
 
 /* Sets or, with NULL, removes the ready hook. When this returns the former hook is not running and will not run again,

@@ -85,6 +85,8 @@ inline constexpr std::size_t kPageMax = 200;                // rows of one histo
 inline constexpr std::size_t kApplyBatchMax = 64;           // items and cursor in one device transaction
 inline constexpr std::size_t kSendBufferBytesMax = 1'048'576;      // of one connection; above it the engine pauses
 inline constexpr std::size_t kInboundBufferBytesMax = 4'194'304;   // received and not yet taken; above it reading stops
+inline constexpr std::size_t kAddressesMax = 8;             // of one host, tried one after the other
+inline constexpr std::size_t kResolverThreadsMax = 4;       // of one client; a hung look-up holds its thread
 inline constexpr std::size_t kResponseBodyBytesMax = 1'048'576;    // of one HTTP answer
 inline constexpr std::size_t kResponseHeaderBytesMax = 65'536;     // of one HTTP answer, all lines
 
@@ -106,6 +108,7 @@ inline constexpr auto kAnswerTimeout = 60s;                 // a service that ta
 inline constexpr auto kCloseTimeout = 5s;                   // for the peer's half of a closing handshake, on both sides
 inline constexpr auto kLingerTimeout = 2s;  // between our last byte and the peer's, so that it can read ours
 inline constexpr auto kConnectTimeout = 15s;
+inline constexpr auto kWaitMax = 24h * 3'650;                // of a caller; ten years, so that no clock overflows
 inline constexpr auto kRetryAfterMax = 1h;                  // a server that asks for more is asked again by then
 inline constexpr auto kRequestTimeout = 30s;
 inline constexpr auto kHttpIdle = 10s;                      // the HTTP thread ends after this long without a request

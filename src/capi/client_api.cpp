@@ -4,11 +4,13 @@
 // runtime and translates; no logic lives here.
 #include <sodium.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "base/limits.h"
 #include "capi/guard.h"
 #include "capi/handles.h"
+#include "transport/url.h"
 
 using namespace chatsdk;        // NOLINT(google-build-using-namespace): this file is the boundary
 using namespace chatsdk::capi;  // NOLINT(google-build-using-namespace)
@@ -38,10 +40,55 @@ Status set_client_text(chatsdk_config* config, std::string ClientOptions::*membe
 
 // Starts a request and writes its id.
 Status start_request(chatsdk_client* client, std::uint64_t* out_request, std::function<void(Client&, RequestId)> body) {
-  CHATSDK_TRY(check(client));
   if (out_request == nullptr) return error(Code::kInvalidArgument, "out_request is NULL");
   CHATSDK_ASSIGN(*out_request, client->runtime.request(std::move(body)));
   return {};
+}
+
+// Ends a client and frees it. Not from inside one of its calls.
+void end(chatsdk_client* client) {
+  client->calls.close();
+  client->runtime.close();
+  client->calls.close_and_wait();
+  delete client;
+}
+
+struct LeaveClient {
+  void operator()(chatsdk_client* client) const { client->calls.leave(); }
+};
+
+struct EndAfterTick {
+  ~EndAfterTick() {
+    if (client != nullptr) end(client);
+  }
+  chatsdk_client* client = nullptr;
+};
+
+// The time in which a thread ticks, also when a handler throws.
+class TickScope {
+ public:
+  TickScope(chatsdk_client& client, EventQueue& queue, EndAfterTick& end_after_tick)
+      : client_(client), queue_(queue), end_after_tick_(end_after_tick) {
+    client_.ticking_thread.store(std::this_thread::get_id());
+  }
+  ~TickScope() {
+    if (client_.destroy_after_tick) end_after_tick_.client = &client_;
+    client_.ticking_thread.store(std::thread::id());
+    queue_.end_pull();
+  }
+  TickScope(const TickScope&) = delete;
+  TickScope& operator=(const TickScope&) = delete;
+
+ private:
+  chatsdk_client& client_;
+  EventQueue& queue_;
+  EndAfterTick& end_after_tick_;
+};
+
+// A wait in the ABI's milliseconds. Longer than limits::kWaitMax is as good as for ever, and no clock overflows.
+std::chrono::milliseconds wait_of(std::int64_t wait_ms) {
+  const std::chrono::milliseconds most = limits::kWaitMax;
+  return std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, most.count()));
 }
 
 bool initialise_sodium() {
@@ -86,11 +133,15 @@ void chatsdk_config_destroy(chatsdk_config* config) {
 
 int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, size_t url_length) {
   return guard([&]() -> Status {
+    CHATSDK_TRY(check(config));
     CHATSDK_ASSIGN(const std::string_view text, text_in(url, url_length, {"url", 8, kUrlBytesMax}));
-    if (!text.starts_with("http://") && !text.starts_with("https://")) {
-      return error(Code::kInvalidArgument, "url begins with neither http:// nor https://");
+    CHATSDK_ASSIGN(const Url parts, parse_url(text));
+    if (parts.scheme != "http" && parts.scheme != "https") {
+      return error(Code::kInvalidArgument, "url: the scheme is neither http nor https");
     }
-    return set_client_text(config, &ClientOptions::server_url, url, url_length, {"url", 8, kUrlBytesMax});
+    if (parts.target != "/") return error(Code::kInvalidArgument, "url: a path or query is not allowed");
+    config->options.client.server_url = parts.scheme + "://" + parts.authority();
+    return {};
   });
 }
 
@@ -175,8 +226,7 @@ int32_t chatsdk_client_create(const chatsdk_config* config, chatsdk_client** out
 
 int32_t chatsdk_client_open_store(chatsdk_client* client, const char* path, size_t path_length, const uint8_t* key,
                                   size_t key_length, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, out_error, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, kPathBytesMax}));
     if (key == nullptr || key_length != StoreKey::size()) {
       return error(Code::kInvalidArgument,
@@ -187,46 +237,42 @@ int32_t chatsdk_client_open_store(chatsdk_client* client, const char* path, size
 }
 
 int32_t chatsdk_client_start(chatsdk_client* client) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
-    return client->runtime.start();
-  });
+  return on_client(client, [&]() -> Status { return client->runtime.start(); });
 }
 
 int32_t chatsdk_client_stop(chatsdk_client* client) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
-    return client->runtime.stop();
-  });
+  return on_client(client, [&]() -> Status { return client->runtime.stop(); });
 }
 
 int32_t chatsdk_client_suspend(chatsdk_client* client, int64_t deadline_ms) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, [&]() -> Status {
     if (deadline_ms < 0) return error(Code::kInvalidArgument, "deadline_ms is negative");
-    return client->runtime.suspend(std::chrono::milliseconds(deadline_ms));
+    return client->runtime.suspend(wait_of(deadline_ms));
   });
 }
 
 int32_t chatsdk_client_resume(chatsdk_client* client, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check(client));
-    return client->runtime.resume();
-  });
+  return on_client(client, out_error, [&]() -> Status { return client->runtime.resume(); });
 }
 
 int32_t chatsdk_client_network_changed(chatsdk_client* client) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
-    return client->runtime.network_changed();
-  });
+  return on_client(client, [&]() -> Status { return client->runtime.network_changed(); });
 }
 
 int32_t chatsdk_client_sync(chatsdk_client* client, int64_t timeout_ms) {
+  return on_client(client, [&]() -> Status {
+    if (timeout_ms < 0) return error(Code::kInvalidArgument, "timeout_ms is negative");
+    return client->runtime.sync(wait_of(timeout_ms));
+  });
+}
+
+int32_t chatsdk_client_close(chatsdk_client* client) {
   return guard([&]() -> Status {
     CHATSDK_TRY(check(client));
-    if (timeout_ms < 0) return error(Code::kInvalidArgument, "timeout_ms is negative");
-    return client->runtime.sync(std::chrono::milliseconds(timeout_ms));
+    client->calls.enter_to_close();
+    const std::unique_ptr<chatsdk_client, LeaveClient> inside(client);
+    client->runtime.close();
+    return {};
   });
 }
 
@@ -236,12 +282,11 @@ void chatsdk_client_destroy(chatsdk_client* client) {
     client->destroy_after_tick = true;
     return;
   }
-  delete client;
+  end(client);
 }
 
 int32_t chatsdk_client_connection_state(const chatsdk_client* client, int32_t* out_state) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, [&]() -> Status {
     if (out_state == nullptr) return error(Code::kInvalidArgument, "out_state is NULL");
     *out_state = static_cast<std::int32_t>(client->runtime.connection_state());
     return {};
@@ -257,7 +302,7 @@ int32_t chatsdk_registration_init(chatsdk_registration* registration, size_t siz
 
 int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registration* registration,
                                 uint64_t* out_request) {
-  return guard([&]() -> Status {
+  return on_client(client, [&]() -> Status {
     chatsdk_registration in = CHATSDK_REGISTRATION_INIT;
     CHATSDK_TRY(read_struct(registration, in, "registration"));
     Registration out;
@@ -275,7 +320,7 @@ int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registrati
 
 int32_t chatsdk_client_login(chatsdk_client* client, const char* user_id, size_t user_id_length, const char* password,
                              size_t password_length, uint64_t* out_request) {
-  return guard([&]() -> Status {
+  return on_client(client, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view user,
                    text_in(user_id, user_id_length, {"user_id", 1, limits::kUserIdBytesMax}));
     CHATSDK_ASSIGN(const std::string_view secret,
@@ -288,7 +333,7 @@ int32_t chatsdk_client_login(chatsdk_client* client, const char* user_id, size_t
 
 int32_t chatsdk_client_login_with_assertion(chatsdk_client* client, const char* assertion, size_t assertion_length,
                                             uint64_t* out_request) {
-  return guard([&]() -> Status {
+  return on_client(client, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view text,
                    text_in(assertion, assertion_length, {"assertion", 1, kAssertionBytesMax}));
     return start_request(client, out_request, [&](Client& engine, RequestId request) {
@@ -298,19 +343,19 @@ int32_t chatsdk_client_login_with_assertion(chatsdk_client* client, const char* 
 }
 
 int32_t chatsdk_client_logout(chatsdk_client* client, uint64_t* out_request) {
-  return guard([&] {
+  return on_client(client, [&] {
     return start_request(client, out_request, [](Client& engine, RequestId request) { engine.logout(request); });
   });
 }
 
 int32_t chatsdk_client_list_devices(chatsdk_client* client, uint64_t* out_request) {
-  return guard([&] {
+  return on_client(client, [&] {
     return start_request(client, out_request, [](Client& engine, RequestId request) { engine.list_devices(request); });
   });
 }
 
 int32_t chatsdk_client_revoke_device(chatsdk_client* client, uint64_t device_id, uint64_t* out_request) {
-  return guard([&]() -> Status {
+  return on_client(client, [&]() -> Status {
     if (device_id == 0) return error(Code::kInvalidArgument, "device_id is 0");
     return start_request(client, out_request, [=](Client& engine, RequestId request) {
       engine.revoke_device(request, DeviceId{device_id});
@@ -319,8 +364,7 @@ int32_t chatsdk_client_revoke_device(chatsdk_client* client, uint64_t device_id,
 }
 
 int32_t chatsdk_client_user_id(chatsdk_client* client, char* buffer, size_t capacity, size_t* out_length) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, [&]() -> Status {
     if (out_length == nullptr || (buffer == nullptr && capacity != 0)) {
       return error(Code::kInvalidArgument, "out_length is NULL, or buffer is NULL with a capacity");
     }
@@ -336,15 +380,14 @@ int32_t chatsdk_client_user_id(chatsdk_client* client, char* buffer, size_t capa
 
 int32_t chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_event** out_events, size_t max,
                             size_t* out_count) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, [&]() -> Status {
     if (out_events == nullptr || out_count == nullptr || max == 0 || timeout_ms < -1) {
       return error(Code::kInvalidArgument, "out_events or out_count is NULL, max is 0 or timeout_ms below -1");
     }
     if (client->runtime.tick_driven()) return error(Code::kWrongState, "this client is driven by ticks");
     const std::shared_ptr<EventQueue> queue = client->runtime.events();
     std::vector<Ref<chatsdk_event>> events;
-    const Code code = queue->poll(std::chrono::milliseconds(timeout_ms), max, events);
+    const Code code = queue->poll(wait_of(timeout_ms), max, events);
     if (code != Code::kOk) return error(code, {});
     *out_count = events.size();
     for (std::size_t i = 0; i < events.size(); ++i) out_events[i] = const_cast<chatsdk_event*>(events[i].leak());
@@ -353,8 +396,7 @@ int32_t chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_
 }
 
 int32_t chatsdk_client_wake(chatsdk_client* client) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, [&]() -> Status {
     client->runtime.events()->wake();
     return {};
   });
@@ -362,41 +404,29 @@ int32_t chatsdk_client_wake(chatsdk_client* client) {
 
 int32_t chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms, chatsdk_event_handler handler, void* user,
                             size_t* out_dispatched) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
-    if (handler == nullptr || budget_ms < 0)
+  // Outermost, so that a client whose end a handler asked for ends after this call has left it.
+  EndAfterTick end_after_tick;
+  return on_client(client, [&]() -> Status {
+    if (handler == nullptr || budget_ms < 0) {
       return error(Code::kInvalidArgument, "handler is NULL or budget_ms negative");
-    std::thread::id nobody;
-    if (!client->ticking_thread.compare_exchange_strong(nobody, std::this_thread::get_id())) {
-      return error(Code::kBusy, "a tick is under way");
     }
-    const SystemClock clock;
-    const MonotonicTime end = clock.monotonic_now() + std::chrono::milliseconds(budget_ms);
+    const std::shared_ptr<EventQueue> queue = client->runtime.events();
+    if (!queue->begin_pull()) return error(Code::kBusy, "another thread polls, or a tick is under way");
+    const TickScope scope(*client, *queue, end_after_tick);
     std::size_t dispatched = 0;
-    do {
-      client->runtime.drive();
-      const std::size_t before = dispatched;
-      while (const Ref<chatsdk_event> event = client->runtime.events()->take()) {
-        handler(event.get(), user);
-        ++dispatched;
-        if (client->destroy_after_tick || clock.monotonic_now() >= end) break;
-      }
-      if (dispatched == before) break;
-    } while (!client->destroy_after_tick && clock.monotonic_now() < end);
+    client->runtime.tick(wait_of(budget_ms), [&](const chatsdk_event& event) {
+      handler(&event, user);
+      ++dispatched;
+      return !client->destroy_after_tick;
+    });
     if (out_dispatched != nullptr) *out_dispatched = dispatched;
-    if (client->destroy_after_tick) {
-      delete client;
-    } else {
-      client->ticking_thread.store(std::thread::id());
-    }
     return {};
   });
 }
 
 int32_t chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_ready_hook hook, void* user,
                                       chatsdk_destroy_hook destroy) {
-  return guard([&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, [&]() -> Status {
     client->runtime.events()->set_ready_hook(hook, user, destroy);
     return {};
   });

@@ -49,27 +49,42 @@ void EventQueue::fold_state_events(std::uint64_t revision) {
 }
 
 void EventQueue::signal() {
-  std::lock_guard hook_lock(hook_mutex_);
-  if (hook_.call == nullptr) return;
+  std::shared_ptr<Hook> hook;
   {
     std::lock_guard lock(mutex_);
-    if (signalled_ || events_.empty()) return;
+    if (hook_ == nullptr || hook_->call == nullptr || signalled_ || events_.empty()) return;
     signalled_ = true;
+    hook = hook_;
+    ++hook->running;
   }
-  hook_.call(hook_.user);
+  struct Returned {
+    EventQueue& queue;
+    Hook& hook;
+    ~Returned() {
+      std::lock_guard lock(queue.mutex_);
+      if (--hook.running == 0) queue.hook_returned_.notify_all();
+    }
+  };
+  const Returned returned{*this, *hook};
+  try {
+    hook->call(hook->user);
+  } catch (...) {
+    // The event is in the queue; the engine's turn must not end for a signal that failed.
+  }
 }
 
 Code EventQueue::poll(std::chrono::milliseconds timeout, std::size_t max, std::vector<Ref<chatsdk_event>>& out) {
   std::unique_lock lock(mutex_);
-  if (polling_) return Code::kBusy;
-  polling_ = true;
+  if (closed_) return Code::kClosed;
+  if (pulling_) return Code::kBusy;
+  pulling_ = true;
   const auto ready = [this] { return !events_.empty() || wake_ || closed_; };
   if (timeout.count() < 0) {
     arrived_.wait(lock, ready);
   } else {
     arrived_.wait_for(lock, timeout, ready);
   }
-  polling_ = false;
+  pulling_ = false;
   signalled_ = false;
   if (closed_) return Code::kClosed;
   if (wake_) {
@@ -83,6 +98,23 @@ Code EventQueue::poll(std::chrono::milliseconds timeout, std::size_t max, std::v
     events_.pop_front();
   }
   return Code::kOk;
+}
+
+bool EventQueue::begin_pull() {
+  std::lock_guard lock(mutex_);
+  if (pulling_) return false;
+  pulling_ = true;
+  return true;
+}
+
+void EventQueue::end_pull() {
+  std::lock_guard lock(mutex_);
+  pulling_ = false;
+}
+
+std::size_t EventQueue::size() const {
+  std::lock_guard lock(mutex_);
+  return events_.size();
 }
 
 Ref<chatsdk_event> EventQueue::take() {
@@ -104,16 +136,19 @@ void EventQueue::wake() {
 }
 
 void EventQueue::set_ready_hook(chatsdk_ready_hook hook, void* user, chatsdk_destroy_hook destroy) {
-  Hook former;
-  {
-    std::lock_guard hook_lock(hook_mutex_);
-    former = hook_;
-    hook_ = Hook{hook, user, destroy};
-    std::lock_guard lock(mutex_);
-    signalled_ = false;
-  }
-  if (former.destroy != nullptr) former.destroy(former.user);
+  replace_hook(std::make_shared<Hook>(Hook{hook, user, destroy}));
   signal();  // what waits already is signalled too
+}
+
+void EventQueue::replace_hook(std::shared_ptr<Hook> hook) {
+  {
+    std::unique_lock lock(mutex_);
+    hook_.swap(hook);
+    signalled_ = false;
+    if (hook == nullptr) return;
+    hook_returned_.wait(lock, [&] { return hook->running == 0; });
+  }
+  if (hook->destroy != nullptr) hook->destroy(hook->user);
 }
 
 void EventQueue::close() {
@@ -124,7 +159,7 @@ void EventQueue::close() {
     state_events_ = 0;
   }
   arrived_.notify_all();
-  set_ready_hook(nullptr, nullptr, nullptr);
+  replace_hook(nullptr);
 }
 
 }  // namespace chatsdk::capi

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The queue between the engine and the app: bounded, one poller at a time, with a coalesced ready signal.
+// The queue between the engine and the app: bounded, one thread pulls at a time, with a coalesced ready signal.
 //
-// Threads: push from the library's threads; poll, take, wake, set_ready_hook and close from any.
+// Threads: push from the library's threads; the rest from any.
 // Invariants:
 //   1. Completions and the end of a session are never dropped.
 //   2. At most limits::kEventQueueMax state events wait: one more folds them all into one RESYNC.
 //   3. The ready hook runs at most once between two takes, and never after set_ready_hook or close returned.
+//   4. No lock is held while the hook runs.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -30,8 +32,14 @@ class EventQueue {
   // Waits at most timeout (negative: without limit) and moves at most max events out. OK with at least one event, or
   // TIMED_OUT, CANCELLED, BUSY, CLOSED.
   Code poll(std::chrono::milliseconds timeout, std::size_t max, std::vector<Ref<chatsdk_event>>& out);
-  // One event without waiting, for tick; empty when there is none.
+
+  // For tick: makes this thread the one that pulls, until end_pull. False: another one pulls.
+  bool begin_pull();
+  void end_pull();
+  // One event without waiting; empty when there is none.
   Ref<chatsdk_event> take();
+  std::size_t size() const;
+
   void wake();
   void set_ready_hook(chatsdk_ready_hook hook, void* user, chatsdk_destroy_hook destroy);
   // Ends a waiting poll with CLOSED, and removes the hook.
@@ -42,24 +50,25 @@ class EventQueue {
     chatsdk_ready_hook call = nullptr;
     void* user = nullptr;
     chatsdk_destroy_hook destroy = nullptr;
+    std::size_t running = 0;  // calls under way, under mutex_
   };
 
   static bool is_state(const chatsdk_event& event);
   void fold_state_events(std::uint64_t revision);
   void signal();
+  void replace_hook(std::shared_ptr<Hook> hook);
 
   const std::size_t state_events_max_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable arrived_;
+  std::condition_variable hook_returned_;
   std::deque<Ref<chatsdk_event>> events_;
   std::size_t state_events_ = 0;
-  bool polling_ = false;
+  bool pulling_ = false;
   bool wake_ = false;
   bool closed_ = false;
   bool signalled_ = false;
-
-  std::mutex hook_mutex_;  // held while the hook runs, which only signals; taken before nothing else
-  Hook hook_;
+  std::shared_ptr<Hook> hook_;  // shared with its calls under way
 };
 
 }  // namespace chatsdk::capi

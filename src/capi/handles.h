@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The long-lived opaque objects of the C ABI and the check that a pointer names a living one.
+// The long-lived opaque objects of the C ABI, the check that a pointer names a living one, and the count of the calls
+// that are inside a client, which its end waits for.
 //
-// Threads: a handle's mark is set once and cleared at its end.
+// Threads: a handle's mark is set once and cleared at its end; the rest any.
+// Invariants:
+//   1. Once closed, a client lets no call in; it is freed when the last call has left.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <thread>
 
+#include "capi/guard.h"
 #include "capi/runtime.h"
 #include "chatsdk/chatsdk.h"
 
@@ -29,18 +36,57 @@ class Mark {
   std::atomic<std::uint64_t> value_;
 };
 
+class Calls {
+ public:
+  // False, and not counted, when the client is closed.
+  bool enter() {
+    std::lock_guard lock(mutex_);
+    if (closed_) return false;
+    ++inside_;
+    return true;
+  }
+  // Counted also when it is closed: for those who close.
+  void enter_to_close() {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    ++inside_;
+  }
+  void leave() {
+    std::lock_guard lock(mutex_);
+    // Under the lock: as soon as it is free, the one who waits may end this object.
+    if (--inside_ == 0) left_.notify_all();
+  }
+  // Closes, and waits until nobody is inside.
+  void close_and_wait() {
+    std::unique_lock lock(mutex_);
+    closed_ = true;
+    left_.wait(lock, [this] { return inside_ == 0; });
+  }
+  void close() {
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable left_;
+  std::size_t inside_ = 0;
+  bool closed_ = false;
+};
+
 }  // namespace chatsdk::capi
 
 struct chatsdk_config {
   chatsdk::capi::Mark mark{chatsdk::capi::kConfigMark};
   chatsdk::capi::RuntimeOptions options{
-      .client = {}, .ca_file = {}, .tick_driven = false, .log = std::make_shared<chatsdk::NullLog>()};
+      .client = {}, .ca_file = {}, .tick_driven = false, .log = std::make_shared<chatsdk::NullLog>(), .look_up = {}};
 };
 
 struct chatsdk_client {
   explicit chatsdk_client(chatsdk::capi::RuntimeOptions options) : runtime(std::move(options)) {}
 
   chatsdk::capi::Mark mark{chatsdk::capi::kClientMark};
+  mutable chatsdk::capi::Calls calls;
   std::atomic<std::thread::id> ticking_thread{};
   bool destroy_after_tick = false;  // the ticking thread's own
   chatsdk::capi::Runtime runtime;
@@ -56,6 +102,44 @@ inline Status check(const chatsdk_config* config) {
 inline Status check(const chatsdk_client* client) {
   if (client == nullptr || !client->mark.is(kClientMark)) return error(Code::kInvalidArgument, "client is no client");
   return {};
+}
+
+// A call on a client, from its check to its return.
+class Call {
+ public:
+  explicit Call(const chatsdk_client* client) : status_(check(client)) {
+    if (!status_.ok()) return;
+    if (client->calls.enter()) {
+      client_ = client;
+    } else {
+      status_ = error(Code::kClosed, "the client is closed");
+    }
+  }
+  ~Call() {
+    if (client_ != nullptr) client_->calls.leave();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  const Status& status() const { return status_; }
+
+ private:
+  Status status_;
+  const chatsdk_client* client_ = nullptr;
+};
+
+// Runs the body of an entry point inside a client.
+template <typename Body>
+std::int32_t on_client(const chatsdk_client* client, chatsdk_error** out_error, Body&& body) noexcept {
+  return guard(out_error, [&]() -> Status {
+    const Call call(client);
+    CHATSDK_TRY(call.status());
+    return body();
+  });
+}
+
+template <typename Body>
+std::int32_t on_client(const chatsdk_client* client, Body&& body) noexcept {
+  return on_client(client, nullptr, static_cast<Body&&>(body));
 }
 
 }  // namespace chatsdk::capi

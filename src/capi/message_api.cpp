@@ -11,8 +11,7 @@ using namespace chatsdk::capi;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-Status check_page(const chatsdk_client* client, std::size_t max, const void* out) {
-  CHATSDK_TRY(check(client));
+Status check_page(std::size_t max, const void* out) {
   if (out == nullptr) return error(Code::kInvalidArgument, "the output is NULL");
   if (max < 1 || max > limits::kPageMax) {
     return error(Code::kInvalidArgument,
@@ -24,7 +23,6 @@ Status check_page(const chatsdk_client* client, std::size_t max, const void* out
 // Reads one row and hands it out as a snapshot.
 template <typename Snapshot, typename Row>
 Status read_out(chatsdk_client* client, Snapshot** out, const std::function<Result<Row>(DeviceReader&)>& read) {
-  CHATSDK_TRY(check(client));
   if (out == nullptr) return error(Code::kInvalidArgument, "the output is NULL");
   CHATSDK_ASSIGN(Row row, client->runtime.with_reader<Row>(read));
   *out = new Snapshot(std::move(row));
@@ -33,7 +31,6 @@ Status read_out(chatsdk_client* client, Snapshot** out, const std::function<Resu
 
 Status read_count(chatsdk_client* client, std::uint64_t* out_count,
                   const std::function<Result<std::uint64_t>(DeviceReader&)>& read) {
-  CHATSDK_TRY(check(client));
   if (out_count == nullptr) return error(Code::kInvalidArgument, "out_count is NULL");
   CHATSDK_ASSIGN(*out_count, client->runtime.with_reader<std::uint64_t>(read));
   return {};
@@ -41,7 +38,6 @@ Status read_count(chatsdk_client* client, std::uint64_t* out_count,
 
 // Looks the message's id up and does one thing with it on the engine.
 Status with_message(chatsdk_client* client, std::uint64_t message, Status (Client::*act)(const ClientMessageId&)) {
-  CHATSDK_TRY(check(client));
   CHATSDK_ASSIGN(const MessageRow row, client->runtime.with_reader<MessageRow>(
                                            [=](DeviceReader& reader) { return reader.message(MessageKey{message}); }));
   return client->runtime.with_engine<void>([&](Client& engine) { return (engine.*act)(row.client_message_id); });
@@ -53,8 +49,7 @@ extern "C" {
 
 int32_t chatsdk_client_direct_conversation(chatsdk_client* client, const char* peer, size_t peer_length,
                                            uint64_t* out_conversation, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, out_error, [&]() -> Status {
     if (out_conversation == nullptr) return error(Code::kInvalidArgument, "out_conversation is NULL");
     CHATSDK_ASSIGN(const std::string_view user, text_in(peer, peer_length, {"peer", 1, limits::kUserIdBytesMax}));
     CHATSDK_ASSIGN(const ConversationKey key, client->runtime.with_engine<ConversationKey>([&](Client& engine) {
@@ -73,8 +68,7 @@ int32_t chatsdk_send_options_init(chatsdk_send_options* options, size_t size) {
 int32_t chatsdk_client_send_text(chatsdk_client* client, uint64_t conversation, const char* text, size_t text_length,
                                  const chatsdk_send_options* options, uint8_t* out_id, uint64_t* out_message,
                                  chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, out_error, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view body, text_in(text, text_length, {"text", 1, limits::kTextBytesMax}));
     chatsdk_send_options in = CHATSDK_SEND_OPTIONS_INIT;
     if (options != nullptr) CHATSDK_TRY(read_struct(options, in, "options"));
@@ -95,17 +89,16 @@ int32_t chatsdk_client_send_text(chatsdk_client* client, uint64_t conversation, 
 }
 
 int32_t chatsdk_client_retry_message(chatsdk_client* client, uint64_t message, chatsdk_error** out_error) {
-  return guard(out_error, [&] { return with_message(client, message, &Client::retry); });
+  return on_client(client, out_error, [&] { return with_message(client, message, &Client::retry); });
 }
 
 int32_t chatsdk_client_discard_message(chatsdk_client* client, uint64_t message, chatsdk_error** out_error) {
-  return guard(out_error, [&] { return with_message(client, message, &Client::discard); });
+  return on_client(client, out_error, [&] { return with_message(client, message, &Client::discard); });
 }
 
 int32_t chatsdk_client_mark_read(chatsdk_client* client, uint64_t conversation, uint64_t conversation_seq,
                                  chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, out_error, [&]() -> Status {
     return client->runtime.with_engine<void>(
         [=](Client& engine) { return engine.mark_read(ConversationKey{conversation}, conversation_seq); });
   });
@@ -115,8 +108,8 @@ int32_t chatsdk_client_mark_read(chatsdk_client* client, uint64_t conversation, 
 
 int32_t chatsdk_client_conversations(chatsdk_client* client, uint64_t after, size_t max,
                                      chatsdk_conversation_list** out_list, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check_page(client, max, out_list));
+  return on_client(client, out_error, [&]() -> Status {
+    CHATSDK_TRY(check_page(max, out_list));
     return read_out<chatsdk_conversation_list, DeviceReader::ConversationPage>(
         client, out_list, [=](DeviceReader& reader) {
           return reader.conversations(after == 0 ? std::nullopt : std::optional(ConversationKey{after}), max);
@@ -126,7 +119,7 @@ int32_t chatsdk_client_conversations(chatsdk_client* client, uint64_t after, siz
 
 int32_t chatsdk_client_conversation(chatsdk_client* client, uint64_t conversation,
                                     chatsdk_conversation** out_conversation, chatsdk_error** out_error) {
-  return guard(out_error, [&] {
+  return on_client(client, out_error, [&] {
     return read_out<chatsdk_conversation, ConversationRow>(client, out_conversation, [=](DeviceReader& reader) {
       return reader.conversation(ConversationKey{conversation});
     });
@@ -134,21 +127,21 @@ int32_t chatsdk_client_conversation(chatsdk_client* client, uint64_t conversatio
 }
 
 int32_t chatsdk_client_unread_total(chatsdk_client* client, uint64_t* out_count, chatsdk_error** out_error) {
-  return guard(out_error, [&] {
+  return on_client(client, out_error, [&] {
     return read_count(client, out_count, [](DeviceReader& reader) { return reader.unread_total(); });
   });
 }
 
 int32_t chatsdk_client_outbox_count(chatsdk_client* client, uint64_t* out_count, chatsdk_error** out_error) {
-  return guard(out_error, [&] {
+  return on_client(client, out_error, [&] {
     return read_count(client, out_count, [](DeviceReader& reader) { return reader.outbox_count(); });
   });
 }
 
 int32_t chatsdk_client_history_before(chatsdk_client* client, uint64_t conversation, uint64_t before, size_t max,
                                       chatsdk_message_list** out_list, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check_page(client, max, out_list));
+  return on_client(client, out_error, [&]() -> Status {
+    CHATSDK_TRY(check_page(max, out_list));
     return read_out<chatsdk_message_list, DeviceReader::MessagePage>(client, out_list, [=](DeviceReader& reader) {
       return reader.history_before(ConversationKey{conversation}, before, max);
     });
@@ -157,8 +150,8 @@ int32_t chatsdk_client_history_before(chatsdk_client* client, uint64_t conversat
 
 int32_t chatsdk_client_history_after(chatsdk_client* client, uint64_t conversation, uint64_t after, size_t max,
                                      chatsdk_message_list** out_list, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check_page(client, max, out_list));
+  return on_client(client, out_error, [&]() -> Status {
+    CHATSDK_TRY(check_page(max, out_list));
     return read_out<chatsdk_message_list, DeviceReader::MessagePage>(client, out_list, [=](DeviceReader& reader) {
       return reader.history_after(ConversationKey{conversation}, after, max);
     });
@@ -167,8 +160,8 @@ int32_t chatsdk_client_history_after(chatsdk_client* client, uint64_t conversati
 
 int32_t chatsdk_client_history_before_message(chatsdk_client* client, uint64_t conversation, uint64_t message,
                                               size_t max, chatsdk_message_list** out_list, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check_page(client, max, out_list));
+  return on_client(client, out_error, [&]() -> Status {
+    CHATSDK_TRY(check_page(max, out_list));
     return read_out<chatsdk_message_list, DeviceReader::MessagePage>(client, out_list, [=](DeviceReader& reader) {
       return reader.history_before(ConversationKey{conversation}, MessageKey{message}, max);
     });
@@ -177,8 +170,8 @@ int32_t chatsdk_client_history_before_message(chatsdk_client* client, uint64_t c
 
 int32_t chatsdk_client_history_after_message(chatsdk_client* client, uint64_t conversation, uint64_t message,
                                              size_t max, chatsdk_message_list** out_list, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check_page(client, max, out_list));
+  return on_client(client, out_error, [&]() -> Status {
+    CHATSDK_TRY(check_page(max, out_list));
     return read_out<chatsdk_message_list, DeviceReader::MessagePage>(client, out_list, [=](DeviceReader& reader) {
       return reader.history_after(ConversationKey{conversation}, MessageKey{message}, max);
     });
@@ -187,7 +180,7 @@ int32_t chatsdk_client_history_after_message(chatsdk_client* client, uint64_t co
 
 int32_t chatsdk_client_message(chatsdk_client* client, uint64_t message, chatsdk_message** out_message,
                                chatsdk_error** out_error) {
-  return guard(out_error, [&] {
+  return on_client(client, out_error, [&] {
     return read_out<chatsdk_message, MessageRow>(
         client, out_message, [=](DeviceReader& reader) { return reader.message(MessageKey{message}); });
   });
@@ -195,7 +188,7 @@ int32_t chatsdk_client_message(chatsdk_client* client, uint64_t message, chatsdk
 
 int32_t chatsdk_client_message_by_id(chatsdk_client* client, const uint8_t* id, chatsdk_message** out_message,
                                      chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
+  return on_client(client, out_error, [&]() -> Status {
     if (id == nullptr) return error(Code::kInvalidArgument, "id is NULL");
     const auto key = ClientMessageId::from_bytes({reinterpret_cast<const char*>(id), limits::kClientMessageIdBytes});
     return read_out<chatsdk_message, MessageRow>(
@@ -205,8 +198,7 @@ int32_t chatsdk_client_message_by_id(chatsdk_client* client, const uint8_t* id, 
 
 int32_t chatsdk_client_receipt(chatsdk_client* client, uint64_t message, const char* member, size_t member_length,
                                int64_t* out_delivered_ms, int64_t* out_read_ms, chatsdk_error** out_error) {
-  return guard(out_error, [&]() -> Status {
-    CHATSDK_TRY(check(client));
+  return on_client(client, out_error, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view user, text_in(member, member_length, {"member", 1, limits::kUserIdBytesMax}));
     CHATSDK_ASSIGN(const Receipt receipt, client->runtime.with_reader<Receipt>([&](DeviceReader& reader) {
       return reader.receipt(MessageKey{message}, std::string(user));

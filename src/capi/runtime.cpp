@@ -2,6 +2,7 @@
 #include "capi/runtime.h"
 
 #include "base/limits.h"
+#include "capi/engine_call.h"
 #include "transport/curl_http.h"
 #include "transport/lws_transport.h"
 
@@ -10,6 +11,7 @@ namespace chatsdk::capi {
 namespace {
 
 constexpr std::size_t kIdleReadersMax = 4;
+constexpr int kFinishAttemptsMax = 1'000;
 
 std::unique_ptr<chatsdk_event> make_event(std::int32_t type, std::uint64_t revision = 0) {
   auto event = std::make_unique<chatsdk_event>(type);
@@ -21,27 +23,31 @@ std::unique_ptr<chatsdk_event> make_event(std::int32_t type, std::uint64_t revis
 
 void HookLog::write(LogLevel level, std::string_view area, std::string_view message) {
   if (!enabled(level)) return;
-  hook_(static_cast<std::int32_t>(level), std::string(area).c_str(), std::string(message).c_str(), user_);
+  try {
+    hook_(static_cast<std::int32_t>(level), std::string(area).c_str(), std::string(message).c_str(), user_);
+  } catch (...) {
+    // The line is lost; whoever logs must not be: it may be inside a C library.
+  }
 }
 
 Runtime::Runtime(RuntimeOptions options)
-    : options_(std::move(options)), events_(std::make_shared<EventQueue>(limits::kEventQueueMax)) {}
+    : options_(std::move(options)),
+      events_(std::make_shared<EventQueue>(limits::kEventQueueMax)),
+      resolver_(std::make_shared<Resolver>(options_.look_up)) {}
 
-Runtime::~Runtime() {
-  std::unique_lock gate(store_gate_);
-  close_parts();
-  events_->close();
-}
+Runtime::~Runtime() { close(); }
 
 // ---- Life ----------------------------------------------------------------------------------------------------------
 
 Status Runtime::check_open() const {
+  if (closed_) return error(Code::kClosed, "the client is closed");
   if (client_ != nullptr) return {};
   return error(Code::kWrongState, has_store_ ? "the client is suspended" : "no store is open");
 }
 
 Status Runtime::open_store(std::string_view path, StoreKey key) {
-  std::unique_lock gate(store_gate_);
+  std::unique_lock gate(gate_);
+  if (closed_) return error(Code::kClosed, "the client is closed");
   if (has_store_) return error(Code::kWrongState, "a store is open");
   path_ = path;
   key_ = std::move(key);
@@ -56,7 +62,16 @@ Status Runtime::open_parts() {
   store_options.key = &key_;
   store_options.must_exist = has_store_;
   CHATSDK_ASSIGN(store_, DeviceStore::open(store_options, random_, clock_));
+  try {
+    make_parts();
+  } catch (...) {
+    drop_parts();  // a retry must find the store free
+    throw;
+  }
+  return {};
+}
 
+void Runtime::make_parts() {
   if (options_.tick_driven) {
     executor_ = std::make_unique<ManualExecutor>(clock_);
   } else {
@@ -65,69 +80,110 @@ Status Runtime::open_parts() {
   LwsOptions transport_options;
   transport_options.ca_file = options_.ca_file;
   transport_options.own_thread = !options_.tick_driven;
+  transport_options.resolver = resolver_;
   transport_ = std::make_unique<LwsTransport>(*executor_, transport_options, *options_.log);
   CurlOptions http_options;
   http_options.ca_file = options_.ca_file;
   http_options.own_thread = !options_.tick_driven;
+  http_options.resolver = resolver_;
   http_ = std::make_unique<CurlHttp>(*executor_, http_options, *options_.log);
   EventSink& sink = *this;
   client_ = std::make_unique<Client>(
       options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log},
       *store_, sink);
-  return {};
 }
 
-void Runtime::close_parts() {
-  if (client_ == nullptr) return;
-  run_on_engine([this] {
-    client_->stop();
-    client_.reset();
-    transport_.reset();
-    http_.reset();
-  });
-  executor_.reset();
+bool Runtime::close_parts(std::chrono::milliseconds limit) {
+  if (client_ == nullptr) return true;
+  bool ran = false;
+  const auto finish = [&] {
+    ran = true;
+    client_->finish();
+  };
+  // An earlier turn that throws is gone then; the limit is for a machine without memory, where dropping must do.
+  for (int attempt = 0; !ran && attempt < kFinishAttemptsMax; ++attempt) {
+    try {
+      if (!run_on_engine(finish, limit)) return false;
+    } catch (...) {
+    }
+  }
+  drop_parts();
+  return true;
+}
+
+// The store before the adapters: its files and its lock must be free even if a thread takes its time to end.
+void Runtime::drop_parts() {
+  if (!options_.tick_driven && executor_ != nullptr) static_cast<ThreadExecutor&>(*executor_).stop();
+  client_.reset();
   {
     std::lock_guard lock(readers_mutex_);
     readers_.clear();
   }
   store_.reset();
+  transport_.reset();
+  http_.reset();
+  executor_.reset();
 }
 
 Status Runtime::start() {
-  std::unique_lock gate(store_gate_);
+  std::unique_lock gate(gate_);
   CHATSDK_TRY(check_open());
   started_ = true;
-  run_on_engine([this] { client_->start(); });
+  run_on_engine([this] {
+    client_->start();
+    note_state();
+  });
   return {};
 }
 
 Status Runtime::stop() {
-  std::unique_lock gate(store_gate_);
+  std::unique_lock gate(gate_);
   started_ = false;
-  if (client_ != nullptr) run_on_engine([this] { client_->stop(); });
+  if (client_ == nullptr) return {};
+  run_on_engine([this] {
+    client_->stop();
+    note_state();
+  });
   return {};
 }
 
 Status Runtime::suspend(std::chrono::milliseconds deadline) {
-  std::unique_lock gate(store_gate_, std::defer_lock);
+  const MonotonicTime end = clock_.monotonic_now() + deadline;
+  std::unique_lock gate(gate_, std::defer_lock);
   if (!gate.try_lock_for(deadline)) return error(Code::kTimedOut, "another call still uses the store");
   CHATSDK_TRY(check_open());
-  close_parts();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - clock_.monotonic_now());
+  if (!close_parts(std::max<std::chrono::milliseconds>(left, {}))) {
+    return error(Code::kTimedOut, "the engine is at work");
+  }
   suspended_ = true;
   return {};
 }
 
 Status Runtime::resume() {
-  std::unique_lock gate(store_gate_);
+  std::unique_lock gate(gate_);
+  if (closed_) return error(Code::kClosed, "the client is closed");
   if (!suspended_) return error(Code::kWrongState, "the client is not suspended");
   CHATSDK_TRY(open_parts());
   suspended_ = false;
-  if (started_) run_on_engine([this] { client_->start(); });
+  if (!started_) return {};
+  run_on_engine([this] {
+    client_->start();
+    note_state();
+  });
   return {};
 }
 
+void Runtime::close() noexcept {
+  events_->close();
+  std::unique_lock gate(gate_);
+  close_parts(limits::kWaitMax);
+  closed_ = true;
+  note_progress();
+}
+
 Status Runtime::network_changed() {
-  std::shared_lock gate(store_gate_);
+  std::shared_lock gate(gate_);
   if (client_ != nullptr) run_on_engine([this] { client_->network_changed(); });
   return {};
 }
@@ -141,9 +197,13 @@ Status Runtime::sync(std::chrono::milliseconds timeout) {
       std::lock_guard lock(progress_mutex_);
       seen = progress_;
     }
-    if (connection_state() == ConnectionState::kStopped) return error(Code::kCancelled, "the client is stopped");
-    CHATSDK_ASSIGN(const bool told, with_engine<bool>([this](Client&) { return all_told(); }));
-    if (told && connection_state() == ConnectionState::kOnline) return {};
+    ConnectionState state{};
+    CHATSDK_ASSIGN(const bool told, with_engine<bool>([&](Client& client) {
+                     state = client.connection_state();
+                     return all_told();
+                   }));
+    if (state == ConnectionState::kStopped) return error(Code::kCancelled, "the client is stopped");
+    if (told && state == ConnectionState::kOnline) return {};
     // Holds neither the gate nor the engine while it waits, so that the client may be suspended meanwhile.
     std::unique_lock lock(progress_mutex_);
     const auto left = end - clock_.monotonic_now();
@@ -174,42 +234,59 @@ void Runtime::note_progress() {
 
 // ---- The engine ----------------------------------------------------------------------------------------------------
 
-void Runtime::run_on_engine(const std::function<void()>& body) {
+bool Runtime::run_on_engine(const std::function<void()>& body, std::chrono::milliseconds limit) {
+  const auto call = std::make_shared<EngineCall>(body);
   if (options_.tick_driven) {
     std::lock_guard lock(tick_mutex_);
     auto& executor = static_cast<ManualExecutor&>(*executor_);
-    bool done = false;
-    executor.post([&] {
-      body();
-      done = true;
-    });
-    while (!done) executor.run_one();
-    return;
-  }
-  std::promise<void> done;
-  executor_->post([&] {
+    executor.post([call] { call->run(); });
     try {
-      body();
-      done.set_value();
+      while (!call->done()) executor.run_one();
     } catch (...) {
-      done.set_exception(std::current_exception());
+      call->give_up();
+      throw;
     }
-  });
-  done.get_future().get();
+  } else {
+    executor_->post([call] { call->run(); });
+    if (!call->wait(limit)) return false;
+  }
+  call->rethrow();
+  return true;
 }
 
-void Runtime::drive() {
+void Runtime::drive(std::optional<MonotonicTime> end) {
   if (!options_.tick_driven) return;
-  std::shared_lock gate(store_gate_);
+  std::shared_lock gate(gate_);
   if (client_ == nullptr) return;
   std::lock_guard lock(tick_mutex_);
   transport_->drive();
   http_->drive();
-  static_cast<ManualExecutor&>(*executor_).run_ready();
+  auto& executor = static_cast<ManualExecutor&>(*executor_);
+  while (executor.run_one() && (!end || clock_.monotonic_now() < *end)) {
+  }
 }
 
+void Runtime::tick(std::chrono::milliseconds budget, const std::function<bool(const chatsdk_event&)>& handler) {
+  const bool one_round = budget.count() == 0;
+  const MonotonicTime end = clock_.monotonic_now() + budget;
+  const auto in_time = [&] { return clock_.monotonic_now() < end; };
+  do {
+    drive(one_round ? std::nullopt : std::optional(end));
+    std::size_t waiting = events_->size();
+    if (waiting == 0) return;
+    for (; waiting > 0; --waiting) {
+      const Ref<chatsdk_event> event = events_->take();
+      if (!event) break;
+      if (!handler(*event.get())) return;
+      if (!one_round && !in_time()) return;
+    }
+  } while (!one_round && in_time());
+}
+
+void Runtime::note_state() { connection_state_.store(client_->connection_state()); }
+
 Result<std::uint64_t> Runtime::request(std::function<void(Client&, RequestId)> body) {
-  std::shared_lock gate(store_gate_);
+  std::shared_lock gate(gate_);
   CHATSDK_TRY(check_open());
   const std::uint64_t id = ++last_request_;
   run_on_engine([&] { body(*client_, id); });
@@ -217,7 +294,7 @@ Result<std::uint64_t> Runtime::request(std::function<void(Client&, RequestId)> b
 }
 
 Result<UserId> Runtime::owner() {
-  std::shared_lock gate(store_gate_);
+  std::shared_lock gate(gate_);
   CHATSDK_TRY(check_open());
   std::optional<Result<std::optional<UserId>>> owner;
   run_on_engine([&] { owner.emplace(store_->owner()); });
@@ -263,7 +340,7 @@ void Runtime::on_changes(const Changes& changes) {
 }
 
 void Runtime::on_connection(ConnectionState state, const Error& cause, std::chrono::milliseconds retry_in) {
-  connection_state_.store(state);
+  note_state();
   note_progress();
   auto event = make_event(CHATSDK_EVENT_CONNECTION);
   event->connection_state = static_cast<std::int32_t>(state);

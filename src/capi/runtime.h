@@ -6,9 +6,11 @@
 // Threads: any, unless said otherwise. With CHATSDK_THREADING_THREADS the engine runs on a ThreadExecutor; with
 // CHATSDK_THREADING_TICK it runs inside tick() and the calls themselves, one caller at a time.
 // Invariants:
-//   1. store_gate_ is held shared by whoever uses the store or the engine, and alone by whoever opens or closes them.
-//   2. No lock is held while app code runs, but for the two hooks, which only signal.
-//   3. After suspend() returned ok there is no open file, lock or socket, and no thread of the adapters.
+//   1. gate_ is held shared by whoever uses the store or the engine, and alone by whoever opens or closes them.
+//   2. No lock is held while an event handler runs. The two hooks run on the engine's turns.
+//   3. After suspend() or close() returned ok there is no open file, lock or socket, and no thread but those of the
+//      resolver, which own nothing of the client.
+//   4. What the engine has raised reaches the queue before the engine ends: no completion and no change is lost.
 #pragma once
 
 #include <atomic>
@@ -16,7 +18,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,9 +33,11 @@
 #include "base/random.h"
 #include "base/secret.h"
 #include "capi/event_queue.h"
+#include "capi/gate.h"
 #include "chatsdk/chatsdk.h"
 #include "engine/client.h"
 #include "store/device_store.h"
+#include "transport/resolver.h"
 #include "transport/transport.h"
 
 namespace chatsdk {
@@ -67,6 +70,7 @@ struct RuntimeOptions {
   std::string ca_file;
   bool tick_driven = false;
   std::shared_ptr<Log> log;  // shared: the configuration may end before or after the client
+  LookUp look_up;            // empty: the system's
 };
 
 class Runtime final : private EventSink {
@@ -77,8 +81,11 @@ class Runtime final : private EventSink {
   Status open_store(std::string_view path, StoreKey key);
   Status start();
   Status stop();
+  // TIMED_OUT: nothing has changed.
   Status suspend(std::chrono::milliseconds deadline);
   Status resume();
+  // Ends polls, syncs and every later call with CLOSED, then closes everything. A second call waits for the first.
+  void close() noexcept;
   Status network_changed();
   // Waits until device and server agree; see chatsdk_client_sync.
   Status sync(std::chrono::milliseconds timeout);
@@ -87,7 +94,7 @@ class Runtime final : private EventSink {
   // Runs body on the engine and waits for its answer. WRONG_STATE without a store.
   template <typename T>
   Result<T> with_engine(std::function<Result<T>(Client&)> body) {
-    std::shared_lock gate(store_gate_);
+    std::shared_lock gate(gate_);
     CHATSDK_TRY(check_open());
     std::optional<Result<T>> answer;
     run_on_engine([&] { answer.emplace(body(*client_)); });
@@ -100,7 +107,7 @@ class Runtime final : private EventSink {
   // Runs body with a reader that nobody else uses. WRONG_STATE without a store.
   template <typename T>
   Result<T> with_reader(const std::function<Result<T>(DeviceReader&)>& body) {
-    std::shared_lock gate(store_gate_);
+    std::shared_lock gate(gate_);
     CHATSDK_TRY(check_open());
     CHATSDK_ASSIGN(std::unique_ptr<DeviceReader> reader, take_reader());
     Result<T> answer = body(*reader);
@@ -110,8 +117,9 @@ class Runtime final : private EventSink {
 
   const std::shared_ptr<EventQueue>& events() const { return events_; }
   bool tick_driven() const { return options_.tick_driven; }
-  // Does what is ready in tick mode; nothing in thread mode.
-  void drive();
+  // Works (in tick mode) and hands events to handler, until nothing is left, the budget is spent or handler answers
+  // false. A budget of zero is one round: what is ready, then the events that wait after it.
+  void tick(std::chrono::milliseconds budget, const std::function<bool(const chatsdk_event&)>& handler);
 
  private:
   // EventSink, on the engine.
@@ -125,9 +133,16 @@ class Runtime final : private EventSink {
   // True when nothing waits to be told to the server, failed messages apart. On the engine.
   Result<bool> all_told();
   void note_progress();
+  void note_state();  // on the engine
   Status open_parts();
-  void close_parts();
-  void run_on_engine(const std::function<void()>& body);
+  void make_parts();
+  // False: the engine was not free in time, and nothing has changed.
+  bool close_parts(std::chrono::milliseconds limit);
+  void drop_parts();
+  // Does what is ready in tick mode, until the time is over unless it is nullopt; nothing in thread mode.
+  void drive(std::optional<MonotonicTime> end);
+  // Runs body on the engine and waits. False: the engine was busy for the whole limit, and body will not run.
+  bool run_on_engine(const std::function<void()>& body, std::chrono::milliseconds limit = limits::kWaitMax);
   Result<std::unique_ptr<DeviceReader>> take_reader();
   void give_back(std::unique_ptr<DeviceReader> reader);
 
@@ -136,12 +151,15 @@ class Runtime final : private EventSink {
   SodiumRandom random_;
   const std::shared_ptr<EventQueue> events_;
 
-  std::shared_timed_mutex store_gate_;
+  const std::shared_ptr<Resolver> resolver_;  // shared by the adapters; lookups under way outlive them
+
+  Gate gate_;
   std::string path_;
   StoreKey key_;
   bool has_store_ = false;  // open_store succeeded once
   bool suspended_ = false;
   bool started_ = false;
+  bool closed_ = false;
 
   std::mutex tick_mutex_;  // tick mode: one caller at a time is the engine
   std::unique_ptr<Executor> executor_;

@@ -30,7 +30,7 @@ Status check_text(const char* name, const std::string& text, std::size_t bytes_m
 Status check_registration(const Registration& registration) {
   CHATSDK_TRY(check_user_id(registration.user_id));
   CHATSDK_TRY(check_text("password", registration.password, limits::kPasswordBytesMax));
-  CHATSDK_TRY(check_text("display name", registration.display_name, limits::kDeviceNameBytesMax));
+  CHATSDK_TRY(check_text("display name", registration.display_name, limits::kDisplayNameBytesMax));
   CHATSDK_TRY(check_text("e-mail address", registration.email, limits::kEmailBytesMax));
   CHATSDK_TRY(check_text("phone number", registration.phone, limits::kPhoneBytesMax));
   if (registration.password.size() < limits::kPasswordBytesMin) {
@@ -87,6 +87,8 @@ void Account::login_with_assertion(RequestId request, const std::string& asserti
 
 void Account::logout(RequestId request) {
   if (!open(request)) return;
+  // First, so that a refusal leaves the connection alone.
+  if (auto allowed = session_.may_log_out(); !allowed.ok()) return complete(request, std::move(allowed));
   connection_.pause();
   session_.logout(guard_.wrap([this, request](Status status) {
     connection_.unpause();

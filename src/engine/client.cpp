@@ -131,6 +131,11 @@ void Client::stop() {
   impl_->account.cancel_all();
 }
 
+void Client::finish() {
+  stop();
+  impl_->events.flush();
+}
+
 void Client::network_changed() { impl_->connection.network_changed(); }
 
 ConnectionState Client::connection_state() const { return impl_->connection.state(); }

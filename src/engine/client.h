@@ -95,6 +95,9 @@ class Client final {
   void start();
   // Closes the connection and completes open requests with CANCELLED. start() may follow.
   void stop();
+  // Stops and tells everything that has been raised, at once: the sink is called inside this function. For an owner
+  // that destroys the client next; without it, what was raised in the last turns would end with the client.
+  void finish();
   // The network changed: a waiting reconnect starts now, a live connection is probed at once.
   void network_changed();
   ConnectionState connection_state() const;

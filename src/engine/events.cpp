@@ -27,6 +27,11 @@ void Events::devices(RequestId request, std::vector<DeviceInfo> devices) {
   raise([request, devices = std::move(devices)](EventSink& sink) { sink.on_devices(request, devices); });
 }
 
+void Events::flush() {
+  const auto alive = guard_.watch();
+  while (!alive.expired() && !waiting_.empty()) tell_all();
+}
+
 void Events::raise(UniqueFunction<void(EventSink&)> tell) {
   waiting_.push_back(std::move(tell));
   if (posted_) return;

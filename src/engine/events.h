@@ -26,6 +26,8 @@ class Events {
   void session_ended(Error cause);
   void completed(RequestId request, Status status);
   void devices(RequestId request, std::vector<DeviceInfo> devices);
+  // Tells at once what waits, for an owner that is about to destroy this object and has no further turn to give.
+  void flush();
 
  private:
   void raise(UniqueFunction<void(EventSink&)> tell);

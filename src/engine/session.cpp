@@ -226,9 +226,14 @@ Status Session::install(const wire::Session& answer) {
   return {};
 }
 
+Status Session::may_log_out() {
+  CHATSDK_TRY(may_log_in({}));
+  if (!session_.has_value()) return error(Code::kNotLoggedIn, "no session: log in first");
+  return {};
+}
+
 void Session::logout(StatusCallback callback) {
-  if (auto allowed = may_log_in({}); !allowed.ok()) return callback(std::move(allowed));
-  if (!session_.has_value()) return callback(error(Code::kNotLoggedIn, "no session: log in first"));
+  if (auto allowed = may_log_out(); !allowed.ok()) return callback(std::move(allowed));
   account_call_ = true;
   logging_out_ = true;
   authorized<void>(

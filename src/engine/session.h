@@ -58,6 +58,8 @@ class Session {
   void register_account(const Registration& registration, StatusCallback callback);
   void login(const std::string& user_id, const std::string& password, StatusCallback callback);
   void login_with_assertion(const std::string& assertion, StatusCallback callback);
+  // Why logout() would refuse at once: BUSY, NOT_LOGGED_IN.
+  Status may_log_out();
   // Ok: the server has ended the session and the tokens are gone. An error other than a refusal keeps them.
   void logout(StatusCallback callback);
   // Drops every request on its way; their callbacks do not run.

@@ -46,7 +46,11 @@ struct Exchange {
   HttpClient::RequestId id = 0;
   HttpRequest request;
   Url url;
+  Resolver::Ticket look_up;
+  MonotonicTime give_up_at{};  // when the look-up has taken too long
+  MonotonicTime end{};         // when the request has taken too long
   std::unique_ptr<curl_slist, FreeList> header_lines;
+  std::unique_ptr<curl_slist, FreeList> addresses;
   std::unique_ptr<CURL, FreeEasy> easy;  // after what it borrows
   HttpResponse response;
   std::size_t header_bytes = 0;
@@ -58,10 +62,14 @@ struct Exchange {
 struct StartCommand {
   std::unique_ptr<Exchange> exchange;
 };
+struct ResolvedCommand {
+  HttpClient::RequestId id;
+  Result<std::vector<std::string>> addresses;
+};
 struct CancelCommand {
   HttpClient::RequestId id;
 };
-using Command = std::variant<StartCommand, CancelCommand>;
+using Command = std::variant<StartCommand, ResolvedCommand, CancelCommand>;
 
 std::string trimmed_lower(std::string_view text, bool lower) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -80,6 +88,18 @@ bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   });
+}
+
+// CURLOPT_RESOLVE's form: host:port:address,address.
+std::string resolve_line(const Url& url, const std::vector<std::string>& addresses) {
+  std::string line = url.host + ":" + std::to_string(url.port);
+  char separator = ':';
+  for (const std::string& address : addresses) {
+    line += separator;
+    line += address.find(':') == std::string::npos ? address : "[" + address + "]";
+    separator = ',';
+  }
+  return line;
 }
 
 std::size_t take_header(char* data, std::size_t, std::size_t size, void* user) {
@@ -160,7 +180,11 @@ Error error_of(const Exchange& exchange, CURLcode code) {
 // transfers are driven: on the own thread, or inside drive().
 class CurlHttp::Service {
  public:
-  Service(Executor& engine, CurlOptions options, Log& log) : engine_(engine), options_(std::move(options)), log_(log) {}
+  Service(Executor& engine, CurlOptions options, Log& log)
+      : engine_(engine),
+        options_(std::move(options)),
+        log_(log),
+        resolver_(options_.resolver ? options_.resolver : std::make_shared<Resolver>()) {}
   ~Service() {
     liveness_->alive = false;
     shutdown();
@@ -190,7 +214,7 @@ class CurlHttp::Service {
   }
 
   void drive() {
-    if (options_.own_thread || (multi_ == nullptr && commands_.empty())) return;
+    if (options_.own_thread || (multi_ == nullptr && !commands_waiting())) return;
     const SigpipeScope sigpipe_scope;
     make_multi();
     turn();
@@ -246,6 +270,13 @@ class CurlHttp::Service {
     });
   }
 
+  // From the resolver's threads, while a ticket lives: so the thread runs, or the owner drives.
+  void pass_on(Command command) {
+    std::lock_guard lock(mutex_);
+    commands_.push_back(std::move(command));
+    if (options_.own_thread && multi_ != nullptr) curl().multi_wakeup(multi_);
+  }
+
   // ---- The service's side ----
 
   void run() {
@@ -263,11 +294,20 @@ class CurlHttp::Service {
         continue;
       }
       int events = 0;
-      const auto wait = exchanges_.empty() ? options_.idle : std::chrono::milliseconds(limits::kRequestTimeout);
       if (commands_waiting()) continue;
-      curl().multi_poll(multi_, nullptr, 0, static_cast<int>(wait.count()), &events);
-      if (events == 0 && exchanges_.empty() && ends_idle()) return;
+      curl().multi_poll(multi_, nullptr, 0, static_cast<int>(longest_wait().count()), &events);
+      if (events == 0 && exchanges_.empty() && unresolved_.empty() && ends_idle()) return;
     }
+  }
+
+  std::chrono::milliseconds longest_wait() const {
+    if (exchanges_.empty() && unresolved_.empty()) return options_.idle;
+    std::chrono::milliseconds wait = limits::kRequestTimeout;
+    for (const auto& [id, exchange] : unresolved_) {
+      wait =
+          std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(exchange->give_up_at - clock_.monotonic_now()));
+    }
+    return std::max<std::chrono::milliseconds>(wait, {});
   }
 
   bool should_stop() {
@@ -304,6 +344,8 @@ class CurlHttp::Service {
     for (Command& command : commands) {
       if (auto* start = std::get_if<StartCommand>(&command)) answer(start->exchange->id, ended());
     }
+    for (auto& [id, exchange] : unresolved_) answer(id, ended());
+    unresolved_.clear();
     for (auto& [id, exchange] : exchanges_) {
       curl().multi_remove_handle(multi_, exchange->easy.get());
       answer(id, ended());
@@ -324,6 +366,7 @@ class CurlHttp::Service {
     for (Command& command : commands) {
       std::visit([this](auto& action) { execute(action); }, command);
     }
+    end_late_look_ups();
     if (multi_ == nullptr) return;
     int running = 0;
     curl().multi_perform(multi_, &running);
@@ -336,6 +379,41 @@ class CurlHttp::Service {
   void execute(StartCommand& command) {
     std::unique_ptr<Exchange> exchange = std::move(command.exchange);
     if (const auto library = CurlLibrary::load(); !library.ok()) return answer(exchange->id, library.error());
+    exchange->end = clock_.monotonic_now() + exchange->request.timeout;
+    if (is_address(exchange->url.host) || options_.proxy_of_environment) return transfer(std::move(exchange));
+    exchange->give_up_at = std::min(exchange->end, clock_.monotonic_now() + options_.connect_timeout);
+    const RequestId id = exchange->id;
+    Exchange& waiting = *unresolved_.emplace(id, std::move(exchange)).first->second;
+    waiting.look_up = resolver_->resolve(waiting.url.host, [this, id](Result<std::vector<std::string>> addresses) {
+      pass_on(ResolvedCommand{id, std::move(addresses)});
+    });
+  }
+
+  void execute(ResolvedCommand& command) {
+    const auto found = unresolved_.find(command.id);
+    if (found == unresolved_.end()) return;
+    std::unique_ptr<Exchange> exchange = std::move(found->second);
+    unresolved_.erase(found);
+    exchange->look_up.reset();
+    if (!command.addresses.ok()) return answer(exchange->id, command.addresses.error());
+    const std::string line = resolve_line(exchange->url, *command.addresses);
+    exchange->addresses.reset(curl().slist_append(nullptr, line.c_str()));
+    transfer(std::move(exchange));
+  }
+
+  void end_late_look_ups() {
+    const MonotonicTime now = clock_.monotonic_now();
+    for (auto entry = unresolved_.begin(); entry != unresolved_.end();) {
+      if (entry->second->give_up_at > now) {
+        ++entry;
+        continue;
+      }
+      answer(entry->first, error(Code::kTimedOut, "the host's name was not resolved within the time limit"));
+      entry = unresolved_.erase(entry);
+    }
+  }
+
+  void transfer(std::unique_ptr<Exchange> exchange) {
     exchange->easy.reset(curl().easy_init());
     if (multi_ == nullptr || !exchange->easy || !configure(*exchange) ||
         curl().multi_add_handle(multi_, exchange->easy.get()) != CURLM_OK) {
@@ -346,6 +424,7 @@ class CurlHttp::Service {
   }
 
   void execute(CancelCommand& command) {
+    unresolved_.erase(command.id);
     const auto found = exchanges_.find(command.id);
     if (found == exchanges_.end()) return;
     curl().multi_remove_handle(multi_, found->second->easy.get());
@@ -387,7 +466,9 @@ class CurlHttp::Service {
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-    set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(request.timeout.count(), 1)));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(exchange.end - clock_.monotonic_now());
+    set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<std::int64_t>(left.count(), 1)));
+    if (exchange.addresses) set(CURLOPT_RESOLVE, exchange.addresses.get());
     set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
     if (!options_.proxy_of_environment) set(CURLOPT_PROXY, "");
 
@@ -435,6 +516,8 @@ class CurlHttp::Service {
   Executor& engine_;
   const CurlOptions options_;
   Log& log_;
+  const SystemClock clock_;
+  const std::shared_ptr<Resolver> resolver_;
 
   // The engine's side.
   std::shared_ptr<Liveness> liveness_ = std::make_shared<Liveness>();  // shared with posted tasks
@@ -450,7 +533,8 @@ class CurlHttp::Service {
   CURLM* multi_ = nullptr;  // written by the service's side under the mutex
 
   // The service's side.
-  std::map<RequestId, std::unique_ptr<Exchange>> exchanges_;
+  std::map<RequestId, std::unique_ptr<Exchange>> exchanges_;   // libcurl works on them
+  std::map<RequestId, std::unique_ptr<Exchange>> unresolved_;  // they wait for the host's addresses
 };
 
 CurlHttp::CurlHttp(Executor& engine, CurlOptions options, Log& log)

@@ -12,8 +12,10 @@
 //   tasks. A task holds its result and a liveness token that only the engine's turns read and the destructor clears:
 //   a task that runs later touches nothing else. The callbacks never leave the engine's side.
 // Invariants:
-//   1. Without own_thread, nothing happens outside drive().
+//   1. Without own_thread, nothing happens outside drive(), the look-up of a name apart.
 //   2. After shutdown() there is no thread and no descriptor; request() begins anew.
+//   3. Nothing here waits for the network, nor for a name: libcurl is handed the host's addresses, because the end of
+//      its handle would wait for a look-up of its own. So shutdown() is prompt. Only a proxy's name is libcurl's.
 #pragma once
 
 #include <chrono>
@@ -24,6 +26,7 @@
 #include "base/executor.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "transport/resolver.h"
 #include "transport/transport.h"
 
 namespace chatsdk {
@@ -35,6 +38,7 @@ struct CurlOptions {
   std::size_t body_bytes_max = limits::kResponseBodyBytesMax;
   std::chrono::milliseconds connect_timeout = limits::kConnectTimeout;
   std::chrono::milliseconds idle = limits::kHttpIdle;
+  std::shared_ptr<Resolver> resolver{};  // shared with other adapters; empty: one of its own
 };
 
 class CurlHttp final : public HttpClient {

@@ -32,6 +32,7 @@ constexpr unsigned kServiceBufferBytes = 16'384;  // of one read, and of the who
 constexpr unsigned kHeaderBytesMax = 8'192;       // of the server's answer to the upgrade
 constexpr unsigned kDescriptorsMax = 64;          // of one context; tables are small only when it is given
 constexpr std::size_t kServicesPerDrive = 16;
+constexpr std::chrono::milliseconds kLeastShare{1};  // of the time to connect, for one address
 
 // The log of libwebsockets is one per process, so each line goes to whoever is inside a call on this thread.
 thread_local Log* calling_log = nullptr;
@@ -80,6 +81,7 @@ struct Connection;
 struct Deadline {
   lws_sorted_usec_list_t timer;  // first, so that the timer's address is the deadline's
   Connection* connection;
+  void* service;
 };
 
 struct Connection {
@@ -102,6 +104,11 @@ struct Connection {
 
   // The service's side.
   lws* wsi = nullptr;
+  Resolver::Ticket look_up;
+  std::vector<std::string> addresses;  // to try, the next one first
+  MonotonicTime give_up_at{};          // when the time to connect is over
+  bool reached = false;                // an address has answered: no other is tried
+  bool between_addresses = false;      // one has failed, the next one is to be tried in another turn
   bool opened = false;
   bool finished = false;
   bool close_requested = false;
@@ -122,6 +129,10 @@ struct Connection {
 using ConnectionRef = std::shared_ptr<Connection>;  // the engine's map, the service's map and posted tasks hold it
 
 struct OpenCommand {};
+struct ResolvedCommand {
+  Result<std::vector<std::string>> addresses;
+};
+struct NextAddressCommand {};
 struct SendCommand {
   Bytes frame;
 };
@@ -130,9 +141,11 @@ struct CloseCommand {
 };
 struct AbortCommand {};
 struct ReadCommand {};
+using Action = std::variant<OpenCommand, ResolvedCommand, NextAddressCommand, SendCommand, CloseCommand, AbortCommand,
+                            ReadCommand>;
 struct Command {
   ConnectionRef connection;
-  std::variant<OpenCommand, SendCommand, CloseCommand, AbortCommand, ReadCommand> action;
+  Action action;
 };
 
 Error refusal_of(int status, std::chrono::milliseconds retry_after) {
@@ -170,7 +183,11 @@ std::chrono::milliseconds retry_after_of(lws* wsi) {
 // context is served: on the own thread, or inside drive().
 class LwsTransport::Service {
  public:
-  Service(Executor& engine, LwsOptions options, Log& log) : engine_(engine), options_(std::move(options)), log_(log) {}
+  Service(Executor& engine, LwsOptions options, Log& log)
+      : engine_(engine),
+        options_(std::move(options)),
+        log_(log),
+        resolver_(options_.resolver ? options_.resolver : std::make_shared<Resolver>()) {}
   ~Service() {
     liveness_->alive = false;
     shutdown();
@@ -232,7 +249,7 @@ class LwsTransport::Service {
   }
 
   void drive() {
-    if (options_.own_thread || (context_ == nullptr && commands_.empty())) return;
+    if (options_.own_thread || (context_ == nullptr && !commands_waiting())) return;
     const LogScope log_scope(log_);
     const SigpipeScope sigpipe_scope;
     make_context();
@@ -278,6 +295,11 @@ class LwsTransport::Service {
     commands_.push_back(std::move(command));
     work_.notify_one();
     if (commands_.size() == 1 && context_ != nullptr && options_.own_thread) lws_cancel_service(context_);
+  }
+
+  bool commands_waiting() {
+    std::lock_guard lock(mutex_);
+    return !commands_.empty();
   }
 
   // Runs task(handler) on a turn of the engine, unless the connection or the transport has ended by then.
@@ -410,9 +432,45 @@ class LwsTransport::Service {
       roots_loaded_ = true;
     }
 
+    connection->give_up_at = clock_.monotonic_now() + options_.connect_timeout;
+    const std::string& host = connection->url.host;
+    if (is_address(host)) {
+      connection->addresses = {host};
+      return connect(connection);
+    }
+    arm(*connection, options_.connect_timeout);
+    connection->look_up = resolver_->resolve(host, [this, connection](Result<std::vector<std::string>> addresses) {
+      enqueue({connection, ResolvedCommand{std::move(addresses)}});
+    });
+  }
+
+  void execute(const ConnectionRef& connection, ResolvedCommand& command) {
+    if (connection->finished) return;
+    connection->look_up.reset();
+    if (!command.addresses.ok()) {
+      connection->blame(command.addresses.code(), command.addresses.error().detail);
+      return finish(connection);
+    }
+    connection->addresses = *std::move(command.addresses);
+    connect(connection);
+  }
+
+  void execute(const ConnectionRef& connection, NextAddressCommand&) {
+    connection->between_addresses = false;
+    if (!connection->finished) connect(connection);
+  }
+
+  // Tries the next address. Each gets its share of the time that is left, so that a silent one leaves time to the rest.
+  void connect(const ConnectionRef& connection) {
+    const std::string address = connection->addresses.front();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(connection->give_up_at - clock_.monotonic_now());
+    const auto share = left / static_cast<std::int64_t>(connection->addresses.size());
+    arm(*connection, std::max<std::chrono::milliseconds>(share, kLeastShare));
+    connection->addresses.erase(connection->addresses.begin());
+
     lws_client_connect_info info{};
     info.context = context_;
-    info.address = connection->url.host.c_str();
+    info.address = address.c_str();
     info.port = connection->url.port;
     info.path = connection->url.target.c_str();
     info.host = connection->authority.c_str();
@@ -424,14 +482,24 @@ class LwsTransport::Service {
     info.opaque_user_data = connection.get();
     static const lws_retry_bo_t no_pings{};  // the engine has pings of its own
     info.retry_and_idle_policy = &no_pings;
-    arm(*connection, options_.connect_timeout);
     lws* wsi = lws_client_connect_via_info(&info);
-    if (connection->finished) return;
+    if (connection->finished || connection->between_addresses) return;
     connection->wsi = wsi;
-    if (wsi == nullptr) {
-      connection->blame(Code::kNetwork, "cannot resolve or reach the host");
+    if (wsi == nullptr && !try_next_address(*connection)) {
+      connection->blame(Code::kNetwork, "cannot reach the host");
       finish(connection);
     }
+  }
+
+  // False: there is none left, or the connection ends for another reason than its address.
+  bool try_next_address(Connection& connection) {
+    if (connection.addresses.empty() || connection.reached || connection.outcome.error.code != Code::kOk) return false;
+    if (connection.wsi != nullptr) lws_set_opaque_user_data(connection.wsi, nullptr);
+    connection.wsi = nullptr;
+    connection.between_addresses = true;
+    disarm(context_, connection);
+    enqueue({served_.at(connection.id), NextAddressCommand{}});
+    return true;
   }
 
   void execute(const ConnectionRef& connection, SendCommand& command) {
@@ -444,7 +512,7 @@ class LwsTransport::Service {
     if (connection->finished || connection->close_requested) return;
     if (!connection->opened) {
       connection->blame(Code::kClosed, "closed before the upgrade");
-      return kill(*connection);
+      return end_early(connection);
     }
     connection->close_requested = true;
     connection->close_code_wanted = command.close_code;
@@ -455,7 +523,7 @@ class LwsTransport::Service {
   void execute(const ConnectionRef& connection, AbortCommand&) {
     if (connection->finished) return;
     connection->blame(Code::kClosed, "aborted");
-    kill(*connection);
+    end_early(connection);
   }
 
   void execute(const ConnectionRef& connection, ReadCommand&) {
@@ -465,6 +533,7 @@ class LwsTransport::Service {
 
   void arm(Connection& connection, std::chrono::milliseconds delay) {
     connection.deadline.connection = &connection;
+    connection.deadline.service = this;
     lws_sul_schedule(context_, 0, &connection.deadline.timer, &Service::on_deadline,
                      std::chrono::duration_cast<std::chrono::microseconds>(delay).count());
   }
@@ -474,13 +543,28 @@ class LwsTransport::Service {
   }
 
   static void on_deadline(lws_sorted_usec_list_t* timer) {
-    Connection& connection = *reinterpret_cast<Deadline*>(timer)->connection;
+    const Deadline& deadline = *reinterpret_cast<Deadline*>(timer);
+    Connection& connection = *deadline.connection;
+    auto& service = *static_cast<Service*>(deadline.service);
+    const MonotonicTime now = service.clock_.monotonic_now();
     if (connection.opened) {
       connection.blame(Code::kClosed, "the closing handshake was not answered");
-    } else {
-      connection.blame(Code::kNetwork, "no connection within the time limit");
+    } else if (connection.reached && now < connection.give_up_at) {
+      // The address that answered has all the time that is left.
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(connection.give_up_at - now);
+      return service.arm(connection, left);
+    } else if (connection.reached || connection.addresses.empty()) {
+      const bool unresolved = connection.wsi == nullptr;
+      connection.blame(Code::kNetwork, unresolved ? "the host's name was not resolved within the time limit"
+                                                  : "no connection within the time limit");
     }
-    kill(connection);
+    service.end_early(service.served_.at(connection.id));
+  }
+
+  // Ends a connection that may not have a socket yet.
+  void end_early(ConnectionRef connection) {
+    if (connection->wsi != nullptr) return kill(*connection);
+    finish(std::move(connection));
   }
 
   // The connection ends on the next turn of service, with one of the last callbacks.
@@ -492,6 +576,7 @@ class LwsTransport::Service {
   void finish(ConnectionRef connection) {
     if (connection->finished) return;
     connection->finished = true;
+    connection->look_up.reset();
     if (context_ != nullptr) disarm(context_, *connection);
     if (connection->wsi != nullptr) lws_set_opaque_user_data(connection->wsi, nullptr);
     connection->wsi = nullptr;
@@ -529,6 +614,7 @@ class LwsTransport::Service {
     if (reason == LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION) {
       // This one passes (store context, SSL, verdict so far) as (user, in, length). Without a connection: refuse.
       if (connection == nullptr) return 1;
+      connection->reached = true;
       connection->tls_refusal = tls::judge(static_cast<x509_store_ctx_st*>(user), length != 0, connection->url.host);
       return connection->tls_refusal.empty() ? 0 : 1;
     }
@@ -541,6 +627,7 @@ class LwsTransport::Service {
   int handle(lws* wsi, lws_callback_reasons reason, Connection& connection, void* in, std::size_t length) {
     switch (reason) {
       case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        connection.reached = true;
         return append_token(wsi, connection, in, length);
       case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
         return judge_answer(wsi, connection);
@@ -555,15 +642,21 @@ class LwsTransport::Service {
       case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         return peer_closes(connection, {static_cast<const char*>(in), length});
       case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        if (!is_handshake_text({static_cast<const char*>(in), in == nullptr ? 0 : length}, connection) &&
+            try_next_address(connection)) {
+          return 0;
+        }
         explain_failure(connection, {static_cast<const char*>(in), in == nullptr ? 0 : length});
         finish(served_.at(connection.id));
         return 0;
       case LWS_CALLBACK_CLIENT_CLOSED:
       case LWS_CALLBACK_CLOSED_CLIENT_HTTP:
+        if (!connection.opened && try_next_address(connection)) return 0;
         explain_end(wsi, connection);
         finish(served_.at(connection.id));
         return 0;
       case LWS_CALLBACK_WSI_DESTROY:
+        if (!connection.opened && try_next_address(connection)) return 0;
         finish(served_.at(connection.id));
         return 0;
       default:
@@ -697,12 +790,16 @@ class LwsTransport::Service {
   }
 
   // The text is libwebsockets' own; every text of a failed SSL_connect() begins with "connect ".
+  static bool is_handshake_text(std::string_view text, const Connection& connection) {
+    return connection.url.secure && text.substr(0, 8) == "connect ";
+  }
+
   static void explain_failure(Connection& connection, std::string_view text) {
     bool peer_left = false;
     const std::string reason = tls::take_handshake_failure(&peer_left);
     if (!connection.tls_refusal.empty())
       return connection.blame(Code::kTls, "certificate refused: " + connection.tls_refusal);
-    const bool in_handshake = connection.url.secure && text.substr(0, 8) == "connect ";
+    const bool in_handshake = is_handshake_text(text, connection);
     if (in_handshake && !peer_left && text.substr(0, 15) != "connect SYSCALL") {
       return connection.blame(Code::kTls, "handshake failed: " + (reason.empty() ? std::string(text) : reason));
     }
@@ -733,6 +830,8 @@ class LwsTransport::Service {
   Executor& engine_;
   const LwsOptions options_;
   Log& log_;
+  const SystemClock clock_;
+  const std::shared_ptr<Resolver> resolver_;
 
   // The engine's side.
   std::shared_ptr<Liveness> liveness_ = std::make_shared<Liveness>();  // shared with posted tasks

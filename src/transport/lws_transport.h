@@ -14,8 +14,10 @@
 //   What the service thread has to say is posted to the engine as tasks. A task holds its connection and a liveness
 //   token that only the engine's turns read and the destructor clears: a task that runs later touches nothing else.
 // Invariants:
-//   1. Without own_thread, nothing happens outside drive().
+//   1. Without own_thread, nothing happens outside drive(), the look-up of a name apart.
 //   2. After shutdown() there is no thread and no descriptor; open() begins anew.
+//   3. Nothing here waits for the network, nor for a name: libwebsockets is handed addresses only, one after the other,
+//      and the certificate is held against the name all the same. So shutdown() is prompt.
 //
 // libwebsockets 4.1.6, what a reader of close codes should know: a close frame of the peer that carries 1012 to 2999
 // arrives as 1002, and a frame of the peer that is masked is read all the same. After close() the connection ends when
@@ -30,6 +32,7 @@
 #include "base/executor.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "transport/resolver.h"
 #include "transport/transport.h"
 
 namespace chatsdk {
@@ -41,6 +44,7 @@ struct LwsOptions {
   std::size_t send_buffer_bytes_max = limits::kSendBufferBytesMax;
   std::chrono::milliseconds connect_timeout = limits::kConnectTimeout;  // to the end of the upgrade
   std::chrono::milliseconds close_timeout = limits::kCloseTimeout;
+  std::shared_ptr<Resolver> resolver{};  // shared with other adapters; empty: one of its own
 };
 
 class LwsTransport final : public Transport {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport/url.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -18,7 +20,11 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
 }
-bool is_ipv6_character(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == ':' || c == '.'; }
+
+bool is_ipv6_address(const std::string& host) {
+  unsigned char bytes[16];
+  return inet_pton(AF_INET6, host.c_str(), bytes) == 1;
+}
 
 std::uint16_t default_port(bool secure) { return secure ? 443 : 80; }
 
@@ -58,10 +64,9 @@ Result<Url> parse_url(std::string_view text) {
   const std::size_t host_end = bracketed ? authority.find(']') : std::min(authority.find(':'), authority.size());
   if (host_end == std::string_view::npos) return refused("the bracket of the address is not closed");
   for (const char c : authority.substr(bracketed ? 1 : 0, bracketed ? host_end - 1 : host_end)) url.host += lower(c);
-  if (url.host.empty() || url.host.size() > kHostBytesMax ||
-      !std::all_of(url.host.begin(), url.host.end(), bracketed ? is_ipv6_character : is_name_character)) {
-    return refused("the host is not valid");
-  }
+  const bool valid = bracketed ? is_ipv6_address(url.host)
+                               : std::all_of(url.host.begin(), url.host.end(), is_name_character);
+  if (url.host.empty() || url.host.size() > kHostBytesMax || !valid) return refused("the host is not valid");
 
   std::string_view rest = authority.substr(bracketed ? host_end + 1 : host_end);
   url.port = default_port(url.secure);
@@ -74,6 +79,11 @@ Result<Url> parse_url(std::string_view text) {
     }
   }
   return url;
+}
+
+bool is_address(const std::string& host) {
+  unsigned char bytes[16];
+  return inet_pton(AF_INET, host.c_str(), bytes) == 1 || inet_pton(AF_INET6, host.c_str(), bytes) == 1;
 }
 
 bool is_header_value(std::string_view value) {

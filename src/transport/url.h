@@ -28,6 +28,9 @@ struct Url {
 
 Result<Url> parse_url(std::string_view text);
 
+// True for an IPv4 or IPv6 address in text form, which needs no look-up.
+bool is_address(const std::string& host);
+
 // True for a value that may stand in a header line: no control character but the tab, nothing above 0x7e.
 bool is_header_value(std::string_view value);
 

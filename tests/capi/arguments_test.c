@@ -123,6 +123,7 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   chatsdk_error_release(error);
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_start(client));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_stop(client));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_close(client));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, 1000));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_resume(client, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_network_changed(client));

@@ -101,6 +101,23 @@ TEST_F(ClientTest, NoEventIsToldInsideACall) {
   EXPECT_GT(sink_.changes_told, before);
 }
 
+TEST_F(ClientTest, TellsEverythingBeforeItFinishes) {
+  go_online();
+  const std::size_t before = sink_.changes_told;
+  queue("x");
+  client_->list_devices(1);
+
+  client_->finish();
+
+  EXPECT_GT(sink_.changes_told, before);
+  EXPECT_EQ(sink_.code_of(1), Code::kCancelled);
+  EXPECT_EQ(sink_.states.back().state, ConnectionState::kStopped);
+  const std::size_t told = sink_.states.size();
+  destroy_client();
+  run();
+  EXPECT_EQ(sink_.states.size(), told);
+}
+
 TEST_F(ClientTest, CanBeDestroyedInsideEveryEvent) {
   const auto destroy = [this] { client_.reset(); };
   for (int event = 0; event < 5; ++event) {

@@ -469,6 +469,32 @@ TEST_F(SessionTest, ALogOutThatDoesNotReachTheServerIsReportedAndChangesNothing)
   EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
 }
 
+TEST_F(SessionTest, ALogOutThatIsRefusedLeavesTheConnectionAlone) {
+  go_online();
+  client_->login(1, "alice", "password");
+  run();
+
+  client_->logout(2);
+  run();
+
+  EXPECT_EQ(sink_.code_of(2), Code::kBusy);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  EXPECT_EQ(transport_.attempts(), 1u);
+}
+
+TEST_F(SessionTest, ASecondLogOutDoesNotReconnectInsideTheFirst) {
+  go_online();
+  client_->logout(1);
+  run();
+
+  client_->logout(2);
+  run();
+
+  EXPECT_EQ(sink_.code_of(2), Code::kBusy);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kNotLoggedIn);
+  EXPECT_EQ(transport_.attempts(), 1u);
+}
+
 TEST_F(SessionTest, LogOutOfASessionThatTheServerForgotSucceeds) {
   refresh_by_hand();
   go_online();

@@ -84,6 +84,35 @@ TEST(CurlHttp, GetsWithHeadersAndNothingUnasked) {
   EXPECT_EQ(side.log.text().find(kToken), std::string::npos);
 }
 
+TEST(CurlHttp, TriesEveryAddressThatTheResolverGives) {
+  RawPeer peer(answer_with(ok("hello")));
+  CurlOptions options;
+  options.resolver = std::make_shared<Resolver>([](const std::string&) -> Result<std::vector<std::string>> {
+    return std::vector<std::string>{"127.0.0.77", "127.0.0.1"};
+  });
+  HttpSide side(options);
+  const auto answer = side.get(peer.url("http", "Chat.Example."));
+  ASSERT_TRUE(answer.ok()) << answer.error().detail;
+  EXPECT_EQ(answer->body, "hello");
+}
+
+TEST(CurlHttp, ReportsANameThatIsNotResolved) {
+  auto released = std::make_shared<std::promise<void>>();  // shared with the look-up, which outlives the client
+  CurlOptions options;
+  options.connect_timeout = 20ms;
+  options.resolver = std::make_shared<Resolver>(
+      [future = released->get_future().share(), released](const std::string& host) -> Result<std::vector<std::string>> {
+        if (host == "slow.example") future.wait();
+        return error(Code::kNetwork, "no such host");
+      });
+  {
+    HttpSide side(options);
+    EXPECT_EQ(side.get("http://gone.example/").code(), Code::kNetwork);
+    EXPECT_EQ(side.get("http://slow.example/").code(), Code::kTimedOut);
+  }
+  released->set_value();
+}
+
 TEST(CurlHttp, SendsEveryMethodWithItsBody) {
   RawPeer peer(answer_with(ok("done")));
   HttpSide side;

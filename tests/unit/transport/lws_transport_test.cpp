@@ -642,6 +642,77 @@ TEST(LwsTransportTls, ReportsAPeerThatDoesNotSpeakTls) {
   EXPECT_EQ(peer.received().find(kToken), std::string::npos);
 }
 
+// The peer listens on 127.0.0.1 only; nobody listens on 127.0.0.77.
+std::shared_ptr<Resolver> resolver_of(std::vector<std::string> addresses) {
+  return std::make_shared<Resolver>([=](const std::string&) -> Result<std::vector<std::string>> { return addresses; });
+}
+
+TEST(LwsTransport, TriesEveryAddressOfAHost) {
+  RawPeer peer(echo);
+  LwsOptions options;
+  options.resolver = resolver_of({"127.0.0.77", "::1", "127.0.0.1"});
+  Client client(options);
+  client.open(peer.url("ws", "chat.example"));
+  ASSERT_TRUE(client.handler.wait_for_open()) << client.handler.close_info.error.detail;
+  EXPECT_NE(peer.received().find("Host: chat.example"), std::string::npos) << peer.received();
+}
+
+TEST(LwsTransport, ReportsAHostWithoutAnAddressThatAnswers) {
+  RawPeer peer(echo);
+  LwsOptions options;
+  options.resolver = resolver_of({"127.0.0.77", "127.0.0.78"});
+  Client client(options);
+  client.open(peer.url("ws", "chat.example"));
+  ASSERT_TRUE(client.handler.wait_for_close());
+  EXPECT_EQ(client.close_code(), Code::kNetwork);
+}
+
+TEST(LwsTransport, ReportsAHostThatCannotBeResolved) {
+  LwsOptions options;
+  options.resolver = std::make_shared<Resolver>(
+      [](const std::string&) -> Result<std::vector<std::string>> { return error(Code::kNetwork, "no such host"); });
+  Client client(options);
+  client.open("ws://chat.example/");
+  ASSERT_TRUE(client.handler.wait_for_close());
+  EXPECT_EQ(client.close_code(), Code::kNetwork);
+  EXPECT_EQ(client.handler.close_info.error.detail, "no such host");
+}
+
+TEST(LwsTransport, EndsAndShutsDownWhileALookUpHangs) {
+  auto released = std::make_shared<std::promise<void>>();  // shared with the look-up, which outlives the client
+  {
+    LwsOptions options;
+    options.connect_timeout = 20ms;
+    options.resolver = std::make_shared<Resolver>(
+        [future = released->get_future().share(), released](const std::string&) -> Result<std::vector<std::string>> {
+          future.wait();
+          return error(Code::kNetwork, "late");
+        });
+    Client client(options);
+    client.open("ws://chat.example/");
+    ASSERT_TRUE(client.handler.wait_for_close());
+    EXPECT_EQ(client.close_code(), Code::kNetwork);
+  }
+  released->set_value();
+}
+
+TEST(LwsTransportTls, VerifiesTheNameAtWhateverAddress) {
+  const TestCa ca;
+  RawPeer named(echo, ca.issue({.dns_names = {"chat.example"}, .addresses = {}}));
+  RawPeer other(echo, ca.issue({.dns_names = {"other.example"}, .addresses = {"127.0.0.1"}}));
+  LwsOptions options;
+  options.ca_file = ca.root_file();
+  options.resolver = resolver_of({"127.0.0.77", "127.0.0.1"});
+  Client good(options);
+  good.open(named.url("wss", "chat.example"));
+  EXPECT_TRUE(good.handler.wait_for_open()) << good.handler.close_info.error.detail;
+  Client bad(options);
+  bad.open(other.url("wss", "chat.example"));
+  ASSERT_TRUE(bad.handler.wait_for_close());
+  EXPECT_EQ(bad.close_code(), Code::kTls) << bad.handler.close_info.error.detail;
+  EXPECT_EQ(other.received(), "");
+}
+
 TEST(LwsTransportTls, CallsAnEndOfStreamInTheHandshakeANetworkError) {
   RawPeer peer([](RawConnection& connection) { connection.read_exactly(5); });
   Client client;

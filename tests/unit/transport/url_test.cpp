@@ -35,10 +35,27 @@ TEST(Url, KeepsAnIpv6AddressWithoutBrackets) {
 }
 
 TEST(Url, RefusesWhatCouldMisleadOrSmuggle) {
-  for (const std::string text :
-       {"", "chat.example.org", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:65536", "http://a:8x",
-        "http://u@a", "http://u:p@a/", "http://a b", "http://a/\r\nx: y", "http://a\\b", "http://a/#f", "http://[::1",
-        "http://[::1]x", "http://[g]", "http://a%00b", "http://\xc3\xa4/"}) {
+  for (const std::string text : {"",
+                                 "chat.example.org",
+                                 "ftp://a",
+                                 "http://",
+                                 "http://:80",
+                                 "http://a:0",
+                                 "http://a:65536",
+                                 "http://a:8x",
+                                 "http://u@a",
+                                 "http://u:p@a/",
+                                 "http://a b",
+                                 "http://a/\r\nx: y",
+                                 "http://a\\b",
+                                 "http://a/#f",
+                                 "http://[::1",
+                                 "http://[::1]x",
+                                 "http://[g]",
+                                 "http://[1:::2]",
+                                 "http://[1.2.3.4]",
+                                 "http://a%00b",
+                                 "http://\xc3\xa4/"}) {
     EXPECT_EQ(parse_url(text).code(), Code::kInvalidArgument) << text;
   }
   EXPECT_EQ(parse_url("http://a/" + std::string(2'048, 'x')).code(), Code::kInvalidArgument);
