@@ -44,7 +44,9 @@ constexpr char kPlace[] = "SELECT place FROM message WHERE key = ?1 AND conversa
 constexpr char kAdvance[] =
     "SELECT time FROM mark_advance WHERE conversation = ?1 AND user = ?2 AND kind = ?3 AND up_to >= ?4 "
     "ORDER BY up_to LIMIT 1";
-constexpr char kMarks[] = "SELECT user, delivered_up_to, read_up_to FROM mark WHERE conversation = ?1 ORDER BY user";
+// The own read mark moves here before the server has confirmed that the same was delivered.
+constexpr char kMarks[] =
+    "SELECT user, max(delivered_up_to, read_up_to), read_up_to FROM mark WHERE conversation = ?1 ORDER BY user";
 constexpr char kUnreadTotal[] = "SELECT coalesce(sum(unread_count), 0) FROM conversation";
 constexpr char kOutboxCount[] = "SELECT count(*) FROM outbox WHERE kind = 0";
 

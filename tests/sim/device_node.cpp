@@ -1,0 +1,570 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/device_node.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace chatsdk::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::size_t kPage = 100;
+constexpr const char* kPassword = "correct horse battery";
+
+std::uint64_t content_hash(BytesView content) { return hash_of(content); }
+
+SeenState seen(MessageState state) { return static_cast<SeenState>(static_cast<std::int32_t>(state)); }
+
+StoreKey make_key(Random& random) {
+  StoreKey key;
+  random.fill({key.data(), key.size()});
+  return key;
+}
+
+// A token that occurs nowhere else, so that a scan can look for it, and filler.
+std::string make_text(Random& random, std::size_t bytes) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "canary-";
+  for (int i = 0; i < 16; ++i) text += kDigits[random.below(16)];
+  text.resize(std::max<std::size_t>(bytes, text.size()), '.');
+  return text;
+}
+
+}  // namespace
+
+DeviceNode::DeviceNode(Scheduler& scheduler, Network& network, Observer& observer, Log& log, std::uint64_t seed,
+                       const DeviceNodeOptions& options)
+    : scheduler_(scheduler),
+      network_(network),
+      observer_(observer),
+      log_(log),
+      options_(options),
+      clock_(scheduler.now(), options.wall_start),
+      sqlite_random_(seed * 7 + 1),
+      keys_(seed * 7 + 2),
+      ids_(seed * 7 + 3),
+      jitter_(seed * 7 + 4),
+      app_(seed * 7 + 5),
+      store_key_(make_key(keys_)),
+      disk_({.vfs_name = "sim-device-" + std::to_string(options.number),
+             .seed = seed * 7 + 6,
+             .clock = clock_,
+             .random = sqlite_random_}),
+      account_made_(!options.makes_account) {
+  observer_.add_device(options.number, options.user);
+}
+
+DeviceNode::~DeviceNode() {
+  disk_.power_off();
+  process_.reset();
+}
+
+// ---- The process ---------------------------------------------------------------------------------------------------
+
+Status DeviceNode::start() {
+  CHATSDK_ASSERT(process_ == nullptr);
+  auto process = std::make_unique<Process>(scheduler_, network_, options_.number, clock_);
+  DeviceStoreOptions store;
+  store.path = kStorePath;
+  store.key = &store_key_;
+  store.base_vfs = disk_.vfs_name();
+  CHATSDK_ASSIGN(process->store, DeviceStore::open(store, keys_, clock_));
+  CHATSDK_ASSIGN(process->reader, process->store->open_reader());
+
+  ClientOptions client;
+  client.server_url = "http://server";
+  client.device_name = "device " + std::to_string(options_.number);
+  client.client_name = "sim";
+  client.send_time_limit = options_.send_time_limit;
+  client.backoff_cap = options_.backoff_cap;
+  EventSink& sink = *this;
+  process->client = std::make_unique<Client>(
+      client, ClientSeams{process->lane, RandomStreams{keys_, ids_, jitter_}, process->network, process->network, log_},
+      *process->store, sink);
+
+  told_.clear();
+  conversations_.clear();
+  shown_up_to_.clear();
+  failed_.clear();
+  last_send_.reset();
+  last_sends_.clear();
+  state_ = ConnectionState::kStopped;
+  log_in_request_ = 0;
+  log_in_waits_ = false;
+  process_ = std::move(process);
+  record(event::Restart{options_.number});
+  read_store();
+  act([this] {
+    process_->client->start();
+    const auto session = process_->store->session();
+    if (session.ok() && !session->has_value()) log_in();
+  });
+  return {};
+}
+
+CrashReport DeviceNode::crash(CrashMode mode) {
+  disk_.power_off();
+  network_.device_crashed(options_.number, mode != CrashMode::kProcessOnly);
+  process_.reset();
+  state_ = ConnectionState::kStopped;
+  return disk_.crash(mode);
+}
+
+void DeviceNode::close() {
+  if (process_ == nullptr) return;
+  process_->client->stop();
+  network_.device_crashed(options_.number, false);
+  process_.reset();
+  state_ = ConnectionState::kStopped;
+}
+
+void DeviceNode::stall(microseconds time) {
+  if (process_ != nullptr) process_->lane.stall_until(scheduler_.now() + time);
+}
+
+void DeviceNode::record(Event event) {
+  if (alive()) observer_.record(options_.number, std::move(event));
+}
+
+template <typename Act>
+void DeviceNode::act(Act act) {
+  if (process_ == nullptr) return;
+  process_->lane.post([this, act = std::move(act)]() mutable {
+    if (alive()) act();
+  });
+}
+
+// ---- What the user does --------------------------------------------------------------------------------------------
+
+void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<milliseconds> time_limit) {
+  act([this, peer, text_bytes, time_limit] {
+    const Result<ConversationKey> key = process_->client->direct_conversation(Observer::name_of(peer));
+    if (!key.ok()) return;  // not logged in yet, or the disk failed
+    const ConversationNumber number = observer_.conversation(options_.user, peer);
+    conversations_[*key] = number;
+    Client::SendOptions options;
+    options.id = ClientMessageId::make(clock_.wall_now(), ids_);
+    options.time_limit = time_limit;
+    const std::string text = make_text(app_, text_bytes);
+    sent_here_.insert(*options.id);
+    record(event::SendCalled{options_.number, number, *options.id, content_hash(encode_text_content(text))});
+    const Result<Client::Sent> sent = process_->client->send_text(*key, text, options);
+    record(event::SendReturned{options_.number, *options.id, sent.ok() ? Code::kOk : sent.code()});
+    if (!alive() || !sent.ok()) return;
+    ++sends_;
+    last_send_ = LastSend{*key, *options.id, text};
+    last_sends_[number] = *options.id;
+  });
+}
+
+// An app that did not see the first call's answer asks again: it gets the same message.
+void DeviceNode::repeat_last_send() {
+  act([this] {
+    if (!last_send_) return;
+    Client::SendOptions options;
+    options.id = last_send_->k;
+    const Result<Client::Sent> sent = process_->client->send_text(last_send_->conversation, last_send_->text, options);
+    if (alive() && sent.ok() && sent->id != last_send_->k) observer_.on_fault("repeat_got_another_id");
+  });
+}
+
+void DeviceNode::read(std::uint64_t draw) {
+  act([this, draw] {
+    if (shown_up_to_.empty()) return;
+    auto entry = shown_up_to_.begin();
+    std::advance(entry, static_cast<std::ptrdiff_t>(draw % shown_up_to_.size()));
+    const auto number = conversation(entry->first);
+    if (!number || entry->second == 0) return;
+    const Seq up_to = draw % 3 == 0 ? 1 + (draw / 7) % entry->second : entry->second;
+    record(event::MarkedRead{options_.number, *number, up_to});
+    const Status status = process_->client->mark_read(entry->first, up_to);
+    record(event::MarkReadReturned{options_.number, *number, up_to, status.code()});
+  });
+}
+
+void DeviceNode::retry_failed(std::uint64_t draw) {
+  act([this, draw] {
+    if (failed_.empty()) return;
+    auto key = failed_.begin();
+    std::advance(key, static_cast<std::ptrdiff_t>(draw % failed_.size()));
+    const auto row = process_->reader->message(*key);
+    if (!row.ok() || row->state != MessageState::kFailed) return;
+    const Status status = process_->client->retry(row->client_message_id);
+    if (!status.ok()) return;
+    failed_.erase(*key);
+    const auto after = process_->reader->message(row->key);
+    if (!after.ok()) return;
+    if (after->client_message_id != row->client_message_id) {
+      const auto number = conversation(row->conversation);
+      sent_here_.insert(after->client_message_id);
+      record(event::SendCalled{options_.number, number.value_or(kNoConversation), after->client_message_id,
+                               content_hash(after->content)});
+      record(event::SendReturned{options_.number, after->client_message_id, Code::kOk});
+    }
+    record(event::Retried{options_.number, row->client_message_id, after->client_message_id});
+  });
+}
+
+void DeviceNode::discard_failed(std::uint64_t draw) {
+  act([this, draw] {
+    if (failed_.empty()) return;
+    auto key = failed_.begin();
+    std::advance(key, static_cast<std::ptrdiff_t>(draw % failed_.size()));
+    const auto row = process_->reader->message(*key);
+    if (!row.ok() || row->state != MessageState::kFailed) return;
+    const Status status = process_->client->discard(row->client_message_id);
+    if (!status.ok()) return;
+    failed_.erase(*key);
+    record(event::Discarded{options_.number, row->client_message_id});
+  });
+}
+
+bool DeviceNode::settle_failed() {
+  if (failed_.empty()) return false;
+  act([this] {
+    const std::set<MessageKey> failed = failed_;
+    for (const MessageKey key : failed) {
+      const auto row = process_->reader->message(key);
+      if (!row.ok() || row->state != MessageState::kFailed) continue;
+      if (!process_->client->discard(row->client_message_id).ok()) continue;
+      failed_.erase(key);
+      record(event::Discarded{options_.number, row->client_message_id});
+    }
+  });
+  return true;
+}
+
+void DeviceNode::read_all() {
+  act([this] {
+    for (const auto& [key, up_to] : shown_up_to_) {
+      const auto number = conversation(key);
+      if (!number || up_to == 0) continue;
+      record(event::MarkedRead{options_.number, *number, up_to});
+      const Status status = process_->client->mark_read(key, up_to);
+      record(event::MarkReadReturned{options_.number, *number, up_to, status.code()});
+    }
+  });
+}
+
+bool DeviceNode::takes_part(ConversationNumber conversation) const {
+  for (const auto& [key, number] : conversations_) {
+    if (number == conversation) return true;
+  }
+  return false;
+}
+
+bool DeviceNode::has(const ClientMessageId& k) const {
+  for (const auto& [key, told] : told_) {
+    if (told.k == k && told.seq != 0) return true;
+  }
+  return false;
+}
+
+void DeviceNode::log_out() {
+  act([this] { process_->client->logout(++last_request_); });
+}
+
+void DeviceNode::revoke_another_device() {
+  act([this] { process_->client->list_devices(++last_request_); });
+}
+
+void DeviceNode::restart_client() {
+  act([this] {
+    process_->client->stop();
+    process_->client->start();
+  });
+}
+
+void DeviceNode::network_changed() {
+  act([this] { process_->client->network_changed(); });
+}
+
+// ---- Log-in --------------------------------------------------------------------------------------------------------
+
+void DeviceNode::log_in() {
+  log_in_request_ = ++last_request_;
+  if (account_made_) {
+    process_->client->login(log_in_request_, Observer::name_of(options_.user), kPassword);
+  } else {
+    Registration registration;
+    registration.user_id = Observer::name_of(options_.user);
+    registration.password = kPassword;
+    process_->client->register_account(log_in_request_, registration);
+  }
+}
+
+void DeviceNode::log_in_later() {
+  if (std::exchange(log_in_waits_, true)) return;
+  process_->lane.post_after(milliseconds(200 + app_.below(3'000)), [this] {
+    log_in_waits_ = false;
+    if (!alive()) return;
+    const auto session = process_->store->session();
+    if (session.ok() && session->has_value()) return;
+    log_in();
+  });
+}
+
+void DeviceNode::on_completed(RequestId request, const Status& status) {
+  if (!alive() || request != log_in_request_) return;
+  log_in_request_ = 0;
+  if (status.code() == Code::kAlreadyExists) account_made_ = true;
+  if (!status.ok()) return log_in_later();
+  account_made_ = true;
+  if (!std::exchange(linked_, true)) record(event::Linked{options_.number, options_.user});
+  process_->client->start();
+}
+
+void DeviceNode::on_session_ended(const Error&) {
+  if (alive()) log_in_later();
+}
+
+void DeviceNode::on_devices(RequestId, const std::vector<DeviceInfo>& devices) {
+  if (!alive()) return;
+  for (const DeviceInfo& device : devices) {
+    if (device.current) continue;
+    observer_.on_fault("device_revoked");
+    return process_->client->revoke_device(++last_request_, device.device_id);
+  }
+}
+
+void DeviceNode::on_connection(ConnectionState state, const Error&, milliseconds) {
+  state_ = state;
+  // A log-out of one's own ends here too.
+  if (alive() && state == ConnectionState::kNotLoggedIn && log_in_request_ == 0) log_in_later();
+}
+
+// ---- What the app sees ---------------------------------------------------------------------------------------------
+
+std::optional<ConversationNumber> DeviceNode::conversation(ConversationKey key) {
+  const auto known = conversations_.find(key);
+  if (known != conversations_.end()) return known->second;
+  const auto row = process_->reader->conversation(key);
+  if (!row.ok() || row->peer.empty()) return std::nullopt;
+  const ConversationNumber number = observer_.conversation(options_.user, Observer::user_named(row->peer));
+  conversations_[key] = number;
+  return number;
+}
+
+void DeviceNode::on_changes(const Changes& changes) {
+  if (!alive()) return;
+  for (const auto* list : {&changes.added, &changes.updated}) {
+    for (const auto& ref : *list) {
+      const auto row = process_->reader->message(ref.message);
+      if (row.ok()) observe(*row);
+    }
+  }
+  for (const auto& ref : changes.removed) {
+    told_.erase(ref.message);
+    failed_.erase(ref.message);
+  }
+  for (const ConversationKey key : changes.marks) observe_marks(key);
+}
+
+// Delivered and read follow from the marks, which are told for the conversation.
+DeviceNode::Told DeviceNode::told_of(const MessageRow& row) {
+  const bool follows = row.state == MessageState::kDelivered || row.state == MessageState::kRead;
+  return {row.seq, follows ? MessageState::kSent : row.state, row.failure, row.client_message_id};
+}
+
+void DeviceNode::observe(const MessageRow& row) {
+  const auto number = conversation(row.conversation);
+  if (!number) return;
+  const Told now = told_of(row);
+  const auto [entry, is_new] = told_.try_emplace(row.key, now);
+  const Told before = is_new ? Told{} : std::exchange(entry->second, now);
+  if (!is_new && before == now) return;
+  const UserNumber sender = Observer::user_named(row.sender);
+  const bool own = sender == options_.user;
+
+  if (row.state == MessageState::kFailed) {
+    failed_.insert(row.key);
+  } else {
+    failed_.erase(row.key);
+  }
+  if (row.content.empty()) {
+    if (row.seq != 0) record(event::PlaceholderShown{options_.number, *number, row.seq, row.seq});
+    return;
+  }
+  if (row.seq != 0) {
+    shown_up_to_[row.conversation] = std::max(shown_up_to_[row.conversation], row.seq);
+    record(event::Shown{options_.number, *number, row.client_message_id, row.seq, content_hash(row.content), sender});
+  }
+  if (own) {
+    if (row.seq != 0 && before.seq != row.seq && sent_here_.contains(row.client_message_id)) {
+      record(event::Acked{options_.number, row.client_message_id, row.seq});
+    }
+    record(event::StateSeen{options_.number, row.client_message_id, seen(row.state)});
+  }
+  if (row.state == MessageState::kFailed || row.failure == Code::kRolledBack) {
+    record(event::Failed{options_.number, row.client_message_id, row.failure});
+  }
+}
+
+void DeviceNode::observe_marks(ConversationKey key, std::vector<event::ReceiptSeen>* receipts) {
+  const auto number = conversation(key);
+  if (!number) return;
+  const auto marks = process_->reader->marks(key);
+  if (!marks.ok()) return;
+  for (const auto& mark : *marks) {
+    const UserNumber user = Observer::user_named(mark.user_id);
+    for (const auto& [kind, up_to] :
+         {std::pair(MarkKind::kDelivered, mark.delivered_up_to), std::pair(MarkKind::kRead, mark.read_up_to)}) {
+      if (up_to == 0) continue;
+      const event::ReceiptSeen seen{options_.number, *number, user, kind, up_to};
+      record(seen);
+      if (receipts != nullptr) receipts->push_back(seen);
+    }
+  }
+}
+
+// ---- Full reads ----------------------------------------------------------------------------------------------------
+
+template <typename See>
+bool DeviceNode::each_row(ConversationKey key, See see) {
+  auto page = process_->reader->history_after(key, Seq{0}, kPage);
+  while (page.ok()) {
+    for (const MessageRow& row : page->rows) see(row);
+    if (!page->more || page->rows.empty()) return true;
+    page = process_->reader->history_after(key, page->rows.back().key, kPage);
+  }
+  return false;
+}
+
+bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<ConversationKey, StreamCursor>& cursors,
+                                   std::vector<event::StoreRead>* reads) {
+  const auto number = conversation(row.key);
+  if (!number) return false;
+  event::StoreRead read;
+  read.device = options_.number;
+  read.conversation = *number;
+  const auto cursor = cursors.find(row.key);
+  if (cursor != cursors.end()) read.cursor = cursor->second.seq;
+  std::vector<MessageRow> rows;
+  const bool whole = each_row(row.key, [&](const MessageRow& message) {
+    const bool pending =
+        message.seq == 0 && (message.state == MessageState::kQueued || message.state == MessageState::kSending ||
+                             message.state == MessageState::kFailed);
+    if (pending) {
+      read.pending.push_back({message.client_message_id, content_hash(message.content), seen(message.state)});
+    } else {
+      const bool placeholder = message.content.empty();
+      read.rows.push_back({message.seq, placeholder ? ClientMessageId{} : message.client_message_id,
+                           Observer::user_named(message.sender), placeholder ? 0 : content_hash(message.content),
+                           placeholder, message.failure == Code::kRolledBack});
+    }
+    rows.push_back(message);
+  });
+  if (!whole) return false;  // the disk failed: nobody has read the store
+  record(read);
+  if (reads != nullptr) reads->push_back(std::move(read));
+  for (const MessageRow& message : rows) {
+    const auto known = told_.find(message.key);
+    if (known == told_.end()) observe(message);
+  }
+  return true;
+}
+
+std::vector<ConversationRow> DeviceNode::all_conversations() {
+  std::vector<ConversationRow> rows;
+  auto page = process_->reader->conversations(std::nullopt, kPage);
+  while (page.ok()) {
+    rows.insert(rows.end(), page->rows.begin(), page->rows.end());
+    if (!page->more || page->rows.empty()) break;
+    page = process_->reader->conversations(page->rows.back().key, kPage);
+  }
+  return rows;
+}
+
+void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<event::ReceiptSeen>* receipts) {
+  const auto epoch = process_->store->store_epoch();
+  if (epoch.ok() && *epoch != 0 && *epoch != std::exchange(epoch_, *epoch)) {
+    record(event::EpochSeen{options_.number, *epoch});
+  }
+  std::map<ConversationKey, StreamCursor> cursors;
+  const auto all = process_->store->cursors(limits::kHelloCursorsMax);
+  if (!all.ok()) return;
+  for (const StreamCursor& cursor : *all) {
+    if (cursor.kind == wire::STREAM_KIND_CONVERSATION) cursors[cursor.conversation] = cursor;
+  }
+  const std::vector<ConversationRow> rows = all_conversations();
+  std::set<ConversationNumber> unread;
+  for (const ConversationRow& row : rows) {
+    if (!read_conversation(row, cursors, reads)) unread.insert(conversation(row.key).value_or(kNoConversation));
+  }
+  for (const StreamCursor& cursor : *all) {
+    const auto number =
+        cursor.kind == wire::STREAM_KIND_CONVERSATION ? conversation(cursor.conversation) : std::nullopt;
+    if (number && unread.contains(*number)) continue;
+    record(event::CursorSeen{options_.number, cursor.stream_id.value, number.value_or(kNoConversation), cursor.seq});
+  }
+  for (const ConversationRow& row : rows) observe_marks(row.key, receipts);
+}
+
+std::map<ConversationNumber, Seq> DeviceNode::places() {
+  std::map<ConversationNumber, Seq> places;
+  const auto all = process_->store->cursors(limits::kHelloCursorsMax);
+  if (!all.ok()) return places;
+  for (const StreamCursor& cursor : *all) {
+    if (cursor.kind != wire::STREAM_KIND_CONVERSATION) continue;
+    if (const auto number = conversation(cursor.conversation)) places[*number] = cursor.seq;
+  }
+  return places;
+}
+
+std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> DeviceNode::marks() {
+  std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> all;
+  for (const ConversationRow& row : all_conversations()) {
+    const auto number = conversation(row.key);
+    const auto marks = process_->reader->marks(row.key);
+    if (!number || !marks.ok()) continue;
+    for (const auto& mark : *marks) {
+      if (mark.delivered_up_to == 0 && mark.read_up_to == 0) continue;
+      all[{*number, Observer::user_named(mark.user_id)}] = {mark.delivered_up_to, mark.read_up_to};
+    }
+  }
+  return all;
+}
+
+std::optional<std::string> DeviceNode::untold() {
+  std::optional<std::string> difference;
+  std::size_t rows = 0;
+  auto page = process_->reader->conversations(std::nullopt, kPage);
+  while (page.ok() && !difference) {
+    for (const ConversationRow& conversation : page->rows) {
+      each_row(conversation.key, [&](const MessageRow& row) {
+        ++rows;
+        const Told now = told_of(row);
+        const auto known = told_.find(row.key);
+        if (difference || (known != told_.end() && known->second == now)) return;
+        difference = (known == told_.end() ? "never told of " : "last told otherwise of ") +
+                     to_text(row.client_message_id) + " seq " + std::to_string(row.seq) + " state " +
+                     std::to_string(static_cast<int>(row.state));
+      });
+    }
+    if (!page->more || page->rows.empty()) break;
+    page = process_->reader->conversations(page->rows.back().key, kPage);
+  }
+  if (!difference && page.ok() && rows != told_.size()) {
+    difference = "told of " + std::to_string(told_.size()) + " messages, " + std::to_string(rows) + " are stored";
+  }
+  return difference;
+}
+
+bool DeviceNode::quiet() {
+  if (!online() || !process_->lane.idle() || log_in_request_ != 0) return false;
+  const auto sending = process_->store->sending_conversations();
+  if (!sending.ok()) return false;
+  for (const ConversationKey key : *sending) {
+    // A failed row is not listed, and holds back those behind it.
+    const auto rows = process_->store->outbox(key, 0, 1);
+    if (!rows.ok() || !rows->empty()) return false;
+  }
+  const auto reads = process_->store->pending_reads();
+  return reads.ok() && reads->empty();
+}
+
+}  // namespace chatsdk::sim

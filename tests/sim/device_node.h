@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A device as a node of the simulated world: the client's own engine and encrypted store on one lane, a simulated disk
+// below, and an app that a user might have: it logs in, shows what it is told, reads, retries, and starts again after a
+// crash. What the app sees is recorded as it sees it.
+//
+//   start() --store opened, read in full--> client started --logged in--> sends, reads, ...
+//   crash(): the process is dropped; the disk decides what is left; start() again
+//
+// Threads: one. Actions are turns of the device's lane.
+// Invariants:
+//   1. Nothing is recorded once the disk has lost its power: the app is dead from there.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/client.h"
+#include "sim/network.h"
+#include "sim/observer.h"
+#include "sim/scheduler.h"
+#include "sim/sim_disk.h"
+#include "store/device_store.h"
+
+namespace chatsdk::sim {
+
+struct DeviceNodeOptions {
+  NodeId number = 1;
+  UserNumber user = 1;
+  bool makes_account = true;  // the user's first device
+  std::chrono::milliseconds send_time_limit{600'000};
+  std::chrono::milliseconds backoff_cap{8'000};
+  WallTime wall_start = from_unix_ms(1'750'000'000'000);
+};
+
+class DeviceNode final : private EventSink {
+ public:
+  DeviceNode(Scheduler& scheduler, Network& network, Observer& observer, Log& log, std::uint64_t seed,
+             const DeviceNodeOptions& options);
+  ~DeviceNode() override;
+
+  NodeId number() const { return options_.number; }
+  UserNumber user() const { return options_.user; }
+  SimDisk& disk() { return disk_; }
+  NodeClock& clock() { return clock_; }
+
+  // -- The process --
+  // Opens the store, reads it in full, starts the client. An error: nothing runs; CORRUPT and the like are the caller's
+  // to judge.
+  Status start();
+  bool running() const { return process_ != nullptr; }
+  bool online() const { return process_ != nullptr && state_ == ConnectionState::kOnline; }
+  CrashReport crash(CrashMode mode);
+  // As an app that is closed: the process ends in order.
+  void close();
+  void stall(std::chrono::microseconds time);
+
+  // -- What the user does. Each is a turn; nothing happens when there is nothing to do it to. --
+  void send(UserNumber peer, std::size_t text_bytes, std::optional<std::chrono::milliseconds> time_limit);
+  void repeat_last_send();
+  void read(std::uint64_t draw);
+  void retry_failed(std::uint64_t draw);
+  void discard_failed(std::uint64_t draw);
+  void log_out();
+  void revoke_another_device();
+  void restart_client();  // stop and start without ending the process
+  void network_changed();
+  // Gives up every message that failed; false when there is none.
+  bool settle_failed();
+  void read_all();
+
+  // -- For the checks --
+  // Reads the whole store and records it; what was read is added to the lists. Between turns, the process runs.
+  void read_store(std::vector<event::StoreRead>* reads = nullptr, std::vector<event::ReceiptSeen>* receipts = nullptr);
+  // Where the device is in each of its conversations, and which marks it knows: (delivered, read).
+  std::map<ConversationNumber, Seq> places();
+  std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks();
+  // What the app was told equals what the store holds; an explanation if not. The lane is idle.
+  std::optional<std::string> untold();
+  // Nothing waits here: no outbox row that has not failed, no read mark to tell, nothing to catch up with.
+  bool quiet();
+  std::uint64_t sends() const { return sends_; }
+  // The last message sent to each conversation, from this process's own memory.
+  const std::map<ConversationNumber, ClientMessageId>& last_sends() const { return last_sends_; }
+  bool takes_part(ConversationNumber conversation) const;
+  bool has(const ClientMessageId& k) const;
+  ConnectionState state() const { return state_; }
+
+  static constexpr const char* kStorePath = "/device/store.db";
+
+ private:
+  // Destroyed from the last member to the first.
+  struct Process {
+    Process(Scheduler& scheduler, Network& world_network, NodeId node, const Clock& clock)
+        : lane(scheduler, node, clock), network(world_network, node, lane) {}
+    ~Process() { lane.shut(); }
+
+    Lane lane;
+    DeviceNetwork network;
+    std::unique_ptr<DeviceStore> store;
+    std::unique_ptr<DeviceReader> reader;
+    std::unique_ptr<Client> client;
+  };
+
+  // EventSink
+  void on_changes(const Changes& changes) override;
+  void on_connection(ConnectionState state, const Error& cause, std::chrono::milliseconds retry_in) override;
+  void on_session_ended(const Error& cause) override;
+  void on_completed(RequestId request, const Status& status) override;
+  void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
+
+  template <typename Act>
+  void act(Act act);
+  void record(Event happened);
+  bool alive() const { return process_ != nullptr && disk_.powered(); }
+  void log_in();
+  void log_in_later();
+  void observe(const MessageRow& row);
+  void observe_marks(ConversationKey key, std::vector<event::ReceiptSeen>* receipts = nullptr);
+  std::optional<ConversationNumber> conversation(ConversationKey key);
+  bool read_conversation(const ConversationRow& row, const std::map<ConversationKey, StreamCursor>& cursors,
+                         std::vector<event::StoreRead>* reads);
+  std::vector<ConversationRow> all_conversations();
+  template <typename See>
+  bool each_row(ConversationKey key, See see);
+
+  Scheduler& scheduler_;
+  Network& network_;
+  Observer& observer_;
+  Log& log_;
+  const DeviceNodeOptions options_;
+  NodeClock clock_;
+  SeededRandom sqlite_random_;
+  SeededRandom keys_;
+  SeededRandom ids_;
+  SeededRandom jitter_;
+  SeededRandom app_;
+  StoreKey store_key_;
+  SimDisk disk_;
+  std::unique_ptr<Process> process_;
+
+  // The app's memory; gone with the process.
+  struct Told {
+    Seq seq = 0;
+    MessageState state = MessageState::kReceived;
+    Code failure = Code::kOk;
+    ClientMessageId k;
+    bool operator==(const Told&) const = default;
+  };
+  static Told told_of(const MessageRow& row);
+  std::map<MessageKey, Told> told_;
+  std::map<ConversationKey, ConversationNumber> conversations_;
+  std::map<ConversationKey, Seq> shown_up_to_;
+  std::set<MessageKey> failed_;
+  ConnectionState state_ = ConnectionState::kStopped;
+  RequestId last_request_ = 0;
+  RequestId log_in_request_ = 0;
+  bool log_in_waits_ = false;
+  struct LastSend {
+    ConversationKey conversation;
+    ClientMessageId k;
+    std::string text;
+  };
+  std::optional<LastSend> last_send_;
+  std::map<ConversationNumber, ClientMessageId> last_sends_;
+
+  // What the world remembers over crashes.
+  bool account_made_;
+  bool linked_ = false;
+  std::set<ClientMessageId> sent_here_;
+  std::uint64_t sends_ = 0;
+  std::uint64_t epoch_ = 0;
+};
+
+}  // namespace chatsdk::sim

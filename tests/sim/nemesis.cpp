@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/nemesis.h"
+
+#include <numeric>
+
+namespace chatsdk::sim {
+
+using std::chrono::microseconds;
+using std::chrono::seconds;
+
+void Nemesis::begin(MonotonicTime end) {
+  const MonotonicTime start = world_.scheduler().now();
+  const auto span = static_cast<std::uint64_t>((end - start).count());
+  for (std::uint32_t i = 0; i < world_.options().faults; ++i) {
+    world_.scheduler().at(start + microseconds(random_.below(span)), [this] { strike(); });
+  }
+}
+
+void Nemesis::strike() {
+  if (world_.healed()) return;
+  const auto& weights = world_.options().fault_weights;
+  const std::uint64_t total = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
+  if (total == 0) return;
+  std::uint64_t draw = random_.below(total);
+  std::size_t i = 0;
+  while (draw >= weights[i]) draw -= weights[i++];
+  strike(static_cast<FaultKind>(i));
+}
+
+void Nemesis::raise(std::uint32_t NetworkFaults::*chance, std::uint32_t per_mille) {
+  world_.network().faults.*chance = per_mille;
+  world_.scheduler().after(up_to_seconds(30), [this, chance] { world_.network().faults.*chance = 0; });
+}
+
+DiskFault Nemesis::draw_disk_fault() {
+  DiskFault fault;
+  const DiskOp ops[] = {DiskOp::kWrite, DiskOp::kSync, DiskOp::kRead, DiskOp::kOpen, DiskOp::kTruncate};
+  fault.op = ops[random_.below(std::size(ops))];
+  fault.nth = 1 + random_.below(40);
+  fault.failure = DiskFailure::kIoError;
+  if (fault.op == DiskOp::kWrite && random_.below(2) == 0) fault.failure = DiskFailure::kFull;
+  if (fault.op == DiskOp::kRead && random_.below(2) == 0) fault.failure = DiskFailure::kShortRead;
+  fault.from_then_on = random_.below(4) == 0;
+  return fault;
+}
+
+void Nemesis::strike(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::kRefuseUpgrades:
+      return raise(&NetworkFaults::refuse_upgrade, 700);
+    case FaultKind::kLoseRequests:
+      return raise(&NetworkFaults::lose_request, 500);
+    case FaultKind::kLoseResponses:
+      return raise(&NetworkFaults::lose_response, 500);
+    case FaultKind::kRepeatRequests:
+      return raise(&NetworkFaults::repeat_request, 700);
+    case FaultKind::kSlowRequests:
+      return raise(&NetworkFaults::slow_request, 500);
+    case FaultKind::kServerCrash:
+    case FaultKind::kServerCrashPoint:
+    case FaultKind::kServerDiskFails:
+    case FaultKind::kServerStall:
+    case FaultKind::kServerDrain:
+    case FaultKind::kBusLosses:
+    case FaultKind::kServerRestore:
+      return strike_server(kind);
+    case FaultKind::kClockJump: {
+      const auto by = microseconds(static_cast<std::int64_t>(random_.below(240'000'000)) - 120'000'000);
+      const bool server = random_.below(4) == 0;
+      DeviceNode& device = *world_.draw_device();
+      (server ? world_.server().clock() : device.clock()).jump_wall(by);
+      world_.observer().record(server ? 0 : device.number(),
+                               event::ClockJump{server ? 0 : device.number(), by.count()});
+      return world_.observer().on_fault(to_text(kind));
+    }
+    case FaultKind::kCut:
+    case FaultKind::kClog:
+    case FaultKind::kSilence:
+    case FaultKind::kIsolate:
+    case FaultKind::kDeviceCrash:
+    case FaultKind::kDeviceCrashPoint:
+    case FaultKind::kDeviceDiskFails:
+    case FaultKind::kDeviceBitFlip:
+    case FaultKind::kDeviceStall:
+      return strike_device(kind, *world_.draw_device());
+  }
+}
+
+void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
+  const NodeId number = device.number();
+  const std::uint64_t direction = random_.below(3);
+  const bool up = direction != 1;
+  const bool down = direction != 0;
+  bool effect = false;
+  switch (kind) {
+    case FaultKind::kCut:
+      effect = world_.network().cut(number);
+      break;
+    case FaultKind::kClog:
+      effect = world_.network().clog(number, up, down, up_to_seconds(20));
+      break;
+    case FaultKind::kSilence:
+      effect = world_.network().silence(number, up, down);
+      break;
+    case FaultKind::kIsolate:
+      world_.isolate(number, true);
+      world_.network().silence(number, true, true);
+      world_.scheduler().after(up_to_seconds(60), [this, number] { world_.isolate(number, false); });
+      effect = device.running();
+      break;
+    case FaultKind::kDeviceCrash:
+      effect = device.running();
+      world_.crash_device(device, world_.draw_mode(), up_to_seconds(30));
+      break;
+    case FaultKind::kDeviceCrashPoint:
+      // Counted where it strikes.
+      if (device.running()) device.disk().crash_after(1 + random_.below(60), CrashMoment::kDrawn);
+      break;
+    case FaultKind::kDeviceDiskFails:
+      if (!device.running()) break;
+      device.disk().arm(draw_disk_fault());
+      // An app that keeps failing is started again by its user.
+      world_.scheduler().after(up_to_seconds(30), [this, number] {
+        DeviceNode* const node = world_.device(number);
+        if (node == nullptr || world_.healed()) return;
+        node->disk().clear_faults();
+        world_.close_device(*node, microseconds(0));
+      });
+      effect = true;
+      break;
+    case FaultKind::kDeviceBitFlip:
+      if (!device.running()) break;
+      device.disk().set_flip_rate(20'000, DeviceNode::kStorePath);
+      world_.scheduler().after(up_to_seconds(10), [this, number] {
+        DeviceNode* const node = world_.device(number);
+        if (node == nullptr) return;
+        node->disk().set_flip_rate(0);
+        if (!world_.healed()) world_.close_device(*node, microseconds(0));
+      });
+      effect = true;
+      break;
+    case FaultKind::kDeviceStall:
+      device.stall(up_to_seconds(20));
+      effect = device.running();
+      break;
+    default:
+      break;
+  }
+  if (effect) world_.observer().on_fault(to_text(kind));
+}
+
+void Nemesis::strike_server(FaultKind kind) {
+  ServerNode& server = world_.server();
+  if (!server.running()) return;
+  bool effect = true;
+  switch (kind) {
+    case FaultKind::kServerCrash:
+      world_.crash_server(world_.draw_mode(), up_to_seconds(15));
+      break;
+    case FaultKind::kServerCrashPoint:
+      server.disk().crash_after(1 + random_.below(200), CrashMoment::kDrawn);
+      effect = false;  // counted where it strikes
+      break;
+    case FaultKind::kServerDiskFails:
+      server.disk().arm(draw_disk_fault());
+      world_.scheduler().after(up_to_seconds(30), [this] { world_.server().disk().clear_faults(); });
+      break;
+    case FaultKind::kServerStall:
+      server.shard(random_.below(server.shard_count())).stall_until(world_.scheduler().now() + up_to_seconds(10));
+      break;
+    case FaultKind::kServerDrain:
+      world_.drain_server(up_to_seconds(5));
+      effect = false;  // counted there
+      break;
+    case FaultKind::kBusLosses: {
+      LossyBus::Losses& losses = server.bus_losses();
+      losses.drop = static_cast<std::uint32_t>(random_.below(1'000));
+      losses.repeat = static_cast<std::uint32_t>(random_.below(300));
+      losses.delay = static_cast<std::uint32_t>(random_.below(500));
+      world_.scheduler().after(up_to_seconds(60), [this] { world_.server().bus_losses() = {}; });
+      break;
+    }
+    case FaultKind::kServerRestore:
+      world_.back_up_server();
+      effect = false;  // counted there
+      world_.scheduler().after(up_to_seconds(120), [this] {
+        if (!world_.healed()) world_.restore_server();
+      });
+      break;
+    default:
+      break;
+  }
+  if (effect) world_.observer().on_fault(to_text(kind));
+}
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/network.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/limits.h"
+
+namespace chatsdk::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::size_t kKernelBytes = 65'536;  // taken by the kernel, as the server sees it
+
+std::string_view path_of(std::string_view url) {
+  const auto scheme = url.find("://");
+  const auto slash = url.find('/', scheme == url.npos ? 0 : scheme + 3);
+  return slash == url.npos ? "/" : url.substr(slash);
+}
+
+CloseInfo broken(std::string detail) {
+  CloseInfo info;
+  info.error = error(Code::kNetwork, std::move(detail));
+  return info;
+}
+
+}  // namespace
+
+// ---- One connection ------------------------------------------------------------------------------------------------
+
+class Network::Wire final : public server::FrameSink {
+ public:
+  struct Parcel {
+    enum class Kind { kOpen, kFrame, kClose, kBroken };
+    Kind kind = Kind::kFrame;
+    std::shared_ptr<const Bytes> bytes;
+    std::uint16_t code = 1006;
+    MonotonicTime arrival;
+  };
+  struct Pipe {
+    std::deque<Parcel> parcels;
+    std::size_t bytes = 0;
+    MonotonicTime last_arrival;
+    MonotonicTime clogged_until;
+    bool silent = false;
+    bool scheduled = false;
+    bool ended = false;  // nothing more is put in
+  };
+
+  Wire(Network& network, WireId wire_id, NodeId device_node, Lane& device_lane, Transport::Handler& device_handler)
+      : network_(network), id(wire_id), device(device_node), lane(&device_lane), handler(&device_handler) {}
+
+  void put(bool is_up, Parcel parcel, microseconds extra = {}) {
+    Pipe& pipe = is_up ? up : down;
+    if (pipe.ended) return;
+    const std::size_t size = parcel.bytes ? parcel.bytes->size() : 0;
+    MonotonicTime arrival = network_.scheduler_.now() + network_.latency() + extra +
+                            microseconds(size * 1000 / network_.options_.bytes_per_ms);
+    arrival = std::max(arrival, pipe.last_arrival);
+    pipe.last_arrival = arrival;
+    parcel.arrival = arrival;
+    pipe.bytes += size;
+    pipe.ended = parcel.kind == Parcel::Kind::kClose || parcel.kind == Parcel::Kind::kBroken;
+    pipe.parcels.push_back(std::move(parcel));
+    network_.schedule(id, is_up);
+  }
+  // What the hostile middle makes of a frame.
+  void put_frame(bool is_up, std::shared_ptr<const Bytes> bytes) {
+    ++network_.frames_;
+    const NetworkOptions& hostile = network_.options_;
+    if (network_.one_in(hostile.drop_one_in)) return network_.observer_.on_fault("frame_dropped");
+    if (network_.one_in(hostile.alter_one_in) && !bytes->empty()) {
+      auto altered = std::make_shared<Bytes>(*bytes);
+      (*altered)[network_.random_.below(altered->size())] ^= static_cast<char>(1u << network_.random_.below(8));
+      bytes = std::move(altered);
+      network_.observer_.on_fault("frame_altered");
+    }
+    put(is_up, {Parcel::Kind::kFrame, bytes, 0, {}});
+    Pipe& pipe = is_up ? up : down;
+    if (network_.one_in(hostile.repeat_one_in)) {
+      network_.observer_.on_fault("frame_repeated");
+      put(is_up, {Parcel::Kind::kFrame, bytes, 0, {}});
+    }
+    const std::size_t count = pipe.parcels.size();
+    if (count >= 2 && network_.one_in(hostile.reorder_one_in) && pipe.parcels[count - 2].kind == Parcel::Kind::kFrame &&
+        pipe.parcels[count - 1].kind == Parcel::Kind::kFrame) {
+      network_.observer_.on_fault("frame_reordered");
+      std::swap(pipe.parcels[count - 2].bytes, pipe.parcels[count - 1].bytes);
+    }
+  }
+
+  // FrameSink: the server's side.
+  void send(std::shared_ptr<const Bytes> frame) override {
+    if (server_over) return;
+    wire::ServerFrame parsed;
+    if (parsed.ParseFromString(*frame)) network_.observer_.on_server_frame(device, parsed);
+    put_frame(false, std::move(frame));
+  }
+  std::size_t queued_bytes() const override { return down.bytes > kKernelBytes ? down.bytes - kKernelBytes : 0; }
+  void close(CloseCode code) override {
+    if (server_over || server_closing) return;
+    server_closing = true;
+    put(false, {Parcel::Kind::kClose, nullptr, static_cast<std::uint16_t>(code), {}});
+    network_.scheduler_.after(limits::kCloseTimeout, [this_id = id, &network = network_] {
+      if (Wire* wire = network.wire(this_id)) wire->end_server();
+    });
+  }
+
+  void end_server() {
+    if (server_over || !server_lane) return;
+    server_over = true;
+    server_lane->post([this_id = id, &network = network_] {
+      if (Wire* wire = network.wire(this_id); wire != nullptr && wire->server_handler != nullptr) {
+        wire->server_handler->on_closed(wire->id);
+        wire->server_gone = true;
+        network.forget_if_over(this_id);
+      }
+    });
+  }
+  void end_device(CloseInfo info) {
+    if (device_over) return;
+    device_over = true;
+    lane->post([this_id = id, &network = network_, info = std::move(info)] {
+      if (Wire* wire = network.wire(this_id); wire != nullptr && wire->handler != nullptr) {
+        // The handler may destroy its connection; the wire stays for the server's side.
+        Transport::Handler* const told = std::exchange(wire->handler, nullptr);
+        wire->device_gone = true;
+        told->on_closed(this_id, info);
+        network.forget_if_over(this_id);
+      }
+    });
+  }
+
+  Network& network_;
+  const WireId id;
+  const NodeId device;
+  Lane* lane;
+  Transport::Handler* handler;
+  bool device_closing = false;
+  bool device_over = false;  // on_closed is posted, or the process is gone
+  bool device_gone = false;  // nothing will be called there any more
+  bool wants_writable = false;
+
+  Lane* server_lane = nullptr;
+  server::ConnectionHandler* server_handler = nullptr;
+  bool server_closing = false;
+  bool server_over = false;
+  bool server_gone = true;  // until it is reached
+
+  Pipe up;
+  Pipe down;
+};
+
+struct Network::Exchange {
+  NodeId device = 0;
+  Lane* lane = nullptr;
+  HttpRequest request;
+  HttpClient::Callback callback;
+  std::uint64_t server_run = 0;
+  bool reached = false;
+};
+
+Network::Network(Scheduler& scheduler, std::uint64_t seed, const NetworkOptions& options, NetworkObserver& observer)
+    : scheduler_(scheduler), random_(seed), options_(options), observer_(observer) {}
+
+Network::~Network() = default;
+
+// Exponential, bounded, in whole microseconds: -mean * ln(u), u in (0, 1], from a table-free integer draw.
+microseconds Network::latency() {
+  const auto draw = static_cast<double>(random_.below(1'000'000) + 1) / 1'000'000.0;
+  const double tail = -std::log(draw) * static_cast<double>(options_.latency_mean.count());
+  return options_.latency_min + microseconds(static_cast<std::int64_t>(tail));
+}
+
+Network::Wire* Network::wire(WireId id) {
+  const auto found = wires_.find(id);
+  return found == wires_.end() ? nullptr : found->second.get();
+}
+
+std::vector<Network::WireId> Network::wires_of(NodeId device) const {
+  std::vector<WireId> ids;
+  for (const auto& [id, wire] : wires_) {
+    if (wire->device == device) ids.push_back(id);
+  }
+  return ids;
+}
+
+void Network::forget_if_over(WireId id) {
+  // As an event of its own: the caller may be inside the wire.
+  scheduler_.after(microseconds(0), [this, id] {
+    Wire* const found = wire(id);
+    if (found != nullptr && found->device_gone && found->server_gone) wires_.erase(id);
+  });
+}
+
+// ---- Connecting ----------------------------------------------------------------------------------------------------
+
+Transport::ConnectionId DeviceNetwork::open(const ConnectRequest& request, Handler& handler) {
+  const auto id = ++network_.last_wire_;
+  network_.wires_.emplace(id, std::make_unique<Network::Wire>(network_, id, device_, lane_, handler));
+  network_.scheduler_.after(network_.latency() * 2,
+                            [&network = network_, id, request] { network.connect(id, request); });
+  return id;
+}
+
+void Network::refuse(WireId id, CloseInfo info) {
+  if (Wire* found = wire(id)) {
+    found->up.ended = true;
+    found->end_device(std::move(info));
+  }
+}
+
+void Network::connect(WireId id, ConnectRequest request) {
+  Wire* const found = wire(id);
+  if (found == nullptr || found->device_over) return;
+  if (isolated_[found->device]) {
+    scheduler_.after(limits::kConnectTimeout, [this, id] { refuse(id, broken("no route")); });
+    return;
+  }
+  if (server_ == nullptr || !server_->listening()) return refuse(id, broken("connection refused"));
+  if (chance(faults.refuse_upgrade)) {
+    observer_.on_fault("upgrade_refused");
+    CloseInfo info = broken("reset in the handshake");
+    const auto kind = random_.below(3);
+    if (kind == 0) info.error = error(Code::kTls, "bad certificate");
+    if (kind == 1) {
+      info.error = error(Code::kUnavailable, "refused");
+      info.error.retry_after = milliseconds(500 + random_.below(3'000));
+      info.http_status = 503;
+    }
+    return refuse(id, std::move(info));
+  }
+  if (server_->draining()) {
+    CloseInfo info = broken("draining");
+    info.error = error(Code::kUnavailable, "draining");
+    info.http_status = 503;
+    return refuse(id, std::move(info));
+  }
+  const std::size_t shard = static_cast<std::size_t>(id % server_->shard_count());
+  Lane& lane = server_->shard(shard);
+  if (!server_->verifier().verify_access_token(request.bearer_token, lane.clock().wall_now()).ok()) {
+    CloseInfo info = broken("401");
+    info.error = error(Code::kUnauthenticated, "401");
+    info.http_status = 401;
+    return refuse(id, std::move(info));
+  }
+  found->server_lane = &lane;
+  found->server_handler = &server_->handler(shard);
+  found->server_gone = false;
+  found->put(false, {Wire::Parcel::Kind::kOpen, nullptr, 0, {}});
+  lane.post([this, id, token = std::move(request.bearer_token)] {
+    Wire* const opened = wire(id);
+    if (opened != nullptr && !opened->server_gone) {
+      opened->server_handler->on_open({id, token, "device-" + std::to_string(opened->device)}, *opened);
+    }
+  });
+}
+
+// ---- Frames --------------------------------------------------------------------------------------------------------
+
+bool DeviceNetwork::send(ConnectionId connection, Bytes frame) {
+  Network::Wire* const wire = network_.wire(connection);
+  if (wire == nullptr || wire->device_over || wire->device_closing) return true;
+  wire->put_frame(true, std::make_shared<const Bytes>(std::move(frame)));
+  if (wire->up.bytes <= limits::kSendBufferBytesMax) return true;
+  wire->wants_writable = true;
+  return false;
+}
+
+void DeviceNetwork::close(ConnectionId connection, std::uint16_t close_code) {
+  Network::Wire* const wire = network_.wire(connection);
+  if (wire == nullptr || wire->device_over || std::exchange(wire->device_closing, true)) return;
+  wire->put(true, {Network::Wire::Parcel::Kind::kClose, nullptr, close_code, {}});
+  network_.scheduler_.after(limits::kCloseTimeout, [&network = network_, connection, close_code] {
+    if (Network::Wire* closing = network.wire(connection)) {
+      CloseInfo info;
+      info.close_code = close_code;
+      info.error = error(Code::kClosed, "closed here");
+      closing->end_device(std::move(info));
+    }
+  });
+}
+
+void DeviceNetwork::abort(ConnectionId connection) {
+  Network::Wire* const wire = network_.wire(connection);
+  if (wire == nullptr || wire->device_over) return;
+  wire->put(true, {Network::Wire::Parcel::Kind::kBroken, nullptr, 1006, {}});
+  CloseInfo info;
+  info.error = error(Code::kClosed, "aborted here");
+  wire->end_device(std::move(info));
+  if (wire->server_lane == nullptr) network_.forget_if_over(connection);
+}
+
+void Network::schedule(WireId id, bool up) {
+  Wire* const found = wire(id);
+  Wire::Pipe& pipe = up ? found->up : found->down;
+  if (pipe.scheduled || pipe.silent || pipe.parcels.empty()) return;
+  pipe.scheduled = true;
+  const MonotonicTime time = std::max(pipe.parcels.front().arrival, pipe.clogged_until);
+  scheduler_.at(time, [this, id, up] { arrive(id, up); });
+}
+
+void Network::arrive(WireId id, bool up) {
+  Wire* const found = wire(id);
+  if (found == nullptr) return;
+  Wire::Pipe& pipe = up ? found->up : found->down;
+  pipe.scheduled = false;
+  if (pipe.silent || pipe.parcels.empty()) return;
+  if (pipe.clogged_until > scheduler_.now() || pipe.parcels.front().arrival > scheduler_.now()) return schedule(id, up);
+  Wire::Parcel parcel = std::move(pipe.parcels.front());
+  pipe.parcels.pop_front();
+  const std::size_t size = parcel.bytes ? parcel.bytes->size() : 0;
+  pipe.bytes -= size;
+  schedule(id, up);
+
+  if (up) {
+    if (found->wants_writable && pipe.bytes < limits::kSendBufferBytesMax / 2 && !found->device_over) {
+      found->wants_writable = false;
+      found->lane->post([this, id] {
+        if (Wire* wire = this->wire(id); wire != nullptr && wire->handler != nullptr) wire->handler->on_writable(id);
+      });
+    }
+    if (found->server_lane == nullptr || found->server_over) return;
+    switch (parcel.kind) {
+      case Wire::Parcel::Kind::kOpen:
+        break;
+      case Wire::Parcel::Kind::kFrame:
+        found->server_lane->post([this, id, bytes = std::move(parcel.bytes)] {
+          if (Wire* wire = this->wire(id); wire != nullptr && !wire->server_gone) {
+            wire->server_handler->on_frame(id, *bytes);
+          }
+        });
+        break;
+      case Wire::Parcel::Kind::kClose:
+        // The closing handshake: ours goes back, then the session ends.
+        if (!found->server_closing) found->put(false, {Wire::Parcel::Kind::kClose, nullptr, parcel.code, {}});
+        found->end_server();
+        break;
+      case Wire::Parcel::Kind::kBroken:
+        found->end_server();
+        break;
+    }
+    return;
+  }
+  if (found->device_over) return;
+  switch (parcel.kind) {
+    case Wire::Parcel::Kind::kOpen:
+      found->lane->post([this, id] {
+        if (Wire* wire = this->wire(id); wire != nullptr && wire->handler != nullptr) wire->handler->on_open(id);
+      });
+      break;
+    case Wire::Parcel::Kind::kFrame:
+      found->lane->post([this, id, bytes = std::move(parcel.bytes)] {
+        if (Wire* wire = this->wire(id); wire != nullptr && wire->handler != nullptr)
+          wire->handler->on_frame(id, *bytes);
+      });
+      break;
+    case Wire::Parcel::Kind::kClose: {
+      if (!found->device_closing) found->put(true, {Wire::Parcel::Kind::kClose, nullptr, parcel.code, {}});
+      CloseInfo info;
+      info.close_code = parcel.code;
+      info.error = error(Code::kClosed, "closed by the server");
+      found->end_device(std::move(info));
+      break;
+    }
+    case Wire::Parcel::Kind::kBroken:
+      found->end_device(broken("connection lost"));
+      break;
+  }
+}
+
+// ---- Requests ------------------------------------------------------------------------------------------------------
+
+HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callback) {
+  const auto id = ++network_.last_exchange_;
+  auto exchange = std::make_unique<Network::Exchange>();
+  exchange->device = device_;
+  exchange->lane = &lane_;
+  exchange->callback = std::move(callback);
+  const auto timeout = request.timeout;
+  request.url = std::string(path_of(request.url));
+  exchange->request = std::move(request);
+  network_.exchanges_.emplace(id, std::move(exchange));
+
+  Network& network = network_;
+  network.scheduler_.after(timeout, [&network, id] { network.request_ends(id, error(Code::kTimedOut, "no answer")); });
+  if (network.isolated_[device_]) return id;
+  if (network.chance(network.faults.lose_request)) {
+    network.observer_.on_fault("request_lost");
+    if (network.random_.below(2) == 0) {
+      network.scheduler_.after(network.latency(),
+                               [&network, id] { network.request_ends(id, error(Code::kNetwork, "connection lost")); });
+    }
+    return id;
+  }
+  microseconds travel = network.latency() * 2;
+  if (network.chance(network.faults.slow_request)) {
+    network.observer_.on_fault("request_slow");
+    travel += microseconds(network.random_.below(static_cast<std::uint64_t>(microseconds(timeout).count()) * 2));
+  }
+  network.scheduler_.after(travel, [&network, id] { network.request_arrives(id, false); });
+  if (network.chance(network.faults.repeat_request)) {
+    network.observer_.on_fault("request_repeated");
+    travel += network.latency();
+    // Kept beside the exchange, which may be over by then: the network still holds the copy.
+    auto copy = network.exchanges_.at(id)->request;
+    network.scheduler_.after(travel, [&network, id, copy = std::move(copy), device = device_]() mutable {
+      if (network.server_ == nullptr || !network.server_->listening() || network.isolated_[device]) return;
+      Lane& shard = network.server_->shard(0);
+      shard.post([&network, copy = std::move(copy), device]() mutable {
+        network.server_->http().handle(std::move(copy), "device-" + std::to_string(device), [](HttpResponse) {});
+      });
+      (void)id;
+    });
+  }
+  return id;
+}
+
+void DeviceNetwork::cancel(RequestId request) { network_.exchanges_.erase(request); }
+
+void Network::request_arrives(std::uint64_t id, bool /*repeated*/) {
+  const auto found = exchanges_.find(id);
+  if (found == exchanges_.end()) {
+    // The client has given up, the request is on its way all the same; what it held is gone with it.
+    return;
+  }
+  if (server_ == nullptr || !server_->listening()) {
+    return request_ends(id, error(Code::kNetwork, "connection refused"));
+  }
+  Exchange& exchange = *found->second;
+  exchange.reached = true;
+  exchange.server_run = server_run_;
+  const bool lose = chance(faults.lose_response);
+  if (lose) observer_.on_fault("response_lost");
+  const bool tell = random_.below(2) == 0;
+  server_->shard(id % server_->shard_count())
+      .post([this, id, lose, tell, run = server_run_, request = exchange.request, device = exchange.device]() mutable {
+        server_->http().handle(
+            std::move(request), "device-" + std::to_string(device), [this, id, lose, tell, run](HttpResponse response) {
+              if (run != server_run_) return;
+              scheduler_.after(latency(), [this, id, lose, tell, response = std::move(response)]() mutable {
+                if (!lose) return request_ends(id, std::move(response));
+                if (tell) request_ends(id, error(Code::kNetwork, "connection lost"));
+              });
+            });
+      });
+}
+
+void Network::request_ends(std::uint64_t id, Result<HttpResponse> response) {
+  const auto found = exchanges_.find(id);
+  if (found == exchanges_.end() || !found->second->callback) return;
+  // The exchange stays until its callback's turn, so that cancel() still stops it.
+  auto callback = std::exchange(found->second->callback, nullptr);
+  found->second->lane->post([this, id, callback = std::move(callback), response = std::move(response)]() mutable {
+    if (exchanges_.erase(id) == 0) return;
+    callback(std::move(response));
+  });
+}
+
+// ---- Faults --------------------------------------------------------------------------------------------------------
+
+// Each direction keeps a prefix of what is in flight, and then breaks.
+void Network::break_wire(Wire& wire, bool tell_device, bool tell_server) {
+  for (const bool up : {true, false}) {
+    Wire::Pipe& pipe = up ? wire.up : wire.down;
+    const std::size_t kept = static_cast<std::size_t>(random_.below(pipe.parcels.size() + 1));
+    while (pipe.parcels.size() > kept) {
+      if (pipe.parcels.back().bytes) pipe.bytes -= pipe.parcels.back().bytes->size();
+      pipe.parcels.pop_back();
+    }
+    pipe.silent = false;
+    pipe.ended = false;
+    if (up ? tell_server : tell_device) {
+      // Mostly at once, sometimes much later than the other side.
+      const auto late = random_.below(4) == 0 ? microseconds(random_.below(20'000'000)) : microseconds(0);
+      wire.put(up, {Wire::Parcel::Kind::kBroken, nullptr, 1006, {}}, late);
+    } else {
+      pipe.ended = true;
+      schedule(wire.id, up);
+    }
+  }
+}
+
+bool Network::cut(NodeId device) {
+  bool any = false;
+  for (const WireId id : wires_of(device)) {
+    Wire& found = *wire(id);
+    if (found.device_over && found.server_over) continue;
+    break_wire(found, true, true);
+    any = true;
+  }
+  return any;
+}
+
+bool Network::clog(NodeId device, bool up, bool down, microseconds time) {
+  bool any = false;
+  for (const WireId id : wires_of(device)) {
+    Wire& found = *wire(id);
+    if (found.device_over) continue;
+    if (up) found.up.clogged_until = scheduler_.now() + time;
+    if (down) found.down.clogged_until = scheduler_.now() + time;
+    any = true;
+  }
+  return any;
+}
+
+bool Network::silence(NodeId device, bool up, bool down) {
+  bool any = false;
+  for (const WireId id : wires_of(device)) {
+    Wire& found = *wire(id);
+    if (found.device_over) continue;
+    if (up) found.up.silent = true;
+    if (down) found.down.silent = true;
+    any = true;
+  }
+  return any;
+}
+
+void Network::isolate(NodeId device, bool isolated) { isolated_[device] = isolated; }
+
+void Network::heal() {
+  faults = {};
+  isolated_.clear();
+  const bool hostile = options_.drop_one_in != 0 || options_.reorder_one_in != 0 || options_.alter_one_in != 0;
+  std::vector<WireId> ids;
+  for (const auto& [id, unused] : wires_) ids.push_back(id);
+  for (const WireId id : ids) {
+    Wire& found = *wire(id);
+    found.up.silent = found.down.silent = false;
+    found.up.clogged_until = found.down.clogged_until = {};
+    if (hostile) break_wire(found, true, true);
+    schedule(id, true);
+    schedule(id, false);
+  }
+}
+
+void Network::device_crashed(NodeId device, bool abrupt) {
+  for (const WireId id : wires_of(device)) {
+    Wire& found = *wire(id);
+    if (found.device_gone) continue;
+    found.handler = nullptr;
+    found.device_over = found.device_gone = true;
+    if (found.server_lane == nullptr || found.server_gone) {
+      forget_if_over(id);
+    } else {
+      break_wire(found, false, !abrupt);
+    }
+  }
+  std::erase_if(exchanges_, [device](const auto& entry) { return entry.second->device == device; });
+}
+
+void Network::server_crashed(bool abrupt) {
+  ++server_run_;
+  std::vector<WireId> ids;
+  for (const auto& [id, unused] : wires_) ids.push_back(id);
+  for (const WireId id : ids) {
+    Wire& found = *wire(id);
+    const bool reached = found.server_lane != nullptr;
+    found.server_lane = nullptr;
+    found.server_handler = nullptr;
+    found.server_over = found.server_gone = true;
+    if (found.device_gone) {
+      forget_if_over(id);
+    } else if (reached) {
+      break_wire(found, !abrupt, false);
+    }
+  }
+  std::vector<std::uint64_t> lost;
+  for (const auto& [id, exchange] : exchanges_) {
+    if (exchange->reached && exchange->callback) lost.push_back(id);
+  }
+  for (const std::uint64_t id : lost) {
+    if (abrupt) continue;  // the client's own time limit
+    scheduler_.after(latency(), [this, id] { request_ends(id, error(Code::kNetwork, "connection lost")); });
+  }
+}
+
+}  // namespace chatsdk::sim

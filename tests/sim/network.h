@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The network between devices and the server: what a WebSocket over TCP and an HTTP request really meet. Inside a live
+// connection frames keep their order and none is lost; what happens instead is latency, clogs, silence that only one
+// side notices, and an end after which each direction has delivered a prefix of its own. Frames, not sockets: the byte
+// protocols are tested elsewhere.
+//
+//   device                    pipe up: frames in flight, in order                    server
+//   SimTransport --send-->  [ f f f ]  --latency, clog, silence-->  ConnectionHandler::on_frame
+//   on_frame     <--------  [ f f f ]  pipe down             <--    FrameSink::send
+//
+// The hostile middle is a mode of its own: it drops, repeats, reorders and alters frames inside a connection.
+//
+// Threads: one.
+// Invariants:
+//   1. Both seams' rules hold on both sides: one on_open, frames in order, one on_closed, each as a turn of the lane.
+//   2. A side that crashed hears nothing more; the other side learns of it later, or by its own time limits.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "protocol/frames.h"
+#include "server-reference/gateway/connection.h"
+#include "server-reference/services/http_service.h"
+#include "sim/scheduler.h"
+#include "transport/transport.h"
+
+namespace chatsdk::sim {
+
+struct NetworkOptions {
+  std::chrono::microseconds latency_min{500};
+  std::chrono::microseconds latency_mean{10'000};  // of the exponential part
+  std::uint32_t bytes_per_ms = 10'000;
+  // The hostile middle, in 1 of this many frames each; 0: never.
+  std::uint32_t drop_one_in = 0;
+  std::uint32_t repeat_one_in = 0;
+  std::uint32_t reorder_one_in = 0;
+  std::uint32_t alter_one_in = 0;
+};
+
+// Chances of what befalls new connections and requests, in 1,000. Changed by the nemesis, zero after the heal.
+struct NetworkFaults {
+  std::uint32_t refuse_upgrade = 0;  // 503, TLS or network error
+  std::uint32_t lose_request = 0;
+  std::uint32_t lose_response = 0;
+  std::uint32_t repeat_request = 0;  // a proxy asks again
+  std::uint32_t slow_request = 0;    // takes up to twice the client's patience
+};
+
+// What the network meets at the server's address.
+class ServerEndpoint {
+ public:
+  virtual ~ServerEndpoint() = default;
+  virtual bool listening() const = 0;
+  virtual bool draining() const = 0;
+  virtual std::size_t shard_count() const = 0;
+  virtual Lane& shard(std::size_t index) = 0;
+  virtual server::ConnectionHandler& handler(std::size_t shard) = 0;
+  virtual const server::TokenVerifier& verifier() = 0;
+  virtual server::HttpService& http() = 0;
+};
+
+// Tells what crosses the wire.
+class NetworkObserver {
+ public:
+  virtual ~NetworkObserver() = default;
+  // The server's session hands a frame to a device's connection.
+  virtual void on_server_frame(NodeId device, const wire::ServerFrame& frame) = 0;
+  virtual void on_fault(const char* kind) = 0;
+};
+
+class Network {
+ public:
+  Network(Scheduler& scheduler, std::uint64_t seed, const NetworkOptions& options, NetworkObserver& observer);
+  ~Network();
+
+  void set_server(ServerEndpoint* server) { server_ = server; }
+  NetworkFaults faults;
+
+  // -- For the nemesis. Each returns false when there was nothing to do it to. --
+  // Ends a connection of the device; each direction keeps a prefix, each side learns at a time of its own.
+  bool cut(NodeId device);
+  // Nothing arrives in one direction or both until the time; then everything does.
+  bool clog(NodeId device, bool up, bool down, std::chrono::microseconds time);
+  // As a clog, without an end: only time limits help.
+  bool silence(NodeId device, bool up, bool down);
+  // All future connections and requests of the device meet nothing until healed.
+  void isolate(NodeId device, bool isolated);
+  // Every clog, silence and isolation ends, and in the hostile mode every connection too.
+  void heal();
+
+  // The node's process ended. abrupt: its machine too, so that nothing tells the peer.
+  void device_crashed(NodeId device, bool abrupt);
+  void server_crashed(bool abrupt);
+
+  std::size_t connections() const { return wires_.size(); }
+  std::uint64_t frames() const { return frames_; }
+
+ private:
+  friend class DeviceNetwork;
+  class Wire;
+  struct Exchange;
+  using WireId = std::uint64_t;
+
+  std::chrono::microseconds latency();
+  bool chance(std::uint32_t per_mille) { return per_mille != 0 && random_.below(1000) < per_mille; }
+  bool one_in(std::uint32_t n) { return n != 0 && random_.below(n) == 0; }
+  Wire* wire(WireId id);
+  std::vector<WireId> wires_of(NodeId device) const;
+  void connect(WireId id, ConnectRequest request);
+  void refuse(WireId id, CloseInfo info);
+  void schedule(WireId id, bool up);
+  void arrive(WireId id, bool up);
+  void forget_if_over(WireId id);
+  void break_wire(Wire& wire, bool tell_device, bool tell_server);
+  void request_arrives(std::uint64_t id, bool repeated);
+  void request_ends(std::uint64_t id, Result<HttpResponse> response);
+
+  Scheduler& scheduler_;
+  SeededRandom random_;
+  const NetworkOptions options_;
+  NetworkObserver& observer_;
+  ServerEndpoint* server_ = nullptr;
+  WireId last_wire_ = 0;
+  std::uint64_t last_exchange_ = 0;
+  std::uint64_t server_run_ = 0;  // counts the server's processes
+  std::uint64_t frames_ = 0;
+  std::map<WireId, std::unique_ptr<Wire>> wires_;
+  std::map<std::uint64_t, std::unique_ptr<Exchange>> exchanges_;
+  std::map<NodeId, bool> isolated_;
+};
+
+// One device process's view: the client's two seams.
+class DeviceNetwork final : public Transport, public HttpClient {
+ public:
+  DeviceNetwork(Network& network, NodeId device, Lane& lane) : network_(network), device_(device), lane_(lane) {}
+
+  ConnectionId open(const ConnectRequest& request, Handler& handler) override;
+  bool send(ConnectionId connection, Bytes frame) override;
+  void close(ConnectionId connection, std::uint16_t close_code) override;
+  void abort(ConnectionId connection) override;
+
+  RequestId request(HttpRequest request, Callback callback) override;
+  void cancel(RequestId request) override;
+
+ private:
+  Network& network_;
+  const NodeId device_;
+  Lane& lane_;
+};
+
+}  // namespace chatsdk::sim

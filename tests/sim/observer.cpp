@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/observer.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace chatsdk::sim {
+
+namespace {
+
+bool is_final_refusal(Code code) {
+  switch (code) {
+    case Code::kConflict:
+    case Code::kVoided:
+    case Code::kTooLarge:
+    case Code::kInvalidUtf8:
+    case Code::kInvalidArgument:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void Observer::record(NodeId node, Event event) {
+  const auto time = std::chrono::duration_cast<std::chrono::microseconds>(scheduler_.now().time_since_epoch());
+  const Record& record = history_.record(static_cast<std::uint64_t>(time.count()), node, std::move(event));
+  if (on_record) on_record(record);
+}
+
+void Observer::on_fault(const char* kind) {
+  ++faults_[kind];
+  record(0, event::Fault{kind});
+}
+
+UserNumber Observer::user_named(std::string_view name) {
+  UserNumber number = 0;
+  constexpr std::string_view kPrefix = "user-";
+  if (name.substr(0, kPrefix.size()) == kPrefix) {
+    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), number);
+  }
+  return number;
+}
+
+ConversationNumber Observer::conversation(UserNumber one, UserNumber other) {
+  const auto pair = std::minmax(one, other);
+  const auto next = static_cast<ConversationNumber>(conversations_.size() + 1);
+  return conversations_.try_emplace({pair.first, pair.second}, next).first->second;
+}
+
+ConversationNumber Observer::conversation_of(StreamId stream) const {
+  const auto found = conversation_of_.find(stream);
+  return found == conversation_of_.end() ? kNoConversation : found->second;
+}
+
+std::uint64_t Observer::hash_of_item(const wire::Item& item) { return hash_of(item.SerializeAsString()); }
+
+void Observer::learn_from(NodeId device, StreamId stream, const wire::Item& item) {
+  if (item.has_conversation()) {
+    learn(StreamId{item.conversation().conversation_id()},
+          conversation(user_of(device), user_named(item.conversation().peer_user_id())));
+  }
+  if (item.has_roster() && item.roster().changes_size() == 2) {
+    learn(stream,
+          conversation(user_named(item.roster().changes(0).user_id()), user_named(item.roster().changes(1).user_id())));
+  }
+}
+
+void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
+  switch (frame.body_case()) {
+    case wire::ServerFrame::kItems:
+      for (const wire::Item& item : frame.items().items()) {
+        const StreamId stream{frame.items().stream_id()};
+        learn_from(device, stream, item);
+        if (item.kind() == wire::ITEM_KIND_SKIP) continue;
+        record(0, event::PushedLive{stream.value, conversation_of(stream), {item.seq(), hash_of_item(item)}, device});
+      }
+      break;
+    case wire::ServerFrame::kSendResult: {
+      const wire::SendResult& result = frame.send_result();
+      const auto k = ClientMessageId::from_bytes(result.client_message_id());
+      if (!k) break;
+      if (result.has_accepted()) {
+        record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kAccepted,
+                                    result.accepted().conversation_seq(), Code::kOk});
+      } else if (const Code code = from_wire(result.refused()).code; is_final_refusal(code)) {
+        record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kRefused, 0, code});
+      }
+      break;
+    }
+    case wire::ServerFrame::kVoidResult: {
+      const wire::VoidResult& result = frame.void_result();
+      const auto k = ClientMessageId::from_bytes(result.client_message_id());
+      if (!k) break;
+      if (result.has_accepted()) {
+        record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kAccepted,
+                                    result.accepted().conversation_seq(), Code::kOk});
+      } else if (result.voided()) {
+        record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kVoided, 0, Code::kOk});
+      }
+      break;
+    }
+    default:
+      break;
+  }
+}
+
+}  // namespace chatsdk::sim

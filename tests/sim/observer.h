@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The observer outside of client and server: it stamps what the nodes report with time and node, gives users,
+// conversations and devices the world's own numbers, reads what crosses the wire, and counts faults. It judges nothing.
+//
+// Threads: one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "protocol/frames.h"
+#include "sim/history.h"
+#include "sim/network.h"
+#include "sim/scheduler.h"
+
+namespace chatsdk::sim {
+
+class Observer final : public NetworkObserver {
+ public:
+  explicit Observer(const Scheduler& scheduler) : scheduler_(scheduler) {}
+
+  void record(NodeId node, Event event);
+  // Called with each record; the checkers listen here.
+  std::function<void(const Record&)> on_record;
+  const History& history() const { return history_; }
+
+  // Counts a fault that had an effect, and records it.
+  void on_fault(const char* kind) override;
+  const std::map<std::string, std::uint64_t>& faults() const { return faults_; }
+
+  void add_device(NodeId device, UserNumber user) { user_of_[device] = user; }
+  UserNumber user_of(NodeId device) const { return user_of_.at(device); }
+  static UserId name_of(UserNumber user) { return "user-" + std::to_string(user); }
+  static UserNumber user_named(std::string_view name);
+  // Of two users, from 1 in the order met.
+  ConversationNumber conversation(UserNumber one, UserNumber other);
+  // kNoConversation when the stream is an account's, or not known yet.
+  ConversationNumber conversation_of(StreamId stream) const;
+  void learn(StreamId stream, ConversationNumber conversation) { conversation_of_[stream] = conversation; }
+
+  static std::uint64_t hash_of_item(const wire::Item& item);
+  void on_server_frame(NodeId device, const wire::ServerFrame& frame) override;
+
+ private:
+  void learn_from(NodeId device, StreamId stream, const wire::Item& item);
+
+  const Scheduler& scheduler_;
+  History history_;
+  std::map<std::string, std::uint64_t> faults_;
+  std::map<NodeId, UserNumber> user_of_;
+  std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
+  std::unordered_map<StreamId, ConversationNumber> conversation_of_;
+};
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/options.h"
+
+namespace chatsdk::sim {
+
+namespace {
+
+constexpr std::array<const char*, kActions> kActionNames = {
+    "send",           "repeat_send",     "read",           "retry_failed", "discard_failed", "log_out", "revoke",
+    "restart_client", "network_changed", "close_and_open", "reinstall"};
+constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
+                                                          "clog",
+                                                          "silence",
+                                                          "isolate",
+                                                          "refuse_upgrades",
+                                                          "lose_requests",
+                                                          "lose_responses",
+                                                          "repeat_requests",
+                                                          "slow_requests",
+                                                          "device_crash",
+                                                          "device_crash_point",
+                                                          "device_disk_fails",
+                                                          "device_bit_flip",
+                                                          "device_stall",
+                                                          "server_crash",
+                                                          "server_crash_point",
+                                                          "server_disk_fails",
+                                                          "server_stall",
+                                                          "server_drain",
+                                                          "bus_losses",
+                                                          "clock_jump",
+                                                          "server_restore"};
+
+// How often each is chosen before the swarm weighs it.
+constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4, 1};
+constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8, 10,
+                                                           4,  2,  5, 4, 6, 3, 4, 2, 6, 4, 1};
+
+}  // namespace
+
+const char* to_text(FaultKind fault) { return kFaultNames[static_cast<std::size_t>(fault)]; }
+
+RunOptions draw_options(std::uint64_t seed) {
+  SeededRandom random(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5151);
+  const auto between = [&random](std::uint64_t low, std::uint64_t high) { return low + random.below(high - low + 1); };
+  const auto one_of = [&random](std::initializer_list<std::uint64_t> values) {
+    return *(values.begin() + random.below(values.size()));
+  };
+  RunOptions options;
+  options.seed = seed;
+  options.users = static_cast<std::uint32_t>(between(2, 5));
+  options.devices_per_user = static_cast<std::uint32_t>(between(1, 3));
+  options.actions = static_cast<std::uint32_t>(between(450, 750));
+  options.faults = static_cast<std::uint32_t>(between(40, 90));
+  for (std::size_t i = 0; i < kActions; ++i) {
+    const bool off = i != 0 && random.below(4) == 0;
+    options.action_weights[i] = off ? 0 : kActionBase[i] * static_cast<std::uint32_t>(between(20, 100));
+  }
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    const bool off = random.below(3) == 0;
+    options.fault_weights[i] = off ? 0 : kFaultBase[i] * static_cast<std::uint32_t>(between(1, 100));
+  }
+  // A store that goes back changes what the rest can show: only some seeds have it.
+  if (random.below(8) != 0) options.fault_weights[static_cast<std::size_t>(FaultKind::kServerRestore)] = 0;
+  options.kill_mode_drawn = random.below(2) == 0;
+  options.kill_mode = static_cast<CrashMode>(random.below(4));
+
+  options.network.latency_min = std::chrono::microseconds(one_of({200, 1'000, 20'000}));
+  options.network.latency_mean = std::chrono::microseconds(one_of({500, 10'000, 100'000}));
+  options.network.bytes_per_ms = static_cast<std::uint32_t>(one_of({10, 1'000, 100'000}));
+  options.hostile = random.below(16) == 0;
+  if (options.hostile) {
+    options.network.drop_one_in = static_cast<std::uint32_t>(one_of({0, 50, 400}));
+    options.network.repeat_one_in = static_cast<std::uint32_t>(one_of({0, 20, 200}));
+    options.network.reorder_one_in = static_cast<std::uint32_t>(one_of({0, 20, 200}));
+  }
+
+  options.server.shards = between(1, 3);
+  options.server.access_token_lifetime = std::chrono::seconds(one_of({75, 120, 900}));
+  options.server.gateway.window_items = one_of({2, 8, 64, 256});
+  options.server.gateway.window_bytes = one_of({4'096, 65'536, 262'144});
+  options.server.gateway.drain_spread = std::chrono::milliseconds(one_of({10, 1'000, 5'000}));
+  options.server.checkpoint_pages = static_cast<std::uint32_t>(one_of({20, 200, 4'096}));
+  options.send_time_limit = std::chrono::milliseconds(one_of({5'000, 30'000, 600'000}));
+  return options;
+}
+
+std::string to_line(const RunOptions& options) {
+  std::string line = "users " + std::to_string(options.users) + " x " + std::to_string(options.devices_per_user) +
+                     ", actions " + std::to_string(options.actions) + ", faults " + std::to_string(options.faults) +
+                     ", " + std::to_string(options.duration.count()) + " s, kill mode " +
+                     (options.kill_mode_drawn ? "drawn" : std::to_string(static_cast<int>(options.kill_mode))) +
+                     ", latency " + std::to_string(options.network.latency_min.count()) + "+" +
+                     std::to_string(options.network.latency_mean.count()) + " us, " +
+                     std::to_string(options.network.bytes_per_ms) + " B/ms, window " +
+                     std::to_string(options.server.gateway.window_items) + ", tokens " +
+                     std::to_string(options.server.access_token_lifetime.count()) + " s, time limit " +
+                     std::to_string(options.send_time_limit.count()) + " ms" + (options.hostile ? ", hostile" : "");
+  line += "; off:";
+  for (std::size_t i = 0; i < kActions; ++i) {
+    if (options.action_weights[i] == 0) line += std::string(" ") + kActionNames[i];
+  }
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    if (options.fault_weights[i] == 0) line += std::string(" ") + kFaultNames[i];
+  }
+  return line;
+}
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a run is made of, drawn from its seed: who takes part, what they do, what befalls them. The swarm rule: each
+// seed turns a random subset of actions and faults off and weighs the rest, so that every mixture occurs. The shrinker
+// makes a case smaller by changing these numbers.
+//
+// Threads: values.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "sim/device_node.h"
+#include "sim/network.h"
+#include "sim/server_node.h"
+
+namespace chatsdk::sim {
+
+// What users do.
+enum class Action : std::uint8_t {
+  kSend,
+  kRepeatSend,
+  kRead,
+  kRetryFailed,
+  kDiscardFailed,
+  kLogOut,
+  kRevokeDevice,
+  kRestartClient,
+  kNetworkChanged,
+  kCloseAndOpen,  // the app is closed for a while
+  kReinstall,
+};
+inline constexpr std::size_t kActions = 11;
+
+// What befalls the world.
+enum class FaultKind : std::uint8_t {
+  kCut,
+  kClog,
+  kSilence,
+  kIsolate,
+  kRefuseUpgrades,
+  kLoseRequests,
+  kLoseResponses,
+  kRepeatRequests,
+  kSlowRequests,
+  kDeviceCrash,       // at once
+  kDeviceCrashPoint,  // at a later write or sync
+  kDeviceDiskFails,
+  kDeviceBitFlip,
+  kDeviceStall,
+  kServerCrash,
+  kServerCrashPoint,
+  kServerDiskFails,
+  kServerStall,
+  kServerDrain,
+  kBusLosses,
+  kClockJump,
+  kServerRestore,  // the server's store goes back to an older state
+};
+inline constexpr std::size_t kFaults = 22;
+const char* to_text(FaultKind fault);
+
+struct RunOptions {
+  std::uint64_t seed = 1;
+  std::uint32_t users = 3;
+  std::uint32_t devices_per_user = 2;
+  std::uint32_t actions = 600;  // about half of them are sends
+  std::uint32_t faults = 60;
+  std::chrono::seconds duration{600};
+  std::chrono::seconds converge_within{120};
+  std::array<std::uint32_t, kActions> action_weights{};
+  std::array<std::uint32_t, kFaults> fault_weights{};
+  CrashMode kill_mode = CrashMode::kEachWrite;
+  bool kill_mode_drawn = true;  // each crash draws its own
+  bool hostile = false;
+  NetworkOptions network;
+  ServerNodeOptions server;
+  std::chrono::milliseconds send_time_limit{600'000};
+};
+
+// Everything from the seed.
+RunOptions draw_options(std::uint64_t seed);
+std::string to_line(const RunOptions& options);
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/run.h"
+
+#include <sodium.h>
+
+#include <cstdio>
+#include <cstring>
+#include <numeric>
+
+#include "sim/nemesis.h"
+#include "sim/workload.h"
+#include "sim/world.h"
+
+namespace chatsdk::sim {
+
+using std::chrono::microseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr std::size_t kTail = 200;
+constexpr seconds kReadEvery{20};
+
+// libsodium's own draws belong to the run: one generator, in the order of turns, which the seed decides.
+SeededRandom* library_random = nullptr;
+
+const char* random_name() { return "simulation"; }
+std::uint32_t random_word() {
+  std::uint32_t word = 0;
+  library_random->fill({reinterpret_cast<unsigned char*>(&word), sizeof word});
+  return word;
+}
+void random_bytes(void* out, std::size_t size) { library_random->fill({static_cast<unsigned char*>(out), size}); }
+randombytes_implementation simulated_random = {random_name, random_word, nullptr, nullptr, random_bytes, nullptr};
+
+class LibraryRandom {
+ public:
+  explicit LibraryRandom(std::uint64_t seed) : random_(seed) {
+    library_random = &random_;
+    static const bool installed = [] {
+      return randombytes_set_implementation(&simulated_random) == 0 && sodium_init() >= 0;
+    }();
+    CHATSDK_ASSERT(installed);
+    SimDisk::seed_sqlite(static_cast<std::uint32_t>(seed | 1));
+  }
+  ~LibraryRandom() { SimDisk::seed_sqlite(0); }
+
+ private:
+  SeededRandom random_;
+};
+
+class RunLog final : public Log {
+ public:
+  explicit RunLog(bool on) : on_(on) {}
+  void write(LogLevel, std::string_view area, std::string_view message) override {
+    if (on_) {
+      std::fprintf(stderr, "      %.*s: %.*s\n", static_cast<int>(area.size()), area.data(),
+                   static_cast<int>(message.size()), message.data());
+    }
+  }
+  bool enabled(LogLevel) const override { return on_; }
+
+ private:
+  const bool on_;
+};
+
+class Run {
+ public:
+  Run(const RunOptions& options, const RunSettings& settings)
+      : libraries_(options.seed * 31 + 21), log_(settings.log), world_(options, log_) {
+    if (!settings.log) return;
+    world_.observer().on_record = [this](const Record& record) {
+      std::fprintf(stderr, "%s\n", to_line(record).c_str());
+      world_.checkers().on(record);
+    };
+  }
+
+  RunResult execute() {
+    const MonotonicTime begin = world_.scheduler().now();
+    safety();
+    RunResult result;
+    if (!world_.failed()) result.convergence = liveness();
+    if (!world_.failed()) finish();
+    result.virtual_time = world_.scheduler().now() - begin;
+    report(result);
+    return result;
+  }
+
+ private:
+  void safety() {
+    const MonotonicTime end = world_.scheduler().now() + world_.options().duration;
+    world_.start_all();
+    workload_.begin(end);
+    nemesis_.begin(end);
+    MonotonicTime next_read = world_.scheduler().now();
+    while (world_.scheduler().now() < end && !world_.failed()) {
+      next_read += kReadEvery;
+      run_until(std::min(next_read, end));
+      if (!world_.failed()) world_.read_all_stores();
+    }
+  }
+
+  // Until the time, or the first violation.
+  void run_until(MonotonicTime time) {
+    while (!world_.failed() && world_.scheduler().run_one(time)) {
+    }
+    if (!world_.failed()) world_.scheduler().run_until(time);
+  }
+
+  microseconds liveness() {
+    const MonotonicTime healed = world_.scheduler().now();
+    world_.heal();
+    await_rest("L4");
+    return world_.scheduler().now() - healed;
+  }
+
+  void await_rest(const char* property) {
+    const MonotonicTime limit = world_.scheduler().now() + world_.options().converge_within;
+    std::string unrest;
+    do {
+      run_until(world_.scheduler().now() + seconds(1));
+      if (world_.failed()) return;
+      unrest = world_.unrest();
+    } while (!unrest.empty() && world_.scheduler().now() < limit);
+    if (!unrest.empty()) {
+      world_.violation(property, "After " + std::to_string(world_.options().converge_within.count()) +
+                                     " s without faults: " + unrest + ".");
+    }
+  }
+
+  void finish() {
+    // Messages that failed are the app's to settle: they would hold back the probes. Those behind them may fail next.
+    for (int round = 0; round < 100 && settle_failed(); ++round) {
+      await_rest("L4");
+      if (world_.failed()) return;
+    }
+    probe();
+    if (world_.failed()) return;
+    for (DeviceNode* device : world_.devices()) {
+      if (const auto difference = device->untold()) {
+        world_.violation("told", "The app of device " + std::to_string(device->number()) + " was " + *difference + ".");
+      }
+    }
+    if (world_.failed()) return;
+    FinalState state = world_.final_state();
+    state.probes = std::move(probes_);
+    if (!world_.failed()) world_.checkers().at_end(state);
+    if (!world_.failed()) reopen();
+  }
+
+  bool settle_failed() {
+    bool any = false;
+    for (DeviceNode* device : world_.devices()) any = device->settle_failed() || any;
+    return any;
+  }
+
+  // Every device writes to every other user and reads all that it has.
+  void probe() {
+    for (DeviceNode* from : world_.devices()) {
+      for (UserNumber user = 1; user <= world_.options().users; ++user) {
+        if (user != from->user()) from->send(user, 40, std::nullopt);
+      }
+    }
+    await_rest("L5");
+    if (world_.failed()) return;
+    for (DeviceNode* device : world_.devices()) device->read_all();
+    await_rest("L5");
+    if (world_.failed()) return;
+    for (DeviceNode* from : world_.devices()) {
+      for (const auto& [conversation, k] : from->last_sends()) {
+        for (DeviceNode* to : world_.devices()) {
+          if (to == from || !to->takes_part(conversation)) continue;
+          probes_.push_back({from->number(), to->number(), conversation, k, to->has(k)});
+        }
+      }
+    }
+  }
+
+  // Every store closes in order and opens again: its own integrity checks run.
+  void reopen() {
+    for (DeviceNode* device : world_.devices()) world_.close_device(*device, microseconds(0));
+    world_.drain_server(microseconds(0));
+    run_until(world_.scheduler().now() + seconds(60));
+    for (DeviceNode* device : world_.devices()) {
+      if (!device->running())
+        world_.violation("store", "Device " + std::to_string(device->number()) + " did not start again.");
+    }
+    if (!world_.server().running()) world_.violation("store", "The server did not start again.");
+    if (!world_.failed()) world_.read_all_stores();
+  }
+
+  void report(RunResult& result) {
+    result.violations = world_.own_violations();
+    const auto& found = world_.checkers().violations();
+    result.violations.insert(result.violations.begin(), found.begin(), found.end());
+    const History& history = world_.observer().history();
+    if (!result.ok()) result.tail = history.tail(result.violations.front().conversation, kTail);
+    result.hash = history.hash();
+    result.records = history.records().size();
+    result.turns = world_.scheduler().turns();
+    result.frames = world_.network().frames();
+    result.server_starts = world_.server().starts();
+    result.faults = world_.observer().faults();
+    result.sends = world_.sends();
+  }
+
+  LibraryRandom libraries_;
+  RunLog log_;
+  World world_;
+  Workload workload_{world_};
+  Nemesis nemesis_{world_};
+  std::vector<FinalState::Probe> probes_;
+};
+
+}  // namespace
+
+std::uint64_t RunResult::fault_count() const {
+  return std::accumulate(faults.begin(), faults.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const auto& entry) { return sum + entry.second; });
+}
+
+RunResult run(const RunOptions& options, const RunSettings& settings) { return Run(options, settings).execute(); }
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/scheduler.h"
+
+#include <algorithm>
+
+namespace chatsdk::sim {
+
+Lane::Lane(Scheduler& scheduler, NodeId node, const Clock& clock) : scheduler_(scheduler), node_(node), clock_(clock) {
+  scheduler_.lanes_.push_back(this);
+}
+
+Lane::~Lane() {
+  shut();
+  std::erase(scheduler_.lanes_, this);
+}
+
+void Lane::post(Task task) {
+  if (!shut_) tasks_.push_back(std::move(task));
+}
+
+Executor::TimerId Lane::post_at(MonotonicTime time, Task task) {
+  const TimerId id = ++last_timer_;
+  if (!shut_) timers_.add(id, time, std::move(task));
+  return id;
+}
+
+bool Lane::cancel(TimerId timer) { return timers_.remove(timer); }
+
+// Destroying a task may post or cancel: the lane takes nothing any more by then.
+void Lane::shut() {
+  shut_ = true;
+  std::deque<Task> tasks = std::move(tasks_);
+  tasks_.clear();
+  tasks.clear();
+  timers_.clear();
+}
+
+std::optional<MonotonicTime> Lane::next_time() const {
+  std::optional<MonotonicTime> next = timers_.next_time();
+  if (!tasks_.empty()) next = scheduler_.now_;
+  if (next) next = std::max(*next, stalled_until_);
+  return next;
+}
+
+void Lane::run_one() {
+  Task task = timers_.take_due(scheduler_.now_);
+  if (!task) {
+    task = std::move(tasks_.front());
+    tasks_.pop_front();
+  }
+  task();
+}
+
+void Scheduler::at(MonotonicTime time, Task task) {
+  const std::uint64_t tie = ties_.next_u64() & ~0xFFFF'FFFFull;
+  events_.emplace(std::pair(std::max(time, now_), tie | ++last_event_), std::move(task));
+}
+
+bool Scheduler::run_one(MonotonicTime limit) {
+  for (;;) {
+    ready_.clear();
+    std::optional<MonotonicTime> next;
+    for (Lane* lane : lanes_) {
+      const auto time = lane->next_time();
+      if (!time) continue;
+      if (*time <= now_) ready_.push_back(lane);
+      if (!next || *time < *next) next = *time;
+    }
+    const bool event_due = !events_.empty() && events_.begin()->first.first <= now_;
+    if (!events_.empty() && (!next || events_.begin()->first.first < *next)) next = events_.begin()->first.first;
+
+    const std::size_t choices = ready_.size() + (event_due ? 1 : 0);
+    if (choices == 0) {
+      if (!next || *next > limit) return false;
+      now_ = *next;
+      continue;
+    }
+    const std::size_t choice = choices == 1 ? 0 : static_cast<std::size_t>(ties_.below(choices));
+    ++turns_;
+    if (choice == ready_.size()) {
+      Task task = std::move(events_.begin()->second);
+      events_.erase(events_.begin());
+      current_node_ = 0;
+      task();
+      return true;
+    }
+    Lane& lane = *ready_[choice];
+    const NodeId node = lane.node_;
+    current_node_ = node;
+    lane.run_one();  // may destroy lanes, its own not among them
+    current_node_ = 0;
+    if (after_turn) after_turn(node);
+    return true;
+  }
+}
+
+void Scheduler::run_until(MonotonicTime time) {
+  while (run_one(time)) {
+  }
+  now_ = std::max(now_, time);
+}
+
+}  // namespace chatsdk::sim

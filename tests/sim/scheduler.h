@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The simulated world's time and turns: one thread, one virtual clock. A Lane is the executor of one node; the
+// scheduler gives turns to lanes and runs the world's own events (a frame arrives, a fault begins). Which of several
+// things that could happen now comes first is drawn from the seed.
+//
+//   while anything is ready at this moment: one of them, drawn, runs to its end
+//   otherwise: time moves to the next timer or event
+//
+// Threads: one.
+// Invariants:
+//   1. Tasks of a lane run in the order posted, timers at or after their time; a lane that was shut runs nothing more.
+//   2. Real time is never read; the same seed gives the same order.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/random.h"
+#include "base/task.h"
+
+namespace chatsdk::sim {
+
+using NodeId = std::uint32_t;  // 0: the server; devices from 1
+
+// A node's own clocks: the world's time, with a wall clock that may be off and jump.
+class NodeClock final : public Clock {
+ public:
+  NodeClock(const MonotonicTime& now, WallTime wall_start) : now_(now), wall_start_(wall_start) {}
+  MonotonicTime monotonic_now() const override { return now_; }
+  WallTime wall_now() const override { return wall_start_ + now_.time_since_epoch() + wall_offset_; }
+  void jump_wall(std::chrono::microseconds by) { wall_offset_ += by; }
+  void set_wall_true() { wall_offset_ = {}; }
+
+ private:
+  const MonotonicTime& now_;
+  const WallTime wall_start_;
+  std::chrono::microseconds wall_offset_{};
+};
+
+class Scheduler;
+
+class Lane final : public Executor {
+ public:
+  Lane(Scheduler& scheduler, NodeId node, const Clock& clock);
+  ~Lane() override;
+
+  void post(Task task) override;
+  TimerId post_at(MonotonicTime time, Task task) override;
+  bool cancel(TimerId timer) override;
+  const Clock& clock() const override { return clock_; }
+
+  // Nothing runs before this time: a process that the operating system does not schedule.
+  void stall_until(MonotonicTime time) { stalled_until_ = time; }
+  // Drops everything; later posts are dropped too.
+  void shut();
+  bool idle() const { return tasks_.empty(); }
+  NodeId node() const { return node_; }
+
+ private:
+  friend class Scheduler;
+  std::optional<MonotonicTime> next_time() const;
+  void run_one();
+
+  Scheduler& scheduler_;
+  const NodeId node_;
+  const Clock& clock_;
+  std::deque<Task> tasks_;
+  TimerQueue timers_;
+  TimerId last_timer_ = 0;
+  MonotonicTime stalled_until_;
+  bool shut_ = false;
+};
+
+class Scheduler {
+ public:
+  explicit Scheduler(std::uint64_t seed) : ties_(seed) {}
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  const MonotonicTime& now() const { return now_; }
+  // Runs a task of the world itself at a time.
+  void at(MonotonicTime time, Task task);
+  void after(std::chrono::microseconds delay, Task task) { at(now_ + delay, std::move(task)); }
+  // One turn, moving time if it must, but not beyond the limit; false when nothing is left before it.
+  bool run_one(MonotonicTime limit);
+  void run_until(MonotonicTime time);
+
+  // Whose turn it is: what randomness inside libraries belongs to. The world's own events are the server's.
+  NodeId current_node() const { return current_node_; }
+  std::uint64_t turns() const { return turns_; }
+  // Called after each turn of a lane, with its node.
+  UniqueFunction<void(NodeId)> after_turn;
+
+ private:
+  friend class Lane;
+
+  MonotonicTime now_{std::chrono::seconds(1)};
+  SeededRandom ties_;
+  std::vector<Lane*> lanes_;
+  std::map<std::pair<MonotonicTime, std::uint64_t>, Task> events_;  // number breaks ties: drawn, then counted
+  std::uint64_t last_event_ = 0;
+  NodeId current_node_ = 0;
+  std::uint64_t turns_ = 0;
+  std::vector<Lane*> ready_;  // kept for its capacity
+};
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/server_node.h"
+
+#include <utility>
+
+namespace chatsdk::sim {
+
+namespace {
+
+constexpr NodeId kServerNode = 0;
+
+}  // namespace
+
+ServerNode::Process::Process(Scheduler& scheduler, const Clock& clock, std::size_t shard_count)
+    : writer(scheduler, kServerNode, clock),
+      reader(scheduler, kServerNode, clock),
+      rest(scheduler, kServerNode, clock),
+      hash(scheduler, kServerNode, clock) {
+  for (std::size_t i = 0; i < shard_count; ++i) shards.push_back(std::make_unique<Lane>(scheduler, kServerNode, clock));
+}
+
+// What can still call a part ends before it.
+ServerNode::Process::~Process() {
+  for (const auto& shard : shards) shard->shut();
+  hash.shut();
+  rest.shut();
+  reader.shut();
+  writer.shut();
+  if (core) core->stop();
+}
+
+ServerNode::ServerNode(Scheduler& scheduler, Network& network, Log& log, std::uint64_t seed,
+                       const ServerNodeOptions& options)
+    : scheduler_(scheduler),
+      network_(network),
+      log_(log),
+      options_(options),
+      clock_(scheduler.now(), options.wall_start),
+      sqlite_random_(seed * 7 + 1),
+      keys_(seed * 7 + 2),
+      ids_(seed * 7 + 3),
+      jitter_(seed * 7 + 4),
+      disk_({.vfs_name = "sim-server", .seed = seed * 7 + 5, .clock = clock_, .random = sqlite_random_}),
+      bus_random_(seed * 7 + 6) {}
+
+ServerNode::~ServerNode() {
+  disk_.power_off();
+  process_.reset();
+}
+
+Status ServerNode::start() {
+  CHATSDK_ASSERT(process_ == nullptr);
+  ++starts_;
+  failed_ = false;
+  auto process = std::make_unique<Process>(scheduler_, clock_, options_.shards);
+  process->bus = std::make_unique<LossyBus>(scheduler_, bus_losses_, bus_random_);
+  server::SqliteStoreOptions store;
+  store.path = kStorePath;
+  store.vfs_name = disk_.vfs_name();
+  store.checkpoint_pages = options_.checkpoint_pages;
+  CHATSDK_ASSIGN(process->store, server::SqliteStore::open(store, keys_));
+
+  server::ServerCoreOptions core;
+  core.gateway = options_.gateway;
+  core.accounts.password_cost = server::PasswordCost::minimum();
+  core.access_tokens.lifetime = options_.access_token_lifetime;
+  core.websocket_url = "ws://server/v1/ws";
+  std::vector<Executor*> shards;
+  for (const auto& shard : process->shards) shards.push_back(shard.get());
+  CHATSDK_ASSIGN(process->core, server::ServerCore::create(std::move(core),
+                                                           server::ServerSeams{process->writer,
+                                                                               process->reader,
+                                                                               process->rest,
+                                                                               {&process->hash},
+                                                                               std::move(shards),
+                                                                               [](Executor&, Task task) { task(); },
+                                                                               *process->bus,
+                                                                               RandomStreams{keys_, ids_, jitter_},
+                                                                               log_},
+                                                           *process->store));
+  CHATSDK_ASSIGN(process->inspector, process->store->open_reader());
+  process->core->start([this](const Error&) { failed_ = true; });
+  process->listening = true;
+  process_ = std::move(process);
+  network_.set_server(this);
+  return {};
+}
+
+CrashReport ServerNode::crash(CrashMode mode) {
+  disk_.power_off();
+  network_.server_crashed(mode != CrashMode::kProcessOnly);
+  process_.reset();
+  failed_ = false;
+  return disk_.crash(mode);
+}
+
+void ServerNode::stop_gracefully(Task ended) {
+  process_->draining = true;
+  process_->core->drain([this, ended = std::move(ended)]() mutable {
+    // The process ends in a turn of the world, not in one of its own.
+    scheduler_.after(std::chrono::milliseconds(1), [this, ended = std::move(ended), run = starts_]() mutable {
+      if (process_ == nullptr || run != starts_) return;
+      process_->listening = false;
+      network_.server_crashed(false);
+      process_.reset();
+      ended();
+    });
+  });
+}
+
+std::uint64_t ServerNode::epoch() const { return process_->store->epoch(); }
+
+server::StoreReader& ServerNode::inspector() { return *process_->inspector; }
+
+}  // namespace chatsdk::sim

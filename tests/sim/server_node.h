@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The server as a node of the simulated world: the program's own core (server_core.h) on lanes, its SQLite store on a
+// simulated disk, a bus that may lose. A process is made from options and seams as main would make it; a crash drops
+// the object without running its shutdown, and only the disk survives.
+//
+// Threads: one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "server-reference/server_core.h"
+#include "server-reference/store/sqlite_store.h"
+#include "sim/lossy_bus.h"
+#include "sim/network.h"
+#include "sim/scheduler.h"
+#include "sim/sim_disk.h"
+
+namespace chatsdk::sim {
+
+struct ServerNodeOptions {
+  std::size_t shards = 2;
+  std::chrono::seconds access_token_lifetime{900};
+  server::GatewayOptions gateway;
+  std::uint32_t checkpoint_pages = 4'096;
+  WallTime wall_start = from_unix_ms(1'750'000'000'000);
+};
+
+class ServerNode final : public ServerEndpoint {
+ public:
+  ServerNode(Scheduler& scheduler, Network& network, Log& log, std::uint64_t seed, const ServerNodeOptions& options);
+  ~ServerNode() override;
+
+  SimDisk& disk() { return disk_; }
+  NodeClock& clock() { return clock_; }
+  LossyBus::Losses& bus_losses() { return bus_losses_; }
+
+  // Starts a process; an error: the store would not open, nothing runs.
+  Status start();
+  bool running() const { return process_ != nullptr; }
+  // Ends the process without a word. What the disk keeps is its crash mode's. From the world's own turns.
+  CrashReport crash(CrashMode mode);
+  // As SIGTERM: drains, then ends in order. The process is gone when `ended` runs.
+  void stop_gracefully(Task ended);
+  // The store failed for good and the process wants to end; the world looks at this after each turn.
+  bool failed() const { return failed_; }
+
+  std::uint64_t epoch() const;
+  // For the checkers: a reader of its own. The process runs.
+  server::StoreReader& inspector();
+  server::Store& store() { return *process_->store; }
+  std::uint64_t starts() const { return starts_; }
+
+  // ServerEndpoint
+  bool listening() const override { return process_ != nullptr && process_->listening; }
+  bool draining() const override { return process_->draining; }
+  std::size_t shard_count() const override { return process_->shards.size(); }
+  Lane& shard(std::size_t index) override { return *process_->shards[index]; }
+  server::ConnectionHandler& handler(std::size_t shard) override { return process_->core->gateway(shard); }
+  const server::TokenVerifier& verifier() override { return process_->core->verifier(); }
+  server::HttpService& http() override { return process_->core->rest_service(); }
+
+  static constexpr const char* kStorePath = "/server/chat.db";
+
+ private:
+  // Destroyed from the last member to the first.
+  struct Process {
+    explicit Process(Scheduler& scheduler, const Clock& clock, std::size_t shard_count);
+    ~Process();
+
+    Lane writer;
+    Lane reader;
+    Lane rest;
+    Lane hash;
+    std::vector<std::unique_ptr<Lane>> shards;
+    std::unique_ptr<LossyBus> bus;
+    std::unique_ptr<server::SqliteStore> store;
+    std::unique_ptr<server::StoreReader> inspector;
+    std::unique_ptr<server::ServerCore> core;
+    bool listening = false;
+    bool draining = false;
+  };
+
+  Scheduler& scheduler_;
+  Network& network_;
+  Log& log_;
+  const ServerNodeOptions options_;
+  NodeClock clock_;
+  SeededRandom sqlite_random_;
+  SeededRandom keys_;
+  SeededRandom ids_;
+  SeededRandom jitter_;
+  SimDisk disk_;
+  LossyBus::Losses bus_losses_;
+  SeededRandom bus_random_;
+  std::unique_ptr<Process> process_;
+  bool failed_ = false;
+  std::uint64_t starts_ = 0;
+};
+
+}  // namespace chatsdk::sim

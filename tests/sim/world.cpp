@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/world.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace chatsdk::sim {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr std::size_t kPage = 200;
+
+}  // namespace
+
+World::World(const RunOptions& options, Log& log)
+    : options_(options),
+      log_(log),
+      scheduler_(options.seed * 31 + 1),
+      observer_(scheduler_),
+      random_(options.seed * 31 + 2),
+      network_(scheduler_, options.seed * 31 + 3, options.network, observer_),
+      server_(scheduler_, network_, log, options.seed * 31 + 4, options.server) {
+  observer_.on_record = [this](const Record& record) { checkers_.on(record); };
+  scheduler_.after_turn = [this](NodeId) { after_turn(); };
+  for (UserNumber user = 1; user <= options_.users; ++user) {
+    for (std::uint32_t i = 0; i < options_.devices_per_user; ++i) {
+      DeviceNodeOptions device;
+      device.number = static_cast<NodeId>(devices_.size() + 1);
+      device.user = user;
+      device.makes_account = i == 0;
+      device.send_time_limit = options_.send_time_limit;
+      devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
+                                                      options_.seed * 1'000 + device.number, device));
+      retired_.push_back(false);
+    }
+  }
+}
+
+World::~World() = default;
+
+std::vector<DeviceNode*> World::devices() {
+  std::vector<DeviceNode*> all;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (!retired_[i]) all.push_back(devices_[i].get());
+  }
+  return all;
+}
+
+DeviceNode* World::device(NodeId number) {
+  const std::size_t index = number - 1;
+  return index < devices_.size() && !retired_[index] ? devices_[index].get() : nullptr;
+}
+
+DeviceNode* World::draw_device() {
+  const auto all = devices();
+  return all[random_.below(all.size())];
+}
+
+CrashMode World::draw_mode() {
+  return options_.kill_mode_drawn ? static_cast<CrashMode>(random_.below(4)) : options_.kill_mode;
+}
+
+void World::violation(std::string property, std::string message) {
+  own_violations_.push_back(
+      {std::move(property), std::move(message), kNoConversation, observer_.history().records().size()});
+}
+
+// ---- Life and death ------------------------------------------------------------------------------------------------
+
+void World::start_all() {
+  start_server();
+  for (DeviceNode* device : devices()) {
+    scheduler_.after(up_to(seconds(5)), [this, number = device->number()] { start_device(number); });
+  }
+}
+
+void World::start_server() {
+  if (server_.running()) return;
+  const Status status = server_.start();
+  if (status.ok()) {
+    observer_.record(0, event::Restart{0});
+    if (std::exchange(expects_new_epoch_, false)) {
+      event::EpochBegun begun;
+      begun.epoch = server_.epoch();
+      for (const ServerStream& stream : server_streams()) {
+        begun.heads.push_back({stream.stream.value, observer_.conversation_of(stream.stream),
+                               stream.items.empty() ? 0 : stream.items.back().seq()});
+      }
+      observer_.record(0, std::move(begun));
+    }
+    return;
+  }
+  if (status.code() == Code::kCorrupt || status.code() == Code::kTampered || healed_) {
+    violation("store", "The server's store does not open: " + status.error().detail);
+    return;
+  }
+  // The disk failed under it, or a crash point was reached while it opened.
+  if (!server_.disk().powered()) server_.disk().crash(draw_mode());
+  server_.disk().clear_faults();
+  scheduler_.after(seconds(1), [this] { start_server(); });
+}
+
+void World::start_device(NodeId number) {
+  DeviceNode* const node = device(number);
+  if (node == nullptr || node->running()) return;
+  const Status status = node->start();
+  if (status.ok()) return;
+  const bool disk_failed = !node->disk().powered();
+  if (disk_failed) node->disk().crash(draw_mode());
+  const bool damaged =
+      status.code() == Code::kCorrupt || status.code() == Code::kTampered || status.code() == Code::kWrongKey;
+  if ((damaged && !disk_failed && node->disk().counters().of(DiskFailure::kFlippedBit) == 0) || healed_) {
+    violation("store", "The store of device " + std::to_string(number) +
+                           " does not open: " + std::string(code_name(status.code())) + ", " + status.error().detail);
+    return;
+  }
+  node->disk().clear_faults();
+  scheduler_.after(seconds(1), [this, number] { start_device(number); });
+}
+
+// Whoever lost the power in this turn is dead from here.
+void World::after_turn() {
+  if (server_.running() && (server_.failed() || !server_.disk().powered())) {
+    const bool power = !server_.disk().powered();
+    observer_.on_fault(power ? "server_died_at_crash_point" : "server_store_failed");
+    // A sync that failed may have lost what the process still sees: only a machine that starts anew knows what is left.
+    crash_server(power ? draw_mode() : static_cast<CrashMode>(1 + random_.below(3)), up_to(seconds(20)));
+  }
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (!devices_[i]->running() || devices_[i]->disk().powered()) continue;
+    observer_.on_fault("device_died_at_crash_point");
+    crash_device(*devices_[i], draw_mode(), up_to(seconds(20)));
+  }
+}
+
+void World::crash_server(CrashMode mode, microseconds down) {
+  if (!server_.running()) return;
+  draining_ = false;
+  observer_.record(0, event::Crash{0, std::to_string(static_cast<int>(mode))});
+  server_.disk().cancel_crash();
+  if (server_.crash(mode).had_effect()) observer_.on_fault("server_lost_unsynced");
+  scheduler_.after(down, [this] { start_server(); });
+}
+
+void World::crash_device(DeviceNode& node, CrashMode mode, microseconds down) {
+  if (!node.running()) return;
+  observer_.record(node.number(), event::Crash{node.number(), std::to_string(static_cast<int>(mode))});
+  node.disk().cancel_crash();
+  if (node.crash(mode).had_effect()) observer_.on_fault("device_lost_unsynced");
+  scheduler_.after(down, [this, number = node.number()] { start_device(number); });
+}
+
+void World::close_device(DeviceNode& node, microseconds down) {
+  if (!node.running()) return;
+  node.close();
+  // A crash point may have been reached while it closed.
+  if (!node.disk().powered()) node.disk().crash(draw_mode());
+  scheduler_.after(down, [this, number = node.number()] { start_device(number); });
+}
+
+void World::drain_server(microseconds down) {
+  if (!server_.running() || std::exchange(draining_, true)) return;
+  observer_.on_fault("server_drained");
+  const auto starts = server_.starts();
+  server_.stop_gracefully([this, down] {
+    draining_ = false;
+    scheduler_.after(down, [this] { start_server(); });
+  });
+  // An operator's patience, as the program's.
+  scheduler_.after(seconds(30), [this, starts] {
+    if (draining_ && server_.running() && server_.starts() == starts) crash_server(CrashMode::kProcessOnly, seconds(1));
+  });
+}
+
+void World::reinstall(DeviceNode& node) {
+  if (healed_) return;
+  const NodeId old = node.number();
+  observer_.record(old, event::Unlinked{old});
+  if (node.running()) node.crash(CrashMode::kProcessOnly);
+  retired_[old - 1] = true;
+  DeviceNodeOptions device;
+  device.number = static_cast<NodeId>(devices_.size() + 1);
+  device.user = node.user();
+  device.makes_account =
+      old <= options_.users * options_.devices_per_user && (old - 1) % options_.devices_per_user == 0;
+  device.send_time_limit = options_.send_time_limit;
+  devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
+                                                  options_.seed * 1'000 + device.number, device));
+  retired_.push_back(false);
+  observer_.on_fault("device_reinstalled");
+  scheduler_.after(up_to(seconds(5)), [this, number = device.number] { start_device(number); });
+}
+
+void World::back_up_server() {
+  if (!server_.running()) return;
+  backup_ = server_.disk().snapshot();
+  has_backup_ = true;
+}
+
+// As an operator who puts the database's files back and leaves the epoch file alone.
+bool World::restore_server() {
+  if (!has_backup_ || !server_.running()) return false;
+  crash_server(CrashMode::kProcessOnly, seconds(2));
+  DiskImage image = server_.disk().snapshot(DiskView::kVisible);
+  const std::string epoch_file = std::string(ServerNode::kStorePath) + ".epoch";
+  std::erase_if(image, [&](const auto& file) { return file.first != epoch_file; });
+  for (const auto& [path, bytes] : backup_) {
+    if (path != epoch_file) image[path] = bytes;
+  }
+  server_.disk().restore(image);
+  expects_new_epoch_ = true;
+  observer_.on_fault("server_restored");
+  return true;
+}
+
+void World::heal() {
+  healed_ = true;
+  network_.heal();
+  server_.bus_losses() = {};
+  server_.disk().clear_faults();
+  server_.disk().cancel_crash();
+  server_.clock().set_wall_true();
+  observer_.record(0, event::Heal{0});
+  for (DeviceNode* node : devices()) {
+    node->disk().clear_faults();
+    node->disk().cancel_crash();
+    node->clock().set_wall_true();
+    node->stall(microseconds(0));
+    // An app whose disk had failed is started again by its user.
+    if (node->running()) {
+      close_device(*node, microseconds(0));
+    } else {
+      start_device(node->number());
+    }
+  }
+  scheduler_.after(microseconds(0), [this] {
+    if (!server_.running()) start_server();
+  });
+}
+
+std::uint64_t World::sends() const {
+  std::uint64_t sum = 0;
+  for (const auto& node : devices_) sum += node->sends();
+  return sum;
+}
+
+// ---- Reading -------------------------------------------------------------------------------------------------------
+
+std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind) {
+  ServerStream read{stream, kind, reader, {}};
+  Seq after = 0;
+  for (;;) {
+    const auto page = server_.inspector().items(Observer::name_of(reader), stream, after, kPage, 1'000'000);
+    if (!page.ok()) return std::nullopt;
+    for (const auto& bytes : page->items) {
+      wire::Item item;
+      if (!item.ParseFromString(*bytes)) return std::nullopt;
+      read.items.push_back(std::move(item));
+    }
+    if (page->items.empty() || page->last >= page->head) return read;
+    after = page->last;
+  }
+}
+
+std::vector<World::ServerStream> World::server_streams() {
+  std::vector<ServerStream> streams;
+  std::set<StreamId> seen;
+  for (UserNumber user = 1; user <= options_.users; ++user) {
+    const auto account = server_.inspector().account(Observer::name_of(user));
+    if (!account.ok() || !account->has_value()) continue;
+    auto own = read_stream(user, (*account)->account_stream, wire::STREAM_KIND_ACCOUNT);
+    if (!own) continue;
+    std::vector<std::pair<StreamId, ConversationNumber>> conversations;
+    for (const wire::Item& item : own->items) {
+      if (!item.has_conversation()) continue;
+      const StreamId id{item.conversation().conversation_id()};
+      const auto number = observer_.conversation(user, Observer::user_named(item.conversation().peer_user_id()));
+      observer_.learn(id, number);
+      conversations.emplace_back(id, number);
+    }
+    streams.push_back(std::move(*own));
+    for (const auto& [id, number] : conversations) {
+      if (!seen.insert(id).second) continue;
+      if (auto stream = read_stream(user, id, wire::STREAM_KIND_CONVERSATION)) streams.push_back(std::move(*stream));
+    }
+  }
+  return streams;
+}
+
+std::vector<event::StoreRead> World::read_server() {
+  std::vector<event::StoreRead> reads;
+  if (!server_.running()) return reads;
+  for (const ServerStream& stream : server_streams()) {
+    const ConversationNumber number = observer_.conversation_of(stream.stream);
+    event::StreamRead whole;
+    whole.stream = stream.stream.value;
+    whole.conversation = number;
+    for (const wire::Item& item : stream.items) {
+      if (item.kind() == wire::ITEM_KIND_SKIP) continue;
+      whole.items.push_back({item.seq(), Observer::hash_of_item(item)});
+      whole.head = item.seq();
+    }
+    observer_.record(0, whole);
+    if (stream.kind != wire::STREAM_KIND_CONVERSATION) continue;
+    event::StoreRead read;
+    read.device = kServer;
+    read.conversation = number;
+    read.cursor = whole.head;
+    for (const wire::Item& item : stream.items) {
+      if (item.kind() != wire::ITEM_KIND_MESSAGE) continue;
+      read.rows.push_back({item.seq(),
+                           ClientMessageId::from_bytes(item.client_message_id()).value_or(ClientMessageId{}),
+                           Observer::user_named(item.sender_user_id()), hash_of(item.content()), false, false});
+    }
+    observer_.record(0, read);
+    reads.push_back(std::move(read));
+  }
+  return reads;
+}
+
+void World::read_all_stores() {
+  read_server();
+  for (DeviceNode* node : devices()) {
+    if (node->running()) node->read_store();
+  }
+}
+
+// ---- The end -------------------------------------------------------------------------------------------------------
+
+bool World::converged() { return unrest().empty(); }
+
+std::string World::unrest() {
+  if (!server_.running()) return "the server does not run";
+  std::map<ConversationNumber, Seq> heads;
+  std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks;
+  for (const ServerStream& stream : server_streams()) {
+    if (stream.kind == wire::STREAM_KIND_CONVERSATION && !stream.items.empty()) {
+      heads[observer_.conversation_of(stream.stream)] = stream.items.back().seq();
+    }
+  }
+  for (DeviceNode* node : devices()) {
+    const std::string name = "device " + std::to_string(node->number());
+    if (!node->running()) return name + " does not run";
+    if (!node->quiet())
+      return name + " has work or is not online (" + std::to_string(static_cast<int>(node->state())) + ")";
+    for (const auto& [number, place] : node->places()) {
+      const auto head = heads.find(number);
+      const Seq expected = head == heads.end() ? 0 : head->second;
+      if (place != expected) {
+        return name + " is at " + std::to_string(place) + " of " + std::to_string(expected) + " in conversation " +
+               std::to_string(number);
+      }
+    }
+    for (const auto& [key, mark] : node->marks()) {
+      const auto [entry, is_new] = marks.try_emplace(key, mark);
+      if (!is_new && entry->second != mark) {
+        return name + " knows other marks of user " + std::to_string(key.second) + " in conversation " +
+               std::to_string(key.first) + ": " + std::to_string(mark.first) + "/" + std::to_string(mark.second) +
+               " against " + std::to_string(entry->second.first) + "/" + std::to_string(entry->second.second);
+      }
+    }
+  }
+  return {};
+}
+
+FinalState World::final_state() {
+  FinalState state;
+  state.server_reads = read_server();
+  for (const event::StoreRead& read : state.server_reads) {
+    for (DeviceNode* node : devices()) {
+      bool member = false;
+      for (UserNumber other = 1; other <= options_.users; ++other) {
+        if (other != node->user() && observer_.conversation(node->user(), other) == read.conversation) member = true;
+      }
+      if (member) state.eligible.push_back({read.conversation, node->number()});
+    }
+  }
+  for (DeviceNode* node : devices()) {
+    if (!node->running()) continue;
+    std::vector<event::StoreRead> reads;
+    std::vector<event::ReceiptSeen> receipts;
+    node->read_store(&reads, &receipts);
+    state.device_reads.insert(state.device_reads.end(), reads.begin(), reads.end());
+    state.receipts.insert(state.receipts.end(), receipts.begin(), receipts.end());
+  }
+  return state;
+}
+
+}  // namespace chatsdk::sim

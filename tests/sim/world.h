@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The nodes of one run and what keeps them alive: it makes server and devices from the options, notices after each turn
+// who died, brings the dead back after a while, and reads the stores for the checkers. What is done to the world is the
+// workload's and the nemesis's.
+//
+// Threads: one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/checkers.h"
+#include "sim/device_node.h"
+#include "sim/network.h"
+#include "sim/observer.h"
+#include "sim/options.h"
+#include "sim/scheduler.h"
+#include "sim/server_node.h"
+
+namespace chatsdk::sim {
+
+class World {
+ public:
+  World(const RunOptions& options, Log& log);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  Scheduler& scheduler() { return scheduler_; }
+  Observer& observer() { return observer_; }
+  Network& network() { return network_; }
+  ServerNode& server() { return server_; }
+  Checkers& checkers() { return checkers_; }
+  SeededRandom& random() { return random_; }
+  const RunOptions& options() const { return options_; }
+
+  // Devices that take part; a reinstalled one has left.
+  std::vector<DeviceNode*> devices();
+  DeviceNode* device(NodeId number);
+  DeviceNode* draw_device();
+  // The user's installation is gone and a new one begins.
+  void reinstall(DeviceNode& device);
+
+  void start_all();
+  void crash_server(CrashMode mode, std::chrono::microseconds down);
+  void crash_device(DeviceNode& device, CrashMode mode, std::chrono::microseconds down);
+  void close_device(DeviceNode& device, std::chrono::microseconds down);
+  void drain_server(std::chrono::microseconds down);
+  // Keeps a copy of the server's disk, or puts the last one back.
+  void back_up_server();
+  bool restore_server();
+  CrashMode draw_mode();
+  void isolate(NodeId device, bool on) { network_.isolate(device, on); }
+
+  // Faults end, all nodes are brought up, from here on nobody is let down.
+  void heal();
+  bool healed() const { return healed_; }
+  // Every node up, nothing to send, all stores at the same place.
+  bool converged();
+  // Why not, for a report.
+  std::string unrest();
+
+  void read_all_stores();
+  // The server's conversations as it stores them, recorded.
+  std::vector<event::StoreRead> read_server();
+  FinalState final_state();
+  void violation(std::string property, std::string message);
+  const std::vector<Violation>& own_violations() const { return own_violations_; }
+  std::uint64_t sends() const;
+  bool failed() const { return !checkers_.ok() || !own_violations_.empty(); }
+
+ private:
+  struct ServerStream {
+    StreamId stream;
+    wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
+    UserNumber reader = 0;
+    std::vector<wire::Item> items;
+  };
+
+  void after_turn();
+  void start_server();
+  void start_device(NodeId number);
+  std::vector<ServerStream> server_streams();
+  std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
+  std::chrono::microseconds up_to(std::chrono::microseconds most) {
+    return std::chrono::microseconds(random_.below(static_cast<std::uint64_t>(most.count()) + 1));
+  }
+
+  const RunOptions options_;
+  Log& log_;
+  Scheduler scheduler_;
+  Observer observer_;
+  Checkers checkers_;
+  SeededRandom random_;
+  Network network_;
+  ServerNode server_;
+  std::vector<std::unique_ptr<DeviceNode>> devices_;
+  std::vector<bool> retired_;
+  DiskImage backup_;
+  bool has_backup_ = false;
+  bool expects_new_epoch_ = false;
+  bool healed_ = false;
+  bool draining_ = false;
+  std::vector<Violation> own_violations_;
+};
+
+}  // namespace chatsdk::sim
