@@ -46,12 +46,13 @@ struct HeadDigest {
   std::vector<Head> heads;
 };
 
-// Closes connections of a user's device: revoked (device given), or replaced by a newer connection.
+// Closes connections of a user's device: their session ended, or a newer connection replaced them.
 struct Kick {
   UserId user_id;
   DeviceId device_id;
   Code reason = Code::kUnauthenticated;
   std::uint64_t except_connection = 0;  // the newer connection, which stays
+  SessionId except_session = {};        // its connections stay; none: every session of the device ended
 };
 
 using UserMessage = std::variant<std::shared_ptr<const ItemHint>, std::shared_ptr<const MarksHint>, Kick>;

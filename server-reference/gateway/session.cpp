@@ -12,7 +12,8 @@ namespace chatsdk::server {
 
 namespace {
 
-constexpr std::chrono::milliseconds kRetryBusy{1'000};  // a client above its limit waits this long
+constexpr std::chrono::milliseconds kRetryBusy{1'000};         // a client above its limit waits this long
+constexpr std::chrono::milliseconds kRetryStorageFull{5'000};  // somebody has to make room first
 
 std::string ms_text(std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; }
 
@@ -58,6 +59,7 @@ void set_accepted(wire::Accepted& out, const Appended& appended) {
 // A store that failed has not said no: the client keeps the message and asks again.
 Error refusal_of(Error refused) {
   if (refused.code > Code::kStorage) return refused;
+  if (refused.code == Code::kStorageFull) return {refused.code, "the server's storage is full", kRetryStorageFull};
   return error(Code::kUnavailable, "the store cannot answer: " + std::string(code_name(refused.code)));
 }
 
@@ -84,7 +86,7 @@ GatewaySession::~GatewaySession() { end(); }
 
 void GatewaySession::on_frame(BytesView bytes) {
   if (closed()) return;
-  if (replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
+  if (place_.replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
   last_frame_ = now();
   ping_sent_ = false;
   if (!within_rate()) {
@@ -161,12 +163,12 @@ void GatewaySession::on_hello(wire::Hello hello) {
   if (!identity.ok()) return fail(identity.error());
 
   device_ = identity->device_id;
+  session_ = identity->session_id;
   token_expiry_ = now() + (identity->expires - wall_now);
   state_ = State::kLoading;
   // Followed before the streams are read, so that no item falls between the two.
   user_ = &shard_.join(*this, identity->user_id);
-  slot_ = shard_.directory.claim(device_, connection_);
-  shard_.announce(*this);
+  place_ = shard_.directory.enter(device_);
 
   shard_.read(*this,
               [proven = *identity, wall_now, chosen = *protocol,
@@ -209,8 +211,11 @@ Result<std::uint32_t> GatewaySession::check_hello(const wire::Hello& hello) cons
 
 void GatewaySession::on_loaded(Loaded loaded) {
   if (closed()) return;
-  if (replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
   if (loaded.failure.code != Code::kOk) return fail(loaded.failure);
+  // Only now: a token whose session has ended must not end the connection of the session that is open.
+  shard_.directory.admit(place_);
+  if (place_.replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
+  shard_.announce(*this);
   if (Status placed = place_streams(loaded.hello, loaded.followed); !placed.ok()) return fail(placed.error());
   state_ = State::kLive;
   send_welcome(loaded.hello, loaded.protocol);
@@ -242,34 +247,53 @@ void GatewaySession::send_welcome(const wire::Hello& hello, std::uint32_t protoc
   send(frame);
 }
 
+Status GatewaySession::admit_renewal() const {
+  Error refused;
+  if (renewing_) {
+    refused = error(Code::kRateLimited, "a renewal while the one before is unanswered");
+  } else if (now() < next_renewal_) {
+    refused = error(Code::kRateLimited, "a renewal within " + ms_text(limits::kRenewalIntervalMin) + " of the last");
+  } else {
+    return {};
+  }
+  refused.retry_after = kRetryBusy;
+  return refused;
+}
+
 void GatewaySession::on_authenticate(const wire::Authenticate& authenticate) {
+  // Before the token is looked at: verifying it, and asking the store, is what a flood would cost.
+  if (const Status admitted = admit_renewal(); !admitted.ok()) return fail(admitted.error());
   const WallTime wall_now = shard_.executor.clock().wall_now();
   const Result<Identity> identity = shard_.tokens.verify_access_token(authenticate.access_token(), wall_now);
   if (!identity.ok()) return fail(identity.error());
   if (identity->user_id != *user_ || identity->device_id != device_) {
     return fail(error(Code::kUnauthenticated, "the new token is another device's"));
   }
+  renewing_ = true;
+  next_renewal_ = now() + limits::kRenewalIntervalMin;
   shard_.read(*this, [proven = *identity, wall_now](StoreReader& reader) -> SessionShard::Continuation {
-    return [expires = proven.expires, open = check_session_open(reader, proven, wall_now)](GatewaySession& session) {
-      session.on_renewed(expires, open);
-    };
+    Status open = check_session_open(reader, proven, wall_now);
+    return [proven, open = std::move(open)](GatewaySession& session) { session.on_renewed(proven, open); };
   });
 }
 
-void GatewaySession::on_renewed(WallTime expires, const Status& session_open) {
+void GatewaySession::on_renewed(const Identity& identity, const Status& session_open) {
   if (closed()) return;
+  renewing_ = false;
   if (!session_open.ok()) return fail(refusal_of(session_open.error()));
-  token_expiry_ = now() + (expires - shard_.executor.clock().wall_now());
+  session_ = identity.session_id;
+  token_expiry_ = now() + (identity.expires - shard_.executor.clock().wall_now());
   wire::ServerFrame frame;
-  frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(expires));
+  frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(identity.expires));
   send(frame);
 }
 
 void GatewaySession::on_kick(const Kick& kick) {
   if (closed() || kick.except_connection == connection_) return;
   if (kick.device_id && kick.device_id != device_) return;
+  if (kick.except_session && kick.except_session == session_) return;
   // Two connections that begun at once announce each other; the directory knows which is the newer.
-  if (kick.reason == Code::kReplaced && !replaced()) return;
+  if (kick.reason == Code::kReplaced && !place_.replaced()) return;
   fail(error(kick.reason, kick.reason == Code::kReplaced ? "the device connected anew" : "the session was ended"));
 }
 
@@ -448,8 +472,6 @@ bool GatewaySession::within_rate() {
   return rate_ - last_frame_ <= each * shard_.options.frames_burst;
 }
 
-bool GatewaySession::replaced() const { return slot_ && slot_->load(std::memory_order_acquire) != connection_; }
-
 // ---- The end -------------------------------------------------------------------------------------------------------
 
 void GatewaySession::fail(const Error& reason) {
@@ -470,10 +492,9 @@ void GatewaySession::on_closed() { end(); }
 
 void GatewaySession::end() {
   state_ = State::kClosed;
-  if (slot_) shard_.directory.release(device_, connection_);
+  if (place_.entered()) shard_.directory.leave(device_, place_);
   if (user_ != nullptr) shard_.leave(*this);
   user_ = nullptr;
-  slot_.reset();
   bearer_token_.reset();
   streams_.clear();
   window_.clear();

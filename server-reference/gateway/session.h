@@ -4,11 +4,12 @@
 // why a connection ends. It knows streams, windows and cursors; it reads and writes the store only through its shard,
 // and knows no socket.
 //
-//   awaiting_hello --Hello--> loading --loaded--> live --fail, drained--> closed
-//         \_________________________ fail ____________________________/^
+//   awaiting_hello --Hello--> loading --loaded, admitted--> live --fail, drained--> closed
+//         \______________________________ fail _________________________________/^
 //
 // What comes            awaiting_hello        loading            live               closed
 // Hello                 verified, loading     fail PROTOCOL      fail PROTOCOL      ignored
+// Authenticate          fail PROTOCOL         fail PROTOCOL      one at a time      ignored
 // Ping                  fail PROTOCOL         Pong               Pong               ignored
 // another known frame   fail PROTOCOL         fail PROTOCOL      handled            ignored
 // an unknown frame      fail PROTOCOL         ignored            ignored            ignored
@@ -24,7 +25,10 @@
 //      read from the store.
 //   2. At most window_items items and window_bytes bytes are unacknowledged, except for one item that is larger alone.
 //   3. At most one read of streams is under way.
-//   4. Nothing of a connection whose device has a newer one is submitted.
+//   4. A connection is admitted only when the store says that its session is open, and before anything of it is
+//      submitted or answered with a welcome. Nothing of a connection is submitted after a newer one of its device was
+//      admitted.
+//   5. At most one renewal is under way.
 #pragma once
 
 #include <chrono>
@@ -146,7 +150,8 @@ class GatewaySession {
 
   void on_live_frame(wire::ClientFrame& frame);
   void on_authenticate(const wire::Authenticate& authenticate);
-  void on_renewed(WallTime expires, const Status& session_open);
+  Status admit_renewal() const;
+  void on_renewed(const Identity& identity, const Status& session_open);
   void on_send(wire::Send& send);
   Result<AppendMessage> check_send(wire::Send& send) const;
   void on_void(const wire::Void& request);
@@ -176,7 +181,6 @@ class GatewaySession {
   void send_caught_up(StreamId stream, Seq seq);
 
   bool within_rate();
-  bool replaced() const;
   void send(const wire::ServerFrame& frame);
   void send(SharedFrame frame);
   void fail(const Error& error);
@@ -191,7 +195,8 @@ class GatewaySession {
   std::unique_ptr<std::string> bearer_token_;  // until the hello
   const UserId* user_ = nullptr;               // set from the verified hello until the end
   DeviceId device_;
-  std::shared_ptr<const ConnectionDirectory::Slot> slot_;
+  SessionId session_;
+  ConnectionDirectory::Place place_;  // entered from the verified hello until the end
   StreamTable streams_;
   DeliveryWindow window_;
   StreamId account_stream_;
@@ -199,6 +204,7 @@ class GatewaySession {
   Seq account_covered_ = 0;  // the account stream's head when the followed streams were read
   MonotonicTime last_frame_;
   MonotonicTime token_expiry_;
+  MonotonicTime next_renewal_;    // no renewal is taken before
   MonotonicTime rate_;            // when the frames so far would be due at the steady rate
   MonotonicTime blocked_since_;   // a full window without progress; the epoch when there is none
   std::uint32_t page_items_ = 0;  // of the window, kept free for the page that is being read
@@ -206,6 +212,7 @@ class GatewaySession {
   std::uint16_t sends_in_flight_ = 0;
   State state_ = State::kAwaitingHello;
   bool reading_ = false;
+  bool renewing_ = false;
   bool caught_up_ = false;           // CaughtUp of all streams was sent
   bool await_empty_window_ = false;  // an item larger than the room left is next
   bool ping_sent_ = false;           // since the last frame

@@ -96,6 +96,7 @@ inline constexpr auto kRefreshTokenLifetime = 24h * 90;
 inline constexpr auto kAssertionLifetimeMax = 1h;           // of a token that the app's backend signed
 inline constexpr auto kAssertionLeeway = 60s;               // two servers' clocks differ by less
 inline constexpr auto kRenewBeforeExpiry = 60s;             // in-band renewal starts this long before expiry
+inline constexpr auto kRenewalIntervalMin = 500ms;          // between two renewals; a device needs one in minutes
 inline constexpr auto kHelloTimeout = 10s;                  // an unauthenticated connection lives this long
 inline constexpr auto kHeartbeatDefault = 5s;  // an idle client sends a ping this often; the server sets it
 inline constexpr auto kPongTimeout = 10s;                   // a peer silent this long after a ping is gone

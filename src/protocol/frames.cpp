@@ -51,6 +51,7 @@ CloseCode close_code_for(Code code) {
       return CloseCode::kStalled;
     case Code::kRateLimited:
     case Code::kUnavailable:
+    case Code::kStorageFull:
       return CloseCode::kTryAgainLater;
     case Code::kServer:
     case Code::kStorage:

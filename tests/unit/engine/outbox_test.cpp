@@ -398,6 +398,20 @@ TEST_F(Outbox, ARetryableRefusalIsSentAgainAfterRetryAfter) {
   EXPECT_EQ(sends()[1].SerializeAsString(), sends()[0].SerializeAsString());
 }
 
+TEST_F(Outbox, AFullDiskOfTheServerIsWaitedForAndFailsNothing) {
+  go_online();
+  const ClientMessageId id = queue("0");
+  run();
+  deliver_and_run(refused_frame(std::string(id.view()), Code::kStorageFull, 5'000));
+
+  EXPECT_EQ(state(id), MessageState::kSending);
+  EXPECT_EQ(sends().size(), 1u);
+  advance(8s);
+
+  ASSERT_EQ(sends().size(), 2u);
+  EXPECT_EQ(sends()[1].client_message_id(), id.view());
+}
+
 TEST_F(Outbox, EverythingFromTheRefusedRowOnIsSentAgainInOrder) {
   go_online();
   std::vector<ClientMessageId> ids;

@@ -281,19 +281,42 @@ TEST(DeliveryService, ItsListOfChangesIsBounded) {
 
 // ---- Directory and window ------------------------------------------------------------------------------------------
 
-TEST(ConnectionDirectory, ALaterClaimReplacesAndOnlyTheHolderReleases) {
+TEST(ConnectionDirectory, OnlyAnAdmittedConnectionReplaces) {
   ConnectionDirectory directory;
-  const auto first = directory.claim(DeviceId{1}, 10);
-  const auto second = directory.claim(DeviceId{1}, 11);
-  EXPECT_EQ(first->load(), 11u);
+  auto first = directory.enter(DeviceId{1});
+  directory.admit(first);
+  auto second = directory.enter(DeviceId{1});
+  EXPECT_FALSE(first.replaced());
 
-  directory.release(DeviceId{1}, 10);
+  directory.admit(second);
+
+  EXPECT_TRUE(first.replaced());
+  EXPECT_FALSE(second.replaced());
+}
+
+TEST(ConnectionDirectory, AnOlderOneAdmittedLaterIsReplacedAtOnce) {
+  ConnectionDirectory directory;
+  auto older = directory.enter(DeviceId{1});
+  auto newer = directory.enter(DeviceId{1});
+  directory.admit(newer);
+  directory.admit(older);
+
+  EXPECT_TRUE(older.replaced());
+  EXPECT_FALSE(newer.replaced());
+  directory.leave(DeviceId{1}, newer);
+  EXPECT_TRUE(older.replaced());  // for good
+}
+
+TEST(ConnectionDirectory, ForgetsADeviceWithItsLastConnection) {
+  ConnectionDirectory directory;
+  auto first = directory.enter(DeviceId{1});
+  auto second = directory.enter(DeviceId{1});
+
+  directory.leave(DeviceId{1}, first);
   EXPECT_EQ(directory.size(), 1u);
-  directory.release(DeviceId{1}, 11);
+  directory.leave(DeviceId{1}, second);
   EXPECT_EQ(directory.size(), 0u);
-
-  directory.claim(DeviceId{1}, 12);
-  EXPECT_EQ(first->load(), 11u);  // still replaced
+  EXPECT_FALSE(second.entered());
 }
 
 TEST(DeliveryWindow, PartOfAFrameFreesItsPart) {

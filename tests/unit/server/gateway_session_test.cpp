@@ -475,7 +475,7 @@ TEST(GatewaySend, UnansweredSendsAreBounded) {
 }
 
 TEST(GatewaySend, AStoreThatFailsHasNotRefusedForGood) {
-  for (const Code code : {Code::kStorage, Code::kStorageFull, Code::kReadOnly, Code::kUnavailable}) {
+  for (const Code code : {Code::kStorage, Code::kReadOnly, Code::kUnavailable}) {
     Pair world;
     TestClient& a = world.connect(world.ada);
     world.refuse_with = code;
@@ -486,6 +486,28 @@ TEST(GatewaySend, AStoreThatFailsHasNotRefusedForGood) {
     ASSERT_EQ(results(a).size(), 1u);
     EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), Code::kUnavailable);
   }
+}
+
+TEST(GatewaySend, AFullDiskHasItsOwnCodeAndATimeToWait) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  world.refuse_with = Code::kStorageFull;
+
+  const wire::ClientFrame sent = world.text_to("bob", "x", 1);
+  a.say(sent);
+  world.run();
+
+  ASSERT_EQ(results(a).size(), 1u);
+  const Error refused = from_wire(results(a)[0].refused());
+  EXPECT_EQ(refused.code, Code::kStorageFull);
+  EXPECT_TRUE(code_is_retryable(refused.code));
+  EXPECT_GT(refused.retry_after.count(), 0);
+  EXPECT_EQ(refused.detail, "the server's storage is full");
+
+  world.refuse_with.reset();
+  a.say(sent);
+  world.run();
+  EXPECT_TRUE(results(a).back().has_accepted());
 }
 
 TEST(GatewaySend, TheSenderIsTheTokensUser) {
@@ -593,6 +615,75 @@ TEST(GatewayReplace, OfTwoThatBeginAtOnceOneStays) {
   EXPECT_FALSE(second.of(wire::ServerFrame::kWelcome).empty());
 }
 
+TEST(GatewayReplace, TheLaterHelloStaysWhicheverIsLoadedFirst) {
+  Pair world;
+  TestClient& first = world.open(world.token(world.ada), 0);
+  TestClient& second = world.open(world.token(world.ada), 1);
+  first.say(world.hello());
+  second.say(world.hello());
+  world.reader_executor.run_ready();
+  world.shard_executors[1].run_ready();
+  EXPECT_FALSE(second.of(wire::ServerFrame::kWelcome).empty());
+  world.run();
+
+  EXPECT_EQ(first.failure(), Code::kReplaced);
+  EXPECT_TRUE(first.of(wire::ServerFrame::kWelcome).empty());
+  EXPECT_FALSE(second.closed);
+}
+
+TEST(GatewayReplace, AnEndedSessionReplacesNobody) {
+  Pair world;
+  const std::string ended = world.token(world.ada);
+  const World::Device again = world.add_device("ada");  // the same device, a new session
+  ASSERT_EQ(again.id, world.ada.id);
+  TestClient& live = world.connect(again);
+  TestClient& old = world.open(ended, 1);
+
+  old.say(world.hello());
+  world.run();
+
+  EXPECT_EQ(old.failure(), Code::kUnauthenticated);
+  EXPECT_FALSE(live.closed);
+  live.say(world.text_to("bob", "still here", 1));
+  world.run();
+  EXPECT_EQ(world.submitted_ops<AppendMessage>().size(), 1u);
+}
+
+TEST(GatewayReplace, TheOlderConnectionWorksUntilTheNewerIsAdmittedAndNotAfter) {
+  Pair world;
+  world.bus.lose_kicks = true;
+  TestClient& older = world.connect(world.ada);
+  TestClient& newer = world.open(world.token(world.ada), 1);
+
+  newer.say(world.hello());
+  older.say(world.text_to("bob", "before", 1));
+  EXPECT_FALSE(older.closed);
+  world.run();
+  ASSERT_FALSE(newer.of(wire::ServerFrame::kWelcome).empty());
+  older.say(world.text_to("bob", "after", 2));
+  world.run();
+
+  EXPECT_EQ(older.failure(), Code::kReplaced);
+  EXPECT_EQ(world.submitted_ops<AppendMessage>().size(), 1u);
+}
+
+TEST(GatewayReplace, ANewLogInOfTheDeviceClosesTheConnectionOfTheOldSession) {
+  Pair world;
+  TestClient& old = world.connect(world.ada);
+  const World::Device again = world.add_device("ada");
+  TestClient& fresh = world.open(world.token(again), 1);
+  fresh.say(world.hello());
+
+  Kick kick{"ada", world.ada.id, Code::kUnauthenticated, 0};
+  kick.except_session = again.session;
+  world.bus.publish("ada", kick);
+  world.run();
+
+  EXPECT_EQ(old.closed, CloseCode::kUnauthenticated);
+  EXPECT_FALSE(fresh.closed);
+  EXPECT_FALSE(fresh.of(wire::ServerFrame::kWelcome).empty());
+}
+
 TEST(GatewayReplace, ARevokedDeviceIsClosedAtOnce) {
   Pair world;
   TestClient& phone = world.connect(world.ada);
@@ -649,6 +740,37 @@ TEST(GatewayToken, ARenewalAfterTheSessionEndedIsRefused) {
   world.run();
 
   EXPECT_EQ(a.closed, CloseCode::kUnauthenticated);
+}
+
+TEST(GatewayToken, AFloodOfRenewalsIsStoppedBeforeItsTokensAreVerified) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  const std::string token = world.token(world.ada);
+
+  a.say(renewal(token));
+  a.say(renewal("not even a token"));
+
+  EXPECT_EQ(a.failure(), Code::kRateLimited);
+  EXPECT_EQ(a.closed, CloseCode::kTryAgainLater);
+  EXPECT_EQ(a.frames.back().failure().error().detail(), "a renewal while the one before is unanswered");
+  EXPECT_GT(a.frames.back().failure().error().retry_after_ms(), 0u);
+  EXPECT_EQ(world.reader_executor.run_ready(), 1u);  // one question to the store, not two
+}
+
+TEST(GatewayToken, RenewalsKeepTheirInterval) {
+  for (const auto pause : {limits::kRenewalIntervalMin - 1ms, limits::kRenewalIntervalMin + 0ms}) {
+    Pair world;
+    TestClient& a = world.connect(world.ada);
+    a.say(renewal(world.token(world.ada)));
+    world.run();
+    ASSERT_EQ(a.of(wire::ServerFrame::kAuthenticated).size(), 1u);
+
+    world.advance(pause);
+    a.say(renewal(world.token(world.ada)));
+    world.run();
+
+    EXPECT_EQ(a.failure(), pause < limits::kRenewalIntervalMin ? Code::kRateLimited : Code::kOk);
+  }
 }
 
 TEST(GatewayIdle, PingIsAnsweredWithItsToken) {
