@@ -51,6 +51,4 @@ Bytes encode_http_response(const HttpResponse& response, bool keep_alive, bool w
 // The problem document (RFC 9457) of a refusal, in the shape that every other refusal of this server has.
 HttpResponse problem_response(int status, Code code, std::string_view detail);
 
-std::string_view http_reason(int status);
-
 }  // namespace chatsdk::server

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server-reference/services/problem.h"
 
+#include "protocol/http.h"
+
 namespace chatsdk::server {
 
 int http_status(Code code) {
@@ -61,47 +63,10 @@ int http_status(Code code) {
   return 500;
 }
 
-std::string_view http_phrase(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 201:
-      return "Created";
-    case 204:
-      return "No Content";
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 409:
-      return "Conflict";
-    case 413:
-      return "Content Too Large";
-    case 415:
-      return "Unsupported Media Type";
-    case 429:
-      return "Too Many Requests";
-    case 503:
-      return "Service Unavailable";
-    case 507:
-      return "Insufficient Storage";
-    default:
-      return "Internal Server Error";
-  }
-}
-
 wire::Problem problem_of(const Error& error, int status) {
   wire::Problem problem;
   problem.set_type("about:blank");  // RFC 9457 section 4.2.1: the title is the status's phrase; code tells the rest
-  problem.set_title(std::string(http_phrase(status)));
+  problem.set_title(std::string(http_reason(status)));
   problem.set_status(static_cast<std::uint32_t>(status));
   problem.set_detail(error.detail);
   problem.set_code(std::string(code_name(error.code)));

@@ -11,8 +11,6 @@
 namespace chatsdk::server {
 
 int http_status(Code code);
-// RFC 9110's phrase for a status that this server sends.
-std::string_view http_phrase(int status);
 // The document for a refusal; status is http_status(error.code), or the more precise one that HTTP has.
 wire::Problem problem_of(const Error& error, int status);
 // What may be told to a client: details of storage and of internal failures stay in the log.

@@ -41,5 +41,7 @@ struct HttpResponse {
 std::string_view header(const std::map<std::string, std::string>& headers, std::string_view lower_case_name);
 // The token of "Authorization: Bearer <token>" (RFC 6750 section 2.1, scheme in any case), or "".
 std::string_view bearer_token(const std::map<std::string, std::string>& headers);
+// The reason phrase of a status (RFC 9110 section 15, RFC 6585), "Unknown" for one that is not in the table.
+std::string_view http_reason(int status);
 
 }  // namespace chatsdk
