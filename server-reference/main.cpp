@@ -8,6 +8,7 @@
 // The first signal drains, for at most --drain-seconds; the second stops at once.
 //
 // Threads: this file's is the main one, the only one that signals reach.
+#include <google/protobuf/stubs/logging.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -137,6 +138,12 @@ int run(int argc, const char* const* argv) {
   if (signals < 0) return fail(kExitRunTime, "signalfd is not available");
   if (sodium_init() < 0) return fail(kExitRunTime, "libsodium did not start");
   SpdlogLog log(options.log_level, options.log_format);
+  // The library would write of every malformed text on standard error, past the log, and with the field's name. What a
+  // peer did wrong is in the log already.
+  google::protobuf::SetLogHandler(nullptr);
+  for (const std::string& name : options.unknown_environment) {
+    log.write(LogLevel::kWarning, "server", "the environment has " + name + ", which names no option");
+  }
 
   if (const std::string problem = directory_problem(options.database); !problem.empty()) {
     return fail(kExitRunTime, options.database_option + ": " + problem);

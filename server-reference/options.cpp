@@ -2,6 +2,7 @@
 #include "server-reference/options.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <fstream>
@@ -22,6 +23,7 @@ struct Raw {
   std::string app_audience;
   std::string app_keys_file;
   std::vector<std::string> app_keys;
+  std::vector<std::string> trusted_proxies;
   std::size_t argon_memory_mib = 64;
   std::uint64_t heartbeat_ms = static_cast<std::uint64_t>(std::chrono::milliseconds(limits::kHeartbeatDefault).count());
   std::uint64_t drain_seconds = 10;
@@ -58,9 +60,11 @@ std::string check_origin(const std::string& text) {
   return ok ? "" : "\"" + text + "\" is not an origin such as https://app.example";
 }
 
+constexpr std::string_view kEnvironmentPrefix = "CHATSDK_";
+
 // CHATSDK_LOG_LEVEL for log-level.
 CLI::Option* with_environment(CLI::Option* option) {
-  std::string name = "CHATSDK_" + option->get_lnames().front();
+  std::string name = std::string(kEnvironmentPrefix) + option->get_lnames().front();
   for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return option->envname(name);
 }
@@ -70,7 +74,7 @@ CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std
   return with_environment(app.add_option(name, value, help)->capture_default_str());
 }
 
-void add_listener_options(CLI::App& app, ListenerOptions& listener) {
+void add_listener_options(CLI::App& app, ListenerOptions& listener, Raw& raw) {
   add(app, "--address", listener.address, "Numeric address to listen on")->check(check_address);
   add(app, "--port", listener.port, "Port to listen on; 0 takes any free one");
   add(app, "--threads", listener.threads, "Listener threads, which share the port")
@@ -79,6 +83,8 @@ void add_listener_options(CLI::App& app, ListenerOptions& listener) {
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
   add(app, "--tls-cert", listener.tls.certificate, "Certificate chain (PEM); needs --tls-key");
   add(app, "--tls-key", listener.tls.key, "Private key of the certificate (PEM)");
+  add(app, "--trusted-proxy", raw.trusted_proxies,
+      "Address or network of a reverse proxy whose X-Forwarded-For names the client; may be repeated");
   add(app, "--allowed-origin", listener.serving.allowed_origins,
       "Origin of web pages that may connect, beside pages of this host; may be repeated")
       ->check(check_origin);
@@ -94,13 +100,18 @@ void add_service_options(CLI::App& app, ServerOptions& server, Raw& raw) {
   add(app, "--hash-workers", server.hash_workers, "Threads for password hashes")
       ->check(CLI::Range(std::size_t{1}, std::size_t{64}));
   add(app, "--argon-operations", server.accounts.password_cost.operations, "Argon2id passes for new password hashes")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{100}));
+      ->check(CLI::Range(std::size_t{1}, kPasswordOperationsMax));
   add(app, "--argon-memory-mib", raw.argon_memory_mib, "Argon2id memory for new password hashes")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{4'096}));
+      ->check(CLI::Range(std::size_t{1}, kPasswordMemoryBytesMax >> 20U));
+  add(app, "--registrations-per-address", server.accounts.registrations_per_address.burst,
+      "Accounts that one client address may make at once; it regains one a minute; 0: no limit");
   add(app, "--app-issuer", raw.app_issuer, "Issuer (iss) of tokens that the app's own backend signs");
   add(app, "--app-audience", raw.app_audience, "Audience (aud) of those tokens");
   add(app, "--app-keys", raw.app_keys_file, "File with the JWK set whose keys may sign them");
   add(app, "--app-key", raw.app_keys, "KID=FILE: a PEM public key that may sign them; may be repeated");
+  with_environment(app.add_flag("--allow-passwords", server.accounts.passwords_beside_app_keys,
+                                "Beside the tokens of --app-keys and --app-key, also take registrations and log-ins "
+                                "with a password. Without app keys they are always taken"));
 }
 
 void add_program_options(CLI::App& app, Raw& raw) {
@@ -152,6 +163,27 @@ Status read_app_keys(const Raw& raw, ServerOptions& server) {
   return {};
 }
 
+Status read_trusted_proxies(const Raw& raw, ServerOptions& server) {
+  for (const std::string& entry : raw.trusted_proxies) {
+    if (const Status added = server.trusted_proxies.add(entry); !added.ok()) {
+      return bad("--trusted-proxy", entry, added.error().detail);
+    }
+  }
+  return {};
+}
+
+// A misspelt variable would be passed over in silence.
+std::vector<std::string> unknown_environment(const CLI::App& app) {
+  std::vector<std::string> unknown;
+  for (const char* const* entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    const std::string name(text.substr(0, text.find('=')));
+    const auto options = app.get_options([&](const CLI::Option* option) { return option->get_envname() == name; });
+    if (name.starts_with(kEnvironmentPrefix) && options.empty()) unknown.push_back(name);
+  }
+  return unknown;
+}
+
 Status finish(Raw raw, ProgramOptions& options) {
   ServerOptions& server = options.server;
   const TlsFiles& tls = server.listener.tls;
@@ -168,6 +200,7 @@ Status finish(Raw raw, ProgramOptions& options) {
   options.log_format = raw.log_format == "json" ? LogFormat::kJson : LogFormat::kText;
   options.database = raw.database.empty() ? raw.data_dir + "/chatsdk-server.db" : raw.database;
   options.database_option = raw.database.empty() ? "--data-dir" : "--database";
+  CHATSDK_TRY(read_trusted_proxies(raw, server));
   return read_app_keys(raw, server);
 }
 
@@ -183,7 +216,7 @@ Result<ParsedOptions> parse_options(int argc, const char* const* argv) {
       "chatsdk-server");
   app.set_version_flag("--version", "chatsdk-server " + std::string(kServerVersion));
   app.allow_config_extras(CLI::config_extras_mode::error);
-  add_listener_options(app, options.server.listener);
+  add_listener_options(app, options.server.listener, raw);
   add_service_options(app, options.server, raw);
   add_program_options(app, raw);
   try {
@@ -198,6 +231,7 @@ Result<ParsedOptions> parse_options(int argc, const char* const* argv) {
     return error(Code::kInvalidArgument, refused.what());
   }
   CHATSDK_TRY(finish(std::move(raw), options));
+  options.unknown_environment = unknown_environment(app);
   return ParsedOptions{std::move(options), {}};
 }
 

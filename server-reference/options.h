@@ -26,6 +26,7 @@ struct ProgramOptions {
   std::chrono::seconds drain_time{10};
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
+  std::vector<std::string> unknown_environment;  // names with our prefix that no option has
 };
 
 struct ParsedOptions {

@@ -62,8 +62,12 @@ Status Server::make_core() {
 }
 
 ServerCoreOptions Server::core_options() const {
-  return {options_.gateway, options_.accounts, options_.access_tokens, options_.app_keys,
-          options_.advertised_url.empty() ? websocket_url() : options_.advertised_url};
+  return {options_.gateway,
+          options_.accounts,
+          options_.access_tokens,
+          options_.app_keys,
+          options_.advertised_url.empty() ? websocket_url() : options_.advertised_url,
+          options_.trusted_proxies};
 }
 
 std::string Server::http_url() const {

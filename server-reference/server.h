@@ -39,6 +39,7 @@ struct ServerOptions {
   AccountOptions accounts;
   AccessTokenOptions access_tokens;
   std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
+  AddressRanges trusted_proxies;            // whose X-Forwarded-For names the client
   std::string advertised_url;               // what GET /v1/connect answers; empty: the listener's own
   std::size_t hash_workers = 2;
 };

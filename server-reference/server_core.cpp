@@ -6,7 +6,7 @@
 namespace chatsdk::server {
 
 ServerCore::ServerCore(ServerCoreOptions options, ServerSeams seams, Store& store)
-    : options_(std::move(options)), seams_(std::move(seams)), store_(store) {}
+    : options_(std::move(options)), seams_(std::move(seams)), store_(store, write_health_) {}
 
 ServerCore::~ServerCore() { stop(); }
 
@@ -42,10 +42,11 @@ void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
   });
   seams_.run_on(seams_.rest, [&] {
     RestOptions rest;
+    rest.trusted_proxies = options_.trusted_proxies;
     rest.gateways.push_back({options_.websocket_url, "", 0});
     accounts_ = std::make_unique<AccountService>(
         AccountService::Parts{seams_.rest, *rest_reader_, submit(), seams_.hash_workers, seams_.bus, *access_tokens_,
-                              *refresh_tokens_, options_.app_keys.get(), seams_.random, seams_.log},
+                              *refresh_tokens_, options_.app_keys.get(), seams_.random, seams_.log, &write_health_},
         options_.accounts);
     rest_service_ = std::make_unique<RestService>(seams_.rest, *accounts_, std::move(rest), seams_.log);
   });

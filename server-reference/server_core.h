@@ -28,6 +28,7 @@
 #include "server-reference/services/delivery_service.h"
 #include "server-reference/services/marks_service.h"
 #include "server-reference/services/rest_service.h"
+#include "server-reference/services/write_health.h"
 #include "server-reference/store/store.h"
 
 namespace chatsdk::server {
@@ -38,6 +39,7 @@ struct ServerCoreOptions {
   AccessTokenOptions access_tokens;
   std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
   std::string websocket_url;                // what GET /v1/connect answers
+  AddressRanges trusted_proxies;            // whose X-Forwarded-For names the client
 };
 
 struct ServerSeams {
@@ -84,7 +86,8 @@ class ServerCore {
 
   const ServerCoreOptions options_;
   const ServerSeams seams_;
-  Store& store_;
+  WriteHealth write_health_;
+  WatchedStore store_;
   std::unique_ptr<StoreReader> gateway_reader_;
   std::unique_ptr<StoreReader> rest_reader_;
   std::unique_ptr<AccessTokens> access_tokens_;

@@ -17,6 +17,8 @@ using std::chrono::milliseconds;
 
 // How long until the hashes in flight have likely moved on.
 constexpr milliseconds kBusyRetry{2'000};
+// While the store refuses writes, readiness tries one this often, however often it is asked.
+constexpr std::chrono::seconds kProbeInterval{1};
 
 Error invalid(const char* reason) { return error(Code::kInvalidArgument, reason); }
 Error unauthenticated(const char* reason) { return error(Code::kUnauthenticated, reason); }
@@ -63,27 +65,63 @@ Status check_session_open(StoreReader& reader, const Identity& identity, WallTim
 AccountService::AccountService(Parts parts, AccountOptions options)
     : parts_(std::move(parts)),
       options_(options),
+      guesser_failures_(options.failures_per_guesser, options.rate_buckets_max),
       user_failures_(options.failures_per_user, options.rate_buckets_max),
-      address_failures_(options.failures_per_address, options.rate_buckets_max) {
+      address_failures_(options.failures_per_address, options.rate_buckets_max),
+      registrations_(options.registrations_per_address, options.rate_buckets_max) {
   CHATSDK_ASSERT(!parts_.hash_workers.empty());
 }
 
 // ---- Attempts and hashes -------------------------------------------------------------------------------------------
 
-Status AccountService::begin_attempt(const Attempt& attempt) {
-  const MonotonicTime now = monotonic_now();
-  auto wait = address_failures_.take(attempt.address_key, now);
-  if (wait.count() == 0 && !attempt.user_id.empty()) {
-    wait = user_failures_.take(attempt.user_id, now);
-    if (wait.count() != 0) address_failures_.give_back(attempt.address_key, now);
+Status AccountService::check_passwords_allowed() const {
+  if (parts_.app_keys == nullptr || options_.passwords_beside_app_keys) return {};
+  return error(Code::kForbidden, "passwords are off on this server: log in with a token of the app's backend");
+}
+
+Result<AccountService::Attempt> AccountService::begin_guess(const UserId& user_id, BytesView installation_id,
+                                                            const std::string& address) {
+  CHATSDK_ASSIGN(const auto devices, parts_.reader.devices(user_id));
+  const bool known = std::any_of(devices.begin(), devices.end(),
+                                 [&](const Device& device) { return device.installation_id == installation_id; });
+  // A user_id has no control character, so that no two guessers share a key.
+  Attempt attempt;
+  if (known) {
+    attempt.guesser = user_id + "\n\n" + Bytes(installation_id);
+  } else {
+    attempt.address = rate_key_of_address(address);
+    attempt.guesser = user_id + "\n" + attempt.address;
+    attempt.user = user_id;
   }
-  if (wait.count() == 0) return {};
-  return Error{Code::kRateLimited, "too many failed log-ins", std::chrono::ceil<milliseconds>(wait)};
+  CHATSDK_TRY(begin_attempt(attempt));
+  return attempt;
+}
+
+Status AccountService::begin_attempt(const Attempt& attempt) {
+  struct Toll {
+    RateLimiter& limiter;
+    const std::string& key;
+  };
+  const Toll tolls[] = {
+      {address_failures_, attempt.address}, {guesser_failures_, attempt.guesser}, {user_failures_, attempt.user}};
+  const MonotonicTime now = monotonic_now();
+  for (const Toll& toll : tolls) {
+    if (toll.key.empty()) continue;
+    const auto wait = toll.limiter.take(toll.key, now);
+    if (wait.count() == 0) continue;
+    for (const Toll* paid = tolls; paid != &toll; ++paid) {
+      if (!paid->key.empty()) paid->limiter.give_back(paid->key, now);
+    }
+    return Error{Code::kRateLimited, "too many failed log-ins", std::chrono::ceil<milliseconds>(wait)};
+  }
+  return {};
 }
 
 void AccountService::forgive(const Attempt& attempt) {
-  address_failures_.give_back(attempt.address_key, monotonic_now());
-  if (!attempt.user_id.empty()) user_failures_.give_back(attempt.user_id, monotonic_now());
+  const MonotonicTime now = monotonic_now();
+  if (!attempt.address.empty()) address_failures_.give_back(attempt.address, now);
+  if (!attempt.guesser.empty()) guesser_failures_.give_back(attempt.guesser, now);
+  if (!attempt.user.empty()) user_failures_.give_back(attempt.user, now);
 }
 
 Status AccountService::reserve_hash() {
@@ -137,8 +175,11 @@ void AccountService::hash(std::string password, OnHash on_hash) {
 // ---- Registration --------------------------------------------------------------------------------------------------
 
 void AccountService::register_account(wire::RegisterRequest request, const std::string& address, OnOpened on_opened) {
-  if (Status valid = check_registration(request); !valid.ok()) {
-    on_opened(std::move(valid).error());
+  Status allowed = check_passwords_allowed();
+  if (allowed.ok()) allowed = check_registration(request);
+  if (!allowed.ok()) {
+    wipe(*request.mutable_password());
+    on_opened(std::move(allowed).error());
     return;
   }
   auto account = parts_.reader.account(request.user_id());
@@ -153,11 +194,25 @@ void AccountService::register_account(wire::RegisterRequest request, const std::
   }
 }
 
+Status AccountService::begin_registration(const std::string& address_key) {
+  if (options_.registrations_per_address.burst == 0) return {};
+  const auto wait = registrations_.take(address_key, monotonic_now());
+  if (wait.count() == 0) return {};
+  return Error{Code::kRateLimited, "too many registrations from this address", std::chrono::ceil<milliseconds>(wait)};
+}
+
 void AccountService::create_account(wire::RegisterRequest request, const std::string& address, OnOpened on_opened) {
+  std::string address_key = rate_key_of_address(address);
+  if (Status allowed = begin_registration(address_key); !allowed.ok()) {
+    wipe(*request.mutable_password());
+    on_opened(std::move(allowed).error());
+    return;
+  }
   std::string password = request.password();
-  hash(std::move(password), [this, request = std::move(request), address,
+  hash(std::move(password), [this, request = std::move(request), address, address_key,
                              on_opened = std::move(on_opened)](Result<std::string> hashed) mutable {
     if (!hashed.ok()) {
+      registrations_.give_back(address_key, monotonic_now());
       wipe(*request.mutable_password());
       on_opened(std::move(hashed).error());
       return;
@@ -169,7 +224,7 @@ void AccountService::create_account(wire::RegisterRequest request, const std::st
     op.account.email = request.email();
     op.account.phone = request.phone();
     op.account.created = wall_now();
-    auto on_written = [this, request = std::move(request), address,
+    auto on_written = [this, request = std::move(request), address, address_key = std::move(address_key),
                        on_opened = std::move(on_opened)](Result<WriteAnswer> answer) mutable {
       if (answer.ok()) {
         wipe(*request.mutable_password());
@@ -177,6 +232,8 @@ void AccountService::create_account(wire::RegisterRequest request, const std::st
                      std::move(on_opened));
         return;
       }
+      // A contact that is taken stays charged: it tells that somebody has it.
+      if (answer.code() != Code::kAlreadyExists) registrations_.give_back(address_key, monotonic_now());
       // The user_id may have come into being since it was looked up, by this very request's twin.
       std::optional<Account> twin;
       if (answer.code() == Code::kAlreadyExists) {
@@ -204,16 +261,15 @@ Result<bool> AccountService::may_repeat(const UserId& user_id, BytesView install
 
 void AccountService::repeat_registration(wire::RegisterRequest request, const Account& account,
                                          const std::string& address, OnOpened on_opened) {
-  const Attempt attempt{request.user_id(), rate_key_of_address(address)};
-  Status allowed = begin_attempt(attempt);
-  if (!allowed.ok()) {
+  auto begun = begin_guess(request.user_id(), request.installation_id(), address);
+  if (!begun.ok()) {
     wipe(*request.mutable_password());
-    on_opened(std::move(allowed).error());
+    on_opened(std::move(begun).error());
     return;
   }
   PasswordJob job{request.password(), account.password_hash};
   wipe(*request.mutable_password());
-  verify(std::move(job), [this, attempt, request = std::move(request),
+  verify(std::move(job), [this, attempt = *std::move(begun), request = std::move(request),
                           on_opened = std::move(on_opened)](Result<PasswordVerdict> verdict) mutable {
     if (!verdict.ok()) {
       forgive(attempt);
@@ -248,20 +304,26 @@ void AccountService::log_in(wire::LoginRequest request, const std::string& addre
 }
 
 void AccountService::log_in_by_password(wire::LoginRequest request, const std::string& address, OnOpened on_opened) {
-  const Attempt attempt{request.user_id(), rate_key_of_address(address)};
-  if (Status allowed = begin_attempt(attempt); !allowed.ok()) {
+  if (Status allowed = check_passwords_allowed(); !allowed.ok()) {
+    wipe(*request.mutable_password());
     on_opened(std::move(allowed).error());
+    return;
+  }
+  auto begun = begin_guess(request.user_id(), request.installation_id(), address);
+  if (!begun.ok()) {
+    wipe(*request.mutable_password());
+    on_opened(std::move(begun).error());
     return;
   }
   auto account = parts_.reader.account(request.user_id());
   if (!account.ok()) {
-    forgive(attempt);
+    forgive(*begun);
     on_opened(std::move(account).error());
     return;
   }
   PasswordJob job{request.password(), account->has_value() ? (*account)->password_hash : std::string()};
   wipe(*request.mutable_password());
-  verify(std::move(job), [this, attempt, request = std::move(request),
+  verify(std::move(job), [this, attempt = *std::move(begun), request = std::move(request),
                           on_opened = std::move(on_opened)](Result<PasswordVerdict> verdict) mutable {
     if (!verdict.ok()) {
       forgive(attempt);
@@ -283,7 +345,8 @@ void AccountService::log_in_by_assertion(const wire::LoginRequest& request, cons
     on_opened(unauthenticated("log-in by assertion is not set up on this server"));
     return;
   }
-  const Attempt attempt{{}, rate_key_of_address(address)};
+  Attempt attempt;
+  attempt.address = rate_key_of_address(address);
   if (Status allowed = begin_attempt(attempt); !allowed.ok()) {
     on_opened(std::move(allowed).error());
     return;
@@ -325,6 +388,9 @@ void AccountService::open_session(Entry entry, OnOpened on_opened) {
         if (!answer.ok()) {
           on_opened(std::move(answer).error());
         } else if (const auto* session = std::get_if<SessionOpened>(&*answer)) {
+          const Session& fresh = session->session;
+          // The device's earlier session has ended with the same commit; its connection may live.
+          if (!session->new_device) kick(fresh.user_id, fresh.device_id, fresh.session_id);
           on_opened(opened(session->session, new_account));
         } else {
           on_opened(wrong_answer());
@@ -440,8 +506,8 @@ void AccountService::end_sessions(const Identity& identity, DeviceId device, boo
       parts_.executor);
 }
 
-void AccountService::kick(const UserId& user_id, DeviceId device) {
-  parts_.bus.publish(user_id, Kick{user_id, device, Code::kUnauthenticated, 0});
+void AccountService::kick(const UserId& user_id, DeviceId device, SessionId except) {
+  parts_.bus.publish(user_id, Kick{user_id, device, Code::kUnauthenticated, 0, except});
 }
 
 Result<wire::Devices> AccountService::devices(const Identity& identity) {
@@ -458,6 +524,30 @@ Result<wire::Devices> AccountService::devices(const Identity& identity) {
   return answer;
 }
 
-Status AccountService::check() { return parts_.reader.check(); }
+// ---- Readiness -----------------------------------------------------------------------------------------------------
+
+// A server that nobody is sent to writes nothing, and would not notice that it could again: so it tries.
+void AccountService::check_ready(OnDone on_done) {
+  if (Status answers = parts_.reader.check(); !answers.ok()) {
+    on_done(error(Code::kUnavailable, "the store does not answer"));
+    return;
+  }
+  const Code last = parts_.write_health == nullptr ? Code::kOk : parts_.write_health->last_commit();
+  if (last == Code::kOk) {
+    on_done({});
+    return;
+  }
+  if (monotonic_now() < next_probe_) {
+    on_done(error(last, "the store refuses writes"));
+    return;
+  }
+  next_probe_ = monotonic_now() + kProbeInterval;
+  parts_.submit(
+      ProbeWrite{},
+      [on_done = std::move(on_done)](Result<WriteAnswer> answer) mutable {
+        on_done(answer.ok() ? Status() : Status(std::move(answer).error()));
+      },
+      parts_.executor);
+}
 
 }  // namespace chatsdk::server

@@ -13,6 +13,8 @@
 //   1. A log-in that fails does the same work and gets the same answer whether the user exists or not.
 //   2. At most AccountOptions::hashes_in_flight_max hashes are queued or running.
 //   3. No password, token or hash reaches the log or an error's detail.
+//   4. A user who has a password is never joined by an assertion, nor the other way round: whoever came first under a
+//      name keeps it.
 #pragma once
 
 #include <chrono>
@@ -35,6 +37,7 @@
 #include "server-reference/services/rate_limiter.h"
 #include "server-reference/services/submit_write.h"
 #include "server-reference/services/tokens.h"
+#include "server-reference/services/write_health.h"
 #include "server-reference/store/store.h"
 
 namespace chatsdk::server {
@@ -47,8 +50,14 @@ struct AccountOptions {
   PasswordCost password_cost;
   std::size_t hashes_in_flight_max = limits::kPasswordHashesInFlightMax;
   std::chrono::seconds refresh_token_lifetime = limits::kRefreshTokenLifetime;
-  RateLimit failures_per_user{10, std::chrono::seconds(30)};
+  // With app keys the backend says who is who; a registration by password would let anybody take a name before it.
+  bool passwords_beside_app_keys = false;
+  // Failed log-ins. An installation that the user's devices know counts by itself, so that nobody else's failures lock
+  // it out; any other counts by user and address, by user, and by address.
+  RateLimit failures_per_guesser{10, std::chrono::seconds(30)};
+  RateLimit failures_per_user{100, std::chrono::seconds(60)};
   RateLimit failures_per_address{100, std::chrono::seconds(3)};
+  RateLimit registrations_per_address{60, std::chrono::seconds(60)};  // burst 0: no limit
   std::size_t rate_buckets_max = limits::kRateBucketsMax;
 };
 
@@ -65,6 +74,7 @@ class AccountService {
     const AppKeys* app_keys;  // null: log-in by assertion is off
     RandomStreams random;
     Log& log;
+    const WriteHealth* write_health = nullptr;  // null: writes are not watched
   };
 
   struct Opened {
@@ -77,8 +87,9 @@ class AccountService {
   AccountService(Parts parts, AccountOptions options);
 
   // Makes the account and its first session. A repeat by the same installation with the same password gets a session
-  // of the same device: its first answer was lost. ALREADY_EXISTS otherwise.
+  // of the same device: its first answer was lost. ALREADY_EXISTS otherwise. FORBIDDEN where passwords are off.
   void register_account(wire::RegisterRequest request, const std::string& address, OnOpened on_opened);
+  // FORBIDDEN: a password where passwords are off. CONFLICT: an assertion for a user who has a password.
   void log_in(wire::LoginRequest request, const std::string& address, OnOpened on_opened);
   void refresh(const wire::RefreshRequest& request, OnOpened on_opened);
 
@@ -90,8 +101,8 @@ class AccountService {
   // Ends the sessions of a device of the same user and forgets the device. NOT_FOUND.
   void remove_device(const Identity& identity, DeviceId device, OnDone on_done);
 
-  // True when the store answers.
-  Status check();
+  // Whether the store answers and takes writes: UNAVAILABLE, STORAGE_FULL.
+  void check_ready(OnDone on_done);
 
  private:
   // What a session is opened with, once it is known who asks.
@@ -109,12 +120,16 @@ class AccountService {
   };
   using OnVerdict = UniqueFunction<void(Result<PasswordVerdict>)>;
   using OnHash = UniqueFunction<void(Result<std::string>)>;
-  // One failed attempt, paid in advance and given back on success.
+  // One failed attempt, paid in advance and given back on success. An empty key is not charged.
   struct Attempt {
-    UserId user_id;
-    std::string address_key;
+    std::string guesser;
+    std::string user;
+    std::string address;
   };
 
+  Status check_passwords_allowed() const;
+  // Begins an attempt to prove a password.
+  Result<Attempt> begin_guess(const UserId& user_id, BytesView installation_id, const std::string& address);
   Status begin_attempt(const Attempt& attempt);
   void forgive(const Attempt& attempt);
   Status reserve_hash();
@@ -127,20 +142,25 @@ class AccountService {
                            OnOpened on_opened);
   // True when the user's devices allow that this installation repeats its registration.
   Result<bool> may_repeat(const UserId& user_id, BytesView installation_id);
+  Status begin_registration(const std::string& address_key);
   void log_in_by_password(wire::LoginRequest request, const std::string& address, OnOpened on_opened);
   void log_in_by_assertion(const wire::LoginRequest& request, const std::string& address, OnOpened on_opened);
   void open_session(Entry entry, OnOpened on_opened);
   Opened opened(const Session& session, bool new_account);
   void end_sessions(const Identity& identity, DeviceId device, bool remove, OnDone on_done);
-  void kick(const UserId& user_id, DeviceId device);
+  // Closes the device's connections, but for those of one session when it is named.
+  void kick(const UserId& user_id, DeviceId device, SessionId except = {});
 
   WallTime wall_now() const { return parts_.executor.clock().wall_now(); }
   MonotonicTime monotonic_now() const { return parts_.executor.clock().monotonic_now(); }
 
   Parts parts_;
   AccountOptions options_;
+  RateLimiter guesser_failures_;
   RateLimiter user_failures_;
   RateLimiter address_failures_;
+  RateLimiter registrations_;
+  MonotonicTime next_probe_;  // no write is tried for readiness before
   std::size_t hashes_in_flight_ = 0;
   std::size_t last_worker_ = 0;
 };

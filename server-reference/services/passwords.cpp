@@ -25,14 +25,14 @@ std::string base64(BytesView bytes) {
 }  // namespace
 
 Status check_password_cost(const PasswordCost& cost) {
-  if (cost.operations < crypto_pwhash_OPSLIMIT_MIN || cost.operations > 64) {
-    return error(Code::kInvalidArgument,
-                 "password hash of " + std::to_string(cost.operations) + " passes, allowed are 1 to 64");
+  if (cost.operations < crypto_pwhash_OPSLIMIT_MIN || cost.operations > kPasswordOperationsMax) {
+    return error(Code::kInvalidArgument, "password hash of " + std::to_string(cost.operations) +
+                                             " passes, allowed are 1 to " + std::to_string(kPasswordOperationsMax));
   }
-  constexpr std::size_t kMemoryMax = 1UL << 30U;
-  if (cost.memory_bytes < crypto_pwhash_MEMLIMIT_MIN || cost.memory_bytes > kMemoryMax) {
+  if (cost.memory_bytes < crypto_pwhash_MEMLIMIT_MIN || cost.memory_bytes > kPasswordMemoryBytesMax) {
     return error(Code::kInvalidArgument, "password hash memory of " + std::to_string(cost.memory_bytes) +
-                                             " B, allowed are 8192 to " + std::to_string(kMemoryMax) + " B");
+                                             " B, allowed are 8192 to " + std::to_string(kPasswordMemoryBytesMax) +
+                                             " B");
   }
   return {};
 }

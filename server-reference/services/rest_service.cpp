@@ -76,7 +76,7 @@ int weight_of(std::string_view parameters) {
 // One request on its way to its answer.
 struct RestService::Exchange {
   HttpRequest request;
-  std::string remote_address;
+  std::string client_address;
   Respond respond;
   Form form = Form::kJson;  // of the answer
   const Route* route = nullptr;
@@ -156,7 +156,8 @@ RestService::Form RestService::answer_form(const HttpRequest& request) {
 }
 
 void RestService::handle(HttpRequest request, std::string remote_address, Respond respond) {
-  Exchange exchange{std::move(request), std::move(remote_address), std::move(respond), Form::kJson, nullptr, {}};
+  Exchange exchange{std::move(request), {}, std::move(respond), Form::kJson, nullptr, {}};
+  exchange.client_address = client_address(exchange.request.headers, remote_address, options_.trusted_proxies);
   exchange.form = answer_form(exchange.request);
   const std::string_view url = exchange.request.url;
   const std::string_view path = url.substr(0, url.find('?'));
@@ -293,14 +294,14 @@ AccountService::OnDone RestService::empty_answer(Exchange exchange) {
 void RestService::post_account(Exchange exchange) {
   auto request = read_body<wire::RegisterRequest>(exchange);
   if (!request.ok()) return answer_error(exchange, request.error());
-  const std::string address = exchange.remote_address;
+  const std::string address = exchange.client_address;
   accounts_.register_account(*std::move(request), address, session_answer(std::move(exchange)));
 }
 
 void RestService::post_session(Exchange exchange) {
   auto request = read_body<wire::LoginRequest>(exchange);
   if (!request.ok()) return answer_error(exchange, request.error());
-  const std::string address = exchange.remote_address;
+  const std::string address = exchange.client_address;
   accounts_.log_in(*std::move(request), address, session_answer(std::move(exchange)));
 }
 
@@ -358,10 +359,13 @@ void RestService::get_health(Exchange exchange) {
 
 void RestService::get_ready(Exchange exchange) {
   if (draining_.load()) return answer_error(exchange, error(Code::kUnavailable, "the server is draining"));
-  if (const Status healthy = accounts_.check(); !healthy.ok()) {
-    return answer_error(exchange, error(Code::kUnavailable, "the store does not answer"));
-  }
-  answer(exchange, HttpResponse{200, {{"content-type", std::string(kJsonType)}}, "{\"status\":\"ready\"}"});
+  accounts_.check_ready([this, exchange = std::move(exchange)](Status ready) mutable {
+    if (ready.ok()) {
+      return answer(exchange, HttpResponse{200, {{"content-type", std::string(kJsonType)}}, "{\"status\":\"ready\"}"});
+    }
+    // Whatever the reason is, to who asks for readiness it is 503.
+    answer_error(exchange, ready.error(), 503);
+  });
 }
 
 }  // namespace chatsdk::server

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "protocol/frames.h"
 #include "server-reference/services/account_service.h"
+#include "server-reference/services/client_address.h"
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/json_codec.h"
 
@@ -34,6 +35,7 @@ struct GatewayAddress {
 struct RestOptions {
   std::vector<GatewayAddress> gateways;
   std::chrono::seconds connect_ttl{300};  // how long a client may keep the answer of GET /v1/connect
+  AddressRanges trusted_proxies;          // whose X-Forwarded-For names the client
 };
 
 class RestService final : public HttpService {

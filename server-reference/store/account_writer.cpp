@@ -29,6 +29,10 @@ Status AccountWriter::prepare() {
                  db_.prepare("SELECT device_id FROM device WHERE user_id = ?1 AND installation_id = ?2"));
   CHATSDK_ASSIGN(select_device_owner_, db_.prepare("SELECT user_id FROM device WHERE device_id = ?1"));
   CHATSDK_ASSIGN(count_devices_, db_.prepare("SELECT count(*) FROM device WHERE user_id = ?1"));
+  CHATSDK_ASSIGN(select_idle_device_,
+                 db_.prepare("SELECT device_id FROM device AS d WHERE user_id = ?1 AND NOT EXISTS (SELECT 1 FROM "
+                             "session AS s WHERE s.device_id = d.device_id AND s.expires_ms > ?2) "
+                             "ORDER BY last_seen_ms, device_id LIMIT 1"));
   CHATSDK_ASSIGN(insert_device_, db_.prepare("INSERT INTO device(device_id, user_id, installation_id, name, "
                                              "created_ms, last_seen_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5)"));
   CHATSDK_ASSIGN(update_device_, db_.prepare("UPDATE device SET name = CASE ?2 WHEN '' THEN name ELSE ?2 END, "
@@ -45,6 +49,8 @@ Status AccountWriter::prepare() {
                                               "expires_ms = ?4 WHERE session_id = ?1"));
   CHATSDK_ASSIGN(delete_session_, db_.prepare("DELETE FROM session WHERE session_id = ?1"));
   CHATSDK_ASSIGN(delete_sessions_of_, db_.prepare("DELETE FROM session WHERE device_id = ?1"));
+  CHATSDK_ASSIGN(probe_, db_.prepare("INSERT INTO meta(name, value) VALUES ('probe', x'') "
+                                     "ON CONFLICT (name) DO UPDATE SET value = excluded.value"));
   return {};
 }
 
@@ -61,6 +67,10 @@ Status AccountWriter::apply(const CreateAccount& op, Result<WriteAnswer>& answer
 
 Status AccountWriter::apply(const EnsureAccount& op, Result<WriteAnswer>& answer) {
   CHATSDK_ASSIGN(auto existing, find_account(op.account.user_id));
+  if (existing && !existing->password_hash.empty()) {
+    answer = error(Code::kConflict, "this user_id belongs to an account with a password");
+    return {};
+  }
   if (existing) {
     answer = WriteAnswer(*std::move(existing));
     return {};
@@ -131,11 +141,16 @@ Status AccountWriter::apply(const OpenSession& op, Result<WriteAnswer>& answer) 
     CHATSDK_TRY(delete_sessions_of_.bind(1, to_column(device_id->value)).run());
   } else {
     CHATSDK_ASSIGN(const std::size_t devices, count_devices(op.user_id));
+    std::optional<DeviceId> idle;
     if (devices >= limits::kDevicesPerUserMax) {
-      answer = error(Code::kLimitReached,
-                     std::to_string(devices) + " devices, limit " + std::to_string(limits::kDevicesPerUserMax));
-      return {};
+      CHATSDK_ASSIGN(idle, find_idle_device(op));
+      if (!idle) {
+        answer = error(Code::kLimitReached, std::to_string(devices) + " devices with an open session, limit " +
+                                                std::to_string(limits::kDevicesPerUserMax));
+        return {};
+      }
     }
+    if (idle) CHATSDK_TRY(forget_device(*idle));
     CHATSDK_ASSIGN(device_id, insert_device(op));
     CHATSDK_TRY(devices_changed(account->account_stream, op.now));
   }
@@ -171,6 +186,22 @@ Result<std::size_t> AccountWriter::count_devices(const UserId& user_id) {
   const auto count = static_cast<std::size_t>(count_devices_.integer(0));
   count_devices_.reset();
   return count;
+}
+
+Result<std::optional<DeviceId>> AccountWriter::find_idle_device(const OpenSession& op) {
+  CHATSDK_ASSIGN(const bool found, select_idle_device_.bind_text(1, op.user_id).bind(2, to_unix_ms(op.now)).step());
+  if (!found) return std::optional<DeviceId>();
+  const DeviceId device_id{from_column(select_idle_device_.integer(0))};
+  select_idle_device_.reset();
+  return std::optional(device_id);
+}
+
+Status AccountWriter::forget_device(DeviceId device) {
+  const std::int64_t device_id = to_column(device.value);
+  CHATSDK_TRY(delete_sessions_of_.bind(1, device_id).run());
+  CHATSDK_TRY(delete_device_.bind(1, device_id).run());
+  CHATSDK_TRY(delete_cursors_.bind(1, device_id).run());
+  return delete_send_numbers_.bind(1, device_id).run();
 }
 
 Result<DeviceId> AccountWriter::insert_device(const OpenSession& op) {
@@ -231,12 +262,10 @@ Status AccountWriter::apply(const EndSessions& op, Result<WriteAnswer>& answer) 
     answer = error(Code::kNotFound, "no such device");
     return {};
   }
-  const std::int64_t device_id = to_column(op.device_id.value);
-  CHATSDK_TRY(delete_sessions_of_.bind(1, device_id).run());
-  if (op.remove_device) {
-    CHATSDK_TRY(delete_device_.bind(1, device_id).run());
-    CHATSDK_TRY(delete_cursors_.bind(1, device_id).run());
-    CHATSDK_TRY(delete_send_numbers_.bind(1, device_id).run());
+  if (!op.remove_device) {
+    CHATSDK_TRY(delete_sessions_of_.bind(1, to_column(op.device_id.value)).run());
+  } else {
+    CHATSDK_TRY(forget_device(op.device_id));
     CHATSDK_ASSIGN(const auto account, find_account(op.user_id));
     if (!account) return error(Code::kCorrupt, "a device has no account");
     CHATSDK_TRY(devices_changed(account->account_stream, op.now));
@@ -248,6 +277,11 @@ Status AccountWriter::apply(const EndSessions& op, Result<WriteAnswer>& answer) 
 Status AccountWriter::apply(const TouchDevice& op, Result<WriteAnswer>& answer) {
   answer = WriteAnswer(Done{});
   return touch_device_.bind(1, to_column(op.device_id.value)).bind(2, to_unix_ms(op.last_seen)).run();
+}
+
+Status AccountWriter::apply(const ProbeWrite&, Result<WriteAnswer>& answer) {
+  answer = WriteAnswer(Done{});
+  return probe_.run();
 }
 
 Status AccountWriter::devices_changed(StreamId account_stream, WallTime now) {

@@ -28,12 +28,16 @@ class AccountWriter {
   Status apply(const RotateSession& op, Result<WriteAnswer>& answer);
   Status apply(const EndSessions& op, Result<WriteAnswer>& answer);
   Status apply(const TouchDevice& op, Result<WriteAnswer>& answer);
+  Status apply(const ProbeWrite& op, Result<WriteAnswer>& answer);
 
  private:
   Result<std::optional<Account>> find_account(const UserId& user_id);
   Result<std::optional<Error>> name_taken(const Account& account);
   Status insert_account(const Account& account, Result<WriteAnswer>& answer);
   Result<std::optional<DeviceId>> find_device(const OpenSession& op);
+  // The device that makes room for another; none when every one has an open session.
+  Result<std::optional<DeviceId>> find_idle_device(const OpenSession& op);
+  Status forget_device(DeviceId device);
   Result<DeviceId> insert_device(const OpenSession& op);
   Result<std::size_t> count_devices(const UserId& user_id);
   Result<std::optional<Session>> find_session(SessionId session_id);
@@ -51,6 +55,7 @@ class AccountWriter {
   sqlite::Statement select_device_;
   sqlite::Statement select_device_owner_;
   sqlite::Statement count_devices_;
+  sqlite::Statement select_idle_device_;
   sqlite::Statement insert_device_;
   sqlite::Statement update_device_;
   sqlite::Statement touch_device_;
@@ -62,6 +67,7 @@ class AccountWriter {
   sqlite::Statement update_session_;
   sqlite::Statement delete_session_;
   sqlite::Statement delete_sessions_of_;
+  sqlite::Statement probe_;
 };
 
 }  // namespace chatsdk::server

@@ -96,13 +96,15 @@ struct CreateAccount {
   Account account;  // account_stream is chosen by the store
 };
 
-// Makes the account unless it exists: first sight of a user whom the app's backend vouches for.
+// Makes the account unless it exists: first sight of a user whom the app's backend vouches for. Refusals: CONFLICT (the
+// account has a password: whoever made it did not ask the backend).
 struct EnsureAccount {
   Account account;
 };
 
-// A log-in: the device of this installation is made or found, and a new session replaces its old ones.
-// Refusals: NOT_FOUND (no such user), LIMIT_REACHED (limits::kDevicesPerUserMax).
+// A log-in: the device of this installation is made or found, and a new session replaces its old ones. A user who is at
+// limits::kDevicesPerUserMax loses the device that was seen longest ago among those without an open session.
+// Refusals: NOT_FOUND (no such user), LIMIT_REACHED (every device has an open session).
 struct OpenSession {
   UserId user_id;
   std::string device_name;
@@ -202,10 +204,13 @@ struct TouchDevice {
   WallTime last_seen;
 };
 
+// Writes a row that says nothing: whether the store takes writes at all.
+struct ProbeWrite {};
+
 struct Done {};
 
 using WriteOp = std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount,
-                             OpenSession, RotateSession, EndSessions, TouchDevice>;
+                             OpenSession, RotateSession, EndSessions, TouchDevice, ProbeWrite>;
 using WriteAnswer = std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated>;
 
 // One item that a batch appended, ready for fan-out. item is a serialised wire::Item.

@@ -241,17 +241,50 @@ TEST(LogIn, RaisesAnOldHashToTodaysCost) {
   EXPECT_EQ(world.post_json("/v1/sessions", login_request("alice")).status, 200);
 }
 
-TEST(LogIn, RefusesOneDeviceTooMany) {
+// 21 base64 characters and "A==" are 16 bytes; two of the characters count.
+std::string installation(std::size_t i) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  return std::string(19, 'A') + kDigits[i / 16] + kDigits[i % 16] + "A==";
+}
+
+TEST(LogIn, RefusesOneDeviceTooManyWithAnOpenSession) {
   RestWorld world;
   world.registered("alice");
   for (std::size_t i = 1; i <= limits::kDevicesPerUserMax; ++i) {
     json request = login_request("alice");
-    // 21 base64 characters and "A==" are 16 bytes; two of the characters count.
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    request["installationId"] = std::string(19, 'A') + kDigits[i / 16] + kDigits[i % 16] + "A==";
+    request["installationId"] = installation(i);
     const auto response = world.post_json("/v1/sessions", request);
     EXPECT_EQ(verdict_of(response), i < limits::kDevicesPerUserMax ? "200" : "409 limit_reached") << i;
   }
+}
+
+TEST(LogIn, IsPossibleForEverForWhoLogsOutAndInstallsAnew) {
+  RestWorld world;
+  world.registered("alice");
+  for (std::size_t i = 1; i <= 3 * limits::kDevicesPerUserMax; ++i) {
+    json request = login_request("alice");
+    request["installationId"] = installation(i);
+    const auto response = world.post_json("/v1/sessions", request);
+    ASSERT_EQ(verdict_of(response), "200") << i;
+    ASSERT_EQ(world.with_token("DELETE", "/v1/sessions/current", json_of(response)["accessToken"]).status, 204);
+    world.clock.advance(1s);
+  }
+  EXPECT_EQ(world.reader->devices("alice")->size(), limits::kDevicesPerUserMax);
+  EXPECT_EQ(world.post_json("/v1/sessions", login_request("alice")).status, 200) << "the device that never logged out";
+}
+
+TEST(LogIn, OnTheSameInstallationClosesTheConnectionOfTheSessionThatItEnds) {
+  RestWorld world;
+  const json first = world.registered("alice");
+  ASSERT_TRUE(world.bus.kicks.empty());
+  const json second = json_of(world.post_json("/v1/sessions", login_request("alice")));
+
+  ASSERT_EQ(world.bus.kicks.size(), 1U);
+  const Identity fresh =
+      world.access->verify_access_token(second["accessToken"].get<std::string>(), world.clock.wall_now()).value();
+  EXPECT_EQ(world.bus.kicks[0].device_id, fresh.device_id);
+  EXPECT_EQ(world.bus.kicks[0].except_session, fresh.session_id);
+  EXPECT_EQ(world.bus.kicks[0].reason, Code::kUnauthenticated);
 }
 
 // ---- Rate limits ---------------------------------------------------------------------------------------------------
@@ -259,31 +292,105 @@ TEST(LogIn, RefusesOneDeviceTooMany) {
 struct RateLimited : ::testing::Test {
   RestWorldOptions options = [] {
     RestWorldOptions made;
-    made.accounts.failures_per_user = {3, 10s};
+    made.accounts.failures_per_guesser = {3, 10s};
+    made.accounts.failures_per_user = {6, 20s};
     made.accounts.failures_per_address = {5, 10s};
+    made.accounts.registrations_per_address = {4, 60s};
+    CHATSDK_ASSERT(made.trusted_proxies.add("203.0.113.0/24").ok());
     return made;
   }();
   RestWorld world{options};
 
+  // Of an installation that nobody knows.
   std::string attempt(const std::string& user, const std::string& password, const std::string& address) {
-    return verdict_of(world.post_json("/v1/sessions", login_request(user, password), address));
+    json request = login_request(user, password);
+    request["installationId"] = kOtherInstallation;
+    return verdict_of(world.post_json("/v1/sessions", request, address));
   }
 };
 
-TEST_F(RateLimited, AUserAtTheLimitOfFailures) {
+TEST_F(RateLimited, AUserAndAddressAtTheLimitOfFailures) {
   world.registered("alice");
   EXPECT_EQ(attempt("alice", "wrong one 1", "198.51.100.1"), "401 unauthenticated");
-  EXPECT_EQ(attempt("alice", "wrong one 2", "198.51.100.2"), "401 unauthenticated");
-  EXPECT_EQ(attempt("alice", "correct horse", "198.51.100.3"), "200");
-  EXPECT_EQ(attempt("alice", "wrong one 3", "198.51.100.4"), "401 unauthenticated");
+  EXPECT_EQ(attempt("alice", "wrong one 2", "198.51.100.1"), "401 unauthenticated");
+  EXPECT_EQ(attempt("alice", "wrong one 3", "198.51.100.1"), "401 unauthenticated");
 
-  const auto refused = world.post_json("/v1/sessions", login_request("alice"), "198.51.100.5");
+  json request = login_request("alice");
+  request["installationId"] = kOtherInstallation;
+  const auto refused = world.post_json("/v1/sessions", request, "198.51.100.1");
   EXPECT_EQ(verdict_of(refused), "429 rate_limited");
   EXPECT_EQ(refused.headers.at("retry-after"), "10");
   EXPECT_EQ(json_of(refused)["retryAfterMs"], 10'000);
+  EXPECT_EQ(attempt("alice", "correct horse", "198.51.100.2"), "200") << "from elsewhere";
 
   world.clock.advance(10s);
-  EXPECT_EQ(attempt("alice", "correct horse", "198.51.100.5"), "200");
+  EXPECT_EQ(attempt("alice", "correct horse", "198.51.100.1"), "200");
+}
+
+TEST_F(RateLimited, AUserWhoIsGuessedAtFromManyAddresses) {
+  world.registered("alice");
+  for (int i = 1; i <= 6; ++i) {
+    EXPECT_EQ(attempt("alice", "wrong horse", "198.51.100." + std::to_string(i)), "401 unauthenticated");
+  }
+  EXPECT_EQ(attempt("alice", "correct horse", "198.51.100.7"), "429 rate_limited");
+}
+
+TEST_F(RateLimited, NobodyElsesFailuresLockAKnownInstallationOut) {
+  world.registered("alice");
+  for (int i = 0; i < 20; ++i) attempt("alice", "wrong horse", "198.51.100." + std::to_string(i % 8));
+  for (int i = 0; i < 20; ++i) attempt("user" + std::to_string(i), "wrong horse", "198.51.100.1");
+  ASSERT_EQ(attempt("alice", "correct horse", "198.51.100.1"), "429 rate_limited");
+
+  EXPECT_EQ(verdict_of(world.post_json("/v1/sessions", login_request("alice"), "198.51.100.1")), "200");
+}
+
+TEST_F(RateLimited, AKnownInstallationGuessesNoMoreThanAnother) {
+  world.registered("alice");
+  for (int i = 1; i <= 3; ++i) {
+    EXPECT_EQ(verdict_of(world.post_json("/v1/sessions", login_request("alice", "wrong horse"),
+                                         "198.51.100." + std::to_string(i))),
+              "401 unauthenticated");
+  }
+  EXPECT_EQ(verdict_of(world.post_json("/v1/sessions", login_request("alice"), "198.51.100.9")), "429 rate_limited");
+}
+
+TEST_F(RateLimited, RegistrationsOfAnAddress) {
+  for (int i = 0; i < 4; ++i) world.registered("user" + std::to_string(i));
+
+  const auto refused = world.post_json("/v1/accounts", world.register_request("user4"));
+  EXPECT_EQ(verdict_of(refused), "429 rate_limited");
+  EXPECT_EQ(json_of(refused)["detail"], "too many registrations from this address");
+  EXPECT_EQ(refused.headers.at("retry-after"), "60");
+  EXPECT_EQ(verdict_of(world.post_json("/v1/accounts", world.register_request("user3"))), "200") << "a repeat";
+  EXPECT_EQ(verdict_of(world.post_json("/v1/accounts", world.register_request("user4"), "198.51.100.1")), "201");
+
+  world.clock.advance(60s);
+  EXPECT_EQ(verdict_of(world.post_json("/v1/accounts", world.register_request("user5"))), "201");
+}
+
+TEST_F(RateLimited, ARegistrationThatTheStoreCouldNotTakeCostsNothing) {
+  world.write_failure = error(Code::kStorageFull, "full");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(verdict_of(world.post_json("/v1/accounts", world.register_request("alice"))), "507 storage_full");
+  }
+  world.write_failure.reset();
+  EXPECT_EQ(verdict_of(world.post_json("/v1/accounts", world.register_request("alice"))), "201");
+}
+
+TEST_F(RateLimited, ClientsBehindATrustedProxyEachByTheirOwnAddress) {
+  const auto forwarded = [&](const std::string& chain, const std::string& peer) {
+    return verdict_of(world.call("POST", "/v1/sessions",
+                                 {{"content-type", "application/json"}, {"x-forwarded-for", chain}},
+                                 login_request("nobody", "wrong horse").dump(), peer));
+  };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(forwarded("198.51.100.1", "203.0.113.9"), "401 unauthenticated");
+  EXPECT_EQ(forwarded("198.51.100.1", "203.0.113.9"), "429 rate_limited");
+  EXPECT_EQ(forwarded("10.9.9.9, 198.51.100.1", "203.0.113.9"), "429 rate_limited") << "what a client says of itself";
+  EXPECT_EQ(forwarded("198.51.100.2", "203.0.113.9"), "401 unauthenticated");
+  // Who is no proxy of ours is not believed.
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(forwarded("10.0.0." + std::to_string(i), "198.51.100.3"), "401 unauthenticated");
+  }
 }
 
 TEST_F(RateLimited, AnUnknownUserLikeAKnownOne) {
@@ -361,6 +468,54 @@ TEST(AssertionLogIn, MakesTheAccountOnFirstSight) {
     EXPECT_EQ(json_of(response)["userId"], forge.name);
     EXPECT_TRUE(world.reader->account(forge.name)->has_value());
   }
+}
+
+TEST(AssertionLogIn, NeverJoinsAnAccountThatSomebodyRegistered) {
+  RestWorld world;
+  world.registered("customer-4711");
+  const auto& forge = TokenWorld::instance().app_forges[2];
+
+  const auto refused = world.post_json("/v1/sessions", assertion_request(forge.with_claim("sub", "customer-4711")));
+
+  EXPECT_EQ(verdict_of(refused), "409 conflict");
+  EXPECT_EQ(world.reader->devices("customer-4711")->size(), 1U);
+}
+
+TEST(AssertionLogIn, LeavesNoNameToRegister) {
+  RestWorld world;
+  const auto& forge = TokenWorld::instance().app_forges[2];
+  ASSERT_EQ(world.post_json("/v1/sessions", assertion_request(forge.with_claim("sub", "customer-4711"))).status, 200);
+  json request = world.register_request("customer-4711");
+
+  EXPECT_EQ(verdict_of(world.post_json("/v1/accounts", request)), "409 already_exists");
+  request["installationId"] = kOtherInstallation;
+  EXPECT_EQ(verdict_of(world.post_json("/v1/accounts", request)), "409 already_exists");
+  EXPECT_TRUE(world.reader->account("customer-4711")->value().password_hash.empty());
+  EXPECT_EQ(world.post_json("/v1/sessions", assertion_request(forge.with_claim("sub", "customer-4711"))).status, 200);
+}
+
+TEST(AssertionLogIn, IsTheOnlyWayInUnlessPasswordsAreAllowed) {
+  RestWorldOptions options;
+  options.accounts.passwords_beside_app_keys = false;
+  RestWorld world(options);
+  const auto& forge = TokenWorld::instance().app_forges[2];
+
+  const auto refused = world.post_json("/v1/accounts", world.register_request("customer-4711"));
+  EXPECT_EQ(verdict_of(refused), "403 forbidden");
+  EXPECT_EQ(json_of(refused)["detail"], "passwords are off on this server: log in with a token of the app's backend");
+  EXPECT_EQ(verdict_of(world.post_json("/v1/sessions", login_request("customer-4711"))), "403 forbidden");
+  EXPECT_FALSE(world.reader->account("customer-4711")->has_value());
+  EXPECT_EQ(world.post_json("/v1/sessions", assertion_request(forge.with_claim("sub", "customer-4711"))).status, 200);
+}
+
+TEST(AssertionLogIn, LeavesPasswordsOnWhereNoAppKeysAre) {
+  RestWorldOptions options;
+  options.accounts.passwords_beside_app_keys = false;
+  options.with_app_keys = false;
+  RestWorld world(options);
+
+  world.registered("alice");
+  EXPECT_EQ(world.post_json("/v1/sessions", login_request("alice")).status, 200);
 }
 
 TEST(AssertionLogIn, RepeatedGetsTheSameDevice) {

@@ -10,6 +10,7 @@ chatsdk_test(server_token_test
 chatsdk_test(server_rest_test THREADS
   SOURCES
     account_test.cpp
+    client_address_test.cpp
     forge.cpp
     rest_test.cpp
     rest_threads_test.cpp

@@ -63,12 +63,20 @@ TEST_F(AccountContract, AccountsWithoutContactsDoNotClash) {
 }
 
 TEST_F(AccountContract, EnsureMakesTheAccountOnce) {
-  const auto first = write<Account>(EnsureAccount{account("ann")});
   Account again = account("ann");
+  again.password_hash.clear();
+  const auto first = write<Account>(EnsureAccount{again});
   again.display_name = "another";
   const auto second = write<Account>(EnsureAccount{again});
   EXPECT_EQ(second.account_stream, first.account_stream);
   EXPECT_EQ(second.display_name, first.display_name);
+}
+
+TEST_F(AccountContract, EnsureNeverJoinsAnAccountWithAPassword) {
+  register_user("ann");
+  Account vouched_for = account("ann");
+  vouched_for.password_hash.clear();
+  EXPECT_EQ(code(EnsureAccount{vouched_for}), Code::kConflict);
 }
 
 // ---- Log-ins and devices -------------------------------------------------------------------------------------------
@@ -147,6 +155,43 @@ TEST_F(AccountContract, TheNumberOfDevicesIsLimited) {
   EXPECT_FALSE(log_in("ann", "installation-1").new_device) << "a device that exists logs in";
   write<Done>(EndSessions{"ann", last.session.device_id, true, now()});
   EXPECT_EQ(code(one_more), Code::kOk);
+}
+
+TEST_F(AccountContract, TheDeviceIdleLongestMakesRoomForAnother) {
+  register_user("ann");
+  register_user("bob");
+  std::vector<Session> sessions;
+  for (std::size_t i = 1; i <= limits::kDevicesPerUserMax; ++i) {
+    sessions.push_back(log_in("ann", "installation-" + std::to_string(i)).session);
+    pass(1'000);
+  }
+  const DeviceId oldest = sessions[4].device_id;  // of those that log out
+  const auto appended = write<Appended>(message("ann", oldest, to_peer("bob"), 1));
+  write<Done>(AdvanceCursor{oldest, appended.conversation_id, 2});
+  for (const std::size_t i : {9u, 4u, 20u}) write<Done>(EndSessions{"ann", sessions[i].device_id, false, now()});
+
+  const auto opened = log_in("ann", "installation-more");
+
+  EXPECT_TRUE(opened.new_device);
+  const auto devices = reader().devices("ann");
+  EXPECT_EQ(devices->size(), limits::kDevicesPerUserMax);
+  for (const Device& device : *devices) EXPECT_NE(device.device_id, oldest);
+  const auto followed = reader().followed("ann", oldest);
+  for (const FollowedStream& stream : *followed) EXPECT_EQ(stream.acknowledged, 0u);
+  EXPECT_TRUE(reader().session_of(sessions[0].device_id)->has_value()) << "an older one with an open session stays";
+}
+
+TEST_F(AccountContract, ADeviceWhoseSessionExpiredMakesRoomToo) {
+  register_user("ann");
+  const DeviceId first = log_in("ann", "installation-0").session.device_id;
+  pass(3'600'000);
+  for (std::size_t i = 1; i < limits::kDevicesPerUserMax; ++i) log_in("ann", "installation-" + std::to_string(i));
+
+  log_in("ann", "installation-more");
+
+  const auto devices = reader().devices("ann");
+  for (const Device& device : *devices) EXPECT_NE(device.device_id, first);
+  EXPECT_FALSE(reader().session_of(first)->has_value());
 }
 
 TEST_F(AccountContract, LogOutEndsTheSessionAndKeepsTheDevice) {

@@ -9,10 +9,18 @@ chatsdk_test(listener_test THREADS
 chatsdk_test(server_log_test
   SOURCES log_test.cpp
   LIBRARIES chatsdk_server)
+chatsdk_test(server_readiness_test THREADS
+  SOURCES readiness_test.cpp ${PROJECT_SOURCE_DIR}/tests/support/raw_client.cpp
+  LIBRARIES chatsdk_server chatsdk_server_store chatsdk_protobuf_full OpenSSL::SSL OpenSSL::Crypto)
 if(TARGET chatsdk-server)
   chatsdk_test(server_program_test THREADS
-    SOURCES program_test.cpp ${PROJECT_SOURCE_DIR}/tests/support/raw_client.cpp
-    LIBRARIES OpenSSL::SSL OpenSSL::Crypto)
+    SOURCES
+      forge.cpp
+      program_attack_test.cpp
+      program_log_test.cpp
+      program_test.cpp
+      ${PROJECT_SOURCE_DIR}/tests/support/raw_client.cpp
+    LIBRARIES chatsdk_server_services chatsdk_server_store chatsdk_protobuf_full OpenSSL::SSL OpenSSL::Crypto)
   add_dependencies(server_program_test chatsdk-server)
   target_compile_definitions(server_program_test PRIVATE CHATSDK_SERVER_PROGRAM="$<TARGET_FILE:chatsdk-server>")
 endif()

@@ -22,6 +22,7 @@ RestWorld::RestWorld(RestWorldOptions options) {
       auto result = store->commit(std::span(&op, 1));
       return result.ok() ? std::move(result->answers[0]) : Result<WriteAnswer>(result.error());
     }();
+    write_health.committed(write_failure ? write_failure->code : Code::kOk);
     reply_on.post(
         [answer = std::move(answer), on_written = std::move(on_written)]() mutable { on_written(std::move(answer)); });
   };
@@ -35,9 +36,11 @@ RestWorld::RestWorld(RestWorldOptions options) {
                             *refresh,
                             options.with_app_keys ? &TokenWorld::instance().app : nullptr,
                             RandomStreams{random, random, random},
-                            log},
+                            log,
+                            &write_health},
       options.accounts);
   RestOptions rest_options;
+  rest_options.trusted_proxies = options.trusted_proxies;
   rest_options.gateways = {{"wss://chat.example/v1/ws", "eu", 0}, {"wss://backup.example/v1/ws", "us", 1}};
   rest = std::make_unique<RestService>(executor, *accounts, rest_options, log);
 }

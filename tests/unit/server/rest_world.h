@@ -52,7 +52,11 @@ class RecordingLog final : public Log {
 struct RestWorldOptions {
   AccountOptions accounts;
   bool with_app_keys = true;
-  RestWorldOptions() { accounts.password_cost = PasswordCost::minimum(); }
+  AddressRanges trusted_proxies;
+  RestWorldOptions() {
+    accounts.password_cost = PasswordCost::minimum();
+    accounts.passwords_beside_app_keys = true;
+  }
 };
 
 class RestWorld {
@@ -80,7 +84,8 @@ class RestWorld {
   SeededRandom random{7};
   RecordingBus bus;
   RecordingLog log;
-  std::optional<Error> write_failure;  // the committer refuses with it
+  std::optional<Error> write_failure;  // the store refuses with it
+  WriteHealth write_health;
   int writes = 0;
 
   ManualExecutor executor{clock};

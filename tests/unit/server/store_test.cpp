@@ -98,6 +98,14 @@ TEST_F(FailingDisk, AFullDiskRefusesTheBatchAndTheStoreWorksOn) {
   EXPECT_EQ(second.seq, first.seq + 1) << "what was in memory fell back with the disk";
 }
 
+TEST_F(FailingDisk, AProbeTellsWhetherTheStoreTakesWrites) {
+  write<Done>(ProbeWrite{});
+  disk_->write_result = SQLITE_FULL;
+  EXPECT_EQ(commit_code({ProbeWrite{}}), Code::kStorageFull) << "also when it changes nothing";
+  disk_->write_result = SQLITE_OK;
+  write<Done>(ProbeWrite{});
+}
+
 TEST_F(FailingDisk, AFailedSyncEndsTheStore) {
   register_user("ann");
   disk_->sync_result = SQLITE_IOERR_FSYNC;
