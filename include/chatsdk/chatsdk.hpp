@@ -320,6 +320,12 @@ class client {
       return chatsdk_client_open_store(object_, path.data(), path.size(), key.data(), key.size(), e);
     });
   }
+  // After corrupt, tampered or a lost key: sets aside what is there and starts this device afresh.
+  void recreate_store(std::string_view path, const store_key& key) {
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_recreate_store(object_, path.data(), path.size(), key.data(), key.size(), e);
+    });
+  }
   void start() { detail::check(chatsdk_client_start(object_)); }
   void stop() { detail::check(chatsdk_client_stop(object_)); }
   void suspend(std::chrono::milliseconds deadline) { detail::check(chatsdk_client_suspend(object_, deadline.count())); }

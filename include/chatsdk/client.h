@@ -99,11 +99,23 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_create(const chatsdk_config* con
  * it the store cannot be read.
  * Sizes: path is UTF-8, at most 4,096 bytes; key is exactly 32 bytes, from a good random source.
  * Errors: INVALID_ARGUMENT, TOO_LARGE, WRONG_STATE (already open), STORE_IN_USE (another process or client), WRONG_KEY,
- * TAMPERED, CORRUPT (the file was set aside; the message names it), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL,
- * NO_MEMORY. Blocks: for the disk.     Threads: any.     Since: 0.1 */
+ * TAMPERED, CORRUPT (damaged, or gone although it was made here; what was there is set aside and the message names it),
+ * SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NO_MEMORY. After CORRUPT no new store is made until
+ * chatsdk_client_recreate_store asks for it. Damage inside the file may also be found when it is first used.
+ * Blocks: for the disk.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_open_store(chatsdk_client* client, const char* path, size_t path_length,
                                                            const uint8_t* key, size_t key_length,
                                                            chatsdk_error** out_error);
+
+/* Opens a new, empty store where chatsdk_client_open_store gave CORRUPT, TAMPERED or WRONG_KEY: this device starts
+ * afresh, and messages that were never sent stay behind. What is there is renamed to <path>.corrupt-<n>, never removed.
+ * Where no store ever was, it does what chatsdk_client_open_store does.
+ * Sizes: as chatsdk_client_open_store.
+ * Errors: those of chatsdk_client_open_store, and ALREADY_EXISTS (a store is there and opens). Blocks: for the disk.
+ * Threads: any.     Since: 0.1 */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_recreate_store(chatsdk_client* client, const char* path,
+                                                               size_t path_length, const uint8_t* key,
+                                                               size_t key_length, chatsdk_error** out_error);
 
 /* Starts to connect, and to stay connected, whenever a session exists. Starting twice is no error.
  * Errors: INVALID_ARGUMENT, WRONG_STATE (no store).     Threads: any.     Since: 0.1 */

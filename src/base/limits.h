@@ -80,6 +80,8 @@ inline constexpr std::size_t kRateBucketsMax = 65'536;      // users or addresse
 
 // ---- Client queues -------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kOutboxMax = 100'000;          // queued messages of one device
+// A file up to this size has its whole structure checked after an unclean end; it takes about half a second.
+inline constexpr std::int64_t kStoreCheckBytesMax = 67'108'864;
 inline constexpr std::size_t kEventQueueMax = 8'192;        // above it state events fold into one RESYNC
 inline constexpr std::size_t kPageMax = 200;                // rows of one history or list page
 inline constexpr std::size_t kApplyBatchMax = 64;           // items and cursor in one device transaction

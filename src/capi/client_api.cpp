@@ -96,6 +96,16 @@ bool initialise_sodium() {
   return ok;
 }
 
+Status open_store(chatsdk_client* client, const char* path, size_t path_length, const uint8_t* key, size_t key_length,
+                  bool afresh) {
+  CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, kPathBytesMax}));
+  if (key == nullptr || key_length != StoreKey::size()) {
+    return error(Code::kInvalidArgument,
+                 "key " + std::to_string(key == nullptr ? 0 : key_length) + " B, 32 B are needed");
+  }
+  return client->runtime.open_store(file, StoreKey::copy_of({reinterpret_cast<const char*>(key), key_length}), afresh);
+}
+
 }  // namespace
 
 extern "C" {
@@ -226,14 +236,12 @@ int32_t chatsdk_client_create(const chatsdk_config* config, chatsdk_client** out
 
 int32_t chatsdk_client_open_store(chatsdk_client* client, const char* path, size_t path_length, const uint8_t* key,
                                   size_t key_length, chatsdk_error** out_error) {
-  return on_client(client, out_error, [&]() -> Status {
-    CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, kPathBytesMax}));
-    if (key == nullptr || key_length != StoreKey::size()) {
-      return error(Code::kInvalidArgument,
-                   "key " + std::to_string(key == nullptr ? 0 : key_length) + " B, 32 B are needed");
-    }
-    return client->runtime.open_store(file, StoreKey::copy_of({reinterpret_cast<const char*>(key), key_length}));
-  });
+  return on_client(client, out_error, [&] { return open_store(client, path, path_length, key, key_length, false); });
+}
+
+int32_t chatsdk_client_recreate_store(chatsdk_client* client, const char* path, size_t path_length, const uint8_t* key,
+                                      size_t key_length, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&] { return open_store(client, path, path_length, key, key_length, true); });
 }
 
 int32_t chatsdk_client_start(chatsdk_client* client) {

@@ -45,22 +45,23 @@ Status Runtime::check_open() const {
   return error(Code::kWrongState, has_store_ ? "the client is suspended" : "no store is open");
 }
 
-Status Runtime::open_store(std::string_view path, StoreKey key) {
+Status Runtime::open_store(std::string_view path, StoreKey key, bool afresh) {
   std::unique_lock gate(gate_);
   if (closed_) return error(Code::kClosed, "the client is closed");
   if (has_store_) return error(Code::kWrongState, "a store is open");
   path_ = path;
   key_ = std::move(key);
-  CHATSDK_TRY(open_parts());
+  CHATSDK_TRY(open_parts(afresh));
   has_store_ = true;
   return {};
 }
 
-Status Runtime::open_parts() {
+Status Runtime::open_parts(bool afresh) {
   DeviceStoreOptions store_options;
   store_options.path = path_;
   store_options.key = &key_;
   store_options.must_exist = has_store_;
+  store_options.start_afresh = afresh;
   CHATSDK_ASSIGN(store_, DeviceStore::open(store_options, random_, clock_));
   try {
     make_parts();

@@ -78,7 +78,8 @@ class Runtime final : private EventSink {
   explicit Runtime(RuntimeOptions options);
   ~Runtime();
 
-  Status open_store(std::string_view path, StoreKey key);
+  // afresh: what is there and cannot be opened is set aside, and a new store is made.
+  Status open_store(std::string_view path, StoreKey key, bool afresh = false);
   Status start();
   Status stop();
   // TIMED_OUT: nothing has changed.
@@ -134,7 +135,7 @@ class Runtime final : private EventSink {
   Result<bool> all_told();
   void note_progress();
   void note_state();  // on the engine
-  Status open_parts();
+  Status open_parts(bool afresh = false);
   void make_parts();
   // False: the engine was not free in time, and nothing has changed.
   bool close_parts(std::chrono::milliseconds limit);

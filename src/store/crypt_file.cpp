@@ -7,6 +7,8 @@
 #include <cstring>
 #include <new>
 
+#include "store/sqlite.h"
+
 namespace chatsdk {
 
 namespace {
@@ -20,6 +22,7 @@ constexpr char kPlainMagic[16] = {'S', 'Q', 'L', 'i', 't', 'e', ' ', 'f', 'o', '
 // ---- FailureNote ---------------------------------------------------------------------------------------------------
 
 void FailureNote::set(Code code, const char* what, std::int64_t where) {
+  if (code == Code::kTampered) note_damage();
   const std::lock_guard lock(mutex_);
   try {
     failure_ = error(code, std::string(what) + " " + std::to_string(where));
@@ -56,6 +59,9 @@ int BaseFile::close() {
 
 int BackedFile::control(int operation, void* argument) {
   switch (operation) {
+    case sqlite::kFileControlDamaged:
+      context_.failure.note_damage();
+      return SQLITE_OK;
     // These speak of offsets, sizes or mappings in the base file, which are not the ones that SQLite sees, or promise
     // an atomicity that a file with a prelude does not have.
     case SQLITE_FCNTL_SIZE_HINT:

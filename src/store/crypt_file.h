@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,7 +38,12 @@ class FailureNote {
   void set(Code code, const char* what, std::int64_t where);
   std::optional<Error> take();
 
+  // Stays when the failure is taken.
+  void note_damage() { damage_seen_ = true; }
+  bool damage_seen() const { return damage_seen_; }
+
  private:
+  std::atomic<bool> damage_seen_ = false;
   std::mutex mutex_;
   std::optional<Error> failure_;
 };

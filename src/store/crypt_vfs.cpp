@@ -104,12 +104,16 @@ class CryptVfs::Impl {
   int register_vfs() { return sqlite3_vfs_register(&vfs_, 0); }
   int open(const char* name, sqlite3_file* out, int flags, int* out_flags);
   Status check_file(const std::string& path);
+  Result<std::optional<std::int64_t>> file_bytes(const std::string& path);
 
   sqlite3_vfs& base() { return base_; }
   CryptContext& context() { return context_; }
   const std::string& name() const { return name_; }
 
  private:
+  Result<std::string> full_path(const std::string& path);
+  // NOT_FOUND: there is no such file.
+  Status open_to_look(const std::string& full_path, const FileName& name, BaseFile& base);
   int open_main(const char* name, int flags, int* out_flags, StoreFile** out);
   int open_records(const char* name, RecordKind kind, int flags, int* out_flags, StoreFile** out);
 
@@ -257,26 +261,49 @@ int CryptVfs::Impl::open_records(const char* name, RecordKind kind, int flags, i
   return SQLITE_OK;
 }
 
-Status CryptVfs::Impl::check_file(const std::string& path) {
+Result<std::string> CryptVfs::Impl::full_path(const std::string& path) {
   std::vector<char> full(static_cast<std::size_t>(base_.mxPathname) + 1);
   const int named = base_.xFullPathname(&base_, path.c_str(), base_.mxPathname, full.data());
   if ((named & 0xFF) != SQLITE_OK) return sqlite::error_of(named, "name the store");
+  return std::string(full.data());
+}
+
+Status CryptVfs::Impl::open_to_look(const std::string& full_path, const FileName& name, BaseFile& base) {
   int exists = 0;
-  const int accessed = base_.xAccess(&base_, full.data(), SQLITE_ACCESS_EXISTS, &exists);
+  const int accessed = base_.xAccess(&base_, full_path.c_str(), SQLITE_ACCESS_EXISTS, &exists);
   if (accessed != SQLITE_OK) return sqlite::error_of(accessed, "look for the store");
   if (exists == 0) return error(Code::kNotFound, "no such store");
-
-  const FileName name(full.data());
   if (name.get() == nullptr) return error(Code::kNoMemory, "name the store");
-  BaseFile base;
   const int opened = base.open(base_, name.get(), SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB, nullptr);
   if (opened != SQLITE_OK) return sqlite::error_of(opened, "open the store");
+  return {};
+}
+
+Status CryptVfs::Impl::check_file(const std::string& path) {
+  CHATSDK_ASSIGN(const std::string full, full_path(path));
+  const FileName name(full.c_str());
+  BaseFile base;
+  CHATSDK_TRY(open_to_look(full, name, base));
   SharedStore store;
   const int prepared = MainFile::prepare(context_, store, base, false);
   if (prepared == SQLITE_OK) return {};
   if (prepared == SQLITE_CANTOPEN) return error(Code::kNotFound, "the store is empty");
   if (auto failure = context_.failure.take()) return std::move(*failure);
   return sqlite::error_of(prepared, "read the store");
+}
+
+Result<std::optional<std::int64_t>> CryptVfs::Impl::file_bytes(const std::string& path) {
+  CHATSDK_ASSIGN(const std::string full, full_path(path));
+  // An empty file may count as absent: xAccess of SQLite's own VFS says so of one.
+  const FileName name(full.c_str());
+  BaseFile base;
+  const Status opened = open_to_look(full, name, base);
+  if (opened.code() == Code::kNotFound) return std::optional<std::int64_t>();
+  CHATSDK_TRY(opened);
+  std::int64_t bytes = 0;
+  const int sized = base.size(&bytes);
+  if (sized != SQLITE_OK) return sqlite::error_of(sized, "measure a file");
+  return std::optional(bytes);
 }
 
 CryptVfs::CryptVfs(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -294,6 +321,8 @@ Result<std::unique_ptr<CryptVfs>> CryptVfs::create(const CryptVfsOptions& option
 
 const std::string& CryptVfs::name() const { return impl_->name(); }
 Status CryptVfs::check_file(const std::string& path) { return impl_->check_file(path); }
+Result<std::optional<std::int64_t>> CryptVfs::file_bytes(const std::string& path) { return impl_->file_bytes(path); }
+bool CryptVfs::damage_seen() const { return impl_->context().failure.damage_seen(); }
 std::optional<Error> CryptVfs::take_failure() { return impl_->context().failure.take(); }
 
 }  // namespace chatsdk

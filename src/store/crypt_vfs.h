@@ -34,6 +34,7 @@
 //   2. The keys are wiped when the CryptVfs is destroyed.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,13 @@ class CryptVfs {
   // Looks at a file without opening a database and without changing anything: ok for a store of this key, kNotFound for
   // an absent or empty one, else kWrongKey, kTampered, kCorrupt or kSchemaTooNew as above. Pages are not read.
   Status check_file(const std::string& path);
+
+  // How long a file is; none: it is not there. Any file beside the store, not only one of this VFS.
+  Result<std::optional<std::int64_t>> file_bytes(const std::string& path);
+
+  // True once a page of the main file did not authenticate, or SQLite found the content damaged: the store wants its
+  // whole check. Any thread.
+  bool damage_seen() const;
 
   // The precise words and code of the latest refusal to open or read, and forgets it.
   std::optional<Error> take_failure();

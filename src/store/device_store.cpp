@@ -29,6 +29,14 @@ constexpr char kLoadMeta[] =
 constexpr char kSaveMeta[] =
     "UPDATE meta SET revision = ?1, store_epoch = ?2, epoch_open = ?3, any_lost = ?4 WHERE id = 1";
 
+constexpr char kLeftWhole[] = "SELECT left_whole FROM meta WHERE id = 1";
+constexpr char kPageCount[] = "PRAGMA page_count";
+constexpr char kSetLeftWhole[] = "UPDATE meta SET left_whole = ?1 WHERE id = 1";
+// What sending and receiving lean on; their size follows conversations and unsent messages, not the history.
+constexpr const char* kCheckedAlways[] = {"meta", "session", "conversation", "stream", "outbox", "mark"};
+
+constexpr char kAside[] = ".corrupt-";  // a number follows
+
 constexpr char kSession[] =
     "SELECT user_id, device_id, access_token, access_expires, refresh_token, refresh_request_id FROM session WHERE id "
     "= 1";
@@ -65,7 +73,7 @@ constexpr char kRewindConversations[] =
     "ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
 constexpr char kAddAccountStream[] =
     "INSERT OR IGNORE INTO stream(stream_id, kind, seq, delivered_from, marks_revision) VALUES (?1, ?2, 0, 0, 0)";
-constexpr char kAside[] = "SELECT key, conversation FROM message WHERE lost IN (1, 2)";
+constexpr char kMessagesAside[] = "SELECT key, conversation FROM message WHERE lost IN (1, 2)";
 
 StreamCursor read_cursor(const sqlite::Statement& row) {
   StreamCursor cursor;
@@ -92,42 +100,34 @@ Status check_location(const DeviceStoreOptions& options) {
   if (std::filesystem::is_directory(path, failed)) {
     return error(Code::kStorage, "the path of the store is a directory: " + options.path);
   }
-  if (options.must_exist && !std::filesystem::exists(path, failed)) {
+  if (options.must_exist && !std::filesystem::exists(path, failed) &&
+      !std::filesystem::exists(options.path + "-lock", failed)) {
     return error(Code::kNotFound, "no store at " + options.path);
   }
   return {};
 }
 
-// A store that was cut off, or whose log outlived it, would pass for one that is yet to be made.
-Status check_remains(const std::string& path) {
-  std::error_code failed;
-  const auto size = std::filesystem::file_size(path, failed);
-  if (!failed && size > 0 && size < kPreludeBytes) {
-    return error(Code::kCorrupt, "the file ends after " + std::to_string(size) + " B, a store has more");
-  }
-  const auto log_size = std::filesystem::file_size(path + "-wal", failed);
-  if (!failed && log_size > 0)
-    return error(Code::kCorrupt, "a log of " + std::to_string(log_size) + " B without its store");
-  return {};
-}
+void keep_log(sqlite::Database& db) { sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
 
-// Renames a corrupt store and its log out of the way. The detail of the answer tells where it went.
-Error set_aside(const std::string& path, const Error& why) {
+// Renames a store and its log out of the way. Answers where it went; nothing when nothing was there.
+Result<std::string> set_aside(const std::string& path) {
   std::error_code failed;
-  if (!std::filesystem::exists(path, failed) && !std::filesystem::exists(path + "-wal", failed)) return why;
-  std::string aside;
-  const auto taken = [&] {
-    return std::filesystem::exists(aside, failed) || std::filesystem::exists(aside + "-wal", failed);
+  constexpr const char* kSuffixes[] = {"-wal", "-journal", ""};
+  const auto any = [&](const std::string& base) {
+    return std::any_of(std::begin(kSuffixes), std::end(kSuffixes),
+                       [&](const char* suffix) { return std::filesystem::exists(base + suffix, failed); });
   };
-  for (int n = 1; aside.empty() || taken(); ++n) aside = path + ".corrupt-" + std::to_string(n);
+  if (!any(path)) return std::string();
+  std::string aside;
+  for (int n = 1; aside.empty() || any(aside); ++n) aside = path + kAside + std::to_string(n);
   // The log first: if only one rename succeeds, the store is still found corrupt and no new one appears beside an old
   // log.
-  for (const char* suffix : {"-wal", "-journal", ""}) {
+  for (const char* suffix : kSuffixes) {
     if (!std::filesystem::exists(path + suffix, failed)) continue;
     std::filesystem::rename(path + suffix, aside + suffix, failed);
-    if (failed) return error(Code::kCorrupt, why.detail + "; could not be set aside: " + failed.message());
+    if (failed) return error(Code::kStorage, "the store could not be set aside: " + failed.message());
   }
-  return error(Code::kCorrupt, why.detail + "; set aside as " + std::filesystem::path(aside).filename().string());
+  return std::filesystem::path(aside).filename().string();
 }
 
 }  // namespace
@@ -146,27 +146,117 @@ Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
   return sql(kSaveMeta).run(memory.revision, memory.store_epoch, memory.epoch_open, memory.any_lost);
 }
 
+DeviceStore::Impl::~Impl() {
+  if (db) leave();
+}
+
+void DeviceStore::Impl::leave() {
+  Status left;
+  if (vfs->damage_seen()) {
+    // Whether this reaches the disk decides only when the damage is met again.
+    static_cast<void>(sql(kSetLeftWhole).run(false));
+    left = error(Code::kCorrupt, "damage was seen");
+  } else if (!left_whole || left_whole_in_doubt) {
+    left = sql(kSetLeftWhole).run(true);
+  }
+  // A store that does not say that it was left in order keeps its log: without one, the log was taken away.
+  if (!left.ok()) keep_log(db);
+}
+
+Status DeviceStore::Impl::take_back_left_whole() {
+  left_whole_in_doubt = true;
+  return sql(kSetLeftWhole).run(false);
+}
+
+Result<DeviceStore::Impl::Found> DeviceStore::Impl::look() {
+  using History = StoreLock::History;
+  Found found;
+  CHATSDK_ASSIGN(found.history, lock.history());
+  CHATSDK_ASSIGN(const auto bytes, vfs->file_bytes(path));
+  CHATSDK_ASSIGN(const auto log_bytes, vfs->file_bytes(path + "-wal"));
+  found.bytes = bytes.value_or(0);
+  found.log_bytes = log_bytes.value_or(0);
+  if (found.bytes > static_cast<std::int64_t>(kPreludeBytes)) {
+    CHATSDK_TRY(vfs->check_file(path));
+    return found;
+  }
+
+  // No page is there.
+  const std::string size = std::to_string(found.bytes) + " B";
+  switch (found.history) {
+    case History::kMade:
+      return error(Code::kCorrupt, found.bytes == 0 ? "the store that was made here is gone"
+                                                    : "the file ends after " + size + ", a store was made here");
+    case History::kUnknown: {
+      if (found.bytes > 0) return error(Code::kCorrupt, "the file is not a store; " + size);
+      if (found.log_bytes > 0) return error(Code::kCorrupt, "a log without its store");
+      CHATSDK_ASSIGN(const auto aside, vfs->file_bytes(path + kAside + "1"));
+      if (aside) return error(Code::kCorrupt, "the store that was here was set aside before");
+      break;
+    }
+    case History::kBegun:  // whatever lies there, nobody was ever told that it is a store
+      break;
+  }
+  if (must_exist) return error(Code::kNotFound, "no store at " + path);
+  found.is_new = true;
+  return found;
+}
+
 Status DeviceStore::Impl::open() {
-  const Status looked = vfs->check_file(path);
-  const bool is_new = looked.code() == Code::kNotFound;
-  if (!looked.ok() && !is_new) return looked;
-  if (is_new && on_platform) CHATSDK_TRY(check_remains(path));
-  const Status opened = [&]() -> Status {
-    CHATSDK_ASSIGN(db, sqlite::Database::open(path, {sqlite::OpenMode::kReadWriteCreate, vfs->name()}));
-    if (sqlite3_db_readonly(db.handle(), "main") == 1) return error(Code::kReadOnly, "the store cannot be written");
-    CHATSDK_TRY(sqlite::apply_standard_pragmas(db));
-    if (!is_new) CHATSDK_TRY(db.quick_check());
-    CHATSDK_TRY(sqlite::settle_log(db));
-    CHATSDK_TRY(schema::migrate(db, keys));
-    return load();
-  }();
+  CHATSDK_ASSIGN(const Found found, look());
+  is_new = found.is_new;
+  if (is_new) CHATSDK_TRY(lock.remember(StoreLock::History::kBegun));
+  Status opened = open_database(found);
+  if (opened.ok()) opened = lock.remember(StoreLock::History::kMade);
   if (opened.ok()) return {};
   // The log stays as it is beside a file that is in doubt.
-  if (db) sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  if (db) keep_log(db);
   sql.clear();
   db = {};
   if (auto precise = vfs->take_failure()) return std::move(*precise);
   return opened;
+}
+
+Status DeviceStore::Impl::open_database(const Found& found) {
+  CHATSDK_ASSIGN(db, sqlite::Database::open(path, {sqlite::OpenMode::kReadWriteCreate, vfs->name()}));
+  if (sqlite3_db_readonly(db.handle(), "main") == 1) return error(Code::kReadOnly, "the store cannot be written");
+  CHATSDK_TRY(sqlite::apply_standard_pragmas(db));
+  if (!found.is_new) CHATSDK_TRY(check_content(found));
+  CHATSDK_TRY(sqlite::settle_log(db));
+  CHATSDK_TRY(schema::migrate(db, keys));
+  return load();
+}
+
+// The pages that the file speaks of are there to the end of the last.
+Status DeviceStore::Impl::check_length(const Found& found) {
+  rows::Query query = sql(kPageCount);
+  CHATSDK_ASSIGN(const bool counted, query.first());
+  const std::int64_t pages = counted ? query->integer(0) : 0;
+  const auto bytes = static_cast<std::int64_t>(kPreludeBytes) + pages * static_cast<std::int64_t>(kStorePageBytes);
+  if (found.bytes >= bytes) return {};
+  return error(Code::kCorrupt,
+               "the file ends after " + std::to_string(found.bytes) + " B, its pages take " + std::to_string(bytes));
+}
+
+Status DeviceStore::Impl::check_content(const Found& found) {
+  CHATSDK_ASSIGN(const std::int64_t version, db.user_version());
+  if (version == 0 && found.history == StoreLock::History::kMade) {
+    return error(Code::kCorrupt, "a store was made here, and the file is empty");
+  }
+  if (version == schema::kVersion) {
+    rows::Query query = sql(kLeftWhole);
+    CHATSDK_ASSIGN(const bool described, query.first());
+    left_whole = described && query->integer(0) != 0;
+    if (left_whole && found.log_bytes == 0) return check_length(found);
+    // A store in use has a log, and leaving it in order is what removes the log.
+    if (!left_whole && found.log_bytes == 0)
+      return error(Code::kCorrupt, "the log that the store was left with is gone");
+  }
+  if (version != schema::kVersion || found.bytes + found.log_bytes <= limits::kStoreCheckBytesMax) {
+    return db.quick_check();
+  }
+  for (const char* table : kCheckedAlways) CHATSDK_TRY(db.quick_check(table));
+  return {};
 }
 
 Status DeviceStore::Impl::load() {
@@ -216,7 +306,7 @@ Result<Changes> DeviceStore::Impl::settle_epoch() {
   }
   return write([&](Changes& changes) -> Status {
     {
-      rows::Query query = sql(kAside);
+      rows::Query query = sql(kMessagesAside);
       for (auto more = query.first();; more = query.next()) {
         CHATSDK_ASSIGN(const bool row, std::move(more));
         if (!row) break;
@@ -239,12 +329,31 @@ Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions&
   CHATSDK_TRY(check_location(options));
   CHATSDK_ASSIGN(auto lock, StoreLock::acquire(options.path, options.base_vfs));
   CHATSDK_ASSIGN(auto vfs, CryptVfs::create({options.base_vfs, *options.key, keys}));
-  if (options.must_exist && vfs->check_file(options.path).code() == Code::kNotFound) {
-    return error(Code::kNotFound, "no store at " + options.path);
-  }
   auto impl = std::make_unique<Impl>(std::move(lock), std::move(vfs), options, keys, clock);
   Status opened = impl->open();
-  if (opened.code() == Code::kCorrupt) return set_aside(options.path, opened.error());
+  if (options.start_afresh) {
+    if (opened.ok() && !impl->is_new) return error(Code::kAlreadyExists, "a store is at " + options.path);
+    const Code why = opened.code();
+    if (why == Code::kCorrupt || why == Code::kTampered || why == Code::kWrongKey) {
+      // Aside first: until then the lock file still tells of a store, and a crash changes nothing.
+      CHATSDK_TRY(set_aside(options.path));
+      lock = std::move(impl->lock);
+      impl.reset();
+      CHATSDK_TRY(lock.remember(StoreLock::History::kBegun));
+      CHATSDK_ASSIGN(vfs, CryptVfs::create({options.base_vfs, *options.key, keys}));
+      impl = std::make_unique<Impl>(std::move(lock), std::move(vfs), options, keys, clock);
+      opened = impl->open();
+    }
+  }
+  if (opened.code() == Code::kCorrupt) {
+    // Also beside a file that was no store: from here on, only the app decides that there shall be a new one.
+    CHATSDK_TRY(impl->lock.remember(StoreLock::History::kMade));
+    const auto aside = set_aside(options.path);
+    std::string detail = opened.error().detail;
+    if (!aside.ok()) detail += "; " + aside.error().detail;
+    if (aside.ok() && !aside->empty()) detail += "; set aside as " + *aside;
+    return error(Code::kCorrupt, std::move(detail));
+  }
   CHATSDK_TRY(std::move(opened));
   return std::unique_ptr<DeviceStore>(new DeviceStore(std::move(impl)));
 }

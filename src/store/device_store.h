@@ -137,10 +137,11 @@ struct Receipt {
 // ---- The writer ----------------------------------------------------------------------------------------------------
 
 struct DeviceStoreOptions {
-  std::string path;               // the database; beside it -wal, an empty -lock, nothing else
+  std::string path;               // the database; beside it -wal and a small -lock (store_lock.h), nothing else
   const StoreKey* key = nullptr;  // borrowed for the call
   std::string base_vfs;           // empty: the platform's
   bool must_exist = false;
+  bool start_afresh = false;  // sets aside what cannot be opened and makes a new store
   std::size_t outbox_max = limits::kOutboxMax;
 };
 
@@ -149,8 +150,16 @@ class DeviceReader;
 class DeviceStore {
  public:
   // Opens or makes the store, migrates it and checks it. Errors: STORE_IN_USE (another process), WRONG_KEY, TAMPERED,
-  // CORRUPT (the file is renamed to <path>.corrupt-<n> and the name is in the detail; nothing is created in its place
-  // by this call), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NOT_FOUND (must_exist).
+  // CORRUPT (damaged, cut off, or gone although it was made here: what is there is renamed to <path>.corrupt-<n> and
+  // the name is in the detail), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NOT_FOUND (must_exist).
+  //
+  // After CORRUPT nothing is made in the store's place until start_afresh asks for it: each opening says CORRUPT again.
+  // start_afresh also sets aside what is TAMPERED or of a lost key; a store that opens gives ALREADY_EXISTS.
+  //
+  // The check. A store that was closed in order, and whose log is gone with that, is opened without reading it: each
+  // page is authenticated when it is first used, and then TAMPERED or CORRUPT comes from whatever call needed it.
+  // After any other end, a migration or damage that was seen, opening checks the whole file's structure; of a file
+  // above limits::kStoreCheckBytesMax every table but the messages.
   static Result<std::unique_ptr<DeviceStore>> open(const DeviceStoreOptions& options, Random& keys, const Clock& clock);
   ~DeviceStore();  // closes every file and lets go of the lock; readers are gone by then
 

@@ -61,13 +61,29 @@ class DeviceStore::Impl {
         keys(random),
         clock(time),
         path(options.path),
-        on_platform(options.base_vfs.empty()),
+        must_exist(options.must_exist),
         outbox_max(options.outbox_max) {}
+  // Says in the file that it was left in order, unless damage was seen.
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   // -- device_store.cpp --
+  // What can be told before the database is opened.
+  struct Found {
+    StoreLock::History history = StoreLock::History::kUnknown;
+    bool is_new = false;  // nothing of a store is there, and nothing was
+    std::int64_t bytes = 0;
+    std::int64_t log_bytes = 0;
+  };
+  Result<Found> look();
   // Opens the file, checks it and brings it to the schema of today. A refusal leaves it closed and unchanged.
   Status open();
+  Status open_database(const Found& found);
+  Status check_content(const Found& found);
+  Status check_length(const Found& found);
   Status load();
+  void leave();
   Result<Changes> settle_epoch();
   Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
 
@@ -143,25 +159,34 @@ class DeviceStore::Impl {
   Random& keys;
   const Clock& clock;
   std::string path;
-  bool on_platform;  // the files are the platform's, not another VFS's
+  bool must_exist;
+  bool is_new = false;  // this opening made it
   std::size_t outbox_max;
   Memory memory;
   UserId owner;        // empty: none yet
   DeviceId device_id;  // none: no session yet
   Bytes installation_id;
+  // The file says that it was left in order, so the next change has to take that back in its own transaction. Once
+  // that was tried, what the file says is uncertain until the store is left again.
+  bool left_whole = false;
+  bool left_whole_in_doubt = false;
 
  private:
   template <typename Body>
   Result<Changes> write_once(Body&& body) {
     CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db));
     const Memory before = memory;
+    const std::int64_t rows_before = db.total_changes();
     Changes changes;
     CHATSDK_TRY(body(changes));
     CHATSDK_TRY(finish(before, changes));
+    if (left_whole && db.total_changes() != rows_before) CHATSDK_TRY(take_back_left_whole());
     CHATSDK_TRY(transaction.commit());
+    left_whole = left_whole && !left_whole_in_doubt;
     return changes;
   }
   Status finish(const Memory& before, Changes& changes);
+  Status take_back_left_whole();
   Status merge(const ConversationState& from, ConversationState& into, Changes& changes);
 };
 

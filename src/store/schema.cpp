@@ -112,7 +112,10 @@ CREATE TABLE mark_advance(
 ) WITHOUT ROWID;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1};
+// left_whole: the store was closed in order and nothing was written since.
+constexpr const char* kVersion2 = "ALTER TABLE meta ADD COLUMN left_whole INTEGER NOT NULL DEFAULT 0;";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

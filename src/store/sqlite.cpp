@@ -42,6 +42,8 @@ int checkpoint_mode(CheckpointMode mode) {
   return SQLITE_CHECKPOINT_PASSIVE;
 }
 
+void tell_damaged(sqlite3* db) { sqlite3_file_control(db, "main", kFileControlDamaged, nullptr); }
+
 }  // namespace
 
 Code code_of(int sqlite_result) {
@@ -164,6 +166,7 @@ Statement& Statement::bind_blob_or_null(int index, const std::optional<std::stri
 
 Error Statement::failure(int result) const {
   Error failed = error_of(result, "statement");
+  if (failed.code == Code::kCorrupt && statement_ != nullptr) tell_damaged(sqlite3_db_handle(statement_));
   // The message of a failed constraint names tables and columns; other messages could quote data.
   if ((result & 0xFF) == SQLITE_CONSTRAINT && statement_ != nullptr) {
     failed.detail += ": ";
@@ -281,6 +284,7 @@ Result<Statement> Database::prepare(std::string_view sql) {
       sqlite3_prepare_v3(db_, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &statement, &rest);
   if (result != SQLITE_OK) {
     Error failed = error_of(result, "prepare");
+    if (failed.code == Code::kCorrupt) tell_damaged(db_);
     // A message at this point can quote only the SQL text, which is the programmer's.
     failed.detail += ": ";
     failed.detail += sqlite3_errmsg(db_);
@@ -309,6 +313,7 @@ Status Database::execute(const char* sql) {
 
 std::int64_t Database::last_insert_rowid() const { return sqlite3_last_insert_rowid(db_); }
 std::int64_t Database::changes() const { return sqlite3_changes64(db_); }
+std::int64_t Database::total_changes() const { return sqlite3_total_changes64(db_); }
 bool Database::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
 
 Result<std::int64_t> Database::user_version() {
@@ -322,15 +327,18 @@ Status Database::set_user_version(std::int32_t version) {
   return execute(("PRAGMA user_version = " + std::to_string(version)).c_str());
 }
 
-Status Database::check(const char* sql) {
+Status Database::check(const std::string& sql) {
   CHATSDK_ASSIGN(auto statement, prepare(sql));
   CHATSDK_TRY(statement.step_row());
   if (statement.text(0) == "ok") return {};
-  return error(Code::kCorrupt, std::string(sql) + ": " + std::string(statement.text(0)));
+  return error(Code::kCorrupt, sql + ": " + std::string(statement.text(0)));
 }
 
 Status Database::integrity_check() { return check("PRAGMA integrity_check(1)"); }
 Status Database::quick_check() { return check("PRAGMA quick_check(1)"); }
+Status Database::quick_check(std::string_view table) {
+  return check("PRAGMA quick_check('" + std::string(table) + "')");
+}
 
 Status Database::foreign_key_check() {
   CHATSDK_ASSIGN(auto statement, prepare("PRAGMA foreign_key_check"));

@@ -42,6 +42,10 @@ Code code_of(int sqlite_result);
 // An Error of that code. `what` names the failed step in a few words.
 Error error_of(int sqlite_result, std::string_view what);
 
+// The file control that a connection's VFS gets when a statement found the database damaged (kCorrupt). A VFS that does
+// not know it ignores it, as SQLite's own do.
+inline constexpr int kFileControlDamaged = 4'711;
+
 // One prepared statement. Indexes of parameters count from 1, of columns from 0, as SQLite's do.
 class Statement {
  public:
@@ -136,6 +140,8 @@ class Database {
   std::int64_t last_insert_rowid() const;
   // Rows changed by the last INSERT, UPDATE or DELETE.
   std::int64_t changes() const;
+  // Rows changed since the connection was opened.
+  std::int64_t total_changes() const;
   bool in_transaction() const;
 
   Result<std::int64_t> user_version();
@@ -145,6 +151,8 @@ class Database {
   Status integrity_check();
   // Faster: skips the comparison of indexes with their tables.
   Status quick_check();
+  // The same for one table and its indexes. The name is the programmer's.
+  Status quick_check(std::string_view table);
   Status foreign_key_check();
   // kBusy when readers or a writer kept it from its end.
   Status checkpoint(CheckpointMode mode);
@@ -158,7 +166,7 @@ class Database {
  private:
   friend class Transaction;
   explicit Database(sqlite3* db) : db_(db) {}
-  Status check(const char* sql);
+  Status check(const std::string& sql);
   void close_now();
 
   sqlite3* db_ = nullptr;

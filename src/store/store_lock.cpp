@@ -3,12 +3,21 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
 #include "store/sqlite.h"
 
 namespace chatsdk {
+
+namespace {
+
+// For whoever looks; the length is what counts. SQLite's own VFS takes a file of one byte for an empty one.
+constexpr char kLines[] = "begun  \nmade   \n";
+constexpr int kLineBytes = 8;
+
+}  // namespace
 
 struct StoreLock::File {
   explicit File(const sqlite3_vfs& vfs)
@@ -61,6 +70,25 @@ Result<StoreLock> StoreLock::acquire(const std::string& store_path, const std::s
   if ((locked & 0xFF) == SQLITE_BUSY) return error(Code::kStoreInUse, "another owner holds the store");
   if (locked != SQLITE_OK) return sqlite::error_of(locked, "lock the store");
   return StoreLock(std::move(file));
+}
+
+Result<StoreLock::History> StoreLock::history() {
+  sqlite3_int64 bytes = 0;
+  const int result = file_->handle()->pMethods->xFileSize(file_->handle(), &bytes);
+  if (result != SQLITE_OK) return sqlite::error_of(result, "read the lock file");
+  return static_cast<History>(std::min<sqlite3_int64>(bytes / kLineBytes, static_cast<sqlite3_int64>(History::kMade)));
+}
+
+Status StoreLock::remember(History history) {
+  CHATSDK_ASSIGN(const History known, this->history());
+  if (known == history) return {};
+  sqlite3_file* const file = file_->handle();
+  const int length = static_cast<int>(history) * kLineBytes;
+  int result =
+      history < known ? file->pMethods->xTruncate(file, length) : file->pMethods->xWrite(file, kLines, length, 0);
+  if (result == SQLITE_OK) result = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+  if (result != SQLITE_OK) return sqlite::error_of(result, "write the lock file");
+  return {};
 }
 
 }  // namespace chatsdk

@@ -121,6 +121,7 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK(chatsdk_error_retain(error) == error);
   chatsdk_error_release(error);
   chatsdk_error_release(error);
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_recreate_store(client, "x", 1, key, 32, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_start(client));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_stop(client));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_close(client));

@@ -51,6 +51,30 @@ static int open_files(const char* text) {
   return count;
 }
 
+static void a_store_that_is_gone_is_made_anew_only_when_asked(void) {
+  chatsdk_error* error = NULL;
+  chatsdk_client* client = make_open_client(CHATSDK_THREADING_THREADS, "gone.db");
+  CHECK_STATUS(CHATSDK_WRONG_STATE,
+               chatsdk_client_recreate_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, NULL));
+  chatsdk_client_destroy(client);
+  CHECK(truncate("gone.db", 4096) == 0);
+
+  client = make_client(CHATSDK_THREADING_THREADS);
+  CHECK_STATUS(CHATSDK_CORRUPT, chatsdk_client_open_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, &error));
+  CHECK(strstr(chatsdk_error_message(error, NULL), "gone.db.corrupt-1") != NULL);
+  chatsdk_error_release(error);
+  CHECK_STATUS(CHATSDK_CORRUPT, chatsdk_client_open_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_recreate_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  chatsdk_client_destroy(client);
+
+  client = make_client(CHATSDK_THREADING_THREADS);
+  CHECK_STATUS(CHATSDK_ALREADY_EXISTS,
+               chatsdk_client_recreate_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, NULL));
+  chatsdk_client_destroy(client);
+}
+
 static void a_store_opens_only_with_its_key(void) {
   chatsdk_error* error = NULL;
   chatsdk_client* client = make_client(CHATSDK_THREADING_THREADS);
@@ -283,6 +307,7 @@ static void a_log_hook_is_destroyed_with_its_last_user(void) {
 
 int main(void) {
   a_store_opens_only_with_its_key();
+  a_store_that_is_gone_is_made_anew_only_when_asked();
   nothing_is_sent_before_anybody_logged_in();
   after_suspend_no_file_is_open();
   a_request_without_a_server_completes_with_network();

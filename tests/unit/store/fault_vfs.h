@@ -50,6 +50,7 @@ class FaultVfs {
   bool open_read_only = false;   // files open, but only for reading
   int refuse_open = SQLITE_OK;   // of every opening of a main database
   std::uint64_t syncs = 0;
+  std::uint64_t reads = 0;
   int open_files = 0;
 
  private:
@@ -94,6 +95,7 @@ class FaultVfs {
       return real(file)->pMethods->xClose(real(file));
     };
     methods.xRead = [](sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
+      ++at(file).owner->reads;
       return real(file)->pMethods->xRead(real(file), out, size, offset);
     };
     methods.xWrite = [](sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
