@@ -39,6 +39,8 @@ void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
     delivery_ = std::make_unique<DeliveryService>(seams_.bus, seams_.writer, seams_.log);
     committer_->set_observer(delivery_.get());
     marks_ = std::make_unique<MarksService>(submit(), seams_.writer, seams_.log);
+    purge_ = std::make_unique<RecordPurge>(submit(), seams_.writer, seams_.log);
+    purge_->start();
   });
   seams_.run_on(seams_.rest, [&] {
     RestOptions rest;
@@ -83,6 +85,7 @@ void ServerCore::stop() {
   gateways_.clear();
   rest_service_.reset();
   accounts_.reset();
+  purge_.reset();
   marks_.reset();
   committer_.reset();
   delivery_.reset();

@@ -27,6 +27,7 @@
 #include "server-reference/services/committer.h"
 #include "server-reference/services/delivery_service.h"
 #include "server-reference/services/marks_service.h"
+#include "server-reference/services/record_purge.h"
 #include "server-reference/services/rest_service.h"
 #include "server-reference/services/write_health.h"
 #include "server-reference/store/store.h"
@@ -97,6 +98,7 @@ class ServerCore {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<DeliveryService> delivery_;
   std::unique_ptr<MarksService> marks_;
+  std::unique_ptr<RecordPurge> purge_;
   std::unique_ptr<AccountService> accounts_;
   std::unique_ptr<RestService> rest_service_;
   std::vector<std::unique_ptr<Gateway>> gateways_;

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 namespace chatsdk::server {
 
@@ -31,6 +34,12 @@ Status MessageWriter::prepare() {
   CHATSDK_ASSIGN(put_cursor_, db_.prepare("INSERT INTO cursor(device_id, stream_id, acked) SELECT device_id, ?2, ?3 "
                                           "FROM device WHERE device_id = ?1 ON CONFLICT (device_id, stream_id) DO "
                                           "UPDATE SET acked = excluded.acked WHERE excluded.acked > acked"));
+  CHATSDK_ASSIGN(select_records_,
+                 db_.prepare("SELECT stream_id, sender, client_message_id, created_ms FROM dedup WHERE "
+                             "(stream_id, sender, client_message_id) > (?1, ?2, ?3) "
+                             "ORDER BY stream_id, sender, client_message_id LIMIT ?4"));
+  CHATSDK_ASSIGN(delete_record_, db_.prepare("DELETE FROM dedup WHERE stream_id = ?1 AND sender = ?2 AND "
+                                             "client_message_id = ?3"));
   return {};
 }
 
@@ -300,6 +309,39 @@ Status MessageWriter::apply(const AdvanceCursor& op, Result<WriteAnswer>& answer
       .bind(2, to_column(op.stream_id.value))
       .bind(3, to_column(std::min(op.acknowledged, stream->head)))
       .run();
+}
+
+// ---- The end of deduplication records ------------------------------------------------------------------------------
+
+// In the order of the key: an index by time would cost every message a write for what is needed once in its life.
+Status MessageWriter::apply(const PurgeRecords& op, Result<WriteAnswer>& answer) {
+  const std::int64_t oldest_ms = to_unix_ms(op.now - limits::kDedupLifetime);
+  std::vector<RecordKey> expired;
+  RecordsPurged purged;
+  std::size_t seen = 0;
+  select_records_.bind(1, to_column(op.after.stream.value))
+      .bind_text(2, op.after.sender)
+      .bind_blob(3, op.after.client_message_id)
+      .bind(4, static_cast<std::int64_t>(op.max));
+  for (;;) {
+    CHATSDK_ASSIGN(const bool row, select_records_.step());
+    if (!row) break;
+    ++seen;
+    RecordKey key{StreamId{from_column(select_records_.integer(0))}, UserId(select_records_.text(1)),
+                  Bytes(select_records_.blob(2))};
+    if (select_records_.integer(3) < oldest_ms) expired.push_back(key);
+    purged.last = std::move(key);
+  }
+  if (seen < op.max) purged.last.reset();
+  for (const RecordKey& key : expired) {
+    CHATSDK_TRY(delete_record_.bind(1, to_column(key.stream.value))
+                    .bind_text(2, key.sender)
+                    .bind_blob(3, key.client_message_id)
+                    .run());
+  }
+  purged.removed = expired.size();
+  answer = WriteAnswer(std::move(purged));
+  return {};
 }
 
 }  // namespace chatsdk::server

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The writes about messages: append, void, marks, cursors. Here stand the rules of acceptance; how rows are written is
-// the stream writer's business.
+// The writes about messages: append, void, marks, cursors, and the end of deduplication records. Here stand the rules
+// of acceptance; how rows are written is the stream writer's business.
 //
 // Every check of an op comes before its first write, so a refused op has written nothing and needs no savepoint. The
 // look-up of a repeat comes first in meaning; an op that nothing else speaks against is tried by inserting its
@@ -30,6 +30,7 @@ class MessageWriter {
   Status apply(const VoidMessage& op, Result<WriteAnswer>& answer);
   Status apply(const AdvanceMarks& op, Result<WriteAnswer>& answer);
   Status apply(const AdvanceCursor& op, Result<WriteAnswer>& answer);
+  Status apply(const PurgeRecords& op, Result<WriteAnswer>& answer);
   // Lets go of what statements borrow.
   void release();
 
@@ -74,6 +75,8 @@ class MessageWriter {
   sqlite::Statement insert_record_;
   sqlite::Statement select_accepted_;
   sqlite::Statement put_cursor_;
+  sqlite::Statement select_records_;
+  sqlite::Statement delete_record_;
 };
 
 }  // namespace chatsdk::server

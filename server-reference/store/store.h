@@ -207,11 +207,31 @@ struct TouchDevice {
 // Writes a row that says nothing: whether the store takes writes at all.
 struct ProbeWrite {};
 
+// A place in the deduplication table, which has an order of its own. The default is before the first record.
+struct RecordKey {
+  StreamId stream;
+  UserId sender;
+  Bytes client_message_id;
+};
+
+// Looks at the next records after a place, at most max, and removes those older than limits::kDedupLifetime, tombstones
+// included. A record exactly that old stays.
+struct PurgeRecords {
+  RecordKey after;
+  std::size_t max = 0;
+  WallTime now;
+};
+struct RecordsPurged {
+  std::optional<RecordKey> last;  // the last one looked at; none: the end was reached
+  std::size_t removed = 0;
+};
+
 struct Done {};
 
 using WriteOp = std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount,
-                             OpenSession, RotateSession, EndSessions, TouchDevice, ProbeWrite>;
-using WriteAnswer = std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated>;
+                             OpenSession, RotateSession, EndSessions, TouchDevice, ProbeWrite, PurgeRecords>;
+using WriteAnswer =
+    std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated, RecordsPurged>;
 
 // One item that a batch appended, ready for fan-out. item is a serialised wire::Item.
 struct AppendedItem {

@@ -61,6 +61,7 @@ inline constexpr std::size_t kCommitQueueMax = 16'384;      // more and the serv
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
 inline constexpr std::size_t kRequestBodyBytesMax = 65'536; // REST bodies; none carries content yet
 inline constexpr std::size_t kDevicesPerUserMax = 32;
+inline constexpr std::size_t kPurgeRecordsMax = 512;        // deduplication records that one write looks at
 
 // ---- Server connections --------------------------------------------------------------------------------------------
 inline constexpr std::size_t kRequestHeadBytesMax = 16'384; // request line and headers; a bearer token is under 1 KB
@@ -120,5 +121,8 @@ inline constexpr auto kBackoffCap = 60s;
 inline constexpr auto kSendTimeLimitDefault = 24h * 7;      // then the sender asks the server to void the message
 inline constexpr auto kDedupLifetime = 24h * 400;           // outlives every client's send time limit
 inline constexpr auto kSendTimeLimitMax = 24h * 365;
+static_assert(kSendTimeLimitMax + 24h * 30 <= kDedupLifetime, "a client may retry while its record lives");
+inline constexpr auto kPurgePause = 1s;                     // between two looks at records of one sweep
+inline constexpr auto kPurgeInterval = 1h;                  // between two sweeps
 
 }  // namespace chatsdk::limits

@@ -3,6 +3,10 @@
 // The rules of acceptance: first messages, repeats, refusals, voids.
 //
 // Threads: one.
+#include <algorithm>
+#include <chrono>
+
+#include "base/limits.h"
 #include "tests/unit/server/store_contract.h"
 
 namespace chatsdk::server {
@@ -350,6 +354,88 @@ TEST_F(StoreContract, NamesOfAnyKindAreKeptAsTheyAre) {
 }
 
 TEST_F(StoreContract, AnEmptyBatchIsAnswered) { EXPECT_TRUE(commit({}).answers.empty()); }
+
+// ---- The end of deduplication records ------------------------------------------------------------------------------
+
+class RecordContract : public MessageContract {
+ protected:
+  static constexpr std::int64_t kLifetimeMs =
+      std::chrono::duration_cast<std::chrono::milliseconds>(limits::kDedupLifetime).count();
+
+  // Everything, `max` records a write; how many were removed.
+  std::size_t purge(std::size_t max = 100) {
+    std::size_t removed = 0;
+    RecordKey place;
+    for (;;) {
+      const auto purged = write<RecordsPurged>(PurgeRecords{place, max, now()});
+      EXPECT_LE(purged.removed, max);
+      removed += purged.removed;
+      if (!purged.last) return removed;
+      place = *purged.last;
+    }
+  }
+};
+
+TEST_F(RecordContract, OutliveTheirLifetimeByNothing) {
+  pass(kLifetimeMs - 1);
+  EXPECT_EQ(purge(), 0u) << "below";
+  pass(1);
+  EXPECT_EQ(purge(), 0u) << "at";
+  pass(1);
+  EXPECT_EQ(purge(), 1u) << "above";
+  EXPECT_EQ(purge(), 0u);
+}
+
+TEST_F(RecordContract, OfAClientThatMayStillRetryStay) {
+  const AppendMessage op = from_ann(2);
+  const auto first = write<Appended>(op);
+  pass(std::chrono::duration_cast<std::chrono::milliseconds>(limits::kSendTimeLimitMax).count());
+  EXPECT_EQ(purge(), 0u);
+  const auto again = write<Appended>(op);
+  EXPECT_TRUE(again.repeated);
+  EXPECT_EQ(again.seq, first.seq);
+}
+
+TEST_F(RecordContract, GoAFewAtATimeAndTheNewOnesStay) {
+  for (std::uint64_t number = 2; number <= 10; ++number) write<Appended>(from_ann(number));
+  pass(kLifetimeMs + 1);
+  AppendMessage fresh = from_ann(11);
+  write<Appended>(fresh);
+  EXPECT_EQ(purge(3), 10u);
+  EXPECT_TRUE(write<Appended>(fresh).repeated);
+}
+
+TEST_F(RecordContract, GoWithTheirTombstones) {
+  const AppendMessage op = from_ann(2);
+  write<Voided>(void_of(op));
+  pass(kLifetimeMs + 1);
+  EXPECT_EQ(purge(), 2u);
+}
+
+TEST_F(RecordContract, AreNotNeededToRefuseAnOldSendOrVoid) {
+  const AppendMessage op = from_ann(2);
+  const auto first = write<Appended>(op);
+  pass(kLifetimeMs + 1);
+  purge();
+  EXPECT_EQ(code(op), Code::kOutOfOrder) << "its send number is closed";
+  EXPECT_EQ(code(void_of(op)), Code::kOutOfOrder) << "nobody is told that an accepted message was voided";
+  EXPECT_EQ(read("bob", first.conversation_id).back().seq(), first.seq) << "items stay";
+}
+
+TEST_F(RecordContract, AreEachLookedAtOnceInASweep) {
+  for (std::uint64_t number = 2; number <= 7; ++number) write<Appended>(from_ann(number));
+  RecordKey place;
+  std::vector<Bytes> seen;
+  for (;;) {
+    const auto purged = write<RecordsPurged>(PurgeRecords{place, 1, now()});
+    if (!purged.last) break;
+    place = *purged.last;
+    seen.push_back(place.client_message_id);
+  }
+  EXPECT_EQ(seen.size(), 7u);
+  std::sort(seen.begin(), seen.end());
+  EXPECT_EQ(std::unique(seen.begin(), seen.end()), seen.end());
+}
 
 }  // namespace
 }  // namespace chatsdk::server

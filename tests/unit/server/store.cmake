@@ -3,6 +3,10 @@ chatsdk_test(server_committer_test THREADS
   SOURCES ${CMAKE_CURRENT_LIST_DIR}/committer_test.cpp
   LIBRARIES chatsdk_server_services)
 
+chatsdk_test(server_record_purge_test
+  SOURCES ${CMAKE_CURRENT_LIST_DIR}/record_purge_test.cpp
+  LIBRARIES chatsdk_server_services)
+
 # The contract_*.cpp files hold any implementation of Store to its rules.
 chatsdk_test(server_store_test
   SOURCES
