@@ -8,6 +8,9 @@ namespace {
 // A server within its window never has more on the way; beyond it the burst is applied without waiting for its end.
 constexpr std::size_t kWaitingItemsMax = 4 * limits::kWindowItemsMax;
 constexpr std::size_t kWaitingFramesMax = 1'024;
+// What shares a transaction: items of any streams, and what stands between them.
+constexpr std::size_t kBurstItemsMax = limits::kApplyBatchMax;
+constexpr std::size_t kBurstFramesMax = 4 * limits::kApplyBatchMax;
 constexpr auto kPullAgain = std::chrono::seconds(5);
 // Gaps come from streams that are pushed out of turn; a server that leaves one in this many streams is not well.
 constexpr std::size_t kPulledMax = limits::kHelloCursorsMax;
@@ -15,6 +18,11 @@ constexpr std::size_t kPulledMax = limits::kHelloCursorsMax;
 bool is_storage(Code code) {
   return static_cast<std::int32_t>(code) <= static_cast<std::int32_t>(Code::kStorage) &&
          static_cast<std::int32_t>(code) > static_cast<std::int32_t>(Code::kCrypto);
+}
+
+// The frame that ends catching up: it names no stream.
+bool is_end(const wire::ServerFrame& frame) {
+  return !frame.has_items() && !frame.has_marks() && (!frame.has_caught_up() || frame.caught_up().stream_id() == 0);
 }
 
 }  // namespace
@@ -83,38 +91,72 @@ void Inbox::work() {
 Status Inbox::apply_all() {
   bool all_caught_up = false;
   while (!waiting_.empty()) {
-    // Taken out first: a frame that cannot be applied must not be met again when the connection ends.
-    const wire::ServerFrame frame = std::move(waiting_.front());
-    waiting_.pop_front();
-    if (frame.has_items()) {
-      waiting_items_ -= static_cast<std::size_t>(frame.items().items_size());
-      if (auto applied = apply(frame.items()); !applied.ok()) {
+    if (!is_end(waiting_.front())) {
+      if (auto applied = apply_burst(); !applied.ok()) {
         waiting_.clear();
         waiting_items_ = 0;
         return applied;
       }
-    } else if (frame.has_marks()) {
-      CHATSDK_TRY(apply(frame.marks()));
-    } else if (frame.has_caught_up() && frame.caught_up().stream_id() != 0) {
-      CHATSDK_TRY(apply(frame.caught_up()));
-    } else {
-      CHATSDK_ASSIGN(auto changes, context_.store.settle_epoch());
-      context_.events.changes(std::move(changes));
-      all_caught_up = true;
+      continue;
     }
+    waiting_.pop_front();
+    CHATSDK_ASSIGN(auto changes, context_.store.settle_epoch());
+    context_.events.changes(std::move(changes));
+    all_caught_up = true;
   }
   if (all_caught_up) connection_.caught_up();
+  return {};
+}
+
+Status Inbox::apply_burst() {
+  // Taken out first: a frame that cannot be applied must not be met again when the connection ends.
+  std::vector<wire::ServerFrame> burst;
+  std::vector<DeviceStore::Arrival> arrivals;
+  std::size_t items = 0;
+  while (!waiting_.empty() && !is_end(waiting_.front()) && burst.size() < kBurstFramesMax) {
+    const auto count = static_cast<std::size_t>(waiting_.front().items().items_size());
+    if (!burst.empty() && items + count > kBurstItemsMax) break;
+    items += count;
+    burst.emplace_back().Swap(&waiting_.front());
+    waiting_.pop_front();
+  }
+  waiting_items_ -= items;
+  for (const wire::ServerFrame& frame : burst) {
+    if (frame.has_items()) arrivals.push_back({&frame.items(), nullptr});
+    if (frame.has_marks()) arrivals.push_back({nullptr, &frame.marks()});
+  }
+  if (arrivals.size() <= 1) return apply_singly(burst);
+
+  auto together = context_.store.apply_together(arrivals);
+  if (!together.ok()) return is_storage(together.code()) ? Status(together.error()) : apply_singly(burst);
+  context_.events.changes(std::move(together->changes));
+  auto applied = together->items.begin();
+  for (const wire::ServerFrame& frame : burst) {
+    if (frame.has_items()) note(frame.items(), *applied++);
+    if (frame.has_caught_up()) CHATSDK_TRY(apply(frame.caught_up()));
+  }
+  return {};
+}
+
+Status Inbox::apply_singly(const std::vector<wire::ServerFrame>& burst) {
+  for (const wire::ServerFrame& frame : burst) {
+    if (frame.has_items()) CHATSDK_TRY(apply(frame.items()));
+    if (frame.has_marks()) CHATSDK_TRY(apply(frame.marks()));
+    if (frame.has_caught_up()) CHATSDK_TRY(apply(frame.caught_up()));
+  }
   return {};
 }
 
 Status Inbox::apply(const wire::Items& items) {
   CHATSDK_ASSIGN(auto applied, context_.store.apply(items));
   context_.events.changes(std::move(applied.changes));
+  note(items, applied);
+  return {};
+}
+
+void Inbox::note(const wire::Items& items, const DeviceStore::Applied& applied) {
   const StreamId stream{items.stream_id()};
-  if (applied.gap) {
-    pull(stream, applied.cursor);
-    return {};
-  }
+  if (applied.gap) return pull(stream, applied.cursor);
   if (const auto pulled = pulled_.find(stream); pulled != pulled_.end() && applied.cursor > pulled->second.after) {
     pulled_.erase(pulled);
   }
@@ -124,7 +166,6 @@ Status Inbox::apply(const wire::Items& items) {
   ack.set_seq(applied.cursor);
   ack.set_delivered_from(applied.delivered_from);
   connection_.progress();
-  return {};
 }
 
 Status Inbox::apply(const wire::Marks& marks) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // inbox: applies what the server sends, and says so afterwards. Frames of a burst wait here for one task, which applies
-// them in order, consecutive items of a stream in one transaction, and acknowledges all of them in one frame.
+// them in order, as many as fit in one transaction whichever streams they are of, and acknowledges all of them in one
+// frame: catching up with many conversations costs syncs by the burst, not by the conversation.
 //
 // Threads: the executor's.
 // Invariants:
@@ -12,6 +13,7 @@
 
 #include <deque>
 #include <map>
+#include <vector>
 
 #include "engine/connection.h"
 
@@ -34,8 +36,13 @@ class Inbox {
   void merge_or_push(wire::ServerFrame& frame);
   void work();
   Status apply_all();
+  // The next frames, up to a transaction's share or the end of catching up. What one of them spoils is applied frame by
+  // frame, so that what came before it holds.
+  Status apply_burst();
+  Status apply_singly(const std::vector<wire::ServerFrame>& burst);
   Status apply(const wire::Items& items);
   Status apply(const wire::Marks& marks);
+  void note(const wire::Items& items, const DeviceStore::Applied& applied);
   Status apply(const wire::CaughtUp& caught_up);
   void pull(StreamId stream, Seq after);
   void acknowledge();

@@ -136,8 +136,10 @@ Result<std::string> set_aside(const std::string& path) {
 
 Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
   auto& conversations = changes.conversations;
-  std::sort(conversations.begin(), conversations.end());
-  conversations.erase(std::unique(conversations.begin(), conversations.end()), conversations.end());
+  for (auto* each : {&changes.conversations, &changes.marks}) {
+    std::sort(each->begin(), each->end());
+    each->erase(std::unique(each->begin(), each->end()), each->end());
+  }
   const bool visible = !changes.added.empty() || !changes.updated.empty() || !changes.removed.empty() ||
                        !conversations.empty() || !changes.marks.empty() || changes.devices_changed;
   if (visible && memory.revision == before.revision) ++memory.revision;

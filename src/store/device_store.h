@@ -244,6 +244,17 @@ class DeviceStore {
   // follow one another, a stream without id or kind) changes nothing.
   Result<Applied> apply(const wire::Items& items);
   Result<Changes> apply_marks(const wire::Marks& marks);
+  // What arrived together, items or marks, in one transaction: many streams, one sync. All of it or, on an error,
+  // nothing.
+  struct Arrival {
+    const wire::Items* items = nullptr;
+    const wire::Marks* marks = nullptr;  // when there are no items
+  };
+  struct AppliedTogether {
+    std::vector<Applied> items;  // one for each arrival with items, in order; their changes are in `changes`
+    Changes changes;
+  };
+  Result<AppliedTogether> apply_together(const std::vector<Arrival>& arrivals);
 
   // -- Reading --
   // Moves the own read mark (never back, never beyond what has been applied) and remembers to tell the server.

@@ -305,35 +305,42 @@ class ItemApplier {
   Seq read_up_to_ = 0;  // of messages found again that were read before
 };
 
+Status check_items(const DeviceStore::Impl& store, const wire::Items& items) {
+  if (store.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
+  return check_items(items);
+}
+
+// Within a transaction.
+Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceStore::Applied& applied,
+                   Changes& changes) {
+  CHATSDK_ASSIGN(auto stream, load_stream(store.sql, StreamId{items.stream_id()}, items.stream_kind()));
+  if (stream.kind != items.stream_kind()) {
+    return error(Code::kMalformed, "stream of kind " + std::to_string(stream.kind) + " came as kind " +
+                                       std::to_string(items.stream_kind()));
+  }
+  applied.cursor = stream.seq;
+  applied.delivered_from = stream.delivered_from;
+  applied.gap = items.after_seq() > stream.seq;
+  const int count = items.items_size();
+  if (applied.gap || count == 0 || items.items(count - 1).seq() <= stream.seq) return {};
+
+  ItemApplier applier(store, stream, changes);
+  CHATSDK_TRY(applier.begin(item_time(items.items(0))));
+  for (const wire::Item& item : items.items()) {
+    if (item.seq() > stream.seq) CHATSDK_TRY(applier.apply(item));
+  }
+  applied.cursor = stream.seq;
+  applied.delivered_from = stream.delivered_from;
+  return applier.finish();
+}
+
 }  // namespace
 
 Result<DeviceStore::Applied> DeviceStore::apply(const wire::Items& items) {
-  Impl& impl = *impl_;
-  if (impl.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
-  CHATSDK_TRY(check_items(items));
+  CHATSDK_TRY(check_items(*impl_, items));
   Applied applied;
-  CHATSDK_ASSIGN(applied.changes, impl.write([&](Changes& changes) -> Status {
-    CHATSDK_ASSIGN(auto stream, load_stream(impl.sql, StreamId{items.stream_id()}, items.stream_kind()));
-    if (stream.kind != items.stream_kind()) {
-      return error(Code::kMalformed, "stream of kind " + std::to_string(stream.kind) + " came as kind " +
-                                         std::to_string(items.stream_kind()));
-    }
-    applied.cursor = stream.seq;
-    applied.delivered_from = stream.delivered_from;
-    applied.gap = items.after_seq() > stream.seq;
-    const int count = items.items_size();
-    if (applied.gap || count == 0 || items.items(count - 1).seq() <= stream.seq) return {};
-
-    ItemApplier applier(impl, stream, changes);
-    CHATSDK_TRY(applier.begin(item_time(items.items(0))));
-    changes.added.reserve(static_cast<std::size_t>(count));
-    for (const wire::Item& item : items.items()) {
-      if (item.seq() > stream.seq) CHATSDK_TRY(applier.apply(item));
-    }
-    applied.cursor = stream.seq;
-    applied.delivered_from = stream.delivered_from;
-    return applier.finish();
-  }));
+  CHATSDK_ASSIGN(applied.changes,
+                 impl_->write([&](Changes& changes) { return apply_items(*impl_, items, applied, changes); }));
   return applied;
 }
 
@@ -368,34 +375,64 @@ Result<bool> advance(DeviceStore::Impl& store, ConversationState& conversation, 
 
 }  // namespace
 
-Result<Changes> DeviceStore::apply_marks(const wire::Marks& marks) {
-  Impl& impl = *impl_;
+namespace {
+
+Status check_marks(const DeviceStore::Impl& store, const wire::Marks& marks) {
+  if (store.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
+  if (marks.conversation_id() == 0) return error(Code::kMalformed, "marks without a conversation");
+  return {};
+}
+
+// Within a transaction.
+Status apply_marks(DeviceStore::Impl& store, const wire::Marks& marks, Changes& changes) {
   const ConversationId id{marks.conversation_id()};
-  if (impl.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
-  if (!id) return error(Code::kMalformed, "marks without a conversation");
-  return impl.write([&](Changes& changes) -> Status {
-    CHATSDK_ASSIGN(auto stream, load_stream(impl.sql, id, wire::STREAM_KIND_CONVERSATION));
-    if (stream.kind != wire::STREAM_KIND_CONVERSATION) return error(Code::kMalformed, "marks of an account stream");
-    CHATSDK_ASSIGN(auto conversation, impl.find_conversation(id));
-    if (!conversation) {
-      CHATSDK_ASSIGN(conversation,
-                     impl.insert_conversation(id, wire::CONVERSATION_KIND_UNSPECIFIED, {}, impl.clock.wall_now()));
-      changes.conversations.push_back(conversation->key);
+  CHATSDK_ASSIGN(auto stream, load_stream(store.sql, id, wire::STREAM_KIND_CONVERSATION));
+  if (stream.kind != wire::STREAM_KIND_CONVERSATION) return error(Code::kMalformed, "marks of an account stream");
+  CHATSDK_ASSIGN(auto conversation, store.find_conversation(id));
+  if (!conversation) {
+    CHATSDK_ASSIGN(conversation,
+                   store.insert_conversation(id, wire::CONVERSATION_KIND_UNSPECIFIED, {}, store.clock.wall_now()));
+    changes.conversations.push_back(conversation->key);
+  }
+  const ConversationState before = *conversation;
+  bool advanced = false;
+  for (const wire::Marks::Advance& change : marks.advances()) {
+    CHATSDK_ASSIGN(const bool moved, advance(store, *conversation, change));
+    advanced = advanced || moved;
+  }
+  if (advanced) changes.marks.push_back(conversation->key);
+  if (before.read_up_to != conversation->read_up_to || before.read_confirmed != conversation->read_confirmed) {
+    CHATSDK_TRY(store.save(*conversation, changes));
+  }
+  if (!advanced && marks.revision() <= stream.marks_revision) return {};
+  stream.marks_revision = std::max(stream.marks_revision, marks.revision());
+  return save_stream(store.sql, stream, conversation->key);
+}
+
+}  // namespace
+
+Result<Changes> DeviceStore::apply_marks(const wire::Marks& marks) {
+  CHATSDK_TRY(check_marks(*impl_, marks));
+  return impl_->write([&](Changes& changes) { return chatsdk::apply_marks(*impl_, marks, changes); });
+}
+
+// ---- Together ------------------------------------------------------------------------------------------------------
+
+Result<DeviceStore::AppliedTogether> DeviceStore::apply_together(const std::vector<Arrival>& arrivals) {
+  AppliedTogether together;
+  CHATSDK_ASSIGN(together.changes, impl_->write([&](Changes& changes) -> Status {
+    for (const Arrival& arrival : arrivals) {
+      if (arrival.items == nullptr) {
+        CHATSDK_TRY(check_marks(*impl_, *arrival.marks));
+        CHATSDK_TRY(chatsdk::apply_marks(*impl_, *arrival.marks, changes));
+        continue;
+      }
+      CHATSDK_TRY(check_items(*impl_, *arrival.items));
+      CHATSDK_TRY(apply_items(*impl_, *arrival.items, together.items.emplace_back(), changes));
     }
-    const ConversationState before = *conversation;
-    bool advanced = false;
-    for (const wire::Marks::Advance& change : marks.advances()) {
-      CHATSDK_ASSIGN(const bool moved, advance(impl, *conversation, change));
-      advanced = advanced || moved;
-    }
-    if (advanced) changes.marks.push_back(conversation->key);
-    if (before.read_up_to != conversation->read_up_to || before.read_confirmed != conversation->read_confirmed) {
-      CHATSDK_TRY(impl.save(*conversation, changes));
-    }
-    if (!advanced && marks.revision() <= stream.marks_revision) return {};
-    stream.marks_revision = std::max(stream.marks_revision, marks.revision());
-    return save_stream(impl.sql, stream, conversation->key);
-  });
+    return {};
+  }));
+  return together;
 }
 
 // ---- Reading -------------------------------------------------------------------------------------------------------

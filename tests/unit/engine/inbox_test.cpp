@@ -376,5 +376,52 @@ TEST_F(InboxTest, MarksOfATurnTakeEffectInOneTransaction) {
   EXPECT_EQ(store_->revision(), revision + 1);
 }
 
+TEST_F(FullDisk, ManyConversationsOfATurnShareSyncs) {
+  have_conversation();
+  constexpr std::uint64_t kStreams = 256;
+  const std::uint64_t syncs = disk_.syncs;
+  const std::size_t acknowledged = acks().size();
+
+  for (std::uint64_t stream = 2'000; stream < 2'000 + kStreams; ++stream) {
+    deliver(items_frame(stream, 0, {roster_item(1)}));
+    deliver(caught_up_frame(stream, 1));
+  }
+  run();
+
+  // A transaction for each 64 items, and now and then a checkpoint's.
+  EXPECT_LE(disk_.syncs - syncs, kStreams / limits::kApplyBatchMax + 3);
+  EXPECT_EQ(acks().size(), acknowledged + 1);
+  EXPECT_EQ(acks().back().streams_size(), static_cast<int>(kStreams));
+  EXPECT_TRUE(pulls().empty());
+}
+
+TEST_F(InboxTest, WhatCameBeforeAMalformedFrameOfATurnHolds) {
+  have_conversation(3);
+
+  deliver(items_frame(kConversation, 3, {message_item(4, "4")}));
+  deliver(items_frame(901, 0, {roster_item(1), message_item(5, "5")}));
+  deliver(items_frame(902, 0, {roster_item(1)}));
+  run();
+
+  EXPECT_EQ(transport_.last().close_code, 1007);
+  EXPECT_EQ(cursor(), 4u);
+  EXPECT_FALSE((*store_->cursor(StreamId{901})).has_value());
+}
+
+TEST_F(InboxTest, AGapAmongOtherStreamsOfATurnIsAskedFor) {
+  have_conversation(3);
+
+  deliver(items_frame(901, 0, {roster_item(1)}));
+  deliver(items_frame(kConversation, 5, {message_item(6, "6")}));
+  deliver(read_mark_frame("bob", 3, 2));
+  deliver(caught_up_frame(902, 4));
+  run();
+
+  ASSERT_EQ(pulls().size(), 2u);
+  EXPECT_EQ(pulls()[0].after_seq(), 3u);
+  EXPECT_EQ(pulls()[1].stream_id(), 902u);
+  EXPECT_EQ((*store_->cursor(StreamId{901}))->seq, 1u);
+}
+
 }  // namespace
 }  // namespace chatsdk::test
