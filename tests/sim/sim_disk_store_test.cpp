@@ -193,7 +193,7 @@ TEST(SimDiskDeviceStore, WhatADeadProcessDidNotSyncIsDurableOnceTheNextAnswersFr
 // right; it may pass over a flip only where it has the same twice, in the descriptions before page 1 and page 1's
 // header.
 TEST(SimDiskDeviceStore, AFlippedBitOfAnyReadOfTheMainFileIsReported) {
-  constexpr std::uint64_t kMessages = 60;
+  constexpr std::uint64_t kMessages = 120;
   DiskRig rig;
   SeededRandom keys{4'711};
   const StoreKey key = StoreKey::copy_of(std::string(32, 'k'));
