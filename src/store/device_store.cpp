@@ -184,6 +184,10 @@ Result<DeviceStore::Impl::Found> DeviceStore::Impl::look() {
   }
 
   // No page is there.
+  if (must_exist && found.bytes == 0 && found.log_bytes == 0) {
+    return error(Code::kNotFound,
+                 found.history == History::kMade ? "the store that was made here is gone" : "no store at " + path);
+  }
   const std::string size = std::to_string(found.bytes) + " B";
   switch (found.history) {
     case History::kMade:
@@ -199,7 +203,7 @@ Result<DeviceStore::Impl::Found> DeviceStore::Impl::look() {
     case History::kBegun:  // whatever lies there, nobody was ever told that it is a store
       break;
   }
-  if (must_exist) return error(Code::kNotFound, "no store at " + path);
+  if (must_exist) return error(Code::kNotFound, "no whole store at " + path);
   found.is_new = true;
   return found;
 }

@@ -151,7 +151,8 @@ class DeviceStore {
  public:
   // Opens or makes the store, migrates it and checks it. Errors: STORE_IN_USE (another process), WRONG_KEY, TAMPERED,
   // CORRUPT (damaged, cut off, or gone although it was made here: what is there is renamed to <path>.corrupt-<n> and
-  // the name is in the detail), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NOT_FOUND (must_exist).
+  // the name is in the detail), SCHEMA_TOO_NEW, READ_ONLY, STORAGE, STORAGE_FULL, NOT_FOUND (must_exist, and
+  // there is no file).
   //
   // After CORRUPT nothing is made in the store's place until start_afresh asks for it: each opening says CORRUPT again.
   // start_afresh also sets aside what is TAMPERED or of a lost key; a store that opens gives ALREADY_EXISTS.

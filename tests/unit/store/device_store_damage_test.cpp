@@ -159,11 +159,13 @@ TEST_F(StoreDamage, IsReportedWhenTheLogOfAnAbandonedStoreIsGone) {
   }
 }
 
-TEST_F(StoreDamage, MustExistTellsGoneFromNeverMade) {
+TEST_F(StoreDamage, MustExistMakesNothingWhereAStoreWas) {
   const Files whole = closed_store(1);
   auto existing = options();
   existing.must_exist = true;
   put({{"store.db-lock", whole.at("store.db-lock")}});
+  EXPECT_EQ(DeviceStore::open(existing, random_, clock_).code(), Code::kNotFound);
+  put({{"store.db-lock", whole.at("store.db-lock")}, {"store.db", whole.at("store.db").substr(0, kPreludeBytes)}});
   EXPECT_EQ(DeviceStore::open(existing, random_, clock_).code(), Code::kCorrupt);
   put({});
   EXPECT_EQ(DeviceStore::open(existing, random_, clock_).code(), Code::kNotFound);
