@@ -34,7 +34,12 @@ using WallTime = WallEpoch::time_point;            // since 1970-01-01T00:00:00Z
 inline std::int64_t to_unix_ms(WallTime time) {
   return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
 }
-inline WallTime from_unix_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(ms)); }
+// Times outside the years 1970 to 9999 are brought to the nearer end, so that no time from outside overflows.
+inline constexpr std::int64_t clamp_unix_ms(std::int64_t ms) {
+  constexpr std::int64_t kMax = 253'402'300'799'999;
+  return ms < 0 ? 0 : ms > kMax ? kMax : ms;
+}
+inline WallTime from_unix_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(clamp_unix_ms(ms))); }
 
 class Clock {
  public:

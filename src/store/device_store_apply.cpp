@@ -86,7 +86,7 @@ Status check_items(const wire::Items& items) {
   return {};
 }
 
-WallTime item_time(const wire::Item& item) { return from_unix_ms(rows::clamp_ms(item.time_ms())); }
+WallTime item_time(const wire::Item& item) { return from_unix_ms(item.time_ms()); }
 
 // Applies items one after the other, within the transaction of its owner.
 class ItemApplier {
@@ -365,7 +365,7 @@ Result<bool> advance(DeviceStore::Impl& store, ConversationState& conversation, 
   mark = change.up_to();
   CHATSDK_TRY(store.sql(kSaveMark).run(conversation.key, user, marks.delivered_up_to, marks.read_up_to));
   CHATSDK_TRY(store.sql(kInsertAdvance)
-                  .run(conversation.key, user, change.kind(), change.up_to(), rows::clamp_ms(change.time_ms())));
+                  .run(conversation.key, user, change.kind(), change.up_to(), clamp_unix_ms(change.time_ms())));
   if (read && user.empty()) {
     conversation.read_confirmed = change.up_to();
     CHATSDK_TRY(store.move_read_mark(conversation, change.up_to()));

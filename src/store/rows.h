@@ -42,12 +42,6 @@ enum class LostState : std::int64_t {
   kLost = 3,      // every stream caught up without it
 };
 
-// Times outside the years 1970 to 9999 are brought to the nearer end, so that no time from outside overflows.
-inline std::int64_t clamp_ms(std::int64_t ms) {
-  constexpr std::int64_t kMax = 253'402'300'799'999;
-  return ms < 0 ? 0 : ms > kMax ? kMax : ms;
-}
-
 // ---- Statements ----------------------------------------------------------------------------------------------------
 
 // Bytes that are bound as a blob; text otherwise.
@@ -66,7 +60,7 @@ void bind(sqlite::Statement& statement, int index, const T& value) {
   } else if constexpr (std::is_same_v<T, ClientMessageId>) {
     statement.bind_blob_borrowed(index, value.view());
   } else if constexpr (std::is_same_v<T, WallTime>) {
-    statement.bind(index, clamp_ms(to_unix_ms(value)));
+    statement.bind(index, clamp_unix_ms(to_unix_ms(value)));
   } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
     statement.bind_text_borrowed(index, std::string_view(value));
   } else {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Tokens: log-in, refresh, renewal, the session's end, and the requests about accounts and devices.
+#include <limits>
+
 #include "unit/engine/engine_world.h"
 
 namespace chatsdk::test {
@@ -64,6 +66,32 @@ TEST_F(SessionTest, LogInStoresTheSessionAndConnects) {
   EXPECT_EQ((*store_->session())->refresh_token, "refresh-5");
   EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
   EXPECT_EQ(transport_.last().request.bearer_token, "access-5");
+}
+
+TEST_F(SessionTest, ADisplayNameMayHave256Bytes) {
+  make_client();
+  client_->register_account(1, {"alice", "password!", std::string(257, 'n'), "", ""});
+  run();
+  EXPECT_EQ(sink_.code_of(1), Code::kTooLarge);
+  EXPECT_TRUE(http_.requests("POST /v1/accounts").empty());
+
+  client_->register_account(2, {"alice", "password!", std::string(256, 'n'), "", ""});
+  run();
+
+  ASSERT_EQ(http_.requests("POST /v1/accounts").size(), 1u);
+}
+
+TEST_F(SessionTest, AnExpiryThatNoClockCanShowIsBroughtToTheNearerEnd) {
+  make_client();
+  client_->login(1, "alice", "password!");
+  run();
+  wire::Session answer = session_answer(1);
+  answer.set_access_expires_at_ms(std::numeric_limits<std::int64_t>::max());
+
+  answer_last("POST /v1/sessions", protobuf_response(answer));
+
+  EXPECT_EQ(sink_.code_of(1), Code::kOk);
+  EXPECT_EQ(to_unix_ms((*store_->session())->access_expires), 253'402'300'799'999);
 }
 
 TEST_F(SessionTest, RegistrationSendsWhatTheAppGave) {
