@@ -55,7 +55,9 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client
                                                           const chatsdk_send_options* options, uint8_t* out_id,
                                                           uint64_t* out_message, chatsdk_error** out_error);
 
-/* Queues a failed message again, under the same id.
+/* Queues a failed message again. Its key stays. Its id stays when the server refused it; a message that failed with
+ * TIMED_OUT after it had been on the wire, or with VOIDED, is voided on the server for ever and goes on under a new id,
+ * which chatsdk_message_id reports from then on.
  * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), STORAGE, STORAGE_FULL, NO_MEMORY.
  * Blocks: for the disk.     Threads: any.     Since: 0.1 */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_retry_message(chatsdk_client* client, uint64_t message,

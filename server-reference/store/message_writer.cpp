@@ -17,7 +17,10 @@ namespace {
 Error no_conversation() { return error(Code::kNotFound, "no such conversation"); }
 
 Error out_of_order(std::uint64_t seen, std::uint64_t expected) {
-  return error(Code::kOutOfOrder, "send number " + std::to_string(seen) + ", expected " + std::to_string(expected));
+  return {Code::kOutOfOrder,
+          "send number " + std::to_string(seen) + ", expected " + std::to_string(expected),
+          {},
+          expected};
 }
 
 }  // namespace

@@ -143,7 +143,7 @@ struct EndSessions {
 
 // Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), NOT_FOUND (no such peer
 // or conversation, or not a member: the same answer), INVALID_ARGUMENT (peer is the sender), OUT_OF_ORDER (send_number
-// is not the next).
+// is not the next; the error names the one that is).
 struct AppendMessage {
   UserId sender;
   DeviceId sender_device;

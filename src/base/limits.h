@@ -51,6 +51,7 @@ inline constexpr std::size_t kWindowItemsMax = 256;
 inline constexpr std::size_t kWindowBytesMax = 262'144;
 inline constexpr std::size_t kSendWindow = 16;              // unanswered sends of one device in one conversation
 inline constexpr std::size_t kSendsInFlightMax = 256;       // unanswered sends of one connection, all conversations
+inline constexpr std::uint64_t kSendNumberMax = std::uint64_t{1} << 60;  // a server that names a higher one is mistaken
 inline constexpr std::size_t kHelloCursorsMax = 4'096;      // streams not named come from memberships
 inline constexpr std::size_t kStreamsPerAckMax = 256;
 

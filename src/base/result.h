@@ -88,6 +88,7 @@ struct [[nodiscard]] Error {
   Code code = Code::kInternal;
   std::string detail;
   std::chrono::milliseconds retry_after{0};  // 0: the server named none
+  std::uint64_t expected_number = 0;         // OUT_OF_ORDER: the send number that the server takes next; 0: not named
 
   friend bool operator==(const Error&, const Error&) = default;
 };

@@ -39,7 +39,10 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   // Connection::Observer
   void on_welcome(const wire::Welcome& welcome) override {
     if (welcome.text_bytes_max() > 0) {
-      text_bytes_max = std::min<std::size_t>(welcome.text_bytes_max(), limits::kTextBytesMax);
+      const std::size_t named = std::min<std::size_t>(welcome.text_bytes_max(), limits::kTextBytesMax);
+      if (auto saved = context.store.save_text_bytes_max(named); !saved.ok()) {
+        return connection.fail(saved.error(), CloseCode::kGoingAway);
+      }
     }
     outbox.on_welcome(welcome);
     if (connection.live()) receipts.on_welcome();
@@ -50,6 +53,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     inbox.on_frame(frame);
   }
   void on_writable() override {
+    inbox.on_writable();
     outbox.on_writable();
     receipts.on_writable();
   }
@@ -67,6 +71,11 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
                                                std::to_string(most.count()) + " ms");
     }
     return context.wall_now() + limit;
+  }
+
+  std::size_t text_bytes_max() const {
+    const std::size_t named = context.store.text_bytes_max();
+    return named == 0 ? limits::kTextBytesDefault : named;
   }
 
   Status check_owner() {
@@ -87,16 +96,15 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   Inbox inbox;
   Receipts receipts;
   Account account;
-  std::size_t text_bytes_max = limits::kTextBytesDefault;  // the server's, once it has named one
 };
 
 Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::string_view text,
                                              const SendOptions& send_options) {
   CHATSDK_TRY(check_owner());
   if (text.empty()) return error(Code::kInvalidArgument, "text of 0 B, at least 1 B is needed");
-  if (text.size() > text_bytes_max) {
+  if (text.size() > text_bytes_max()) {
     return error(Code::kTooLarge,
-                 "text " + std::to_string(text.size()) + " B, limit " + std::to_string(text_bytes_max) + " B");
+                 "text " + std::to_string(text.size()) + " B, limit " + std::to_string(text_bytes_max()) + " B");
   }
   if (!is_utf8(text)) return error(Code::kInvalidUtf8, "text is not valid UTF-8");
   CHATSDK_ASSIGN(const WallTime latest, deadline(send_options.time_limit));
@@ -171,7 +179,10 @@ Result<ConversationKey> Client::direct_conversation(const UserId& peer) {
   }
   if (!is_utf8(peer)) return error(Code::kInvalidUtf8, "the user id is not valid UTF-8");
   if (peer == impl_->session.owner()) return error(Code::kInvalidArgument, "a conversation needs another user");
-  return impl_->context.store.ensure_direct(peer);
+  Changes changes;
+  CHATSDK_ASSIGN(const ConversationKey key, impl_->context.store.ensure_direct(peer, &changes));
+  impl_->events.changes(std::move(changes));
+  return key;
 }
 
 Result<Client::Sent> Client::send_text(ConversationKey conversation, std::string_view text,
@@ -181,7 +192,9 @@ Result<Client::Sent> Client::send_text(ConversationKey conversation, std::string
 
 Status Client::retry(const ClientMessageId& id) {
   CHATSDK_ASSIGN(const WallTime latest, impl_->deadline(std::nullopt));
-  CHATSDK_ASSIGN(auto changes, impl_->context.store.retry(id, latest));
+  const EngineContext& context = impl_->context;
+  const ClientMessageId another_id = ClientMessageId::make(context.wall_now(), context.random.ids);
+  CHATSDK_ASSIGN(auto changes, context.store.retry(id, another_id, latest));
   impl_->events.changes(std::move(changes));
   impl_->outbox.changed_by_app();
   return {};

@@ -15,6 +15,9 @@ constexpr std::chrono::milliseconds kHeartbeatMax = std::chrono::minutes(10);
 constexpr std::chrono::milliseconds kDrainPauseMax = std::chrono::minutes(10);
 // A renewal that failed is tried again this much later; the connection lives until the token expires.
 constexpr std::chrono::milliseconds kRenewalPause = std::chrono::seconds(5);
+// Whatever lifetime the server names, the token is renewed neither in a hurry nor less than once a day.
+constexpr std::chrono::milliseconds kRenewalMin = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds kRenewalMax = std::chrono::hours(24);
 constexpr std::chrono::seconds kGatewayTtlMax = std::chrono::hours(24);
 
 Error no_error() { return {Code::kOk, {}, {}}; }
@@ -167,6 +170,7 @@ void Connection::leave(std::optional<CloseCode> close_code) {
   online_ = false;
   draining_ = false;
   writable_ = true;
+  pong_owed_.reset();
   if (!was_live) return;
   phase_ = Phase::kWaiting;
   observer_.on_lost();
@@ -288,7 +292,7 @@ void Connection::on_welcome_frame(const wire::Welcome& welcome) {
   heartbeat_ = welcome.heartbeat_ms() == 0 ? std::chrono::milliseconds(limits::kHeartbeatDefault)
                                            : std::chrono::milliseconds(welcome.heartbeat_ms());
   heartbeat_ = std::clamp(heartbeat_, kHeartbeatMin, kHeartbeatMax);
-  server_time_ms_ = welcome.server_time_ms();
+  server_time_ms_ = clamp_unix_ms(welcome.server_time_ms());
   welcomed_at_ = context_.now();
   become(Phase::kLive);
   arm_heartbeat();
@@ -322,6 +326,7 @@ bool Connection::send(const wire::ClientFrame& frame) {
 
 void Connection::on_link_writable() {
   writable_ = true;
+  if (pong_owed_.has_value()) send_pong();
   if (live()) observer_.on_writable();
 }
 
@@ -342,12 +347,10 @@ void Connection::on_link_frame(Bytes bytes) {
       return on_failure_frame(from_wire(frame.failure().error()));
     case wire::ServerFrame::kDrain:
       return on_drain_frame(frame.drain());
-    case wire::ServerFrame::kPing: {
-      wire::ClientFrame pong;
-      pong.mutable_pong()->set_token(frame.ping().token());
-      send(pong);
+    case wire::ServerFrame::kPing:
+      pong_owed_ = frame.ping().token();
+      if (writable_) send_pong();
       return;
-    }
     case wire::ServerFrame::kPong:
       return;  // having arrived is all that it says
     case wire::ServerFrame::kAuthenticated:
@@ -363,6 +366,12 @@ void Connection::on_link_frame(Bytes bytes) {
     case wire::ServerFrame::BODY_NOT_SET:
       return;  // of a newer protocol
   }
+}
+
+void Connection::send_pong() {
+  wire::ClientFrame pong;
+  pong.mutable_pong()->set_token(*std::exchange(pong_owed_, std::nullopt));
+  send(pong);
 }
 
 void Connection::on_failure_frame(const Error& cause) {
@@ -458,12 +467,11 @@ void Connection::arm_renewal(std::int64_t token_expires_at_ms) {
   if (token_expires_at_ms <= 0) return;
   // Both times are the server's, so that a wrong clock on the device does no harm.
   const auto since_welcome = std::chrono::duration_cast<std::chrono::milliseconds>(context_.now() - welcomed_at_);
-  const std::chrono::milliseconds left(token_expires_at_ms - server_time_ms_ - since_welcome.count());
+  const std::chrono::milliseconds left(clamp_unix_ms(token_expires_at_ms) - server_time_ms_ - since_welcome.count());
   const std::chrono::milliseconds before = limits::kRenewBeforeExpiry;
   // A token that lives shorter than two such intervals is renewed half-way.
   const std::chrono::milliseconds delay = left > 2 * before ? left - before : left / 2;
-  renewal_timer_.start_after(std::max<std::chrono::milliseconds>(delay, std::chrono::seconds(1)),
-                             [this] { renew_token(); });
+  renewal_timer_.start_after(std::clamp(delay, kRenewalMin, kRenewalMax), [this] { renew_token(); });
 }
 
 void Connection::renew_token() {

@@ -60,6 +60,8 @@ class Connection final : private Link::Listener {
   bool live() const { return phase_ == Phase::kLive; }
   // New sends may go out: live, not draining, and the transport has room.
   bool may_send() const { return live() && !draining_ && writable_; }
+  // The transport has room. What answers the server's frames waits for it, so that no flood fills the buffer.
+  bool writable() const { return writable_; }
   // False: the transport's buffer is full; the caller stops until on_writable.
   bool send(const wire::ClientFrame& frame);
   void caught_up();
@@ -102,6 +104,7 @@ class Connection final : private Link::Listener {
   void become(Phase phase, const Error& cause, std::chrono::milliseconds retry_in);
   void become(Phase phase);
 
+  void send_pong();
   void arm_heartbeat();
   void probe();
   void arm_renewal(std::int64_t token_expires_at_ms);
@@ -130,6 +133,7 @@ class Connection final : private Link::Listener {
   Timer phase_timer_;  // the upgrade's and hello's time limit, and a drain's
 
   bool writable_ = true;
+  std::optional<std::uint64_t> pong_owed_;  // to the last ping that came while the transport was full
   bool draining_ = false;
   std::chrono::milliseconds drain_pause_{0};
   std::chrono::milliseconds heartbeat_{0};

@@ -197,7 +197,7 @@ void Inbox::pull(StreamId stream, Seq after) {
 }
 
 void Inbox::acknowledge() {
-  while (!to_acknowledge_.empty()) {
+  while (!to_acknowledge_.empty() && connection_.writable()) {
     wire::ClientFrame frame;
     while (!to_acknowledge_.empty() && frame.ack().streams_size() < static_cast<int>(limits::kStreamsPerAckMax)) {
       frame.mutable_ack()->add_streams()->Swap(&to_acknowledge_.begin()->second);

@@ -24,6 +24,7 @@ class Inbox {
   Inbox(const EngineContext& context, Connection& connection) : context_(context), connection_(connection) {}
 
   void on_lost();
+  void on_writable() { acknowledge(); }
   // items, caught_up or marks.
   void on_frame(wire::ServerFrame& frame);
 

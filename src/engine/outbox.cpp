@@ -87,14 +87,7 @@ Status Outbox::load_lanes() {
   CHATSDK_ASSIGN(const auto conversations, context_.store.sending_conversations());
   for (const ConversationKey key : conversations) {
     Lane& lane = lanes_[key];
-    lane.listed = true;
-    lane.blocked = false;
-    if (lane.in_flight.empty()) {
-      lane.next_after = 0;
-      lane.more = true;
-    } else {
-      lane.reread = true;
-    }
+    read_again(lane);
     make_ready(key, lane);
   }
   schedule();
@@ -112,6 +105,14 @@ void Outbox::changed_by_app() {
 bool Outbox::can_send(const Lane& lane) const {
   return lane.more && !lane.reread && !lane.blocked && lane.in_flight.size() < window_ &&
          lane.not_before <= context_.now();
+}
+
+void Outbox::read_again(Lane& lane) {
+  lane.reread = !lane.in_flight.empty();
+  if (lane.reread) return;
+  lane.next_after = 0;
+  lane.more = true;
+  lane.blocked = false;
 }
 
 void Outbox::make_ready(ConversationKey key, Lane& lane) {
@@ -150,12 +151,7 @@ void Outbox::enqueued(ConversationKey conversation, std::uint64_t send_number, W
     return hand_over();
   }
   lane.more = true;
-  if (lane.blocked) {
-    lane.blocked = false;
-    lane.listed = true;
-    lane.next_after = 0;
-    lane.reread = !lane.in_flight.empty();
-  }
+  if (lane.blocked) read_again(lane);  // an item may have settled what blocked it
   make_ready(conversation, lane);
   schedule();
 }
@@ -186,6 +182,10 @@ Status Outbox::settle() {
     connection_.progress();
   }
   for (const Decision& decision : decisions_) {
+    if (decision.kind == Decision::Kind::kVoidRefused) {
+      CHATSDK_TRY(context_.store.void_refused(decision.id));
+      continue;
+    }
     auto changes = decision.kind == Decision::Kind::kFail ? context_.store.fail(decision.id, decision.reason)
                                                           : context_.store.voided(decision.id);
     // Its item may have settled the row first.
@@ -222,10 +222,7 @@ Status Outbox::claim() {
 
 Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark) {
   const std::size_t room = std::min(window_ - lane.in_flight.size(), in_flight_max_ - lane_of_.size());
-  CHATSDK_ASSIGN(auto rows, context_.store.outbox(key, lane.next_after, room));
-  if (rows.size() < room) lane.more = false;
-  if (rows.empty() && lane.listed) lane.blocked = true;
-  lane.listed = false;
+  CHATSDK_ASSIGN(auto rows, read_rows(key, lane, room));
   for (OutboxRow& row : rows) {
     const bool at_head = lane.in_flight.empty();
     if (row.kind == OutboxRow::Kind::kSend && row.deadline <= context_.wall_now()) {
@@ -244,6 +241,24 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMes
   return {};
 }
 
+Result<std::vector<OutboxRow>> Outbox::read_rows(ConversationKey key, Lane& lane, std::size_t max) {
+  const bool at_head = lane.next_after == 0;
+  CHATSDK_ASSIGN(auto rows, context_.store.outbox(key, lane.next_after, max, &lane.blocked));
+  if (at_head) {
+    lane.refused = false;
+    const auto expected = std::exchange(lane.expected, std::nullopt);
+    if (expected && !rows.empty() && rows.front().client_message_id == expected->id &&
+        rows.front().send_number != expected->number) {
+      context_.debug("outbox", "send number " + std::to_string(rows.front().send_number) + " is now " +
+                                   std::to_string(expected->number));
+      CHATSDK_TRY(context_.store.number_from(key, expected->number));
+      CHATSDK_ASSIGN(rows, context_.store.outbox(key, 0, max, &lane.blocked));
+    }
+  }
+  if (rows.size() < max) lane.more = false;
+  return rows;
+}
+
 void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void) {
   to_hand_over_.push_back(as_void ? void_frame(row) : send_frame(row));
   row.content.clear();
@@ -258,7 +273,7 @@ void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_v
 Status Outbox::give_up_head(Lane& lane, const OutboxRow& row) {
   CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, timed_out()));
   context_.events.changes(std::move(changes));
-  lane.blocked = true;
+  read_again(lane);
   return {};
 }
 
@@ -304,7 +319,7 @@ void Outbox::on_result(const wire::SendResult& result) {
     const Error reason =
         result.has_refused() ? from_wire(result.refused()) : error(Code::kServer, "an unknown outcome");
     if (code_is_retryable(reason.code)) {
-      refused_for_now(lane, reason);
+      refused_for_now(lane, *entry, reason);
     } else {
       failed(lane, *entry, reason);
     }
@@ -326,16 +341,17 @@ void Outbox::on_result(const wire::VoidResult& result) {
   } else if (result.outcome_case() == wire::VoidResult::kVoided && result.voided()) {
     entry->decided = true;
     decisions_.push_back({Decision::Kind::kVoided, entry->row.client_message_id, {}});
-    lane.blocked = lane.blocked || !is_discard;
+    lane.reread = lane.reread || !is_discard;
     lane.backoff.reset();
   } else {
     const Error reason =
         result.has_refused() ? from_wire(result.refused()) : error(Code::kServer, "an unknown outcome");
     if (code_is_retryable(reason.code)) {
-      refused_for_now(lane, reason);
+      refused_for_now(lane, *entry, reason);
     } else if (is_discard) {
-      // The server will not hear of it: then it has nothing under that number to close either.
-      decisions_.push_back({Decision::Kind::kVoided, entry->row.client_message_id, {}});
+      entry->decided = true;
+      decisions_.push_back({Decision::Kind::kVoidRefused, entry->row.client_message_id, {}});
+      lane.reread = true;  // the rows behind have other numbers now
     } else {
       failed(lane, *entry, reason);
     }
@@ -345,7 +361,7 @@ void Outbox::on_result(const wire::VoidResult& result) {
 
 void Outbox::accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answer) {
   if (answer.conversation_id() == 0 || answer.message_id() == 0 || answer.conversation_seq() == 0) {
-    return refused_for_now(lane, error(Code::kServer, "an acceptance without ids"));
+    return refused_for_now(lane, entry, error(Code::kServer, "an acceptance without ids"));
   }
   DeviceStore::AcceptedSend settled;
   settled.id = entry.row.client_message_id;
@@ -361,18 +377,22 @@ void Outbox::accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answe
 void Outbox::failed(Lane& lane, Unanswered& entry, const Error& reason) {
   entry.decided = true;
   decisions_.push_back({Decision::Kind::kFail, entry.row.client_message_id, reason});
-  lane.blocked = true;
+  lane.reread = true;
 }
 
-void Outbox::refused_for_now(Lane& lane, const Error& reason) {
+void Outbox::refused_for_now(Lane& lane, const Unanswered& entry, const Error& reason) {
+  if (reason.code == Code::kOutOfOrder && reason.expected_number != 0 && !lane.expected) {
+    lane.expected = Expected{entry.row.client_message_id, reason.expected_number};
+  }
   // The rows behind are refused as well, for being out of order: that is one refusal, not many.
   std::chrono::milliseconds pause = reason.retry_after;
-  if (!lane.reread) {
+  if (!lane.refused) {
     if (!lane.backoff.has_value()) {
       lane.backoff.emplace(context_.random.jitter, context_.options.backoff_base, context_.options.backoff_cap);
     }
     pause = lane.backoff->next(reason.retry_after);
   }
+  lane.refused = true;
   lane.reread = true;
   lane.not_before = std::max(lane.not_before, context_.now() + pause);
   if (!lane_timer_.pending() || lane.not_before < lane_timer_.time()) {
@@ -388,16 +408,12 @@ void Outbox::answered(ConversationKey key, Lane& lane) {
     lane.in_flight.erase(done);
   }
   if (lane.in_flight.empty()) {
-    if (lane.reread) {
-      lane.reread = false;
-      lane.next_after = 0;
-      lane.more = true;
-    }
+    if (lane.reread) read_again(lane);
   } else {
     // The next one is the head now; its time may have passed while it was not.
     Unanswered& head = lane.in_flight.front();
     const bool late = head.row.kind == OutboxRow::Kind::kSend && head.row.deadline <= context_.wall_now();
-    if (late && !head.voiding) start_voiding(lane, head);
+    if (late && !head.voiding && !head.decided && !lane.refused) start_voiding(lane, head);
   }
   make_ready(key, lane);
   drop_if_idle(key);
@@ -455,7 +471,10 @@ Status Outbox::give_up_overdue() {
     if (!row.on_wire) {
       CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, timed_out()));
       context_.events.changes(std::move(changes));
-      if (found != lanes_.end()) found->second.blocked = true;
+      if (found != lanes_.end()) {
+        read_again(found->second);
+        make_ready(row.conversation, found->second);
+      }
       continue;
     }
     if (found == lanes_.end()) continue;  // asked after the next welcome

@@ -9,6 +9,11 @@
 // A lane is read again from its head, once all of its frames are answered, whenever an answer was not an acceptance:
 // what remains in the store then is what remains to be sent.
 //
+// Numbers. The server takes a conversation's numbers one by one. A row that is gone may have left its own unused: its
+// item settled it, or another device had sent it, or the server has gone back. The server's OUT_OF_ORDER names the
+// number that it takes next; when it was said of the row that is the head at the next reading, the rows are numbered
+// from there. Numbers that are too high are refused and put right so; a number too low could let a later row pass.
+//
 // Threads: the executor's.
 // Invariants:
 //   1. A row is marked as on the wire in the store before its frame reaches the transport.
@@ -54,19 +59,24 @@ class Outbox {
     bool voiding = false;  // a VoidResult is awaited
     bool decided = false;  // one answer was final: the other cannot change it
   };
+  struct Expected {
+    ClientMessageId id;  // of the row that was refused
+    std::uint64_t number = 0;
+  };
   struct Lane {
     std::deque<Unanswered> in_flight;
-    std::uint64_t next_after = 0;    // rows above this number have not been read on this connection
-    bool more = true;                // there may be such rows
-    bool reread = false;             // start again at the head once in_flight is empty
-    bool listed = false;             // the store named this conversation and its head has not been read since
-    bool blocked = false;            // a failed row stands at the head
-    bool queued = false;             // stands in ready_
-    MonotonicTime not_before;        // of the next frame, after a refusal
-    std::optional<Backoff> backoff;  // made by the first refusal
+    std::uint64_t next_after = 0;      // rows above this number have not been read on this connection; 0: the head too
+    bool more = true;                  // there may be such rows
+    bool reread = false;               // start again at the head once in_flight is empty
+    bool blocked = false;              // the store's last word: what comes next has failed
+    bool queued = false;               // stands in ready_
+    bool refused = false;              // since the head was read, something was refused for now
+    std::optional<Expected> expected;  // what the first OUT_OF_ORDER since then said
+    MonotonicTime not_before;          // of the next frame, after a refusal
+    std::optional<Backoff> backoff;    // made by the first refusal
   };
   struct Decision {
-    enum class Kind { kFail, kVoided };
+    enum class Kind { kFail, kVoided, kVoidRefused };
     Kind kind = Kind::kFail;
     ClientMessageId id;
     Error reason;
@@ -74,6 +84,8 @@ class Outbox {
 
   Status load_lanes();
   bool can_send(const Lane& lane) const;
+  // From its head, once nothing is unanswered.
+  static void read_again(Lane& lane);
   void make_ready(ConversationKey key, Lane& lane);
   void drop_if_idle(ConversationKey key);
 
@@ -83,6 +95,7 @@ class Outbox {
   Status settle();
   Status claim();
   Status claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark);
+  Result<std::vector<OutboxRow>> read_rows(ConversationKey key, Lane& lane, std::size_t max);
   void claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
   Status give_up_head(Lane& lane, const OutboxRow& row);
   void hand_over();
@@ -91,7 +104,7 @@ class Outbox {
   Unanswered* find(BytesView id, ConversationKey* key);
   void accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answer);
   void failed(Lane& lane, Unanswered& entry, const Error& reason);
-  void refused_for_now(Lane& lane, const Error& reason);
+  void refused_for_now(Lane& lane, const Unanswered& entry, const Error& reason);
   void answered(ConversationKey key, Lane& lane);
   void start_voiding(Lane& lane, Unanswered& entry);
 

@@ -73,13 +73,16 @@ wire::Error to_wire(const Error& error) {
   out.set_name(std::string(code_name(error.code)));
   out.set_detail(error.detail);
   out.set_retry_after_ms(static_cast<std::uint32_t>(error.retry_after.count()));
+  out.set_expected_send_number(error.expected_number);
   return out;
 }
 
 Error from_wire(const wire::Error& wire_error) {
   Code code = static_cast<Code>(wire_error.code());
   if (wire_error.code() >= 0 || code_name(code) == "unknown") code = Code::kServer;
-  return Error{code, wire_error.detail(), std::chrono::milliseconds(wire_error.retry_after_ms())};
+  const std::uint64_t expected = wire_error.expected_send_number();
+  return Error{code, wire_error.detail(), std::chrono::milliseconds(wire_error.retry_after_ms()),
+               code == Code::kOutOfOrder && expected <= limits::kSendNumberMax ? expected : 0};
 }
 
 Bytes encode_text_content(std::string_view text) {

@@ -25,7 +25,7 @@ using rows::unsigned_at;
 constexpr char kLoadMeta[] =
     "SELECT revision, store_epoch, epoch_open, any_lost, installation_id, owner, device_id, "
     "max(key_floor, coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(id) FROM outbox), 0)), "
-    "(SELECT count(*) FROM outbox) FROM meta WHERE id = 1";
+    "(SELECT count(*) FROM outbox), text_bytes_max FROM meta WHERE id = 1";
 constexpr char kSaveMeta[] =
     "UPDATE meta SET revision = ?1, store_epoch = ?2, epoch_open = ?3, any_lost = ?4 WHERE id = 1";
 
@@ -45,6 +45,7 @@ constexpr char kSaveSession[] =
     "refresh_request_id) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)";
 constexpr char kDeleteSession[] = "DELETE FROM session";
 constexpr char kSetOwner[] = "UPDATE meta SET owner = ?1, device_id = ?2 WHERE id = 1";
+constexpr char kSetTextBytesMax[] = "UPDATE meta SET text_bytes_max = ?1 WHERE id = 1";
 constexpr char kSetInstallation[] = "UPDATE meta SET installation_id = ?1 WHERE id = 1";
 
 #define CHATSDK_CURSOR_COLUMNS "s.stream_id, s.kind, s.conversation, s.seq, s.delivered_from, s.marks_revision"
@@ -278,6 +279,7 @@ Status DeviceStore::Impl::load() {
   device_id = DeviceId{unsigned_at(query.row(), 6)};
   memory.next_key = unsigned_at(query.row(), 7) + 1;
   memory.outbox_count = unsigned_at(query.row(), 8);
+  text_bytes_max = unsigned_at(query.row(), 9);
   return {};
 }
 
@@ -426,6 +428,18 @@ Status DeviceStore::clear_tokens() {
 
 Result<std::optional<UserId>> DeviceStore::owner() {
   return impl_->owner.empty() ? std::optional<UserId>() : std::optional(impl_->owner);
+}
+
+// ---- The server's limit --------------------------------------------------------------------------------------------
+
+std::size_t DeviceStore::text_bytes_max() const { return impl_->text_bytes_max; }
+
+Status DeviceStore::save_text_bytes_max(std::size_t bytes) {
+  if (bytes == impl_->text_bytes_max) return {};
+  const auto written = impl_->write([&](Changes&) { return impl_->sql(kSetTextBytesMax).run(bytes); });
+  if (!written.ok()) return written.error();
+  impl_->text_bytes_max = bytes;
+  return {};
 }
 
 // ---- Epoch and cursors ---------------------------------------------------------------------------------------------

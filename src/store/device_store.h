@@ -180,6 +180,12 @@ class DeviceStore {
   Status clear_tokens();
   Result<std::optional<UserId>> owner();  // whose store this is, once somebody logged in
 
+  // -- The server's limit --
+  // For a text, as its last welcome named it; 0: none came yet.
+  std::size_t text_bytes_max() const;
+  // Costs nothing when it is the same.
+  Status save_text_bytes_max(std::size_t bytes);
+
   // -- Epoch and cursors --
   Result<std::uint64_t> store_epoch();
   // Another epoch: cursors return to 0, sequences and ids of messages beyond are forgotten by the server; what the
@@ -195,7 +201,8 @@ class DeviceStore {
   Result<std::optional<StreamCursor>> cursor(StreamId stream);
 
   // -- Sending --
-  Result<ConversationKey> ensure_direct(const UserId& peer);
+  // changes, when given, takes what a new conversation changes.
+  Result<ConversationKey> ensure_direct(const UserId& peer, Changes* changes = nullptr);
   struct Enqueued {
     MessageKey message;
     std::uint64_t send_number = 0;
@@ -210,7 +217,9 @@ class DeviceStore {
   // Conversations with outbox rows, oldest row first.
   Result<std::vector<ConversationKey>> sending_conversations();
   // A conversation's outbox rows above a send number, in order, at most max; stops before a failed row.
-  Result<std::vector<OutboxRow>> outbox(ConversationKey conversation, std::uint64_t after_send_number, std::size_t max);
+  // before_failed, when given: a failed row follows the last one returned.
+  Result<std::vector<OutboxRow>> outbox(ConversationKey conversation, std::uint64_t after_send_number, std::size_t max,
+                                        bool* before_failed = nullptr);
   Result<std::optional<WallTime>> earliest_deadline();
   // Rows at the head of their conversations whose deadline has passed and that have not failed.
   Result<std::vector<OutboxRow>> overdue(WallTime now);
@@ -225,13 +234,22 @@ class DeviceStore {
   // Settles outbox rows; unknown ids are ignored (their items came first).
   Result<Changes> accept(const std::vector<AcceptedSend>& accepted);
   Result<Changes> fail(const ClientMessageId& id, const Error& reason);
-  // A failed message is queued again under the same id and number. NOT_FOUND, WRONG_STATE.
-  Result<Changes> retry(const ClientMessageId& id, WallTime deadline);
+  // A failed message is queued again: under the same id and number when the server has refused it, since nothing of it
+  // is there. The id of one that the server has voided is never accepted, and its number is closed: such a message goes
+  // on under another id and the next number, in its place before the later ones. NOT_FOUND, WRONG_STATE, CONFLICT
+  // (another_id is known already).
+  Result<Changes> retry(const ClientMessageId& id, const ClientMessageId& another_id, WallTime deadline);
   // A queued or failed message goes; its number is closed on the server by a kVoid row. WRONG_STATE: it may be on the
   // way; NOT_FOUND.
   Result<Changes> discard(const ClientMessageId& id);
   // The server has confirmed a tombstone. A kVoid row goes; a kSend row that passed its deadline fails with TIMED_OUT.
   Result<Changes> voided(const ClientMessageId& id);
+  // The server refused the void of a discarded message for good: it holds nothing under the id and did not close the
+  // number, which is the next row's then.
+  Status void_refused(const ClientMessageId& id);
+  // The server takes this number next, and has accepted nothing of what waits in the conversation under another: the
+  // rows are numbered from it on, keeping their order. MALFORMED: 0 or above limits::kSendNumberMax.
+  Status number_from(ConversationKey conversation, std::uint64_t first);
 
   // -- Receiving --
   struct Applied {

@@ -184,7 +184,7 @@ Status DeviceStore::Impl::delete_message(MessageKey key) {
   return sql(kDeleteMessage).run(key);
 }
 
-Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer) {
+Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer, Changes* changes) {
   if (peer.empty() || peer.size() > limits::kUserIdBytesMax) {
     return error(Code::kInvalidArgument, "user id of " + std::to_string(peer.size()) + " B, 1 to " +
                                              std::to_string(limits::kUserIdBytesMax) + " are allowed");
@@ -192,13 +192,14 @@ Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer) {
   CHATSDK_ASSIGN(const auto known, impl_->find_conversation(peer));
   if (known) return known->key;
   ConversationKey key;
-  CHATSDK_TRY(impl_->write([&](Changes& changes) -> Status {
+  CHATSDK_ASSIGN(auto written, impl_->write([&](Changes& made_changes) -> Status {
     CHATSDK_ASSIGN(const auto made,
                    impl_->insert_conversation({}, wire::CONVERSATION_KIND_DIRECT, peer, impl_->clock.wall_now()));
     key = made.key;
-    changes.conversations.push_back(key);
+    made_changes.conversations.push_back(key);
     return {};
   }));
+  if (changes != nullptr) *changes = std::move(written);
   return key;
 }
 

@@ -119,8 +119,12 @@ class DeviceStore::Impl {
     MessageKey id;
     ConversationKey conversation;
     OutboxRow::Kind kind = OutboxRow::Kind::kSend;
+    std::uint64_t send_number = 0;
     bool on_wire = false;
     Code failure = Code::kOk;
+
+    // The server holds a tombstone of the id. A message that never was on the wire fails without being voided.
+    bool tombstoned() const { return failure == Code::kVoided || (failure == Code::kTimedOut && on_wire); }
   };
   // The outbox row of an id, for a message that waits or for a void.
   Result<std::optional<OutboxEntry>> outbox_entry(const ClientMessageId& id);
@@ -131,6 +135,10 @@ class DeviceStore::Impl {
   Status clear_place(ConversationKey conversation, Seq seq, Changes& changes);
   // The send numbers of a new device: from 1 in each conversation, the rows keeping their order.
   Status renumber(DeviceId device);
+  // A tombstoned message takes another id and the next number.
+  Status retry_anew(const OutboxEntry& entry, const ClientMessageId& id, WallTime deadline);
+  // Moves the numbers of the rows behind one, and the last number given, up or down by one.
+  Status shift_numbers(ConversationKey conversation, std::uint64_t behind, int by);
   Status accept_one(const AcceptedSend& accepted, Changes& changes);
 
   // -- Transactions --
@@ -166,6 +174,7 @@ class DeviceStore::Impl {
   UserId owner;        // empty: none yet
   DeviceId device_id;  // none: no session yet
   Bytes installation_id;
+  std::size_t text_bytes_max = 0;
   // The file says that it was left in order, so the next change has to take that back in its own transaction. Once
   // that was tried, what the file says is uncertain until the store is left again.
   bool left_whole = false;

@@ -17,10 +17,11 @@ constexpr char kOwnMessages[] =
     "SELECT key, conversation, place, lost, sender_device, content FROM message "
     "WHERE client_message_id = ?1 AND sender IS NULL";
 constexpr char kEntry[] =
-    "SELECT o.id, o.conversation, o.kind, o.on_wire, o.failure FROM message m JOIN outbox o ON o.id = m.key "
-    "WHERE m.client_message_id = ?1 AND m.sender IS NULL";
+    "SELECT o.id, o.conversation, o.kind, o.on_wire, o.failure, o.send_number FROM message m JOIN outbox o "
+    "ON o.id = m.key WHERE m.client_message_id = ?1 AND m.sender IS NULL";
 constexpr char kVoidByClientId[] =
-    "SELECT id, conversation, kind, on_wire, failure FROM outbox WHERE client_message_id = ?1 AND kind = 1";
+    "SELECT id, conversation, kind, on_wire, failure, send_number FROM outbox WHERE client_message_id = ?1 AND kind = "
+    "1";
 constexpr char kNumberById[] = "SELECT send_number FROM outbox WHERE id = ?1";
 constexpr char kInsertMessage[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
@@ -32,6 +33,11 @@ constexpr char kDeleteOutbox[] = "DELETE FROM outbox WHERE id = ?1";
 constexpr char kSetOnWire[] = "UPDATE outbox SET on_wire = 1 WHERE id = ?1";
 constexpr char kSetFailure[] = "UPDATE outbox SET failure = ?2, failure_detail = ?3 WHERE id = ?1";
 constexpr char kRetry[] = "UPDATE outbox SET failure = 0, failure_detail = NULL, deadline = ?2 WHERE id = ?1";
+constexpr char kRetryAnew[] =
+    "UPDATE outbox SET client_message_id = ?2, send_number = ?3, failure = 0, failure_detail = NULL, deadline = ?4, "
+    "on_wire = 0 WHERE id = ?1";
+constexpr char kSetClientId[] = "UPDATE message SET client_message_id = ?2 WHERE key = ?1";
+constexpr char kNumberBehind[] = "SELECT min(send_number) FROM outbox WHERE conversation = ?1 AND send_number > ?2";
 constexpr char kMakeVoid[] =
     "UPDATE outbox SET kind = 1, failure = 0, failure_detail = NULL, deadline = 0, on_wire = 0 WHERE id = ?1";
 constexpr char kSettle[] = "UPDATE message SET place = ?2, lost = 0, message_id = ?3, time = ?4 WHERE key = ?1";
@@ -43,6 +49,16 @@ constexpr char kSetSenderDevice[] = "UPDATE message SET sender_device = ?1 WHERE
 constexpr char kInOrder[] = "SELECT id, conversation FROM outbox ORDER BY conversation, send_number";
 constexpr char kSetNumber[] = "UPDATE outbox SET send_number = ?2 WHERE id = ?1";
 constexpr char kSetLastNumber[] = "UPDATE conversation SET last_send_number = ?2 WHERE key = ?1";
+
+// Numbers are unique at each step of a statement: they move below zero first, and all come back at once.
+constexpr char kShiftAway[] =
+    "UPDATE outbox SET send_number = -(send_number + ?3) WHERE conversation = ?1 AND send_number > ?2";
+constexpr char kNumberAway[] =
+    "UPDATE outbox SET send_number = -(?2 + r.place) FROM (SELECT id AS row_id, row_number() OVER (ORDER BY "
+    "send_number) - 1 AS place FROM outbox WHERE conversation = ?1) AS r WHERE id = r.row_id";
+constexpr char kBringBack[] =
+    "UPDATE outbox SET send_number = -send_number WHERE conversation = ?1 AND send_number < 0";
+constexpr char kShiftLastNumber[] = "UPDATE conversation SET last_send_number = last_send_number + ?2 WHERE key = ?1";
 
 // The columns that read_outbox() reads.
 #define CHATSDK_OUTBOX_COLUMNS                                                                                     \
@@ -134,6 +150,7 @@ Result<std::optional<DeviceStore::Impl::OutboxEntry>> DeviceStore::Impl::outbox_
     entry.kind = static_cast<OutboxRow::Kind>(query->integer(2));
     entry.on_wire = query->integer(3) != 0;
     entry.failure = static_cast<Code>(query->integer(4));
+    entry.send_number = unsigned_at(query.row(), 5);
     return std::optional(entry);
   };
   {
@@ -198,6 +215,12 @@ Status DeviceStore::Impl::renumber(DeviceId device) {
     CHATSDK_TRY(sql(kSetLastNumber).run(conversation, number));
   }
   return {};
+}
+
+Status DeviceStore::Impl::shift_numbers(ConversationKey conversation, std::uint64_t behind, int by) {
+  CHATSDK_TRY(sql(kShiftAway).run(conversation, behind, by));
+  CHATSDK_TRY(sql(kBringBack).run(conversation));
+  return sql(kShiftLastNumber).run(conversation, by);
 }
 
 // ---- Queueing ------------------------------------------------------------------------------------------------------
@@ -271,14 +294,18 @@ Result<std::vector<ConversationKey>> DeviceStore::sending_conversations() {
 }
 
 Result<std::vector<OutboxRow>> DeviceStore::outbox(ConversationKey conversation, std::uint64_t after_send_number,
-                                                   std::size_t max) {
+                                                   std::size_t max, bool* before_failed) {
   std::vector<OutboxRow> found;
+  if (before_failed != nullptr) *before_failed = false;
   rows::Query query = impl_->sql(kOutbox);
   for (auto more = query.first(conversation, after_send_number, max);; more = query.next()) {
     CHATSDK_ASSIGN(const bool row, std::move(more));
     if (!row) return found;
     OutboxRow out = read_outbox(query.row());
-    if (out.failed) return found;
+    if (out.failed) {
+      if (before_failed != nullptr) *before_failed = true;
+      return found;
+    }
     found.push_back(std::move(out));
   }
 }
@@ -347,7 +374,7 @@ Result<Changes> DeviceStore::fail(const ClientMessageId& id, const Error& reason
   });
 }
 
-Result<Changes> DeviceStore::retry(const ClientMessageId& id, WallTime deadline) {
+Result<Changes> DeviceStore::retry(const ClientMessageId& id, const ClientMessageId& another_id, WallTime deadline) {
   Impl& impl = *impl_;
   return impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
@@ -356,11 +383,37 @@ Result<Changes> DeviceStore::retry(const ClientMessageId& id, WallTime deadline)
       return not_waiting(!own.empty());
     }
     if (entry->failure == Code::kOk) return error(Code::kWrongState, "the message has not failed");
-    CHATSDK_TRY(impl.sql(kRetry).run(entry->id, deadline));
+    if (entry->tombstoned()) {
+      CHATSDK_TRY(impl.retry_anew(*entry, another_id, deadline));
+    } else {
+      CHATSDK_TRY(impl.sql(kRetry).run(entry->id, deadline));
+    }
     changes.updated.push_back({entry->conversation, entry->id});
     changes.conversations.push_back(entry->conversation);
     return {};
   });
+}
+
+Status DeviceStore::Impl::retry_anew(const OutboxEntry& entry, const ClientMessageId& id, WallTime deadline) {
+  CHATSDK_ASSIGN(const auto known, own_messages(id));
+  CHATSDK_ASSIGN(const auto discarded, outbox_entry(id));
+  if (!known.empty() || discarded) return error(Code::kConflict, "the new id names another message");
+  // The number of the row behind it is the first that may be open, and each row behind gives its own to the one before.
+  std::uint64_t number = 0;
+  {
+    rows::Query query = sql(kNumberBehind);
+    CHATSDK_ASSIGN(const bool row, query.first(entry.conversation, entry.send_number));
+    CHATSDK_ASSERT(row);
+    number = unsigned_at(query.row(), 0);
+  }
+  if (number == 0) {
+    CHATSDK_ASSIGN(const auto conversation, find_conversation(entry.conversation));
+    CHATSDK_ASSERT(conversation.has_value());
+    number = conversation->last_send_number + 1;
+  }
+  CHATSDK_TRY(shift_numbers(entry.conversation, entry.send_number, 1));
+  CHATSDK_TRY(sql(kSetClientId).run(entry.id, id));
+  return sql(kRetryAnew).run(entry.id, id, number, deadline);
 }
 
 Result<Changes> DeviceStore::discard(const ClientMessageId& id) {
@@ -394,6 +447,34 @@ Result<Changes> DeviceStore::voided(const ClientMessageId& id) {
     changes.conversations.push_back(entry->conversation);
     return {};
   });
+}
+
+Status DeviceStore::void_refused(const ClientMessageId& id) {
+  Impl& impl = *impl_;
+  const auto written = impl.write([&](Changes&) -> Status {
+    CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
+    if (!entry) return {};
+    if (entry->kind != OutboxRow::Kind::kVoid) return error(Code::kWrongState, "the message has not been discarded");
+    CHATSDK_TRY(impl.delete_outbox_row(entry->id));
+    return impl.shift_numbers(entry->conversation, entry->send_number, -1);
+  });
+  if (!written.ok()) return written.error();
+  return {};
+}
+
+Status DeviceStore::number_from(ConversationKey conversation, std::uint64_t first) {
+  Impl& impl = *impl_;
+  if (first == 0 || first > limits::kSendNumberMax) {
+    return error(Code::kMalformed, "send number " + std::to_string(first));
+  }
+  const auto written = impl.write([&](Changes&) -> Status {
+    CHATSDK_TRY(impl.sql(kNumberAway).run(conversation, first));
+    const auto waiting = static_cast<std::uint64_t>(impl.db.changes());
+    CHATSDK_TRY(impl.sql(kBringBack).run(conversation));
+    return impl.sql(kSetLastNumber).run(conversation, first + waiting - 1);
+  });
+  if (!written.ok()) return written.error();
+  return {};
 }
 
 }  // namespace chatsdk

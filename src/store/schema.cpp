@@ -115,7 +115,11 @@ CREATE TABLE mark_advance(
 // left_whole: the store was closed in order and nothing was written since.
 constexpr const char* kVersion2 = "ALTER TABLE meta ADD COLUMN left_whole INTEGER NOT NULL DEFAULT 0;";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2};
+// text_bytes_max: the server's limit for a text, as its last welcome named it; 0: none came yet.
+constexpr const char* kVersion3 = "ALTER TABLE meta ADD COLUMN text_bytes_max INTEGER NOT NULL DEFAULT 0;";
+
+// Step i leads from version i to version i + 1; a step that has once been released is never edited.
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

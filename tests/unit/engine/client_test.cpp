@@ -29,6 +29,32 @@ TEST_F(ClientTest, TheServersTextLimitCountsOnceItIsKnown) {
   EXPECT_EQ(client_->send_text(bob(), std::string(101, 'x'), {}).code(), Code::kTooLarge);
 }
 
+TEST_F(ClientTest, TheServersTextLimitIsObeyedOfflineAfterARestartToo) {
+  text_bytes_max_ = 100'000;
+  go_online();
+  auto_accept_upgrade_ = false;
+
+  restart();
+  client_->start();
+  run();
+
+  EXPECT_TRUE(client_->send_text(bob(), std::string(100'000, 'x'), {}).ok());
+  EXPECT_EQ(client_->send_text(bob(), std::string(100'001, 'x'), {}).code(), Code::kTooLarge);
+}
+
+TEST_F(ClientTest, TellsOfANewConversationOnce) {
+  go_online();
+
+  const ConversationKey key = bob();
+  run();
+  EXPECT_EQ(sink_.last_changes.conversations, std::vector<ConversationKey>{key});
+  const std::size_t told = sink_.changes_told;
+  bob();
+  run();
+
+  EXPECT_EQ(sink_.changes_told, told);
+}
+
 TEST_F(ClientTest, NoServerRaisesTheTextLimitAboveOurs) {
   text_bytes_max_ = 10'000'000;
   go_online();

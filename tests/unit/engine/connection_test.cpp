@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The life of a connection: attempts, pauses, heartbeats, drains and ends.
+#include <limits>
+
 #include "unit/engine/engine_world.h"
 
 namespace chatsdk::test {
@@ -366,6 +368,66 @@ TEST_F(ConnectionTest, AWelcomeThatDoesNotFitIsRefused) {
     ASSERT_NE(transport_.last().id, connection);
   }
   EXPECT_EQ(*store_->store_epoch(), 0u);
+}
+
+TEST_F(ConnectionTest, NoTimeOfTheServersMakesRenewalsHurryOrOverflow) {
+  constexpr auto kLowest = std::numeric_limits<std::int64_t>::min();
+  constexpr auto kHighest = std::numeric_limits<std::int64_t>::max();
+  have_session(std::chrono::hours(48));
+  make_client();
+  auto_welcome_ = false;
+  const std::pair<std::int64_t, std::int64_t> times[] = {{kLowest, kHighest}, {kHighest, 1}, {kHighest, kHighest}};
+  for (const auto& [now, expires] : times) {
+    client_->start();
+    run();
+    wire::ServerFrame frame;
+    *frame.mutable_welcome() = welcome();
+    frame.mutable_welcome()->set_server_time_ms(now);
+    frame.mutable_welcome()->set_token_expires_at_ms(expires);
+    const int before = refreshes_;
+
+    deliver_and_run(frame);
+    advance(900ms);
+
+    EXPECT_EQ(refreshes_, before);
+    client_->stop();
+    run();
+  }
+}
+
+TEST_F(ConnectionTest, AFloodOfPingsIsAnsweredWithinTheBuffer) {
+  go_online();
+  transport_.last().room = false;
+  const std::size_t before = transport_.last().sent.size();
+
+  for (std::uint64_t token = 1; token <= 1'000; ++token) {
+    wire::ServerFrame ping;
+    ping.mutable_ping()->set_token(token);
+    deliver(ping);
+  }
+  run();
+  EXPECT_EQ(transport_.last().sent.size(), before + 1) << "the one that told of the full buffer";
+  transport_.set_room(transport_.last().id, true);
+  run();
+
+  ASSERT_EQ(transport_.last().sent.size(), before + 2);
+  EXPECT_EQ(transport_.last().sent.back().pong().token(), 1'000u);
+}
+
+TEST_F(ConnectionTest, AFloodOfItemsIsAcknowledgedWithinTheBuffer) {
+  go_online();
+  transport_.last().room = false;
+  const std::size_t before = transport_.last().sent.size();
+
+  for (Seq after = 0; after < 20; ++after) {
+    deliver_and_run(items_frame(900, after, {after == 0 ? roster_item(1) : message_item(after + 1, "x")}));
+  }
+  EXPECT_EQ(transport_.last().sent.size(), before + 1);
+  transport_.set_room(transport_.last().id, true);
+  run();
+
+  ASSERT_EQ(acks().size(), 2u);
+  EXPECT_EQ(acks()[1].streams(0).seq(), 20u);
 }
 
 TEST_F(ConnectionTest, StopClosesAndStartConnectsAgain) {

@@ -2,6 +2,7 @@
 //
 // The outbox against a server that the test plays: order, windows, resends, refusals.
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "unit/engine/engine_world.h"
@@ -20,6 +21,11 @@ class Outbox : public EngineWorld {
       if (answered_[send.client_message_id()]++ == 0) deliver(accepted_frame(send.client_message_id(), ++seq_));
     }
     run();
+  }
+  static wire::ServerFrame out_of_order_frame(const ClientMessageId& id, std::uint64_t expected) {
+    wire::ServerFrame frame = refused_frame(std::string(id.view()), Code::kOutOfOrder);
+    frame.mutable_send_result()->mutable_refused()->set_expected_send_number(expected);
+    return frame;
   }
   std::map<std::string, int> answered_;
   Seq seq_ = 0;
@@ -248,6 +254,23 @@ TEST_F(Outbox, AnAnswerAfterTheItemChangesNothing) {
   EXPECT_EQ(state(next), MessageState::kSending);
 }
 
+TEST_F(Outbox, ATimeThatNoClockCanShowIsBroughtToTheNearerEnd) {
+  go_online();
+  const ClientMessageId high = queue("high");
+  const ClientMessageId low = queue("low");
+  run();
+  wire::ServerFrame answer = accepted_frame(std::string(high.view()), 2);
+  answer.mutable_send_result()->mutable_accepted()->set_time_ms(std::numeric_limits<std::int64_t>::max());
+  deliver(answer);
+  answer = accepted_frame(std::string(low.view()), 3);
+  answer.mutable_send_result()->mutable_accepted()->set_time_ms(std::numeric_limits<std::int64_t>::min());
+  deliver(answer);
+  run();
+
+  EXPECT_EQ(to_unix_ms(row(high).time), 253'402'300'799'999);
+  EXPECT_EQ(to_unix_ms(row(low).time), 0);
+}
+
 TEST_F(Outbox, APermanentRefusalFailsTheMessageWithItsReason) {
   go_online();
   const ClientMessageId id = queue("x");
@@ -381,6 +404,137 @@ TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfGoes) {
   deliver_and_run(void_refused_frame(std::string(failed.view()), Code::kNotFound));
 
   EXPECT_EQ(*reader_->outbox_count(), 0u);
+  EXPECT_TRUE(store_->sending_conversations()->empty());
+}
+
+TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfLeavesItsNumberToTheNext) {
+  send_window_ = 1;
+  go_online();
+  const ClientMessageId failed = queue("0");
+  queue("1");
+  run();
+  deliver_and_run(refused_frame(std::string(failed.view()), Code::kNotFound));
+  ASSERT_TRUE(client_->discard(failed).ok());
+  run();
+
+  deliver_and_run(void_refused_frame(std::string(failed.view()), Code::kNotFound));
+  deliver_and_run(accepted_frame(sends().back().client_message_id(), 2));
+  queue("2");
+  run();
+
+  EXPECT_EQ(texts(sends()), (std::vector<std::string>{"0", "1", "2"}));
+  EXPECT_EQ(sends()[1].send_number(), 1u);
+  EXPECT_EQ(sends()[2].send_number(), 2u);
+}
+
+TEST_F(Outbox, ARefusedHeadTakesTheNumberThatTheServerExpects) {
+  go_online();
+  const ClientMessageId first = queue("0");
+  const ClientMessageId second = queue("1");
+  run();
+
+  deliver(out_of_order_frame(first, 8));
+  deliver(out_of_order_frame(second, 8));
+  run();
+  advance(2s);
+  queue("2");
+  run();
+
+  ASSERT_EQ(texts(sends()), (std::vector<std::string>{"0", "1", "0", "1", "2"}));
+  EXPECT_EQ(sends()[2].send_number(), 8u);
+  EXPECT_EQ(sends()[3].send_number(), 9u);
+  EXPECT_EQ(sends()[4].send_number(), 10u);
+  EXPECT_EQ(sends()[2].client_message_id(), first.view());
+}
+
+TEST_F(Outbox, ARowThatWaitsForAnEarlierOneKeepsItsNumber) {
+  go_online();
+  const ClientMessageId first = queue("0");
+  const ClientMessageId second = queue("1");
+  run();
+
+  deliver(refused_frame(std::string(first.view()), Code::kUnavailable));
+  deliver(out_of_order_frame(second, 1));
+  run();
+  advance(2s);
+
+  ASSERT_EQ(sends().size(), 4u);
+  EXPECT_EQ(sends()[2].SerializeAsString(), sends()[0].SerializeAsString());
+  EXPECT_EQ(sends()[3].SerializeAsString(), sends()[1].SerializeAsString());
+}
+
+TEST_F(Outbox, ANumberThatNoServerCanExpectChangesNothing) {
+  go_online();
+  const ClientMessageId id = queue("0");
+  run();
+
+  for (const std::uint64_t number : {std::uint64_t{0}, limits::kSendNumberMax + 1, ~std::uint64_t{0}}) {
+    deliver_and_run(out_of_order_frame(id, number));
+    advance(10s);
+  }
+
+  ASSERT_EQ(sends().size(), 4u);
+  EXPECT_EQ(sends()[3].send_number(), 1u);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+}
+
+TEST_F(Outbox, ASecondFailedMessageStillBlocksOnceTheFirstIsDiscarded) {
+  go_online();
+  const ClientMessageId first = queue("0");
+  const ClientMessageId second = queue("1");
+  run();
+  deliver(refused_frame(std::string(first.view()), Code::kForbidden));
+  deliver(refused_frame(std::string(second.view()), Code::kForbidden));
+  run();
+
+  ASSERT_TRUE(client_->discard(first).ok());
+  run();
+  deliver_and_run(voided_frame(std::string(first.view())));
+  const ClientMessageId later = queue("2");
+  run();
+
+  EXPECT_EQ(sends().size(), 2u);
+  EXPECT_EQ(state(later), MessageState::kQueued);
+  ASSERT_TRUE(client_->discard(second).ok());
+  run();
+  deliver_and_run(voided_frame(std::string(second.view())));
+  EXPECT_EQ(state(later), MessageState::kSending);
+}
+
+TEST_F(Outbox, ASecondFailedMessageStillBlocksOnceTheFirstIsRetried) {
+  go_online();
+  const ClientMessageId first = queue("0");
+  const ClientMessageId second = queue("1");
+  run();
+  deliver(refused_frame(std::string(first.view()), Code::kForbidden));
+  deliver(refused_frame(std::string(second.view()), Code::kForbidden));
+  run();
+
+  ASSERT_TRUE(client_->retry(first).ok());
+  run();
+  deliver_and_run(accepted_frame(std::string(first.view()), 2));
+  const ClientMessageId later = queue("2");
+  run();
+
+  EXPECT_EQ(sends().size(), 3u);
+  EXPECT_EQ(state(later), MessageState::kQueued);
+}
+
+TEST_F(Outbox, AHeadRefusedForNowIsSentAgainThoughALaterOneFailed) {
+  go_online();
+  const ClientMessageId head = queue("0");
+  const ClientMessageId later = queue("1");
+  run();
+
+  deliver(refused_frame(std::string(head.view()), Code::kUnavailable));
+  deliver(refused_frame(std::string(later.view()), Code::kTooLarge));
+  run();
+  advance(2s);
+
+  ASSERT_EQ(texts(sends()), (std::vector<std::string>{"0", "1", "0"}));
+  deliver_and_run(accepted_frame(std::string(head.view()), 2));
+  EXPECT_EQ(state(head), MessageState::kSent);
+  EXPECT_EQ(state(later), MessageState::kFailed);
 }
 
 TEST_F(Outbox, ARetryableRefusalIsSentAgainAfterRetryAfter) {

@@ -212,6 +212,53 @@ TEST_F(TimeLimit, RetryGivesAFailedMessageANewTimeLimit) {
   EXPECT_EQ(state(id), MessageState::kQueued);
 }
 
+TEST_F(TimeLimit, AVoidedMessageIsRetriedUnderAnotherIdAndTheNextNumber) {
+  go_online();
+  const ClientMessageId id = queue("x", within(60s));
+  const MessageKey key = row(id).key;
+  run();
+  advance(61s);
+  deliver(refused_frame(std::string(id.view()), Code::kVoided));
+  deliver(voided_frame(std::string(id.view())));
+  run();
+  ASSERT_EQ(state(id), MessageState::kFailed);
+
+  ASSERT_TRUE(client_->retry(id).ok());
+  run();
+
+  ASSERT_EQ(sends().size(), 2u);
+  EXPECT_NE(sends()[1].client_message_id(), id.view());
+  EXPECT_EQ(sends()[1].client_message_id(), reader_->message(key)->client_message_id.view());
+  EXPECT_EQ(sends()[1].send_number(), 2u);
+  EXPECT_EQ(text_of(sends()[1]), "x");
+  EXPECT_EQ(reader_->message_by_client_id(id).code(), Code::kNotFound);
+}
+
+TEST_F(TimeLimit, AMessageThatNeverLeftIsRetriedUnderItsOwnId) {
+  stay_offline();
+  const ClientMessageId id = queue("x", within(60s));
+  advance(61s);
+
+  ASSERT_TRUE(client_->retry(id).ok());
+
+  EXPECT_EQ(state(id), MessageState::kQueued);
+}
+
+TEST_F(TimeLimit, AVoidIsNotAskedAgainWhileTheSendIsUnanswered) {
+  go_online();
+  const ClientMessageId id = queue("x", within(60s));
+  run();
+  advance(61s);
+
+  deliver_and_run(void_refused_frame(std::string(id.view()), Code::kUnavailable));
+  advance(5s);
+  EXPECT_EQ(voids().size(), 1u);
+  deliver_and_run(refused_frame(std::string(id.view()), Code::kUnavailable));
+  advance(5s);
+
+  EXPECT_EQ(voids().size(), 2u);
+}
+
 TEST_F(TimeLimit, AWallClockThatJumpsIsNoticedWithinTheHour) {
   stay_offline();
   const ClientMessageId id = queue("x", within(std::chrono::hours(48)));

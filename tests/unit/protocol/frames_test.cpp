@@ -136,6 +136,16 @@ TEST(Frames, TellTheirSizeAndNotTheirContentWhenMalformed) {
 
 // ---- Errors --------------------------------------------------------------------------------------------------------
 
+TEST(WireErrors, AnExpectedSendNumberBelongsToOutOfOrderAndHasALimit) {
+  const auto passed = [](Code code, std::uint64_t number) {
+    return from_wire(to_wire(Error{code, "", {}, number})).expected_number;
+  };
+  EXPECT_EQ(passed(Code::kOutOfOrder, 7), 7u);
+  EXPECT_EQ(passed(Code::kOutOfOrder, limits::kSendNumberMax), limits::kSendNumberMax);
+  EXPECT_EQ(passed(Code::kOutOfOrder, limits::kSendNumberMax + 1), 0u);
+  EXPECT_EQ(passed(Code::kRateLimited, 7), 0u);
+}
+
 TEST(WireErrors, ComeBackAsTheyWent) {
   const Error back = from_wire(to_wire(Error{Code::kRateLimited, "too many", milliseconds(24'500)}));
   EXPECT_EQ(back.code, Code::kRateLimited);

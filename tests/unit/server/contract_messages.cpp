@@ -174,6 +174,14 @@ TEST_F(MessageContract, SendNumbersGoUpByOne) {
   EXPECT_EQ(code(same_number), Code::kOutOfOrder);
 }
 
+TEST_F(MessageContract, ARefusalForOrderNamesTheNextNumber) {
+  register_user("cid");
+  const CommitResult result = commit({from_ann(7), void_of(from_ann(7)), message("ann", ann_, to_peer("cid"), 7)});
+  EXPECT_EQ(result.answers[0].error().expected_number, 2u);
+  EXPECT_EQ(result.answers[1].error().expected_number, 2u);
+  EXPECT_EQ(result.answers[2].error().expected_number, 1u);
+}
+
 TEST_F(MessageContract, SendNumbersAreOfADeviceInAConversation) {
   register_user("cid");
   const DeviceId second = log_in("ann", "installation-001").session.device_id;

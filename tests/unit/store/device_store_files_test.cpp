@@ -40,6 +40,21 @@ class StoreFiles : public DeviceStoreTest {
   }
 };
 
+TEST_F(StoreFiles, OfAnEarlierVersionAreBroughtToTodays) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "waits"));
+  close();
+  meddle("ALTER TABLE meta DROP COLUMN text_bytes_max; PRAGMA user_version = 2;");
+
+  reopen();
+
+  EXPECT_EQ(store_->text_bytes_max(), 0u);
+  must(store_->save_text_bytes_max(70'000));
+  reopen();
+  EXPECT_EQ(store_->text_bytes_max(), 70'000u);
+  EXPECT_EQ(must(store_->outbox(chat, 0, 10)).size(), 1u);
+}
+
 TEST_F(StoreFiles, AreHeldByOneStoreAtATime) {
   reopen();
   EXPECT_EQ(try_open().code(), Code::kStoreInUse);

@@ -231,7 +231,7 @@ class StoreModel : public DeviceStoreTest {
     ModelOutboxRow* row = any_row(c);
     if (row == nullptr) return;
     if (pick(2) == 0) {
-      const auto retried = store_->retry(client_id(row->id), at(9'500'000));
+      const auto retried = store_->retry(client_id(row->id), client_id(9000), at(9'500'000));
       EXPECT_EQ(retried.code(), row->is_void ? Code::kNotFound : row->failed ? Code::kOk : Code::kWrongState);
       row->failed = row->failed && row->is_void;
     } else if (!on_server(c, row->id)) {

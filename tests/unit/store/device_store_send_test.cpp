@@ -146,7 +146,7 @@ TEST_F(Outbox, PagesInOrderAndStopsBeforeAFailedRow) {
   EXPECT_THAT(numbers(chat, 2, 2), ElementsAre(3, 4));
   must(store_->fail(client_id(3), error(Code::kForbidden, "blocked")));
   EXPECT_THAT(numbers(chat), ElementsAre(1, 2));
-  must(store_->retry(client_id(3), at(9'500'000)));
+  must(store_->retry(client_id(3), client_id(9000), at(9'500'000)));
   EXPECT_THAT(numbers(chat), ElementsAre(1, 2, 3, 4, 5));
 }
 
@@ -215,7 +215,7 @@ TEST_F(Outbox, FailsWithItsReasonAndRetriesUnderTheSameNumber) {
   EXPECT_EQ(row.failure, Code::kForbidden);
   EXPECT_EQ(row.failure_detail, "blocked by the peer");
 
-  must(store_->retry(client_id(1), at(9'999'000)));
+  must(store_->retry(client_id(1), client_id(9000), at(9'999'000)));
   row = must(reader_->message_by_client_id(client_id(1)));
   EXPECT_EQ(row.state, MessageState::kQueued);
   EXPECT_EQ(row.failure, Code::kOk);
@@ -235,10 +235,10 @@ TEST_F(Outbox, TellsWhatCannotFailOrBeRetried) {
   EXPECT_EQ(store_->fail(client_id(1), error(Code::kServer, "")).code(), Code::kNotFound);
   EXPECT_EQ(store_->fail(client_id(3), error(Code::kServer, "")).code(), Code::kWrongState);
   EXPECT_EQ(store_->fail(client_id(2), Error{Code::kOk, "", {}}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(store_->retry(client_id(1), at(1)).code(), Code::kWrongState);
-  EXPECT_EQ(store_->retry(client_id(2), at(1)).code(), Code::kWrongState);
-  EXPECT_EQ(store_->retry(client_id(3), at(1)).code(), Code::kNotFound);
-  EXPECT_EQ(store_->retry(client_id(99), at(1)).code(), Code::kNotFound);
+  EXPECT_EQ(store_->retry(client_id(1), client_id(9000), at(1)).code(), Code::kWrongState);
+  EXPECT_EQ(store_->retry(client_id(2), client_id(9000), at(1)).code(), Code::kWrongState);
+  EXPECT_EQ(store_->retry(client_id(3), client_id(9000), at(1)).code(), Code::kNotFound);
+  EXPECT_EQ(store_->retry(client_id(99), client_id(9000), at(1)).code(), Code::kNotFound);
 }
 
 TEST_F(Outbox, DiscardingLeavesAVoidThatClosesTheNumber) {
@@ -299,6 +299,94 @@ TEST_F(Outbox, AVoidedSendFailsWithTimedOut) {
   EXPECT_EQ(row.failure, Code::kTimedOut);
   EXPECT_TRUE(must(store_->voided(client_id(99))).updated.empty());
   static_cast<void>(chat);
+}
+
+TEST_F(Outbox, AVoidedMessageIsRetriedUnderAnotherIdInItsPlace) {
+  const auto chat = open_chat();
+  const auto key = must(queue(chat, 1, "late", true)).message;
+  must(queue(chat, 2, "behind"));
+  must(queue(chat, 3, "last"));
+  must(store_->voided(client_id(1)));
+  EXPECT_EQ(store_->retry(client_id(1), client_id(2), at(9'999'000)).code(), Code::kConflict);
+
+  const auto changes = must(store_->retry(client_id(1), client_id(50), at(9'999'000)));
+
+  EXPECT_THAT(changes.updated, ElementsAre(MessageRef{chat, key}));
+  const auto row = must(reader_->message(key));
+  EXPECT_EQ(row.client_message_id, client_id(50));
+  EXPECT_EQ(row.state, MessageState::kQueued);
+  EXPECT_EQ(reader_->message_by_client_id(client_id(1)).code(), Code::kNotFound);
+  EXPECT_THAT(history(chat), ElementsAre("-:late", "-:behind", "-:last"));
+  EXPECT_THAT(numbers(chat), ElementsAre(2, 3, 4));
+  EXPECT_EQ(must(store_->outbox(chat, 0, 1))[0].client_message_id, client_id(50));
+  EXPECT_EQ(must(queue(chat, 60, "next")).send_number, 5u);
+  must(accept(50, 2));
+  EXPECT_THAT(history(chat), ElementsAre("2:late", "-:behind", "-:last", "-:next"));
+}
+
+TEST_F(Outbox, AMessageRefusedAsVoidedIsRetriedUnderAnotherIdToo) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "late", true));
+  must(store_->fail(client_id(1), error(Code::kVoided, "the message was voided")));
+
+  must(store_->retry(client_id(1), client_id(50), at(9'999'000)));
+
+  EXPECT_THAT(numbers(chat), ElementsAre(2));
+  EXPECT_EQ(state_of(50), MessageState::kQueued);
+}
+
+TEST_F(Outbox, AMessageThatFailedBeforeItLeftKeepsItsIdAndNumber) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "late"));
+  must(store_->fail(client_id(1), error(Code::kTimedOut, "the sender's time limit passed")));
+
+  must(store_->retry(client_id(1), client_id(50), at(9'999'000)));
+
+  EXPECT_THAT(numbers(chat), ElementsAre(1));
+  EXPECT_EQ(state_of(1), MessageState::kQueued);
+}
+
+TEST_F(Outbox, ARefusedVoidLeavesItsNumberToTheRowsBehind) {
+  const auto chat = open_chat();
+  for (std::uint64_t id = 1; id <= 4; ++id) must(queue(chat, id, "m"));
+  must(store_->discard(client_id(2)));
+  EXPECT_EQ(store_->void_refused(client_id(1)).code(), Code::kWrongState);
+
+  must(store_->void_refused(client_id(2)));
+  must(store_->void_refused(client_id(2)));
+
+  EXPECT_THAT(numbers(chat), ElementsAre(1, 2, 3));
+  reopen();
+  EXPECT_EQ(must(queue(chat, 5, "next")).send_number, 4u);
+}
+
+TEST_F(Outbox, NumbersWhatWaitsFromTheServersNextNumber) {
+  const auto chat = open_chat();
+  const auto other = must(store_->ensure_direct("cid"));
+  for (std::uint64_t id = 1; id <= 5; ++id) must(queue(chat, id, std::to_string(id)));
+  must(queue(other, 9, "other"));
+  must(accept(2, 2));
+  must(store_->fail(client_id(4), error(Code::kForbidden, "no")));
+
+  for (const std::uint64_t first : {3u, 2u, 70u, 1u}) {
+    must(store_->number_from(chat, first));
+    EXPECT_THAT(numbers(chat), ElementsAre(first, first + 1));
+    must(store_->retry(client_id(4), client_id(50), at(9'999'000)));
+    EXPECT_THAT(numbers(chat), ElementsAre(first, first + 1, first + 2, first + 3));
+    must(store_->fail(client_id(4), error(Code::kForbidden, "no")));
+  }
+  EXPECT_THAT(numbers(other), ElementsAre(1));
+  EXPECT_EQ(must(queue(chat, 10, "next")).send_number, 5u);
+  EXPECT_EQ(store_->number_from(chat, 0).code(), Code::kMalformed);
+  EXPECT_EQ(store_->number_from(chat, limits::kSendNumberMax + 1).code(), Code::kMalformed);
+}
+
+TEST_F(Outbox, AnEmptyConversationTakesTheServersNextNumberToo) {
+  const auto chat = open_chat();
+
+  must(store_->number_from(chat, 7));
+
+  EXPECT_EQ(must(queue(chat, 1, "m")).send_number, 7u);
 }
 
 TEST_F(Outbox, AVoidAnsweredWithAcceptanceGoesAndTheItemBringsTheMessageBack) {
