@@ -45,13 +45,13 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
       }
     }
     outbox.on_welcome(welcome);
-    if (connection.live()) receipts.on_welcome();
   }
   void on_delivery_frame(wire::ServerFrame& frame) override {
     if (frame.has_send_result()) return outbox.on_result(frame.send_result());
     if (frame.has_void_result()) return outbox.on_result(frame.void_result());
     inbox.on_frame(frame);
   }
+  void on_caught_up() override { receipts.on_caught_up(); }
   void on_writable() override {
     inbox.on_writable();
     outbox.on_writable();

@@ -61,9 +61,9 @@ class EventSink {
 };
 
 struct ClientOptions {
-  std::string server_url;      // http:// or https://, without a path
+  std::string server_url;  // http:// or https://, without a path
   std::string device_name;
-  std::string client_name;     // for the server's log: "chatsdk/0.1.0 linux"
+  std::string client_name;  // for the server's log: "chatsdk/0.1.0 linux"
   std::chrono::milliseconds send_time_limit = limits::kSendTimeLimitDefault;
   std::chrono::milliseconds backoff_base = limits::kBackoffBase;
   std::chrono::milliseconds backoff_cap = limits::kBackoffCap;
@@ -113,8 +113,8 @@ class Client final {
   // -- Messages --
   Result<ConversationKey> direct_conversation(const UserId& peer);
   struct SendOptions {
-    std::optional<ClientMessageId> id;                        // made when absent
-    std::optional<std::chrono::milliseconds> time_limit;      // at most limits::kSendTimeLimitMax
+    std::optional<ClientMessageId> id;                    // made when absent
+    std::optional<std::chrono::milliseconds> time_limit;  // at most limits::kSendTimeLimitMax
   };
   struct Sent {
     ClientMessageId id;

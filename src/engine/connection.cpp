@@ -435,6 +435,7 @@ void Connection::caught_up() {
   online_ = true;
   progress();
   become(Phase::kLive);
+  observer_.on_caught_up();
 }
 
 void Connection::progress() {

@@ -37,6 +37,8 @@ class Connection final : private Link::Listener {
     virtual void on_welcome(const wire::Welcome& welcome) = 0;
     // Send and void results, items, caught-up and marks.
     virtual void on_delivery_frame(wire::ServerFrame& frame) = 0;
+    // All that lay ahead is applied, and acknowledged.
+    virtual void on_caught_up() = 0;
     virtual void on_writable() = 0;
     virtual void on_lost() = 0;
   };

@@ -104,7 +104,23 @@ Status Inbox::apply_all() {
     context_.events.changes(std::move(changes));
     all_caught_up = true;
   }
-  if (all_caught_up) connection_.caught_up();
+  if (!all_caught_up) return {};
+  CHATSDK_TRY(acknowledge_again());
+  connection_.caught_up();
+  return {};
+}
+
+// The server keeps a delivered mark in memory for a moment before it writes it: what its marks do not show once all is
+// caught up was lost with a server, and nobody else would ever tell it again.
+Status Inbox::acknowledge_again() {
+  CHATSDK_ASSIGN(const auto behind, context_.store.undelivered(limits::kHelloCursorsMax));
+  for (const StreamCursor& stream : behind) {
+    wire::Ack::Stream& ack = to_acknowledge_[stream.stream_id];
+    ack.set_stream_id(stream.stream_id.value);
+    ack.set_seq(stream.seq);
+    ack.set_delivered_from(stream.delivered_from);
+  }
+  acknowledge();
   return {};
 }
 

@@ -47,6 +47,7 @@ class Inbox {
   Status apply(const wire::CaughtUp& caught_up);
   void pull(StreamId stream, Seq after);
   void acknowledge();
+  Status acknowledge_again();
 
   const EngineContext& context_;
   Connection& connection_;

@@ -8,7 +8,12 @@ void Receipts::marked() {
   flush_timer_.start_after(limits::kMarkFlush, [this] { flush(); });
 }
 
-void Receipts::on_welcome() { flush(); }
+void Receipts::on_caught_up() {
+  const auto behind = context_.store.undelivered(limits::kHelloCursorsMax);
+  if (!behind.ok()) return connection_.fail(behind.error(), CloseCode::kGoingAway);
+  for (const StreamCursor& stream : *behind) told_.erase(stream.stream_id);
+  flush();
+}
 
 void Receipts::on_writable() {
   if (unfinished_) flush();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // receipts: tells the server how far the user has read. The mark itself is durable in the store; this only brings it
-// over, coalesced, and again on every connection until the server's own marks confirm it.
+// over, coalesced, and again once every connection has caught up, until the server's own marks confirm it.
 //
 // Threads: the executor's.
 // Invariants:
@@ -21,7 +21,8 @@ class Receipts {
 
   // The store holds a new mark.
   void marked();
-  void on_welcome();
+  // The server takes no read mark beyond the delivered one: what was held is acknowledged by now.
+  void on_caught_up();
   void on_writable();
   void on_lost();
 

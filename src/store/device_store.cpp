@@ -53,6 +53,10 @@ constexpr char kCursor[] = "SELECT " CHATSDK_CURSOR_COLUMNS " FROM stream s WHER
 constexpr char kCursors[] = "SELECT " CHATSDK_CURSOR_COLUMNS
                             " FROM stream s LEFT JOIN conversation c ON c.key = s.conversation "
                             "ORDER BY s.kind, c.last_activity DESC, s.stream_id LIMIT ?1";
+constexpr char kUndelivered[] = "SELECT " CHATSDK_CURSOR_COLUMNS
+                                " FROM stream s JOIN meta o ON o.id = 1 "
+                                "LEFT JOIN mark k ON k.conversation = s.conversation AND k.user = o.owner "
+                                "WHERE s.conversation IS NOT NULL AND s.seq > coalesce(k.delivered_up_to, 0) LIMIT ?1";
 
 // The turn of an epoch, in this order. Placeholders are made anew; what had a seq steps half a place back and waits to
 // be sent again; marks, ids and cursors are the server's to tell.
@@ -452,9 +456,15 @@ Status DeviceStore::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
 
 Result<Changes> DeviceStore::settle_epoch() { return impl_->settle_epoch(); }
 
-Result<std::vector<StreamCursor>> DeviceStore::cursors(std::size_t max) {
+Result<std::vector<StreamCursor>> DeviceStore::cursors(std::size_t max) { return impl_->cursors(kCursors, max); }
+
+Result<std::vector<StreamCursor>> DeviceStore::undelivered(std::size_t max) {
+  return impl_->cursors(kUndelivered, max);
+}
+
+Result<std::vector<StreamCursor>> DeviceStore::Impl::cursors(const char* query_text, std::size_t max) {
   std::vector<StreamCursor> found;
-  rows::Query query = impl_->sql(kCursors);
+  rows::Query query = sql(query_text);
   for (auto more = query.first(max);; more = query.next()) {
     CHATSDK_ASSIGN(const bool row, std::move(more));
     if (!row) return found;

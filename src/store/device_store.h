@@ -199,6 +199,8 @@ class DeviceStore {
   // The most recently active first, at most max.
   Result<std::vector<StreamCursor>> cursors(std::size_t max);
   Result<std::optional<StreamCursor>> cursor(StreamId stream);
+  // Conversations of which more is held than the owner's delivered mark says, as the server told it last: at most max.
+  Result<std::vector<StreamCursor>> undelivered(std::size_t max);
 
   // -- Sending --
   // changes, when given, takes what a new conversation changes.

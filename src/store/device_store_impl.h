@@ -85,6 +85,7 @@ class DeviceStore::Impl {
   Status load();
   void leave();
   Result<Changes> settle_epoch();
+  Result<std::vector<StreamCursor>> cursors(const char* query_text, std::size_t max);
   Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
 
   // -- device_store_conversation.cpp --

@@ -320,6 +320,13 @@ void Facts::on(const Retried& e) {
   } else {
     message.discarded = true;
     give_up(message);
+    // The message keeps its place in the order of sending.
+    if (message.attempts.empty()) return;
+    const Attempt first = message.attempts.front();
+    Message& retried = messages_[index_of(e.k_new)];
+    if (retried.attempts.empty()) return;
+    retried.attempts.front().called = first.called;
+    retried.attempts.front().returned = first.returned;
   }
 }
 

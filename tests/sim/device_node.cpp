@@ -554,17 +554,24 @@ std::optional<std::string> DeviceNode::untold() {
   return difference;
 }
 
-bool DeviceNode::quiet() {
-  if (!online() || !process_->lane.idle() || log_in_request_ != 0) return false;
+std::string DeviceNode::unrest() {
+  if (!online()) return "is not online but " + std::to_string(static_cast<int>(state_));
+  if (!process_->lane.idle()) return "has turns to run";
+  if (log_in_request_ != 0) return "is logging in";
   const auto sending = process_->store->sending_conversations();
-  if (!sending.ok()) return false;
+  if (!sending.ok()) return "cannot read its outbox";
   for (const ConversationKey key : *sending) {
-    // A failed row is not listed, and holds back those behind it.
+    // What stands behind a failed message waits for the app.
     const auto rows = process_->store->outbox(key, 0, 1);
-    if (!rows.ok() || !rows->empty()) return false;
+    if (!rows.ok()) return "cannot read its outbox";
+    if (!rows->empty() && !rows->front().failed) {
+      return "has " + to_text(rows->front().client_message_id) + " to send";
+    }
   }
   const auto reads = process_->store->pending_reads();
-  return reads.ok() && reads->empty();
+  if (!reads.ok()) return "cannot read its marks";
+  if (!reads->empty()) return "has a read mark to tell";
+  return {};
 }
 
 }  // namespace chatsdk::sim

@@ -82,8 +82,8 @@ class DeviceNode final : private EventSink {
   std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks();
   // What the app was told equals what the store holds; an explanation if not. The lane is idle.
   std::optional<std::string> untold();
-  // Nothing waits here: no outbox row that has not failed, no read mark to tell, nothing to catch up with.
-  bool quiet();
+  // What still waits here: an outbox row, a read mark to tell, a log-in. Empty when nothing does.
+  std::string unrest();
   std::uint64_t sends() const { return sends_; }
   // The last message sent to each conversation, from this process's own memory.
   const std::map<ConversationNumber, ClientMessageId>& last_sends() const { return last_sends_; }

@@ -79,8 +79,15 @@ class Run {
     const MonotonicTime begin = world_.scheduler().now();
     safety();
     RunResult result;
-    if (!world_.failed()) result.convergence = liveness();
-    if (!world_.failed()) finish();
+    if (world_.options().hostile) {
+      // Nobody promises convergence where frames vanish inside a connection: safety must hold, also afterwards.
+      if (!world_.failed()) world_.heal();
+      run_until(world_.scheduler().now() + seconds(60));
+      if (!world_.failed()) world_.read_all_stores();
+    } else {
+      if (!world_.failed()) result.convergence = liveness();
+      if (!world_.failed()) finish();
+    }
     result.virtual_time = world_.scheduler().now() - begin;
     report(result);
     return result;
@@ -130,7 +137,7 @@ class Run {
 
   void finish() {
     // Messages that failed are the app's to settle: they would hold back the probes. Those behind them may fail next.
-    for (int round = 0; round < 100 && settle_failed(); ++round) {
+    for (int round = 0; round < 2'000 && settle_failed(); ++round) {
       await_rest("L4");
       if (world_.failed()) return;
     }

@@ -347,8 +347,7 @@ std::string World::unrest() {
   for (DeviceNode* node : devices()) {
     const std::string name = "device " + std::to_string(node->number());
     if (!node->running()) return name + " does not run";
-    if (!node->quiet())
-      return name + " has work or is not online (" + std::to_string(static_cast<int>(node->state())) + ")";
+    if (const std::string unrest = node->unrest(); !unrest.empty()) return name + " " + unrest;
     for (const auto& [number, place] : node->places()) {
       const auto head = heads.find(number);
       const Seq expected = head == heads.end() ? 0 : head->second;

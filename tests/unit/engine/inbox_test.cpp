@@ -423,5 +423,32 @@ TEST_F(InboxTest, AGapAmongOtherStreamsOfATurnIsAskedFor) {
   EXPECT_EQ((*store_->cursor(StreamId{901}))->seq, 1u);
 }
 
+// A server keeps a delivered mark in memory for a moment: one that died then never wrote it.
+TEST_F(InboxTest, AcknowledgesAgainWhatTheMarksDoNotShowOnceCaughtUp) {
+  have_conversation(4);
+  drop();
+
+  advance(2s);
+
+  ASSERT_FALSE(acks().empty());
+  const wire::Ack ack = acks().back();
+  ASSERT_EQ(ack.streams_size(), 1);
+  EXPECT_EQ(ack.streams(0).stream_id(), kConversation);
+  EXPECT_EQ(ack.streams(0).seq(), 4u);
+  EXPECT_EQ(ack.streams(0).delivered_from(), 0u);
+}
+
+TEST_F(InboxTest, SaysNothingOfWhatTheMarksShow) {
+  have_conversation(4);
+  wire::ServerFrame marks = read_mark_frame("alice", 4, 1);
+  marks.mutable_marks()->mutable_advances(0)->set_kind(wire::Marks::KIND_DELIVERED);
+  deliver_and_run(marks);
+  drop();
+
+  advance(2s);
+
+  EXPECT_TRUE(acks().empty());
+}
+
 }  // namespace
 }  // namespace chatsdk::test
