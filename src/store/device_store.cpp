@@ -53,9 +53,9 @@ constexpr char kCursor[] = "SELECT " CHATSDK_CURSOR_COLUMNS " FROM stream s WHER
 constexpr char kCursors[] = "SELECT " CHATSDK_CURSOR_COLUMNS
                             " FROM stream s LEFT JOIN conversation c ON c.key = s.conversation "
                             "ORDER BY s.kind, c.last_activity DESC, s.stream_id LIMIT ?1";
+// The owner's marks stand under no name.
 constexpr char kUndelivered[] = "SELECT " CHATSDK_CURSOR_COLUMNS
-                                " FROM stream s JOIN meta o ON o.id = 1 "
-                                "LEFT JOIN mark k ON k.conversation = s.conversation AND k.user = o.owner "
+                                " FROM stream s LEFT JOIN mark k ON k.conversation = s.conversation AND k.user = '' "
                                 "WHERE s.conversation IS NOT NULL AND s.seq > coalesce(k.delivered_up_to, 0) LIMIT ?1";
 
 // The turn of an epoch, in this order. Placeholders are made anew; what had a seq steps half a place back and waits to
