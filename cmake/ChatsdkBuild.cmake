@@ -6,6 +6,10 @@ option(CHATSDK_WARNINGS_AS_ERRORS "Treat warnings as errors (on in the presets, 
 option(CHATSDK_COVERAGE "Instrument for line coverage" OFF)
 option(CHATSDK_FAULTS "Compile the fault points in (tests only)" OFF)
 
+# GCC 12 and clang 16 know it; clang 14 only behind a flag that says it may go away.
+include(CheckCXXCompilerFlag)
+check_cxx_compiler_flag(-ftrivial-auto-var-init=zero CHATSDK_HAS_AUTO_VAR_INIT)
+
 add_library(chatsdk_build INTERFACE)
 target_compile_features(chatsdk_build INTERFACE cxx_std_20 c_std_99)
 target_compile_options(chatsdk_build INTERFACE
@@ -13,7 +17,7 @@ target_compile_options(chatsdk_build INTERFACE
   "$<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wshadow;-Wpedantic;-Wconversion>"
   "$<$<BOOL:${CHATSDK_WARNINGS_AS_ERRORS}>:-Werror>"
   -ffunction-sections -fdata-sections -fstack-protector-strong -fstack-clash-protection -fcf-protection
-  -ftrivial-auto-var-init=zero)
+  $<$<BOOL:${CHATSDK_HAS_AUTO_VAR_INIT}>:-ftrivial-auto-var-init=zero>)
 target_compile_definitions(chatsdk_build INTERFACE
   _GLIBCXX_ASSERTIONS
   $<$<BOOL:${CHATSDK_FAULTS}>:CHATSDK_FAULTS=1>)
@@ -25,6 +29,14 @@ if(CHATSDK_SANITIZE)
 else()
   # The sanitizers intercept what fortifying replaces.
   target_compile_definitions(chatsdk_build INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:_FORTIFY_SOURCE=2>)
+endif()
+if(CHATSDK_BUILD_FUZZERS)
+  # The coverage that libFuzzer steers by; its main() is linked into the targets of tests/fuzz alone.
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "CHATSDK_BUILD_FUZZERS needs clang's libFuzzer: use the preset fuzz")
+  endif()
+  target_compile_options(chatsdk_build INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(chatsdk_build INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(CHATSDK_COVERAGE)
   target_compile_options(chatsdk_build INTERFACE --coverage)

@@ -159,7 +159,7 @@ bool ManualExecutor::run_one() {
   Task task;
   {
     std::lock_guard lock(mutex_);
-    task = timers_.take_due(turn_clock_.monotonic_now());
+    task = timers_.take_due(source_clock_.monotonic_now());
     if (!task && !tasks_.empty()) {
       task = std::move(tasks_.front());
       tasks_.pop_front();
