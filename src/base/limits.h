@@ -14,21 +14,21 @@ namespace chatsdk::limits {
 using namespace std::chrono_literals;
 
 // ---- Names and ids -------------------------------------------------------------------------------------------------
-inline constexpr std::size_t kUserIdBytesMax = 64;          // fits an index key and every id scheme in use
+inline constexpr std::size_t kUserIdBytesMax = 64;  // fits an index key and every id scheme in use
 inline constexpr std::size_t kDeviceNameBytesMax = 128;
-inline constexpr std::size_t kEmailBytesMax = 254;          // RFC 5321 section 4.5.3.1, less the angle brackets
-inline constexpr std::size_t kPhoneBytesMax = 16;           // E.164: '+' and 15 digits
-inline constexpr std::size_t kPasswordBytesMin = 8;         // NIST SP 800-63B section 5.1.1.1
-inline constexpr std::size_t kPasswordBytesMax = 1024;      // bounds the work of one hash
+inline constexpr std::size_t kEmailBytesMax = 254;      // RFC 5321 section 4.5.3.1, less the angle brackets
+inline constexpr std::size_t kPhoneBytesMax = 16;       // E.164: '+' and 15 digits
+inline constexpr std::size_t kPasswordBytesMin = 8;     // NIST SP 800-63B section 5.1.1.1
+inline constexpr std::size_t kPasswordBytesMax = 1024;  // bounds the work of one hash
 inline constexpr std::size_t kClientMessageIdBytes = 16;
 inline constexpr std::size_t kInstallationIdBytes = 16;
 inline constexpr std::size_t kRequestIdBytes = 16;
 inline constexpr std::size_t kDisplayNameBytesMax = 256;
-inline constexpr std::size_t kEmailLocalBytesMax = 64;      // RFC 5321 section 4.5.3.1.1
+inline constexpr std::size_t kEmailLocalBytesMax = 64;  // RFC 5321 section 4.5.3.1.1
 
 // ---- Message content -----------------------------------------------------------------------------------------------
 inline constexpr std::size_t kTextBytesDefault = 65'536;
-inline constexpr std::size_t kTextBytesMax = 524'288;       // 100,000 characters of any script
+inline constexpr std::size_t kTextBytesMax = 524'288;  // 100,000 characters of any script
 inline constexpr std::size_t kContentTypeBytesMax = 128;
 
 // A content is its text and the fields around it; an item adds ids and names; a frame adds its envelope.
@@ -40,7 +40,7 @@ constexpr std::size_t client_frame_bytes_max(std::size_t text_bytes_max) {
   return send > 131'072 ? send : 131'072;
 }
 inline constexpr std::size_t kItemsPerFrameMax = 64;
-inline constexpr std::size_t kItemsBytesPerFrame = 262'144; // a page closes at this size, or after one larger item
+inline constexpr std::size_t kItemsBytesPerFrame = 262'144;  // a page closes at this size, or after one larger item
 constexpr std::size_t server_frame_bytes_max(std::size_t text_bytes_max) {
   return kItemsBytesPerFrame + item_bytes_max(text_bytes_max) + 4'096;
 }
@@ -49,81 +49,81 @@ constexpr std::size_t server_frame_bytes_max(std::size_t text_bytes_max) {
 // Unacknowledged items in flight to one device: four pages, so that pages are on their way while one is committed.
 inline constexpr std::size_t kWindowItemsMax = 256;
 inline constexpr std::size_t kWindowBytesMax = 262'144;
-inline constexpr std::size_t kSendWindow = 16;              // unanswered sends of one device in one conversation
-inline constexpr std::size_t kSendsInFlightMax = 256;       // unanswered sends of one connection, all conversations
+inline constexpr std::size_t kSendWindow = 16;         // unanswered sends of one device in one conversation
+inline constexpr std::size_t kSendsInFlightMax = 256;  // unanswered sends of one connection, all conversations
 inline constexpr std::uint64_t kSendNumberMax = std::uint64_t{1} << 60;  // a server that names a higher one is mistaken
-inline constexpr std::size_t kHelloCursorsMax = 4'096;      // streams not named come from memberships
+inline constexpr std::size_t kHelloCursorsMax = 4'096;                   // streams not named come from memberships
 inline constexpr std::size_t kStreamsPerAckMax = 256;
 
 // ---- Server queues and batches -------------------------------------------------------------------------------------
-inline constexpr std::size_t kCommitBatchMax = 64;          // messages that share one fsync
-inline constexpr std::size_t kCommitOpsMax = 512;           // writes of all kinds in one transaction
-inline constexpr std::size_t kCommitQueueMax = 16'384;      // more and the server answers UNAVAILABLE
+inline constexpr std::size_t kCommitBatchMax = 64;                  // messages that share one fsync
+inline constexpr std::size_t kCommitOpsMax = 512;                   // writes of all kinds in one transaction
+inline constexpr std::size_t kCommitQueueMax = 16'384;              // more and the server answers UNAVAILABLE
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
-inline constexpr std::size_t kRequestBodyBytesMax = 65'536; // REST bodies; none carries content yet
+inline constexpr std::size_t kRequestBodyBytesMax = 65'536;         // REST bodies; none carries content yet
 inline constexpr std::size_t kDevicesPerUserMax = 32;
-inline constexpr std::size_t kPurgeRecordsMax = 512;        // deduplication records that one write looks at
+inline constexpr std::size_t kPurgeRecordsMax = 512;  // deduplication records that one write looks at
 
 // ---- Server connections --------------------------------------------------------------------------------------------
-inline constexpr std::size_t kRequestHeadBytesMax = 16'384; // request line and headers; a bearer token is under 1 KB
+inline constexpr std::size_t kRequestHeadBytesMax = 16'384;  // request line and headers; a bearer token is under 1 KB
 inline constexpr std::size_t kRequestHeadersMax = 64;
 inline constexpr std::size_t kRequestTargetBytesMax = 2'048;
-inline constexpr std::size_t kPipelinedBytesMax = 65'536;   // of later requests, kept while one is answered
-inline constexpr std::size_t kPackedWriteBytes = 65'536;    // ready frames share one write of at most this size
+inline constexpr std::size_t kPipelinedBytesMax = 65'536;  // of later requests, kept while one is answered
+inline constexpr std::size_t kPackedWriteBytes = 65'536;   // ready frames share one write of at most this size
 inline constexpr std::size_t kSocketQueueBytesMax = 4 * kConnectionWriteBytesMax;  // the last line: the peer is cut off
-inline constexpr std::size_t kJsonDepthMax = 16;            // nesting of a REST body or of a token's claims
-inline constexpr std::size_t kTokenBytesMax = 8'192;        // any token: fits a header line of every HTTP server
-inline constexpr std::size_t kKeyIdBytesMax = 128;          // kid of a signing key
-inline constexpr std::size_t kAppKeysMax = 64;              // keys of the app's backend, old and new together
-inline constexpr std::size_t kRsaBitsMin = 2'048;           // NIST SP 800-131A
-inline constexpr std::size_t kRsaBitsMax = 8'192;           // bounds the work of one verification
+inline constexpr std::size_t kJsonDepthMax = 16;               // nesting of a REST body or of a token's claims
+inline constexpr std::size_t kTokenBytesMax = 8'192;           // any token: fits a header line of every HTTP server
+inline constexpr std::size_t kKeyIdBytesMax = 128;             // kid of a signing key
+inline constexpr std::size_t kAppKeysMax = 64;                 // keys of the app's backend, old and new together
+inline constexpr std::size_t kRsaBitsMin = 2'048;              // NIST SP 800-131A
+inline constexpr std::size_t kRsaBitsMax = 8'192;              // bounds the work of one verification
 inline constexpr std::size_t kPasswordHashesInFlightMax = 32;  // each takes tens of megabytes while it runs
-inline constexpr std::size_t kRateBucketsMax = 65'536;      // users or addresses with failed log-ins remembered at once
+inline constexpr std::size_t kRateBucketsMax = 65'536;  // users or addresses with failed log-ins remembered at once
 
 // ---- Client queues -------------------------------------------------------------------------------------------------
-inline constexpr std::size_t kOutboxMax = 100'000;          // queued messages of one device
+inline constexpr std::size_t kOutboxMax = 100'000;  // queued messages of one device
 // A file up to this size has its whole structure checked after an unclean end; it takes about half a second.
 inline constexpr std::int64_t kStoreCheckBytesMax = 67'108'864;
-inline constexpr std::size_t kEventQueueMax = 8'192;        // above it state events fold into one RESYNC
-inline constexpr std::size_t kPageMax = 200;                // rows of one history or list page
-inline constexpr std::size_t kApplyBatchMax = 64;           // items and cursor in one device transaction
-inline constexpr std::size_t kSendBufferBytesMax = 1'048'576;      // of one connection; above it the engine pauses
-inline constexpr std::size_t kInboundBufferBytesMax = 4'194'304;   // received and not yet taken; above it reading stops
-inline constexpr std::size_t kAddressesMax = 8;             // of one host, tried one after the other
-inline constexpr std::size_t kResolverThreadsMax = 4;       // of one client; a hung look-up holds its thread
-inline constexpr std::size_t kResponseBodyBytesMax = 1'048'576;    // of one HTTP answer
-inline constexpr std::size_t kResponseHeaderBytesMax = 65'536;     // of one HTTP answer, all lines
+inline constexpr std::size_t kEventQueueMax = 8'192;              // above it state events fold into one RESYNC
+inline constexpr std::size_t kPageMax = 200;                      // rows of one history or list page
+inline constexpr std::size_t kApplyBatchMax = 64;                 // items and cursor in one device transaction
+inline constexpr std::size_t kSendBufferBytesMax = 1'048'576;     // of one connection; above it the engine pauses
+inline constexpr std::size_t kInboundBufferBytesMax = 4'194'304;  // received and not yet taken; above it reading stops
+inline constexpr std::size_t kAddressesMax = 8;                   // of one host, tried one after the other
+inline constexpr std::size_t kResolverThreadsMax = 4;             // of one client; a hung look-up holds its thread
+inline constexpr std::size_t kResponseBodyBytesMax = 1'048'576;   // of one HTTP answer
+inline constexpr std::size_t kResponseHeaderBytesMax = 65'536;    // of one HTTP answer, all lines
 
 // ---- Times ---------------------------------------------------------------------------------------------------------
 inline constexpr auto kAccessTokenLifetime = 15min;
 inline constexpr auto kRefreshTokenLifetime = 24h * 90;
-inline constexpr auto kAssertionLifetimeMax = 1h;           // of a token that the app's backend signed
-inline constexpr auto kAssertionLeeway = 60s;               // two servers' clocks differ by less
-inline constexpr auto kRenewBeforeExpiry = 60s;             // in-band renewal starts this long before expiry
-inline constexpr auto kRenewalIntervalMin = 500ms;          // between two renewals; a device needs one in minutes
-inline constexpr auto kHelloTimeout = 10s;                  // an unauthenticated connection lives this long
-inline constexpr auto kHeartbeatDefault = 5s;  // an idle client sends a ping this often; the server sets it
-inline constexpr auto kPongTimeout = 10s;                   // a peer silent this long after a ping is gone
-inline constexpr auto kStalledTimeout = 30s;                // no acknowledgement of a full window for this long: close
-inline constexpr auto kMarkFlush = 250ms;                   // watermarks coalesce for this long
-inline constexpr auto kHeadCompare = 3s;                    // how soon a lost hint is noticed
-inline constexpr auto kRequestReadTimeout = 15s;            // TLS handshake, head and body of a request together
-inline constexpr auto kKeepAliveTimeout = 60s;              // an HTTP connection idle this long is closed
-inline constexpr auto kAnswerTimeout = 60s;                 // a service that takes longer is answered for: 503
-inline constexpr auto kCloseTimeout = 5s;                   // for the peer's half of a closing handshake, on both sides
-inline constexpr auto kLingerTimeout = 2s;  // between our last byte and the peer's, so that it can read ours
+inline constexpr auto kAssertionLifetimeMax = 1h;   // of a token that the app's backend signed
+inline constexpr auto kAssertionLeeway = 60s;       // two servers' clocks differ by less
+inline constexpr auto kRenewBeforeExpiry = 60s;     // in-band renewal starts this long before expiry
+inline constexpr auto kRenewalIntervalMin = 500ms;  // between two renewals; a device needs one in minutes
+inline constexpr auto kHelloTimeout = 10s;          // an unauthenticated connection lives this long
+inline constexpr auto kHeartbeatDefault = 5s;       // an idle client sends a ping this often; the server sets it
+inline constexpr auto kPongTimeout = 10s;           // a peer silent this long after a ping is gone
+inline constexpr auto kStalledTimeout = 30s;        // no acknowledgement of a full window for this long: close
+inline constexpr auto kMarkFlush = 250ms;           // watermarks coalesce for this long
+inline constexpr auto kHeadCompare = 3s;            // how soon a lost hint is noticed
+inline constexpr auto kRequestReadTimeout = 15s;    // TLS handshake, head and body of a request together
+inline constexpr auto kKeepAliveTimeout = 60s;      // an HTTP connection idle this long is closed
+inline constexpr auto kAnswerTimeout = 60s;         // a service that takes longer is answered for: 503
+inline constexpr auto kCloseTimeout = 5s;           // for the peer's half of a closing handshake, on both sides
+inline constexpr auto kLingerTimeout = 2s;          // between our last byte and the peer's, so that it can read ours
 inline constexpr auto kConnectTimeout = 15s;
-inline constexpr auto kWaitMax = 24h * 3'650;                // of a caller; ten years, so that no clock overflows
-inline constexpr auto kRetryAfterMax = 1h;                  // a server that asks for more is asked again by then
+inline constexpr auto kWaitMax = 24h * 3'650;  // of a caller; ten years, so that no clock overflows
+inline constexpr auto kRetryAfterMax = 1h;     // a server that asks for more is asked again by then
 inline constexpr auto kRequestTimeout = 30s;
-inline constexpr auto kHttpIdle = 10s;                      // the HTTP thread ends after this long without a request
+inline constexpr auto kHttpIdle = 10s;  // the HTTP thread ends after this long without a request
 inline constexpr auto kBackoffBase = 500ms;
 inline constexpr auto kBackoffCap = 60s;
-inline constexpr auto kSendTimeLimitDefault = 24h * 7;      // then the sender asks the server to void the message
-inline constexpr auto kDedupLifetime = 24h * 400;           // outlives every client's send time limit
+inline constexpr auto kSendTimeLimitDefault = 24h * 7;  // then the sender asks the server to void the message
+inline constexpr auto kDedupLifetime = 24h * 400;       // outlives every client's send time limit
 inline constexpr auto kSendTimeLimitMax = 24h * 365;
 static_assert(kSendTimeLimitMax + 24h * 30 <= kDedupLifetime, "a client may retry while its record lives");
-inline constexpr auto kPurgePause = 1s;                     // between two looks at records of one sweep
-inline constexpr auto kPurgeInterval = 1h;                  // between two sweeps
+inline constexpr auto kPurgePause = 1s;     // between two looks at records of one sweep
+inline constexpr auto kPurgeInterval = 1h;  // between two sweeps
 
 }  // namespace chatsdk::limits

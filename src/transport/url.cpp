@@ -64,8 +64,8 @@ Result<Url> parse_url(std::string_view text) {
   const std::size_t host_end = bracketed ? authority.find(']') : std::min(authority.find(':'), authority.size());
   if (host_end == std::string_view::npos) return refused("the bracket of the address is not closed");
   for (const char c : authority.substr(bracketed ? 1 : 0, bracketed ? host_end - 1 : host_end)) url.host += lower(c);
-  const bool valid = bracketed ? is_ipv6_address(url.host)
-                               : std::all_of(url.host.begin(), url.host.end(), is_name_character);
+  const bool valid =
+      bracketed ? is_ipv6_address(url.host) : std::all_of(url.host.begin(), url.host.end(), is_name_character);
   if (url.host.empty() || url.host.size() > kHostBytesMax || !valid) return refused("the host is not valid");
 
   std::string_view rest = authority.substr(bracketed ? host_end + 1 : host_end);

@@ -12,7 +12,7 @@ namespace chatsdk::test {
 struct CountingVfs::File {
   sqlite3_file head;
   CountingVfs* owner;
-  std::string* counted;  // its name, or null
+  std::string* counted;    // its name, or null
   std::uint64_t below[1];  // SQLite aligns files to 8 bytes
 
   static File& of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }

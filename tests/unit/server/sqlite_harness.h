@@ -18,7 +18,7 @@ namespace chatsdk::server {
 // Removed with all it holds at the end.
 class TemporaryDirectory {
  public:
-    explicit TemporaryDirectory(const std::filesystem::path& base = std::filesystem::temp_directory_path());
+  explicit TemporaryDirectory(const std::filesystem::path& base = std::filesystem::temp_directory_path());
   ~TemporaryDirectory();
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
