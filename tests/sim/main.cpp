@@ -1,138 +1,222 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// chatsdk-sim: runs seeds of the simulated world and says what it found.
+// chatsdk-sim: runs seeds of the simulated world, says what it found, and makes a case that fails smaller.
 //
-//   chatsdk-sim                   500 fresh seeds
-//   chatsdk-sim --seed 17 -v      one seed, with its history and logs
+//   chatsdk-sim                         500 fresh seeds
+//   chatsdk-sim --seed 17 -v            one seed, with its history and logs
 //   chatsdk-sim --first 1 --seeds 200
+//   chatsdk-sim --seed 17 --users 2 --faults 3 --without clog
 //
 // Exit status: 0 all seeds held, 1 a property was broken, 2 bad usage.
+#include <poll.h>
+
 #include <CLI/CLI.hpp>
 
 #include <chrono>
+#include <cinttypes>
 #include <cstdio>
-#include <map>
+#include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
-#include "sim/run.h"
+#include "sim/child.h"
+#include "sim/report.h"
+#include "sim/shrink.h"
 
 namespace {
 
+using chatsdk::sim::Child;
 using chatsdk::sim::RunOptions;
 using chatsdk::sim::RunResult;
+using chatsdk::sim::Totals;
+using SteadyTime = std::chrono::steady_clock::time_point;
 
-struct Totals {
-  std::uint64_t seeds = 0;
-  std::uint64_t failed = 0;
-  std::uint64_t sends = 0;
-  std::uint64_t faults = 0;
-  std::uint64_t records = 0;
-  std::uint64_t turns = 0;
-  double virtual_hours = 0;
-  std::map<std::string, std::uint64_t> faults_by_kind;
-  std::map<std::string, std::uint64_t> seeds_by_kind;
-};
+constexpr double kProgressEverySeconds = 10;
+constexpr double kShrinkSecondsMax = 180;
+constexpr std::uint64_t kSeeds = 500;
+constexpr std::uint64_t kSeedsLong = 6'000;
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
+double seconds_since(SteadyTime start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void add(Totals& totals, const RunResult& result) {
-  ++totals.seeds;
-  totals.failed += result.ok() ? 0u : 1u;
-  totals.sends += result.sends;
-  totals.faults += result.fault_count();
-  totals.records += result.records;
-  totals.turns += result.turns;
-  totals.virtual_hours += static_cast<double>(result.virtual_time.count()) / 3.6e9;
-  for (const auto& [kind, count] : result.faults) {
-    totals.faults_by_kind[kind] += count;
-    ++totals.seeds_by_kind[kind];
-  }
+struct Arguments {
+  std::uint64_t seed = 0;
+  std::uint64_t first = 0;
+  std::uint64_t seeds = kSeeds;
+  double minutes = 0;
+  std::uint64_t twice_every = 50;
+  std::size_t jobs = std::max(1u, std::thread::hardware_concurrency());
+  unsigned shrink_runs = 60;
+  bool no_shrink = false;
+  bool keep_going = false;
+  bool verbose = false;
+
+  // Other than the seed draws them.
+  std::optional<std::uint32_t> users;
+  std::optional<std::uint32_t> devices;
+  std::optional<std::uint32_t> actions;
+  std::optional<std::uint32_t> faults;
+  std::optional<std::uint32_t> duration;
+  std::vector<std::string> without;
+
+  bool alone() const { return seed != 0; }
+};
+
+void declare(CLI::App& app, Arguments& arguments) {
+  app.add_option("--seed", arguments.seed, "Run this seed alone");
+  app.add_option("--first", arguments.first, "The first of consecutive seeds; drawn when not given");
+  CLI::Option* const seeds = app.add_option("--seeds", arguments.seeds, "How many; 500 when not given");
+  app.add_flag_callback(
+         "--long", [&arguments] { arguments.seeds = kSeedsLong; }, "6,000 seeds")
+      ->excludes(seeds);
+  app.add_option("--minutes", arguments.minutes, "Run seeds for this long instead");
+  app.add_option("--twice-every", arguments.twice_every, "Run each nth seed twice and compare the hashes; 0: none");
+  app.add_option("--jobs", arguments.jobs, "Runs at a time, each in a process of its own; 0: in this one, one by one");
+  app.add_option("--shrink-runs", arguments.shrink_runs, "How many runs the search for a smaller case may take");
+  app.add_flag("--no-shrink", arguments.no_shrink, "Look for no smaller case when a seed fails");
+  app.add_flag("--keep-going", arguments.keep_going, "Do not stop at the first seed that fails");
+  app.add_flag("-v,--verbose", arguments.verbose, "The history and the nodes' logs to standard error");
+  app.add_option("--users", arguments.users, "How many users")->check(CLI::Range(2, 100));
+  app.add_option("--devices", arguments.devices, "Devices of each user")->check(CLI::Range(1, 20));
+  app.add_option("--actions", arguments.actions, "What users do, together");
+  app.add_option("--faults", arguments.faults, "Faults that are tried");
+  app.add_option("--duration", arguments.duration, "Virtual seconds before the heal")->check(CLI::Range(1, 1'000'000));
+  app.add_option("--without", arguments.without, "Kinds of actions and faults, or 'hostile', that are off");
 }
 
-void print_failure(const RunOptions& options, const RunResult& result) {
-  for (const std::string& line : result.tail) std::printf("  %s\n", line.c_str());
-  for (const auto& violation : result.violations) std::printf("  %s\n", to_line(violation).c_str());
-  std::printf("seed %llu FAILED: %s\n  %s\n  again: ./dev sim --seed %llu\n",
-              static_cast<unsigned long long>(options.seed), result.violations.front().property.c_str(),
-              to_line(options).c_str(), static_cast<unsigned long long>(options.seed));
+// The seed's own options with what the command line says; none: a kind that there is not.
+std::optional<RunOptions> options_of(std::uint64_t seed, const Arguments& arguments) {
+  RunOptions options = chatsdk::sim::draw_options(seed);
+  options.users = arguments.users.value_or(options.users);
+  options.devices_per_user = arguments.devices.value_or(options.devices_per_user);
+  options.actions = arguments.actions.value_or(options.actions);
+  options.faults = arguments.faults.value_or(options.faults);
+  if (arguments.duration) options.duration = std::chrono::seconds(*arguments.duration);
+  for (const std::string& kind : arguments.without) {
+    if (!turn_off(options, kind)) return std::nullopt;
+  }
+  return options;
 }
 
-void print_summary(const Totals& totals, double elapsed) {
-  const auto seeds = static_cast<double>(std::max<std::uint64_t>(totals.seeds, 1));
-  std::printf(
-      "%llu seeds, %llu failed, in %.1f s (%.2f s each)\n"
-      "%.1f virtual hours, %llu sends (%.0f a seed), %llu faults with an effect (%.0f a seed), %llu turns\n",
-      static_cast<unsigned long long>(totals.seeds), static_cast<unsigned long long>(totals.failed), elapsed,
-      elapsed / seeds, totals.virtual_hours, static_cast<unsigned long long>(totals.sends),
-      static_cast<double>(totals.sends) / seeds, static_cast<unsigned long long>(totals.faults),
-      static_cast<double>(totals.faults) / seeds, static_cast<unsigned long long>(totals.turns));
-  for (const auto& [kind, count] : totals.faults_by_kind) {
-    std::printf("  %-28s %8llu  in %5.1f %% of seeds\n", kind.c_str(), static_cast<unsigned long long>(count),
-                100.0 * static_cast<double>(totals.seeds_by_kind.at(kind)) / seeds);
+RunResult run_case(const RunOptions& options, bool verbose, bool twice) {
+  RunResult result = chatsdk::sim::run(options, {.log = verbose, .script = {}});
+  if (result.ok() && twice && chatsdk::sim::run(options).hash != result.hash) {
+    result.violations.push_back({"determinism", "A second run has another history.", 0, 0});
   }
+  return result;
 }
+
+// Hands seeds to children and takes their results in, each in the order of its end.
+class Campaign {
+ public:
+  explicit Campaign(const Arguments& arguments) : arguments_(arguments), start_(std::chrono::steady_clock::now()) {}
+
+  bool execute() {
+    while (true) {
+      while (may_start()) start_next();
+      if (running_.empty()) break;
+      take_in();
+      if (seconds_since(start_) > next_progress_) {
+        next_progress_ = seconds_since(start_) + kProgressEverySeconds;
+        print_progress(totals_, seconds_since(start_));
+      }
+    }
+    print_summary(totals_, seconds_since(start_));
+    return totals_.failed == 0;
+  }
+
+ private:
+  struct Job {
+    RunOptions options;
+    bool twice = false;
+    std::unique_ptr<Child> child;
+  };
+
+  bool may_start() const {
+    if (stopped_ || running_.size() >= std::max<std::size_t>(arguments_.jobs, 1)) return false;
+    return arguments_.minutes > 0 ? seconds_since(start_) < arguments_.minutes * 60 : started_ < arguments_.seeds;
+  }
+
+  void start_next() {
+    Job job;
+    job.options = *options_of(arguments_.first + started_, arguments_);
+    job.twice = arguments_.twice_every != 0 && started_ % arguments_.twice_every == 0;
+    ++started_;
+    const auto work = [options = job.options, twice = job.twice, verbose = arguments_.verbose] {
+      return run_case(options, verbose, twice);
+    };
+    if (arguments_.jobs == 0) return finished(job, work());
+    job.child = std::make_unique<Child>(work);
+    running_.push_back(std::move(job));
+  }
+
+  void take_in() {
+    std::vector<pollfd> waits;
+    for (const Job& job : running_) waits.push_back({job.child->fd(), POLLIN, 0});
+    ::poll(waits.data(), waits.size(), 1'000);
+    for (std::size_t i = waits.size(); i-- > 0;) {
+      if (waits[i].revents == 0 || !running_[i].child->take()) continue;
+      const Job job = std::move(running_[i]);
+      running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
+      finished(job, job.child->result());
+    }
+  }
+
+  void finished(const Job& job, const RunResult& result) {
+    totals_.add(result);
+    totals_.compared += job.twice ? 1u : 0u;
+    if (arguments_.alone()) print_case(job.options, result);
+    if (result.ok()) return;
+    print_failure(job.options, result);
+    stopped_ = !arguments_.keep_going;
+    if (!arguments_.no_shrink && result.violations.front().property != "determinism") make_smaller(job, result);
+  }
+
+  void make_smaller(const Job& job, const RunResult& result) const {
+    chatsdk::sim::ShrinkLimits limits;
+    limits.runs = arguments_.shrink_runs;
+    limits.may_go_on = [begun = std::chrono::steady_clock::now()] { return seconds_since(begun) < kShrinkSecondsMax; };
+    const auto run_one = [](const RunOptions& options) {
+      return chatsdk::sim::run_in_child([&options] { return chatsdk::sim::run(options); });
+    };
+    print_shrunk(shrink(job.options, result, run_one, limits));
+  }
+
+  const Arguments& arguments_;
+  const SteadyTime start_;
+  double next_progress_ = kProgressEverySeconds;
+  std::uint64_t started_ = 0;
+  bool stopped_ = false;
+  std::vector<Job> running_;
+  Totals totals_;
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t seed = 0;
-  std::uint64_t first = 0;
-  std::uint64_t seeds = 500;
-  double minutes = 0;
-  bool verbose = false;
-  bool keep_going = false;
-  std::uint64_t twice_every = 50;
+  Arguments arguments;
   CLI::App app{"Runs seeds of the simulated world"};
-  app.add_option("--seed", seed, "Run this seed alone");
-  app.add_option("--first", first, "The first of consecutive seeds; drawn when not given");
-  app.add_option("--seeds", seeds, "How many");
-  app.add_option("--minutes", minutes, "Run seeds for this long instead");
-  app.add_option("--twice-every", twice_every, "Run each nth seed twice and compare the hashes; 0: none");
-  app.add_flag("--keep-going", keep_going, "Do not stop at the first seed that fails");
-  app.add_flag("-v,--verbose", verbose, "The history and the nodes' logs to standard error");
-  CLI11_PARSE(app, argc, argv);
-
-  if (seed != 0) {
-    first = seed;
-    seeds = 1;
+  declare(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
   }
-  if (first == 0) first = (std::uint64_t{std::random_device{}()} << 16) + 1'000'000;
-  const auto start = std::chrono::steady_clock::now();
-  double next_progress = 10;
-  Totals totals;
-  for (std::uint64_t i = 0; minutes > 0 ? seconds_since(start) < minutes * 60 : i < seeds; ++i) {
-    const RunOptions options = chatsdk::sim::draw_options(first + i);
-    if (seeds == 1 && minutes == 0)
-      std::printf("seed %llu: %s\n", static_cast<unsigned long long>(first), to_line(options).c_str());
-    std::fflush(stdout);
-    RunResult result = chatsdk::sim::run(options, {.log = verbose});
-    if (result.ok() && twice_every != 0 && i % twice_every == 0) {
-      const RunResult again = chatsdk::sim::run(options);
-      if (again.hash != result.hash) {
-        result.violations.push_back({"determinism", "A second run has another history.", 0, 0});
-      }
-    }
-    add(totals, result);
-    if (seeds == 1 && minutes == 0) {
-      std::printf("hash %016llx, %llu records\n", static_cast<unsigned long long>(result.hash),
-                  static_cast<unsigned long long>(result.records));
-    }
-    if (!result.ok()) {
-      print_failure(options, result);
-      if (!keep_going) break;
-    }
-    if (seconds_since(start) > next_progress) {
-      next_progress += 10;
-      std::printf("... %llu seeds, %.2f a second, %llu faults, %llu failed\n",
-                  static_cast<unsigned long long>(totals.seeds),
-                  static_cast<double>(totals.seeds) / seconds_since(start),
-                  static_cast<unsigned long long>(totals.faults), static_cast<unsigned long long>(totals.failed));
-      std::fflush(stdout);
-    }
+  if (arguments.alone()) {
+    arguments.first = arguments.seed;
+    arguments.seeds = 1;
+    arguments.minutes = 0;
   }
-  print_summary(totals, seconds_since(start));
-  return totals.failed == 0 ? 0 : 1;
+  if (arguments.first == 0) arguments.first = (std::uint64_t{std::random_device{}()} << 16) + 1'000'000;
+  if (!options_of(arguments.first, arguments)) {
+    std::fprintf(stderr, "--without: no such kind, or nothing would be left to do\n");
+    return 2;
+  }
+  if (!arguments.alone()) std::printf("seeds from %" PRIu64 "\n", arguments.first);
+  return Campaign(arguments).execute() ? 0 : 1;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/options.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace chatsdk::sim {
 
 namespace {
@@ -36,8 +39,11 @@ constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1
 constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8, 10,
                                                            4,  2,  5, 4, 6, 3, 4, 2, 6, 4, 1};
 
+constexpr std::string_view kHostile = "hostile";
+
 }  // namespace
 
+const char* to_text(Action action) { return kActionNames[static_cast<std::size_t>(action)]; }
 const char* to_text(FaultKind fault) { return kFaultNames[static_cast<std::size_t>(fault)]; }
 
 RunOptions draw_options(std::uint64_t seed) {
@@ -102,6 +108,57 @@ std::string to_line(const RunOptions& options) {
   }
   for (std::size_t i = 0; i < kFaults; ++i) {
     if (options.fault_weights[i] == 0) line += std::string(" ") + kFaultNames[i];
+  }
+  return line;
+}
+
+bool turn_off(RunOptions& options, std::string_view name) {
+  if (name == kHostile) {
+    options.hostile = false;
+    options.network.drop_one_in = options.network.repeat_one_in = options.network.reorder_one_in = 0;
+    return true;
+  }
+  const auto fault = std::find(kFaultNames.begin(), kFaultNames.end(), name);
+  if (fault != kFaultNames.end()) {
+    options.fault_weights[static_cast<std::size_t>(fault - kFaultNames.begin())] = 0;
+    return true;
+  }
+  const auto action = std::find(kActionNames.begin(), kActionNames.end(), name);
+  if (action == kActionNames.end()) return false;
+  const auto index = static_cast<std::size_t>(action - kActionNames.begin());
+  const std::uint64_t all =
+      std::accumulate(options.action_weights.begin(), options.action_weights.end(), std::uint64_t{0});
+  if (all == options.action_weights[index]) return false;
+  options.action_weights[index] = 0;
+  return true;
+}
+
+std::vector<std::string> turned_on(const RunOptions& options) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    if (options.fault_weights[i] != 0) names.emplace_back(kFaultNames[i]);
+  }
+  for (std::size_t i = 0; i < kActions; ++i) {
+    if (options.action_weights[i] != 0) names.emplace_back(kActionNames[i]);
+  }
+  if (options.hostile) names.emplace_back(kHostile);
+  return names;
+}
+
+std::string to_arguments(const RunOptions& options) {
+  const RunOptions drawn = draw_options(options.seed);
+  std::string line = "--seed " + std::to_string(options.seed);
+  const auto say = [&line](const char* name, auto now, auto before) {
+    if (now != before) line += std::string(" --") + name + " " + std::to_string(now);
+  };
+  say("users", options.users, drawn.users);
+  say("devices", options.devices_per_user, drawn.devices_per_user);
+  say("actions", options.actions, drawn.actions);
+  say("faults", options.faults, drawn.faults);
+  say("duration", options.duration.count(), drawn.duration.count());
+  const std::vector<std::string> on = turned_on(options);
+  for (const std::string& name : turned_on(drawn)) {
+    if (std::find(on.begin(), on.end(), name) == on.end()) line += " --without " + name;
   }
   return line;
 }

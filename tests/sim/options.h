@@ -10,6 +10,8 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "sim/device_node.h"
 #include "sim/network.h"
@@ -60,6 +62,7 @@ enum class FaultKind : std::uint8_t {
 };
 inline constexpr std::size_t kFaults = 22;
 const char* to_text(FaultKind fault);
+const char* to_text(Action action);
 
 struct RunOptions {
   std::uint64_t seed = 1;
@@ -82,5 +85,14 @@ struct RunOptions {
 // Everything from the seed.
 RunOptions draw_options(std::uint64_t seed);
 std::string to_line(const RunOptions& options);
+
+// Turns an action, a fault or "hostile" off by its name; false when there is none of that name, or when nobody would do
+// anything any more.
+bool turn_off(RunOptions& options, std::string_view name);
+// The names of what is on.
+std::vector<std::string> turned_on(const RunOptions& options);
+// What chatsdk-sim's command line must say to get these options: the seed, and where they differ from what it draws in
+// the numbers that the shrinker changes.
+std::string to_arguments(const RunOptions& options);
 
 }  // namespace chatsdk::sim

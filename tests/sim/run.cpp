@@ -67,7 +67,7 @@ class RunLog final : public Log {
 class Run {
  public:
   Run(const RunOptions& options, const RunSettings& settings)
-      : libraries_(options.seed * 31 + 21), log_(settings.log), world_(options, log_) {
+      : libraries_(options.seed * 31 + 21), log_(settings.log), world_(options, log_), script_(settings.script) {
     if (!settings.log) return;
     world_.observer().on_record = [this](const Record& record) {
       std::fprintf(stderr, "%s\n", to_line(record).c_str());
@@ -96,9 +96,12 @@ class Run {
  private:
   void safety() {
     const MonotonicTime end = world_.scheduler().now() + world_.options().duration;
+    if (script_) script_(world_);
     world_.start_all();
-    workload_.begin(end);
-    nemesis_.begin(end);
+    if (!script_) {
+      workload_.begin(end);
+      nemesis_.begin(end);
+    }
     MonotonicTime next_read = world_.scheduler().now();
     while (world_.scheduler().now() < end && !world_.failed()) {
       next_read += kReadEvery;
@@ -214,6 +217,7 @@ class Run {
   LibraryRandom libraries_;
   RunLog log_;
   World world_;
+  const std::function<void(World&)> script_;
   Workload workload_{world_};
   Nemesis nemesis_{world_};
   std::vector<FinalState::Probe> probes_;

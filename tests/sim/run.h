@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -40,8 +41,12 @@ struct RunResult {
   std::uint64_t fault_count() const;
 };
 
+class World;
+
 struct RunSettings {
   bool log = false;  // nodes' logs and the history to stderr
+  // Schedules what happens in the safety phase, instead of users and nemesis. Called before anything has started.
+  std::function<void(World&)> script;
 };
 
 RunResult run(const RunOptions& options, const RunSettings& settings = {});

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/child.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/assert.h"
+
+namespace chatsdk::sim {
+
+namespace {
+
+// A run that takes longer than this turns in circles. A sanitizer makes a run some thirty times slower.
+constexpr rlim_t kCpuSecondsMax = 600;
+
+class Writer {
+ public:
+  void number(std::uint64_t value) { bytes_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  void text(const std::string& value) {
+    number(value.size());
+    bytes_ += value;
+  }
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  std::string bytes_;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+  std::uint64_t number() {
+    std::uint64_t value = 0;
+    const std::string_view bytes = next(sizeof value);
+    if (!bytes.empty()) std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+  }
+  std::string text() { return std::string(next(number())); }
+  bool whole() const { return good_ && rest_.empty(); }
+  bool good() const { return good_; }
+
+ private:
+  std::string_view next(std::uint64_t size) {
+    good_ = good_ && size <= rest_.size();
+    if (!good_) return {};
+    const std::string_view bytes = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return bytes;
+  }
+  std::string_view rest_;
+  bool good_ = true;
+};
+
+void write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace
+
+std::string encode(const RunResult& result) {
+  Writer out;
+  out.number(result.violations.size());
+  for (const Violation& violation : result.violations) {
+    out.text(violation.property);
+    out.text(violation.message);
+    out.number(violation.conversation);
+    out.number(violation.event);
+  }
+  out.number(result.tail.size());
+  for (const std::string& line : result.tail) out.text(line);
+  for (const std::uint64_t value : {result.hash, result.records, result.turns, result.frames, result.sends,
+                                    result.server_starts, static_cast<std::uint64_t>(result.virtual_time.count()),
+                                    static_cast<std::uint64_t>(result.convergence.count())}) {
+    out.number(value);
+  }
+  out.number(result.faults.size());
+  for (const auto& [kind, count] : result.faults) {
+    out.text(kind);
+    out.number(count);
+  }
+  return out.take();
+}
+
+bool decode(std::string_view bytes, RunResult& result) {
+  Reader in(bytes);
+  for (std::uint64_t i = in.number(); i > 0 && in.good(); --i) {
+    Violation& violation = result.violations.emplace_back();
+    violation.property = in.text();
+    violation.message = in.text();
+    violation.conversation = static_cast<ConversationNumber>(in.number());
+    violation.event = in.number();
+  }
+  for (std::uint64_t i = in.number(); i > 0 && in.good(); --i) result.tail.push_back(in.text());
+  for (std::uint64_t* value :
+       {&result.hash, &result.records, &result.turns, &result.frames, &result.sends, &result.server_starts}) {
+    *value = in.number();
+  }
+  result.virtual_time = std::chrono::microseconds(in.number());
+  result.convergence = std::chrono::microseconds(in.number());
+  for (std::uint64_t i = in.number(); i > 0 && in.good(); --i) {
+    const std::string kind = in.text();
+    result.faults[kind] = in.number();
+  }
+  return in.whole();
+}
+
+Child::Child(const std::function<RunResult()>& work) {
+  std::fflush(nullptr);
+  int ends[2] = {-1, -1};
+  CHATSDK_ASSERT(::pipe(ends) == 0);
+  pid_ = ::fork();
+  CHATSDK_ASSERT(pid_ >= 0);
+  if (pid_ == 0) {
+    ::close(ends[0]);
+    const rlimit limit{kCpuSecondsMax, kCpuSecondsMax};
+    ::setrlimit(RLIMIT_CPU, &limit);
+    write_all(ends[1], encode(work()));
+    ::close(ends[1]);
+    std::exit(0);  // not _exit: a sanitizer looks for leaks on the way out
+  }
+  ::close(ends[1]);
+  fd_ = ends[0];
+}
+
+Child::~Child() {
+  if (fd_ >= 0) ::close(fd_);
+  if (pid_ <= 0) return;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+}
+
+bool Child::take() {
+  char buffer[65'536];
+  const ssize_t size = ::read(fd_, buffer, sizeof buffer);
+  if (size < 0 && errno == EINTR) return false;
+  if (size > 0) bytes_.append(buffer, static_cast<std::size_t>(size));
+  return size <= 0;
+}
+
+RunResult Child::result() {
+  while (!take()) {
+  }
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  RunResult result;
+  const bool whole = decode(bytes_, result);
+  if (whole && WIFEXITED(status) && WEXITSTATUS(status) == 0) return result;
+  if (!whole) result = {};
+  result.violations.push_back({"process",
+                               WIFSIGNALED(status)
+                                   ? "It died of signal " + std::to_string(WTERMSIG(status)) + "."
+                                   : "It ended with status " + std::to_string(WEXITSTATUS(status)) + ".",
+                               kNoConversation, 0});
+  return result;
+}
+
+RunResult run_in_child(const std::function<RunResult()>& work) { return Child(work).result(); }
+
+}  // namespace chatsdk::sim

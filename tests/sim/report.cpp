@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/report.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+namespace chatsdk::sim {
+
+namespace {
+
+void print_command(const char* what, const RunOptions& options) {
+  std::printf("  %s: ./dev sim %s\n", what, to_arguments(options).c_str());
+}
+
+void print_violations(const RunResult& result) {
+  for (const Violation& violation : result.violations) std::printf("  %s\n", to_line(violation).c_str());
+}
+
+}  // namespace
+
+void Totals::add(const RunResult& result) {
+  ++seeds;
+  failed += result.ok() ? 0u : 1u;
+  sends += result.sends;
+  faults += result.fault_count();
+  turns += result.turns;
+  virtual_hours += static_cast<double>(result.virtual_time.count()) / 3.6e9;
+  for (const auto& [kind, count] : result.faults) {
+    faults_by_kind[kind] += count;
+    ++seeds_by_kind[kind];
+  }
+}
+
+void print_progress(const Totals& totals, double elapsed_seconds) {
+  std::printf("... %" PRIu64 " seeds, %.2f a second, %" PRIu64 " failed; %" PRIu64 " faults:", totals.seeds,
+              static_cast<double>(totals.seeds) / std::max(elapsed_seconds, 0.001), totals.failed, totals.faults);
+  for (const auto& [kind, count] : totals.faults_by_kind) std::printf(" %s %" PRIu64, kind.c_str(), count);
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+void print_summary(const Totals& totals, double elapsed_seconds) {
+  const auto seeds = static_cast<double>(std::max<std::uint64_t>(totals.seeds, 1));
+  std::printf("%" PRIu64 " seeds, %" PRIu64 " failed, %" PRIu64
+              " compared with a second run, in %.1f s (%.2f s each)\n",
+              totals.seeds, totals.failed, totals.compared, elapsed_seconds, elapsed_seconds / seeds);
+  std::printf("%.1f virtual hours, %" PRIu64 " sends (%.0f a seed), %" PRIu64
+              " faults with an effect (%.0f a seed), %" PRIu64 " turns\n",
+              totals.virtual_hours, totals.sends, static_cast<double>(totals.sends) / seeds, totals.faults,
+              static_cast<double>(totals.faults) / seeds, totals.turns);
+  for (const auto& [kind, count] : totals.faults_by_kind) {
+    std::printf("  %-28s %8" PRIu64 "  in %5.1f %% of seeds\n", kind.c_str(), count,
+                100.0 * static_cast<double>(totals.seeds_by_kind.at(kind)) / seeds);
+  }
+}
+
+void print_failure(const RunOptions& options, const RunResult& result) {
+  for (const std::string& line : result.tail) std::printf("  %s\n", line.c_str());
+  print_violations(result);
+  std::printf("seed %" PRIu64 " FAILED: %s\n  %s\n", options.seed, result.violations.front().property.c_str(),
+              to_line(options).c_str());
+  print_command("again", options);
+  std::fflush(stdout);
+}
+
+void print_shrunk(const Shrunk& shrunk) {
+  std::printf("smaller, after %u runs: %" PRIu64 " records, %" PRIu64 " sends, %" PRIu64 " faults\n", shrunk.runs,
+              shrunk.result.records, shrunk.result.sends, shrunk.result.fault_count());
+  print_violations(shrunk.result);
+  std::printf("  %s\n", to_line(shrunk.options).c_str());
+  print_command("again", shrunk.options);
+  std::fflush(stdout);
+}
+
+void print_case(const RunOptions& options, const RunResult& result) {
+  std::printf("seed %" PRIu64 ": %s\nhash %016" PRIx64 ", %" PRIu64 " records\n", options.seed,
+              to_line(options).c_str(), result.hash, result.records);
+}
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What chatsdk-sim says to the terminal: how far it is, what was found, what the seeds were made of.
+//
+// Threads: one.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "sim/run.h"
+#include "sim/shrink.h"
+
+namespace chatsdk::sim {
+
+struct Totals {
+  std::uint64_t seeds = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t compared = 0;  // run twice
+  std::uint64_t sends = 0;
+  std::uint64_t faults = 0;
+  std::uint64_t turns = 0;
+  double virtual_hours = 0;
+  std::map<std::string, std::uint64_t> faults_by_kind;
+  std::map<std::string, std::uint64_t> seeds_by_kind;
+
+  void add(const RunResult& result);
+};
+
+// One line of progress, then the faults by kind.
+void print_progress(const Totals& totals, double elapsed_seconds);
+void print_summary(const Totals& totals, double elapsed_seconds);
+// The property, the last events of the conversation concerned, and the command that replays it.
+void print_failure(const RunOptions& options, const RunResult& result);
+void print_shrunk(const Shrunk& shrunk);
+// Options and hash of a seed that ran alone.
+void print_case(const RunOptions& options, const RunResult& result);
+
+}  // namespace chatsdk::sim
