@@ -9,19 +9,37 @@
 
 namespace chatsdk::server {
 
+namespace {
+
+// Kicks are few and small: they are not counted.
+std::size_t bytes_of(const UserMessage& message) {
+  if (const auto* item = std::get_if<std::shared_ptr<const ItemHint>>(&message)) {
+    return sizeof(ItemHint) + ((*item)->frame ? (*item)->frame->size() : 0);
+  }
+  if (const auto* marks = std::get_if<std::shared_ptr<const MarksHint>>(&message)) {
+    return sizeof(MarksHint) + ((*marks)->frame ? (*marks)->frame->size() : 0);
+  }
+  return 0;
+}
+
+}  // namespace
+
 class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
  public:
-  Inbox(Executor& executor, Subscriber& subscriber, std::size_t messages_max)
-      : executor_(executor), subscriber_(&subscriber), messages_max_(messages_max) {}
+  Inbox(Executor& executor, Subscriber& subscriber, std::size_t messages_max, std::size_t bytes_max)
+      : executor_(executor), subscriber_(&subscriber), messages_max_(messages_max), bytes_max_(bytes_max) {}
 
   void put(const UserId& user, const UserMessage& message) {
+    const std::size_t bytes = bytes_of(message);
     {
       std::lock_guard lock(mutex_);
       if (closed_) return;
-      if (messages_.size() >= messages_max_ && !std::holds_alternative<Kick>(message)) {
+      const bool full = messages_.size() >= messages_max_ || (bytes_ > 0 && bytes_ + bytes > bytes_max_);
+      if (full && !std::holds_alternative<Kick>(message)) {
         dropped_.fetch_add(1, std::memory_order_relaxed);
         return;
       }
+      bytes_ += bytes;
       messages_.push_back(Addressed{user, message});
       if (std::exchange(posted_, true)) return;
     }
@@ -46,8 +64,14 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
   void close() {
     std::lock_guard lock(mutex_);
     closed_ = true;
+    bytes_ = 0;
     messages_.clear();
     digests_.clear();
+  }
+
+  std::size_t held_bytes() const {
+    std::lock_guard lock(mutex_);
+    return bytes_;
   }
 
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
@@ -67,9 +91,11 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
   void deliver() {
     std::vector<Addressed> messages;
     std::vector<std::shared_ptr<const HeadDigest>> digests;
+    std::size_t bytes = 0;
     {
       std::lock_guard lock(mutex_);
       posted_ = false;
+      bytes = bytes_;  // a turn of the executor handles all of them, so these are all there are
       messages.swap(messages_);
       digests.swap(digests_);
     }
@@ -78,10 +104,17 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
       if (is_closed()) return;
       subscriber_->on_user_message(addressed.user, addressed.message);
     }
+    messages.clear();
+    release(bytes);
     for (const auto& digest : digests) {
       if (is_closed()) return;
       subscriber_->on_heads(digest);
     }
+  }
+
+  void release(std::size_t bytes) {
+    std::lock_guard lock(mutex_);
+    if (!closed_) bytes_ -= bytes;
   }
 
   bool is_closed() const {
@@ -92,9 +125,11 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
   Executor& executor_;
   Subscriber* const subscriber_;
   const std::size_t messages_max_;
+  const std::size_t bytes_max_;
   std::atomic<std::uint64_t> dropped_{0};
   mutable std::mutex mutex_;
   std::vector<Addressed> messages_;
+  std::size_t bytes_ = 0;  // of messages_ and of those that are being handled
   std::vector<std::shared_ptr<const HeadDigest>> digests_;
   bool posted_ = false;
   bool closed_ = false;
@@ -110,7 +145,7 @@ Bus::SubscriberId InProcessBus::add_subscriber(Executor& executor, Subscriber& s
   std::lock_guard lock(mutex_);
   for (std::size_t place = 0; place < kSubscribersMax; ++place) {
     if (inboxes_[place]) continue;
-    inboxes_[place] = std::make_shared<Inbox>(executor, subscriber, inbox_messages_max_);
+    inboxes_[place] = std::make_shared<Inbox>(executor, subscriber, inbox_messages_max_, inbox_bytes_max_);
     return static_cast<SubscriberId>(place);
   }
   CHATSDK_ASSERT(false && "more subscribers than kSubscribersMax");
@@ -158,6 +193,15 @@ void InProcessBus::publish_heads(std::shared_ptr<const HeadDigest> digest) {
   for (const auto& inbox : inboxes_) {
     if (inbox) inbox->put_heads(digest);
   }
+}
+
+std::size_t InProcessBus::held_bytes() const {
+  std::lock_guard lock(mutex_);
+  std::size_t sum = 0;
+  for (const auto& inbox : inboxes_) {
+    if (inbox) sum += inbox->held_bytes();
+  }
+  return sum;
 }
 
 std::uint64_t InProcessBus::dropped() const {

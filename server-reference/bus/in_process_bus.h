@@ -6,7 +6,8 @@
 //
 // Threads: as the seam says; one mutex guards the table, one each inbox.
 // Invariants:
-//   1. An inbox holds at most inbox_messages_max hints; hints above it are dropped, kicks never are.
+//   1. An inbox holds at most messages_max hints of bytes_max bytes, those that are being handled included; hints above
+//      it are dropped, except one that is larger alone, and kicks never are.
 //   2. At most one task of an inbox is posted and not yet begun.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/limits.h"
 #include "server-reference/bus/bus.h"
 
 namespace chatsdk::server {
@@ -26,10 +28,10 @@ class InProcessBus final : public Bus {
  public:
   // A subscriber's place in the table is one bit of a word.
   static constexpr std::size_t kSubscribersMax = 64;
-  // Some seconds of a busy shard's traffic: a shard that is further behind is healed by digests and the store.
-  static constexpr std::size_t kInboxMessagesMax = 65'536;
 
-  explicit InProcessBus(std::size_t inbox_messages_max = kInboxMessagesMax) : inbox_messages_max_(inbox_messages_max) {}
+  explicit InProcessBus(std::size_t inbox_messages_max = limits::kBusInboxMessagesMax,
+                        std::size_t inbox_bytes_max = limits::kBusInboxBytesMax)
+      : inbox_messages_max_(inbox_messages_max), inbox_bytes_max_(inbox_bytes_max) {}
   ~InProcessBus() override;
 
   SubscriberId add_subscriber(Executor& executor, Subscriber& subscriber) override;
@@ -41,11 +43,14 @@ class InProcessBus final : public Bus {
 
   // Hints that found a full inbox.
   std::uint64_t dropped() const;
+  // Of the hints in all inboxes, each counted wherever it waits.
+  std::size_t held_bytes() const;
 
  private:
   class Inbox;
 
   const std::size_t inbox_messages_max_;
+  const std::size_t inbox_bytes_max_;
   mutable std::mutex mutex_;
   // Shared with the posted tasks, which may outlive the bus in an executor's queue.
   std::array<std::shared_ptr<Inbox>, kSubscribersMax> inboxes_;

@@ -36,6 +36,9 @@ class FrameSink {
   virtual void send(std::shared_ptr<const Bytes> frame) = 0;
   // Bytes queued and not yet taken by the kernel.
   virtual std::size_t queued_bytes() const = 0;
+  // No more is read of the connection until it is told to go on; frames that were received before may still come. A
+  // carrier without a flow of its own has nothing to stop.
+  virtual void pause_reading(bool /*paused*/) {}
   // Sends what is queued, then a close frame; on_closed follows.
   virtual void close(CloseCode code) = 0;
 };

@@ -56,9 +56,9 @@ void set_accepted(wire::Accepted& out, const Appended& appended) {
   out.set_time_ms(to_unix_ms(appended.time));
 }
 
-// A store that failed has not said no: the client keeps the message and asks again.
+// A store that failed or was busy has not said no: the client keeps the message and asks again.
 Error refusal_of(Error refused) {
-  if (refused.code > Code::kStorage) return refused;
+  if (refused.code > Code::kStorage && refused.code != Code::kBusy) return refused;
   if (refused.code == Code::kStorageFull) return {refused.code, "the server's storage is full", kRetryStorageFull};
   return error(Code::kUnavailable, "the store cannot answer: " + std::string(code_name(refused.code)));
 }
@@ -299,13 +299,16 @@ void GatewaySession::on_kick(const Kick& kick) {
 
 // ---- Sending -------------------------------------------------------------------------------------------------------
 
-Status GatewaySession::admit_send() const {
+Status GatewaySession::admit_send(std::size_t bytes) const {
   Error refused;
   if (draining_) {
     refused = error(Code::kUnavailable, "the server is going away");
   } else if (sends_in_flight_ >= limits::kSendsInFlightMax) {
     refused = error(Code::kRateLimited, std::to_string(sends_in_flight_) + " unanswered sends, limit " +
                                             std::to_string(limits::kSendsInFlightMax));
+  } else if (sends_in_flight_bytes_ + bytes > 2 * limits::kSendsInFlightBytesMax) {
+    refused = error(Code::kRateLimited, std::to_string(sends_in_flight_bytes_) + " B of unanswered sends, limit " +
+                                            std::to_string(2 * limits::kSendsInFlightBytesMax) + " B");
   } else {
     return {};
   }
@@ -314,14 +317,15 @@ Status GatewaySession::admit_send() const {
 }
 
 void GatewaySession::on_send(wire::Send& send) {
-  const Status admitted = admit_send();
+  const Status admitted = admit_send(send.content().size());
   if (!admitted.ok()) return send_refused(send.client_message_id(), admitted.error());
   Result<AppendMessage> op = check_send(send);
   if (!op.ok()) return send_refused(send.client_message_id(), op.error());
-  ++sends_in_flight_;
   const ClientMessageId id = op->client_message_id;
-  shard_.write(*this, std::move(op).value(), [id](GatewaySession& session, Result<WriteAnswer> answer) {
-    session.on_send_answered(id, std::move(answer));
+  const std::size_t bytes = op->content.size();
+  send_submitted(bytes);
+  shard_.write(*this, std::move(op).value(), [id, bytes](GatewaySession& session, Result<WriteAnswer> answer) {
+    session.on_send_answered(id, bytes, std::move(answer));
   });
 }
 
@@ -348,7 +352,7 @@ Result<AppendMessage> GatewaySession::check_send(wire::Send& send) const {
   return op;
 }
 
-void GatewaySession::on_send_answered(const ClientMessageId& id, Result<WriteAnswer> answer) {
+void GatewaySession::on_send_answered(const ClientMessageId& id, std::size_t bytes, Result<WriteAnswer> answer) {
   if (closed()) return;
   if (!answer.ok()) {
     send_refused(id.view(), refusal_of(std::move(answer).error()));
@@ -359,7 +363,7 @@ void GatewaySession::on_send_answered(const ClientMessageId& id, Result<WriteAns
     set_accepted(*result.mutable_accepted(), std::get<Appended>(answer.value()));
     send(frame);
   }
-  answer_given();
+  answer_given(bytes);
 }
 
 void GatewaySession::send_refused(BytesView id, const Error& refused) {
@@ -371,11 +375,11 @@ void GatewaySession::send_refused(BytesView id, const Error& refused) {
 }
 
 void GatewaySession::on_void(const wire::Void& request) {
-  const Status admitted = admit_send();
+  const Status admitted = admit_send(0);
   if (!admitted.ok()) return void_refused(request.client_message_id(), admitted.error());
   Result<VoidMessage> op = check_void(request);
   if (!op.ok()) return void_refused(request.client_message_id(), op.error());
-  ++sends_in_flight_;
+  send_submitted(0);
   const ClientMessageId id = op->client_message_id;
   shard_.write(*this, std::move(op).value(), [id](GatewaySession& session, Result<WriteAnswer> answer) {
     session.on_void_answered(id, std::move(answer));
@@ -408,7 +412,7 @@ void GatewaySession::on_void_answered(const ClientMessageId& id, Result<WriteAns
     }
     send(frame);
   }
-  answer_given();
+  answer_given(0);
 }
 
 void GatewaySession::void_refused(BytesView id, const Error& refused) {
@@ -419,8 +423,27 @@ void GatewaySession::void_refused(BytesView id, const Error& refused) {
   send(frame);
 }
 
-void GatewaySession::answer_given() {
+void GatewaySession::send_submitted(std::size_t bytes) {
+  ++sends_in_flight_;
+  sends_in_flight_bytes_ += static_cast<std::uint32_t>(bytes);
+  if (sends_in_flight_bytes_ >= limits::kSendsInFlightBytesMax) pause_reading(true);
+}
+
+void GatewaySession::pause_reading(bool paused) {
+  if (std::exchange(reading_paused_, paused) == paused) return;
+  sink_.pause_reading(paused);
+  if (paused) return;
+  // The silence was ours: the limits on the client's begin anew.
+  last_frame_ = now();
+  ping_sent_ = false;
+  if (blocked_since_ != MonotonicTime{}) blocked_since_ = last_frame_;
+}
+
+void GatewaySession::answer_given(std::size_t bytes) {
+  if (closed()) return;
   --sends_in_flight_;
+  sends_in_flight_bytes_ -= static_cast<std::uint32_t>(bytes);
+  if (sends_in_flight_bytes_ <= limits::kSendsInFlightBytesMax / 2) pause_reading(false);
   if (draining_ && sends_in_flight_ == 0 && !closed()) close(CloseCode::kGoingAway);
 }
 
@@ -434,6 +457,7 @@ void GatewaySession::tick() {
   }
   if (state_ != State::kLive) return;
   if (time >= token_expiry_) return fail(error(Code::kUnauthenticated, "the access token expired"));
+  if (reading_paused_) return;  // whatever the client says is not heard now
   if (blocked_since_ != MonotonicTime{} && time - blocked_since_ >= limits::kStalledTimeout) {
     return fail(error(Code::kTimedOut, std::to_string(window_.items()) + " items unacknowledged for " +
                                            ms_text(limits::kStalledTimeout)));

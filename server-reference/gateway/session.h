@@ -29,6 +29,8 @@
 //      submitted or answered with a welcome. Nothing of a connection is submitted after a newer one of its device was
 //      admitted.
 //   5. At most one renewal is under way.
+//   6. The content of unanswered sends is at most twice kSendsInFlightBytesMax: from that limit on nothing is read, and
+//      what had been received already has as much room again.
 #pragma once
 
 #include <chrono>
@@ -159,12 +161,14 @@ class GatewaySession {
   void on_ack(const wire::Ack& ack);
   void on_read(const wire::Read& read);
   void on_pull(const wire::Pull& pull);
-  void on_send_answered(const ClientMessageId& id, Result<WriteAnswer> answer);
+  void on_send_answered(const ClientMessageId& id, std::size_t bytes, Result<WriteAnswer> answer);
   void on_void_answered(const ClientMessageId& id, Result<WriteAnswer> answer);
   void send_refused(BytesView id, const Error& error);
   void void_refused(BytesView id, const Error& error);
-  Status admit_send() const;
-  void answer_given();
+  Status admit_send(std::size_t bytes) const;
+  void send_submitted(std::size_t bytes);
+  void answer_given(std::size_t bytes);
+  void pause_reading(bool paused);
 
   // Sends what there is to send and room for, until a read is under way or nothing is left.
   void pump();
@@ -178,6 +182,7 @@ class GatewaySession {
   void follow(const FollowedStream& stream);
   bool room_for_page() const;
   bool room_for_hint(std::size_t bytes) const;
+  void fail_to_read(const std::string& what, const Error& failure);
   void send_caught_up(StreamId stream, Seq seq);
 
   bool within_rate();
@@ -209,6 +214,7 @@ class GatewaySession {
   MonotonicTime blocked_since_;   // a full window without progress; the epoch when there is none
   std::uint32_t page_items_ = 0;  // of the window, kept free for the page that is being read
   std::uint32_t page_bytes_ = 0;
+  std::uint32_t sends_in_flight_bytes_ = 0;
   std::uint16_t sends_in_flight_ = 0;
   State state_ = State::kAwaitingHello;
   bool reading_ = false;
@@ -217,6 +223,7 @@ class GatewaySession {
   bool await_empty_window_ = false;  // an item larger than the room left is next
   bool ping_sent_ = false;           // since the last frame
   bool draining_ = false;
+  bool reading_paused_ = false;  // until sends were answered
 };
 
 }  // namespace chatsdk::server

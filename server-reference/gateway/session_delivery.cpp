@@ -52,6 +52,9 @@ const Named* find_named(const std::vector<Named>& named, StreamId stream) {
 // with other cursors does not name starts where the device acknowledged last, because a hello has room for so many
 // only.
 //
+// A cursor above what is acknowledged says that the acknowledgement was lost on its way into the store, and with it
+// what it claimed of delivery. The item at the cursor is sent once more: the device drops it and acknowledges it again.
+//
 // The store forgets acknowledgements with their epoch. So whatever epoch the hello names, a start below what is
 // acknowledged means that the device has lost what it had stored: it was restored from an older state, or lost all.
 Status GatewaySession::place_streams(const wire::Hello& hello, const std::vector<FollowedStream>& followed) {
@@ -79,12 +82,19 @@ Status GatewaySession::place_streams(const wire::Hello& hello, const std::vector
                                           std::to_string(stream.acknowledged));
     }
     if (entry.sent > stream.head) {
+      // What a device has seen was stored, so either it lies or an older copy of the store was put back unnoticed.
+      shard_.log.write(LogLevel::kWarning, "gateway",
+                       "device " + std::to_string(device_.value) + " has seen more of stream " +
+                           std::to_string(stream.stream_id.value) +
+                           " than the store holds: an older copy of the store needs a new epoch");
       return error(Code::kProtocol, "cursor " + std::to_string(entry.sent) + " of stream " +
                                         std::to_string(stream.stream_id.value) + " is beyond its head " +
                                         std::to_string(stream.head));
     }
-    entry.acknowledged = entry.sent;
     entry.head = std::max(entry.head, entry.sent);
+    entry.last_again = entry.sent > stream.acknowledged;
+    if (entry.last_again) --entry.sent;
+    entry.acknowledged = entry.sent;
   }
   if (!account_stream_) return error(Code::kInternal, "the user has no account stream");
   return {};
@@ -99,11 +109,12 @@ void GatewaySession::on_ack(const wire::Ack& ack) {
   }
   for (const wire::Ack::Stream& stream : ack.streams()) {
     StreamEntry* entry = streams_.find(StreamId{stream.stream_id()});
-    if (entry == nullptr || stream.seq() > entry->sent) {
+    if (entry == nullptr || stream.seq() > entry->known_to_device()) {
       return fail(error(Code::kProtocol, "acknowledgement of " + std::to_string(stream.seq()) + " of stream " +
                                              std::to_string(stream.stream_id()) + ", sent up to " +
                                              std::to_string(entry == nullptr ? 0 : entry->sent)));
     }
+    if (stream.seq() > entry->sent) entry->set_sent(stream.seq());  // of itself, before it was sent the item again
     if (stream.delivered_from() > stream.seq()) {
       return fail(error(Code::kProtocol, "delivered_from " + std::to_string(stream.delivered_from()) +
                                              " is above the acknowledged " + std::to_string(stream.seq())));
@@ -125,7 +136,7 @@ void GatewaySession::on_read(const wire::Read& read) {
   if (entry == nullptr || entry->kind != wire::STREAM_KIND_CONVERSATION) {
     return fail(error(Code::kNotFound, "read of an unknown conversation"));
   }
-  if (read.up_to() > entry->sent) {
+  if (read.up_to() > entry->known_to_device()) {
     return fail(error(Code::kProtocol,
                       "read up to " + std::to_string(read.up_to()) + ", sent up to " + std::to_string(entry->sent)));
   }
@@ -135,7 +146,7 @@ void GatewaySession::on_read(const wire::Read& read) {
 void GatewaySession::on_pull(const wire::Pull& pull) {
   StreamEntry* entry = streams_.find(StreamId{pull.stream_id()});
   if (entry == nullptr) return fail(error(Code::kNotFound, "pull of an unknown stream"));
-  if (pull.after_seq() > entry->sent) {
+  if (pull.after_seq() > entry->known_to_device()) {
     return fail(error(Code::kProtocol, "pull after " + std::to_string(pull.after_seq()) + ", sent up to " +
                                            std::to_string(entry->sent)));
   }
@@ -143,7 +154,7 @@ void GatewaySession::on_pull(const wire::Pull& pull) {
     return fail(error(Code::kRolledBack, "pull after " + std::to_string(pull.after_seq()) + ", acknowledged up to " +
                                              std::to_string(entry->acknowledged)));
   }
-  entry->sent = pull.after_seq();
+  entry->set_sent(pull.after_seq());
   window_.forget(entry->id);
   blocked_since_ = {};
   pump();
@@ -276,7 +287,7 @@ void GatewaySession::on_items(StreamId stream, Seq after, Result<ItemPage> page)
     window_.forget(stream);
     return pump();
   }
-  if (!page.ok()) return fail(error(Code::kUnavailable, "a stream cannot be read"));
+  if (!page.ok()) return fail_to_read("stream " + std::to_string(stream.value), page.error());
 
   if (page->items.empty()) {
     entry->head = entry->sent;  // what was announced is not this user's to read
@@ -288,7 +299,7 @@ void GatewaySession::on_items(StreamId stream, Seq after, Result<ItemPage> page)
     return pump();
   }
   await_empty_window_ = false;
-  entry->sent = page->last;
+  entry->set_sent(page->last);
   entry->head = std::max({entry->head, page->head, page->last});
   window_.add(stream, after, page->last, page->items.size(), frame->size());
   const bool at_head = page->last == page->head;
@@ -313,7 +324,7 @@ void GatewaySession::on_marks(ConversationId conversation, std::uint64_t after,
   if (state_ != State::kLive) return;
   StreamEntry* entry = streams_.find(conversation);
   if (entry == nullptr || entry->marks_sent != after) return pump();
-  if (!advances.ok()) return fail(error(Code::kUnavailable, "marks cannot be read"));
+  if (!advances.ok()) return fail_to_read("the marks of " + std::to_string(conversation.value), advances.error());
 
   std::vector<MarkAdvance>& rows = advances.value();
   const bool full = rows.size() >= kMarksPerFrameMax;
@@ -345,7 +356,7 @@ void GatewaySession::read_followed() {
 void GatewaySession::on_followed(Result<std::vector<FollowedStream>> followed) {
   reading_ = false;
   if (state_ != State::kLive) return;
-  if (!followed.ok()) return fail(error(Code::kUnavailable, "the streams cannot be read"));
+  if (!followed.ok()) return fail_to_read("the streams of a device", followed.error());
   for (const FollowedStream& stream : followed.value()) follow(stream);
   pump();
 }
@@ -357,6 +368,13 @@ void GatewaySession::follow(const FollowedStream& stream) {
   entry.head = std::max({entry.head, stream.head, entry.sent});
   entry.marks_head = std::max(entry.marks_head, stream.marks_revision);
   if (stream.stream_id == account_stream_) account_covered_ = std::max(account_covered_, stream.head);
+}
+
+// The device comes back and asks again, so that whoever runs the server has to hear of what it cannot read.
+void GatewaySession::fail_to_read(const std::string& what, const Error& failure) {
+  shard_.log.write(LogLevel::kError, "gateway",
+                   what + " cannot be read: " + std::string(code_name(failure.code)) + ": " + failure.detail);
+  fail(error(Code::kUnavailable, "what is to be delivered cannot be read"));
 }
 
 void GatewaySession::send_caught_up(StreamId stream, Seq seq) {

@@ -28,6 +28,14 @@ struct StreamEntry {
   std::uint64_t marks_head = 0;
   wire::StreamKind kind = wire::STREAM_KIND_CONVERSATION;
 
+  bool last_again = false;  // the device has sent + 1 as well, which it is sent once more
+
+  // What the device may speak of.
+  Seq known_to_device() const { return last_again ? sent + 1 : sent; }
+  void set_sent(Seq seq) {
+    sent = seq;
+    last_again = false;
+  }
   bool behind() const { return sent < head; }
   bool marks_behind() const { return marks_sent < marks_head; }
 };

@@ -21,6 +21,12 @@ Error unavailable(std::string detail, std::chrono::milliseconds retry_after) {
 // of a batch is the end of the store.
 bool store_survives(Code code) { return code == Code::kStorageFull || code == Code::kBusy || code == Code::kNoMemory; }
 
+// What an op holds while it waits. Everything but content has a fixed size or a small limit of its own.
+std::size_t bytes_of(const WriteOp& op) {
+  const auto* message = std::get_if<AppendMessage>(&op);
+  return sizeof(WriteOp) + (message == nullptr ? 0 : message->content.size());
+}
+
 }  // namespace
 
 Committer::Committer(Store& store, Executor& writer, Log& log, Limits limits)
@@ -31,27 +37,39 @@ Committer::Committer(Store& store, Executor& writer, Log& log, Limits limits)
 Committer::~Committer() = default;
 
 void Committer::submit(WriteOp op, Callback callback, Executor& reply_on) {
-  std::optional<Error> refusal;
+  const std::size_t bytes = bytes_of(op);
+  std::optional<Error> refused;
   {
     std::lock_guard lock(mutex_);
-    if (closed_) {
-      refusal = closed_;
-    } else if (queue_.size() >= limits_.queue_max) {
-      refusal = unavailable(
-          "commit queue holds " + std::to_string(queue_.size()) + " writes, limit " + std::to_string(limits_.queue_max),
-          kRetryWhenFull);
-    } else {
-      queue_.push_back({std::move(op), std::move(callback), &reply_on});
+    refused = refusal(bytes);
+    if (!refused) {
+      held_bytes_ += bytes;
+      queue_.push_back({std::move(op), bytes, std::move(callback), &reply_on});
       if (armed_) return;
       armed_ = true;
     }
   }
-  if (refusal) {
+  if (refused) {
     reply_on.post(
-        [callback = std::move(callback), refusal = *std::move(refusal)]() mutable { callback(std::move(refusal)); });
+        [callback = std::move(callback), refused = *std::move(refused)]() mutable { callback(std::move(refused)); });
   } else {
     arm();
   }
+}
+
+std::optional<Error> Committer::refusal(std::size_t bytes) const {
+  if (closed_) return closed_;
+  if (queue_.size() >= limits_.queue_max) {
+    return unavailable(
+        "commit queue holds " + std::to_string(queue_.size()) + " writes, limit " + std::to_string(limits_.queue_max),
+        kRetryWhenFull);
+  }
+  if (held_bytes_ > 0 && held_bytes_ + bytes > limits_.queue_bytes_max) {
+    return unavailable("commit queue holds " + std::to_string(held_bytes_) + " B, limit " +
+                           std::to_string(limits_.queue_bytes_max) + " B",
+                       kRetryWhenFull);
+  }
+  return std::nullopt;
 }
 
 void Committer::drain(Task drained) {
@@ -71,6 +89,11 @@ std::size_t Committer::queued() const {
   return queue_.size();
 }
 
+std::size_t Committer::held_bytes() const {
+  std::lock_guard lock(mutex_);
+  return held_bytes_;
+}
+
 void Committer::arm() {
   writer_.post([weak = std::weak_ptr(self_)] {
     if (const auto self = weak.lock()) (*self)->run_batch();
@@ -80,11 +103,12 @@ void Committer::arm() {
 void Committer::run_batch() {
   if (take_batch()) {
     Result<CommitResult> result = store_.commit(ops_);
+    ops_.clear();  // their content is not kept until the next batch
     if (result.ok()) {
       answer(*std::move(result));
     } else if (store_survives(result.code())) {
       log_.write(LogLevel::kError, "committer",
-                 "batch of " + std::to_string(ops_.size()) + " not stored: " + result.error().detail);
+                 "batch of " + std::to_string(waiting_.size()) + " not stored: " + result.error().detail);
       answer_all(result.error());
     } else {
       fail(result.error());
@@ -93,6 +117,7 @@ void Committer::run_batch() {
   }
   {
     std::lock_guard lock(mutex_);
+    held_bytes_ -= std::exchange(batch_bytes_, 0);
     if (queue_.empty()) {
       armed_ = false;
     } else {
@@ -110,7 +135,10 @@ bool Committer::take_batch() {
   std::lock_guard lock(mutex_);
   std::size_t messages = 0;
   while (!queue_.empty() && ops_.size() < limits_.batch_ops_max) {
+    const std::size_t bytes = queue_.front().bytes;
+    if (!ops_.empty() && batch_bytes_ + bytes > limits_.batch_bytes_max) break;
     if (std::holds_alternative<AppendMessage>(queue_.front().op) && ++messages > limits_.batch_max) break;
+    batch_bytes_ += bytes;
     ops_.push_back(std::move(queue_.front().op));
     waiting_.push_back(std::move(queue_.front()));
     queue_.pop_front();
@@ -158,6 +186,7 @@ void Committer::fail(const Error& failure) {
     closed_ = answer;
     std::move(queue_.begin(), queue_.end(), std::back_inserter(waiting_));
     queue_.clear();
+    held_bytes_ = batch_bytes_ = 0;
     armed_ = false;
   }
   answer_all(answer);

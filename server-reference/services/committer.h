@@ -18,7 +18,9 @@
 //   2. Every callback is called exactly once, as a task on its executor, never within submit. The exception is the
 //      destruction of the committer, which drops what is still queued.
 //   3. An answer is posted only after its commit returned, and after the observer saw it.
-//   4. At most Limits::queue_max ops wait; at most Limits::batch_max messages share a transaction.
+//   4. At most Limits::queue_max ops wait; at most Limits::batch_max messages share a transaction. The ops that wait or
+//   are
+//      being written hold at most Limits::queue_bytes_max; an op that is larger alone is taken when there is no other.
 //   5. A write whose outcome is unknown is answered with UNAVAILABLE, so that the caller repeats it, never with a
 //      refusal for good.
 #pragma once
@@ -51,9 +53,11 @@ class Committer {
   using Callback = UniqueFunction<void(Result<WriteAnswer>)>;
 
   struct Limits {
-    std::size_t batch_max = limits::kCommitBatchMax;    // messages in one transaction
-    std::size_t batch_ops_max = limits::kCommitOpsMax;  // ops of all kinds in one transaction
-    std::size_t queue_max = limits::kCommitQueueMax;    // ops that wait
+    std::size_t batch_max = limits::kCommitBatchMax;             // messages in one transaction
+    std::size_t batch_ops_max = limits::kCommitOpsMax;           // ops of all kinds in one transaction
+    std::size_t batch_bytes_max = limits::kCommitBatchBytesMax;  // of one transaction, beyond its first op
+    std::size_t queue_max = limits::kCommitQueueMax;             // ops that wait
+    std::size_t queue_bytes_max = limits::kCommitQueueBytesMax;  // of ops that wait or are being written
   };
 
   Committer(Store& store, Executor& writer, Log& log) : Committer(store, writer, log, Limits{}) {}
@@ -77,10 +81,13 @@ class Committer {
   void drain(Task drained);
 
   std::size_t queued() const;
+  // Of the ops that wait or are being written.
+  std::size_t held_bytes() const;
 
  private:
   struct Pending {
     WriteOp op;
+    std::size_t bytes;
     Callback callback;
     Executor* reply_on;
   };
@@ -98,6 +105,7 @@ class Committer {
   void run_batch();
   // Takes the next batch out of the queue into ops_ and waiting_; false when there is none.
   bool take_batch();
+  std::optional<Error> refusal(std::size_t bytes) const;  // under mutex_
   void answer(CommitResult result);
   void answer_all(const Error& failure);
   void add_reply(Pending& pending, Result<WriteAnswer> answer);
@@ -115,6 +123,7 @@ class Committer {
 
   mutable std::mutex mutex_;
   std::deque<Pending> queue_;    // guarded by mutex_
+  std::size_t held_bytes_ = 0;   // guarded by mutex_
   bool armed_ = false;           // guarded by mutex_; true iff a turn of run_batch is posted or running
   std::optional<Error> closed_;  // guarded by mutex_; why submit refuses
   bool draining_ = false;        // guarded by mutex_
@@ -122,6 +131,7 @@ class Committer {
 
   // The writer's own, kept between turns for their capacity.
   std::vector<WriteOp> ops_;
+  std::size_t batch_bytes_ = 0;
   std::vector<Pending> waiting_;
   std::vector<Replies> replies_;
 };

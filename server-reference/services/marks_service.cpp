@@ -24,28 +24,34 @@ void MarksService::delivered(std::string_view user, ConversationId conversation,
   std::lock_guard lock(mutex_);
   Claim* claim = claim_of(user, conversation);
   if (claim == nullptr) return;
-  if (claim->delivered_up_to == 0) {
-    claim->delivered_from = from;
-    claim->delivered_up_to = up_to;
-  } else if (from <= claim->delivered_up_to && claim->delivered_from <= up_to) {
-    claim->delivered_from = std::min(claim->delivered_from, from);
-    claim->delivered_up_to = std::max(claim->delivered_up_to, up_to);
-  } else {
-    // Ranges with a gap between them stay apart, or the merged one would claim the gap.
-    if (displaced_.size() < kPendingMax) {
-      displaced_.emplace_back(AdvanceMarks{.user_id = UserId(user),
-                                           .conversation_id = conversation,
-                                           .delivered_from = claim->delivered_from,
-                                           .delivered_up_to = claim->delivered_up_to,
-                                           .read_up_to = 0,
-                                           .now = {}});
-    } else {
-      ++lost_;
-    }
-    claim->delivered_from = from;
-    claim->delivered_up_to = up_to;
-  }
+  add(*claim, {from, up_to});
   schedule();
+}
+
+// A mark moves only by a range that starts at or below it. When there are more ranges than are kept, the one that
+// starts highest is the least likely to do so, and goes.
+void MarksService::add(Claim& claim, Range range) {
+  const auto touches = [&](const Range& other) { return range.from <= other.up_to && other.from <= range.up_to; };
+  if (claim.beyond.empty() && (claim.delivered.up_to == 0 || touches(claim.delivered))) {
+    if (claim.delivered.up_to != 0) range.from = std::min(range.from, claim.delivered.from);
+    claim.delivered = {range.from, std::max(range.up_to, claim.delivered.up_to)};
+    return;
+  }
+  std::vector<Range> all = std::move(claim.beyond);
+  all.push_back(claim.delivered);
+  all.push_back(range);
+  std::sort(all.begin(), all.end(), [](const Range& a, const Range& b) { return a.from < b.from; });
+  std::size_t last = 0;
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    if (all[i].from <= all[last].up_to) {
+      all[last].up_to = std::max(all[last].up_to, all[i].up_to);
+    } else {
+      all[++last] = all[i];
+    }
+  }
+  all.resize(std::min(last + 1, limits::kMarkRangesMax));
+  claim.delivered = all.front();
+  claim.beyond.assign(all.begin() + 1, all.end());
 }
 
 void MarksService::read(std::string_view user, ConversationId conversation, Seq up_to) {
@@ -59,13 +65,24 @@ void MarksService::read(std::string_view user, ConversationId conversation, Seq 
 
 void MarksService::acknowledged(DeviceId device, StreamId stream, Seq seq) {
   std::lock_guard lock(mutex_);
-  if (cursors_.size() >= kPendingMax && !cursors_.contains({device, stream})) {
-    ++lost_;  // the device is sent again what it has, and drops it
-    return;
+  auto found = cursors_.find({device, stream});
+  if (found == cursors_.end()) {
+    if (cursors_.size() >= limits::kMarkClaimsMax || !admit(cursors_of_device_, device)) {
+      ++lost_;  // the device is sent again what it has, and drops it
+      return;
+    }
+    found = cursors_.emplace(CursorKey{device, stream}, 0).first;
   }
-  Seq& cursor = cursors_[{device, stream}];
-  cursor = std::max(cursor, seq);
+  found->second = std::max(found->second, seq);
   schedule();
+}
+
+template <typename Counts, typename Owner>
+bool MarksService::admit(Counts& counts, const Owner& owner) {
+  std::size_t& count = counts[owner];
+  if (count >= limits::kMarkClaimsPerUserMax) return false;
+  ++count;
+  return true;
 }
 
 void MarksService::flush(Task done) {
@@ -80,7 +97,7 @@ void MarksService::flush(Task done) {
 MarksService::Claim* MarksService::claim_of(std::string_view user, ConversationId conversation) {
   const auto found = claims_.find(KeyView{conversation, user});
   if (found != claims_.end()) return &found->second;
-  if (claims_.size() >= kPendingMax) {
+  if (claims_.size() >= limits::kMarkClaimsMax || !admit(claims_of_user_, UserId(user))) {
     ++lost_;  // the range of the device's next acknowledgement covers it again
     return nullptr;
   }
@@ -116,7 +133,8 @@ void MarksService::start_flush() {
     scheduled_ = false;
     claims.swap(claims_);
     cursors.swap(cursors_);
-    ready_.swap(displaced_);
+    claims_of_user_.clear();
+    cursors_of_device_.clear();
     lost = std::exchange(lost_, 0);
   }
   if (lost != 0) {
@@ -124,13 +142,21 @@ void MarksService::start_flush() {
   }
 
   const WallTime now = writer_.clock().wall_now();
-  for (WriteOp& op : ready_) std::get<AdvanceMarks>(op).now = now;
-  ready_.reserve(ready_.size() + claims.size() + cursors.size());
+  ready_.reserve(claims.size() + cursors.size());
+  // Taken from the back: the lower range of a claim is written before those above it.
   for (auto& [key, claim] : claims) {
+    for (auto range = claim.beyond.rbegin(); range != claim.beyond.rend(); ++range) {
+      ready_.emplace_back(AdvanceMarks{.user_id = key.user,
+                                       .conversation_id = key.conversation,
+                                       .delivered_from = range->from,
+                                       .delivered_up_to = range->up_to,
+                                       .read_up_to = 0,
+                                       .now = now});
+    }
     ready_.emplace_back(AdvanceMarks{.user_id = key.user,
                                      .conversation_id = key.conversation,
-                                     .delivered_from = claim.delivered_from,
-                                     .delivered_up_to = claim.delivered_up_to,
+                                     .delivered_from = claim.delivered.from,
+                                     .delivered_up_to = claim.delivered.up_to,
                                      .read_up_to = claim.read_up_to,
                                      .now = now});
   }
@@ -168,7 +194,8 @@ void MarksService::submit(WriteOp op) {
 
 void MarksService::on_written(const WriteOp& op, const Status& status) {
   if (!status.ok()) {
-    if (code_is_retryable(status.code())) {
+    // A store that failed has not said no.
+    if (code_is_retryable(status.code()) || status.code() <= Code::kStorage) {
       gather_again(op);
     } else {
       log_.write(LogLevel::kInfo, "marks", "claim refused: " + std::string(code_name(status.code())));

@@ -8,7 +8,10 @@
 // Invariants:
 //   1. Nothing is written that no device claimed; merged claims cover no position that none of them covered.
 //   2. A claim whose write is refused for now is gathered again; only a refusal for good drops it.
-//   3. At most kPendingMax keys are gathered, and at most kSliceMax writes wait in the committer.
+//   3. At most limits::kMarkClaimsMax keys are gathered, at most limits::kMarkClaimsPerUserMax of one user or device,
+//   and
+//      at most kSliceMax writes wait in the committer.
+//   4. What one user claims displaces no claim of another.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +32,7 @@ namespace chatsdk::server {
 
 class MarksService {
  public:
-  static constexpr std::size_t kPendingMax = 65'536;  // some seconds of every user of a full server
-  static constexpr std::size_t kSliceMax = 1'024;     // leaves most of limits::kCommitQueueMax to messages
+  static constexpr std::size_t kSliceMax = 1'024;  // leaves most of limits::kCommitQueueMax to messages
 
   MarksService(SubmitWrite submit_write, Executor& writer, Log& log);
   ~MarksService();
@@ -69,10 +71,16 @@ class MarksService {
       return a.conversation == b.conversation && std::string_view(a.user) == std::string_view(b.user);
     }
   };
+  // All of (from, up_to].
+  struct Range {
+    Seq from = 0;
+    Seq up_to = 0;  // 0: nothing
+  };
   struct Claim {
-    Seq delivered_from = 0;
-    Seq delivered_up_to = 0;  // 0: no delivered claim
+    Range delivered;
     Seq read_up_to = 0;
+    // Ranges above it, with gaps between them: merged, they would claim the gaps. Lowest first, each once.
+    std::vector<Range> beyond;
   };
   struct CursorKey {
     DeviceId device;
@@ -85,6 +93,10 @@ class MarksService {
     }
   };
 
+  static void add(Claim& claim, Range range);
+  // Counts one more key of a user or device; false when it has as many as it may. Under mutex_.
+  template <typename Counts, typename Owner>
+  bool admit(Counts& counts, const Owner& owner);
   // The claim of a key, made when there is room; nullptr otherwise. Under mutex_.
   Claim* claim_of(std::string_view user, ConversationId conversation);
   // Asks for a flush on the writer's executor unless one is already on its way. Under mutex_.
@@ -106,7 +118,8 @@ class MarksService {
   std::mutex mutex_;
   std::unordered_map<Key, Claim, KeyHash, KeyEqual> claims_;
   std::unordered_map<CursorKey, Seq, CursorHash> cursors_;
-  std::vector<WriteOp> displaced_;  // claims that could not be merged with a later one of their key
+  std::unordered_map<UserId, std::size_t> claims_of_user_;
+  std::unordered_map<DeviceId, std::size_t> cursors_of_device_;
   bool scheduled_ = false;
   std::uint64_t lost_ = 0;
 

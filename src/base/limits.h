@@ -51,14 +51,24 @@ inline constexpr std::size_t kWindowItemsMax = 256;
 inline constexpr std::size_t kWindowBytesMax = 262'144;
 inline constexpr std::size_t kSendWindow = 16;         // unanswered sends of one device in one conversation
 inline constexpr std::size_t kSendsInFlightMax = 256;  // unanswered sends of one connection, all conversations
+// Their content; above it the connection is not read. Two of the largest texts: one is sent while one is stored; or a
+// full window of messages of 4 KB.
+inline constexpr std::size_t kSendsInFlightBytesMax = 1'048'576;
 inline constexpr std::uint64_t kSendNumberMax = std::uint64_t{1} << 60;  // a server that names a higher one is mistaken
 inline constexpr std::size_t kHelloCursorsMax = 4'096;                   // streams not named come from memberships
 inline constexpr std::size_t kStreamsPerAckMax = 256;
 
 // ---- Server queues and batches -------------------------------------------------------------------------------------
-inline constexpr std::size_t kCommitBatchMax = 64;                  // messages that share one fsync
-inline constexpr std::size_t kCommitOpsMax = 512;                   // writes of all kinds in one transaction
-inline constexpr std::size_t kCommitQueueMax = 16'384;              // more and the server answers UNAVAILABLE
+inline constexpr std::size_t kCommitBatchMax = 64;               // messages that share one fsync
+inline constexpr std::size_t kCommitOpsMax = 512;                // writes of all kinds in one transaction
+inline constexpr std::size_t kCommitBatchBytesMax = 8'388'608;   // a full batch of the default's largest texts and more
+inline constexpr std::size_t kCommitQueueMax = 16'384;           // more and the server answers UNAVAILABLE
+inline constexpr std::size_t kCommitQueueBytesMax = 67'108'864;  // likewise: a full queue of messages of 4 KB
+inline constexpr std::size_t kBusInboxMessagesMax = 65'536;      // of one shard; it is healed by digests and the store
+inline constexpr std::size_t kBusInboxBytesMax = 33'554'432;     // of their frames: a full inbox of messages of 400 B
+inline constexpr std::size_t kMarkClaimsMax = 65'536;            // some seconds of every user of a full server
+inline constexpr std::size_t kMarkClaimsPerUserMax = 8'192;      // between two flushes; twice what one hello can name
+inline constexpr std::size_t kMarkRangesMax = 4;  // with gaps between them, of a user in one conversation
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
 inline constexpr std::size_t kRequestBodyBytesMax = 65'536;         // REST bodies; none carries content yet
 inline constexpr std::size_t kDevicesPerUserMax = 32;

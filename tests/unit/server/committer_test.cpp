@@ -45,8 +45,9 @@ class ScriptedStore final : public Store {
   std::function<void()> during_commit;
 };
 
-WriteOp message(std::uint64_t tag) {
+WriteOp message(std::uint64_t tag, std::size_t content_bytes = 0) {
   AppendMessage op;
+  op.content.assign(content_bytes, 'x');
   op.send_number = tag;
   return op;
 }
@@ -160,6 +161,67 @@ TEST_F(CommitterTest, AFullQueueRefusesAtOnceAndNamesATime) {
   replies.run_ready();
   EXPECT_EQ(answers.size(), 6u);
   EXPECT_TRUE(answers.back().ok());
+}
+
+TEST_F(CommitterTest, TheBytesOfAllOpsAreBounded) {
+  const std::size_t each = sizeof(WriteOp) + 1'000;
+  for (const std::size_t limit : {3 * each - 1, 3 * each, 3 * each + 1}) {
+    limits.queue_bytes_max = limit;
+    committer_.reset();
+    answers.clear();
+    const std::size_t fitting = limit / each;
+
+    for (std::uint64_t tag = 1; tag <= fitting + 1; ++tag) submit(message(tag, 1'000));
+    replies.run_ready();
+
+    EXPECT_EQ(committer().queued(), fitting);
+    EXPECT_EQ(committer().held_bytes(), fitting * each);
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].code(), Code::kUnavailable);
+    EXPECT_GT(answers[0].error().retry_after.count(), 0);
+    writer.run_ready();
+    EXPECT_EQ(committer().held_bytes(), 0u);
+    replies.run_ready();
+  }
+}
+
+TEST_F(CommitterTest, AnOpLargerThanTheQueueIsTakenAlone) {
+  limits.queue_bytes_max = 100;
+  submit(message(1, 1'000));
+  submit(message(2, 1'000));
+  writer.run_ready();
+  replies.run_ready();
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0].code(), Code::kUnavailable) << "the one that did not fit";
+  EXPECT_TRUE(answers[1].ok());
+}
+
+TEST_F(CommitterTest, WhatIsBeingWrittenStillCounts) {
+  limits.queue_bytes_max = sizeof(WriteOp) + 1'000;
+  store.during_commit = [this] {
+    EXPECT_EQ(committer().held_bytes(), sizeof(WriteOp) + 1'000);
+    if (store.batches.size() == 1) submit(message(2, 1));
+  };
+  submit(message(1, 1'000));
+  writer.run_ready();
+  EXPECT_EQ(store.batches.size(), 1u);
+  submit(message(3, 1'000));
+  writer.run_ready();
+  EXPECT_EQ(store.batches.size(), 2u);
+}
+
+TEST_F(CommitterTest, ABatchHoldsAtMostItsBytes) {
+  const std::size_t each = sizeof(WriteOp) + 1'000;
+  for (const std::size_t limit : {2 * each - 1, 2 * each, 2 * each + 1}) {
+    limits.batch_bytes_max = limit;
+    committer_.reset();
+    store.batches.clear();
+
+    for (std::uint64_t tag = 1; tag <= 3; ++tag) submit(message(tag, 1'000));
+    writer.run_ready();
+
+    EXPECT_EQ(store.batches.size(), limit < 2 * each ? 3u : 2u);
+  }
 }
 
 TEST_F(CommitterTest, AFullDiskRefusesItsBatchAndTheNextIsTried) {

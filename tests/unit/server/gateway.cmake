@@ -2,6 +2,7 @@ chatsdk_test(server_gateway_test THREADS
   SOURCES
     gateway_bus_test.cpp
     gateway_delivery_test.cpp
+    gateway_flow_test.cpp
     gateway_marks_test.cpp
     gateway_replace_test.cpp
     gateway_restore_test.cpp

@@ -96,6 +96,48 @@ TEST(InProcessBus, AFullInboxDropsHintsAndKeepsKicks) {
   EXPECT_EQ(parts.recorder.seqs.back(), 6u);
 }
 
+TEST(InProcessBus, TheBytesOfAnInboxAreBounded) {
+  const auto large = [](Seq seq) {
+    auto made = std::make_shared<ItemHint>();
+    made->stream_id = StreamId{1};
+    made->seq = seq;
+    made->frame = std::make_shared<const Bytes>(Bytes(1'000, 'x'));
+    return std::shared_ptr<const ItemHint>(std::move(made));
+  };
+  const std::size_t each = sizeof(ItemHint) + 1'000;
+  for (const std::size_t limit : {3 * each - 1, 3 * each, 3 * each + 1}) {
+    Buses parts;
+    InProcessBus bus(limits::kBusInboxMessagesMax, limit);
+    bus.follow(bus.add_subscriber(parts.executor, parts.recorder), "ada");
+    parts.recorder.during = [&] { EXPECT_GT(bus.held_bytes(), 0u) << "what is being handled is still there"; };
+
+    for (Seq seq = 1; seq <= 5; ++seq) bus.publish("ada", large(seq));
+
+    EXPECT_EQ(bus.held_bytes(), limit / each * each);
+    bus.publish("ada", Kick{"ada", DeviceId{1}, Code::kUnauthenticated, 0});
+    parts.executor.run_ready();
+    EXPECT_EQ(parts.recorder.seqs.size(), limit / each);
+    EXPECT_EQ(parts.recorder.kicks, 1u);
+    EXPECT_EQ(bus.dropped(), 5 - limit / each);
+    EXPECT_EQ(bus.held_bytes(), 0u);
+    bus.publish("ada", large(6));
+    parts.executor.run_ready();
+    EXPECT_EQ(parts.recorder.seqs.back(), 6u);
+  }
+}
+
+TEST(InProcessBus, AHintLargerThanAnInboxPassesAlone) {
+  Buses parts;
+  InProcessBus bus(limits::kBusInboxMessagesMax, 1);
+  bus.follow(bus.add_subscriber(parts.executor, parts.recorder), "ada");
+
+  bus.publish("ada", hint(1));
+  bus.publish("ada", hint(2));
+  parts.executor.run_ready();
+
+  EXPECT_EQ(parts.recorder.seqs, std::vector<Seq>{1});
+}
+
 TEST(InProcessBus, ARemovedSubscriberHearsNothing) {
   Buses parts;
   InProcessBus bus;

@@ -115,6 +115,7 @@ void pull(TestClient& client, StreamId stream, Seq after) {
 TEST(GatewayResume, ADeviceWithNothingBehindIsCaughtUpAtOnce) {
   Pair world;
   TestClient& before = world.connect(world.ada);
+  world.advance(1s);
   before.hang_up();
 
   TestClient& a = world.connect(world.ada, &before);
@@ -128,6 +129,7 @@ TEST(GatewayResume, NamedCursorsAreWhereStreamsStart) {
   Pair world;
   const StreamId conversation = world.append(world.ada, "bob", 1, 10);
   TestClient& before = world.connect(world.bob);
+  world.advance(1s);  // the acknowledgements reach the store
   before.hang_up();
   world.append(world.ada, "bob", 11, 5);
 

@@ -137,6 +137,65 @@ TEST(GatewayMarks, FollowOnResumeFromTheKnownRevision) {
   EXPECT_TRUE(again.of(wire::ServerFrame::kMarks).empty());
 }
 
+// As when the server was killed before it had written them.
+TEST(GatewayMarks, AcknowledgementsThatTheStoreNeverGotAreAskedForAgain) {
+  Pair world;
+  world.refuse_with = Code::kNotFound;
+  TestClient& before = world.connect(world.bob);
+  world.advance(1s);
+  before.hang_up();
+  world.refuse_with.reset();
+  TestClient& a = world.connect(world.ada);
+  ASSERT_EQ(world.mark(a, "bob", kDelivered), 0u);
+
+  TestClient& b = world.connect(world.bob, &before);
+  world.advance(limits::kMarkFlush);
+
+  EXPECT_EQ(world.mark(a, "bob", kDelivered), 6u);
+  EXPECT_EQ(b.texts(world.conversation), before.texts(world.conversation)) << "it drops what it has";
+  EXPECT_EQ(b.of(wire::ServerFrame::kItems).size(), 2u) << "one item of each of its two streams";
+  EXPECT_EQ(b.failure(), Code::kOk);
+}
+
+TEST(GatewayMarks, ADeviceMaySpeakOfWhatItHoldsBeforeItIsAsked) {
+  Pair world;
+  world.refuse_with = Code::kNotFound;
+  TestClient& before = world.connect(world.bob);
+  world.advance(1s);
+  before.hang_up();
+  world.refuse_with.reset();
+  TestClient& a = world.connect(world.ada);
+  TestClient& b = world.open(world.token(world.bob));
+  b.cursors = before.cursors;
+  b.say(world.hello(&before));
+  while (b.frames.empty()) {
+    world.reader_executor.run_one();
+    world.shard_executors[0].run_one();
+  }
+
+  b.ack(world.conversation, 6);
+  world.read(b, 6);
+  world.run();
+  world.advance(limits::kMarkFlush);
+
+  EXPECT_EQ(b.failure(), Code::kOk);
+  EXPECT_EQ(world.mark(a, "bob", kDelivered), 6u);
+  EXPECT_EQ(world.mark(a, "bob", kRead), 6u);
+}
+
+TEST(GatewayMarks, AClaimThatStartsAboveTheMarkMovesNothingAndSpoilsNothing) {
+  Pair world;
+  TestClient& a = world.connect(world.ada);
+  TestClient& b = world.connect(world.bob, nullptr, 0, false);
+
+  b.ack(world.conversation, 2, 0);
+  b.ack(world.conversation, 6, 4);
+  world.advance(limits::kMarkFlush);
+
+  EXPECT_EQ(world.mark(a, "bob", kDelivered), 2u);
+  EXPECT_EQ(b.failure(), Code::kOk);
+}
+
 TEST(GatewayMarks, PrecedeTheEndOfCatchingUp) {
   Pair world;
   world.connect(world.bob);
@@ -252,20 +311,22 @@ TEST(MarksService, NothingIsWrittenWhenNothingIsClaimed) {
 }
 
 TEST(MarksService, WhatIsRefusedForNowIsWrittenLater) {
-  Service service;
-  service.refuse = Code::kUnavailable;
-  service.marks->delivered("ada", kConversation, 0, 5);
-  service.marks->acknowledged(DeviceId{1}, kConversation, 5);
-  service.pass(limits::kMarkFlush);
-  service.refuse.reset();
-  service.marks->delivered("ada", kConversation, 5, 6);
-  service.pass(limits::kMarkFlush);
+  for (const Code code : {Code::kUnavailable, Code::kStorageFull, Code::kStorage, Code::kNoMemory, Code::kBusy}) {
+    Service service;
+    service.refuse = code;
+    service.marks->delivered("ada", kConversation, 0, 5);
+    service.marks->acknowledged(DeviceId{1}, kConversation, 5);
+    service.pass(limits::kMarkFlush);
+    service.refuse.reset();
+    service.marks->delivered("ada", kConversation, 5, 6);
+    service.pass(limits::kMarkFlush);
 
-  ASSERT_EQ(service.written.size(), 2u);
-  for (const WriteOp& op : service.written) {
-    if (const auto* marks = std::get_if<AdvanceMarks>(&op)) {
-      EXPECT_EQ(marks->delivered_from, 0u);
-      EXPECT_EQ(marks->delivered_up_to, 6u);
+    ASSERT_EQ(service.written.size(), 2u);
+    for (const WriteOp& op : service.written) {
+      if (const auto* marks = std::get_if<AdvanceMarks>(&op)) {
+        EXPECT_EQ(marks->delivered_from, 0u);
+        EXPECT_EQ(marks->delivered_up_to, 6u);
+      }
     }
   }
 }
@@ -311,13 +372,77 @@ TEST(MarksService, FlushCoversWhatCameDuringAnother) {
 
 TEST(MarksService, IsBounded) {
   Service service;
-  for (std::size_t i = 1; i <= MarksService::kPendingMax + 10; ++i) {
+  for (std::size_t i = 1; i <= limits::kMarkClaimsMax + 10; ++i) {
     service.marks->acknowledged(DeviceId{i}, kConversation, 5);
   }
   service.marks->flush([] {});
   service.writer.run_ready();
 
-  EXPECT_EQ(service.written.size(), MarksService::kPendingMax);
+  EXPECT_EQ(service.written.size(), limits::kMarkClaimsMax);
+}
+
+TEST(MarksService, KeepsTheLowestOfRangesWithGapsBetweenThem) {
+  for (const std::size_t count : {limits::kMarkRangesMax - 1, limits::kMarkRangesMax, limits::kMarkRangesMax + 1}) {
+    Service service;
+    for (Seq i = count; i >= 1; --i) service.marks->delivered("ada", kConversation, 10 * i, 10 * i + 1);
+    service.pass(limits::kMarkFlush);
+
+    ASSERT_EQ(service.written.size(), std::min(count, limits::kMarkRangesMax));
+    for (std::size_t i = 0; i < service.written.size(); ++i) {
+      EXPECT_EQ(std::get<AdvanceMarks>(service.written[i]).delivered_from, 10 * (i + 1)) << "the lowest first";
+    }
+  }
+}
+
+TEST(MarksService, ARangeThatClosesGapsIsOneClaim) {
+  Service service;
+  service.marks->delivered("ada", kConversation, 20, 25);
+  service.marks->delivered("ada", kConversation, 0, 5);
+  service.marks->delivered("ada", kConversation, 10, 15);
+  service.marks->delivered("ada", kConversation, 5, 22);
+  service.pass(limits::kMarkFlush);
+
+  ASSERT_EQ(service.written.size(), 1u);
+  EXPECT_EQ(std::get<AdvanceMarks>(service.written[0]).delivered_from, 0u);
+  EXPECT_EQ(std::get<AdvanceMarks>(service.written[0]).delivered_up_to, 25u);
+}
+
+TEST(MarksService, OneUsersClaimsLeaveRoomForOthers) {
+  for (const std::size_t count :
+       {limits::kMarkClaimsPerUserMax - 1, limits::kMarkClaimsPerUserMax, limits::kMarkClaimsPerUserMax + 1}) {
+    Service service;
+    for (std::uint64_t i = 1; i <= count; ++i) {
+      service.marks->delivered("mallory", ConversationId{1'000 + i}, 0, 5);
+      service.marks->acknowledged(DeviceId{1}, StreamId{1'000 + i}, 5);
+      // However many ranges are claimed, they stand in one place.
+      for (Seq seq = 100; i == 1 && seq < 100'000; seq += 2) {
+        service.marks->delivered("mallory", ConversationId{1'001}, seq, seq + 1);
+      }
+    }
+    service.marks->delivered("ada", kConversation, 0, 5);
+    service.marks->acknowledged(DeviceId{2}, kConversation, 5);
+    service.marks->flush([] {});
+    service.writer.run_ready();
+
+    std::size_t claims = 0;
+    std::size_t cursors = 0;
+    bool others_mark = false;
+    bool others_cursor = false;
+    for (const WriteOp& op : service.written) {
+      if (const auto* marks = std::get_if<AdvanceMarks>(&op)) {
+        ++claims;
+        others_mark = others_mark || marks->user_id == "ada";
+      } else if (const auto* cursor = std::get_if<AdvanceCursor>(&op)) {
+        ++cursors;
+        others_cursor = others_cursor || cursor->device_id == DeviceId{2};
+      }
+    }
+    const std::size_t kept = std::min(count, limits::kMarkClaimsPerUserMax);
+    EXPECT_EQ(claims, kept + 1 + limits::kMarkRangesMax - 1);
+    EXPECT_EQ(cursors, kept + 1);
+    EXPECT_TRUE(others_mark);
+    EXPECT_TRUE(others_cursor);
+  }
 }
 
 TEST(MarksService, AnswersAfterItsEndAreDropped) {

@@ -475,7 +475,7 @@ TEST(GatewaySend, UnansweredSendsAreBounded) {
 }
 
 TEST(GatewaySend, AStoreThatFailsHasNotRefusedForGood) {
-  for (const Code code : {Code::kStorage, Code::kReadOnly, Code::kUnavailable}) {
+  for (const Code code : {Code::kStorage, Code::kReadOnly, Code::kNoMemory, Code::kBusy, Code::kUnavailable}) {
     Pair world;
     TestClient& a = world.connect(world.ada);
     world.refuse_with = code;

@@ -104,6 +104,7 @@ class TestClient final : public FrameSink {
 
   void send(std::shared_ptr<const Bytes> frame) override;
   std::size_t queued_bytes() const override { return queued; }
+  void pause_reading(bool on) override { paused = on; }
   void close(CloseCode code) override;
 
   void say(const wire::ClientFrame& frame) { say_bytes(encode(frame)); }
@@ -119,6 +120,7 @@ class TestClient final : public FrameSink {
   std::vector<wire::ServerFrame> frames;
   std::optional<CloseCode> closed;
   std::size_t queued = 0;
+  bool paused = false;  // the server does not read; a test that goes on speaking is what was received before
   bool auto_ack = false;
   bool drop_items = false;  // the device's own transaction fails
   std::size_t gaps = 0;
