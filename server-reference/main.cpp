@@ -64,6 +64,7 @@ class Event {
 // Blocks the signals that stop the server, before any thread is made; they are read here instead.
 int take_signals() {
   ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets whose peers are gone
+  ::signal(SIGXFSZ, SIG_IGN);  // a file at the process's size limit is a failed write, which the store reports
   sigset_t stopping;
   sigemptyset(&stopping);
   sigaddset(&stopping, SIGTERM);

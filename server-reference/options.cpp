@@ -81,6 +81,9 @@ void add_listener_options(CLI::App& app, ListenerOptions& listener, Raw& raw) {
       ->check(CLI::Range(std::size_t{1}, LwsListener::kThreadsMax));
   add(app, "--connections-max", listener.connections_max, "Connections above this wait or are turned away")
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
+  add(app, "--connections-per-address-max", listener.connections_per_address_max,
+      "Connections above this from one address (IPv6: one /64 network) are closed; a reverse proxy is one address")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
   add(app, "--tls-cert", listener.tls.certificate, "Certificate chain (PEM); needs --tls-key");
   add(app, "--tls-key", listener.tls.key, "Private key of the certificate (PEM)");
   add(app, "--trusted-proxy", raw.trusted_proxies,

@@ -98,8 +98,14 @@ void Server::start(UniqueFunction<void(const Error&)> on_fatal) {
 
 void Server::drain(Task drained) {
   CHATSDK_ASSERT(started_ && !stopped_ && !std::exchange(drain_begun_, true));
-  listener_->begin_drain();
-  core_->drain(std::move(drained));
+  drained_ = std::move(drained);
+  listener_->begin_drain([this] { part_drained(); });
+  core_->drain_sessions([this] { part_drained(); });
+}
+
+// Requests write too, so the committer goes on until both have ended.
+void Server::part_drained() {
+  if (parts_to_drain_.fetch_sub(1) == 1) core_->write_out(std::exchange(drained_, {}));
 }
 
 void Server::stop() {

@@ -13,6 +13,7 @@
 //   2. What can still call a part is stopped before it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -54,8 +55,9 @@ class Server {
 
   // on_fatal comes at most once, on the writer's thread: the store failed for good and the process has to end.
   void start(UniqueFunction<void(const Error&)> on_fatal);
-  // Turns new clients away, tells the connected ones to reconnect elsewhere or later, writes what was accepted. drained
-  // comes on the writer's thread; there is no other time limit than the caller's patience.
+  // Turns new clients away, tells the connected ones to reconnect elsewhere or later, answers the requests that have
+  // begun, and writes what was accepted. drained comes on the writer's thread; there is no other time limit than the
+  // caller's patience.
   void drain(Task drained);
   // Ends everything at once. What was acknowledged is stored.
   void stop();
@@ -70,6 +72,7 @@ class Server {
   Status open();
   Status make_core();
   ServerCoreOptions core_options() const;
+  void part_drained();
 
   const ServerOptions options_;
   Log& log_;
@@ -87,6 +90,8 @@ class Server {
 
   bool started_ = false;
   bool drain_begun_ = false;
+  std::atomic<int> parts_to_drain_ = 2;  // sessions, requests
+  Task drained_;
   bool stopped_ = false;
 };
 

@@ -67,18 +67,25 @@ void ServerCore::make_gateway(std::size_t shard) {
 }
 
 void ServerCore::drain(Task drained) {
-  drained_ = std::move(drained);
+  drain_sessions([this, drained = std::move(drained)]() mutable { write_out(std::move(drained)); });
+}
+
+void ServerCore::drain_sessions(Task ended) {
+  sessions_ended_ = std::move(ended);
   rest_service_->set_draining();
   gateways_to_drain_ = gateways_.size();
   for (std::size_t i = 0; i < gateways_.size(); ++i) {
     seams_.shards[i]->post([this, i] {
       gateways_[i]->drain([this] {
-        if (gateways_to_drain_.fetch_sub(1) != 1) return;
-        // What devices acknowledged last is written before the committer closes.
-        marks_->flush([this] { committer_->drain(std::move(drained_)); });
+        if (gateways_to_drain_.fetch_sub(1) == 1) std::exchange(sessions_ended_, {})();
       });
     });
   }
+}
+
+// What devices acknowledged last is written before the committer closes.
+void ServerCore::write_out(Task written) {
+  marks_->flush([this, written = std::move(written)]() mutable { committer_->drain(std::move(written)); });
 }
 
 void ServerCore::stop() {

@@ -66,9 +66,13 @@ class ServerCore {
 
   // on_fatal comes at most once, on the writer: the store failed for good and the process has to end.
   void start(UniqueFunction<void(const Error&)> on_fatal);
-  // Tells the connected clients to reconnect elsewhere or later and writes what was accepted. drained comes on the
-  // writer.
+  // Tells the connected clients to reconnect elsewhere or later and writes what was accepted: the two steps below in a
+  // row. drained comes on the writer.
   void drain(Task drained);
+  // The first step: ended comes on a shard when every send is answered and every client has gone.
+  void drain_sessions(Task ended);
+  // The second: writes what was accepted, and refuses what comes later. written comes on the writer. From any thread.
+  void write_out(Task written);
   // Destroys everything but the gateways that their shards have already destroyed. No executor runs any more.
   void stop();
 
@@ -104,7 +108,7 @@ class ServerCore {
   std::vector<std::unique_ptr<Gateway>> gateways_;
 
   std::atomic<std::size_t> gateways_to_drain_ = 0;
-  Task drained_;
+  Task sessions_ended_;
 };
 
 }  // namespace chatsdk::server

@@ -164,6 +164,7 @@ Result<std::unique_ptr<LwsListener>> LwsListener::create(ListenerOptions options
     settings.index = static_cast<std::uint8_t>(i);
     settings.listen_fd = sockets[i].release();
     settings.tls = kept.tls;
+    settings.connections_per_address_max = kept.connections_per_address_max;
     settings.connections_max = std::max<std::size_t>(1, kept.connections_max / kept.threads);
     CHATSDK_ASSIGN(auto shard, LwsShard::create(std::move(settings), kept.serving, listener->state_, log));
     listener->shards_.push_back(std::move(shard));
@@ -175,6 +176,25 @@ LwsListener::~LwsListener() { stop(); }
 
 void LwsListener::start() {
   for (const auto& shard : shards_) shard->start();
+}
+
+void LwsListener::begin_drain(Task requests_done) {
+  state_.draining.store(true);
+  struct Countdown {
+    std::atomic<std::size_t> left = 0;
+    Task done;
+  };
+  // Shared: the shard that ends last calls it, and a shard that is stopped drops it.
+  const auto countdown = std::make_shared<Countdown>();
+  countdown->left = shards_.size();
+  countdown->done = std::move(requests_done);
+  for (const auto& shard : shards_) {
+    shard->post([&shard = *shard, countdown] {
+      shard.drain_requests([countdown] {
+        if (countdown->left.fetch_sub(1) == 1) countdown->done();
+      });
+    });
+  }
 }
 
 void LwsListener::stop() {

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/result.h"
+#include "base/task.h"
 #include "server-reference/gateway/lws_shard.h"
 #include "server-reference/gateway/served_connection.h"
 
@@ -25,6 +26,9 @@ struct ListenerOptions {
   std::size_t threads = 1;
   TlsFiles tls;
   std::size_t connections_max = 100'000;  // over all shards, less if the system allows less; more wait in the kernel
+  // Of one address (IPv6: one /64 network), over all shards; more are closed at once. Generous, because behind a proxy
+  // or a carrier's NAT many people share an address.
+  std::size_t connections_per_address_max = 20'000;
   ServingOptions serving;
 };
 
@@ -47,7 +51,8 @@ class LwsListener {
   // Starts the shards' threads; each accepts when it is told what to serve.
   void start();
   // From now on upgrades are answered with 503 and Retry-After, and HTTP connections end with their answer.
-  void begin_drain() { state_.draining.store(true); }
+  // requests_done runs on a shard when the requests that had begun are answered.
+  void begin_drain(Task requests_done);
   // Ends every connection and every thread.
   void stop();
 

@@ -67,8 +67,8 @@ std::string address_text(const sockaddr_storage& address) {
 
 class LwsShard::Connection final : public ServedConnection::Carrier {
  public:
-  Connection(LwsShard& shard, ConnectionId id, std::string remote_address)
-      : shard_(shard), id_(id), served_(shard.serving_, *this, id, std::move(remote_address)) {}
+  Connection(LwsShard& shard, ConnectionId id, std::string remote_address, AddressCounts::Key address)
+      : shard_(shard), id_(id), address_(address), served_(shard.serving_, *this, id, std::move(remote_address)) {}
   ~Connection() override { set_deadline(std::nullopt); }
 
   // Carrier
@@ -146,6 +146,7 @@ class LwsShard::Connection final : public ServedConnection::Carrier {
   bool aborted() const { return aborted_; }
   bool ended() const { return ended_; }
   ConnectionId id() const { return id_; }
+  AddressCounts::Key address() const { return address_; }
   lws* wsi() const { return wsi_; }
   void set_wsi(lws* wsi) { wsi_ = wsi; }
 
@@ -158,6 +159,7 @@ class LwsShard::Connection final : public ServedConnection::Carrier {
 
   LwsShard& shard_;
   const ConnectionId id_;
+  const AddressCounts::Key address_;
   lws* wsi_ = nullptr;
   TimerId deadline_ = 0;
   std::size_t unsent_bytes_ = 0;
@@ -283,7 +285,7 @@ LwsShard::LwsShard(Settings settings, const ServingOptions& options, ServingStat
       listen_fd_(settings_.listen_fd),
       log_(log),
       turn_clock_(system_clock_),
-      serving_{options, state, log, turn_clock_, nullptr, nullptr, nullptr, {}},
+      serving_{options, state, log, turn_clock_, nullptr, nullptr, nullptr, {}, 0, true, {}},
       inbox_(std::make_shared<Inbox>()) {}
 
 Result<std::unique_ptr<LwsShard>> LwsShard::create(Settings settings, const ServingOptions& options,
@@ -311,7 +313,9 @@ Status LwsShard::create_context() {
   ev_timer_init(
       &accept_pause_,
       [](struct ev_loop* loop, ev_timer* watcher, int) {
-        ev_io_start(loop, &static_cast<LwsShard*>(watcher->data)->accept_watcher_);
+        auto* shard = static_cast<LwsShard*>(watcher->data);
+        ev_io_start(loop, &shard->accept_watcher_);
+        shard->accept_some();
       },
       kAcceptPauseSeconds, 0.0);
   ev_prepare_init(&end_of_turn_, [](struct ev_loop*, ev_prepare* watcher, int) {
@@ -378,6 +382,13 @@ void LwsShard::serve(Handlers handlers) {
   serving_.verifier = handlers.verifier;
   at_end_ = std::move(handlers.at_end);
   ev_io_start(loop_, &accept_watcher_);
+}
+
+void LwsShard::drain_requests(Task done) {
+  CHATSDK_ASSERT(serving_.counting);
+  serving_.counting = false;
+  if (serving_.requests == 0) return done();
+  serving_.requests_done = std::move(done);
 }
 
 void LwsShard::start() {
@@ -452,41 +463,73 @@ void LwsShard::accept_some() {
       pause_accepting("as many connections as this shard takes");
       return;
     }
-    if (!accept_one()) return;
+    switch (accept_one()) {
+      case Accepted::kOne:
+        break;
+      case Accepted::kPaused:
+        return;
+      case Accepted::kNoneWaiting:
+        if (std::exchange(accept_paused_, false)) {
+          log_.write(LogLevel::kInfo, "listener", "accepting goes on: no connection waits any more");
+        }
+        return;
+    }
   }
 }
 
-// False when there is nothing to accept now.
-bool LwsShard::accept_one() {
+LwsShard::Accepted LwsShard::accept_one() {
   sockaddr_storage address = {};
   socklen_t address_bytes = sizeof address;
   const int fd =
       ::accept4(listen_fd_, reinterpret_cast<sockaddr*>(&address), &address_bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) pause_accepting(strerror(errno));
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      pause_accepting(strerror(errno));
+      return Accepted::kPaused;
+    }
     // A peer that left before it was accepted is no reason to stop.
-    return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+    const bool others = errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+    return others ? Accepted::kOne : Accepted::kNoneWaiting;
+  }
+  std::string remote_address = address_text(address);
+  const AddressCounts::Key key = AddressCounts::key_of(address);
+  if (!admit(key, remote_address)) {
+    ::close(fd);
+    return Accepted::kOne;
   }
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   // What a slow reader has not taken stays here, where it is counted, and not in megabytes of kernel memory.
   const int unsent_max = static_cast<int>(2 * limits::kPackedWriteBytes);
   ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
-  adopt(fd, address_text(address));
-  return true;
+  adopt(fd, std::move(remote_address), key);
+  return Accepted::kOne;
+}
+
+bool LwsShard::admit(AddressCounts::Key address, const std::string& remote_address) {
+  const std::size_t max = settings_.connections_per_address_max;
+  const AddressCounts::Entry entry = serving_.state.addresses.enter(address, max);
+  if (entry == AddressCounts::Entry::kRefusedFirst) {
+    log_.write(LogLevel::kWarning, "listener",
+               "connections of " + remote_address + " are closed: it has " + std::to_string(max) +
+                   ", which is the limit for one address");
+  }
+  return entry == AddressCounts::Entry::kAdmitted;
 }
 
 void LwsShard::pause_accepting(const std::string& why) {
-  log_.write(LogLevel::kWarning, "listener", "accepting pauses: " + why);
+  if (!std::exchange(accept_paused_, true)) {
+    log_.write(LogLevel::kWarning, "listener", "accepting pauses: " + why);
+  }
   ev_io_stop(loop_, &accept_watcher_);
   ev_timer_set(&accept_pause_, kAcceptPauseSeconds, 0.0);
   ev_timer_start(loop_, &accept_pause_);
 }
 
-void LwsShard::adopt(int fd, std::string remote_address) {
+void LwsShard::adopt(int fd, std::string remote_address, AddressCounts::Key address) {
   turn_clock_.refresh();
   const ConnectionId id = (static_cast<ConnectionId>(settings_.index + 1) << 56) | ++last_connection_;
-  auto owned = std::make_unique<Connection>(*this, id, std::move(remote_address));
+  auto owned = std::make_unique<Connection>(*this, id, std::move(remote_address), address);
   Connection& connection = *owned;
   connections_.emplace(id, std::move(owned));
   serving_.state.connections.fetch_add(1);
@@ -511,7 +554,10 @@ void LwsShard::on_connection_closed(Connection& connection) {
 }
 
 void LwsShard::forget(ConnectionId id) {
-  connections_.erase(id);
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  serving_.state.addresses.leave(found->second->address(), settings_.connections_per_address_max);
+  connections_.erase(found);
   serving_.state.connections.fetch_sub(1);
 }
 

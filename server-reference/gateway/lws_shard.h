@@ -51,7 +51,8 @@ class LwsShard final : public Executor {
     std::uint8_t index = 0;
     int listen_fd = -1;  // bound, listening, not blocking; the shard closes it
     TlsFiles tls;
-    std::size_t connections_max = 0;  // of this shard; more wait to be accepted
+    std::size_t connections_max = 0;              // of this shard; more wait to be accepted
+    std::size_t connections_per_address_max = 0;  // over all shards; more are closed
   };
 
   // UNAVAILABLE names what is missing when libwebsockets or its libev plugin does not start.
@@ -71,6 +72,8 @@ class LwsShard final : public Executor {
   void start();
   // In a turn of the shard: connections are accepted from here on. Once.
   void serve(Handlers handlers);
+  // In a turn of the shard, once: done runs in a turn when the requests that have begun by now are answered.
+  void drain_requests(Task done);
   // Ends every connection and the thread; pending tasks are destroyed. Not from the shard's own thread.
   void stop();
 
@@ -104,9 +107,11 @@ class LwsShard final : public Executor {
   void take_tasks();
   void run_due_timers();
   void arm_timer();
+  enum class Accepted : std::uint8_t { kOne, kNoneWaiting, kPaused };
   void accept_some();
-  bool accept_one();
-  void adopt(int fd, std::string remote_address);
+  Accepted accept_one();
+  bool admit(AddressCounts::Key address, const std::string& remote_address);
+  void adopt(int fd, std::string remote_address, AddressCounts::Key address);
   void pause_accepting(const std::string& why);
   void on_connection_closed(Connection& connection);
   void forget(ConnectionId id);
@@ -125,6 +130,7 @@ class LwsShard final : public Executor {
   ev_timer timer_watcher_;
   std::optional<MonotonicTime> armed_time_;  // what timer_watcher_ is set to
   ev_timer accept_pause_;
+  bool accept_paused_ = false;  // since the log said so; until nothing waited to be accepted
   ev_prepare end_of_turn_;
   ev_io accept_watcher_;
   lws_context* context_ = nullptr;

@@ -100,6 +100,7 @@ void ServedConnection::on_http_input() {
 bool ServedConnection::take_head() {
   Http& http = *http_;
   if (http.input.empty()) return false;
+  count_request();
   if (!std::exchange(http.request_begun, true)) carrier_.set_deadline(serving_.options.request_read_timeout);
   auto parsed = parse_http_head(http.input);
   if (std::holds_alternative<HttpNeedMore>(parsed)) return false;
@@ -250,6 +251,7 @@ bool ServedConnection::begin_websocket() {
         "\r\nSec-WebSocket-Protocol: " + std::string(kSubprotocol) + "\r\n\r\n");
   carrier_.set_deadline(std::nullopt);
   state_ = State::kOpen;
+  end_request();
   serving_.state.websockets.fetch_add(1);
   serving_.handler->on_open({id_, std::string(bearer_token(headers)), http_->remote_address}, *this);
   return true;
@@ -292,10 +294,15 @@ void ServedConnection::violate(CloseCode code, const char* reason) {
   linger();
 }
 
+void ServedConnection::pause_reading(bool paused) {
+  if (state_ == State::kOpen) carrier_.pause_reading(paused);
+}
+
 void ServedConnection::close(CloseCode code) {
   if (state_ != State::kOpen) return;
   queue(encode_ws_close(code));
   state_ = State::kClosing;
+  carrier_.pause_reading(false);  // the peer's close is awaited
   carrier_.set_deadline(serving_.options.close_timeout);
 }
 
@@ -332,6 +339,7 @@ void ServedConnection::flush() {
   queue_.clear();
   queue_begin_ = 0;
   if (queue_.capacity() > kQueueKept) queue_ = {};
+  if (state_ == State::kHead && http_->input.empty()) end_request();
   if (state_ == State::kLingering && !std::exchange(writing_ended_, true)) {
     carrier_.end_writing();
     carrier_.set_deadline(serving_.options.linger_timeout);
@@ -403,6 +411,16 @@ void ServedConnection::on_deadline() {
   }
 }
 
+void ServedConnection::count_request() {
+  if (!serving_.counting || std::exchange(request_counted_, true)) return;
+  ++serving_.requests;
+}
+
+void ServedConnection::end_request() {
+  if (!std::exchange(request_counted_, false)) return;
+  if (--serving_.requests == 0 && serving_.requests_done) std::exchange(serving_.requests_done, {})();
+}
+
 void ServedConnection::end_session() {
   if (state_ != State::kOpen && state_ != State::kClosing) return;
   state_ = State::kEnded;
@@ -413,6 +431,7 @@ void ServedConnection::end_session() {
 void ServedConnection::on_ended() {
   end_session();
   state_ = State::kEnded;
+  end_request();
 }
 
 }  // namespace chatsdk::server

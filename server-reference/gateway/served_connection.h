@@ -22,6 +22,8 @@
 //   1. on_open, on_frame..., then exactly one on_closed, never inside a call of the FrameSink.
 //   2. A request is answered once: by its service, or by a refusal here.
 //   3. Nothing is handed to the carrier while it is choked.
+//   4. A request counts from its first byte until its answer is with the kernel, or, where the connection ends with it,
+//      until that has ended.
 #pragma once
 
 #include <atomic>
@@ -37,6 +39,8 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/task.h"
+#include "server-reference/gateway/address_counts.h"
 #include "server-reference/gateway/connection.h"
 #include "server-reference/gateway/http_codec.h"
 #include "server-reference/gateway/ws_codec.h"
@@ -64,6 +68,7 @@ struct ServingState {
   std::atomic<bool> draining = false;
   std::atomic<std::size_t> websockets = 0;
   std::atomic<std::size_t> connections = 0;
+  AddressCounts addresses;
 };
 
 // What the connections of one shard share.
@@ -76,6 +81,9 @@ struct Serving {
   HttpService* http = nullptr;
   const TokenVerifier* verifier = nullptr;  // null: upgrades are not checked for their token
   std::string pack;                         // where ready frames are packed; empty between writes
+  std::size_t requests = 0;                 // connections with a request that is counted, and not ended
+  bool counting = true;                     // until the shard drains
+  Task requests_done;                       // when the last of them ends
 };
 
 class ServedConnection final : public FrameSink {
@@ -110,6 +118,7 @@ class ServedConnection final : public FrameSink {
   // FrameSink
   void send(std::shared_ptr<const Bytes> frame) override;
   std::size_t queued_bytes() const override { return queued_bytes_ + carrier_.unsent_bytes(); }
+  void pause_reading(bool paused) override;
   void close(CloseCode code) override;
 
   // Of the carrier. Bytes are changed in place.
@@ -152,6 +161,8 @@ class ServedConnection final : public FrameSink {
   void enqueue(Queued item);
   void pack_some();
   void linger();
+  void count_request();
+  void end_request();
   void end_session();
 
   Serving& serving_;
@@ -165,6 +176,7 @@ class ServedConnection final : public FrameSink {
   std::size_t queued_bytes_ = 0;  // not packed yet, headers included
   State state_ = State::kHead;
   bool writing_ended_ = false;
+  bool request_counted_ = false;
 };
 
 }  // namespace chatsdk::server

@@ -28,26 +28,33 @@ int DiskVfs::open(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags,
   const int result = self.base_->xOpen(self.base_, path, file, flags, out_flags);
   if (result != SQLITE_OK || file->pMethods == nullptr) return result;
   const sqlite3_io_methods* base = file->pMethods;
+  std::lock_guard lock(self.mutex_);
   self.open_[file] = {base, (flags & SQLITE_OPEN_WAL) != 0};
-  sqlite3_io_methods& changed = self.changed_[base];
-  changed = *base;
-  changed.xWrite = write;
-  changed.xSync = sync;
-  changed.xClose = close;
-  file->pMethods = &changed;
+  const auto [place, is_new] = self.changed_.try_emplace(base, *base);
+  if (is_new) {
+    place->second.xWrite = write;
+    place->second.xSync = sync;
+    place->second.xClose = close;
+  }
+  file->pMethods = &place->second;
   return SQLITE_OK;
+}
+
+DiskVfs::Open DiskVfs::opened(sqlite3_file* file) {
+  std::lock_guard lock(mutex_);
+  return open_.at(file);
 }
 
 int DiskVfs::write(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
   if (active_->write_result != SQLITE_OK) return active_->write_result;
-  const Open& opened = active_->open_.at(file);
+  const Open opened = active_->opened(file);
   if (opened.log) ++active_->unsynced_log_writes;
   return opened.base->xWrite(file, bytes, size, offset);
 }
 
 int DiskVfs::sync(sqlite3_file* file, int flags) {
   if (active_->sync_result != SQLITE_OK) return active_->sync_result;
-  const Open& opened = active_->open_.at(file);
+  const Open opened = active_->opened(file);
   const int result = opened.base->xSync(file, flags);
   if (opened.log && result == SQLITE_OK) {
     ++active_->log_syncs;
@@ -57,8 +64,11 @@ int DiskVfs::sync(sqlite3_file* file, int flags) {
 }
 
 int DiskVfs::close(sqlite3_file* file) {
-  const sqlite3_io_methods* base = active_->open_.at(file).base;
-  active_->open_.erase(file);
+  const sqlite3_io_methods* base = active_->opened(file).base;
+  {
+    std::lock_guard lock(active_->mutex_);
+    active_->open_.erase(file);
+  }
   file->pMethods = base;
   return base->xClose(file);
 }

@@ -4,12 +4,14 @@
 // written to the log and is not yet synced. It keeps the file objects of the VFS below and only changes their methods,
 // so shared memory and locks are the real ones.
 //
-// Threads: one. One at a time in a process.
+// Threads: any may use its files and change what fails. One at a time in a process.
 #pragma once
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -24,11 +26,11 @@ class DiskVfs {
 
   static constexpr const char* kName = "failing-disk";
 
-  int write_result = SQLITE_OK;  // of each write
-  int sync_result = SQLITE_OK;   // of each sync
-  bool read_only = false;        // files open for reading only
-  std::uint64_t log_syncs = 0;
-  std::uint64_t unsynced_log_writes = 0;
+  std::atomic<int> write_result = SQLITE_OK;  // of each write
+  std::atomic<int> sync_result = SQLITE_OK;   // of each sync
+  std::atomic<bool> read_only = false;        // files open for reading only
+  std::atomic<std::uint64_t> log_syncs = 0;
+  std::atomic<std::uint64_t> unsynced_log_writes = 0;
 
  private:
   static int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* out_flags);
@@ -36,14 +38,18 @@ class DiskVfs {
   static int sync(sqlite3_file* file, int flags);
   static int close(sqlite3_file* file);
 
-  static DiskVfs* active_;
-  sqlite3_vfs* base_;
-  sqlite3_vfs vfs_{};
-  std::map<const sqlite3_io_methods*, sqlite3_io_methods> changed_;  // by the methods of the VFS below
   struct Open {
     const sqlite3_io_methods* base;
     bool log;
   };
+  Open opened(sqlite3_file* file);
+
+  static DiskVfs* active_;
+  sqlite3_vfs* base_;
+  sqlite3_vfs vfs_{};
+  std::mutex mutex_;
+  // Guarded by mutex_, as open_. An entry never changes once files use it.
+  std::map<const sqlite3_io_methods*, sqlite3_io_methods> changed_;  // by the methods of the VFS below
   std::map<sqlite3_file*, Open> open_;
 };
 

@@ -120,6 +120,35 @@ class PlainHttp : public server::HttpService {
   std::vector<Respond> waiting_;
 };
 
+// Keeps what is logged.
+class LinesLog final : public Log {
+ public:
+  void write(LogLevel, std::string_view, std::string_view message) override {
+    std::lock_guard lock(mutex_);
+    lines_.emplace_back(message);
+    changed_.notify_all();
+  }
+  bool enabled(LogLevel) const override { return true; }
+  bool wait_for(const std::string& beginning) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return count_locked(beginning) > 0; });
+  }
+  std::size_t count(const std::string& beginning) {
+    std::lock_guard lock(mutex_);
+    return count_locked(beginning);
+  }
+
+ private:
+  std::size_t count_locked(const std::string& beginning) const {
+    std::size_t count = 0;
+    for (const std::string& line : lines_) count += line.starts_with(beginning) ? 1U : 0U;
+    return count;
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> lines_;
+};
+
 // Knows one token.
 class OneToken : public server::TokenVerifier {
  public:
@@ -157,7 +186,16 @@ class ListenerFixture : public ::testing::Test {
     return client;
   }
 
-  NullLog log_;
+  // Everything that was posted on the shards before has run.
+  void pass_turns() {
+    for (std::size_t i = 0; i < listener_->shard_count(); ++i) {
+      std::promise<void> passed;
+      listener_->shard(i).post([&] { passed.set_value(); });
+      passed.get_future().wait();
+    }
+  }
+
+  LinesLog log_;
   server::ListenerOptions options_;
   EchoHandler echo_;
   PlainHttp http_;

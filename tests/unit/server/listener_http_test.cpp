@@ -3,9 +3,12 @@
 // HTTP, TLS, the executor and the start of the listener, over real sockets on loopback.
 //
 // Threads: the listener's and the test's.
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <future>
@@ -187,12 +190,161 @@ TEST_F(ListenerHttp, LargeAnswersArriveWhole) {
 TEST_F(ListenerHttp, WhileDrainingConnectionsEndWithTheirAnswer) {
   start();
   RawClient client = connect();
-  listener_->begin_drain();
+  listener_->begin_drain([] {});
 
   client.send(kGet);
 
   EXPECT_EQ(client.read_response().headers["connection"], "close");
   EXPECT_TRUE(client.read_to_end());
+}
+
+TEST_F(ListenerHttp, ADrainWaitsForTheAnswersOfRequestsThatHaveBegun) {
+  options_.threads = 2;
+  start();
+  RawClient asked = connect();
+  asked.send("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_TRUE(http_.wait_asked());
+  RawClient sending = connect();
+  sending.send("POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+  ASSERT_EQ(sending.read_response().status, 100);
+  RawClient idle = connect();
+  idle.send(kGet);
+  ASSERT_EQ(idle.read_response().status, 200);
+  std::promise<void> done;
+  std::atomic<bool> is_done = false;
+
+  listener_->begin_drain([&] {
+    is_done = true;
+    done.set_value();
+  });
+  pass_turns();
+  EXPECT_FALSE(is_done);
+  sending.send("body");
+  EXPECT_EQ(sending.read_response().body, "POST /p body");
+  EXPECT_TRUE(sending.read_to_end());
+  pass_turns();
+  EXPECT_FALSE(is_done) << "one is still being answered";
+  http_.release();
+
+  EXPECT_EQ(asked.read_response().body, "late");
+  EXPECT_TRUE(asked.read_to_end());
+  EXPECT_EQ(done.get_future().wait_for(10s), std::future_status::ready);
+}
+
+TEST_F(ListenerHttp, ADrainWaitsForAnAnswerThatIsReadSlowly) {
+  start();
+  RawClient client = connect();
+  client.set_receive_buffer(65'536);
+  client.send("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_FALSE(client.read_some().empty());
+  std::promise<void> done;
+  std::atomic<bool> is_done = false;
+
+  listener_->begin_drain([&] {
+    is_done = true;
+    done.set_value();
+  });
+  pass_turns();
+
+  EXPECT_FALSE(is_done);
+  client.reset();
+  EXPECT_EQ(done.get_future().wait_for(10s), std::future_status::ready) << "a client that left is not waited for";
+}
+
+TEST_F(ListenerHttp, ADrainWithoutRequestsIsDoneAtOnce) {
+  start();
+  RawClient websocket = connect_websocket();
+  RawClient silent = connect();
+  std::promise<void> done;
+
+  listener_->begin_drain([&] { done.set_value(); });
+
+  EXPECT_EQ(done.get_future().wait_for(10s), std::future_status::ready);
+}
+
+// ---- Accepting -----------------------------------------------------------------------------------------------------
+
+TEST_F(ListenerHttp, AFullShardSaysSoOnceAndOnceThatItGoesOn) {
+  options_.connections_max = 2;
+  start();
+  RawClient first = connect();
+  RawClient second = connect();
+  for (RawClient* client : {&first, &second}) {
+    client->send(kGet);
+    ASSERT_EQ(client->read_response().status, 200);
+  }
+  RawClient third = connect();
+  third.send(kGet);
+  third.set_patience(500ms);  // several times as long as accepting pauses
+  EXPECT_EQ(third.read_response().status, 0);
+  EXPECT_EQ(log_.count("accepting pauses"), 1u);
+
+  first.reset();
+  third.set_patience(20s);
+  EXPECT_EQ(third.read_response().status, 200);
+  second.reset();
+
+  EXPECT_TRUE(log_.wait_for("accepting goes on"));
+  EXPECT_EQ(log_.count("accepting pauses"), 1u);
+}
+
+TEST_F(ListenerHttp, ConnectionsOfOneAddressAreLimited) {
+  options_.threads = 2;
+  options_.connections_per_address_max = 4;
+  start();
+  std::vector<RawClient> clients;
+  for (std::size_t i = 0; i < 4; ++i) {
+    clients.push_back(connect());
+    clients.back().send(kGet);
+    EXPECT_EQ(clients.back().read_response().status, 200) << i;
+  }
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(connect().read_to_end_or_reset()) << "one above";
+  EXPECT_EQ(log_.count("connections of 127.0.0.1 are closed"), 1u);
+
+  clients.front().send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(clients.front().read_response().status, 200);
+  EXPECT_TRUE(clients.front().read_to_end());
+  clients.front().reset();
+  // The server hears of the end when it comes; until then the address is full.
+  RawClient::Response next;
+  for (const auto end = std::chrono::steady_clock::now() + 20s;
+       next.status != 200 && std::chrono::steady_clock::now() < end;) {
+    RawClient client = connect();
+    client.send(kGet);
+    next = client.read_response();
+  }
+  EXPECT_EQ(next.status, 200);
+}
+
+TEST(AddressCounts, AdmitUpToTheLimitAndNameTheFirstRefusal) {
+  using Entry = server::AddressCounts::Entry;
+  server::AddressCounts counts;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(counts.enter(1, 4), Entry::kAdmitted);
+  EXPECT_EQ(counts.enter(1, 4), Entry::kRefusedFirst);
+  EXPECT_EQ(counts.enter(1, 4), Entry::kRefused);
+  EXPECT_EQ(counts.enter(2, 4), Entry::kAdmitted) << "another address";
+  counts.leave(1, 4);
+  EXPECT_EQ(counts.enter(1, 4), Entry::kAdmitted);
+  EXPECT_EQ(counts.enter(1, 4), Entry::kRefused) << "it has hovered at its limit";
+  counts.leave(1, 4);
+  counts.leave(1, 4);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(counts.enter(1, 4), Entry::kAdmitted);
+  EXPECT_EQ(counts.enter(1, 4), Entry::kRefusedFirst);
+}
+
+TEST(AddressCounts, ANetworkOfIpv6IsOneAddress) {
+  const auto key = [](int family, const char* text) {
+    sockaddr_storage address = {};
+    address.ss_family = static_cast<sa_family_t>(family);
+    void* bytes = family == AF_INET ? static_cast<void*>(&reinterpret_cast<sockaddr_in&>(address).sin_addr)
+                                    : static_cast<void*>(&reinterpret_cast<sockaddr_in6&>(address).sin6_addr);
+    EXPECT_EQ(inet_pton(family, text, bytes), 1);
+    return server::AddressCounts::key_of(address);
+  };
+  EXPECT_EQ(key(AF_INET6, "2001:db8:1:2::1"), key(AF_INET6, "2001:db8:1:2:ffff::9"));
+  EXPECT_NE(key(AF_INET6, "2001:db8:1:2::1"), key(AF_INET6, "2001:db8:1:3::1"));
+  EXPECT_EQ(key(AF_INET6, "::ffff:192.0.2.1"), key(AF_INET, "192.0.2.1"));
+  EXPECT_NE(key(AF_INET, "192.0.2.2"), key(AF_INET, "192.0.2.1"));
 }
 
 // ---- The executor --------------------------------------------------------------------------------------------------

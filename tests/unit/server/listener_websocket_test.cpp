@@ -6,7 +6,9 @@
 #include <dirent.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <thread>
 
 #include "unit/server/listener_fixture.h"
 
@@ -323,6 +325,40 @@ TEST_F(ListenerWebSocket, RefusesHandshakesThatAreNotOfThisProtocol) {
   EXPECT_TRUE(echo_.opened_.empty());
 }
 
+// What is not read stays with the kernel and then with the client; the frames that come of what was read already are
+// few. It goes on where it stopped.
+TEST_F(ListenerWebSocket, APausedConnectionIsNotReadUntilItGoesOn) {
+  std::atomic<server::FrameSink*> paused = nullptr;
+  std::atomic<std::size_t> bytes = 0;
+  echo_.on_framed = [&](server::FrameSink& sink, BytesView frame) {
+    bytes += frame.size();
+    server::FrameSink* none = nullptr;
+    if (paused.compare_exchange_strong(none, &sink)) sink.pause_reading(true);
+    if (frame == "last") sink.send(std::make_shared<const Bytes>("heard"));
+  };
+  start();
+  RawClient client = connect_websocket();
+  constexpr std::size_t kFrames = 1'000;
+  const std::string frame(90'000, 'x');
+
+  std::thread speaker([&] {
+    for (std::size_t i = 0; i < kFrames; ++i) client.send_frame(2, frame);
+    client.send_frame(2, "last");
+  });
+  ASSERT_TRUE(echo_.wait_until([](const EchoHandler& self) { return self.frames_ >= 1; }));
+  RawClient other = connect_websocket();
+  for (int i = 0; i < 20; ++i) {
+    other.send_frame(2, "x");
+    pass_turns();
+  }
+  EXPECT_LT(bytes.load(), 3 * frame.size()) << "the rest waits";
+  listener_->shard(0).post([&] { paused.load()->pause_reading(false); });
+
+  speaker.join();
+  EXPECT_EQ(client.read_frame().payload, "heard");
+  EXPECT_GE(bytes.load(), kFrames * frame.size());
+}
+
 TEST_F(ListenerWebSocket, RefusesUpgradesWhileDrainingAndAboveTheLimitWithRetryAfter) {
   options_.serving.websockets_max = 2;
   start();
@@ -335,7 +371,7 @@ TEST_F(ListenerWebSocket, RefusesUpgradesWhileDrainingAndAboveTheLimitWithRetryA
   RawClient third = connect_websocket();
   third.reset();
   EXPECT_TRUE(echo_.wait_closed(2));
-  listener_->begin_drain();
+  listener_->begin_drain([] {});
   const RawClient::Response draining = connect().upgrade();
 
   EXPECT_EQ(full.status, 503);

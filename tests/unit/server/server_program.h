@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -28,8 +29,9 @@ namespace chatsdk::test {
 // One run of the program.
 class Program {
  public:
+  // before: runs in the new process, before it becomes the program.
   Program(const std::vector<std::string>& arguments, const std::string& error_file,
-          const std::vector<std::string>& environment = {}) {
+          const std::vector<std::string>& environment = {}, const std::function<void()>& before = {}) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return;
     output_ = ends[0];
@@ -38,6 +40,7 @@ class Program {
       ::dup2(ends[1], STDOUT_FILENO);
       ::dup2(::open(error_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
       for (const std::string& entry : environment) ::putenv(const_cast<char*>(entry.c_str()));
+      if (before) before();
       std::vector<char*> argv{const_cast<char*>(CHATSDK_SERVER_PROGRAM)};
       for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
       argv.push_back(nullptr);
@@ -73,6 +76,7 @@ class Program {
     const std::size_t host = line.find("://127.0.0.1:");
     return host == std::string::npos ? std::uint16_t{0} : static_cast<std::uint16_t>(std::stoi(line.substr(host + 13)));
   }
+  pid_t id() const { return pid_; }
   void signal(int number) const { ::kill(pid_, number); }
   // The exit code, -1 when it was killed.
   int wait() {
