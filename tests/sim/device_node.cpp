@@ -95,6 +95,7 @@ Status DeviceNode::start() {
   state_ = ConnectionState::kStopped;
   log_in_request_ = 0;
   log_in_waits_ = false;
+  cannot_read_ = false;
   process_ = std::move(process);
   record(event::Restart{options_.number});
   read_store();
@@ -351,10 +352,15 @@ std::optional<ConversationNumber> DeviceNode::conversation(ConversationKey key) 
 
 void DeviceNode::on_changes(const Changes& changes) {
   if (!alive()) return;
+  observe_epoch();
   for (const auto* list : {&changes.added, &changes.updated}) {
     for (const auto& ref : *list) {
       const auto row = process_->reader->message(ref.message);
-      if (row.ok()) observe(*row);
+      if (row.ok()) {
+        observe(*row);
+      } else if (row.code() != Code::kNotFound) {
+        cannot_read_ = true;
+      }
     }
   }
   for (const auto& ref : changes.removed) {
@@ -404,11 +410,21 @@ void DeviceNode::observe(const MessageRow& row) {
   }
 }
 
+void DeviceNode::observe_epoch() {
+  const auto epoch = process_->store->store_epoch();
+  if (epoch.ok() && *epoch != 0 && *epoch != std::exchange(epoch_, *epoch)) {
+    record(event::EpochSeen{options_.number, *epoch});
+  }
+}
+
 void DeviceNode::observe_marks(ConversationKey key, std::vector<event::ReceiptSeen>* receipts) {
   const auto number = conversation(key);
   if (!number) return;
   const auto marks = process_->reader->marks(key);
-  if (!marks.ok()) return;
+  if (!marks.ok()) {
+    cannot_read_ = true;
+    return;
+  }
   for (const auto& mark : *marks) {
     const UserNumber user = Observer::user_named(mark.user_id);
     for (const auto& [kind, up_to] :
@@ -458,7 +474,10 @@ bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<Co
     }
     rows.push_back(message);
   });
-  if (!whole) return false;  // the disk failed: nobody has read the store
+  if (!whole) {
+    cannot_read_ = true;
+    return false;
+  }
   record(read);
   if (reads != nullptr) reads->push_back(std::move(read));
   for (const MessageRow& message : rows) {
@@ -480,13 +499,13 @@ std::vector<ConversationRow> DeviceNode::all_conversations() {
 }
 
 void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<event::ReceiptSeen>* receipts) {
-  const auto epoch = process_->store->store_epoch();
-  if (epoch.ok() && *epoch != 0 && *epoch != std::exchange(epoch_, *epoch)) {
-    record(event::EpochSeen{options_.number, *epoch});
-  }
+  observe_epoch();
   std::map<ConversationKey, StreamCursor> cursors;
   const auto all = process_->store->cursors(limits::kHelloCursorsMax);
-  if (!all.ok()) return;
+  if (!all.ok()) {
+    cannot_read_ = true;
+    return;
+  }
   for (const StreamCursor& cursor : *all) {
     if (cursor.kind == wire::STREAM_KIND_CONVERSATION) cursors[cursor.conversation] = cursor;
   }

@@ -54,6 +54,8 @@ class DeviceNode final : private EventSink {
   // to judge.
   Status start();
   bool running() const { return process_ != nullptr; }
+  // The app could not read what it was told of: nobody has seen what is there, and the app ends.
+  bool cannot_read() const { return cannot_read_; }
   bool online() const { return process_ != nullptr && state_ == ConnectionState::kOnline; }
   CrashReport crash(CrashMode mode);
   // As an app that is closed: the process ends in order.
@@ -120,6 +122,7 @@ class DeviceNode final : private EventSink {
   bool alive() const { return process_ != nullptr && disk_.powered(); }
   void log_in();
   void log_in_later();
+  void observe_epoch();
   void observe(const MessageRow& row);
   void observe_marks(ConversationKey key, std::vector<event::ReceiptSeen>* receipts = nullptr);
   std::optional<ConversationNumber> conversation(ConversationKey key);
@@ -161,6 +164,7 @@ class DeviceNode final : private EventSink {
   RequestId last_request_ = 0;
   RequestId log_in_request_ = 0;
   bool log_in_waits_ = false;
+  bool cannot_read_ = false;
   struct LastSend {
     ConversationKey conversation;
     ClientMessageId k;

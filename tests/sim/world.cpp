@@ -133,7 +133,13 @@ void World::after_turn() {
     crash_server(power ? draw_mode() : static_cast<CrashMode>(1 + random_.below(3)), up_to(seconds(20)));
   }
   for (std::size_t i = 0; i < devices_.size(); ++i) {
-    if (!devices_[i]->running() || devices_[i]->disk().powered()) continue;
+    if (!devices_[i]->running()) continue;
+    if (devices_[i]->disk().powered() && devices_[i]->cannot_read()) {
+      observer_.on_fault("app_could_not_read");
+      crash_device(*devices_[i], CrashMode::kProcessOnly, up_to(seconds(5)));
+      continue;
+    }
+    if (devices_[i]->disk().powered()) continue;
     observer_.on_fault("device_died_at_crash_point");
     crash_device(*devices_[i], draw_mode(), up_to(seconds(20)));
   }
