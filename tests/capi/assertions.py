@@ -37,6 +37,6 @@ with tempfile.TemporaryDirectory() as directory:
         openssl("genpkey", "-algorithm", "ed25519", "-out", str(root / name))
     openssl("pkey", "-in", str(root / "good"), "-pubout", "-out", str(root / "public.pem"))
     environment = dict(os.environ, CHATSDK_APP_ISSUER="https://backend.example", CHATSDK_APP_AUDIENCE="chat",
-                       CHATSDK_APP_KEY=f"key-1={root / 'public.pem'}")
+                       CHATSDK_APP_KEY=f"key-1={root / 'public.pem'}", CHATSDK_ALLOW_PASSWORDS="true")
     good, forged = token(root, root / "good"), token(root, root / "other")
     sys.exit(subprocess.run(["sh", *sys.argv[1:], good, forged], env=environment).returncode)
