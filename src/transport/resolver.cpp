@@ -9,6 +9,7 @@
 #include <csignal>
 #include <deque>
 #include <mutex>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
@@ -40,7 +41,23 @@ struct Resolver::Shared {
   std::size_t threads = 0;
 };
 
+namespace {
+
+bool is_this_host(std::string_view host) {
+  constexpr std::string_view kName = "localhost";
+  if (!host.empty() && host.back() == '.') host.remove_suffix(1);
+  if (host.size() < kName.size()) return false;
+  const std::string_view below = host.substr(0, host.size() - kName.size());
+  const std::string_view name = host.substr(below.size());
+  const bool same = std::equal(name.begin(), name.end(), kName.begin(),
+                               [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b; });
+  return same && (below.empty() || below.back() == '.');
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> system_look_up(const std::string& host) {
+  if (is_this_host(host)) return std::vector<std::string>{"127.0.0.1", "::1"};
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;

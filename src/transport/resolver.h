@@ -27,7 +27,8 @@ namespace chatsdk {
 // The addresses of a host in text form, in the order in which to try them; never empty. Blocks.
 using LookUp = std::function<Result<std::vector<std::string>>(const std::string& host)>;
 
-// getaddrinfo(3).
+// getaddrinfo(3), but for names of this host, which nobody is asked for: "localhost" and all below it are the loopback
+// addresses (RFC 6761 section 6.3), also where no hosts file says so.
 Result<std::vector<std::string>> system_look_up(const std::string& host);
 
 class Resolver {

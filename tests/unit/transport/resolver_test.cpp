@@ -102,5 +102,17 @@ TEST(Resolver, TheSystemKnowsThisHost) {
   EXPECT_EQ(system_look_up("no-such-host.invalid").code(), Code::kNetwork);
 }
 
+// RFC 6761 section 6.3: nobody is asked, so a machine without a hosts file knows it too.
+TEST(Resolver, NamesOfThisHostAreTheLoopbackAddresses) {
+  const std::vector<std::string> loopback = {"127.0.0.1", "::1"};
+
+  for (const char* name : {"localhost", "LocalHost", "localhost.", "app.localhost", "a.b.LOCALHOST."}) {
+    const Answer answer = system_look_up(name);
+    ASSERT_TRUE(answer.ok()) << name;
+    EXPECT_EQ(*answer, loopback) << name;
+  }
+  EXPECT_FALSE(system_look_up("notlocalhost.invalid").ok());
+}
+
 }  // namespace
 }  // namespace chatsdk
