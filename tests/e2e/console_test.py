@@ -117,7 +117,7 @@ def logged_out_is_logged_out():
     # The history stays, and so does the owner.
     holds(script("ann", "history ben 1\n"), r"ben: three")
     script("ann", "login ben bens-password\n", fails="wrong_state")
-    holds(script("ann", "login ann anns-password\nonline\n"), r"-- online")
+    holds(script("ann", "login ann anns-password\nonline\n"), r"^logged in$")
 
 
 def bad_lines_are_told():

@@ -411,7 +411,6 @@ TEST(LwsTransport, TellsWhenTheBufferIsFullAndWhenItHasDrained) {
   int frames = 0;
   while (client.send(Bytes(50'000, 'x')) && frames < 10'000) ++frames;
   EXPECT_LT(frames, 10'000);
-  EXPECT_EQ(client.handler.writable, 0);
   read_on.set_value();
 
   EXPECT_TRUE(client.handler.wait([](const auto& handler) { return handler.writable == 1; }));
