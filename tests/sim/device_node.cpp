@@ -215,26 +215,23 @@ void DeviceNode::discard_failed(std::uint64_t draw) {
     if (failed_.empty()) return;
     auto key = failed_.begin();
     std::advance(key, static_cast<std::ptrdiff_t>(draw % failed_.size()));
-    const auto row = process_->reader->message(*key);
-    if (!row.ok() || row->state != MessageState::kFailed) return;
-    const Status status = process_->client->discard(row->client_message_id);
-    if (!status.ok()) return;
-    failed_.erase(*key);
-    record(event::Discarded{options_.number, row->client_message_id});
+    give_up(*key);
   });
+}
+
+void DeviceNode::give_up(MessageKey key) {
+  const auto row = process_->reader->message(key);
+  if (!row.ok() || row->state != MessageState::kFailed) return;
+  if (!process_->client->discard(row->client_message_id).ok()) return;
+  failed_.erase(key);
+  record(event::Discarded{options_.number, row->client_message_id});
 }
 
 bool DeviceNode::settle_failed() {
   if (failed_.empty()) return false;
   act([this] {
     const std::set<MessageKey> failed = failed_;
-    for (const MessageKey key : failed) {
-      const auto row = process_->reader->message(key);
-      if (!row.ok() || row->state != MessageState::kFailed) continue;
-      if (!process_->client->discard(row->client_message_id).ok()) continue;
-      failed_.erase(key);
-      record(event::Discarded{options_.number, row->client_message_id});
-    }
+    for (const MessageKey key : failed) give_up(key);
   });
   return true;
 }

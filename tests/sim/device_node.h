@@ -122,6 +122,7 @@ class DeviceNode final : private EventSink {
   bool alive() const { return process_ != nullptr && disk_.powered(); }
   void log_in();
   void log_in_later();
+  void give_up(MessageKey key);
   void observe_epoch();
   void observe(const MessageRow& row);
   void observe_marks(ConversationKey key, std::vector<event::ReceiptSeen>* receipts = nullptr);

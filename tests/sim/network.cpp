@@ -402,19 +402,18 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
     network.observer_.on_fault("request_slow");
     travel += microseconds(network.random_.below(static_cast<std::uint64_t>(microseconds(timeout).count()) * 2));
   }
-  network.scheduler_.after(travel, [&network, id] { network.request_arrives(id, false); });
+  network.scheduler_.after(travel, [&network, id] { network.request_arrives(id); });
   if (network.chance(network.faults.repeat_request)) {
     network.observer_.on_fault("request_repeated");
     travel += network.latency();
     // Kept beside the exchange, which may be over by then: the network still holds the copy.
     auto copy = network.exchanges_.at(id)->request;
-    network.scheduler_.after(travel, [&network, id, copy = std::move(copy), device = device_]() mutable {
+    network.scheduler_.after(travel, [&network, copy = std::move(copy), device = device_]() mutable {
       if (network.server_ == nullptr || !network.server_->listening() || network.isolated_[device]) return;
       Lane& shard = network.server_->shard(0);
       shard.post([&network, copy = std::move(copy), device]() mutable {
         network.server_->http().handle(std::move(copy), "device-" + std::to_string(device), [](HttpResponse) {});
       });
-      (void)id;
     });
   }
   return id;
@@ -422,7 +421,7 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
 
 void DeviceNetwork::cancel(RequestId request) { network_.exchanges_.erase(request); }
 
-void Network::request_arrives(std::uint64_t id, bool /*repeated*/) {
+void Network::request_arrives(std::uint64_t id) {
   const auto found = exchanges_.find(id);
   if (found == exchanges_.end()) {
     // The client has given up, the request is on its way all the same; what it held is gone with it.

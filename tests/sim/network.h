@@ -122,7 +122,7 @@ class Network {
   void arrive(WireId id, bool up);
   void forget_if_over(WireId id);
   void break_wire(Wire& wire, bool tell_device, bool tell_server);
-  void request_arrives(std::uint64_t id, bool repeated);
+  void request_arrives(std::uint64_t id);
   void request_ends(std::uint64_t id, Result<HttpResponse> response);
 
   Scheduler& scheduler_;
