@@ -66,6 +66,9 @@ Error refusal_of(Error refused) {
 // A refused id is echoed so that the client can tell which one; no client needs more of it than this.
 std::string echo_of(BytesView id) { return std::string(id.substr(0, 64)); }
 
+// A client that is refused again and again must not fill the log; what is above this is counted.
+constexpr std::uint16_t kRefusalsLoggedPerTick = 20;
+
 }  // namespace
 
 struct GatewaySession::Loaded {
@@ -321,6 +324,9 @@ void GatewaySession::on_send(wire::Send& send) {
   if (!admitted.ok()) return send_refused(send.client_message_id(), admitted.error());
   Result<AppendMessage> op = check_send(send);
   if (!op.ok()) return send_refused(send.client_message_id(), op.error());
+  const Status content = check_content(send);
+  if (!content.ok()) return ask_for_repeat(std::move(op).value(), content.error());
+  op->content = std::move(*send.mutable_content());
   const ClientMessageId id = op->client_message_id;
   const std::size_t bytes = op->content.size();
   send_submitted(bytes);
@@ -329,9 +335,30 @@ void GatewaySession::on_send(wire::Send& send) {
   });
 }
 
-Result<AppendMessage> GatewaySession::check_send(wire::Send& send) const {
+// What is no content now may have been accepted under other limits: then it is owed its first answer.
+void GatewaySession::ask_for_repeat(AppendMessage op, Error refused) {
+  const ClientMessageId id = op.client_message_id;
+  op.only_repeat = true;
+  send_submitted(0);
+  shard_.write(*this, std::move(op),
+               [id, refused = std::move(refused)](GatewaySession& session, Result<WriteAnswer> answer) mutable {
+                 if (answer.code() == Code::kNotFound) answer = std::move(refused);
+                 session.on_send_answered(id, 0, std::move(answer));
+               });
+}
+
+Result<AppendMessage> GatewaySession::check_send(const wire::Send& send) const {
   AppendMessage op;
   CHATSDK_TRY(check_target(send, op.target, op.client_message_id));
+  op.sender = *user_;
+  op.sender_device = device_;
+  op.send_number = send.send_number();
+  op.payload_hash = payload_hash(send.content());
+  op.now = shard_.executor.clock().wall_now();
+  return op;
+}
+
+Status GatewaySession::check_content(const wire::Send& send) const {
   const std::size_t bytes_max = limits::content_bytes_max(shard_.options.text_bytes_max);
   if (send.content().size() > bytes_max) {
     return error(Code::kTooLarge,
@@ -343,13 +370,7 @@ Result<AppendMessage> GatewaySession::check_send(wire::Send& send) const {
                  "content of " + std::to_string(send.content().size()) + " B is not a valid protobuf message");
   }
   if (const auto text = check_text_content(content, shard_.options.text_bytes_max); !text.ok()) return text.error();
-  op.sender = *user_;
-  op.sender_device = device_;
-  op.send_number = send.send_number();
-  op.payload_hash = payload_hash(send.content());
-  op.content = std::move(*send.mutable_content());
-  op.now = shard_.executor.clock().wall_now();
-  return op;
+  return {};
 }
 
 void GatewaySession::on_send_answered(const ClientMessageId& id, std::size_t bytes, Result<WriteAnswer> answer) {
@@ -367,6 +388,7 @@ void GatewaySession::on_send_answered(const ClientMessageId& id, std::size_t byt
 }
 
 void GatewaySession::send_refused(BytesView id, const Error& refused) {
+  log_refusal("send", id, refused);
   wire::ServerFrame frame;
   wire::SendResult& result = *frame.mutable_send_result();
   result.set_client_message_id(echo_of(id));
@@ -416,6 +438,7 @@ void GatewaySession::on_void_answered(const ClientMessageId& id, Result<WriteAns
 }
 
 void GatewaySession::void_refused(BytesView id, const Error& refused) {
+  log_refusal("void", id, refused);
   wire::ServerFrame frame;
   wire::VoidResult& result = *frame.mutable_void_result();
   result.set_client_message_id(echo_of(id));
@@ -450,6 +473,7 @@ void GatewaySession::answer_given(std::size_t bytes) {
 // ---- Time ----------------------------------------------------------------------------------------------------------
 
 void GatewaySession::tick() {
+  log_unlogged_refusals();
   const MonotonicTime time = now();
   const auto silent = time - last_frame_;
   if (state_ == State::kAwaitingHello && silent >= limits::kHelloTimeout) {
@@ -515,6 +539,7 @@ void GatewaySession::close(CloseCode code) {
 void GatewaySession::on_closed() { end(); }
 
 void GatewaySession::end() {
+  log_unlogged_refusals();
   state_ = State::kClosed;
   if (place_.entered()) shard_.directory.leave(device_, place_);
   if (user_ != nullptr) shard_.leave(*this);
@@ -529,6 +554,29 @@ void GatewaySession::log_end(const Error& reason) const {
   shard_.log.write(LogLevel::kInfo, "gateway",
                    "connection " + std::to_string(connection_) + " device " + std::to_string(device_.value) +
                        " ends: " + std::string(code_name(reason.code)) + ": " + reason.detail);
+}
+
+// The id as it came, cut to the length of a whole one; nothing of the content, nor whom it was for.
+void GatewaySession::log_refusal(const char* what, BytesView id, const Error& refused) {
+  if (!shard_.log.enabled(LogLevel::kInfo)) return;
+  if (refusals_logged_ >= kRefusalsLoggedPerTick) {
+    ++refusals_unlogged_;
+    return;
+  }
+  ++refusals_logged_;
+  shard_.log.write(LogLevel::kInfo, "gateway",
+                   "connection " + std::to_string(connection_) + " user " + *user_ + " device " +
+                       std::to_string(device_.value) + " session " + std::to_string(session_.value) + " refused " +
+                       what + " " + to_hex(id.substr(0, limits::kClientMessageIdBytes)) + ": " +
+                       std::string(code_name(refused.code)) + ": " + refused.detail);
+}
+
+void GatewaySession::log_unlogged_refusals() {
+  refusals_logged_ = 0;
+  if (refusals_unlogged_ == 0) return;
+  shard_.log.write(LogLevel::kInfo, "gateway",
+                   "connection " + std::to_string(connection_) + " device " + std::to_string(device_.value) +
+                       " was refused " + std::to_string(std::exchange(refusals_unlogged_, 0)) + " more");
 }
 
 }  // namespace chatsdk::server

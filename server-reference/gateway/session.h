@@ -17,7 +17,7 @@
 // a hint of the bus     cannot come           remembered         sent or read       ignored
 //
 // A failure is a Failure frame and the close code that follows from its error. A bad value in a Send or Void is
-// refused in its answer, and the connection stays.
+// refused in its answer, and the connection stays. Both are logged.
 //
 // Threads: the shard's executor.
 // Invariants:
@@ -155,7 +155,9 @@ class GatewaySession {
   Status admit_renewal() const;
   void on_renewed(const Identity& identity, const Status& session_open);
   void on_send(wire::Send& send);
-  Result<AppendMessage> check_send(wire::Send& send) const;
+  Result<AppendMessage> check_send(const wire::Send& send) const;  // all but the content
+  Status check_content(const wire::Send& send) const;
+  void ask_for_repeat(AppendMessage op, Error refused);
   void on_void(const wire::Void& request);
   Result<VoidMessage> check_void(const wire::Void& request) const;
   void on_ack(const wire::Ack& ack);
@@ -192,6 +194,8 @@ class GatewaySession {
   void close(CloseCode code);
   void end();
   void log_end(const Error& error) const;
+  void log_refusal(const char* what, BytesView id, const Error& error);
+  void log_unlogged_refusals();
   MonotonicTime now() const { return shard_.executor.clock().monotonic_now(); }
 
   SessionShard& shard_;
@@ -215,6 +219,8 @@ class GatewaySession {
   std::uint32_t page_items_ = 0;  // of the window, kept free for the page that is being read
   std::uint32_t page_bytes_ = 0;
   std::uint32_t sends_in_flight_bytes_ = 0;
+  std::uint32_t refusals_unlogged_ = 0;  // since the last tick, as the next
+  std::uint16_t refusals_logged_ = 0;
   std::uint16_t sends_in_flight_ = 0;
   State state_ = State::kAwaitingHello;
   bool reading_ = false;

@@ -52,6 +52,7 @@ void MessageWriter::release() { insert_record_.clear_bindings(); }
 
 Status MessageWriter::apply(const AppendMessage& op, Result<WriteAnswer>& answer) {
   CHATSDK_ASSIGN(StreamState * stream, locate(op));
+  if (op.only_repeat) return answer_only_repeat(stream, op, answer);
   if (stream == nullptr) {
     CHATSDK_ASSIGN(auto refusal, refusal_of_first(op));
     if (refusal) {
@@ -199,6 +200,16 @@ Status MessageWriter::answer_repeat(const StreamState& stream, const VoidMessage
     CHATSDK_ASSIGN(voided.accepted, accepted_at(stream, record.seq));
   }
   answer = WriteAnswer(voided);
+  return {};
+}
+
+Status MessageWriter::answer_only_repeat(const StreamState* stream, const AppendMessage& op,
+                                         Result<WriteAnswer>& answer) {
+  if (stream != nullptr) {
+    CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
+    if (record) return answer_repeat(*stream, op, *record, answer);
+  }
+  answer = error(Code::kNotFound, "no message was accepted under this id");
   return {};
 }
 

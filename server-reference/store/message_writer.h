@@ -60,6 +60,8 @@ class MessageWriter {
                        Result<WriteAnswer>& answer);
   Status answer_repeat(const StreamState& stream, const VoidMessage& op, const Record& record,
                        Result<WriteAnswer>& answer);
+  // stream: none when there is no such conversation.
+  Status answer_only_repeat(const StreamState* stream, const AppendMessage& op, Result<WriteAnswer>& answer);
   Result<Appended> accepted_at(const StreamState& stream, Seq seq);
   // The conversation's first item, and the news of it in the account streams of both.
   Status announce(StreamState& stream, WallTime now);

@@ -142,8 +142,8 @@ struct EndSessions {
 };
 
 // Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), NOT_FOUND (no such peer
-// or conversation, or not a member: the same answer), INVALID_ARGUMENT (peer is the sender), OUT_OF_ORDER (send_number
-// is not the next; the error names the one that is).
+// or conversation, or not a member: the same answer; or only_repeat and it is none), INVALID_ARGUMENT (peer is the
+// sender), OUT_OF_ORDER (send_number is not the next; the error names the one that is).
 struct AppendMessage {
   UserId sender;
   DeviceId sender_device;
@@ -153,6 +153,7 @@ struct AppendMessage {
   Bytes payload_hash;
   Bytes content;
   WallTime now;
+  bool only_repeat = false;  // the caller refuses it unless it is a repeat: nothing is appended, content is not needed
 };
 struct Appended {
   ConversationId conversation_id;

@@ -68,6 +68,32 @@ TEST_F(MessageContract, BothDirectionsOfAPairAreOneConversation) {
   EXPECT_EQ(answer.seq, 3u);
 }
 
+TEST_F(MessageContract, OnlyARepeatIsAnsweredWhenNothingElseMayBe) {
+  const auto asking = [](AppendMessage op) {
+    op.only_repeat = true;
+    op.content.clear();
+    return op;
+  };
+  const auto first = write<Appended>(message("ann", ann_, to_peer("bob"), 1));
+
+  const auto repeated = write<Appended>(asking(message("ann", ann_, to_peer("bob"), 1)));
+  EXPECT_TRUE(repeated.repeated);
+  EXPECT_EQ(repeated.message_id, first.message_id);
+  EXPECT_EQ(repeated.seq, first.seq);
+  EXPECT_EQ(repeated.time, first.time);
+  EXPECT_EQ(code(asking(message("ann", ann_, to_peer("bob"), 1, "another text"))), Code::kConflict);
+  // What is new is appended nowhere, closes no number and makes no conversation.
+  EXPECT_EQ(code(asking(from_ann(2))), Code::kNotFound);
+  register_user("cid");
+  EXPECT_EQ(code(asking(message("ann", ann_, to_peer("cid"), 1))), Code::kNotFound);
+  EXPECT_EQ(code(asking(message("ann", ann_, to_peer("nobody"), 1))), Code::kNotFound);
+  EXPECT_EQ(code(asking(message("ann", ann_, to_conversation(ConversationId{4'242}), 1))), Code::kNotFound);
+  write<Voided>(void_of(from_ann(2)));
+  EXPECT_EQ(code(asking(from_ann(2))), Code::kVoided);
+  EXPECT_EQ(write<Appended>(from_ann(3)).seq, 3u);
+  EXPECT_EQ(write<Appended>(message("ann", ann_, to_peer("cid"), 1)).seq, 2u);
+}
+
 TEST_F(MessageContract, NamesThatRunTogetherAreDifferentPairs) {
   for (const char* user : {"a", "ab", "b", "bb"}) register_user(user);
   const DeviceId a = log_in("a", "installation-a").session.device_id;

@@ -6,6 +6,7 @@ chatsdk_test(server_gateway_test THREADS
     gateway_marks_test.cpp
     gateway_replace_test.cpp
     gateway_restore_test.cpp
+    gateway_send_test.cpp
     gateway_session_test.cpp
     sqlite_harness.cpp
   LIBRARIES chatsdk_server_gateway chatsdk_server_store chatsdk_protobuf_full SQLite::SQLite3)

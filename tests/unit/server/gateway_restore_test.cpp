@@ -30,7 +30,7 @@ struct DeviceState {
 };
 
 // ada has sent ten messages, and bob has them, when the copy is made. Five more follow before the store is lost.
-class GatewayRestore : public testing::Test {
+class GatewayRestore : public ::testing::Test {
  protected:
   GatewayRestore() {
     {

@@ -1,36 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a client may say in which state, and what it is answered: authentication, sends, every line of the
-// error table, time limits and drain.
+// What a client may say in which state, and what it is answered: authentication, every line of the error table, time
+// limits and drain. gateway_send_test.cpp has what a send is answered.
 #include <gtest/gtest.h>
 
-#include "unit/server/gateway_world.h"
+#include "unit/server/gateway_pair.h"
 
 namespace chatsdk::server {
 namespace {
 
 using namespace std::chrono_literals;
 
-struct Pair : World {
-  explicit Pair(GatewayOptions gateway_options = {}) : World(std::move(gateway_options)) {
-    add_user("ada");
-    add_user("bob");
-    ada = add_device("ada");
-    bob = add_device("bob");
-  }
-  Device ada, bob;
-};
-
 wire::ClientFrame ping(std::uint64_t token = 5) {
   wire::ClientFrame frame;
   frame.mutable_ping()->set_token(token);
   return frame;
-}
-
-std::vector<wire::SendResult> results(const TestClient& client) {
-  std::vector<wire::SendResult> out;
-  for (const auto& frame : client.of(wire::ServerFrame::kSendResult)) out.push_back(frame.send_result());
-  return out;
 }
 
 // ---- Hello ---------------------------------------------------------------------------------------------------------
@@ -162,7 +146,7 @@ const std::vector<BadFrame>& bad_frames() {
       {"empty before the hello", false, [](World&) { return Bytes(); }, Code::kProtocol, CloseCode::kProtocolError},
       {"ping before the hello", false, [](World&) { return encode(ping()); }, Code::kProtocol,
        CloseCode::kProtocolError},
-      {"send before the hello", false, [](World& world) { return encode(world.text_to("bob", "x", 1)); },
+      {"send before the hello", false, [](World& world) { return encode(world.text_to("bob", "before-the-hello", 1)); },
        Code::kProtocol, CloseCode::kProtocolError},
       {"no token", false, [](World& world) { return encode(world.hello()); }, Code::kUnauthenticated,
        CloseCode::kUnauthenticated},
@@ -233,9 +217,15 @@ TEST(GatewayErrors, EveryViolationHasItsFailureAndCloseCode) {
     TestClient& good = bad.welcomed ? world.connect(world.ada) : world.open();
     TestClient& other = world.connect(world.bob);
 
-    good.say_bytes(bad.bytes(world));
+    const Bytes bytes = bad.bytes(world);
+    good.say_bytes(bytes);
     world.run();
 
+    const std::string ending = "gateway: connection " + std::to_string(good.id()) + " device ";
+    const auto ends = world.log.with(" ends: " + std::string(code_name(bad.failure)) + ": ");
+    ASSERT_EQ(ends.size(), 1u);
+    EXPECT_TRUE(ends[0].starts_with(ending)) << ends[0];
+    expect_no_line_holds(world, {"nonsense", "before-the-hello", world.token(world.bob)});
     EXPECT_EQ(good.failure(), bad.failure);
     EXPECT_EQ(good.closed, bad.close);
     EXPECT_TRUE(good.frames.back().has_failure());
@@ -335,231 +325,6 @@ TEST(GatewayErrors, RandomFramesHarmNobody) {
 
   EXPECT_EQ(b.failure(), Code::kOk);
   EXPECT_LE(world.gateways[0]->connections(), 2u);
-}
-
-// ---- Sends ---------------------------------------------------------------------------------------------------------
-
-struct BadSend {
-  std::string name;
-  std::function<void(wire::Send&, World&)> spoil;
-  Code refused;
-};
-
-TEST(GatewaySend, EveryBadValueIsRefusedAndTheConnectionStays) {
-  const std::vector<BadSend> table = {
-      {"no client_message_id", [](wire::Send& send, World&) { send.clear_client_message_id(); },
-       Code::kInvalidArgument},
-      {"15 bytes of client_message_id",
-       [](wire::Send& send, World&) { send.set_client_message_id(std::string(15, 'x')); }, Code::kInvalidArgument},
-      {"17 bytes of client_message_id",
-       [](wire::Send& send, World&) { send.set_client_message_id(std::string(17, 'x')); }, Code::kInvalidArgument},
-      {"no target", [](wire::Send& send, World&) { send.clear_target(); }, Code::kInvalidArgument},
-      {"conversation 0", [](wire::Send& send, World&) { send.set_conversation_id(0); }, Code::kInvalidArgument},
-      {"someone else's conversation", [](wire::Send& send, World&) { send.set_conversation_id(4'242); },
-       Code::kNotFound},
-      {"unknown peer", [](wire::Send& send, World&) { send.set_peer_user_id("eve"); }, Code::kNotFound},
-      {"empty peer", [](wire::Send& send, World&) { send.set_peer_user_id(""); }, Code::kInvalidArgument},
-      {"long peer",
-       [](wire::Send& send, World&) { send.set_peer_user_id(std::string(limits::kUserIdBytesMax + 1, 'x')); },
-       Code::kInvalidArgument},
-      {"oneself", [](wire::Send& send, World&) { send.set_peer_user_id("ada"); }, Code::kInvalidArgument},
-      {"SQL for a peer", [](wire::Send& send, World&) { send.set_peer_user_id("bob'; DROP TABLE item;--"); },
-       Code::kNotFound},
-      {"send_number 0", [](wire::Send& send, World&) { send.set_send_number(0); }, Code::kInvalidArgument},
-      {"send_number 2 first", [](wire::Send& send, World&) { send.set_send_number(2); }, Code::kOutOfOrder},
-      {"no content", [](wire::Send& send, World&) { send.clear_content(); }, Code::kUnsupported},
-      {"content that is not protobuf", [](wire::Send& send, World&) { send.set_content("\xFF\xFF"); },
-       Code::kMalformed},
-      {"empty text", [](wire::Send& send, World&) { send.set_content(encode_text_content("")); },
-       Code::kInvalidArgument},
-      {"text that is not UTF-8", [](wire::Send& send, World&) { send.set_content(encode_text_content("\xC0\x80")); },
-       Code::kInvalidUtf8},
-      {"text over the limit",
-       [](wire::Send& send, World& world) {
-         send.set_content(encode_text_content(std::string(world.options.text_bytes_max + 1, 'x')));
-       },
-       Code::kTooLarge},
-      {"content over the limit",
-       [](wire::Send& send, World& world) {
-         send.set_content(std::string(limits::content_bytes_max(world.options.text_bytes_max) + 1, 'x'));
-       },
-       Code::kTooLarge},
-  };
-  for (const BadSend& bad : table) {
-    SCOPED_TRACE(bad.name);
-    Pair world;
-    TestClient& a = world.connect(world.ada);
-    wire::ClientFrame frame = world.text_to("bob", "text", 1);
-    bad.spoil(*frame.mutable_send(), world);
-
-    a.say(frame);
-    world.run();
-
-    ASSERT_EQ(results(a).size(), 1u);
-    ASSERT_TRUE(results(a)[0].has_refused());
-    EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), bad.refused);
-    EXPECT_EQ(results(a)[0].client_message_id(), frame.send().client_message_id());
-    EXPECT_FALSE(a.closed);
-    a.say(world.text_to("bob", "good", 1));
-    world.run();
-    EXPECT_TRUE(results(a).back().has_accepted());
-  }
-}
-
-TEST(GatewaySend, TextOfExactlyTheLimitIsAccepted) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-
-  a.say(world.text_to("bob", std::string(world.options.text_bytes_max, 'x'), 1));
-  world.run();
-
-  EXPECT_TRUE(results(a)[0].has_accepted());
-}
-
-TEST(GatewaySend, AnswersFollowTheCommit) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-  TestClient& b = world.connect(world.bob);
-  world.hold_commits = true;
-  const std::size_t before = b.frames.size();
-  a.say(world.text_to("bob", "text", 1));
-  world.run();
-  EXPECT_TRUE(results(a).empty());
-  EXPECT_EQ(b.frames.size(), before);
-
-  world.release_commits();
-
-  EXPECT_EQ(results(a).size(), 1u);
-  EXPECT_GT(b.frames.size(), before);
-}
-
-TEST(GatewaySend, OpsAreSubmittedInTheOrderOfTheFrames) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-
-  for (std::uint64_t n = 1; n <= 50; ++n) a.say(world.text_to("bob", std::to_string(n), n));
-  world.run();
-
-  const auto ops = world.submitted_ops<AppendMessage>();
-  ASSERT_EQ(ops.size(), 50u);
-  for (std::size_t i = 0; i < ops.size(); ++i) EXPECT_EQ(ops[i].send_number, i + 1);
-  for (const auto& result : results(a)) EXPECT_TRUE(result.has_accepted());
-}
-
-TEST(GatewaySend, ARepeatGetsTheFirstAnswer) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-  const wire::ClientFrame frame = world.text_to("bob", "once", 1);
-
-  a.say(frame);
-  a.say(frame);
-  world.run();
-
-  ASSERT_EQ(results(a).size(), 2u);
-  EXPECT_EQ(results(a)[0].SerializeAsString(), results(a)[1].SerializeAsString());
-}
-
-TEST(GatewaySend, UnansweredSendsAreBounded) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-  world.hold_commits = true;
-
-  for (std::uint64_t n = 1; n <= limits::kSendsInFlightMax + 1; ++n) a.say(world.text_to("bob", "x", n));
-  world.run();
-
-  ASSERT_EQ(results(a).size(), 1u);
-  EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), Code::kRateLimited);
-  EXPECT_GT(results(a)[0].refused().retry_after_ms(), 0u);
-  EXPECT_EQ(world.submitted_ops<AppendMessage>().size(), limits::kSendsInFlightMax);
-  EXPECT_FALSE(a.closed);
-}
-
-TEST(GatewaySend, AStoreThatFailsHasNotRefusedForGood) {
-  for (const Code code : {Code::kStorage, Code::kReadOnly, Code::kNoMemory, Code::kBusy, Code::kUnavailable}) {
-    Pair world;
-    TestClient& a = world.connect(world.ada);
-    world.refuse_with = code;
-
-    a.say(world.text_to("bob", "x", 1));
-    world.run();
-
-    ASSERT_EQ(results(a).size(), 1u);
-    EXPECT_EQ(static_cast<Code>(results(a)[0].refused().code()), Code::kUnavailable);
-  }
-}
-
-TEST(GatewaySend, AFullDiskHasItsOwnCodeAndATimeToWait) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-  world.refuse_with = Code::kStorageFull;
-
-  const wire::ClientFrame sent = world.text_to("bob", "x", 1);
-  a.say(sent);
-  world.run();
-
-  ASSERT_EQ(results(a).size(), 1u);
-  const Error refused = from_wire(results(a)[0].refused());
-  EXPECT_EQ(refused.code, Code::kStorageFull);
-  EXPECT_TRUE(code_is_retryable(refused.code));
-  EXPECT_GT(refused.retry_after.count(), 0);
-  EXPECT_EQ(refused.detail, "the server's storage is full");
-
-  world.refuse_with.reset();
-  a.say(sent);
-  world.run();
-  EXPECT_TRUE(results(a).back().has_accepted());
-}
-
-TEST(GatewaySend, TheSenderIsTheTokensUser) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-  TestClient& b = world.connect(world.bob);
-
-  a.say(world.text_to("bob", "x", 1));
-  world.run();
-
-  const StreamId conversation{results(a)[0].accepted().conversation_id()};
-  EXPECT_EQ(b.items[conversation].back().sender_user_id(), "ada");
-  EXPECT_EQ(b.items[conversation].back().sender_device_id(), world.ada.id.value);
-}
-
-TEST(GatewayVoid, AnswersVoidedOrTheAcceptanceThatCameFirst) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-  const wire::ClientFrame sent = world.text_to("bob", "x", 1);
-  const auto voiding = [](const wire::Send& send) {
-    wire::ClientFrame frame;
-    frame.mutable_void_()->set_peer_user_id(send.peer_user_id());
-    frame.mutable_void_()->set_client_message_id(send.client_message_id());
-    frame.mutable_void_()->set_send_number(send.send_number());
-    return frame;
-  };
-  a.say(sent);
-  a.say(voiding(sent.send()));
-  const wire::ClientFrame never = world.text_to("bob", "y", 2);
-  a.say(voiding(never.send()));
-  a.say(never);
-  world.run();
-
-  const auto answers = a.of(wire::ServerFrame::kVoidResult);
-  ASSERT_EQ(answers.size(), 2u);
-  EXPECT_EQ(answers[0].void_result().accepted().message_id(), results(a)[0].accepted().message_id());
-  EXPECT_TRUE(answers[1].void_result().voided());
-  EXPECT_EQ(static_cast<Code>(results(a)[1].refused().code()), Code::kVoided);
-}
-
-TEST(GatewayVoid, ABadQuestionIsRefused) {
-  Pair world;
-  TestClient& a = world.connect(world.ada);
-  wire::ClientFrame frame;
-  frame.mutable_void_()->set_client_message_id("short");
-
-  a.say(frame);
-  world.run();
-
-  ASSERT_EQ(a.of(wire::ServerFrame::kVoidResult).size(), 1u);
-  EXPECT_TRUE(a.of(wire::ServerFrame::kVoidResult)[0].void_result().has_refused());
-  EXPECT_FALSE(a.closed);
 }
 
 // ---- Time ----------------------------------------------------------------------------------------------------------

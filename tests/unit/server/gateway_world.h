@@ -21,13 +21,13 @@
 
 #include "base/executor.h"
 #include "base/limits.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "server-reference/bus/in_process_bus.h"
 #include "server-reference/gateway/gateway.h"
 #include "server-reference/services/delivery_service.h"
 #include "server-reference/services/marks_service.h"
 #include "server-reference/store/sqlite_store.h"
+#include "unit/server/recording_log.h"
 #include "unit/server/sqlite_harness.h"
 
 namespace chatsdk::server {
@@ -148,12 +148,24 @@ struct World {
     marks = std::make_unique<MarksService>(submit_write(), writer, log);
     delivery = std::make_unique<DeliveryService>(bus, writer, log);
     committer.set_observer(delivery.get());
+    open_gateways();
+  }
+  void open_gateways() {
     for (std::size_t i = 0; i < shard_executors.size(); ++i) {
       gateways[i] =
           std::make_unique<Gateway>(GatewayParts{shard_executors[i], bus, reader_executor, *reader, submit_write(),
                                                  *marks, tokens, directory, random, log, store->epoch()},
                                     options);
     }
+  }
+  // As a new start of the server with other options; every connection ends.
+  void restart_gateways(const GatewayOptions& changed) {
+    for (const auto& client : clients) {
+      if (!client->closed) client->hang_up();
+    }
+    for (auto& gateway : gateways) gateway.reset();
+    options = changed;
+    open_gateways();
   }
 
   struct Device {
@@ -351,7 +363,7 @@ struct World {
   std::array<ManualExecutor, 2> shard_executors{ManualExecutor(clock), ManualExecutor(clock)};
   ManualExecutor writer{clock};
   ManualExecutor reader_executor{clock};
-  NullLog log;
+  testing::RecordingLog log;
   SeededRandom random{1};
   PlainTokens tokens;
   TemporaryDirectory folder{memory_folder()};

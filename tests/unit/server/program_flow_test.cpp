@@ -149,6 +149,41 @@ TEST_F(ProgramFlow, TheLargestTextPassesAndOneByteMoreIsRefused) {
   EXPECT_TRUE(read_and_acknowledge(bob) == text);
 }
 
+TEST_F(ProgramFlow, ARepeatGetsTheFirstAnswerAfterTheLimitWasLowered) {
+  const std::string text(60'000, 'x');
+  std::string ada;
+  wire::SendResult first;
+  {
+    Program program(arguments(), error_file());
+    const std::uint16_t port = program.read_port();
+    ada = register_user(port, "ada");
+    register_user(port, "bob");
+    ProgramClient client(port, ada);
+    catch_up(client);
+    client.send_text("bob", text, message_id('1'), 1);
+    const auto accepted = client.read(wire::ServerFrame::kSendResult);
+    ASSERT_TRUE(accepted && accepted->send_result().has_accepted());
+    first = accepted->send_result();
+    program.signal(SIGTERM);
+    ASSERT_EQ(program.wait(), 0) << errors();
+  }
+  Program lowered(arguments({"--text-bytes-max", "1000"}), error_file());
+  ProgramClient client(lowered.read_port(), ada);
+  catch_up(client);
+
+  client.send_text("bob", text, message_id('1'), 1);
+  const auto repeated = client.read(wire::ServerFrame::kSendResult);
+  client.send_text("bob", text, message_id('2'), 2);
+  const auto refused = client.read(wire::ServerFrame::kSendResult);
+  client.send_text("bob", "short", message_id('2'), 2);
+  const auto accepted = client.read(wire::ServerFrame::kSendResult);
+
+  ASSERT_TRUE(repeated && refused && accepted);
+  EXPECT_EQ(repeated->send_result().SerializeAsString(), first.SerializeAsString());
+  EXPECT_EQ(static_cast<Code>(refused->send_result().refused().code()), Code::kTooLarge);
+  EXPECT_TRUE(accepted->send_result().has_accepted()) << accepted->ShortDebugString();
+}
+
 TEST_F(ProgramFlow, AStoreThatMayOnlyBeReadIsARunTimeErrorThatNamesIt) {
   {
     Program program(arguments(), error_file());

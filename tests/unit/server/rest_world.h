@@ -18,11 +18,11 @@
 
 #include "base/clock.h"
 #include "base/executor.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "server-reference/services/account_service.h"
 #include "server-reference/services/rest_service.h"
 #include "unit/server/forge.h"
+#include "unit/server/recording_log.h"
 
 namespace chatsdk::server::testing {
 
@@ -38,15 +38,6 @@ class RecordingBus final : public Bus {
     if (const Kick* kick = std::get_if<Kick>(&message)) kicks.push_back(*kick);
   }
   void publish_heads(std::shared_ptr<const HeadDigest>) override {}
-};
-
-class RecordingLog final : public Log {
- public:
-  std::vector<std::string> lines;
-  void write(LogLevel, std::string_view area, std::string_view message) override {
-    lines.push_back(std::string(area) + ": " + std::string(message));
-  }
-  bool enabled(LogLevel) const override { return true; }
 };
 
 struct RestWorldOptions {
