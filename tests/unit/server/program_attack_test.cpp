@@ -212,6 +212,36 @@ TEST_F(ServerSessions, ARemovedDeviceIsCutOffByAnotherAndOnlyIt) {
   EXPECT_EQ(code_of(get(port_, "/v1/devices", bearer(phone["accessToken"]))), "401 unauthenticated");
 }
 
+TEST_F(ServerSessions, ASenderThatAFrameNamesIsIgnored) {
+  const std::string ada = session_of("/v1/accounts", credentials("ada"))["accessToken"];
+  const std::string bob = session_of("/v1/accounts", credentials("bob"))["accessToken"];
+  session_of("/v1/accounts", credentials("eve"));
+  ProgramClient sender(port_, ada);
+  ProgramClient reader(port_, bob);
+  sender.hello();
+  reader.hello();
+  ASSERT_TRUE(sender.read(wire::ServerFrame::kWelcome));
+  ASSERT_TRUE(reader.read(wire::ServerFrame::kWelcome));
+  wire::ClientFrame frame;
+  frame.mutable_send()->set_peer_user_id("bob");
+  frame.mutable_send()->set_client_message_id(Bytes(16, '1'));
+  frame.mutable_send()->set_send_number(1);
+  frame.mutable_send()->set_content(encode_text_content("whose is it?"));
+  // A field that the protocol has not, in the send and beside it: number 15, "eve".
+  const Bytes forged(
+      "\x7A\x03"
+      "eve");
+  ASSERT_TRUE(frame.mutable_send()->MergeFromString(forged));
+
+  sender.say_bytes(encode(frame) + forged);
+  const auto result = sender.read(wire::ServerFrame::kSendResult);
+
+  ASSERT_TRUE(result && result->send_result().has_accepted());
+  EXPECT_EQ(reader.read_text("ada"), "whose is it?");
+  sender.ping(1);
+  EXPECT_TRUE(sender.read(wire::ServerFrame::kPong));
+}
+
 // ---- The app's own backend -----------------------------------------------------------------------------------------
 
 class ServerWithAppKeys : public ServerProgram {
@@ -250,8 +280,42 @@ TEST_F(ServerWithAppKeys, MakesTheAccountOnFirstSightAndTakesNoPasswords) {
   const auto welcome = client.read(wire::ServerFrame::kWelcome);
   ASSERT_TRUE(welcome);
   EXPECT_EQ(welcome->welcome().user_id(), "customer-4711");
-  // The backend's token itself opens nothing.
-  EXPECT_EQ(code_of(get(port, "/v1/devices", bearer(assertion("customer-4711")["assertion"]))), "401 unauthenticated");
+}
+
+// It is for POST /v1/sessions alone, at whatever other door it is shown.
+TEST_F(ServerWithAppKeys, TheBackendsTokenItselfOpensNothing) {
+  Program program(with_app_keys(), error_file());
+  const std::uint16_t port = program.read_port();
+  ASSERT_NE(port, 0) << errors();
+  const std::string token = assertion("ada")["assertion"];
+  const json session = json::parse(post(port, "/v1/sessions", assertion("ada").dump()).body);
+  // REST.
+  EXPECT_EQ(code_of(get(port, "/v1/devices", bearer(token))), "401 unauthenticated");
+  EXPECT_EQ(
+      code_of(post(port, "/v1/sessions/refresh", json{{"refreshToken", token}, {"requestId", kInstallation}}.dump())),
+      "401 unauthenticated");
+  // The upgrade.
+  RawClient refused(port);
+  EXPECT_EQ(code_of(refused.upgrade(bearer(token))), "401 unauthenticated");
+  EXPECT_TRUE(refused.read_to_end());
+  // The first frame: a hello, and a renewal that nothing came before.
+  ProgramClient hello(port);
+  hello.hello(token);
+  EXPECT_EQ(hello.failure(), Code::kUnauthenticated);
+  EXPECT_EQ(hello.close_code(), 4001);
+  ProgramClient first(port);
+  first.renew(token);
+  EXPECT_EQ(first.failure(), Code::kProtocol);
+  EXPECT_EQ(first.close_code(), 1002);
+  // A renewal of the connection that its own session opened.
+  ProgramClient live(port, session["accessToken"]);
+  live.hello();
+  ASSERT_TRUE(live.read(wire::ServerFrame::kWelcome));
+  live.renew(token);
+  EXPECT_EQ(live.failure(), Code::kUnauthenticated);
+  EXPECT_EQ(live.close_code(), 4001);
+
+  EXPECT_EQ(errors().find(token), std::string::npos);
 }
 
 TEST_F(ServerWithAppKeys, WithPasswordsAllowedWhoeverCameFirstKeepsTheName) {
