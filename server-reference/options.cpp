@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -61,6 +62,32 @@ std::string check_origin(const std::string& text) {
 }
 
 constexpr std::string_view kEnvironmentPrefix = "CHATSDK_";
+
+// What the environment says of an option; empty: nothing.
+std::string environment_of(const CLI::Option& option) {
+  const char* value = std::getenv(option.get_envname().c_str());
+  return value == nullptr ? std::string() : value;
+}
+
+// The parser fills in first what the file says and then, where nothing stands yet, what the environment says. So the
+// file says nothing of what the environment names.
+class FileBelowEnvironment final : public CLI::ConfigBase {
+ public:
+  explicit FileBelowEnvironment(const CLI::App& app) : app_(app) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::vector<CLI::ConfigItem> said = ConfigBase::from_config(input);
+    std::erase_if(said, [this](const CLI::ConfigItem& item) {
+      const CLI::Option* option = app_.get_option_no_throw("--" + item.name);
+      if (option == nullptr) option = app_.get_option_no_throw(item.name);
+      return item.parents.empty() && option != nullptr && !environment_of(*option).empty();
+    });
+    return said;
+  }
+
+ private:
+  const CLI::App& app_;
+};
 
 // CHATSDK_LOG_LEVEL for log-level.
 CLI::Option* with_environment(CLI::Option* option) {
@@ -127,7 +154,10 @@ void add_program_options(CLI::App& app, Raw& raw) {
   add(app, "--log-level", raw.log_level, "Least level that is logged")->check(CLI::IsMember(levels));
   add(app, "--log-format", raw.log_format, "text, or json: one object a line")
       ->check(CLI::IsMember(std::vector<std::string>{"text", "json"}));
-  with_environment(app.set_config("--config", "", "File with options: name=value lines"));
+  CLI::Option* file = with_environment(app.set_config("--config", "", "File with options: name=value lines"));
+  // The parser looks for the file before it looks at the environment.
+  if (const std::string named = environment_of(*file); !named.empty()) file->default_str(named)->required();
+  app.config_formatter(std::make_shared<FileBelowEnvironment>(app));
 }
 
 Result<std::string> read_file(const std::string& option, const std::string& path) {

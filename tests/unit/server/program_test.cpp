@@ -70,6 +70,21 @@ TEST_F(ServerProgram, DrainsConnectionsAndASecondSignalStopsAtOnce) {
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(4));
 }
 
+// The options that --help names, but for those that only print.
+std::vector<std::string> options_of(Program& help) {
+  std::vector<std::string> names;
+  const std::string text = help.read_all();
+  for (std::size_t at = text.find("\n  "); at != text.npos; at = text.find("\n  ", at + 1)) {
+    const std::size_t begin = text.find("--", at);
+    const std::size_t end = text.find_first_of(" ,\n", begin);
+    // A name stands at the begin of its line, after a short one at most.
+    if (begin == text.npos || begin > at + 6) continue;
+    const std::string name = text.substr(begin, end - begin);
+    if (name != "--help" && name != "--version") names.push_back(name);
+  }
+  return names;
+}
+
 TEST_F(ServerProgram, RefusesBadOptionsByName) {
   const std::string unreadable = directory_ + "/none";
   const std::string no_pem = write("no.pem", "no certificate");
@@ -85,6 +100,17 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--port", "65536"}, 2, {"--port", "65536"}},
       {{"--address", "localhost"}, 2, {"--address", "localhost"}},
       {{"--threads", "0"}, 2, {"--threads", "0", "1 to 64"}},
+      {{"--threads", "65"}, 2, {"--threads", "65", "1 to 64"}},
+      {{"--connections-max", "0"}, 2, {"--connections-max", "0", "1 to 10000000"}},
+      {{"--connections-max", "10000001"}, 2, {"--connections-max", "10000001"}},
+      {{"--connections-per-address-max", "0"}, 2, {"--connections-per-address-max", "0", "1 to 10000000"}},
+      {{"--connections-per-address-max", "many"}, 2, {"--connections-per-address-max", "many"}},
+      {{"--hash-workers", "0"}, 2, {"--hash-workers", "0", "1 to 64"}},
+      {{"--hash-workers", "65"}, 2, {"--hash-workers", "65", "1 to 64"}},
+      {{"--drain-seconds", "86401"}, 2, {"--drain-seconds", "86401", "86400"}},
+      {{"--drain-seconds", "-1"}, 2, {"--drain-seconds", "-1"}},
+      {{"--allow-passwords=perhaps"}, 2, {"--allow-passwords", "perhaps"}},
+      {{"--text-bytes-max", "0"}, 2, {"--text-bytes-max", "0", "524288"}},
       {{"--text-bytes-max", "524289"}, 2, {"--text-bytes-max", "524289", "524288"}},
       {{"--heartbeat-ms", "1"}, 2, {"--heartbeat-ms", "100"}},
       {{"--argon-operations", "65"}, 2, {"--argon-operations", "65", "64"}},
@@ -100,6 +126,8 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--tls-cert", unreadable, "--tls-key", no_pem}, 2, {"--tls-cert", unreadable, "No such file"}},
       {{"--tls-cert", no_pem, "--tls-key", no_pem}, 2, {"--tls-cert", no_pem}},
       {{"--app-issuer", "i"}, 2, {"--app-issuer", "--app-keys"}},
+      {{"--app-audience", "a"}, 2, {"--app-audience", "--app-keys"}},
+      {{"--app-keys", no_pem}, 2, {"--app-keys", "--app-issuer", "--app-audience"}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", unreadable}, 2, {"--app-keys", unreadable}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", no_pem}, 2, {"--app-keys", no_pem}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-key", "kid"}, 2, {"--app-key", "KID=FILE"}},
@@ -128,6 +156,18 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
     }
     EXPECT_TRUE(errors().find("chatsdk-server: ") != std::string::npos) << errors();
   }
+  // Every option that takes a value is among them.
+  const auto tried = [&cases](const std::string& option) {
+    return std::any_of(cases.begin(), cases.end(), [&option](const Case& c) {
+      return std::any_of(c.arguments.begin(), c.arguments.end(), [&option](const std::string& word) {
+        return word == option || word.starts_with(option + "=");
+      });
+    });
+  };
+  Program help({"--help"}, error_file());
+  const std::vector<std::string> options = options_of(help);
+  EXPECT_GT(options.size(), 20U);
+  for (const std::string& option : options) EXPECT_TRUE(tried(option)) << "no bad value of " << option << " is tried";
 }
 
 TEST_F(ServerProgram, RefusesBadValuesOfTheEnvironmentByName) {
@@ -173,17 +213,53 @@ TEST_F(ServerProgram, APortOrStoreInUseIsARunTimeError) {
   EXPECT_EQ(get(port, "/healthz").status, 200);
 }
 
-TEST_F(ServerProgram, TheCommandLineOutranksTheEnvironmentAndThatTheFile) {
+// Runs to its end and says whether it wrote JSON lines of level info, which only the winner of each test names.
+class Precedence : public ServerProgram {
+ protected:
+  bool writes_json_of_info(const std::vector<std::string>& options, const std::vector<std::string>& environment) {
+    std::vector<std::string> all{"--data-dir", directory_};
+    all.insert(all.end(), options.begin(), options.end());
+    Program program(all, error_file(), environment);
+    EXPECT_NE(program.read_port(), 0) << errors();
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0);
+    return errors().find("\"level\":\"info\",\"area\":\"server\",\"message\":\"stopped\"}") != std::string::npos;
+  }
+};
+
+TEST_F(Precedence, TheFileHasItsSay) {
   const std::string config = write("server.ini", "log-format=json\nlog-level=info\nthreads=2\nport=0\n");
-  Program program({"--data-dir", directory_, "--config", config, "--log-level", "info"}, error_file(),
-                  {"CHATSDK_LOG_LEVEL=error", "CHATSDK_LOG_FORMAT=json", "CHATSDK_ADDRESS=127.0.0.1"});
-  ASSERT_NE(program.read_port(), 0) << errors();
 
-  program.signal(SIGTERM);
+  EXPECT_TRUE(writes_json_of_info({"--config", config}, {})) << errors();
+  EXPECT_TRUE(writes_json_of_info({}, {"CHATSDK_CONFIG=" + config})) << errors();
+}
 
-  EXPECT_EQ(program.wait(), 0);
-  EXPECT_NE(errors().find("\"level\":\"info\",\"area\":\"server\",\"message\":\"stopped\"}"), std::string::npos)
+TEST_F(Precedence, TheEnvironmentOutranksTheFile) {
+  const std::string config = write("server.ini", "log-format=text\nlog-level=error\nthreads=2\nport=0\n");
+
+  EXPECT_TRUE(writes_json_of_info({"--config", config}, {"CHATSDK_LOG_LEVEL=info", "CHATSDK_LOG_FORMAT=json"}))
       << errors();
+  // An empty variable says nothing.
+  EXPECT_FALSE(writes_json_of_info({"--config", config}, {"CHATSDK_LOG_LEVEL=", "CHATSDK_LOG_FORMAT=json"}));
+}
+
+TEST_F(Precedence, AnOptionOutranksBoth) {
+  const std::string config = write("server.ini", "log-format=text\nlog-level=error\nport=0\n");
+
+  EXPECT_TRUE(writes_json_of_info({"--config", config, "--log-level", "info", "--log-format", "json"},
+                                  {"CHATSDK_LOG_LEVEL=error", "CHATSDK_LOG_FORMAT=text"}))
+      << errors();
+  EXPECT_TRUE(writes_json_of_info({"--port", "0", "--log-level", "info", "--log-format", "json"},
+                                  {"CHATSDK_LOG_LEVEL=error", "CHATSDK_LOG_FORMAT=text"}))
+      << errors();
+}
+
+TEST_F(Precedence, AFileThatIsNamedMustBeThere) {
+  const std::string none = directory_ + "/none.ini";
+  Program program(arguments(), error_file(), {"CHATSDK_CONFIG=" + none});
+
+  EXPECT_EQ(program.wait(), 2);
+  EXPECT_NE(errors().find(none), std::string::npos) << errors();
 }
 
 TEST_F(ServerProgram, PrintsHelpAndVersion) {

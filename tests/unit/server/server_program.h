@@ -70,6 +70,14 @@ class Program {
     }
     return line;
   }
+  // All that it prints until it ends; nothing may have been read before.
+  std::string read_all() {
+    std::string text;
+    char c = 0;
+    pollfd entry{output_, POLLIN, 0};
+    while (::poll(&entry, 1, 20'000) > 0 && ::read(output_, &c, 1) == 1) text += c;
+    return text;
+  }
   // The port that the start line names.
   std::uint16_t read_port() {
     const std::string line = read_line();
