@@ -8,7 +8,7 @@ import re
 import sys
 
 # Each layer with what it may include, itself apart. A client layer is a folder of src/, a server layer of
-# server-reference/.
+# server-reference/; the files beside the server's layers put them together and may include each.
 CLIENT = {
     "base": [],
     "protocol": ["base"],
@@ -23,7 +23,6 @@ SERVER = {
     "services": ["bus", "store"],
     "gateway": ["services", "bus", "store"],
 }
-SERVER_TOP = ["gateway", "services", "bus", "store"]  # server.cpp, main.cpp, options.cpp
 SERVER_USES_CLIENT = ["protocol", "base"]  # and the SQLite wrapper of store/
 SHARED_WITH_SERVER = {"store/sqlite.h", "store/store_lock.h"}
 
@@ -39,11 +38,20 @@ THIRD_PARTY = {
     "spdlog/": ["server-reference/"],
     "CLI/": ["server-reference/", "examples/"],
     "nlohmann/": ["server-reference/services/"],
-    "google/protobuf/": ["src/protocol/", "src/store/", "server-reference/"],
+    "google/protobuf/": ["server-reference/"],
 }
-PURE_HEADERS = ["src/engine/", "src/protocol/", "src/base/"]  # no third-party header but the generated messages
+# Layers whose files include no header of the system, so that they cannot reach past the seams: header -> who may all the
+# same.
+PURE = ["src/engine/", "src/protocol/", "src/base/", "server-reference/services/"]
+ADDRESSES_AS_TEXT = ["server-reference/services/client_address.cpp", "server-reference/services/rate_limiter.cpp"]
+SYSTEM_IN_PURE = {
+    "pthread.h": ["src/base/executor.cpp"],
+    "arpa/inet.h": ADDRESSES_AS_TEXT,
+    "netinet/in.h": ADDRESSES_AS_TEXT,
+}
 
-INCLUDE = re.compile(r'^\s*#\s*include\s+[<"]([^>"]+)[>"]', re.M)
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"][^>"]+)[>"]', re.M)
+C_STANDARD = re.compile(r"(assert|ctype|errno|float|inttypes|limits|math|stdarg|stdbool|stddef|stdint|stdio|stdlib|string|time)\.h")
 
 
 def violations(root):
@@ -53,39 +61,66 @@ def violations(root):
                 continue
             name = path.relative_to(root).as_posix()
             for included in INCLUDE.findall(path.read_text(encoding="utf-8")):
-                reason = judge(name, included)
+                reason = judge(name, included[1:], included[0] == "<")
                 if reason:
-                    yield f"{name}: includes {included}: {reason}"
+                    yield f"{name}: includes {included[1:]}: {REASONS[reason]}"
 
 
-def judge(name, included):
-    parts = name.split("/")
+# Why an include is refused: rule -> words.
+REASONS = {
+    "third party": "this third-party header has no place here",
+    "system": "a pure layer includes no header of the system",
+    "public": "a public header includes only its own and the language's",
+    "server": "the client knows nothing of the server",
+    "whole": "a layer does not include what puts it together",
+    "server layer": "that server layer does not stand below this one",
+    "shared": "the server shares only base, protocol and the SQLite wrapper with the client",
+    "client layer": "that client layer does not stand below this one",
+    "c abi": "only capi sees the public headers",
+}
+
+
+def place_of_third_party(included):
+    """Who may include this third-party header; None when it is none that the table knows."""
     for prefix, places in THIRD_PARTY.items():
-        exact = included == prefix or included == prefix + ".h"
-        if exact or (prefix.endswith("/") and included.startswith(prefix)):
-            if not any(name.startswith(place) for place in places):
-                return "this third-party header has no place here"
+        if included in (prefix, prefix + ".h") or (prefix.endswith("/") and included.startswith(prefix)):
+            return places
+    return None
+
+
+def judge(name, included, is_system):
+    """The rule that this include violates, or None. is_system: it stands in angle brackets."""
+    parts = name.split("/")
+    third_party = place_of_third_party(included)
+    if third_party is not None:
+        return None if name.startswith(tuple(third_party)) else "third party"
     if parts[0] == "include":
-        return None if included.startswith("chatsdk/") or "/" not in included else "a public header includes only its own"
+        own = included.startswith("chatsdk/")
+        standard = "." not in included or C_STANDARD.fullmatch(included)
+        return None if own or ("/" not in included and standard) else "public"
+    if is_system and name.startswith(tuple(PURE)) and not name.startswith(tuple(SYSTEM_IN_PURE.get(included, ["/"]))):
+        return "system" if "/" in included or (included.endswith(".h") and not C_STANDARD.fullmatch(included)) else None
     if included.startswith("server-reference/"):
-        target = included.split("/")[1]
-        if parts[0] == "src":
-            return "the client knows nothing of the server"
-        if len(parts) == 2 or target == parts[1] or "." in target:
-            return None if len(parts) == 2 or target == parts[1] else "a layer does not include what puts it together"
-        return None if target in SERVER.get(parts[1], []) else f"{target} does not stand below {parts[1]}"
+        return judge_server_include(parts, included)
     layer = included.split("/")[0]
     if layer in CLIENT and "/" in included:
         if parts[0] == "server-reference":
-            if layer in SERVER_USES_CLIENT or included in SHARED_WITH_SERVER:
-                return None
-            return "the server shares only base, protocol and the SQLite wrapper with the client"
-        if layer == parts[1] or layer in CLIENT[parts[1]]:
-            return None
-        return f"{layer} does not stand below {parts[1]}"
+            return None if layer in SERVER_USES_CLIENT or included in SHARED_WITH_SERVER else "shared"
+        return None if layer == parts[1] or layer in CLIENT[parts[1]] else "client layer"
     if included.startswith("chatsdk/") and parts[:2] != ["src", "capi"]:
-        return "only capi sees the public headers"
+        return "c abi"
     return None
+
+
+def judge_server_include(parts, included):
+    target = included.split("/")[1]
+    if parts[0] == "src":
+        return "server"
+    if len(parts) == 2 or target == parts[1]:  # what puts the layers together may include each
+        return None
+    if "." in target:
+        return "whole"
+    return None if target in SERVER[parts[1]] else "server layer"
 
 
 def main():
