@@ -121,7 +121,48 @@ std::string clock_time(std::chrono::milliseconds time) {
   return text;
 }
 
+// The character at the front and how many bytes it has; none when the bytes are no UTF-8.
+struct character {
+  char32_t point;
+  std::size_t bytes;
+};
+character first_of(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const std::size_t bytes = byte(0) < 0x80 ? 1 : byte(0) < 0xC2 ? 0 : byte(0) < 0xE0 ? 2 : byte(0) < 0xF0 ? 3 : 4;
+  if (bytes <= 1) return {byte(0), bytes};
+  if (bytes > text.size() || byte(0) > 0xF4) return {byte(0), 0};
+  char32_t point = byte(0) & (0x7FU >> bytes);
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80U) return {byte(0), 0};
+    point = point << 6U | (byte(i) & 0x3FU);
+  }
+  return {point, bytes};
+}
+
+// Controls of both sets, line ends of every kind, and what changes the direction of the text around it.
+bool is_harmful(char32_t point) {
+  return point < 0x20 || (point >= 0x7F && point <= 0x9F) || point == 0x61C || point == 0x200E || point == 0x200F ||
+         (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069);
+}
+
 }  // namespace
+
+std::string shown(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const character first = first_of(text);
+    if (first.bytes == 0 || is_harmful(first.point)) {
+      char number[8];
+      std::snprintf(number, sizeof number, first.point < 0x80 || first.bytes == 0 ? "\\x%02x" : "\\u%04x",
+                    static_cast<unsigned>(first.point));
+      out += number;
+    } else {
+      out += text.substr(0, first.bytes);
+    }
+    text.remove_prefix(std::max<std::size_t>(first.bytes, 1));
+  }
+  return out;
+}
 
 const char* console::help() {
   return "register USER PASSWORD   make an account and log in\n"
@@ -148,7 +189,7 @@ console::console(const options& opts, std::ostream& out) : options_(opts), out_(
 
 void console::start() { client_.start(); }
 
-void console::print(const std::string& line) { out_ << options_.prefix << line << std::endl; }
+void console::print(const std::string& line) { out_ << options_.prefix << shown(line) << std::endl; }
 
 // ---- Commands ------------------------------------------------------------------------------------------------------
 
@@ -162,7 +203,8 @@ bool console::run(std::string_view line) {
 
   if (command == "quit") return false;
   if (command == "help") {
-    print(help());
+    std::istringstream lines(help());
+    for (std::string one; std::getline(lines, one);) print(one);
   } else if (command == "say") {
     print(rest_of(line, 1));
   } else if (command == "register") {

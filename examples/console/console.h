@@ -23,13 +23,17 @@ struct failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The text as it may stand in a line on a terminal, whoever wrote it: what would move the cursor, change colours,
+// answer for the keyboard or turn the direction of writing around is shown as its number instead, as \x1b or \u202e.
+std::string shown(std::string_view text);
+
 struct options {
   std::string server;
   std::string store;
   std::string key_file;
   std::string ca_file;
   std::string device_name = "console";
-  std::string prefix;  // stands before every line printed
+  std::string prefix;  // stands before every line printed, as it is
   std::chrono::milliseconds wait_limit{30'000};
   std::chrono::milliseconds backoff_base{500};
 };
@@ -63,6 +67,7 @@ class console {
   // The last messages, oldest first.
   std::vector<chatsdk::message> tail(const std::string& peer, std::size_t max);
   std::uint64_t oldest_failed(const std::string& peer);
+  // One line, with what anybody else wrote in it made harmless.
   void print(const std::string& line);
 
   const options options_;

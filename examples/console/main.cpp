@@ -25,7 +25,7 @@ int run_script(console::console& session, std::istream& in) {
     try {
       if (!session.run(line)) return 0;
     } catch (const std::exception& e) {
-      std::cerr << "chatsdk-console: line " << number << ": " << e.what() << std::endl;
+      std::cerr << "chatsdk-console: line " << number << ": " << console::shown(e.what()) << std::endl;
       return 1;
     }
   }
@@ -89,7 +89,7 @@ int run_chat(console::console& session, const std::string& peer) {
         if (line.empty()) continue;
         if (!session.run(line[0] == '/' ? line.substr(1) : "send " + peer + " " + line)) return 0;
       } catch (const std::exception& e) {
-        std::cerr << e.what() << std::endl;
+        std::cerr << console::shown(e.what()) << std::endl;
       }
     }
     if (ended) return 0;
@@ -98,7 +98,7 @@ int run_chat(console::console& session, const std::string& peer) {
       // A command that waits may have used up the signal for a line that came meanwhile: look again before waiting.
       session.pump(std::chrono::milliseconds(lines.empty() ? -1 : 0));
     } catch (const std::exception& e) {
-      std::cerr << e.what() << std::endl;
+      std::cerr << console::shown(e.what()) << std::endl;
     }
   }
 }
@@ -155,7 +155,7 @@ int main(int argc, char** argv) {
     }
     return 0;
   } catch (const std::exception& e) {
-    std::cerr << "chatsdk-console: " << e.what() << std::endl;
+    std::cerr << "chatsdk-console: " << console::shown(e.what()) << std::endl;
     return 1;
   }
 }

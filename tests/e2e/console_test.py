@@ -136,6 +136,32 @@ def long_histories_are_shown_whole():
     script("ann", "online\nwait sent ben\n")
 
 
+def what_others_write_is_harmless():
+    # Colours and titles by ESC, the one-byte CSI as U+009B, bells, carriage returns, tabs, DEL, turned direction.
+    evil = "\x1b[31mred\x1b]0;title\x07 \u009b2J\u0085 \r00:00:00  ann: never said\t\x7f \u202eesrever\u2066 end \\x1b ✓ żółw 🐢"
+    harmless = (r"\x1b[31mred\x1b]0;title\x07 \u009b2J\u0085 \x0d00:00:00  ann: never said\x09\x7f \u202eesrever\u2066 end"
+                r" \x1b ✓ żółw 🐢")
+    name, device = "mal\u202elory", "dev\u202eice \u2066"
+
+    def shows(store, text, *options, status=0):
+        done = subprocess.run([console, "--server", url, "--store", f"{store}.db", *options, "script", "-"], text=True,
+                              input=text, capture_output=True, timeout=120)
+        written = done.stdout + done.stderr
+        assert done.returncode == status, f"{done.returncode}: {written!r}"
+        raw = re.findall("[^\n -~\u00a0-\u2027\u202f-\u2065\u206a-\U0010ffff]", written)
+        assert not raw, f"{raw} in {written!r}"
+        return written
+
+    written = shows("mallory", f"register {name} a-password\nonline\nsend ben {evil}\nwait sent ben\nsync\n"
+                    "history ben\nreceipts ben\nconversations\ndevices\n", "--device-name", device)
+    assert written.count(harmless) >= 4 and r"dev\u202eice \u2066  (this one)" in written, written
+    written = shows("ben", f"online\nsync\nhistory {name}\nconversations\n")
+    assert r"mal\u202elory: " + harmless in written and r"mal\u202elory  (1 unread)  " + harmless in written, written
+    # Complaints quote what was typed, and a script may come from anywhere.
+    assert r"unknown command '\x1b[2J'" in shows("ben", "\x1b[2J\n", status=1)
+    assert r"\u009b1m" in shows("ben", "say \u009b1m\n")
+
+
 def chat_goes_on(terminal):
     chat = Chat("ann", "ben", terminal)
     chat.type("Are you there?")
@@ -169,6 +195,7 @@ with tempfile.TemporaryDirectory() as root:
     logged_out_is_logged_out()
     bad_lines_are_told()
     long_histories_are_shown_whole()
+    what_others_write_is_harmless()
     chat_goes_on(terminal=False)
     chat_goes_on(terminal=True)
 print("ok")
