@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One device of the kill test: a process that sends a numbered series of messages to given peers and tells, line by
-// line, what the SDK told it. It may be killed at any moment and started again with the same arguments: the ids of its
-// messages follow from device name and number, so it goes on where its store says.
+// One device of the end-to-end tests: a process that sends a numbered series of messages to given peers and tells, line
+// by line, what the SDK told it. It may be killed at any moment and started again with the same arguments: the ids of
+// its messages follow from device name and number, so it goes on where its store says.
 //
 // Lines out:  queued N | acked N SEQ | failed N STATUS, for each message of its own whenever its state is met anew;
 //             ready N, after those of all that its store held at the start: N is the next number of the series;
@@ -69,6 +69,10 @@ class Device {
       const auto type = event.type();
       if (type == CHATSDK_EVENT_MESSAGE_ADDED || type == CHATSDK_EVENT_MESSAGE_UPDATED) {
         tell_state(client_.find_message(event.message()));
+      }
+      // More has changed than the queue of events holds.
+      if (type == CHATSDK_EVENT_RESYNC) {
+        for (std::size_t number = 0; number < next_; ++number) is_known(number);
       }
       if (type == CHATSDK_EVENT_SESSION_ENDED) tell("session ended: " + std::string(event.error_message()));
     }

@@ -73,9 +73,9 @@ class Process:
 
 
 class Device(Process):
-    def __init__(self, binary, url, ca_file, root, user, number):
+    def __init__(self, binary, url, ca_file, root, user, number, peers=None):
         self.user, self.name = user, f"{user}{number}"
-        self.peers = [u for u in USERS if u != user]
+        self.peers = peers or [u for u in USERS if u != user]
         super().__init__([binary, url, str(root / f"{self.name}.db"), user, self.name, ca_file or "-", *self.peers],
                          root / f"{self.name}.log")
         self.queued, self.failed, self.acked = set(), {}, {}
