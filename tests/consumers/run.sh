@@ -2,8 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds the consumers through one way of importing and runs them. Usage: run.sh WAY SOURCE_DIR BUILD_DIR
 # WAY: find_package, pkg_config, add_subdirectory, static
+#
+# A way that builds the library anew does so in a tree of its own below BUILD_DIR, which stays: the next run builds what
+# has changed since. All else is made in a directory that is removed.
 set -eu
 way=$1 source=$2 build=$3
+tree=$build/consumers/$way
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 here=$source/tests/consumers
@@ -48,16 +52,16 @@ case $way in
     by_pkg_config
     ;;
   add_subdirectory)
-    quietly cmake -G Ninja -S "$here/add_subdirectory" -B "$dir/build" -DCHATSDK_SOURCE="$source"
-    quietly cmake --build "$dir/build" --target consumer consumer_cpp
-    "$dir/build/consumer"
-    "$dir/build/consumer_cpp"
+    quietly cmake -G Ninja -S "$here/add_subdirectory" -B "$tree" -DCHATSDK_SOURCE="$source"
+    quietly cmake --build "$tree" --target consumer consumer_cpp
+    "$tree/consumer"
+    "$tree/consumer_cpp"
     ;;
   static)
-    quietly cmake -G Ninja -S "$source" -B "$dir/build" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
+    quietly cmake -G Ninja -S "$source" -B "$tree" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
       -DCHATSDK_BUILD_TESTS=OFF -DCHATSDK_BUILD_EXAMPLES=OFF -DCHATSDK_BUILD_SERVER=OFF
-    quietly cmake --build "$dir/build"
-    install_and_move "$dir/build"
+    quietly cmake --build "$tree"
+    install_and_move "$tree"
     by_find_package
     by_pkg_config --static
     # Nothing global but our own names: what an app links beside it cannot clash.
