@@ -5,14 +5,19 @@
 // shutdown(), so that making a client costs nothing. It knows nothing of frames beyond their length: binary messages
 // go in and out whole.
 //
+// Its parts: lws_connection.h is one connection's way from its URL to its end, lws_flow.h the counts that make either
+// side hold back, lws_tls.h the certificates, lws_library.h what libwebsockets does to the process; lws_transport.cpp
+// holds the context, its thread, and the way between them and the engine.
+//
 // TLS is always verified (tls_checks.h). The bearer token leaves only in the upgrade request, after the certificate was
 // accepted; it is in no URL and no log line. Proxies of the environment are not used and redirects are not followed.
 // permessage-deflate is not offered. A text message ends the connection with 1003, one above the limit with 1009.
 //
 // Threads: all calls come from the engine's turns; the destructor may also run after the engine has stopped.
-//   Between the engine and the service thread stands one mutex, over the queue of commands and the byte counts.
-//   What the service thread has to say is posted to the engine as tasks. A task holds its connection and a liveness
-//   token that only the engine's turns read and the destructor clears: a task that runs later touches nothing else.
+//   Between the engine and the service thread stand a mutex over the queue of commands and one over each connection's
+//   byte counts; under neither is a handler called. What the service thread has to say is posted to the engine as
+//   tasks. A task holds a liveness token that only the engine's turns read and the destructor clears: a task that runs
+//   later does nothing.
 // Invariants:
 //   1. Without own_thread, nothing happens outside drive(), the look-up of a name apart.
 //   2. After shutdown() there is no thread and no descriptor; open() begins anew.

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "transport/lws_library.h"
+
+#include <csignal>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+namespace chatsdk {
+
+namespace {
+
+constexpr unsigned kServiceBufferBytes = 16'384;  // of one read, and of the whole upgrade request
+constexpr unsigned kHeaderBytesMax = 8'192;       // of the server's answer to the upgrade
+constexpr unsigned kDescriptorsMax = 64;          // of one context; tables are small only when it is given
+
+// The log of libwebsockets is one per process, so each line goes to whoever is inside a call on this thread.
+thread_local Log* calling_log = nullptr;
+
+void forward_log(int, const char* line) {
+  if (calling_log == nullptr || !calling_log->enabled(LogLevel::kDebug)) return;
+  std::string_view text(line);
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  calling_log->write(LogLevel::kDebug, "ws", text);
+}
+
+// lws_create_context() changes two things of the whole process: the log sink, which is set once here, and the handling
+// of SIGPIPE, which belongs to the host and is put back.
+lws_context* create_context(const lws_context_creation_info& info) {
+  static std::mutex creating;
+  std::lock_guard lock(creating);
+  static const bool log_set = [] {
+    lws_set_log_level(LLL_ERR | LLL_WARN, forward_log);
+    return true;
+  }();
+  (void)log_set;
+  struct sigaction host_action {};
+  const bool known = sigaction(SIGPIPE, nullptr, &host_action) == 0;
+  lws_context* context = lws_create_context(&info);
+  if (known) sigaction(SIGPIPE, &host_action, nullptr);
+  return context;
+}
+
+}  // namespace
+
+LwsLogScope::LwsLogScope(Log& log) : outer_(std::exchange(calling_log, &log)) {}
+LwsLogScope::~LwsLogScope() { calling_log = outer_; }
+
+lws_protocols lws_protocol(lws_callback_function* on_event) {
+  return {kLwsProtocolName, on_event, 0, kServiceBufferBytes, 0, nullptr, 0};
+}
+
+lws_context* create_lws_context(const lws_protocols* protocols, ssl_ctx_st* tls,
+                                std::chrono::milliseconds connect_timeout, void* user) {
+  lws_context_creation_info info{};
+  info.port = CONTEXT_PORT_NO_LISTEN;
+  info.protocols = protocols;
+  info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+  info.provided_client_ssl_ctx = tls;
+  info.gid = -1;
+  info.uid = -1;
+  info.user = user;
+  info.fd_limit_per_thread = kDescriptorsMax;
+  info.max_http_header_data2 = kHeaderBytesMax;
+  info.pt_serv_buf_size = kServiceBufferBytes;
+  // An address that is empty, not absent: else http_proxy of the environment would be used.
+  info.http_proxy_address = "";
+  // The library's own timeouts come after ours, which know what was awaited.
+  const auto timeout = std::chrono::ceil<std::chrono::seconds>(connect_timeout).count() + 5;
+  info.timeout_secs = static_cast<unsigned>(timeout);
+  info.connect_timeout_secs = static_cast<unsigned>(timeout);
+  return create_context(info);
+}
+
+}  // namespace chatsdk
