@@ -255,17 +255,19 @@ void LwsConnection::read_on() {
 // ---- Frames out ----
 
 void LwsConnection::send(Bytes frame) {
-  if (failing_) return;
+  if (state_ > State::kOpen) return;
   unsent_.push_back(std::move(frame));
-  if (was_open()) lws_callback_on_writable(wsi_);
+  if (state_ == State::kOpen) lws_callback_on_writable(wsi_);
 }
 
 int LwsConnection::write_next(lws* wsi) {
   note_sent();
   if (unsent_.empty()) {
     if (state_ != State::kClosing) return 0;
+    state_ = State::kCloseSent;  // from now on this answers 0: another -1 would end the connection without the peer's
+    arm(host_.options().close_answer_timeout);
     lws_close_reason(wsi, static_cast<lws_close_status>(close_code_wanted_), nullptr, 0);
-    return -1;
+    return -1;  // the library writes the Close and reads on until the peer's
   }
   const Bytes frame = std::move(unsent_.front());
   unsent_.pop_front();
@@ -288,7 +290,7 @@ void LwsConnection::note_sent() {
 // ---- The end ----
 
 void LwsConnection::close(std::uint16_t close_code) {
-  if (state_ == State::kClosing) return;
+  if (state_ == State::kClosing || state_ == State::kCloseSent) return;
   if (!was_open()) {
     blame(Code::kClosed, "closed before the upgrade");
     return end_early();
@@ -351,7 +353,7 @@ void LwsConnection::ended(lws* wsi) {
 // which closes without a word when a frame breaks RFC 6455.
 void LwsConnection::explain_end(lws* wsi) {
   if (outcome_.error.code != Code::kOk) return;
-  if (state_ == State::kClosing) {
+  if (state_ == State::kClosing || state_ == State::kCloseSent) {
     outcome_.close_code = close_code_wanted_;
     return blame(Code::kClosed, "closed by this side");
   }
@@ -406,7 +408,7 @@ void LwsConnection::on_deadline(lws_sorted_usec_list_t* timer) {
 void LwsConnection::deadline_passed() {
   const MonotonicTime now = host_.now();
   if (was_open()) {
-    blame(Code::kClosed, "the closing handshake was not answered");
+    blame(Code::kClosed, "the closing handshake did not end within its time limit");
   } else if (reached_ && now < give_up_at_) {
     // The address that answered has all the time that is left.
     return arm(std::chrono::ceil<std::chrono::milliseconds>(give_up_at_ - now));

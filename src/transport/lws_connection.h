@@ -5,14 +5,15 @@
 // The library's callbacks and the calls below move it; what comes of that it tells its Host. It knows nothing of the
 // engine, of other connections, nor of threads.
 //
-//   waiting ⇄ connecting ──► open ──► closing ──► finished
-//      │           │           └────────────────────▲
-//      └───────────┴────────────────────────────────┘
+//   waiting ⇄ connecting ──► open ──► closing ──► close sent ──► finished
+//      │           │           └───────────────────────────────────▲
+//      └───────────┴───────────────────────────────────────────────┘
 //
 // Threads: the service's, flow() and id() apart.
 // Invariants:
 //   1. After start(), exactly one finished(), whatever happens; nothing after it.
 //   2. The bearer token is written once, into the upgrade request, after the certificate was accepted.
+//   3. No frame leaves after our Close (RFC 6455 section 5.5.1).
 #pragma once
 
 #include <libwebsockets.h>
@@ -110,6 +111,7 @@ class LwsConnection : public std::enable_shared_from_this<LwsConnection> {
     kConnecting,  // one address: TCP, TLS, upgrade
     kOpen,        // frames go both ways
     kClosing,     // what is queued leaves, then our Close; what comes in still counts, unless failing_
+    kCloseSent,   // the peer's Close is awaited, or the end of its stream; what comes in is dropped
     kFinished,    // the host was told
   };
   struct Deadline {

@@ -13,6 +13,10 @@
 // accepted; it is in no URL and no log line. Proxies of the environment are not used and redirects are not followed.
 // permessage-deflate is not offered. A text message ends the connection with 1003, one above the limit with 1009.
 //
+// After close(), what was queued leaves, then our Close; on_closed comes with the peer's Close or the end of its
+// stream, or when either part has taken too long. What the peer sends after our Close is dropped. abort() and
+// shutdown() wait for nobody.
+//
 // Threads: all calls come from the engine's turns; the destructor may also run after the engine has stopped.
 //   Between the engine and the service thread stand a mutex over the queue of commands and one over each connection's
 //   byte counts; under neither is a handler called. What the service thread has to say is posted to the engine as
@@ -24,9 +28,9 @@
 //   3. Nothing here waits for the network, nor for a name: libwebsockets is handed addresses only, one after the other,
 //      and the certificate is held against the name all the same. So shutdown() is prompt.
 //
-// libwebsockets 4.1.6, what a reader of close codes should know: a close frame of the peer that carries 1012 to 2999
-// arrives as 1002, and a frame of the peer that is masked is read all the same. After close() the connection ends when
-// our close frame has been written, without waiting for the peer's; what the peer still had under way is lost.
+// libwebsockets 4.1.6 as a client, what a reader of close codes should know: a Close of the peer that carries 1012 to
+// 2999 arrives as 1002. A masked frame of the peer is read like any other, where RFC 6455 section 5.1 has the client
+// fail the connection with 1002: the library keeps the mask bit to itself, and nothing that it hands out tells.
 #pragma once
 
 #include <chrono>
@@ -47,8 +51,9 @@ struct LwsOptions {
   bool own_thread = true;  // false: the owner calls drive()
   std::size_t inbound_frame_bytes_max = limits::server_frame_bytes_max(limits::kTextBytesMax);
   std::size_t send_buffer_bytes_max = limits::kSendBufferBytesMax;
-  std::chrono::milliseconds connect_timeout = limits::kConnectTimeout;  // to the end of the upgrade
-  std::chrono::milliseconds close_timeout = limits::kCloseTimeout;
+  std::chrono::milliseconds connect_timeout = limits::kConnectTimeout;           // to the end of the upgrade
+  std::chrono::milliseconds close_timeout = limits::kCloseTimeout;               // until our Close has left
+  std::chrono::milliseconds close_answer_timeout = limits::kCloseAnswerTimeout;  // from then on, for the peer's
   std::shared_ptr<Resolver> resolver{};  // shared with other adapters; empty: one of its own
 };
 
