@@ -20,9 +20,28 @@ struct HandshakeFailure {
 };
 thread_local HandshakeFailure handshake_failure;
 
-// The error queue is emptied by libwebsockets before its caller hears of the failure, so the reason is kept here.
-void note_handshake(const SSL*, int where, int result) {
-  if ((where & SSL_CB_HANDSHAKE_START) != 0) handshake_failure = {};
+bool is_address(const std::string& host) {
+  ASN1_OCTET_STRING* address = a2i_IPADDRESS(host.c_str());
+  const bool parsed = address != nullptr;
+  ASN1_OCTET_STRING_free(address);
+  return parsed;
+}
+
+// The server name is a name, never an address (RFC 6066 section 3). libwebsockets takes it from the Host header, up to
+// the first colon: of an address of IPv6 that is "[".
+void drop_server_name_of_an_address(const SSL* ssl) {
+  const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  if (name == nullptr || (name[0] != '[' && !is_address(name))) return;
+  SSL_set_tlsext_host_name(const_cast<SSL*>(ssl), nullptr);  // ours: this runs inside the call that begins on it
+}
+
+// Runs before the first message leaves and whenever the library's call on the handshake ends. The error queue is
+// emptied by libwebsockets before its caller hears of the failure, so the reason is kept here.
+void note_handshake(const SSL* ssl, int where, int result) {
+  if ((where & SSL_CB_HANDSHAKE_START) != 0) {
+    handshake_failure = {};
+    drop_server_name_of_an_address(ssl);
+  }
   if ((where & SSL_CB_EXIT) == 0 || result > 0) return;
   const unsigned long code = ERR_peek_error();
   if (code == 0) return;
@@ -30,13 +49,6 @@ void note_handshake(const SSL*, int where, int result) {
       ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
   const char* reason = ERR_reason_error_string(code);
   handshake_failure.reason = reason != nullptr ? reason : "error " + std::to_string(code);
-}
-
-bool is_address(const std::string& host) {
-  ASN1_OCTET_STRING* address = a2i_IPADDRESS(host.c_str());
-  const bool parsed = address != nullptr;
-  ASN1_OCTET_STRING_free(address);
-  return parsed;
 }
 
 bool certificate_is_for(X509* certificate, const std::string& host) {

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -22,8 +23,44 @@ namespace {
 constexpr int kPatienceMs = 10'000;
 constexpr std::string_view kWebSocketGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // RFC 6455 section 1.3
 
-ssl_ctx_st* new_server_context(const Identity& identity) {
+// Old versions need what OpenSSL and Debian have switched off for all programs.
+void restrict_to(SSL_CTX* context, int tls_version) {
+  SSL_CTX_set_security_level(context, 0);
+  SSL_CTX_set_cipher_list(context, "ALL:@SECLEVEL=0");
+  SSL_CTX_set_min_proto_version(context, tls_version);
+  SSL_CTX_set_max_proto_version(context, tls_version);
+}
+
+void add_chain(SSL_CTX* context, const std::string& chain_pem) {
+  BIO* text = BIO_new_mem_buf(chain_pem.data(), static_cast<int>(chain_pem.size()));
+  while (X509* certificate = PEM_read_bio_X509(text, nullptr, nullptr, nullptr)) {
+    SSL_CTX_add0_chain_cert(context, certificate);
+  }
+  ERR_clear_error();  // of the end of the text
+  BIO_free(text);
+}
+
+sockaddr_storage loopback(const std::string& address, std::uint16_t port, socklen_t* size) {
+  sockaddr_storage storage{};
+  if (address.find(':') == std::string::npos) {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(storage);
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    inet_pton(AF_INET, address.c_str(), &v4.sin_addr);
+    *size = sizeof v4;
+  } else {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(storage);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    inet_pton(AF_INET6, address.c_str(), &v6.sin6_addr);
+    *size = sizeof v6;
+  }
+  return storage;
+}
+
+ssl_ctx_st* new_server_context(const Identity& identity, int tls_version) {
   SSL_CTX* context = SSL_CTX_new(TLS_server_method());
+  if (tls_version != 0) restrict_to(context, tls_version);
   BIO* certificate_text =
       BIO_new_mem_buf(identity.certificate_pem.data(), static_cast<int>(identity.certificate_pem.size()));
   BIO* key_text = BIO_new_mem_buf(identity.key_pem.data(), static_cast<int>(identity.key_pem.size()));
@@ -38,6 +75,7 @@ ssl_ctx_st* new_server_context(const Identity& identity) {
     SSL_CTX_free(context);
     throw std::runtime_error("the identity cannot be used");
   }
+  add_chain(context, identity.chain_pem);
   return context;
 }
 
@@ -163,18 +201,25 @@ std::string RawConnection::received() const {
   return received_;
 }
 
-RawPeer::RawPeer(Script script, std::optional<Identity> identity) : script_(std::move(script)) {
-  if (identity) tls_ = new_server_context(*identity);
-  listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
+std::string RawConnection::server_name() const {
+  const char* name = ssl_ == nullptr ? nullptr : SSL_get_servername(ssl_, TLSEXT_NAMETYPE_host_name);
+  return name == nullptr ? "" : name;
+}
+
+RawPeer::RawPeer(Script script, std::optional<Identity> identity)
+    : RawPeer(std::move(script), RawPeerOptions{.identity = std::move(identity)}) {}
+
+RawPeer::RawPeer(Script script, const RawPeerOptions& options) : script_(std::move(script)) {
+  if (options.identity) tls_ = new_server_context(*options.identity, options.tls_version);
+  socklen_t size = 0;
+  sockaddr_storage address = loopback(options.address, 0, &size);
+  listener_ = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(listener_, 16) != 0 ||
       getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     throw std::runtime_error("cannot listen on loopback");
   }
-  port_ = ntohs(address.sin_port);
+  port_ = ntohs(address.ss_family == AF_INET ? reinterpret_cast<sockaddr_in&>(address).sin_port
+                                             : reinterpret_cast<sockaddr_in6&>(address).sin6_port);
   acceptor_ = std::thread([this] { accept_all(); });
 }
 
@@ -245,6 +290,46 @@ bool RawPeer::wait_for_ended(std::size_t count) {
 std::size_t RawPeer::handshakes() const {
   std::lock_guard lock(mutex_);
   return handshakes_;
+}
+
+bool has_ipv6_loopback() {
+  socklen_t size = 0;
+  const sockaddr_storage address = loopback("::1", 0, &size);
+  const int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool bound = probe >= 0 && bind(probe, reinterpret_cast<const sockaddr*>(&address), size) == 0;
+  if (probe >= 0) close(probe);
+  return bound;
+}
+
+bool tls_handshake_succeeds(std::uint16_t port, int tls_version) {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  restrict_to(context, tls_version);
+  socklen_t size = 0;
+  const sockaddr_storage address = loopback("127.0.0.1", port, &size);
+  const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  SSL* ssl = SSL_new(context);
+  SSL_set_fd(ssl, client);
+  const bool through = connect(client, reinterpret_cast<const sockaddr*>(&address), size) == 0 && SSL_connect(ssl) == 1;
+  ERR_clear_error();
+  SSL_free(ssl);
+  SSL_CTX_free(context);
+  close(client);
+  return through;
+}
+
+std::string tls_server_hello(int tls_version) {
+  const std::string version{static_cast<char>(tls_version >> 8), static_cast<char>(tls_version & 0xff)};
+  std::string hello = version + std::string(32, 'r');  // its random bytes
+  hello += '\0';                                       // no session
+  hello += "\xc0\x09";                                 // ECDHE_ECDSA_WITH_AES_128_CBC_SHA, known since TLS 1.0
+  hello += '\0';                                       // no compression
+  const auto sized = [](std::size_t size, int bytes) {
+    std::string length;
+    for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) length += static_cast<char>((size >> shift) & 0xff);
+    return length;
+  };
+  const std::string handshake = '\x02' + sized(hello.size(), 3) + hello;
+  return '\x16' + version + sized(handshake.size(), 2) + handshake;
 }
 
 std::optional<std::string> accept_upgrade(RawConnection& connection, std::string_view subprotocol) {

@@ -51,6 +51,8 @@ class RawConnection {
 
   // Every application byte so far; from any thread.
   std::string received() const;
+  // The name that the client asked for in the TLS handshake (RFC 6066 section 3), "" when it named none.
+  std::string server_name() const;
 
  private:
   bool wait_for(short events);
@@ -63,11 +65,18 @@ class RawConnection {
   std::string received_;
 };
 
+struct RawPeerOptions {
+  std::optional<Identity> identity{};  // none: no TLS
+  int tls_version = 0;                 // the only one that is offered, as on the wire (0x0302 is TLS 1.1); 0: any
+  std::string address = "127.0.0.1";   // or "::1"
+};
+
 class RawPeer {
  public:
   using Script = std::function<void(RawConnection&)>;
 
   explicit RawPeer(Script script, std::optional<Identity> identity = std::nullopt);
+  RawPeer(Script script, const RawPeerOptions& options);
   ~RawPeer();
   RawPeer(const RawPeer&) = delete;
   RawPeer& operator=(const RawPeer&) = delete;
@@ -100,6 +109,16 @@ class RawPeer {
   bool stopping_ = false;
   std::thread acceptor_;
 };
+
+// True when this machine has the loopback address of IPv6.
+bool has_ipv6_loopback();
+
+// Whether a client that accepts this one version of TLS, and any certificate, gets through the handshake with whoever
+// listens on 127.0.0.1.
+bool tls_handshake_succeeds(std::uint16_t port, int tls_version);
+
+// The first flight of a TLS server up to 1.2 that chooses this version, whatever the client offered.
+std::string tls_server_hello(int tls_version);
 
 // ---- The server's side of RFC 6455, in single steps ----
 

@@ -83,6 +83,11 @@ void add_names(X509* certificate, X509* issuer, const CertificateRequest& reques
   add_extension(certificate, issuer, NID_ext_key_usage, "serverAuth");
 }
 
+void add_right_to_sign(X509* certificate, X509* issuer) {
+  add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:TRUE");
+  add_extension(certificate, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
+}
+
 }  // namespace
 
 struct TestCa::Parts {
@@ -97,8 +102,7 @@ TestCa::TestCa(const std::string& name) : parts_(std::make_unique<Parts>()) {
   parts_->certificate = new_certificate(request, parts_->key.get());
   X509* root = parts_->certificate.get();
   X509_set_issuer_name(root, X509_get_subject_name(root));
-  add_extension(root, root, NID_basic_constraints, "critical,CA:TRUE");
-  add_extension(root, root, NID_key_usage, "critical,keyCertSign,cRLSign");
+  add_right_to_sign(root, root);
   require(X509_sign(root, parts_->key.get(), EVP_sha256()) != 0, "cannot sign");
   root_pem_ = pem_of(root);
 
@@ -111,6 +115,22 @@ TestCa::TestCa(const std::string& name) : parts_(std::make_unique<Parts>()) {
   root_file_ = path;
 }
 
+TestCa::TestCa(const TestCa& issuer, const CertificateRequest& request, bool may_sign)
+    : parts_(std::make_unique<Parts>()) {
+  parts_->key = new_key();
+  parts_->certificate = new_certificate(request, parts_->key.get());
+  X509* const own = parts_->certificate.get();
+  X509* const above = issuer.parts_->certificate.get();
+  X509_set_issuer_name(own, X509_get_subject_name(above));
+  if (may_sign) {
+    add_right_to_sign(own, above);
+  } else {
+    add_names(own, above, request);
+  }
+  require(X509_sign(own, issuer.parts_->key.get(), EVP_sha256()) != 0, "cannot sign");
+  chain_pem_ = pem_of(own) + issuer.chain_pem_;
+}
+
 TestCa::~TestCa() {
   if (!root_file_.empty()) unlink(root_file_.c_str());
 }
@@ -121,7 +141,7 @@ Identity TestCa::issue(const CertificateRequest& request) const {
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(parts_->certificate.get()));
   add_names(certificate.get(), parts_->certificate.get(), request);
   require(X509_sign(certificate.get(), parts_->key.get(), EVP_sha256()) != 0, "cannot sign");
-  return {pem_of(certificate.get()), pem_of(key.get())};
+  return {pem_of(certificate.get()), pem_of(key.get()), chain_pem_};
 }
 
 Identity TestCa::self_signed(const CertificateRequest& request) {
@@ -130,7 +150,7 @@ Identity TestCa::self_signed(const CertificateRequest& request) {
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get()));
   add_names(certificate.get(), certificate.get(), request);
   require(X509_sign(certificate.get(), key.get(), EVP_sha256()) != 0, "cannot sign");
-  return {pem_of(certificate.get()), pem_of(key.get())};
+  return {pem_of(certificate.get()), pem_of(key.get()), {}};
 }
 
 }  // namespace chatsdk::test

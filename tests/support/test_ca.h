@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Certificates made in the test's own process: an authority and what it signs, good and bad. P-256 keys throughout.
+// Certificates made in the test's own process: authorities, of the root and between, and what they sign, good and bad.
+// P-256 keys throughout.
 //
 // Threads: values; TestCa belongs to one test.
 #pragma once
@@ -17,6 +18,7 @@ namespace chatsdk::test {
 struct Identity {
   std::string certificate_pem;
   std::string key_pem;
+  std::string chain_pem{};  // what stands between the certificate and its root, the nearest first
 };
 
 struct CertificateRequest {
@@ -30,6 +32,9 @@ struct CertificateRequest {
 class TestCa {
  public:
   explicit TestCa(const std::string& name = "chatsdk test root");
+  // Signed by issuer; its own certificate goes into the chain of what it issues. Without may_sign that certificate does
+  // not allow it, as one for a server.
+  TestCa(const TestCa& issuer, const CertificateRequest& request, bool may_sign = true);
   ~TestCa();
   TestCa(const TestCa&) = delete;
   TestCa& operator=(const TestCa&) = delete;
@@ -39,7 +44,7 @@ class TestCa {
   static Identity self_signed(const CertificateRequest& request);
 
   const std::string& root_pem() const { return root_pem_; }
-  // The root in a file that lives as long as this object.
+  // The root in a file that lives as long as this object. Only of a root.
   const std::string& root_file() const { return root_file_; }
 
  private:
@@ -47,6 +52,7 @@ class TestCa {
   std::unique_ptr<Parts> parts_;
   std::string root_pem_;
   std::string root_file_;
+  std::string chain_pem_;
 };
 
 }  // namespace chatsdk::test

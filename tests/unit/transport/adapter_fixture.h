@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the tests of both adapters share: an engine thread to call them from, a handler that remembers, a log that
-// remembers, and the table of certificates that must be refused.
+// remembers, a resolver that needs nobody,
+// the table of certificates that must be refused, and the versions of TLS that are too old.
 //
 // Threads: run() may be called from the test's thread only; the recorders from any.
 #pragma once
@@ -11,6 +12,7 @@
 #include <condition_variable>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -20,6 +22,7 @@
 #include "base/log.h"
 #include "support/raw_peer.h"
 #include "support/test_ca.h"
+#include "transport/resolver.h"
 #include "transport/transport.h"
 
 namespace chatsdk::test {
@@ -114,6 +117,11 @@ class RecordingHandler final : public Transport::Handler {
   std::condition_variable changed_;
 };
 
+// A resolver that answers every question with these. Nobody listens on 127.0.0.77 and its neighbours.
+inline std::shared_ptr<Resolver> resolver_of(std::vector<std::string> addresses) {
+  return std::make_shared<Resolver>([=](const std::string&) -> Result<std::vector<std::string>> { return addresses; });
+}
+
 struct BadCertificate {
   std::string name;
   std::string host;    // what the client connects to
@@ -145,8 +153,23 @@ inline const std::vector<BadCertificate>& bad_certificates() {
        [](const TestCa& ca) { return ca.issue({.valid_from_s = 3'600, .valid_to_s = 7'200}); }},
       {"UnknownRoot", "localhost", "issuer", [](const TestCa&) { return TestCa("another root").issue({}); }},
       {"SelfSigned", "localhost", "self-signed", [](const TestCa&) { return TestCa::self_signed({}); }},
+      {"MissingIntermediate", "localhost", "issuer",
+       [](const TestCa& ca) {
+         Identity identity = TestCa(ca, {.common_name = "between"}).issue({});
+         identity.chain_pem.clear();
+         return identity;
+       }},
+      {"ExpiredIntermediate", "localhost", "expired",
+       [](const TestCa& ca) {
+         return TestCa(ca, {.common_name = "between", .valid_from_s = -7'200, .valid_to_s = -3'600}).issue({});
+       }},
+      {"IntermediateThatMayNotSign", "localhost", "invalid CA",
+       [](const TestCa& ca) { return TestCa(ca, {.common_name = "a server"}, false).issue({}); }},
   };
   return table;
 }
+
+inline constexpr int kOldTlsVersions[] = {0x0301, 0x0302};      // 1.0 and 1.1
+inline constexpr int kCurrentTlsVersions[] = {0x0303, 0x0304};  // 1.2 and 1.3
 
 }  // namespace chatsdk::test

@@ -356,5 +356,146 @@ TEST(CurlHttpTls, ReportsACaFileThatCannotBeRead) {
   EXPECT_EQ(side.get(peer.url("https", "localhost")).code(), Code::kTls);
 }
 
+TEST(CurlHttpTls, AcceptsAChainThatComesWithItsIntermediate) {
+  const TestCa root;
+  const TestCa between(root, {.common_name = "between"});
+  RawPeer peer(answer_with(ok("secure")), between.issue({}));
+  HttpSide side({.ca_file = root.root_file()});
+
+  const auto answer = side.get(peer.url("https", "localhost"));
+
+  EXPECT_TRUE(answer.ok()) << answer.error().detail;
+}
+
+TEST(CurlHttpTls, SpeaksTheCurrentVersions) {
+  const TestCa ca;
+  for (const int version : kCurrentTlsVersions) {
+    RawPeer peer(answer_with(ok("secure")), RawPeerOptions{.identity = ca.issue({}), .tls_version = version});
+    HttpSide side({.ca_file = ca.root_file()});
+
+    EXPECT_TRUE(side.get(peer.url("https", "localhost")).ok()) << version;
+  }
+}
+
+TEST(CurlHttpTls, RefusesAServerThatOffersOnlyOldVersions) {
+  const TestCa ca;
+  for (const int version : kOldTlsVersions) {
+    RawPeer peer(hold, RawPeerOptions{.identity = ca.issue({}), .tls_version = version});
+    HttpSide side({.ca_file = ca.root_file()});
+
+    const auto answer =
+        side.get({"GET", peer.url("https", "localhost"), {{"authorization", std::string("Bearer ") + kToken}}, {}});
+
+    ASSERT_EQ(answer.code(), Code::kTls) << version << (answer.ok() ? "" : answer.error().detail);
+    ASSERT_TRUE(peer.wait_for_ended(1)) << version;
+    EXPECT_EQ(peer.handshakes(), 0u) << version;
+    EXPECT_EQ(peer.received(), "") << version;
+    EXPECT_TRUE(tls_handshake_succeeds(peer.port(), version)) << "the peer itself does not speak " << version;
+  }
+}
+
+TEST(CurlHttpTls, RefusesAServerThatChoosesAnOldVersion) {
+  for (const int version : kOldTlsVersions) {
+    RawPeer peer([version](RawConnection& connection) {
+      connection.read_exactly(5);
+      connection.write(tls_server_hello(version));
+      connection.read_to_end();
+    });
+    HttpSide side;
+
+    const auto answer =
+        side.get({"GET", peer.url("https", "localhost"), {{"authorization", std::string("Bearer ") + kToken}}, {}});
+
+    EXPECT_EQ(answer.code(), Code::kTls) << version << (answer.ok() ? "" : answer.error().detail);
+    EXPECT_EQ(peer.received().find(kToken), std::string::npos) << version;
+  }
+}
+
+// ---- IPv6 ----
+
+TEST(CurlHttp, ConnectsToAnAddressOfIpv6) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  RawPeer peer(answer_with(ok("hello")), RawPeerOptions{.address = "::1"});
+  HttpSide side;
+
+  const auto answer = side.get(peer.url("http", "[::1]"));
+
+  ASSERT_TRUE(answer.ok()) << answer.error().detail;
+  EXPECT_EQ(answer->body, "hello");
+  EXPECT_NE(peer.received().find("\r\nHost: [::1]:" + std::to_string(peer.port()) + "\r\n"), std::string::npos)
+      << peer.received();
+}
+
+TEST(CurlHttp, ConnectsToANameThatHasOnlyIpv6) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  RawPeer peer(answer_with(ok("hello")), RawPeerOptions{.address = "::1"});
+  CurlOptions options;
+  options.resolver = resolver_of({"::1"});
+  HttpSide side(options);
+
+  const auto answer = side.get(peer.url("http", "chat.example"));
+
+  EXPECT_TRUE(answer.ok()) << answer.error().detail;
+}
+
+// Holds on a machine without IPv6 too: there the first address cannot even be tried.
+TEST(CurlHttp, FallsBackToIpv4WhenNobodyListensOnIpv6) {
+  RawPeer peer(answer_with(ok("over IPv4")));
+  CurlOptions options;
+  options.resolver = resolver_of({"::1", "127.0.0.1"});
+  HttpSide side(options);
+
+  const auto answer = side.get(peer.url("http", "chat.example"));
+
+  ASSERT_TRUE(answer.ok()) << answer.error().detail;
+  EXPECT_EQ(answer->body, "over IPv4");
+}
+
+TEST(CurlHttp, FallsBackToIpv6WhenNobodyListensOnIpv4) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  RawPeer peer(answer_with(ok("over IPv6")), RawPeerOptions{.address = "::1"});
+  CurlOptions options;
+  options.resolver = resolver_of({"127.0.0.77", "::1"});
+  HttpSide side(options);
+
+  const auto answer = side.get(peer.url("http", "chat.example"));
+
+  ASSERT_TRUE(answer.ok()) << answer.error().detail;
+  EXPECT_EQ(answer->body, "over IPv6");
+}
+
+TEST(CurlHttpTls, JudgesAnAddressOfIpv6) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  const TestCa ca;
+  RawPeer good(answer_with(ok("secure")),
+               RawPeerOptions{.identity = ca.issue({.dns_names = {}, .addresses = {"::1"}}), .address = "::1"});
+  RawPeer other(hold, RawPeerOptions{.identity = ca.issue({.dns_names = {}, .addresses = {"::2"}}), .address = "::1"});
+  HttpSide side({.ca_file = ca.root_file()});
+
+  const auto accepted = side.get(good.url("https", "[::1]"));
+
+  EXPECT_TRUE(accepted.ok()) << accepted.error().detail;
+  EXPECT_EQ(side.get(other.url("https", "[::1]")).code(), Code::kTls);
+  EXPECT_EQ(other.received(), "");
+}
+
+// RFC 6066 section 3: a server name is a name, never an address.
+TEST(CurlHttpTls, AsksForANameByTheServerNameAndForAnAddressByNone) {
+  const TestCa ca;
+  for (const bool by_name : {true, false}) {
+    std::promise<std::string> asked;
+    RawPeer peer(
+        [&asked](RawConnection& connection) {
+          asked.set_value(connection.server_name());
+          answer_with(ok("secure"))(connection);
+        },
+        ca.issue({}));
+    HttpSide side({.ca_file = ca.root_file()});
+
+    ASSERT_TRUE(side.get(peer.url("https", by_name ? "localhost" : "127.0.0.1")).ok());
+    EXPECT_EQ(asked.get_future().get(), by_name ? "localhost" : "");
+  }
+}
+
 }  // namespace
 }  // namespace chatsdk

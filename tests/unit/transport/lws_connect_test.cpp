@@ -201,5 +201,58 @@ TEST(LwsTransport, EndsAndShutsDownWhileALookUpHangs) {
   released->set_value();
 }
 
+// ---- IPv6 ----
+
+TEST(LwsTransport, ConnectsToAnAddressOfIpv6) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  RawPeer peer(echo, RawPeerOptions{.address = "::1"});
+  Client client;
+
+  client.open(peer.url("ws", "[::1]"));
+
+  ASSERT_TRUE(client.handler.wait_for_open()) << client.handler.close_info.error.detail;
+  EXPECT_NE(peer.received().find("\r\nHost: [::1]:" + std::to_string(peer.port()) + "\r\n"), std::string::npos)
+      << peer.received();
+}
+
+TEST(LwsTransport, ConnectsToANameThatHasOnlyIpv6) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  RawPeer peer(echo, RawPeerOptions{.address = "::1"});
+  LwsOptions options;
+  options.resolver = resolver_of({"::1"});
+  Client client(options);
+
+  client.open(peer.url("ws", "chat.example"));
+
+  EXPECT_TRUE(client.handler.wait_for_open()) << client.handler.close_info.error.detail;
+}
+
+// Holds on a machine without IPv6 too: there the first address cannot even be tried.
+TEST(LwsTransport, FallsBackToIpv4WhenNobodyListensOnIpv6) {
+  RawPeer peer(echo);
+  LwsOptions options;
+  options.resolver = resolver_of({"::1", "127.0.0.1"});
+  Client client(options);
+
+  client.open(peer.url("ws", "chat.example"));
+
+  ASSERT_TRUE(client.handler.wait_for_open()) << client.handler.close_info.error.detail;
+  client.send("over IPv4");
+  ASSERT_TRUE(client.handler.wait([](const auto& handler) { return handler.frames.size() == 1; }));
+  EXPECT_EQ(client.handler.frames[0], "over IPv4");
+}
+
+TEST(LwsTransport, FallsBackToIpv6WhenNobodyListensOnIpv4) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  RawPeer peer(echo, RawPeerOptions{.address = "::1"});
+  LwsOptions options;
+  options.resolver = resolver_of({"127.0.0.77", "::1"});
+  Client client(options);
+
+  client.open(peer.url("ws", "chat.example"));
+
+  EXPECT_TRUE(client.handler.wait_for_open()) << client.handler.close_info.error.detail;
+}
+
 }  // namespace
 }  // namespace chatsdk

@@ -85,9 +85,4 @@ inline std::uint16_t close_code_seen(RawConnection& connection) {
   return 0;
 }
 
-// The peer listens on 127.0.0.1 only; nobody listens on 127.0.0.77.
-inline std::shared_ptr<Resolver> resolver_of(std::vector<std::string> addresses) {
-  return std::make_shared<Resolver>([=](const std::string&) -> Result<std::vector<std::string>> { return addresses; });
-}
-
 }  // namespace chatsdk::test

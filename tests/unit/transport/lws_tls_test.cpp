@@ -4,7 +4,9 @@
 #include "unit/transport/lws_fixture.h"
 
 #include <cstdlib>
+#include <future>
 #include <string>
+#include <string_view>
 
 namespace chatsdk {
 namespace {
@@ -105,6 +107,109 @@ TEST(LwsTransportTls, ReportsACaFileThatCannotBeRead) {
   client.open("wss://127.0.0.1:9/");
   ASSERT_TRUE(client.handler.wait_for_close());
   EXPECT_EQ(client.close_code(), Code::kTls);
+}
+
+TEST(LwsTransportTls, AcceptsAChainThatComesWithItsIntermediate) {
+  const TestCa root;
+  const TestCa between(root, {.common_name = "between"});
+  RawPeer peer(echo, between.issue({}));
+  Client client({.ca_file = root.root_file()});
+
+  client.open(peer.url("wss", "localhost"));
+
+  EXPECT_TRUE(client.handler.wait_for_open()) << client.handler.close_info.error.detail;
+}
+
+TEST(LwsTransportTls, SpeaksTheCurrentVersions) {
+  const TestCa ca;
+  for (const int version : kCurrentTlsVersions) {
+    RawPeer peer(echo, RawPeerOptions{.identity = ca.issue({}), .tls_version = version});
+    Client client({.ca_file = ca.root_file()});
+
+    client.open(peer.url("wss", "localhost"));
+
+    EXPECT_TRUE(client.handler.wait_for_open()) << version << client.handler.close_info.error.detail;
+  }
+}
+
+TEST(LwsTransportTls, RefusesAServerThatOffersOnlyOldVersions) {
+  const TestCa ca;
+  for (const int version : kOldTlsVersions) {
+    RawPeer peer([](RawConnection& connection) { connection.read_to_end(); },
+                 RawPeerOptions{.identity = ca.issue({}), .tls_version = version});
+    Client client({.ca_file = ca.root_file()});
+
+    client.open(peer.url("wss", "localhost"));
+
+    ASSERT_TRUE(client.handler.wait_for_close()) << version;
+    EXPECT_EQ(client.close_code(), Code::kTls) << version << client.handler.close_info.error.detail;
+    EXPECT_EQ(client.handler.opened, 0) << version;
+    ASSERT_TRUE(peer.wait_for_ended(1)) << version;
+    EXPECT_EQ(peer.handshakes(), 0u) << version;
+    EXPECT_EQ(peer.received(), "") << version;
+    EXPECT_TRUE(tls_handshake_succeeds(peer.port(), version)) << "the peer itself does not speak " << version;
+  }
+}
+
+TEST(LwsTransportTls, RefusesAServerThatChoosesAnOldVersion) {
+  for (const int version : kOldTlsVersions) {
+    RawPeer peer([version](RawConnection& connection) {
+      connection.read_exactly(5);
+      connection.write(tls_server_hello(version));
+      connection.read_to_end();
+    });
+    Client client;
+
+    client.open(peer.url("wss", "localhost"));
+
+    ASSERT_TRUE(client.handler.wait_for_close()) << version;
+    EXPECT_EQ(client.close_code(), Code::kTls) << version << client.handler.close_info.error.detail;
+    EXPECT_EQ(peer.received().find(kToken), std::string::npos) << version;
+  }
+}
+
+TEST(LwsTransportTls, JudgesAnAddressOfIpv6) {
+  if (!has_ipv6_loopback()) GTEST_SKIP() << "no ::1";  // tidy: switched off: machines without IPv6
+  const TestCa ca;
+  RawPeer good(echo, RawPeerOptions{.identity = ca.issue({.dns_names = {}, .addresses = {"::1"}}), .address = "::1"});
+  RawPeer other(echo, RawPeerOptions{.identity = ca.issue({.dns_names = {}, .addresses = {"::2"}}), .address = "::1"});
+  Client accepting({.ca_file = ca.root_file()});
+  Client refusing({.ca_file = ca.root_file()});
+
+  accepting.open(good.url("wss", "[::1]"));
+  refusing.open(other.url("wss", "[::1]"));
+
+  EXPECT_TRUE(accepting.handler.wait_for_open()) << accepting.handler.close_info.error.detail;
+  ASSERT_TRUE(refusing.handler.wait_for_close());
+  EXPECT_EQ(refusing.close_code(), Code::kTls) << refusing.handler.close_info.error.detail;
+  EXPECT_EQ(other.received(), "");
+}
+
+// RFC 6066 section 3: a server name is a name, never an address.
+TEST(LwsTransportTls, AsksForANameByTheServerNameAndForAnAddressByNone) {
+  const TestCa ca;
+  struct Case {
+    const char* address;
+    const char* host;
+    const char* server_name;
+  };
+  for (const Case& expected :
+       {Case{"127.0.0.1", "localhost", "localhost"}, Case{"127.0.0.1", "127.0.0.1", ""}, Case{"::1", "[::1]", ""}}) {
+    if (std::string_view(expected.address) == "::1" && !has_ipv6_loopback()) continue;
+    std::promise<std::string> asked;
+    RawPeer peer(
+        [&asked](RawConnection& connection) {
+          asked.set_value(connection.server_name());
+          echo(connection);
+        },
+        RawPeerOptions{.identity = ca.issue({.addresses = {"127.0.0.1", "::1"}}), .address = expected.address});
+    Client client({.ca_file = ca.root_file()});
+
+    client.open(peer.url("wss", expected.host));
+
+    ASSERT_TRUE(client.handler.wait_for_open()) << expected.host << client.handler.close_info.error.detail;
+    EXPECT_EQ(asked.get_future().get(), expected.server_name) << expected.host;
+  }
 }
 
 }  // namespace
