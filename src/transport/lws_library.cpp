@@ -26,8 +26,14 @@ void forward_log(int, const char* line) {
 
 // lws_create_context() changes two things of the whole process: the log sink, which is set once here, and the handling
 // of SIGPIPE, which belongs to the host and is put back.
-lws_context* create_context(const lws_context_creation_info& info) {
+//
+// And a third, which breaks other clients: with LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT each context moves, in a variable
+// of the process, the place where a TLS session keeps its connection, and a handshake that is under way in another
+// context then finds none and is refused. So only the first context has the option. The virtual host of each has it:
+// there it says that there is TLS.
+lws_context* create_context(lws_context_creation_info info) {
   static std::mutex creating;
+  static bool tls_begun = false;
   std::lock_guard lock(creating);
   static const bool log_set = [] {
     lws_set_log_level(LLL_ERR | LLL_WARN, forward_log);
@@ -36,9 +42,16 @@ lws_context* create_context(const lws_context_creation_info& info) {
   (void)log_set;
   struct sigaction host_action {};
   const bool known = sigaction(SIGPIPE, nullptr, &host_action) == 0;
+  info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+  if (!tls_begun) info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
   lws_context* context = lws_create_context(&info);
   if (known) sigaction(SIGPIPE, &host_action, nullptr);
-  return context;
+  if (context == nullptr) return nullptr;
+  tls_begun = true;
+  info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+  if (lws_create_vhost(context, &info) != nullptr) return context;
+  lws_context_destroy(context);
+  return nullptr;
 }
 
 }  // namespace
@@ -55,7 +68,6 @@ lws_context* create_lws_context(const lws_protocols* protocols, ssl_ctx_st* tls,
   lws_context_creation_info info{};
   info.port = CONTEXT_PORT_NO_LISTEN;
   info.protocols = protocols;
-  info.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
   info.provided_client_ssl_ctx = tls;
   info.gid = -1;
   info.uid = -1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What libwebsockets keeps per process and a client must not let it take: the log sink and the handling of SIGPIPE. And
-// the context of one client, with the library's own limits and defaults put where chatsdk wants them.
+// What libwebsockets keeps per process and a client must not let it take: the log sink, the handling of SIGPIPE, and
+// where a TLS session finds its connection, which several clients share. And the context of one client, with the
+// library's own limits and defaults put where chatsdk wants them.
 //
 // Threads: any.
 #pragma once

@@ -209,7 +209,8 @@ std::string RawConnection::server_name() const {
 RawPeer::RawPeer(Script script, std::optional<Identity> identity)
     : RawPeer(std::move(script), RawPeerOptions{.identity = std::move(identity)}) {}
 
-RawPeer::RawPeer(Script script, const RawPeerOptions& options) : script_(std::move(script)) {
+RawPeer::RawPeer(Script script, const RawPeerOptions& options)
+    : script_(std::move(script)), before_handshake_(options.before_handshake) {
   if (options.identity) tls_ = new_server_context(*options.identity, options.tls_version);
   socklen_t size = 0;
   sockaddr_storage address = loopback(options.address, 0, &size);
@@ -255,6 +256,7 @@ void RawPeer::accept_all() {
       sigemptyset(&pipe);
       sigaddset(&pipe, SIGPIPE);
       pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+      if (before_handshake_ && connection.wait_for_bytes()) before_handshake_();
       const bool secured = connection.handshake();
       {
         std::lock_guard counting(mutex_);

@@ -9,6 +9,8 @@
 //   1. Every wait ends: after ten seconds, or when the peer is destroyed.
 #pragma once
 
+#include <poll.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -36,6 +38,8 @@ class RawConnection {
 
   // The TLS handshake; true at once without TLS.
   bool handshake();
+  // Waits until there is something to read, and leaves it there.
+  bool wait_for_bytes() { return wait_for(POLLIN); }
   // All bytes up to and with the mark, or nullopt when the stream ends before.
   std::optional<std::string> read_until(std::string_view mark);
   std::optional<std::string> read_exactly(std::size_t count);
@@ -69,6 +73,8 @@ struct RawPeerOptions {
   std::optional<Identity> identity{};  // none: no TLS
   int tls_version = 0;                 // the only one that is offered, as on the wire (0x0302 is TLS 1.1); 0: any
   std::string address = "127.0.0.1";   // or "::1"
+  // Runs on each connection's thread when the client's first bytes have come, before the TLS handshake goes on.
+  std::function<void()> before_handshake{};
 };
 
 class RawPeer {
@@ -98,6 +104,7 @@ class RawPeer {
   };
 
   Script script_;
+  std::function<void()> before_handshake_;
   ssl_ctx_st* tls_ = nullptr;
   int listener_ = -1;
   std::uint16_t port_ = 0;

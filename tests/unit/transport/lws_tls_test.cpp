@@ -212,5 +212,27 @@ TEST(LwsTransportTls, AsksForANameByTheServerNameAndForAnAddressByNone) {
   }
 }
 
+// libwebsockets keeps the place where a TLS session finds its connection in a variable of the process.
+TEST(LwsTransportTls, HandshakesWhileAnotherClientBegins) {
+  const TestCa ca;
+  std::promise<void> greeted;
+  std::promise<void> go_on;
+  RawPeer slow(echo, RawPeerOptions{.identity = ca.issue({}), .before_handshake = [&] {
+                                      greeted.set_value();
+                                      go_on.get_future().wait();
+                                    }});
+  RawPeer quick(echo, ca.issue({}));
+  Client first({.ca_file = ca.root_file()});
+  Client second({.ca_file = ca.root_file()});
+
+  first.open(slow.url("wss", "localhost"));
+  EXPECT_EQ(greeted.get_future().wait_for(10s), std::future_status::ready);
+  second.open(quick.url("wss", "localhost"));
+  EXPECT_TRUE(second.handler.wait_for_open()) << second.handler.close_info.error.detail;
+  go_on.set_value();
+
+  EXPECT_TRUE(first.handler.wait_for_open()) << first.handler.close_info.error.detail;
+}
+
 }  // namespace
 }  // namespace chatsdk
