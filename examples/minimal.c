@@ -13,8 +13,8 @@ static int chat(const char* url, const char* store, const char* user, const char
 
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
-  if (chatsdk_config_create(&config) != CHATSDK_OK) return 1;
-  if (chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN) != CHATSDK_OK) return 1;
+  if (chatsdk_config_create(&config, NULL) != CHATSDK_OK) return 1;
+  if (chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN, NULL) != CHATSDK_OK) return 1;
   if (chatsdk_client_create(config, &client, NULL) != CHATSDK_OK) return 1;
   chatsdk_config_destroy(config);
   if (chatsdk_client_open_store(client, store, CHATSDK_STRLEN, key, sizeof key, NULL) != CHATSDK_OK) return 1;
@@ -23,12 +23,12 @@ static int chat(const char* url, const char* store, const char* user, const char
   chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
   me.user_id = user, me.user_id_length = CHATSDK_STRLEN;
   me.password = password, me.password_length = CHATSDK_STRLEN;
-  if (chatsdk_client_register(client, &me, &request) != CHATSDK_OK) return 1;
-  if (chatsdk_client_start(client) != CHATSDK_OK) return 1;
+  if (chatsdk_client_register(client, &me, &request, NULL) != CHATSDK_OK) return 1;
+  if (chatsdk_client_start(client, NULL) != CHATSDK_OK) return 1;
 
   chatsdk_event* event = NULL;
   size_t count = 0;
-  while (!done && chatsdk_client_poll(client, 30000, &event, 1, &count) == CHATSDK_OK) {
+  while (!done && chatsdk_client_poll(client, 30000, &event, 1, &count, NULL) == CHATSDK_OK) {
     if (chatsdk_event_type(event) == CHATSDK_EVENT_COMPLETED && chatsdk_event_request(event) == request) {
       uint64_t to = 0;
       done = chatsdk_event_status(event) != CHATSDK_OK ||

@@ -7,8 +7,8 @@
  *
  *   chatsdk_config* config = NULL;
  *   chatsdk_client* client = NULL;
- *   if (chatsdk_config_create(&config) != CHATSDK_OK) return 1;
- *   if (chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN) != CHATSDK_OK) return 1;
+ *   if (chatsdk_config_create(&config, NULL) != CHATSDK_OK) return 1;
+ *   if (chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN, NULL) != CHATSDK_OK) return 1;
  *   if (chatsdk_client_create(config, &client, NULL) != CHATSDK_OK) return 1;
  *   chatsdk_config_destroy(config);
  *   if (chatsdk_client_open_store(client, store, CHATSDK_STRLEN, key, sizeof key, NULL) != CHATSDK_OK) return 1;
@@ -17,12 +17,12 @@
  *   chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
  *   me.user_id = user, me.user_id_length = CHATSDK_STRLEN;
  *   me.password = password, me.password_length = CHATSDK_STRLEN;
- *   if (chatsdk_client_register(client, &me, &request) != CHATSDK_OK) return 1;
- *   if (chatsdk_client_start(client) != CHATSDK_OK) return 1;
+ *   if (chatsdk_client_register(client, &me, &request, NULL) != CHATSDK_OK) return 1;
+ *   if (chatsdk_client_start(client, NULL) != CHATSDK_OK) return 1;
  *
  *   chatsdk_event* event = NULL;
  *   size_t count = 0;
- *   while (!done && chatsdk_client_poll(client, 30000, &event, 1, &count) == CHATSDK_OK) {
+ *   while (!done && chatsdk_client_poll(client, 30000, &event, 1, &count, NULL) == CHATSDK_OK) {
  *     if (chatsdk_event_type(event) == CHATSDK_EVENT_COMPLETED && chatsdk_event_request(event) == request) {
  *       uint64_t to = 0;
  *       done = chatsdk_event_status(event) != CHATSDK_OK ||
@@ -41,12 +41,26 @@
  *   chatsdk_client_destroy(client);
  *
  * Conventions, valid for every function:
- *   1. Texts come in as pointer and length, UTF-8; the length may be CHATSDK_STRLEN. The library copies all inputs
+ *   1. Parameters stand in this order: the object, inputs, outputs with out_error as the last of them, then a callback
+ *      with its user pointer and its destroy hook.
+ *   2. Texts come in as pointer and length, UTF-8; the length may be CHATSDK_STRLEN. The library copies all inputs
  *      before it returns.
- *   2. Outputs are written on success only, unless a comment says otherwise; out pointers marked optional may be NULL.
- *   3. Snapshots are immutable, may be used from any thread, and are released by their _release function; NULL is
+ *   3. Outputs are written on success only, unless a comment says otherwise; out pointers may be NULL where their
+ *      comment allows it.
+ *   4. Every function of a configuration or a client that returns a status has a chatsdk_error** out_error, which may
+ *      be NULL. On failure it gets an error object, which the caller releases, or NULL when there was no memory for it;
+ *      on success it gets NULL. The few other functions that return a status (structs, devices of an event, constants)
+ *      fail by their arguments alone, and the status says all. A request that fails later has it in its event.
+ *   5. After a failure nothing has changed, unless a comment says otherwise. With too little memory that is NO_MEMORY.
+ *   6. Snapshots are immutable, may be used from any thread, and are released by their _release function; NULL is
  *      accepted by every _release and gives 0 or NULL from every getter.
- *   4. No function throws, prints or ends the process.
+ *   7. No function throws, prints or ends the process.
+ *
+ * Each function's comment ends with the same lines. Errors: the statuses that it may return apart from OK and INTERNAL.
+ * Completion, for requests: the statuses that its event may bring. Ownership: who frees what. Thread: who may call it.
+ * Blocks: what it waits for; "for the engine" is until the client's turn of work under way is done, which may write to
+ * the disk. Since: the version that brought it. Binding: its part in its type, for generators (docs/ABI.md). What a
+ * group of functions has in common stands at its head.
  */
 #ifndef CHATSDK_CHATSDK_H
 #define CHATSDK_CHATSDK_H

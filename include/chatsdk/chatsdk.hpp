@@ -51,28 +51,43 @@ namespace chatsdk {
 // A failure of the C ABI: its status and, when there is one, its detail.
 class exception : public std::runtime_error {
  public:
-  exception(std::int32_t status, const std::string& detail, std::int64_t retry_after_ms)
-      : std::runtime_error(std::string(chatsdk_status_name(status)) + (detail.empty() ? "" : ": " + detail)),
+  exception(std::int32_t status, const chatsdk_error* error)
+      : std::runtime_error(text(status, chatsdk_error_message(error, nullptr))),
         status_(status),
-        retry_after_(retry_after_ms) {}
+        retry_after_(chatsdk_error_retry_after_ms(error)),
+        cause_domain_(chatsdk_error_cause_domain(error)),
+        cause_code_(chatsdk_error_cause_code(error)) {}
   std::int32_t status() const noexcept { return status_; }
   bool retryable() const noexcept { return chatsdk_status_is_retryable(status_) != 0; }
   std::chrono::milliseconds retry_after() const noexcept { return retry_after_; }
+  // What the layer below said: one of CHATSDK_CAUSE_ and that layer's number.
+  std::int32_t cause_domain() const noexcept { return cause_domain_; }
+  std::int32_t cause_code() const noexcept { return cause_code_; }
 
  private:
+  static std::string text(std::int32_t status, const std::string& detail) {
+    return std::string(chatsdk_status_name(status)) + (detail.empty() ? "" : ": " + detail);
+  }
+
   std::int32_t status_;
   std::chrono::milliseconds retry_after_;
+  std::int32_t cause_domain_;
+  std::int32_t cause_code_;
 };
 
 namespace detail {
 
-// Throws what a call reported. The error object is consumed.
-inline void check(std::int32_t status, chatsdk_error* error = nullptr) {
-  if (status == CHATSDK_OK) return;
-  std::string message = error == nullptr ? std::string() : std::string(chatsdk_error_message(error, nullptr));
-  const std::int64_t retry_after = chatsdk_error_retry_after_ms(error);
-  chatsdk_error_release(error);
-  throw exception(status, message, retry_after);
+// Makes a call that takes a chatsdk_error**, and throws what it reports unless that is `ignored`. The status otherwise.
+template <typename Call>
+std::int32_t call(Call&& body, std::int32_t ignored = CHATSDK_OK) {
+  chatsdk_error* error = nullptr;
+  const std::int32_t status = body(&error);
+  struct release {
+    ~release() { chatsdk_error_release(error); }
+    chatsdk_error* error;
+  } const released{error};
+  if (status != CHATSDK_OK && status != ignored) throw exception(status, error);
+  return status;
 }
 
 // One shared reference to a snapshot of the C ABI.
@@ -187,8 +202,7 @@ class event {
   std::int32_t status() const { return chatsdk_event_status(object_.get()); }
   // Throws what a completion reports; nothing when it was OK.
   void check() const {
-    if (status() == CHATSDK_OK) return;
-    throw exception(status(), std::string(error_message()), retry_after().count());
+    if (status() != CHATSDK_OK) throw exception(status(), chatsdk_event_error(object_.get()));
   }
   std::string_view error_message() const {
     return detail::text(chatsdk_event_error(object_.get()), chatsdk_error_message);
@@ -207,7 +221,8 @@ class event {
     std::vector<device> all;
     for (size_t i = 0; i < chatsdk_event_device_count(object_.get()); ++i) {
       chatsdk_device_info info = CHATSDK_DEVICE_INFO_INIT;
-      detail::check(chatsdk_event_device(object_.get(), i, &info));
+      const std::int32_t status = chatsdk_event_device(object_.get(), i, &info);
+      if (status != CHATSDK_OK) throw exception(status, nullptr);
       all.push_back({info.device_id, std::string(info.name, info.name_length),
                      std::chrono::milliseconds(info.created_ms), std::chrono::milliseconds(info.last_seen_ms),
                      info.is_current != 0});
@@ -222,9 +237,11 @@ class event {
 class config {
  public:
   explicit config(std::string_view server_url) {
-    detail::check(chatsdk_config_create(&object_));
+    detail::call([&](chatsdk_error** e) { return chatsdk_config_create(&object_, e); });
     try {
-      detail::check(chatsdk_config_set_server_url(object_, server_url.data(), server_url.size()));
+      set([&](chatsdk_error** e) {
+        return chatsdk_config_set_server_url(object_, server_url.data(), server_url.size(), e);
+      });
     } catch (...) {
       chatsdk_config_destroy(object_);
       throw;
@@ -240,42 +257,48 @@ class config {
   ~config() { chatsdk_config_destroy(object_); }
 
   config& device_name(std::string_view name) {
-    detail::check(chatsdk_config_set_device_name(object_, name.data(), name.size()));
-    return *this;
+    return set([&](chatsdk_error** e) { return chatsdk_config_set_device_name(object_, name.data(), name.size(), e); });
   }
   config& ca_file(std::string_view path) {
-    detail::check(chatsdk_config_set_ca_file(object_, path.data(), path.size()));
-    return *this;
+    return set([&](chatsdk_error** e) { return chatsdk_config_set_ca_file(object_, path.data(), path.size(), e); });
+  }
+  config& thread_name(std::string_view prefix) {
+    return set(
+        [&](chatsdk_error** e) { return chatsdk_config_set_thread_name(object_, prefix.data(), prefix.size(), e); });
   }
   config& tick_driven() {
-    detail::check(chatsdk_config_set_threading(object_, CHATSDK_THREADING_TICK));
-    return *this;
+    return set([&](chatsdk_error** e) { return chatsdk_config_set_threading(object_, CHATSDK_THREADING_TICK, e); });
   }
   config& send_time_limit(std::chrono::milliseconds limit) {
-    detail::check(chatsdk_config_set_send_time_limit_ms(object_, limit.count()));
-    return *this;
+    return set([&](chatsdk_error** e) { return chatsdk_config_set_send_time_limit_ms(object_, limit.count(), e); });
   }
   config& backoff(std::chrono::milliseconds base, std::chrono::milliseconds cap) {
-    detail::check(chatsdk_config_set_backoff_ms(object_, base.count(), cap.count()));
-    return *this;
+    return set([&](chatsdk_error** e) { return chatsdk_config_set_backoff_ms(object_, base.count(), cap.count(), e); });
   }
   // hook(level, area, message) may run on any thread of the library and must not call chatsdk.
   config& log(std::int32_t level, std::function<void(std::int32_t, const char*, const char*)> hook) {
     using function = std::function<void(std::int32_t, const char*, const char*)>;
-    auto* held = new function(std::move(hook));
-    const std::int32_t status = chatsdk_config_set_log(
-        object_, level,
-        [](std::int32_t l, const char* area, const char* line, void* user) {
-          (*static_cast<function*>(user))(l, area, line);
-        },
-        held, [](void* user) { delete static_cast<function*>(user); });
-    if (status != CHATSDK_OK) delete held;
-    detail::check(status);
+    auto held = std::make_unique<function>(std::move(hook));
+    set([&](chatsdk_error** e) {
+      return chatsdk_config_set_log(
+          object_, level, e,
+          [](std::int32_t l, const char* area, const char* line, void* user) {
+            (*static_cast<function*>(user))(l, area, line);
+          },
+          held.get(), [](void* user) { delete static_cast<function*>(user); });
+    });
+    held.release();
     return *this;
   }
   const chatsdk_config* get() const noexcept { return object_; }
 
  private:
+  template <typename Call>
+  config& set(Call&& body) {
+    detail::call(std::forward<Call>(body));
+    return *this;
+  }
+
   chatsdk_config* object_ = nullptr;
 };
 
@@ -300,9 +323,7 @@ struct registration {
 class client {
  public:
   explicit client(const config& from) {
-    chatsdk_error* error = nullptr;
-    const std::int32_t status = chatsdk_client_create(from.get(), &object_, &error);
-    detail::check(status, error);
+    call([&](chatsdk_error** e) { return chatsdk_client_create(from.get(), &object_, e); });
   }
   client(const client&) = delete;
   client& operator=(const client&) = delete;
@@ -326,26 +347,34 @@ class client {
       return chatsdk_client_recreate_store(object_, path.data(), path.size(), key.data(), key.size(), e);
     });
   }
-  void start() { detail::check(chatsdk_client_start(object_)); }
-  void stop() { detail::check(chatsdk_client_stop(object_)); }
-  void suspend(std::chrono::milliseconds deadline) { detail::check(chatsdk_client_suspend(object_, deadline.count())); }
+  void start() {
+    call([&](chatsdk_error** e) { return chatsdk_client_start(object_, e); });
+  }
+  void stop() {
+    call([&](chatsdk_error** e) { return chatsdk_client_stop(object_, e); });
+  }
+  void suspend(std::chrono::milliseconds deadline) {
+    call([&](chatsdk_error** e) { return chatsdk_client_suspend(object_, deadline.count(), e); });
+  }
   void resume() {
     call([&](chatsdk_error** e) { return chatsdk_client_resume(object_, e); });
   }
   // True when device and server agree before the time is over.
   bool sync(std::chrono::milliseconds timeout) {
-    const std::int32_t status = chatsdk_client_sync(object_, timeout.count());
-    if (status == CHATSDK_TIMED_OUT) return false;
-    detail::check(status);
-    return true;
+    const auto body = [&](chatsdk_error** e) { return chatsdk_client_sync(object_, timeout.count(), e); };
+    return detail::call(body, CHATSDK_TIMED_OUT) == CHATSDK_OK;
   }
   // Ends all work: every call on any thread, waiting or later, throws with CHATSDK_CLOSED. Join the threads that use
   // the client, then let it be destroyed.
-  void close() { detail::check(chatsdk_client_close(object_)); }
-  void network_changed() { detail::check(chatsdk_client_network_changed(object_)); }
+  void close() {
+    call([&](chatsdk_error** e) { return chatsdk_client_close(object_, e); });
+  }
+  void network_changed() {
+    call([&](chatsdk_error** e) { return chatsdk_client_network_changed(object_, e); });
+  }
   std::int32_t connection_state() const {
     std::int32_t state = 0;
-    detail::check(chatsdk_client_connection_state(object_, &state));
+    call([&](chatsdk_error** e) { return chatsdk_client_connection_state(object_, &state, e); });
     return state;
   }
 
@@ -357,34 +386,36 @@ class client {
     raw.display_name = in.display_name.data(), raw.display_name_length = in.display_name.size();
     raw.email = in.email.data(), raw.email_length = in.email.size();
     raw.phone = in.phone.data(), raw.phone_length = in.phone.size();
-    return request([&](std::uint64_t* id) { return chatsdk_client_register(object_, &raw, id); });
+    return request([&](std::uint64_t* id, chatsdk_error** e) { return chatsdk_client_register(object_, &raw, id, e); });
   }
   std::uint64_t login(std::string_view user_id, std::string_view password) {
-    return request([&](std::uint64_t* id) {
-      return chatsdk_client_login(object_, user_id.data(), user_id.size(), password.data(), password.size(), id);
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_login(object_, user_id.data(), user_id.size(), password.data(), password.size(), id, e);
     });
   }
   std::uint64_t login_with_assertion(std::string_view assertion) {
-    return request([&](std::uint64_t* id) {
-      return chatsdk_client_login_with_assertion(object_, assertion.data(), assertion.size(), id);
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_login_with_assertion(object_, assertion.data(), assertion.size(), id, e);
     });
   }
   std::uint64_t logout() {
-    return request([&](std::uint64_t* id) { return chatsdk_client_logout(object_, id); });
+    return request([&](std::uint64_t* id, chatsdk_error** e) { return chatsdk_client_logout(object_, id, e); });
   }
   std::uint64_t list_devices() {
-    return request([&](std::uint64_t* id) { return chatsdk_client_list_devices(object_, id); });
+    return request([&](std::uint64_t* id, chatsdk_error** e) { return chatsdk_client_list_devices(object_, id, e); });
   }
   std::uint64_t revoke_device(std::uint64_t device_id) {
-    return request([&](std::uint64_t* id) { return chatsdk_client_revoke_device(object_, device_id, id); });
+    return request(
+        [&](std::uint64_t* id, chatsdk_error** e) { return chatsdk_client_revoke_device(object_, device_id, id, e); });
   }
   // The user whom this store belongs to; empty before the first log-in.
   std::string user_id() const {
     std::string out(64, '\0');
     size_t length = 0;
-    const std::int32_t status = chatsdk_client_user_id(object_, out.data(), out.size(), &length);
-    if (status == CHATSDK_NOT_LOGGED_IN) return {};
-    detail::check(status);
+    const auto body = [&](chatsdk_error** e) {
+      return chatsdk_client_user_id(object_, out.data(), out.size(), &length, e);
+    };
+    if (detail::call(body, CHATSDK_NOT_LOGGED_IN) != CHATSDK_OK) return {};
     out.resize(length);
     return out;
   }
@@ -394,39 +425,43 @@ class client {
   std::vector<event> poll(std::chrono::milliseconds timeout, std::size_t max = 64) {
     std::vector<chatsdk_event*> raw(max);
     size_t count = 0;
-    const std::int32_t status = chatsdk_client_poll(object_, timeout.count(), raw.data(), raw.size(), &count);
-    if (status == CHATSDK_TIMED_OUT || status == CHATSDK_CANCELLED) return {};
-    detail::check(status);
     std::vector<event> events;
-    events.reserve(count);
+    events.reserve(max);
+    // What is normal costs no error object: the status says all.
+    const std::int32_t status = chatsdk_client_poll(object_, timeout.count(), raw.data(), raw.size(), &count, nullptr);
+    if (status == CHATSDK_TIMED_OUT || status == CHATSDK_CANCELLED) return events;
+    if (status != CHATSDK_OK) throw exception(status, nullptr);
     for (size_t i = 0; i < count; ++i) events.emplace_back(event::handle::adopt(raw[i]));
     return events;
   }
-  void wake() { detail::check(chatsdk_client_wake(object_)); }
+  void wake() {
+    call([&](chatsdk_error** e) { return chatsdk_client_wake(object_, e); });
+  }
   // Signals that there is something to pull; an empty hook removes the former one. It runs on a thread of the library,
   // at most once until the app pulls, and may only signal: it must neither throw nor call chatsdk.
   void set_ready_hook(std::function<void()> hook) {
     using function = std::function<void()>;
-    if (!hook) {
-      detail::check(chatsdk_client_set_ready_hook(object_, nullptr, nullptr, nullptr));
-      return;
-    }
-    auto held = std::make_unique<function>(std::move(hook));
-    detail::check(chatsdk_client_set_ready_hook(
-        object_, [](void* user) { (*static_cast<function*>(user))(); }, held.get(),
-        [](void* user) { delete static_cast<function*>(user); }));
+    auto held = hook ? std::make_unique<function>(std::move(hook)) : nullptr;
+    call([&](chatsdk_error** e) {
+      if (held == nullptr) return chatsdk_client_set_ready_hook(object_, e, nullptr, nullptr, nullptr);
+      return chatsdk_client_set_ready_hook(
+          object_, e, [](void* user) { (*static_cast<function*>(user))(); }, held.get(),
+          [](void* user) { delete static_cast<function*>(user); });
+    });
     held.release();
   }
   // Calls handler(event) on this thread for what is pending; the number handled. handler must not throw.
   template <typename Handler>
   std::size_t tick(std::chrono::milliseconds budget, Handler&& handler) {
     size_t dispatched = 0;
-    detail::check(chatsdk_client_tick(
-        object_, budget.count(),
-        [](const chatsdk_event* raw, void* user) {
-          (*static_cast<std::remove_reference_t<Handler>*>(user))(event(event::handle::share(raw)));
-        },
-        const_cast<void*>(static_cast<const void*>(&handler)), &dispatched));
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_tick(
+          object_, budget.count(), &dispatched, e,
+          [](const chatsdk_event* raw, void* user) {
+            (*static_cast<std::remove_reference_t<Handler>*>(user))(event(event::handle::share(raw)));
+          },
+          const_cast<void*>(static_cast<const void*>(&handler)));
+    });
     return dispatched;
   }
 
@@ -530,14 +565,12 @@ class client {
  private:
   template <typename Call>
   static void call(Call&& body) {
-    chatsdk_error* error = nullptr;
-    const std::int32_t status = body(&error);
-    detail::check(status, error);
+    detail::call(std::forward<Call>(body));
   }
   template <typename Call>
   static std::uint64_t request(Call&& body) {
     std::uint64_t id = 0;
-    detail::check(body(&id));
+    call([&](chatsdk_error** e) { return body(&id, e); });
     return id;
   }
   template <typename Function>

@@ -15,7 +15,7 @@
 
 CHATSDK_BEGIN_DECLS
 
-/* An immutable snapshot. */
+/** What has happened. An immutable snapshot; events outlive the client. */
 typedef struct chatsdk_event chatsdk_event;
 
 /* Open list: tolerate unknown values. What an event of each type carries: */
@@ -30,56 +30,138 @@ typedef struct chatsdk_event chatsdk_event;
 #define CHATSDK_EVENT_RESYNC 9               /* nothing: events were folded, read what is shown anew */
 #define CHATSDK_EVENT_MESSAGE_REMOVED 10     /* message, conversation: the key names nothing any more */
 
-/* Waits for events and hands out at most max of them, oldest first.
- * Units: timeout_ms, 0 = do not wait, -1 = without limit.
- * Ownership: out_events has room for max pointers; each event is released with chatsdk_event_release.
- * Errors: INVALID_ARGUMENT, TIMED_OUT (none came), CANCELLED (chatsdk_client_wake), BUSY (another thread polls or
- * ticks, or called from a handler), WRONG_STATE (tick mode), CLOSED. Blocks: up to timeout_ms.     Threads: one at a
- * time.     Since: 0.1 */
+/**
+ * Waits for events and hands out at most max of them, oldest first.
+ *
+ * @param client the client
+ * @param timeout_ms milliseconds; 0: do not wait, -1: without limit
+ * @param[out] out_events room for max pointers
+ * @param max how many events at most, at least 1
+ * @param[out] out_count how many were handed out
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, TIMED_OUT (none came), CANCELLED (chatsdk_client_wake), BUSY (another thread polls or
+ *   ticks, or called from a handler), WRONG_STATE (tick mode), CLOSED, NO_MEMORY.
+ * - Ownership: each event is the caller's, released with chatsdk_event_release.
+ * - Thread: one at a time for a client.
+ * - Blocks: up to timeout_ms.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms,
-                                                     chatsdk_event** out_events, size_t max, size_t* out_count);
+                                                     chatsdk_event** out_events, size_t max, size_t* out_count,
+                                                     chatsdk_error** out_error);
 
-/* Makes a poll that waits, or else the next one, return CANCELLED.
- * Errors: INVALID_ARGUMENT.     Threads: any.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_wake(chatsdk_client* client);
+/**
+ * Makes a poll that waits, or else the next one, return CANCELLED.
+ *
+ * @param client the client
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, CLOSED.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_wake(chatsdk_client* client, chatsdk_error** out_error);
 
-/* Receives one event inside chatsdk_client_tick; the event is borrowed for the call (retain it to keep it). May call
- * any function of chatsdk. */
+/**
+ * Receives one event inside chatsdk_client_tick; the event is borrowed for the call (retain it to keep it). May call
+ * any function of chatsdk.
+ */
 typedef void(CHATSDK_CALL* chatsdk_event_handler)(const chatsdk_event* event, void* user);
 
-/* Does pending work of the library (all of it in tick mode), then hands events to handler on this thread, until nothing
+/**
+ * Does pending work of the library (all of it in tick mode), then hands events to handler on this thread, until nothing
  * is left or the budget is spent: no work and no handler begins after that. For game loops: call once a frame.
- * Units: budget_ms, 0 = one round: what is ready to be done, then all the events that wait after it.     Sizes:
- * *out_dispatched, NULL allowed: how many events were handled. Errors: INVALID_ARGUMENT, BUSY (another thread polls or
- * ticks, or called from a handler), CLOSED. Threads: one at a time.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms,
-                                                     chatsdk_event_handler handler, void* user, size_t* out_dispatched);
+ *
+ * @param client the client
+ * @param budget_ms milliseconds; 0: one round, which is what is ready to be done, then all the events that wait after
+ *     it
+ * @param[out] out_dispatched how many events were handled; NULL allowed
+ * @param[out] out_error why it failed; NULL allowed
+ * @param handler receives each event
+ * @param user handed to handler, and not kept
+ *
+ * - Errors: INVALID_ARGUMENT, BUSY (another thread polls or ticks, or called from a handler), CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: one at a time for a client.
+ * - Blocks: for the work of its budget, in tick mode for the disk too, and for the handlers.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms, size_t* out_dispatched,
+                                                     chatsdk_error** out_error, chatsdk_event_handler handler,
+                                                     void* user);
 
-/* Signals that there is something to pull. Called from any thread of the library, at most once until the app pulls; it
+/**
+ * Signals that there is something to pull. Called from any thread of the library, at most once until the app pulls; it
  * may only signal (an eventfd, a condition, a posted message) and must not call chatsdk. The library holds no lock
- * meanwhile, but its engine waits: the hook must not take a lock that the app holds while it calls chatsdk. */
+ * meanwhile, but its engine waits: the hook must not take a lock that the app holds while it calls chatsdk.
+ */
 typedef void(CHATSDK_CALL* chatsdk_ready_hook)(void* user);
 
-/* Sets or, with NULL, removes the ready hook. When this returns the former hook is not running and will not run again,
- * and its destroy was called once.
- * Errors: INVALID_ARGUMENT, NO_MEMORY.     Threads: any, not from a hook.     Since: 0.1 */
-CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_ready_hook hook,
-                                                               void* user, chatsdk_destroy_hook destroy);
+/**
+ * Sets or, with NULL, removes the ready hook. When this returns OK the former hook is not running and will not run
+ * again, and its destroy was called once.
+ *
+ * @param client the client
+ * @param[out] out_error why it failed; NULL allowed
+ * @param hook signals; NULL: nobody
+ * @param user handed to hook
+ * @param destroy called once with user when hook is replaced or the client closed; on failure it is not called. NULL
+ *     allowed
+ *
+ * - Errors: INVALID_ARGUMENT, CLOSED, NO_MEMORY.
+ * - Ownership: user stays the caller's until destroy.
+ * - Thread: any, not from a hook.
+ * - Blocks: for the former hook to return.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_error** out_error,
+                                                               chatsdk_ready_hook hook, void* user,
+                                                               chatsdk_destroy_hook destroy);
 
-/* Getters. Each is valid for every event and gives 0 or NULL where the event has no such thing.
- * Ownership: pointers are borrowed until the event is released.     Threads: any.     Since: 0.1 */
+/**
+ * @name Getters of an event
+ * Each is valid for every event and gives 0 or NULL where the event has no such thing.
+ *
+ * @param event the event, or NULL
+ *
+ * - Errors: none.
+ * - Ownership: pointers are borrowed until the event is released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_event
+ * @{
+ */
+/** @return what has happened, one of CHATSDK_EVENT_ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_event_type(const chatsdk_event* event);
+/** @return the store's revision that holds what the event tells of */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_store_revision(const chatsdk_event* event);
+/** @return the id of the request that has completed */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_request(const chatsdk_event* event);
+/** @return the status with which a request has completed, a connection or a session has ended */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_event_status(const chatsdk_event* event);
+/** @return the error that belongs to the status; NULL when it is CHATSDK_OK */
 CHATSDK_API const chatsdk_error* CHATSDK_CALL chatsdk_event_error(const chatsdk_event* event);
+/** @return the conversation's number, as chatsdk_conversation_key */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_conversation(const chatsdk_event* event);
+/** @return the message's number, as chatsdk_message_key */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_message(const chatsdk_event* event);
+/** @return one of CHATSDK_CONNECTION_ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_event_connection_state(const chatsdk_event* event);
+/** @return milliseconds until the next attempt to connect */
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_event_retry_in_ms(const chatsdk_event* event);
+/** @return how many devices chatsdk_event_device gives */
 CHATSDK_API size_t CHATSDK_CALL chatsdk_event_device_count(const chatsdk_event* event);
+/** @} */
 
-/* One device of a list. */
+/** One device of a list. */
 typedef struct chatsdk_device_info {
   uint32_t struct_size;
   uint32_t is_current; /* 1: the device that asks */
@@ -93,14 +175,50 @@ typedef struct chatsdk_device_info {
 #define CHATSDK_DEVICE_INFO_INIT \
   { sizeof(chatsdk_device_info), 0, 0, 0, 0, NULL, 0 }
 
-/* Fills *out_device, whose struct_size the caller has set, with the device at index.
- * Errors: INVALID_ARGUMENT, NOT_FOUND (index).     Threads: any.     Since: 0.1 */
+/**
+ * One device of the list that an event carries.
+ *
+ * @param event the event
+ * @param index 0 to chatsdk_event_device_count - 1
+ * @param[out] out_device filled as far as its struct_size, which the caller has set, lets it
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND (index).
+ * - Ownership: the name is borrowed until the event is released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_event
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_event_device(const chatsdk_event* event, size_t index,
                                                       chatsdk_device_info* out_device);
 
-/* Adds a reference, or drops one; the last drop frees. NULL is ignored; retain returns its argument. Events outlive the
- * client.     Threads: any.     Since: 0.1 */
+/**
+ * Adds a reference.
+ *
+ * @param event the event, or NULL
+ * @return event
+ *
+ * - Errors: none.
+ * - Ownership: the reference is the caller's, dropped with chatsdk_event_release.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: retain chatsdk_event
+ */
 CHATSDK_API chatsdk_event* CHATSDK_CALL chatsdk_event_retain(const chatsdk_event* event);
+
+/**
+ * Drops a reference; the last drop frees.
+ *
+ * @param event the event; NULL is ignored
+ *
+ * - Errors: none.
+ * - Ownership: the caller's reference is gone.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: destructor chatsdk_event
+ */
 CHATSDK_API void CHATSDK_CALL chatsdk_event_release(const chatsdk_event* event);
 
 CHATSDK_END_DECLS

@@ -17,17 +17,29 @@ CHATSDK_BEGIN_DECLS
 
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
-/* The direct conversation with a user, made on this device if it is new. Works offline; whether the user exists is
+/**
+ * The direct conversation with a user, made on this device if it is new. Works offline; whether the user exists is
  * found out when a message is sent.
- * Sizes: peer is 1 to 64 bytes of UTF-8.
- * Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store), NOT_LOGGED_IN (nobody has logged in to
- * this store yet: wait for the completion of the first log-in), STORAGE, STORAGE_FULL, NO_MEMORY. Blocks: for the disk.
- * Threads: any.     Since: 0.1 */
+ *
+ * @param client the client
+ * @param peer the user's name, UTF-8
+ * @param peer_length bytes of peer, 1 to 64, or CHATSDK_STRLEN
+ * @param[out] out_conversation the conversation's number
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store), NOT_LOGGED_IN (nobody has logged in to
+ *   this store yet: wait for the completion of the first log-in), STORAGE, STORAGE_FULL, CLOSED, NO_MEMORY.
+ * - Ownership: peer is copied.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_direct_conversation(chatsdk_client* client, const char* peer,
                                                                     size_t peer_length, uint64_t* out_conversation,
                                                                     chatsdk_error** out_error);
 
-/* Append only; set struct_size, or begin with CHATSDK_SEND_OPTIONS_INIT. */
+/** Append only; set struct_size, or begin with CHATSDK_SEND_OPTIONS_INIT. */
 typedef struct chatsdk_send_options {
   uint32_t struct_size;
   uint32_t reserved;
@@ -38,40 +50,104 @@ typedef struct chatsdk_send_options {
 #define CHATSDK_SEND_OPTIONS_INIT \
   { sizeof(chatsdk_send_options), 0, NULL, 0 }
 
-/* Fills options with CHATSDK_SEND_OPTIONS_INIT's values for callers that have no macros. size is the caller's sizeof.
- * Errors: INVALID_ARGUMENT, UNSUPPORTED (larger than this library's).     Threads: any.     Since: 0.1 */
+/**
+ * Fills options with CHATSDK_SEND_OPTIONS_INIT's values for callers that have no macros.
+ *
+ * @param options the caller's struct
+ * @param size the caller's sizeof of it, in bytes
+ *
+ * - Errors: INVALID_ARGUMENT, UNSUPPORTED (larger than this library's).
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: initializer chatsdk_send_options
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_send_options_init(chatsdk_send_options* options, size_t size);
 
-/* Queues a text message. When this returns OK the message is durable on this device and will reach the server exactly
+/**
+ * Queues a text message. When this returns OK the message is durable on this device and will reach the server exactly
  * once, across restarts, unless it fails visibly. The same id with the same text again changes nothing and gives the
  * same answer.
- * Sizes: text is UTF-8, 1 to 65,536 bytes, or to the server's limit, which is never above 524,288 and is known once the
- *        client has been online; TOO_LARGE above it. options may be NULL. out_id (16 bytes) and out_message may be
- * NULL. Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED, WRONG_STATE (no store), NOT_LOGGED_IN (no owner
- * yet), NOT_FOUND (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE,
- * STORAGE_FULL, NO_MEMORY. Blocks: for the disk.     Threads: any.     Since: 0.1 */
+ *
+ * @param client the client
+ * @param conversation the conversation's number
+ * @param text the text, UTF-8
+ * @param text_length bytes of text, or CHATSDK_STRLEN: 1 to 65,536, or to the server's limit, which is never above
+ *     524,288 and is known once the client has been online; TOO_LARGE above it
+ * @param options how to send; NULL: the defaults
+ * @param[out] out_id 16 bytes, the message's id; NULL allowed
+ * @param[out] out_message the message's number; NULL allowed
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED, WRONG_STATE (no store), NOT_LOGGED_IN (no owner
+ *   yet), NOT_FOUND (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE,
+ *   STORAGE_FULL, CLOSED, NO_MEMORY.
+ * - Ownership: text and options are copied.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client, uint64_t conversation,
                                                           const char* text, size_t text_length,
                                                           const chatsdk_send_options* options, uint8_t* out_id,
                                                           uint64_t* out_message, chatsdk_error** out_error);
 
-/* Queues a failed message again. Its key stays. Its id stays when the server refused it; a message that failed with
+/**
+ * Queues a failed message again. Its key stays. Its id stays when the server refused it; a message that failed with
  * TIMED_OUT after it had been on the wire, or with VOIDED, is voided on the server for ever and goes on under a new id,
- * which chatsdk_message_id reports from then on.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), STORAGE, STORAGE_FULL, NO_MEMORY.
- * Blocks: for the disk.     Threads: any.     Since: 0.1 */
+ * which chatsdk_message_client_id reports from then on.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), STORAGE, STORAGE_FULL, CLOSED,
+ *   NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_retry_message(chatsdk_client* client, uint64_t message,
                                                               chatsdk_error** out_error);
 
-/* Takes a failed or still unsent message away; the later ones of its conversation go on.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (on its way or sent; no store), STORAGE, STORAGE_FULL, NO_MEMORY.
- * Blocks: for the disk.     Threads: any.     Since: 0.1 */
+/**
+ * Takes a failed or still unsent message away; the later ones of its conversation go on.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (on its way or sent; no store), STORAGE, STORAGE_FULL, CLOSED,
+ *   NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_discard_message(chatsdk_client* client, uint64_t message,
                                                                 chatsdk_error** out_error);
 
-/* Marks a conversation read up to and including conversation_seq, on all of the user's devices. Lower values than
- * today's change nothing; higher than the last message's mean the last message. Errors: INVALID_ARGUMENT, NOT_FOUND,
- * WRONG_STATE (no store), STORAGE, STORAGE_FULL, NO_MEMORY. Blocks: for the disk.     Threads: any.     Since: 0.1 */
+/**
+ * Marks a conversation read on all of the user's devices. Lower values than today's change nothing; higher than the
+ * last message's mean the last message.
+ *
+ * @param client the client
+ * @param conversation the conversation's number
+ * @param conversation_seq up to and including this one
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, STORAGE_FULL, CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_mark_read(chatsdk_client* client, uint64_t conversation,
                                                           uint64_t conversation_seq, chatsdk_error** out_error);
 
@@ -86,57 +162,169 @@ typedef struct chatsdk_message_list chatsdk_message_list;
 
 #define CHATSDK_CONVERSATION_DIRECT 1 /* open list: tolerate unknown kinds */
 
-/* A page of conversations by last activity, newest first.
- * Sizes: after is the last conversation of the page before, 0 for the first page; max is 1 to 200.
- * Ownership: free *out_list with chatsdk_conversation_list_release.
- * Errors: INVALID_ARGUMENT, NOT_FOUND (after), WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, NO_MEMORY.
- * Blocks: for the disk.     Threads: any.     Since: 0.1 */
+/**
+ * A page of conversations by last activity, newest first.
+ *
+ * @param client the client
+ * @param after the last conversation of the page before; 0: the first page
+ * @param max how many rows at most, 1 to 200
+ * @param[out] out_list the page
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND (after), WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: *out_list is the caller's, freed with chatsdk_conversation_list_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_conversations(chatsdk_client* client, uint64_t after, size_t max,
                                                               chatsdk_conversation_list** out_list,
                                                               chatsdk_error** out_error);
 
-/* One conversation.     Ownership: free with chatsdk_conversation_release.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, NO_MEMORY.     Threads: any.
- * Since: 0.1 */
+/**
+ * One conversation.
+ *
+ * @param client the client
+ * @param conversation the conversation's number
+ * @param[out] out_conversation the conversation
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: *out_conversation is the caller's, freed with chatsdk_conversation_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_conversation(chatsdk_client* client, uint64_t conversation,
                                                              chatsdk_conversation** out_conversation,
                                                              chatsdk_error** out_error);
 
-/* Unread messages of all conversations.     Errors: as chatsdk_client_conversation.     Threads: any.     Since: 0.1 */
+/**
+ * Unread messages of all conversations.
+ *
+ * @param client the client
+ * @param[out] out_count how many
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_conversation, but NOT_FOUND.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_unread_total(chatsdk_client* client, uint64_t* out_count,
                                                              chatsdk_error** out_error);
 
-/* Messages that wait to be sent or have failed.     Errors: as chatsdk_client_conversation.     Threads: any. Since:
- * 0.1 */
+/**
+ * Messages that wait to be sent or have failed.
+ *
+ * @param client the client
+ * @param[out] out_count how many
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_conversation, but NOT_FOUND.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_outbox_count(chatsdk_client* client, uint64_t* out_count,
                                                              chatsdk_error** out_error);
 
+/**
+ * @name A page of conversations
+ *
+ * @param list the page, or NULL, which is as good as an empty one
+ *
+ * - Errors: none.
+ * - Ownership: rows are borrowed until the list is released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_conversation_list
+ * @{
+ */
+/** @return the number of rows */
 CHATSDK_API size_t CHATSDK_CALL chatsdk_conversation_list_size(const chatsdk_conversation_list* list);
-/* NULL beyond the end. */
+/**
+ * One row.
+ *
+ * @param index 0 to chatsdk_conversation_list_size - 1
+ * @return the conversation; NULL beyond the end
+ */
 CHATSDK_API const chatsdk_conversation* CHATSDK_CALL chatsdk_conversation_list_at(const chatsdk_conversation_list* list,
                                                                                   size_t index);
-/* 1 when more pages follow. */
+/** @return 1 when more rows follow the last one, 0 otherwise */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_list_has_more(const chatsdk_conversation_list* list);
+/**
+ * Frees the page.
+ *
+ * - Ownership: list is freed; rows that were retained stay.
+ * - Binding: destructor chatsdk_conversation_list
+ */
 CHATSDK_API void CHATSDK_CALL chatsdk_conversation_list_release(const chatsdk_conversation_list* list);
+/** @} */
 
-/* Getters.     Ownership: pointers are borrowed until the conversation is released; texts are UTF-8 and terminated by
- * NUL, out_length may be NULL.     Threads: any.     Since: 0.1 */
+/**
+ * @name A conversation
+ * Each getter gives 0, NULL or "" for NULL; texts are UTF-8 and terminated by NUL.
+ *
+ * @param conversation the conversation, or NULL
+ *
+ * - Errors: none.
+ * - Ownership: pointers are borrowed until the conversation is released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_conversation
+ * @{
+ */
+/** @return the number of this device's own that names it */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_key(const chatsdk_conversation* conversation);
-/* The server's conversation_id; 0 before the first message was accepted. */
+/** @return the server's conversation_id; 0 before the first message was accepted */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_id(const chatsdk_conversation* conversation);
+/** @return CHATSDK_CONVERSATION_DIRECT, or a kind that this header does not know */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_kind(const chatsdk_conversation* conversation);
+/**
+ * The other member.
+ *
+ * @param[out] out_length bytes of the text; NULL allowed
+ * @return the other member's user_id
+ */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_conversation_peer(const chatsdk_conversation* conversation,
                                                                size_t* out_length);
-/* The highest conversation_seq that this device holds. */
+/** @return the highest conversation_seq that this device holds */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_head(const chatsdk_conversation* conversation);
+/** @return the conversation_seq up to which the user has read */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_read_up_to(const chatsdk_conversation* conversation);
+/** @return how many messages of the other member are unread */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_unread_count(const chatsdk_conversation* conversation);
+/** @return Unix time in milliseconds of what it is sorted by */
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_conversation_last_activity_ms(const chatsdk_conversation* conversation);
-/* NULL when there is none. */
+/** @return its last message; NULL when there is none */
 CHATSDK_API const chatsdk_message* CHATSDK_CALL
 chatsdk_conversation_last_message(const chatsdk_conversation* conversation);
+/**
+ * Adds a reference.
+ *
+ * @return conversation
+ *
+ * - Ownership: the reference is the caller's, dropped with chatsdk_conversation_release.
+ * - Binding: retain chatsdk_conversation
+ */
 CHATSDK_API chatsdk_conversation* CHATSDK_CALL chatsdk_conversation_retain(const chatsdk_conversation* conversation);
+/**
+ * Drops a reference; the last drop frees.
+ *
+ * - Ownership: the caller's reference is gone.
+ * - Binding: destructor chatsdk_conversation
+ */
 CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_conversation* conversation);
+/** @} */
 
 /* ---- Messages --------------------------------------------------------------------------------------------------- */
 
@@ -149,90 +337,248 @@ CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_convers
 #define CHATSDK_MESSAGE_READ 5
 #define CHATSDK_MESSAGE_FAILED 6 /* chatsdk_message_failure says why; retry or discard it */
 
-/* A page of history that ends before conversation_seq `before`; 0: the tail, with own messages that wait after it.
- * A page may hold no message with a seq: chatsdk_client_history_before_message goes on from any row.
- * Sizes: max is 1 to 200.     Ownership: free *out_list with chatsdk_message_list_release; rows are oldest first.
- * Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, NO_MEMORY.
- * Blocks: for the disk.     Threads: any.     Since: 0.1 */
+/**
+ * A page of history that ends before a conversation_seq. A page may hold no message with a seq:
+ * chatsdk_client_history_before_message goes on from any row.
+ *
+ * @param client the client
+ * @param conversation the conversation's number
+ * @param before a conversation_seq; 0: the tail, with own messages that wait after it
+ * @param max how many rows at most, 1 to 200
+ * @param[out] out_list the page, oldest first
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: *out_list is the caller's, freed with chatsdk_message_list_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_before(chatsdk_client* client, uint64_t conversation,
                                                                uint64_t before, size_t max,
                                                                chatsdk_message_list** out_list,
                                                                chatsdk_error** out_error);
 
-/* A page of history that begins after conversation_seq `after`; otherwise as chatsdk_client_history_before.
- * Threads: any.     Since: 0.1 */
+/**
+ * A page of history that begins after a conversation_seq; otherwise as chatsdk_client_history_before.
+ *
+ * @param client the client
+ * @param conversation the conversation's number
+ * @param after a conversation_seq; 0: the beginning
+ * @param max how many rows at most, 1 to 200
+ * @param[out] out_list the page, oldest first
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_history_before.
+ * - Ownership: *out_list is the caller's, freed with chatsdk_message_list_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_after(chatsdk_client* client, uint64_t conversation,
                                                               uint64_t after, size_t max,
                                                               chatsdk_message_list** out_list,
                                                               chatsdk_error** out_error);
 
-/* The page of history that ends just before a message, in the order of chatsdk_client_history_before. Any message of
+/**
+ * The page of history that ends just before a message, in the order of chatsdk_client_history_before. Any message of
  * the conversation serves, also one without a conversation_seq: it waits, has failed, or is no longer on the server. To
  * read a whole conversation: chatsdk_client_history_before with 0, then this with the first row's chatsdk_message_key,
- * while chatsdk_message_list_has_more. Sizes: max is 1 to 200.     Ownership: free *out_list with
- * chatsdk_message_list_release; rows are oldest first. Errors: as chatsdk_client_history_before; NOT_FOUND also when
- * the message is gone or of another conversation. Blocks: for the disk.     Threads: any.     Since: 0.1 */
+ * while chatsdk_message_list_has_more.
+ *
+ * @param client the client
+ * @param conversation the conversation's number
+ * @param message the message's number
+ * @param max how many rows at most, 1 to 200
+ * @param[out] out_list the page, oldest first
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_history_before; NOT_FOUND also when the message is gone or of another conversation.
+ * - Ownership: *out_list is the caller's, freed with chatsdk_message_list_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_before_message(chatsdk_client* client, uint64_t conversation,
                                                                        uint64_t message, size_t max,
                                                                        chatsdk_message_list** out_list,
                                                                        chatsdk_error** out_error);
 
-/* The page of history that begins just after a message; otherwise as chatsdk_client_history_before_message. To read a
+/**
+ * The page of history that begins just after a message; otherwise as chatsdk_client_history_before_message. To read a
  * whole conversation: chatsdk_client_history_after with 0, then this with the last row's chatsdk_message_key.
- * Threads: any.     Since: 0.1 */
+ *
+ * @param client the client
+ * @param conversation the conversation's number
+ * @param message the message's number
+ * @param max how many rows at most, 1 to 200
+ * @param[out] out_list the page, oldest first
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_history_before_message.
+ * - Ownership: *out_list is the caller's, freed with chatsdk_message_list_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_history_after_message(chatsdk_client* client, uint64_t conversation,
                                                                       uint64_t message, size_t max,
                                                                       chatsdk_message_list** out_list,
                                                                       chatsdk_error** out_error);
 
-/* One message, by the number that an event or a send gave.     Ownership: free with chatsdk_message_release.
- * Errors: as chatsdk_client_history_before.     Threads: any.     Since: 0.1 */
+/**
+ * One message, by the number that an event or a send gave.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param[out] out_message the message
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_history_before.
+ * - Ownership: *out_message is the caller's, freed with chatsdk_message_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_message(chatsdk_client* client, uint64_t message,
                                                         chatsdk_message** out_message, chatsdk_error** out_error);
 
-/* One message, by its client_message_id of 16 bytes.     Ownership and errors: as chatsdk_client_message.
- * Threads: any.     Since: 0.1 */
+/**
+ * One message, by its client_message_id.
+ *
+ * @param client the client
+ * @param id 16 bytes
+ * @param[out] out_message the message
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_message.
+ * - Ownership: *out_message is the caller's, freed with chatsdk_message_release.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_message_by_id(chatsdk_client* client, const uint8_t* id,
                                                               chatsdk_message** out_message, chatsdk_error** out_error);
 
-/* When a member got and read a message, by the server's clock: Unix time in milliseconds, 0 for not yet. Either output
- * may be NULL.     Errors: as chatsdk_client_history_before; NOT_FOUND also for a message that is not sent yet.
- * Threads: any.     Since: 0.1 */
+/**
+ * When a member got and read a message, by the server's clock: Unix time in milliseconds, 0 for not yet.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param member the member's user_id, UTF-8
+ * @param member_length bytes of member, 1 to 64, or CHATSDK_STRLEN
+ * @param[out] out_delivered_ms when a device of the member stored it; NULL allowed
+ * @param[out] out_read_ms when the member read it; NULL allowed
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_history_before, INVALID_UTF8, TOO_LARGE; NOT_FOUND also for a message not sent yet.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_receipt(chatsdk_client* client, uint64_t message, const char* member,
                                                         size_t member_length, int64_t* out_delivered_ms,
                                                         int64_t* out_read_ms, chatsdk_error** out_error);
 
+/**
+ * @name A page of messages
+ *
+ * @param list the page, or NULL, which is as good as an empty one
+ *
+ * - Errors: none.
+ * - Ownership: rows are borrowed until the list is released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_message_list
+ * @{
+ */
+/** @return the number of rows */
 CHATSDK_API size_t CHATSDK_CALL chatsdk_message_list_size(const chatsdk_message_list* list);
-/* NULL beyond the end. */
+/**
+ * One row.
+ *
+ * @param index 0 to chatsdk_message_list_size - 1
+ * @return the message; NULL beyond the end
+ */
 CHATSDK_API const chatsdk_message* CHATSDK_CALL chatsdk_message_list_at(const chatsdk_message_list* list, size_t index);
-/* 1 when more rows follow in the direction asked. */
+/** @return 1 when more rows follow in the direction asked, 0 otherwise */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_list_has_more(const chatsdk_message_list* list);
+/**
+ * Frees the page.
+ *
+ * - Ownership: list is freed; rows that were retained stay.
+ * - Binding: destructor chatsdk_message_list
+ */
 CHATSDK_API void CHATSDK_CALL chatsdk_message_list_release(const chatsdk_message_list* list);
+/** @} */
 
-/* Getters.     Ownership: pointers are borrowed until the message is released; texts are UTF-8 and terminated by NUL,
- * out_length may be NULL.     Threads: any.     Since: 0.1 */
+/**
+ * @name A message
+ * Each getter gives 0, NULL or "" for NULL; texts are UTF-8 and terminated by NUL.
+ *
+ * @param message the message, or NULL
+ * @param[out] out_length bytes of the text; NULL allowed
+ *
+ * - Errors: none.
+ * - Ownership: pointers are borrowed until the message is released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_message
+ * @{
+ */
+/** @return the number of this device's own that names it */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_message_key(const chatsdk_message* message);
+/** @return the number of its conversation */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_message_conversation(const chatsdk_message* message);
-/* conversation_seq: the order that every device shows; 0 until the server has accepted the message. */
+/** @return conversation_seq: the order that every device shows; 0 until the server has accepted the message */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_message_seq(const chatsdk_message* message);
-/* The server's message_id, sortable by time; 0 until accepted. */
+/** @return the server's message_id, sortable by time; 0 until accepted */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_message_id(const chatsdk_message* message);
-/* 16 bytes. */
+/** @return 16 bytes: the client_message_id */
 CHATSDK_API const uint8_t* CHATSDK_CALL chatsdk_message_client_id(const chatsdk_message* message);
+/** @return the sender's user_id */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_message_sender(const chatsdk_message* message, size_t* out_length);
+/** @return the device_id of the device that sent it */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_message_sender_device(const chatsdk_message* message);
-/* 1 when this user sent it, from whichever device. */
+/** @return 1 when this user sent it, from whichever device, 0 otherwise */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_is_own(const chatsdk_message* message);
-/* Unix time in milliseconds: the server's once accepted, this device's before. */
+/** @return Unix time in milliseconds: the server's once accepted, this device's before */
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_message_time_ms(const chatsdk_message* message);
+/** @return one of CHATSDK_MESSAGE_ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_state(const chatsdk_message* message);
-/* CHATSDK_MESSAGE_FAILED: the status that says why; CHATSDK_OK otherwise. */
+/** @return the status that says why, of a CHATSDK_MESSAGE_FAILED; CHATSDK_OK otherwise */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_failure(const chatsdk_message* message);
-/* "text/plain", or "" for a kind that this version cannot show. */
+/** @return "text/plain", or "" for a kind that this version cannot show */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_message_content_type(const chatsdk_message* message, size_t* out_length);
+/** @return the text */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_message_text(const chatsdk_message* message, size_t* out_length);
+/**
+ * Adds a reference.
+ *
+ * @return message
+ *
+ * - Ownership: the reference is the caller's, dropped with chatsdk_message_release.
+ * - Binding: retain chatsdk_message
+ */
 CHATSDK_API chatsdk_message* CHATSDK_CALL chatsdk_message_retain(const chatsdk_message* message);
+/**
+ * Drops a reference; the last drop frees.
+ *
+ * - Ownership: the caller's reference is gone.
+ * - Binding: destructor chatsdk_message
+ */
 CHATSDK_API void CHATSDK_CALL chatsdk_message_release(const chatsdk_message* message);
+/** @} */
 
 CHATSDK_END_DECLS
 

@@ -7,15 +7,11 @@
 
 namespace chatsdk {
 
-namespace {
-
 void name_this_thread([[maybe_unused]] const std::string& name) {
 #if defined(__linux__)
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
 #endif
 }
-
-}  // namespace
 
 void TimerQueue::add(Executor::TimerId id, MonotonicTime time, Task task) {
   by_time_.emplace(std::pair(time, id), std::move(task));

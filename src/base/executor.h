@@ -29,6 +29,9 @@
 
 namespace chatsdk {
 
+// Names the calling thread for debuggers and profilers. Linux keeps 15 bytes.
+void name_this_thread(const std::string& name);
+
 class Executor {
  public:
   using TimerId = std::uint64_t;  // never 0
@@ -63,7 +66,7 @@ class TimerQueue {
 
 class ThreadExecutor final : public Executor {
  public:
-  // The name shows in debuggers; at most 15 bytes are kept by Linux.
+  // The name is the thread's.
   ThreadExecutor(std::string name, const Clock& clock);
   ~ThreadExecutor() override;
 

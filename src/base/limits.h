@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 // ---- Names and ids -------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kUserIdBytesMax = 64;  // fits an index key and every id scheme in use
 inline constexpr std::size_t kDeviceNameBytesMax = 128;
+inline constexpr std::size_t kThreadNameBytesMax = 10;  // Linux keeps 15 bytes of a name, and what is added takes five
 inline constexpr std::size_t kEmailBytesMax = 254;      // RFC 5321 section 4.5.3.1, less the angle brackets
 inline constexpr std::size_t kPhoneBytesMax = 16;       // E.164: '+' and 15 digits
 inline constexpr std::size_t kPasswordBytesMin = 8;     // NIST SP 800-63B section 5.1.1.1

@@ -84,16 +84,39 @@ std::string_view code_name(Code code);
 // True when the same request may succeed later without any change by the caller.
 bool code_is_retryable(Code code);
 
+// Whose number a cause is. The C ABI has the same values (CHATSDK_CAUSE_): never renumbered, never reused.
+enum class CauseDomain : std::int32_t {
+  kNone = 0,
+  kSystem = 1,     // errno
+  kSqlite = 2,     // SQLite's extended result code
+  kHttp = 3,       // status of an HTTP answer
+  kCurl = 4,       // CURLcode
+  kTls = 5,        // OpenSSL's verdict on a certificate, X509_V_ERR_
+  kWebSocket = 6,  // close code
+  kResolver = 7,   // getaddrinfo's answer, EAI_
+};
+
+// What the layer below said, as it said it: for logs and for people, not for decisions.
+struct Cause {
+  CauseDomain domain = CauseDomain::kNone;
+  std::int32_t code = 0;
+
+  friend bool operator==(const Cause&, const Cause&) = default;
+};
+
 struct [[nodiscard]] Error {
   Code code = Code::kInternal;
   std::string detail;
   std::chrono::milliseconds retry_after{0};  // 0: the server named none
   std::uint64_t expected_number = 0;         // OUT_OF_ORDER: the send number that the server takes next; 0: not named
+  Cause cause{};                             // stays on this device
 
   friend bool operator==(const Error&, const Error&) = default;
 };
 
-inline Error error(Code code, std::string detail) { return Error{code, std::move(detail), {}}; }
+inline Error error(Code code, std::string detail, Cause cause = {}) {
+  return Error{code, std::move(detail), {}, 0, cause};
+}
 
 // Either a T or an Error; Result<void> is Status.
 template <typename T>

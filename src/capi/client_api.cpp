@@ -91,6 +91,19 @@ std::chrono::milliseconds wait_of(std::int64_t wait_ms) {
   return std::chrono::milliseconds(std::min<std::int64_t>(wait_ms, most.count()));
 }
 
+std::string_view why_no_event(Code code) {
+  switch (code) {
+    case Code::kTimedOut:
+      return "no event came in time";
+    case Code::kCancelled:
+      return "chatsdk_client_wake was called";
+    case Code::kBusy:
+      return "another thread polls, or a tick is under way";
+    default:
+      return "the client is closed";
+  }
+}
+
 bool initialise_sodium() {
   static const bool ok = sodium_init() >= 0;  // once, and thread-safe, by the language
   return ok;
@@ -129,8 +142,8 @@ int32_t chatsdk_has_feature(const char* name, size_t name_length) {
 
 // ---- Configuration -------------------------------------------------------------------------------------------------
 
-int32_t chatsdk_config_create(chatsdk_config** out_config) {
-  return guard([&]() -> Status {
+int32_t chatsdk_config_create(chatsdk_config** out_config, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
     if (out_config == nullptr) return error(Code::kInvalidArgument, "out_config is NULL");
     *out_config = new chatsdk_config();
     return {};
@@ -141,8 +154,9 @@ void chatsdk_config_destroy(chatsdk_config* config) {
   if (check(config).ok()) delete config;
 }
 
-int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, size_t url_length) {
-  return guard([&]() -> Status {
+int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, size_t url_length,
+                                      chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
     CHATSDK_ASSIGN(const std::string_view text, text_in(url, url_length, {"url", 8, kUrlBytesMax}));
     CHATSDK_ASSIGN(const Url parts, parse_url(text));
@@ -155,21 +169,38 @@ int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, s
   });
 }
 
-int32_t chatsdk_config_set_device_name(chatsdk_config* config, const char* name, size_t name_length) {
-  return guard([&] {
+int32_t chatsdk_config_set_device_name(chatsdk_config* config, const char* name, size_t name_length,
+                                       chatsdk_error** out_error) {
+  return guard(out_error, [&] {
     return set_client_text(config, &ClientOptions::device_name, name, name_length,
                            {"name", 0, limits::kDeviceNameBytesMax});
   });
 }
 
-int32_t chatsdk_config_set_ca_file(chatsdk_config* config, const char* path, size_t path_length) {
-  return guard([&] {
+int32_t chatsdk_config_set_ca_file(chatsdk_config* config, const char* path, size_t path_length,
+                                   chatsdk_error** out_error) {
+  return guard(out_error, [&] {
     return set_text(config, &RuntimeOptions::ca_file, path, path_length, {"path", 0, kPathBytesMax});
   });
 }
 
-int32_t chatsdk_config_set_threading(chatsdk_config* config, int32_t threading) {
-  return guard([&]() -> Status {
+int32_t chatsdk_config_set_thread_name(chatsdk_config* config, const char* prefix, size_t prefix_length,
+                                       chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
+    CHATSDK_TRY(check(config));
+    CHATSDK_ASSIGN(const std::string_view text,
+                   text_in(prefix, prefix_length, {"prefix", 1, limits::kThreadNameBytesMax}));
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+    if (std::any_of(text.begin(), text.end(), is_control)) {
+      return error(Code::kInvalidArgument, "prefix has a control character");
+    }
+    config->options.thread_name = std::string(text);
+    return {};
+  });
+}
+
+int32_t chatsdk_config_set_threading(chatsdk_config* config, int32_t threading, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
     if (threading != CHATSDK_THREADING_THREADS && threading != CHATSDK_THREADING_TICK) {
       return error(Code::kInvalidArgument, "threading " + std::to_string(threading) + " is unknown");
@@ -179,8 +210,8 @@ int32_t chatsdk_config_set_threading(chatsdk_config* config, int32_t threading) 
   });
 }
 
-int32_t chatsdk_config_set_send_time_limit_ms(chatsdk_config* config, int64_t limit_ms) {
-  return guard([&]() -> Status {
+int32_t chatsdk_config_set_send_time_limit_ms(chatsdk_config* config, int64_t limit_ms, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
     const std::chrono::milliseconds max = limits::kSendTimeLimitMax;
     if (limit_ms < 1 || limit_ms > max.count()) {
@@ -192,11 +223,14 @@ int32_t chatsdk_config_set_send_time_limit_ms(chatsdk_config* config, int64_t li
   });
 }
 
-int32_t chatsdk_config_set_backoff_ms(chatsdk_config* config, int64_t base_ms, int64_t cap_ms) {
-  return guard([&]() -> Status {
+int32_t chatsdk_config_set_backoff_ms(chatsdk_config* config, int64_t base_ms, int64_t cap_ms,
+                                      chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
     if (base_ms < 1 || cap_ms < base_ms || cap_ms > kBackoffCapMaxMs) {
-      return error(Code::kInvalidArgument, "1 <= base_ms <= cap_ms <= 3600000 does not hold");
+      return error(Code::kInvalidArgument, "base_ms " + std::to_string(base_ms) + ", cap_ms " + std::to_string(cap_ms) +
+                                               ": 1 <= base_ms <= cap_ms <= " + std::to_string(kBackoffCapMaxMs) +
+                                               " does not hold");
     }
     config->options.client.backoff_base = std::chrono::milliseconds(base_ms);
     config->options.client.backoff_cap = std::chrono::milliseconds(cap_ms);
@@ -204,9 +238,9 @@ int32_t chatsdk_config_set_backoff_ms(chatsdk_config* config, int64_t base_ms, i
   });
 }
 
-int32_t chatsdk_config_set_log(chatsdk_config* config, int32_t level, chatsdk_log_hook hook, void* user,
-                               chatsdk_destroy_hook destroy) {
-  return guard([&]() -> Status {
+int32_t chatsdk_config_set_log(chatsdk_config* config, int32_t level, chatsdk_error** out_error, chatsdk_log_hook hook,
+                               void* user, chatsdk_destroy_hook destroy) {
+  return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
     if (level < CHATSDK_LOG_TRACE || level > CHATSDK_LOG_ERROR) {
       return error(Code::kInvalidArgument, "level " + std::to_string(level) + " is unknown");
@@ -244,16 +278,16 @@ int32_t chatsdk_client_recreate_store(chatsdk_client* client, const char* path, 
   return on_client(client, out_error, [&] { return open_store(client, path, path_length, key, key_length, true); });
 }
 
-int32_t chatsdk_client_start(chatsdk_client* client) {
-  return on_client(client, [&]() -> Status { return client->runtime.start(); });
+int32_t chatsdk_client_start(chatsdk_client* client, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status { return client->runtime.start(); });
 }
 
-int32_t chatsdk_client_stop(chatsdk_client* client) {
-  return on_client(client, [&]() -> Status { return client->runtime.stop(); });
+int32_t chatsdk_client_stop(chatsdk_client* client, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status { return client->runtime.stop(); });
 }
 
-int32_t chatsdk_client_suspend(chatsdk_client* client, int64_t deadline_ms) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_suspend(chatsdk_client* client, int64_t deadline_ms, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     if (deadline_ms < 0) return error(Code::kInvalidArgument, "deadline_ms is negative");
     return client->runtime.suspend(wait_of(deadline_ms));
   });
@@ -263,19 +297,19 @@ int32_t chatsdk_client_resume(chatsdk_client* client, chatsdk_error** out_error)
   return on_client(client, out_error, [&]() -> Status { return client->runtime.resume(); });
 }
 
-int32_t chatsdk_client_network_changed(chatsdk_client* client) {
-  return on_client(client, [&]() -> Status { return client->runtime.network_changed(); });
+int32_t chatsdk_client_network_changed(chatsdk_client* client, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status { return client->runtime.network_changed(); });
 }
 
-int32_t chatsdk_client_sync(chatsdk_client* client, int64_t timeout_ms) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_sync(chatsdk_client* client, int64_t timeout_ms, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     if (timeout_ms < 0) return error(Code::kInvalidArgument, "timeout_ms is negative");
     return client->runtime.sync(wait_of(timeout_ms));
   });
 }
 
-int32_t chatsdk_client_close(chatsdk_client* client) {
-  return guard([&]() -> Status {
+int32_t chatsdk_client_close(chatsdk_client* client, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(client));
     client->calls.enter_to_close();
     const std::unique_ptr<chatsdk_client, LeaveClient> inside(client);
@@ -293,8 +327,8 @@ void chatsdk_client_destroy(chatsdk_client* client) {
   end(client);
 }
 
-int32_t chatsdk_client_connection_state(const chatsdk_client* client, int32_t* out_state) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_connection_state(const chatsdk_client* client, int32_t* out_state, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     if (out_state == nullptr) return error(Code::kInvalidArgument, "out_state is NULL");
     *out_state = static_cast<std::int32_t>(client->runtime.connection_state());
     return {};
@@ -308,9 +342,9 @@ int32_t chatsdk_registration_init(chatsdk_registration* registration, size_t siz
   return init_struct(registration, size, defaults);
 }
 
-int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registration* registration,
-                                uint64_t* out_request) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registration* registration, uint64_t* out_request,
+                                chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     chatsdk_registration in = CHATSDK_REGISTRATION_INIT;
     CHATSDK_TRY(read_struct(registration, in, "registration"));
     Registration out;
@@ -327,8 +361,8 @@ int32_t chatsdk_client_register(chatsdk_client* client, const chatsdk_registrati
 }
 
 int32_t chatsdk_client_login(chatsdk_client* client, const char* user_id, size_t user_id_length, const char* password,
-                             size_t password_length, uint64_t* out_request) {
-  return on_client(client, [&]() -> Status {
+                             size_t password_length, uint64_t* out_request, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view user,
                    text_in(user_id, user_id_length, {"user_id", 1, limits::kUserIdBytesMax}));
     CHATSDK_ASSIGN(const std::string_view secret,
@@ -340,8 +374,8 @@ int32_t chatsdk_client_login(chatsdk_client* client, const char* user_id, size_t
 }
 
 int32_t chatsdk_client_login_with_assertion(chatsdk_client* client, const char* assertion, size_t assertion_length,
-                                            uint64_t* out_request) {
-  return on_client(client, [&]() -> Status {
+                                            uint64_t* out_request, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view text,
                    text_in(assertion, assertion_length, {"assertion", 1, kAssertionBytesMax}));
     return start_request(client, out_request, [&](Client& engine, RequestId request) {
@@ -350,20 +384,21 @@ int32_t chatsdk_client_login_with_assertion(chatsdk_client* client, const char* 
   });
 }
 
-int32_t chatsdk_client_logout(chatsdk_client* client, uint64_t* out_request) {
-  return on_client(client, [&] {
+int32_t chatsdk_client_logout(chatsdk_client* client, uint64_t* out_request, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&] {
     return start_request(client, out_request, [](Client& engine, RequestId request) { engine.logout(request); });
   });
 }
 
-int32_t chatsdk_client_list_devices(chatsdk_client* client, uint64_t* out_request) {
-  return on_client(client, [&] {
+int32_t chatsdk_client_list_devices(chatsdk_client* client, uint64_t* out_request, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&] {
     return start_request(client, out_request, [](Client& engine, RequestId request) { engine.list_devices(request); });
   });
 }
 
-int32_t chatsdk_client_revoke_device(chatsdk_client* client, uint64_t device_id, uint64_t* out_request) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_revoke_device(chatsdk_client* client, uint64_t device_id, uint64_t* out_request,
+                                     chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     if (device_id == 0) return error(Code::kInvalidArgument, "device_id is 0");
     return start_request(client, out_request, [=](Client& engine, RequestId request) {
       engine.revoke_device(request, DeviceId{device_id});
@@ -371,14 +406,18 @@ int32_t chatsdk_client_revoke_device(chatsdk_client* client, uint64_t device_id,
   });
 }
 
-int32_t chatsdk_client_user_id(chatsdk_client* client, char* buffer, size_t capacity, size_t* out_length) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_user_id(chatsdk_client* client, char* buffer, size_t capacity, size_t* out_length,
+                               chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     if (out_length == nullptr || (buffer == nullptr && capacity != 0)) {
       return error(Code::kInvalidArgument, "out_length is NULL, or buffer is NULL with a capacity");
     }
     CHATSDK_ASSIGN(const UserId owner, client->runtime.owner());
     *out_length = owner.size();
-    if (capacity < owner.size()) return error(Code::kTooSmall, "the user_id needs more room");
+    if (capacity < owner.size()) {
+      return error(Code::kTooSmall, "capacity " + std::to_string(capacity) + " B, the user_id has " +
+                                        std::to_string(owner.size()) + " B");
+    }
     std::memcpy(buffer, owner.data(), owner.size());
     return {};
   });
@@ -387,8 +426,8 @@ int32_t chatsdk_client_user_id(chatsdk_client* client, char* buffer, size_t capa
 // ---- Events --------------------------------------------------------------------------------------------------------
 
 int32_t chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_event** out_events, size_t max,
-                            size_t* out_count) {
-  return on_client(client, [&]() -> Status {
+                            size_t* out_count, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     if (out_events == nullptr || out_count == nullptr || max == 0 || timeout_ms < -1) {
       return error(Code::kInvalidArgument, "out_events or out_count is NULL, max is 0 or timeout_ms below -1");
     }
@@ -396,25 +435,25 @@ int32_t chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_
     const std::shared_ptr<EventQueue> queue = client->runtime.events();
     std::vector<Ref<chatsdk_event>> events;
     const Code code = queue->poll(wait_of(timeout_ms), max, events);
-    if (code != Code::kOk) return error(code, {});
+    if (code != Code::kOk) return error(code, std::string(why_no_event(code)));
     *out_count = events.size();
     for (std::size_t i = 0; i < events.size(); ++i) out_events[i] = const_cast<chatsdk_event*>(events[i].leak());
     return {};
   });
 }
 
-int32_t chatsdk_client_wake(chatsdk_client* client) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_wake(chatsdk_client* client, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
     client->runtime.events()->wake();
     return {};
   });
 }
 
-int32_t chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms, chatsdk_event_handler handler, void* user,
-                            size_t* out_dispatched) {
+int32_t chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms, size_t* out_dispatched,
+                            chatsdk_error** out_error, chatsdk_event_handler handler, void* user) {
   // Outermost, so that a client whose end a handler asked for ends after this call has left it.
   EndAfterTick end_after_tick;
-  return on_client(client, [&]() -> Status {
+  return on_client(client, out_error, [&]() -> Status {
     if (handler == nullptr || budget_ms < 0) {
       return error(Code::kInvalidArgument, "handler is NULL or budget_ms negative");
     }
@@ -432,9 +471,9 @@ int32_t chatsdk_client_tick(chatsdk_client* client, int64_t budget_ms, chatsdk_e
   });
 }
 
-int32_t chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_ready_hook hook, void* user,
-                                      chatsdk_destroy_hook destroy) {
-  return on_client(client, [&]() -> Status {
+int32_t chatsdk_client_set_ready_hook(chatsdk_client* client, chatsdk_error** out_error, chatsdk_ready_hook hook,
+                                      void* user, chatsdk_destroy_hook destroy) {
+  return on_client(client, out_error, [&]() -> Status {
     client->runtime.events()->set_ready_hook(hook, user, destroy);
     return {};
   });

@@ -60,6 +60,14 @@ constexpr Constant kConstants[] = {
     CONSTANT(CHATSDK_CRYPTO),
     CONSTANT(CHATSDK_INTERNAL),
     CONSTANT(CHATSDK_NO_MEMORY),
+    CONSTANT(CHATSDK_CAUSE_NONE),
+    CONSTANT(CHATSDK_CAUSE_SYSTEM),
+    CONSTANT(CHATSDK_CAUSE_SQLITE),
+    CONSTANT(CHATSDK_CAUSE_HTTP),
+    CONSTANT(CHATSDK_CAUSE_CURL),
+    CONSTANT(CHATSDK_CAUSE_TLS),
+    CONSTANT(CHATSDK_CAUSE_WEBSOCKET),
+    CONSTANT(CHATSDK_CAUSE_RESOLVER),
     CONSTANT(CHATSDK_THREADING_THREADS),
     CONSTANT(CHATSDK_THREADING_TICK),
     CONSTANT(CHATSDK_LOG_TRACE),
@@ -98,7 +106,7 @@ constexpr Constant kConstants[] = {
 }  // namespace
 
 extern "C" int32_t chatsdk_constant(const char* name, size_t name_length, int64_t* out_value) {
-  return guard([&]() -> Status {
+  return guard(nullptr, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view wanted, text_in(name, name_length, {"name", 1, 64}));
     if (out_value == nullptr) return error(Code::kInvalidArgument, "out_value is NULL");
     const auto found = std::find_if(std::begin(kConstants), std::end(kConstants),

@@ -13,6 +13,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -32,14 +33,15 @@ std::int32_t guard(chatsdk_error** out_error, Body&& body) noexcept {
     return status.ok() ? CHATSDK_OK : report(std::move(status).error(), out_error);
   } catch (const std::bad_alloc&) {
     return report(Error{Code::kNoMemory, {}, {}}, out_error);
+  } catch (const std::system_error& failure) {
+    // A thread that cannot be made is want of memory or of what the system counts like it.
+    const bool no_thread = failure.code() == std::errc::resource_unavailable_try_again;
+    return report(
+        Error{no_thread ? Code::kNoMemory : Code::kInternal, {}, {}, 0, {CauseDomain::kSystem, failure.code().value()}},
+        out_error);
   } catch (...) {
     return report(Error{Code::kInternal, {}, {}}, out_error);
   }
-}
-
-template <typename Body>
-std::int32_t guard(Body&& body) noexcept {
-  return guard(nullptr, static_cast<Body&&>(body));
 }
 
 // A text argument: pointer and length, or CHATSDK_STRLEN. NULL with length 0 or CHATSDK_STRLEN is no text.

@@ -137,9 +137,4 @@ std::int32_t on_client(const chatsdk_client* client, chatsdk_error** out_error, 
   });
 }
 
-template <typename Body>
-std::int32_t on_client(const chatsdk_client* client, Body&& body) noexcept {
-  return on_client(client, nullptr, static_cast<Body&&>(body));
-}
-
 }  // namespace chatsdk::capi

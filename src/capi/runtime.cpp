@@ -13,6 +13,12 @@ namespace {
 constexpr std::size_t kIdleReadersMax = 4;
 constexpr int kFinishAttemptsMax = 1'000;
 
+// At most five bytes each: with limits::kThreadNameBytesMax before them they fit into what Linux keeps.
+constexpr const char* kEngineSuffix = "-eng";
+constexpr const char* kTransportSuffix = "-ws";
+constexpr const char* kHttpSuffix = "-http";
+constexpr const char* kResolverSuffix = "-dns";
+
 std::unique_ptr<chatsdk_event> make_event(std::int32_t type, std::uint64_t revision = 0) {
   auto event = std::make_unique<chatsdk_event>(type);
   event->revision = revision;
@@ -33,7 +39,7 @@ void HookLog::write(LogLevel level, std::string_view area, std::string_view mess
 Runtime::Runtime(RuntimeOptions options)
     : options_(std::move(options)),
       events_(std::make_shared<EventQueue>(limits::kEventQueueMax)),
-      resolver_(std::make_shared<Resolver>(options_.look_up)) {}
+      resolver_(std::make_shared<Resolver>(options_.look_up, options_.thread_name + kResolverSuffix)) {}
 
 Runtime::~Runtime() { close(); }
 
@@ -76,16 +82,18 @@ void Runtime::make_parts() {
   if (options_.tick_driven) {
     executor_ = std::make_unique<ManualExecutor>(clock_);
   } else {
-    executor_ = std::make_unique<ThreadExecutor>("chatsdk-engine", clock_);
+    executor_ = std::make_unique<ThreadExecutor>(options_.thread_name + kEngineSuffix, clock_);
   }
   LwsOptions transport_options;
   transport_options.ca_file = options_.ca_file;
   transport_options.own_thread = !options_.tick_driven;
+  transport_options.thread_name = options_.thread_name + kTransportSuffix;
   transport_options.resolver = resolver_;
   transport_ = std::make_unique<LwsTransport>(*executor_, transport_options, *options_.log);
   CurlOptions http_options;
   http_options.ca_file = options_.ca_file;
   http_options.own_thread = !options_.tick_driven;
+  http_options.thread_name = options_.thread_name + kHttpSuffix;
   http_options.resolver = resolver_;
   http_ = std::make_unique<CurlHttp>(*executor_, http_options, *options_.log);
   EventSink& sink = *this;

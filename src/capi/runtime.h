@@ -68,6 +68,7 @@ class HookLog final : public Log {
 struct RuntimeOptions {
   ClientOptions client;
   std::string ca_file;
+  std::string thread_name = "chatsdk";  // what the names of the library's threads begin with
   bool tick_driven = false;
   std::shared_ptr<Log> log;  // shared: the configuration may end before or after the client
   LookUp look_up;            // empty: the system's

@@ -34,6 +34,18 @@ chatsdk_conversation_list::chatsdk_conversation_list(chatsdk::DeviceReader::Conv
 
 namespace {
 
+// The C ABI's causes are the Error's.
+template <chatsdk::CauseDomain domain, std::int32_t number>
+constexpr bool kSame = static_cast<std::int32_t>(domain) == number;
+static_assert(kSame<chatsdk::CauseDomain::kNone, CHATSDK_CAUSE_NONE>);
+static_assert(kSame<chatsdk::CauseDomain::kSystem, CHATSDK_CAUSE_SYSTEM>);
+static_assert(kSame<chatsdk::CauseDomain::kSqlite, CHATSDK_CAUSE_SQLITE>);
+static_assert(kSame<chatsdk::CauseDomain::kHttp, CHATSDK_CAUSE_HTTP>);
+static_assert(kSame<chatsdk::CauseDomain::kCurl, CHATSDK_CAUSE_CURL>);
+static_assert(kSame<chatsdk::CauseDomain::kTls, CHATSDK_CAUSE_TLS>);
+static_assert(kSame<chatsdk::CauseDomain::kWebSocket, CHATSDK_CAUSE_WEBSOCKET>);
+static_assert(kSame<chatsdk::CauseDomain::kResolver, CHATSDK_CAUSE_RESOLVER>);
+
 template <typename T>
 T* retained(const T* object) {
   if (object != nullptr) object->retain();
@@ -68,8 +80,12 @@ int32_t chatsdk_error_is_retryable(const chatsdk_error* error) {
 int64_t chatsdk_error_retry_after_ms(const chatsdk_error* error) {
   return error == nullptr ? 0 : error->error.retry_after.count();
 }
-chatsdk_error* chatsdk_error_retain(chatsdk_error* error) { return retained<chatsdk_error>(error); }
-void chatsdk_error_release(chatsdk_error* error) { released<chatsdk_error>(error); }
+int32_t chatsdk_error_cause_domain(const chatsdk_error* error) {
+  return error == nullptr ? CHATSDK_CAUSE_NONE : static_cast<std::int32_t>(error->error.cause.domain);
+}
+int32_t chatsdk_error_cause_code(const chatsdk_error* error) { return error == nullptr ? 0 : error->error.cause.code; }
+chatsdk_error* chatsdk_error_retain(const chatsdk_error* error) { return retained(error); }
+void chatsdk_error_release(const chatsdk_error* error) { released(error); }
 
 // ---- Event ---------------------------------------------------------------------------------------------------------
 

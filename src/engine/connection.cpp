@@ -27,35 +27,38 @@ bool starts_with(std::string_view text, std::string_view prefix) { return text.s
 // What a connection's end says. A close code of the server's wins over the transport's words.
 Error cause_of(const CloseInfo& info) {
   const std::string detail = "closed with " + std::to_string(info.close_code);
+  const Cause cause{CauseDomain::kWebSocket, info.close_code};
   switch (static_cast<CloseCode>(info.close_code)) {
     case CloseCode::kUnauthenticated:
-      return error(Code::kUnauthenticated, detail);
+      return error(Code::kUnauthenticated, detail, cause);
     case CloseCode::kRolledBack:
-      return error(Code::kRolledBack, detail);
+      return error(Code::kRolledBack, detail, cause);
     case CloseCode::kReplaced:
-      return error(Code::kReplaced, detail);
+      return error(Code::kReplaced, detail, cause);
     case CloseCode::kStalled:
-      return error(Code::kTimedOut, detail);
+      return error(Code::kTimedOut, detail, cause);
     case CloseCode::kGoingAway:
     case CloseCode::kTryAgainLater:
-      return {Code::kUnavailable, detail, info.error.retry_after};
+      return {Code::kUnavailable, detail, info.error.retry_after, 0, cause};
     case CloseCode::kProtocolError:
     case CloseCode::kUnsupportedData:
     case CloseCode::kInvalidPayload:
-      return error(Code::kProtocol, detail);
+      return error(Code::kProtocol, detail, cause);
     case CloseCode::kPolicy:
-      return error(Code::kForbidden, detail);
+      return error(Code::kForbidden, detail, cause);
     case CloseCode::kTooBig:
-      return error(Code::kTooLarge, detail);
+      return error(Code::kTooLarge, detail, cause);
     case CloseCode::kServerError:
-      return error(Code::kServer, detail);
+      return error(Code::kServer, detail, cause);
     case CloseCode::kNormal:
     case CloseCode::kNone:
     case CloseCode::kAbnormal:
       break;
   }
-  if (info.http_status == 401) return error(Code::kUnauthenticated, "the upgrade was refused with 401");
-  if (info.error.code == Code::kOk) return error(Code::kNetwork, detail);
+  if (info.http_status == 401) {
+    return error(Code::kUnauthenticated, "the upgrade was refused with 401", {CauseDomain::kHttp, 401});
+  }
+  if (info.error.code == Code::kOk) return error(Code::kNetwork, detail, cause);
   return info.error;
 }
 
@@ -392,7 +395,7 @@ void Connection::on_drain_frame(const wire::Drain& drain) {
 void Connection::on_link_closed(const CloseInfo& info) {
   Error cause = cause_of(info);
   if (draining_) {
-    cause = Error{Code::kUnavailable, "the server is going away", drain_pause_};
+    cause = Error{Code::kUnavailable, "the server is going away", drain_pause_, 0, cause.cause};
     backoff_.reset();
   }
   // An address that does not answer may have moved.

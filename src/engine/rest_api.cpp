@@ -61,6 +61,7 @@ Code code_of_problem_status(int status) {
 
 Error refusal(const HttpResponse& response) {
   const std::chrono::milliseconds retry_after = retry_after_of(response);
+  const Cause cause{CauseDomain::kHttp, response.status};
   if (has_type(response, kProtobufType)) {
     wire::Problem problem;
     if (parse(problem, response.body) && problem.code_number() < 0) {
@@ -70,14 +71,15 @@ Error refusal(const HttpResponse& response) {
       wire_error.set_retry_after_ms(problem.retry_after_ms());
       Error error = from_wire(wire_error);
       error.retry_after = std::max(error.retry_after, retry_after);
+      error.cause = cause;
       return error;
     }
   }
   const std::string detail = "HTTP status " + std::to_string(response.status);
-  if (has_type(response, kProblemType)) return {code_of_problem_status(response.status), detail, retry_after};
-  if (response.status == 429) return {Code::kRateLimited, detail, retry_after};
-  if (response.status >= 500) return {Code::kUnavailable, detail, retry_after};
-  return {Code::kProtocol, detail + " without a problem document", retry_after};
+  if (has_type(response, kProblemType)) return {code_of_problem_status(response.status), detail, retry_after, 0, cause};
+  if (response.status == 429) return {Code::kRateLimited, detail, retry_after, 0, cause};
+  if (response.status >= 500) return {Code::kUnavailable, detail, retry_after, 0, cause};
+  return {Code::kProtocol, detail + " without a problem document", retry_after, 0, cause};
 }
 
 Bytes serialise(const google::protobuf::MessageLite& message) {

@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
@@ -100,10 +101,12 @@ Status check_location(const DeviceStoreOptions& options) {
   const std::filesystem::path path(options.path);
   const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   if (!std::filesystem::is_directory(parent, failed)) {
-    return error(Code::kStorage, "the directory of the store does not exist: " + parent.string());
+    return error(Code::kStorage, "the directory of the store does not exist: " + parent.string(),
+                 {CauseDomain::kSystem, failed ? failed.value() : ENOTDIR});
   }
   if (std::filesystem::is_directory(path, failed)) {
-    return error(Code::kStorage, "the path of the store is a directory: " + options.path);
+    return error(Code::kStorage, "the path of the store is a directory: " + options.path,
+                 {CauseDomain::kSystem, EISDIR});
   }
   if (options.must_exist && !std::filesystem::exists(path, failed) &&
       !std::filesystem::exists(options.path + "-lock", failed)) {
@@ -130,7 +133,10 @@ Result<std::string> set_aside(const std::string& path) {
   for (const char* suffix : kSuffixes) {
     if (!std::filesystem::exists(path + suffix, failed)) continue;
     std::filesystem::rename(path + suffix, aside + suffix, failed);
-    if (failed) return error(Code::kStorage, "the store could not be set aside: " + failed.message());
+    if (failed) {
+      return error(Code::kStorage, "the store could not be set aside: " + failed.message(),
+                   {CauseDomain::kSystem, failed.value()});
+    }
   }
   return std::filesystem::path(aside).filename().string();
 }

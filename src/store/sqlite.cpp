@@ -102,7 +102,7 @@ Error error_of(int sqlite_result, std::string_view what) {
   detail += " (";
   detail += std::to_string(sqlite_result);
   detail += ")";
-  return error(code_of(sqlite_result), std::move(detail));
+  return error(code_of(sqlite_result), std::move(detail), {CauseDomain::kSqlite, sqlite_result});
 }
 
 // ---- Statement -----------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ namespace chatsdk::sqlite {
 //   kStorage, everything else kInternal.
 Code code_of(int sqlite_result);
 
-// An Error of that code. `what` names the failed step in a few words.
+// An Error of that code, with the result as its cause. `what` names the failed step in a few words.
 Error error_of(int sqlite_result, std::string_view what);
 
 // The file control that a connection's VFS gets when a statement found the database damaged (kCorrupt). A VFS that does

@@ -164,14 +164,20 @@ bool is_tls_failure(CURLcode code) {
 Error error_of(const Exchange& exchange, CURLcode code) {
   if (exchange.failure) return *exchange.failure;
   const std::string_view text = exchange.error_text[0] != '\0' ? exchange.error_text : curl().easy_strerror(code);
-  if (code == CURLE_OPERATION_TIMEDOUT) return error(Code::kTimedOut, std::string(text));
+  const Cause cause{CauseDomain::kCurl, static_cast<std::int32_t>(code)};
+  if (code == CURLE_OPERATION_TIMEDOUT) return error(Code::kTimedOut, std::string(text), cause);
   // A stream that ends in the handshake says nothing about the peer's certificate.
   const bool peer_left = text.find("SSL_ERROR_SYSCALL") != text.npos || text.find("unexpected eof") != text.npos ||
                          text.find("onnection reset") != text.npos;
   if (is_tls_failure(code) && !(code == CURLE_SSL_CONNECT_ERROR && peer_left)) {
-    return error(Code::kTls, std::string(text));
+    // The verdict on the certificate says more, when that is what failed.
+    long verdict = 0;
+    curl().easy_getinfo(exchange.easy.get(), CURLINFO_SSL_VERIFYRESULT, &verdict);
+    const bool refused = code == CURLE_PEER_FAILED_VERIFICATION && verdict != 0;
+    return error(Code::kTls, std::string(text),
+                 refused ? Cause{CauseDomain::kTls, static_cast<std::int32_t>(verdict)} : cause);
   }
-  return error(Code::kNetwork, std::string(text));
+  return error(Code::kNetwork, std::string(text), cause);
 }
 
 }  // namespace
@@ -280,9 +286,7 @@ class CurlHttp::Service {
   // ---- The service's side ----
 
   void run() {
-#if defined(__linux__)
-    pthread_setname_np(pthread_self(), "chatsdk-http");
-#endif
+    name_this_thread(options_.thread_name);
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // the host's signal handlers do not run here

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CurlHttp: the HttpClient on libcurl. It owns one multi handle and, in threaded mode, the thread "chatsdk-http" that
+// CurlHttp: the HttpClient on libcurl. It owns one multi handle and, in threaded mode, the thread that
 // drives it; both begin with the first request and end after some idle seconds or with shutdown(), so that making a
 // client costs nothing. It knows nothing of what a body holds.
 //
@@ -34,6 +34,7 @@ namespace chatsdk {
 struct CurlOptions {
   std::string ca_file{};   // PEM; empty: the system's roots
   bool own_thread = true;  // false: the owner calls drive()
+  std::string thread_name = "chatsdk-http";
   bool proxy_of_environment = false;
   std::size_t body_bytes_max = limits::kResponseBodyBytesMax;
   std::chrono::milliseconds connect_timeout = limits::kConnectTimeout;

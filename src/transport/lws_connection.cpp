@@ -29,7 +29,7 @@ Error refusal_of(int status, std::chrono::milliseconds retry_after) {
   } else if (status >= 500) {
     code = Code::kServer;
   }
-  return Error{code, detail, retry_after};
+  return Error{code, detail, retry_after, 0, {CauseDomain::kHttp, status}};
 }
 
 // Only the form in seconds (RFC 9110 section 10.2.3); a date would need the server's clock.
@@ -76,7 +76,7 @@ void LwsConnection::start() {
   }
   if (target_.url.secure) {
     if (const Status trusted = host_.trust_roots(); !trusted.ok()) {
-      blame(trusted.code(), trusted.error().detail);
+      blame(trusted.error());
       return finish();
     }
   }
@@ -99,7 +99,7 @@ void LwsConnection::start() {
 void LwsConnection::resolved(Result<std::vector<std::string>> addresses) {
   look_up_.reset();
   if (!addresses.ok()) {
-    blame(addresses.code(), addresses.error().detail);
+    blame(std::move(addresses).error());
     return finish();
   }
   addresses_ = *std::move(addresses);
@@ -188,7 +188,7 @@ int LwsConnection::handle(lws* wsi, lws_callback_reasons reason, void* in, std::
 bool LwsConnection::accepts_certificate(void* store_context, std::size_t verdict) {
   reached_ = true;
   tls_refusal_ = judge_certificate(store_context, verdict, target_.url.host);
-  return tls_refusal_.empty();
+  return tls_refusal_ == 0;
 }
 
 int LwsConnection::append_token(lws* wsi, void* in, std::size_t room) const {
@@ -204,7 +204,7 @@ int LwsConnection::judge_answer(lws* wsi) {
   const int status = static_cast<int>(lws_http_client_http_response(wsi));
   if (status == 101) return 0;
   outcome_.http_status = status;
-  if (outcome_.error.code == Code::kOk) outcome_.error = refusal_of(status, retry_after_of(wsi));
+  blame(refusal_of(status, retry_after_of(wsi)));
   return -1;
 }
 
@@ -310,7 +310,7 @@ void LwsConnection::abort() {
 // from the receive callback of libwebsockets 4.1.6 in the middle of a frame leaves its read position where it is, and
 // what the peer sends next is written past the end of its buffer.
 int LwsConnection::fail(std::uint16_t close_code, Code code, std::string detail) {
-  blame(code, std::move(detail));
+  blame(code, std::move(detail), {CauseDomain::kWebSocket, close_code});
   outcome_.close_code = close_code;
   failing_ = true;
   state_ = State::kClosing;
@@ -330,7 +330,7 @@ int LwsConnection::note_peers_close(BytesView payload) {
                                       static_cast<unsigned char>(payload[1]));
   }
   outcome_.close_code = code;
-  blame(Code::kClosed, "closed by the server with code " + std::to_string(code));
+  blame(Code::kClosed, "closed by the server with code " + std::to_string(code), {CauseDomain::kWebSocket, code});
   arm(host_.options().close_timeout);
   return 0;
 }
@@ -338,8 +338,7 @@ int LwsConnection::note_peers_close(BytesView payload) {
 void LwsConnection::connecting_failed(std::string_view text) {
   const bool secure = target_.url.secure;
   if (!is_handshake_failure(text, secure) && try_next_address()) return;
-  Error why = explain_connect_failure(text, secure, tls_refusal_);
-  blame(why.code, std::move(why.detail));
+  blame(explain_connect_failure(text, secure, tls_refusal_));
   finish();
 }
 
@@ -370,8 +369,8 @@ void LwsConnection::end_early() {
   lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 }
 
-void LwsConnection::blame(Code code, std::string detail) {
-  if (outcome_.error.code == Code::kOk) outcome_.error = error(code, std::move(detail));
+void LwsConnection::blame(Error why) {
+  if (outcome_.error.code == Code::kOk) outcome_.error = std::move(why);
 }
 
 // The one end of every connection that was started. A second call does nothing.

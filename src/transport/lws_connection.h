@@ -101,7 +101,8 @@ class LwsConnection : public std::enable_shared_from_this<LwsConnection> {
   // ---- The end of the context ----
 
   // The reason, unless there is one already.
-  void blame(Code code, std::string detail);
+  void blame(Code code, std::string detail, Cause cause = {}) { blame(error(code, std::move(detail), cause)); }
+  void blame(Error why);
   void forget_timer(lws_context* context);
   void finish();
 
@@ -159,7 +160,7 @@ class LwsConnection : public std::enable_shared_from_this<LwsConnection> {
   std::vector<std::string> addresses_;  // to try, the next one first
   MonotonicTime give_up_at_{};          // when the time to connect is over
   bool reached_ = false;                // an address has answered: no other is tried
-  std::string tls_refusal_;
+  int tls_refusal_ = 0;                 // judge_certificate()'s
 
   // While it is open.
   Bytes incoming_;

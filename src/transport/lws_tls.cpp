@@ -23,17 +23,19 @@ Status LwsTls::trust_roots(const std::string& ca_file) {
 
 void LwsTls::end() { context_.reset(); }
 
-std::string judge_certificate(void* store_context, std::size_t verdict, const std::string& host) {
+int judge_certificate(void* store_context, std::size_t verdict, const std::string& host) {
   return tls::judge(static_cast<x509_store_ctx_st*>(store_context), verdict != 0, host);
 }
 
 // The text is libwebsockets' own; every text of a failed SSL_connect() begins with "connect ".
 bool is_handshake_failure(std::string_view text, bool secure) { return secure && text.substr(0, 8) == "connect "; }
 
-Error explain_connect_failure(std::string_view text, bool secure, const std::string& refusal) {
+Error explain_connect_failure(std::string_view text, bool secure, int refusal) {
   bool peer_left = false;
   const std::string reason = tls::take_handshake_failure(&peer_left);
-  if (!refusal.empty()) return error(Code::kTls, "certificate refused: " + refusal);
+  if (refusal != 0) {
+    return error(Code::kTls, "certificate refused: " + tls::describe_verdict(refusal), {CauseDomain::kTls, refusal});
+  }
   const bool in_handshake = is_handshake_failure(text, secure);
   if (in_handshake && !peer_left && text.substr(0, 15) != "connect SYSCALL") {
     return error(Code::kTls, "handshake failed: " + (reason.empty() ? std::string(text) : reason));

@@ -34,16 +34,16 @@ class LwsTls {
   bool roots_loaded_ = false;
 };
 
-// Judges what the library's verify callback hands over: the store context and its own verdict. Returns "" to go on,
-// else why the peer is refused.
-std::string judge_certificate(void* store_context, std::size_t verdict, const std::string& host);
+// Judges what the library's verify callback hands over: the store context and its own verdict. Returns 0 to go on,
+// else why the peer is refused, an X509_V_ERR_ number.
+int judge_certificate(void* store_context, std::size_t verdict, const std::string& host);
 
 // Whether the text that libwebsockets gives for a failed connection is about its TLS handshake, and so says that the
 // address has answered.
 bool is_handshake_failure(std::string_view text, bool secure);
 
-// Why connecting failed: refusal is judge_certificate()'s, "" when it had none. On the thread that connected, at once.
-Error explain_connect_failure(std::string_view text, bool secure, const std::string& refusal);
+// Why connecting failed: refusal is judge_certificate()'s. On the thread that connected, at once.
+Error explain_connect_failure(std::string_view text, bool secure, int refusal);
 
 // True when the peer has ended the stream, with TLS or without.
 bool stream_is_over(lws* wsi);

@@ -209,9 +209,7 @@ class LwsTransport::Service final : public LwsConnection::Host {
   // ---- The service's side ----
 
   void run() {
-#if defined(__linux__)
-    pthread_setname_np(pthread_self(), "chatsdk-ws");
-#endif
+    name_this_thread(options_.thread_name);
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // the host's signal handlers do not run here

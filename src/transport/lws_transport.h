@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // LwsTransport: the Transport on libwebsockets. It owns one lws context with every connection of one client in it, and
-// in threaded mode the thread "chatsdk-ws" that serves the context; both begin with the first open() and end with
+// in threaded mode the thread that serves the context; both begin with the first open() and end with
 // shutdown(), so that making a client costs nothing. It knows nothing of frames beyond their length: binary messages
 // go in and out whole.
 //
@@ -49,6 +49,7 @@ namespace chatsdk {
 struct LwsOptions {
   std::string ca_file{};   // PEM; empty: the system's roots
   bool own_thread = true;  // false: the owner calls drive()
+  std::string thread_name = "chatsdk-ws";
   std::size_t inbound_frame_bytes_max = limits::server_frame_bytes_max(limits::kTextBytesMax);
   std::size_t send_buffer_bytes_max = limits::kSendBufferBytesMax;
   std::chrono::milliseconds connect_timeout = limits::kConnectTimeout;           // to the end of the upgrade

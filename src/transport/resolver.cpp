@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <deque>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include <system_error>
 #include <thread>
 
+#include "base/executor.h"
 #include "base/limits.h"
 
 namespace chatsdk {
@@ -36,6 +38,7 @@ struct Resolver::Question {
 
 struct Resolver::Shared {
   LookUp look_up;
+  std::string thread_name;
   std::mutex mutex;
   std::deque<std::shared_ptr<Question>> waiting;
   std::size_t threads = 0;
@@ -63,7 +66,11 @@ Result<std::vector<std::string>> system_look_up(const std::string& host) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
   const int failure = getaddrinfo(host.c_str(), nullptr, &hints, &list);
-  if (failure != 0) return error(Code::kNetwork, std::string("cannot resolve the host: ") + gai_strerror(failure));
+  if (failure != 0) {
+    const Cause cause =
+        failure == EAI_SYSTEM ? Cause{CauseDomain::kSystem, errno} : Cause{CauseDomain::kResolver, failure};
+    return error(Code::kNetwork, std::string("cannot resolve the host: ") + gai_strerror(failure), cause);
+  }
   std::vector<std::string> addresses;
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     char text[NI_MAXHOST];
@@ -85,7 +92,8 @@ void Resolver::Ticket::reset() {
   question_.reset();
 }
 
-Resolver::Resolver(LookUp look_up) : shared_(std::make_shared<Shared>()) {
+Resolver::Resolver(LookUp look_up, std::string thread_name) : shared_(std::make_shared<Shared>()) {
+  shared_->thread_name = std::move(thread_name);
   shared_->look_up = look_up ? std::move(look_up) : LookUp(system_look_up);
 }
 
@@ -115,9 +123,7 @@ Resolver::Ticket Resolver::resolve(std::string host, Callback callback) {
 }
 
 void Resolver::work(const std::shared_ptr<Shared>& shared) {
-#if defined(__linux__)
-  pthread_setname_np(pthread_self(), "chatsdk-dns");
-#endif
+  name_this_thread(shared->thread_name);
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);  // the host's signal handlers do not run here

@@ -4,7 +4,7 @@
 // interrupted and takes as long as an unreachable DNS server lets it (glibc: 5 s and up for each server, twice), so
 // nobody may wait for it: neither the adapters' threads nor an app that suspends or ends its client.
 //
-// A thread "chatsdk-dns" exists while a question is under way, at most kResolverThreadsMax at a time; further questions
+// A thread exists while a question is under way, at most kResolverThreadsMax at a time; further questions
 // wait their turn. A thread whose question nobody wants any more ends when the system lets it. It owns what it needs,
 // calls nobody, and touches nothing of the resolver's owner, so that it may outlive all of them. It returns into this
 // library's code: the shared library is therefore never unloaded (-z nodelete), and whoever links the static one into
@@ -58,8 +58,8 @@ class Resolver {
     std::shared_ptr<Question> question_;  // shared with the thread that answers it
   };
 
-  // Empty: system_look_up.
-  explicit Resolver(LookUp look_up = {});
+  // Empty: system_look_up. The name is the threads'.
+  explicit Resolver(LookUp look_up = {}, std::string thread_name = "chatsdk-dns");
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;

@@ -94,20 +94,22 @@ bool require_host(ssl_ctx_st* context, const std::string& host) {
   return X509_VERIFY_PARAM_set1_host(wanted, host.data(), host.size()) == 1;
 }
 
-std::string judge(x509_store_ctx_st* verification, bool library_accepts, const std::string& host) {
+int judge(x509_store_ctx_st* verification, bool library_accepts, const std::string& host) {
   const int verdict = X509_STORE_CTX_get_error(verification);
   const bool about_name = verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
-  if (!library_accepts && !about_name) return X509_verify_cert_error_string(verdict);
-  if (!about_name && X509_STORE_CTX_get_error_depth(verification) != 0) return {};
+  if (!library_accepts && !about_name) return verdict != X509_V_OK ? verdict : X509_V_ERR_UNSPECIFIED;
+  if (!about_name && X509_STORE_CTX_get_error_depth(verification) != 0) return X509_V_OK;
 
   X509* leaf = X509_STORE_CTX_get0_cert(verification);
   if (leaf == nullptr || !certificate_is_for(leaf, host)) {
     X509_STORE_CTX_set_error(verification, X509_V_ERR_HOSTNAME_MISMATCH);
-    return X509_verify_cert_error_string(X509_V_ERR_HOSTNAME_MISMATCH);
+    return X509_V_ERR_HOSTNAME_MISMATCH;
   }
   X509_STORE_CTX_set_error(verification, X509_V_OK);
-  return {};
+  return X509_V_OK;
 }
+
+std::string describe_verdict(int verdict) { return X509_verify_cert_error_string(verdict); }
 
 std::string take_handshake_failure(bool* peer_left) {
   *peer_left = handshake_failure.peer_left;

@@ -31,9 +31,10 @@ Status load_roots(ssl_ctx_st* context, const std::string& ca_file);
 bool require_host(ssl_ctx_st* context, const std::string& host);
 
 // For a verify callback. Judges the certificate at hand together with the host name that the caller wanted; the
-// library's own verdict about the name is replaced by ours, every other verdict stands. Returns "" to go on, else why
-// the peer is refused.
-std::string judge(x509_store_ctx_st* verification, bool library_accepts, const std::string& host);
+// library's own verdict about the name is replaced by ours, every other verdict stands. Returns 0 to go on, else why
+// the peer is refused, an X509_V_ERR_ number.
+int judge(x509_store_ctx_st* verification, bool library_accepts, const std::string& host);
+std::string describe_verdict(int verdict);
 
 // Why the last handshake on this thread failed, "" when nothing is known. *peer_left: the connection ended without any
 // TLS reason. Filled for contexts of new_client_context().

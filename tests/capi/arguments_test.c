@@ -122,25 +122,25 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   chatsdk_error_release(error);
   chatsdk_error_release(error);
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_recreate_store(client, "x", 1, key, 32, NULL));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_start(client));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_stop(client));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_close(client));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, 1000));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_start(client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_stop(client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_close(client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, 1000, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_resume(client, NULL));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_network_changed(client));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_sync(client, 0));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_connection_state(client, &state));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &registration, &number));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_login(client, "user", 4, "password", 8, &number));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_login_with_assertion(client, "a.b.c", 5, &number));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_logout(client, &number));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_list_devices(client, &number));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_revoke_device(client, 1, &number));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_user_id(client, NULL, 0, &length));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, 0, &event, 1, &length));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_wake(client));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, 0, NULL, NULL, NULL));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_ready_hook(client, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_network_changed(client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_sync(client, 0, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_connection_state(client, &state, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &registration, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_login(client, "user", 4, "password", 8, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_login_with_assertion(client, "a.b.c", 5, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_logout(client, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_list_devices(client, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_revoke_device(client, 1, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_user_id(client, NULL, 0, &length, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, 0, &event, 1, &length, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_wake(client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, 0, NULL, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_ready_hook(client, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_direct_conversation(client, "peer", 4, &number, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_send_text(client, 1, "hi", 2, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_retry_message(client, 1, NULL));
@@ -161,36 +161,137 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK(number == 77);
 }
 
+/* A call whose out_error is &error fails with this status, and its error object says these words. */
+#define CHECK_ERROR(wanted, words, call)                                \
+  do {                                                                  \
+    chatsdk_error* error = NULL;                                        \
+    CHECK_STATUS(wanted, call);                                         \
+    CHECK(chatsdk_error_status(error) == (wanted));                     \
+    CHECK(strstr(chatsdk_error_message(error, NULL), (words)) != NULL); \
+    chatsdk_error_release(error);                                       \
+  } while (0)
+
+static void ignore(const chatsdk_event* event, void* user) {
+  (void)event;
+  (void)user;
+}
+
+static void every_failure_has_an_error_object(void) {
+  static const uint8_t key[32] = {0};
+  static const char* const what = "client is no client";
+  uint64_t number = 0;
+  size_t length = 0;
+  int32_t state = 0;
+  chatsdk_event* event = NULL;
+  chatsdk_conversation* conversation = NULL;
+  chatsdk_conversation_list* conversations = NULL;
+  chatsdk_message* message = NULL;
+  chatsdk_message_list* messages = NULL;
+  chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
+
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_open_store(NULL, "x", 1, key, 32, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_recreate_store(NULL, "x", 1, key, 32, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_start(NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_stop(NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_close(NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_suspend(NULL, 1000, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_resume(NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_network_changed(NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_sync(NULL, 0, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_connection_state(NULL, &state, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_register(NULL, &me, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_login(NULL, "user", 4, "password", 8, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_login_with_assertion(NULL, "a.b.c", 5, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_logout(NULL, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_list_devices(NULL, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_revoke_device(NULL, 1, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_user_id(NULL, NULL, 0, &length, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_poll(NULL, 0, &event, 1, &length, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_wake(NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_tick(NULL, 0, NULL, &error, ignore, NULL));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_set_ready_hook(NULL, &error, NULL, NULL, NULL));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_direct_conversation(NULL, "peer", 4, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_send_text(NULL, 1, "hi", 2, NULL, NULL, NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_retry_message(NULL, 1, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_discard_message(NULL, 1, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_mark_read(NULL, 1, 1, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_conversations(NULL, 0, 10, &conversations, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_conversation(NULL, 1, &conversation, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_unread_total(NULL, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_outbox_count(NULL, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_history_before(NULL, 1, 0, 10, &messages, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_history_after(NULL, 1, 0, 10, &messages, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_history_before_message(NULL, 1, 1, 10, &messages, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_history_after_message(NULL, 1, 1, 10, &messages, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_message(NULL, 1, &message, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_message_by_id(NULL, key, &message, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_receipt(NULL, 1, "peer", 4, NULL, NULL, &error));
+}
+
+static void refused_settings_name_limit_and_value(void) {
+  chatsdk_config* config = NULL;
+  chatsdk_client* client = NULL;
+  chatsdk_error* written = (chatsdk_error*)(void*)foreign;
+  char long_text[5000];
+  memset(long_text, 'a', sizeof long_text);
+
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "out_config is NULL", chatsdk_config_create(NULL, &error));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, &written));
+  CHECK(written == NULL);
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "server", chatsdk_client_create(config, &client, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "config is no", chatsdk_config_set_server_url(NULL, "http://x", 8, &error));
+  CHECK_ERROR(CHATSDK_TOO_LARGE, "url 2049 B, limit 2048 B",
+              chatsdk_config_set_server_url(config, long_text, 2049, &error));
+  CHECK_ERROR(CHATSDK_TOO_LARGE, "name 129 B, limit 128 B",
+              chatsdk_config_set_device_name(config, long_text, 129, &error));
+  CHECK_ERROR(CHATSDK_TOO_LARGE, "path 4097 B, limit 4096 B",
+              chatsdk_config_set_ca_file(config, long_text, 4097, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "threading 2", chatsdk_config_set_threading(config, 2, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "limit_ms 0", chatsdk_config_set_send_time_limit_ms(config, 0, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "cap_ms 3600001", chatsdk_config_set_backoff_ms(config, 1, 3600001, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "level 5", chatsdk_config_set_log(config, 5, &error, NULL, NULL, NULL));
+  written = (chatsdk_error*)(void*)foreign;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN, &written));
+  CHECK(written == NULL);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
+  chatsdk_config_destroy(config);
+  CHECK_ERROR(CHATSDK_WRONG_STATE, "no store is open", chatsdk_client_start(client, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "deadline_ms", chatsdk_client_suspend(client, -1, &error));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client, NULL));
+  CHECK_ERROR(CHATSDK_CLOSED, "closed", chatsdk_client_stop(client, &error));
+  chatsdk_client_destroy(client);
+}
+
 static void configuration_refuses_bad_values(void) {
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
   char long_text[5000];
   memset(long_text, 'a', sizeof long_text);
 
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_create(NULL));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_create(NULL, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_create(config, &client, NULL));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(NULL, "http://x", CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, NULL, CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, NULL, 10));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, "ftp://host", CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_server_url(config, long_text, 2049));
-  CHECK_STATUS(CHATSDK_INVALID_UTF8, chatsdk_config_set_server_url(config, "http://\xFF", CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, long_text, 128));
-  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_device_name(config, long_text, 129));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_ca_file(config, "", 0));
-  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_ca_file(config, long_text, 4097));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_threading(config, 2));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, CHATSDK_THREADING_TICK));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_send_time_limit_ms(config, 0));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_send_time_limit_ms(config, 1));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_send_time_limit_ms(config, 31536000000));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_send_time_limit_ms(config, 31536000001));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 0, 1));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 2, 1));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 1, 3600000));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 1, 3600001));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_log(config, 5, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(NULL, "http://x", CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, NULL, CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, NULL, 10, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, "ftp://host", CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_server_url(config, long_text, 2049, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_UTF8, chatsdk_config_set_server_url(config, "http://\xFF", CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, long_text, 128, NULL));
+  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_device_name(config, long_text, 129, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_ca_file(config, "", 0, NULL));
+  CHECK_STATUS(CHATSDK_TOO_LARGE, chatsdk_config_set_ca_file(config, long_text, 4097, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_threading(config, 2, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, CHATSDK_THREADING_TICK, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_send_time_limit_ms(config, 0, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_send_time_limit_ms(config, 1, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_send_time_limit_ms(config, 31536000000, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_send_time_limit_ms(config, 31536000001, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 0, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 2, 1, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 1, 3600000, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 1, 3600001, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_log(config, 5, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_create(config, NULL, NULL));
   chatsdk_config_destroy(config);
   chatsdk_config_destroy(NULL);
@@ -220,6 +321,8 @@ int main(void) {
   null_snapshots_give_nothing();
   every_call_refuses_what_is_no_client(NULL);
   every_call_refuses_what_is_no_client((chatsdk_client*)(void*)foreign);
+  every_failure_has_an_error_object();
+  refused_settings_name_limit_and_value();
   configuration_refuses_bad_values();
   struct_initialisers_know_their_size();
   return 0;

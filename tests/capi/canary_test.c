@@ -36,9 +36,9 @@ static chatsdk_client* make_client(const char* url, const char* role) {
   char name[kNameMax];
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, named(name, role), CHATSDK_STRLEN));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, named(name, role), CHATSDK_STRLEN, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
   chatsdk_config_destroy(config);
   return client;
@@ -57,7 +57,7 @@ static void join(chatsdk_client* client, const char* role, const char* email) {
   me.display_name = named(display, "display name"), me.display_name_length = CHATSDK_STRLEN;
   CHECK(snprintf(address, sizeof address, "%s@%s.example", email, canary) > 0);
   me.email = address, me.email_length = CHATSDK_STRLEN;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &me, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &me, &request, NULL));
   CHECK_STATUS(CHATSDK_OK, completed(client, request));
 }
 
@@ -71,10 +71,10 @@ static void exchange(chatsdk_client* one, chatsdk_client* other) {
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_mark_read(other, chatsdk_message_conversation(message),
                                                     chatsdk_message_seq(message), NULL));
   chatsdk_message_release(message);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(one, kWaitMs));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(other, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(one, kWaitMs, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(other, kWaitMs, NULL));
   /* What waits is kept too. */
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(other));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(other, NULL));
   send_text(other, conversation_with(other, named(name, "one")), text);
 }
 
@@ -98,10 +98,10 @@ static chatsdk_client* begin_anew(const char* url, const uint8_t* key, int32_t r
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_recreate_store(client, "one.db", CHATSDK_STRLEN, key, 32, NULL));
   step("set aside");
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, named(user, "one"), CHATSDK_STRLEN, named(password, "password"),
-                                                CHATSDK_STRLEN, &request));
+                                                CHATSDK_STRLEN, &request, NULL));
   CHECK_STATUS(CHATSDK_OK, completed(client, request));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
   return client;
 }
 
@@ -128,21 +128,21 @@ int main(int argc, char** argv) {
   open_with(other, "other.db", key);
   join(one, "one", "one");
   join(other, "other", "other");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(one));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(other));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(one, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(other, NULL));
   exchange(one, other);
   step("live");
 
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(one, kWaitMs));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(other, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(one, kWaitMs, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(other, kWaitMs, NULL));
   step("suspended");
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_resume(one, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_resume(other, NULL));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(other));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(other, kWaitMs));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(one, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(other, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(other, kWaitMs, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(one, kWaitMs, NULL));
   step("resumed");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(one));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(one, NULL));
   step("closed");
   chatsdk_client_destroy(one);
 

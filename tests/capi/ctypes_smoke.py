@@ -18,7 +18,7 @@ for name in ("chatsdk_status_name", "chatsdk_version_string", "chatsdk_message_t
 for name in ("chatsdk_event_request", "chatsdk_event_message"):
     getattr(lib, name).restype = c.c_uint64
 for name in ("chatsdk_event_type", "chatsdk_event_request", "chatsdk_event_message", "chatsdk_event_status",
-             "chatsdk_event_release", "chatsdk_client_destroy", "chatsdk_config_destroy", "chatsdk_client_start",
+             "chatsdk_event_release", "chatsdk_client_destroy", "chatsdk_config_destroy",
              "chatsdk_message_release", "chatsdk_message_is_own"):
     getattr(lib, name).argtypes = [c.c_void_p]
 lib.chatsdk_message_text.argtypes = lib.chatsdk_message_sender.argtypes = [c.c_void_p, c.c_void_p]
@@ -31,15 +31,16 @@ def check(status, wanted=OK):
 class Client:
     def __init__(self, url, path):
         config, self.handle = c.c_void_p(), c.c_void_p()
-        check(lib.chatsdk_config_create(c.byref(config)))
-        check(lib.chatsdk_config_set_server_url(config, url.encode(), c.c_size_t(STRLEN)))
+        check(lib.chatsdk_config_create(c.byref(config), None))
+        check(lib.chatsdk_config_set_server_url(config, url.encode(), c.c_size_t(STRLEN), None))
         check(lib.chatsdk_client_create(config, c.byref(self.handle), None))
         lib.chatsdk_config_destroy(config)
         check(lib.chatsdk_client_open_store(self.handle, path.encode(), c.c_size_t(STRLEN), bytes(32), c.c_size_t(32), None))
 
     def poll(self, timeout_ms):
         event, count = c.c_void_p(), c.c_size_t()
-        status = lib.chatsdk_client_poll(self.handle, c.c_int64(timeout_ms), c.byref(event), c.c_size_t(1), c.byref(count))
+        status = lib.chatsdk_client_poll(self.handle, c.c_int64(timeout_ms), c.byref(event), c.c_size_t(1), c.byref(count),
+                                         None)
         if status == TIMED_OUT:
             return None
         check(status)
@@ -53,14 +54,14 @@ class Client:
 
         registration = Registration(c.sizeof(Registration), 0, user.encode(), len(user), b"a good password", 15)
         request = c.c_uint64()
-        check(lib.chatsdk_client_register(self.handle, c.byref(registration), c.byref(request)))
+        check(lib.chatsdk_client_register(self.handle, c.byref(registration), c.byref(request), None))
         while True:
             event = self.poll(20000)
             if lib.chatsdk_event_type(event) == COMPLETED and lib.chatsdk_event_request(event) == request.value:
                 status = lib.chatsdk_event_status(event)
                 lib.chatsdk_event_release(event)
                 check(status)
-                check(lib.chatsdk_client_start(self.handle))
+                check(lib.chatsdk_client_start(self.handle, None))
                 return
             lib.chatsdk_event_release(event)
 

@@ -33,9 +33,9 @@ static void listen_silently(void) {
 static chatsdk_client* make_client(int32_t threading, const char* store) {
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, silent_url, CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, threading));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, silent_url, CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, threading, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
   chatsdk_config_destroy(config);
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, store, CHATSDK_STRLEN, key, sizeof key, NULL));
@@ -47,20 +47,20 @@ static chatsdk_client* make_client(int32_t threading, const char* store) {
 
 static void a_request_completes_once_over_a_suspension(void) {
   chatsdk_client* client = make_client(CHATSDK_THREADING_THREADS, "suspended.db");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   for (int cycle = 0; cycle < 20; ++cycle) {
     uint64_t request = 0;
     int completions = 0;
     int32_t state = -1;
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 10000));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_connection_state(client, &state));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request, NULL));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 10000, NULL));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_connection_state(client, &state, NULL));
     CHECK(state == CHATSDK_CONNECTION_STOPPED);
     state = -1;
     for (;;) {
       chatsdk_event* event = NULL;
       size_t count = 0;
-      const int32_t status = chatsdk_client_poll(client, 0, &event, 1, &count);
+      const int32_t status = chatsdk_client_poll(client, 0, &event, 1, &count, NULL);
       if (status == CHATSDK_TIMED_OUT) break;
       CHECK_STATUS(CHATSDK_OK, status);
       if (chatsdk_event_type(event) == CHATSDK_EVENT_CONNECTION) state = chatsdk_event_connection_state(event);
@@ -80,7 +80,7 @@ static void a_request_completes_once_over_a_suspension(void) {
 
 static void a_store_that_is_gone_is_not_made_anew(void) {
   chatsdk_client* client = make_client(CHATSDK_THREADING_THREADS, "gone.db");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 10000));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 10000, NULL));
   CHECK(unlink("gone.db") == 0);
   unlink("gone.db-wal");
   CHECK_STATUS(CHATSDK_NOT_FOUND, chatsdk_client_resume(client, NULL));
@@ -103,7 +103,7 @@ static void* poll_once(void* user) {
   chatsdk_event* event = NULL;
   size_t count = 0;
   atomic_store(&waiter->begun, 1);
-  waiter->status = chatsdk_client_poll(waiter->client, waiter->timeout_ms, &event, 1, &count);
+  waiter->status = chatsdk_client_poll(waiter->client, waiter->timeout_ms, &event, 1, &count, NULL);
   if (waiter->status == CHATSDK_OK) chatsdk_event_release(event);
   return NULL;
 }
@@ -120,7 +120,7 @@ static void* poll_alone(void* user) {
 static void* sync_once(void* user) {
   struct waiter* waiter = (struct waiter*)user;
   atomic_store(&waiter->begun, 1);
-  waiter->status = chatsdk_client_sync(waiter->client, waiter->timeout_ms);
+  waiter->status = chatsdk_client_sync(waiter->client, waiter->timeout_ms, NULL);
   return NULL;
 }
 
@@ -136,26 +136,26 @@ static void the_longest_wait_is_for_ever(void) {
   chatsdk_client* client = make_client(CHATSDK_THREADING_THREADS, "wait.db");
   polls.client = syncs.client = client;
   CHECK(pthread_create(&poller, NULL, poll_alone, &polls) == 0);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client, NULL));
   CHECK(pthread_join(poller, NULL) == 0);
   CHECK_STATUS(CHATSDK_CANCELLED, polls.status);
 
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   CHECK(pthread_create(&syncer, NULL, sync_once, &syncs) == 0);
   while (!atomic_load(&syncs.begun)) sched_yield();
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client, NULL));
   CHECK(pthread_join(syncer, NULL) == 0);
   CHECK_STATUS(CHATSDK_CANCELLED, syncs.status);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, INT64_MAX));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, INT64_MAX, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_resume(client, NULL));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, INT64_MAX, ignore, NULL, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, INT64_MAX, NULL, NULL, ignore, NULL));
 
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, -1));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, INT64_MIN));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_sync(client, -1));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_sync(client, INT64_MIN));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, -1, ignore, NULL, NULL));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, INT64_MIN, ignore, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, -1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_suspend(client, INT64_MIN, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_sync(client, -1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_sync(client, INT64_MIN, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, -1, NULL, NULL, ignore, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, INT64_MIN, NULL, NULL, ignore, NULL));
   polls.timeout_ms = -2;
   poll_once(&polls);
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, polls.status);
@@ -168,10 +168,10 @@ static void the_longest_wait_is_for_ever(void) {
 static void sync_knows_at_once_that_the_client_has_started(void) {
   chatsdk_client* client = make_client(CHATSDK_THREADING_THREADS, "sync.db");
   for (int i = 0; i < 500; ++i) {
-    CHECK_STATUS(CHATSDK_CANCELLED, chatsdk_client_sync(client, 0));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
-    CHECK_STATUS(CHATSDK_TIMED_OUT, chatsdk_client_sync(client, 0));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client));
+    CHECK_STATUS(CHATSDK_CANCELLED, chatsdk_client_sync(client, 0, NULL));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
+    CHECK_STATUS(CHATSDK_TIMED_OUT, chatsdk_client_sync(client, 0, NULL));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client, NULL));
   }
   chatsdk_client_destroy(client);
 }
@@ -187,12 +187,12 @@ static void one_thread_pulls_at_a_time(void) {
   polls.client = client;
   CHECK(pthread_create(&poller, NULL, poll_alone, &polls) == 0);
   do {
-    status = chatsdk_client_tick(client, 0, ignore, NULL, NULL);
+    status = chatsdk_client_tick(client, 0, NULL, NULL, ignore, NULL);
   } while (status == CHATSDK_OK);
   CHECK_STATUS(CHATSDK_BUSY, status);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client, NULL));
   CHECK(pthread_join(poller, NULL) == 0);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, ignore, NULL, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, NULL, NULL, ignore, NULL));
   chatsdk_client_destroy(client);
 }
 
@@ -201,14 +201,14 @@ static void pull_inside(const chatsdk_event* event, void* user) {
   (void)event;
   poll_once(&polls);
   CHECK_STATUS(CHATSDK_BUSY, polls.status);
-  CHECK_STATUS(CHATSDK_BUSY, chatsdk_client_tick((chatsdk_client*)user, 0, ignore, NULL, NULL));
+  CHECK_STATUS(CHATSDK_BUSY, chatsdk_client_tick((chatsdk_client*)user, 0, NULL, NULL, ignore, NULL));
 }
 
 /* Each start and stop leaves two events. */
 static void leave_events(chatsdk_client* client, int pairs) {
   for (int i = 0; i < pairs; ++i) {
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client, NULL));
   }
 }
 
@@ -217,14 +217,14 @@ static void a_tick_without_budget_is_one_whole_round(void) {
   size_t count = 0;
   chatsdk_client* client = make_client(CHATSDK_THREADING_TICK, "round.db");
   leave_events(client, 50);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, ignore, &handled, &count));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, &count, NULL, ignore, &handled));
   CHECK(handled == 100 && count == 100);
   chatsdk_client_destroy(client);
 
   client = make_client(CHATSDK_THREADING_THREADS, "inside.db");
   leave_events(client, 1);
   do {
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, pull_inside, client, &count));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, &count, NULL, pull_inside, client));
   } while (count == 0);
   chatsdk_client_destroy(client);
 }
@@ -246,14 +246,14 @@ static void pulling_does_not_wait_for_the_ready_hook(void) {
   uint64_t request = 0;
   char byte = 1;
   chatsdk_client* client = polls.client = make_client(CHATSDK_THREADING_THREADS, "hook.db");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request, NULL));
   CHECK(pipe(state.entered) == 0 && pipe(state.go_on) == 0);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, hook_that_waits, &state, NULL));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, NULL, hook_that_waits, &state, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   CHECK(read(state.entered[0], &byte, 1) == 1);
   poll_once(&polls);
   CHECK_STATUS(CHATSDK_OK, polls.status);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client, NULL));
   close(state.go_on[1]);
   chatsdk_client_destroy(client); /* waits until the hook has returned */
   close(state.go_on[0]);
@@ -270,20 +270,20 @@ static void after_close_every_call_gives_closed(int32_t threading) {
   uint64_t number = 0;
   int32_t state = 0;
   chatsdk_client* client = make_client(threading, "closed.db");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_poll(client, -1, &event, 1, &count));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_tick(client, 0, ignore, NULL, NULL));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_sync(client, INT64_MAX));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_start(client));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_stop(client));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_suspend(client, 1000));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client, NULL));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_poll(client, -1, &event, 1, &count, NULL));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_tick(client, 0, NULL, NULL, ignore, NULL));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_sync(client, INT64_MAX, NULL));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_start(client, NULL));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_stop(client, NULL));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_suspend(client, 1000, NULL));
   CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_resume(client, NULL));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_wake(client));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_wake(client, NULL));
   CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_unread_total(client, &number, NULL));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_connection_state(client, &state));
-  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_login(client, "ann", 3, "password", 8, &number));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_connection_state(client, &state, NULL));
+  CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_login(client, "ann", 3, "password", 8, &number, NULL));
   CHECK_STATUS(CHATSDK_CLOSED, chatsdk_client_open_store(client, "closed.db", CHATSDK_STRLEN, key, 32, NULL));
   chatsdk_client* next = make_client(threading, "closed.db"); /* the store is free */
   chatsdk_client_destroy(next);
@@ -300,7 +300,7 @@ static void* poll_until_closed(void* user) {
   for (;;) {
     chatsdk_event* events[4];
     size_t count = 0;
-    const int32_t status = chatsdk_client_poll(loop->client, 5, events, 4, &count);
+    const int32_t status = chatsdk_client_poll(loop->client, 5, events, 4, &count, NULL);
     for (size_t i = 0; status == CHATSDK_OK && i < count; ++i) chatsdk_event_release(events[i]);
     atomic_fetch_add(&loop->calls, 1);
     if (status == CHATSDK_CLOSED) return NULL;
@@ -313,8 +313,8 @@ static void* use_until_closed(void* user) {
   for (;;) {
     uint64_t count = 0;
     int32_t status = chatsdk_client_unread_total(loop->client, &count, NULL);
-    if (status == CHATSDK_OK) status = chatsdk_client_login(loop->client, "ann", 3, "password", 8, &count);
-    if (status == CHATSDK_OK) status = chatsdk_client_sync(loop->client, 1);
+    if (status == CHATSDK_OK) status = chatsdk_client_login(loop->client, "ann", 3, "password", 8, &count, NULL);
+    if (status == CHATSDK_OK) status = chatsdk_client_sync(loop->client, 1, NULL);
     atomic_fetch_add(&loop->calls, 1);
     if (status == CHATSDK_CLOSED) return NULL;
     CHECK(status == CHATSDK_TIMED_OUT || status == CHATSDK_CANCELLED);
@@ -327,12 +327,12 @@ static void a_client_is_closed_under_its_users_and_then_destroyed(void) {
     struct loop loop;
     loop.client = make_client(CHATSDK_THREADING_THREADS, "users.db");
     atomic_init(&loop.calls, 0);
-    if (round % 2 == 0) CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(loop.client));
+    if (round % 2 == 0) CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(loop.client, NULL));
     for (int i = 0; i < 4; ++i) {
       CHECK(pthread_create(&threads[i], NULL, i < 2 ? poll_until_closed : use_until_closed, &loop) == 0);
     }
     while (atomic_load(&loop.calls) < round) sched_yield();
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(loop.client));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(loop.client, NULL));
     for (int i = 0; i < 4; ++i) CHECK(pthread_join(threads[i], NULL) == 0);
     chatsdk_client_destroy(loop.client);
   }
@@ -346,7 +346,7 @@ static void a_poll_under_way_ends_when_the_client_is_destroyed(void) {
     polls.client = make_client(CHATSDK_THREADING_THREADS, "polled.db");
     CHECK(pthread_create(&poller, NULL, poll_alone, &polls) == 0);
     do { /* until the poll has begun */
-      status = chatsdk_client_tick(polls.client, 0, ignore, NULL, NULL);
+      status = chatsdk_client_tick(polls.client, 0, NULL, NULL, ignore, NULL);
     } while (status != CHATSDK_BUSY);
     chatsdk_client_destroy(polls.client);
     CHECK(pthread_join(poller, NULL) == 0);
@@ -356,14 +356,14 @@ static void a_poll_under_way_ends_when_the_client_is_destroyed(void) {
 
 static void close_inside(const chatsdk_event* event, void* user) {
   (void)event;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close((chatsdk_client*)user));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close((chatsdk_client*)user, NULL));
 }
 
 static void a_handler_may_close(void) {
   size_t count = 0;
   chatsdk_client* client = make_client(CHATSDK_THREADING_TICK, "handler.db");
   leave_events(client, 5);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, close_inside, client, &count));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(client, 0, &count, NULL, close_inside, client));
   CHECK(count == 1);
   chatsdk_client_destroy(client);
 }
@@ -382,17 +382,17 @@ static void a_server_url_is_checked_whole(void) {
       "http://",         "https://:80",       "ftp://host",          "ws://hostname",    "chat.example",
       "http:/h.example", "//chat.example",    "http://h\\x.example", "http://h\r\nx: y", "http://h\x01.example"};
   chatsdk_config* config = NULL;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
   for (size_t i = 0; i < sizeof good / sizeof *good; ++i) {
-    CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, good[i], CHATSDK_STRLEN));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, good[i], CHATSDK_STRLEN, NULL));
   }
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
-    if (chatsdk_config_set_server_url(config, bad[i], CHATSDK_STRLEN) != CHATSDK_INVALID_ARGUMENT) {
+    if (chatsdk_config_set_server_url(config, bad[i], CHATSDK_STRLEN, NULL) != CHATSDK_INVALID_ARGUMENT) {
       fprintf(stderr, "accepted: %s\n", bad[i]);
       exit(1);
     }
   }
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, "http://a\0b", 10));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_server_url(config, "http://a\0b", 10, NULL));
   chatsdk_config_destroy(config);
 }
 

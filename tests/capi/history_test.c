@@ -88,15 +88,15 @@ int main(int argc, char** argv) {
 
   client = online_client(argv[1], "history-one.db", "test");
   register_user(client, "history-one");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   conversation = conversation_with(client, "history-two");
   for (int i = 0; i < kAccepted; ++i) {
     name_of(i, text, sizeof text);
     last = send_text(client, conversation, text);
   }
   await_state(client, last, CHATSDK_MESSAGE_SENT);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client, NULL));
   for (int i = kAccepted; i < kAll; ++i) {
     name_of(i, text, sizeof text);
     last = send_text(client, conversation, text);

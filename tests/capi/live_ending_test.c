@@ -69,19 +69,19 @@ static void a_connected_client_that_is_suspended_has_nothing_open(const char* ur
   for (int round = 0; round < 10; ++round) {
     /* What it is doing: sending, asking over HTTP; the tenth round does nothing. */
     for (int i = 0; i < 10 - round; ++i) send_text(client, conversation, "on its way");
-    if (round < 9) CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(client, &request));
-    if (round % 2 == 0) CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs));
+    if (round < 9) CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(client, &request, NULL));
+    if (round % 2 == 0) CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
     look_at_descriptors(&now);
     CHECK(open_beyond(&now, &before, "socket:") > 0);
     CHECK(open_beyond(&now, &before, "suspended.db") > 0);
 
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, kWaitMs));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, kWaitMs, NULL));
     nothing_is_open_beyond(&before);
 
     CHECK_STATUS(CHATSDK_OK, chatsdk_client_resume(client, NULL));
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
   }
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client, NULL));
   nothing_is_open_beyond(&before);
   chatsdk_client_destroy(client);
   nothing_is_open_beyond(&before);
@@ -110,7 +110,7 @@ static void* talk(void* user) {
     } else {
       chatsdk_event* event = NULL;
       size_t count = 0;
-      if (chatsdk_client_poll(self->client, 100, &event, 1, &count) == CHATSDK_OK) chatsdk_event_release(event);
+      if (chatsdk_client_poll(self->client, 100, &event, 1, &count, NULL) == CHATSDK_OK) chatsdk_event_release(event);
     }
   }
   return NULL;
@@ -121,7 +121,7 @@ static void pull(chatsdk_client* client, int events) {
   for (int i = 0; i < events; ++i) {
     chatsdk_event* event = NULL;
     size_t count = 0;
-    const int32_t status = chatsdk_client_poll(client, 20, &event, 1, &count);
+    const int32_t status = chatsdk_client_poll(client, 20, &event, 1, &count, NULL);
     if (status == CHATSDK_OK) chatsdk_event_release(event);
     CHECK(status == CHATSDK_OK || status == CHATSDK_TIMED_OUT);
   }
@@ -131,7 +131,7 @@ static void* pull_until_closed(void* user) {
   for (;;) {
     chatsdk_event* events[8];
     size_t count = 0;
-    const int32_t status = chatsdk_client_poll((chatsdk_client*)user, -1, events, 8, &count);
+    const int32_t status = chatsdk_client_poll((chatsdk_client*)user, -1, events, 8, &count, NULL);
     if (status == CHATSDK_CLOSED) return NULL;
     if (status == CHATSDK_OK) {
       for (size_t i = 0; i < count; ++i) chatsdk_event_release(events[i]);
@@ -156,7 +156,7 @@ static void* write_until_closed(void* user) {
                                         NULL, NULL);
       if (status == CHATSDK_OK) atomic_fetch_add(&self->sent, 1);
     } else if (status == CHATSDK_OK) {
-      status = chatsdk_client_sync(self->client, 5);
+      status = chatsdk_client_sync(self->client, 5, NULL);
       if (status == CHATSDK_TIMED_OUT) status = CHATSDK_OK;
     }
     if (status == CHATSDK_CLOSED) return NULL;
@@ -166,7 +166,7 @@ static void* write_until_closed(void* user) {
 
 static chatsdk_client* started_client(const char* url, uint64_t* conversation) {
   chatsdk_client* client = online_client(url, "moments.db", "moments");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   *conversation = conversation_with(client, "talker");
   return client;
 }
@@ -191,7 +191,7 @@ static uint64_t closed_in_use_after(const char* url, int events) {
   CHECK(pthread_create(&puller, NULL, pull_until_closed, writer.client) == 0);
   CHECK(pthread_create(&writing, NULL, write_until_closed, &writer) == 0);
   while (atomic_load(&writer.sent) < events / 8) sched_yield();
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(writer.client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(writer.client, NULL));
   CHECK(pthread_join(puller, NULL) == 0);
   CHECK(pthread_join(writing, NULL) == 0);
   chatsdk_client_destroy(writer.client);
@@ -238,13 +238,13 @@ static void a_client_in_full_traffic_ends_at_any_moment(const char* url) {
   /* Nothing was lost by it, and nothing is twice. */
   atomic_store(&talker.stop, 1);
   CHECK(pthread_join(talking, NULL) == 0);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(talker.client, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(talker.client, kWaitMs, NULL));
   client = started_client(url, &conversation);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_outbox_count(client, &waiting, NULL));
   CHECK(waiting == 0 && sent > 0 && talker.sent > 0);
   CHECK(rows_of(client, conversation) == sent + talker.sent);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(talker.client, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(talker.client, kWaitMs, NULL));
   printf("%llu messages of the client that ended %d times, %llu of its peer\n", (unsigned long long)sent, kMoments,
          (unsigned long long)talker.sent);
   chatsdk_client_destroy(client);

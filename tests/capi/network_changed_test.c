@@ -25,21 +25,21 @@ int main(int argc, char** argv) {
   int32_t state = 0;
   char line[16];
   CHECK(argc == 2);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, argv[1], CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 3600000, 3600000));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, argv[1], CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 3600000, 3600000, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
   chatsdk_config_destroy(config);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client)); /* nothing is open yet: nothing to do */
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client, NULL)); /* nothing is open yet: nothing to do */
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, "network.db", CHATSDK_STRLEN, key, sizeof key, NULL));
   register_user(client, "network");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   await_connection(client, CHATSDK_CONNECTION_ONLINE);
 
   /* On a connection that lives it only asks whether it does. */
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_connection_state(client, &state));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_connection_state(client, &state, NULL));
   CHECK(state == CHATSDK_CONNECTION_ONLINE);
 
   puts("online");
@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
   puts("waiting");
   fflush(stdout);
   CHECK(fgets(line, sizeof line, stdin) != NULL);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client, NULL));
   await_connection(client, CHATSDK_CONNECTION_ONLINE);
   chatsdk_client_destroy(client);
   return 0;

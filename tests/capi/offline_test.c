@@ -18,10 +18,10 @@ static const uint8_t other_key[32] = {2};
 static chatsdk_client* make_client(int32_t threading) {
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
   /* Nobody listens on port 1. */
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, threading));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, threading, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
   chatsdk_config_destroy(config);
   return client;
@@ -65,7 +65,7 @@ static void a_store_that_is_gone_is_made_anew_only_when_asked(void) {
   chatsdk_error_release(error);
   CHECK_STATUS(CHATSDK_CORRUPT, chatsdk_client_open_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_recreate_store(client, "gone.db", CHATSDK_STRLEN, key, sizeof key, NULL));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   chatsdk_client_destroy(client);
 
   client = make_client(CHATSDK_THREADING_THREADS);
@@ -78,7 +78,7 @@ static void a_store_that_is_gone_is_made_anew_only_when_asked(void) {
 static void a_store_opens_only_with_its_key(void) {
   chatsdk_error* error = NULL;
   chatsdk_client* client = make_client(CHATSDK_THREADING_THREADS);
-  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_start(client, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_open_store(client, "key.db", CHATSDK_STRLEN, key, 31, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_open_store(client, "key.db", CHATSDK_STRLEN, NULL, 32, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, "key.db", CHATSDK_STRLEN, key, 32, &error));
@@ -108,7 +108,7 @@ static void nothing_is_sent_before_anybody_logged_in(void) {
   chatsdk_conversation_list* list = NULL;
   chatsdk_client* client = make_open_client(CHATSDK_THREADING_THREADS, "empty.db");
 
-  CHECK_STATUS(CHATSDK_NOT_LOGGED_IN, chatsdk_client_user_id(client, name, sizeof name, &length));
+  CHECK_STATUS(CHATSDK_NOT_LOGGED_IN, chatsdk_client_user_id(client, name, sizeof name, &length, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_unread_total(client, &count, NULL));
   CHECK(count == 0);
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_outbox_count(client, &count, NULL));
@@ -135,11 +135,11 @@ static void after_suspend_no_file_is_open(void) {
   uint64_t count = 0;
   chatsdk_client* client = make_open_client(CHATSDK_THREADING_THREADS, "suspend.db");
   CHECK(open_files("suspend.db") > 0);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 5000));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 5000, NULL));
   CHECK(open_files("suspend.db") == 0);
   CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_unread_total(client, &count, NULL));
-  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_suspend(client, 5000));
+  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_suspend(client, 5000, NULL));
 
   /* Meanwhile another client of this process may hold it. */
   chatsdk_client* other = make_open_client(CHATSDK_THREADING_TICK, "suspend.db");
@@ -155,7 +155,7 @@ static uint64_t await_completion(chatsdk_client* client, uint64_t request, int32
   for (;;) {
     chatsdk_event* event = NULL;
     size_t count = 0;
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_poll(client, 20000, &event, 1, &count));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_poll(client, 20000, &event, 1, &count, NULL));
     CHECK(count == 1);
     if (chatsdk_event_type(event) == CHATSDK_EVENT_COMPLETED && chatsdk_event_request(event) == request) {
       *out_status = chatsdk_event_status(event);
@@ -171,7 +171,7 @@ static void a_request_without_a_server_completes_with_network(void) {
   uint64_t request = 0;
   int32_t status = CHATSDK_OK;
   chatsdk_client* client = make_open_client(CHATSDK_THREADING_THREADS, "request.db");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request, NULL));
   CHECK(request != 0);
   await_completion(client, request, &status);
   CHECK(status == CHATSDK_NETWORK);
@@ -191,12 +191,12 @@ static void the_ready_hook_signals_and_is_destroyed_once(void) {
   int destroyed = 0;
   chatsdk_client* client = make_open_client(CHATSDK_THREADING_THREADS, "hook.db");
   CHECK(pipe(pipe_ends) == 0);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, signal_ready, &pipe_ends[1], NULL));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, NULL, signal_ready, &pipe_ends[1], NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request, NULL));
   CHECK(read(pipe_ends[0], &byte, 1) == 1);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, count_call, &destroyed, count_call));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, NULL, count_call, &destroyed, count_call));
   destroyed = 0; /* the hook itself may have signalled what waits */
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_ready_hook(client, NULL, NULL, NULL, NULL));
   CHECK(destroyed == 1);
   chatsdk_client_destroy(client);
   close(pipe_ends[0]);
@@ -208,7 +208,7 @@ static void* poll_without_limit(void* user) {
   size_t count = 0;
   int32_t status;
   do {
-    status = chatsdk_client_poll((chatsdk_client*)user, -1, &event, 1, &count);
+    status = chatsdk_client_poll((chatsdk_client*)user, -1, &event, 1, &count, NULL);
     if (status == CHATSDK_OK) chatsdk_event_release(event);
   } while (status == CHATSDK_OK);
   CHECK(status == CHATSDK_CANCELLED);
@@ -221,11 +221,11 @@ static void wake_ends_a_poll(void) {
   size_t count = 0;
   chatsdk_client* client = make_open_client(CHATSDK_THREADING_THREADS, "wake.db");
   CHECK(pthread_create(&thread, NULL, poll_without_limit, client) == 0);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_wake(client, NULL));
   CHECK(pthread_join(thread, NULL) == 0);
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, 0, NULL, 1, &count));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, 0, &event, 0, &count));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, -2, &event, 1, &count));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, 0, NULL, 1, &count, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, 0, &event, 0, &count, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_poll(client, -2, &event, 1, &count, NULL));
   chatsdk_client_destroy(client);
 }
 
@@ -242,7 +242,7 @@ static void on_event(const chatsdk_event* event, void* user) {
     uint64_t count = 0;
     state->completed = 1;
     CHECK_STATUS(CHATSDK_OK, chatsdk_client_unread_total(state->client, &count, NULL));
-    CHECK_STATUS(CHATSDK_BUSY, chatsdk_client_tick(state->client, 0, on_event, user, NULL));
+    CHECK_STATUS(CHATSDK_BUSY, chatsdk_client_tick(state->client, 0, NULL, NULL, on_event, user));
     if (state->destroy_inside) chatsdk_client_destroy(state->client);
   }
 }
@@ -253,9 +253,10 @@ static void ticks_do_all_the_work_without_threads(int destroy_inside) {
   size_t count = 0;
   state.destroy_inside = destroy_inside;
   state.client = make_open_client(CHATSDK_THREADING_TICK, "tick.db");
-  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_poll(state.client, 0, &event, 1, &count));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(state.client, "ann", 3, "password", 8, &state.request));
-  while (!state.completed) CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(state.client, 5, on_event, &state, &count));
+  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_poll(state.client, 0, &event, 1, &count, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(state.client, "ann", 3, "password", 8, &state.request, NULL));
+  while (!state.completed)
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick(state.client, 5, &count, NULL, on_event, &state));
   if (!destroy_inside) chatsdk_client_destroy(state.client);
   CHECK(open_files("tick.db") == 0);
 }
@@ -268,11 +269,11 @@ static void a_client_may_end_at_every_step(void) {
       chatsdk_client* client = make_client(threadings[t]);
       if (step >= 1)
         CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, "end.db", CHATSDK_STRLEN, key, 32, NULL));
-      if (step >= 2) CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
-      if (step >= 3) CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request));
-      if (step >= 4) CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client));
-      if (step >= 5) CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client));
-      if (step >= 6) CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 5000));
+      if (step >= 2) CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
+      if (step >= 3) CHECK_STATUS(CHATSDK_OK, chatsdk_client_login(client, "ann", 3, "password", 8, &request, NULL));
+      if (step >= 4) CHECK_STATUS(CHATSDK_OK, chatsdk_client_network_changed(client, NULL));
+      if (step >= 5) CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(client, NULL));
+      if (step >= 6) CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(client, 5000, NULL));
       chatsdk_client_destroy(client);
       CHECK(open_files("end.db") == 0);
     }
@@ -285,8 +286,8 @@ static void two_clients_live_in_one_process(void) {
   chatsdk_client* third = make_client(CHATSDK_THREADING_THREADS);
   CHECK_STATUS(CHATSDK_STORE_IN_USE, chatsdk_client_open_store(third, "one.db", CHATSDK_STRLEN, key, 32, NULL));
   chatsdk_client_destroy(third);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(one));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(two));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(one, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(two, NULL));
   chatsdk_client_destroy(one);
   chatsdk_client_destroy(two);
 }
@@ -295,9 +296,9 @@ static void a_log_hook_is_destroyed_with_its_last_user(void) {
   int destroyed = 0;
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_log(config, CHATSDK_LOG_ERROR, NULL, &destroyed, count_call));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_log(config, CHATSDK_LOG_ERROR, NULL, NULL, &destroyed, count_call));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
   chatsdk_config_destroy(config);
   CHECK(destroyed == 0);

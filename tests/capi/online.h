@@ -17,10 +17,10 @@ static inline chatsdk_client* online_client(const char* url, const char* store, 
   static const uint8_t key[32] = {9};
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, device, CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 20, 200));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, device, CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 20, 200, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
   chatsdk_config_destroy(config);
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(client, store, CHATSDK_STRLEN, key, sizeof key, NULL));
@@ -32,7 +32,7 @@ static inline chatsdk_event* await_event(chatsdk_client* client, int32_t type) {
   for (;;) {
     chatsdk_event* event = NULL;
     size_t count = 0;
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_poll(client, kWaitMs, &event, 1, &count));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_poll(client, kWaitMs, &event, 1, &count, NULL));
     if (chatsdk_event_type(event) == type) return event;
     chatsdk_event_release(event);
   }
@@ -57,7 +57,7 @@ static inline int32_t completed(chatsdk_client* client, uint64_t request) {
 
 /* Starts and waits until the device has caught up. */
 static inline void go_online(chatsdk_client* client) {
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
   for (int32_t state = -1; state != CHATSDK_CONNECTION_ONLINE;) {
     chatsdk_event* event = await_event(client, CHATSDK_EVENT_CONNECTION);
     state = chatsdk_event_connection_state(event);
@@ -70,14 +70,14 @@ static inline void register_user(chatsdk_client* client, const char* user) {
   uint64_t request = 0;
   me.user_id = user, me.user_id_length = CHATSDK_STRLEN;
   me.password = "a good password", me.password_length = CHATSDK_STRLEN;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &me, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &me, &request, NULL));
   CHECK_STATUS(CHATSDK_OK, completed(client, request));
 }
 
 static inline int32_t log_in(chatsdk_client* client, const char* user) {
   uint64_t request = 0;
   CHECK_STATUS(CHATSDK_OK,
-               chatsdk_client_login(client, user, CHATSDK_STRLEN, "a good password", CHATSDK_STRLEN, &request));
+               chatsdk_client_login(client, user, CHATSDK_STRLEN, "a good password", CHATSDK_STRLEN, &request, NULL));
   return completed(client, request);
 }
 
@@ -113,7 +113,7 @@ static inline void await_state(chatsdk_client* client, uint64_t key, int32_t sta
   while (state_of(client, key) < state) {
     chatsdk_event* event = NULL;
     size_t count = 0;
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_poll(client, kWaitMs, &event, 1, &count));
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_poll(client, kWaitMs, &event, 1, &count, NULL));
     chatsdk_event_release(event);
   }
 }

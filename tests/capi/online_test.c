@@ -36,7 +36,7 @@ static void devices_are_listed_and_revoked(const char* url) {
   CHECK(log_in(tablet, "devices") == CHATSDK_OK);
   go_online(tablet);
 
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(phone, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(phone, &request, NULL));
   chatsdk_event* event = await_completion(phone, request);
   CHECK(chatsdk_event_device_count(event) == 2);
   const uint64_t own = device_named(event, "phone", 1);
@@ -44,19 +44,19 @@ static void devices_are_listed_and_revoked(const char* url) {
   CHECK(own != 0 && other != 0 && own != other);
   chatsdk_event_release(event);
 
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_revoke_device(phone, 0, &request));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_revoke_device(phone, own + other, &request));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_revoke_device(phone, 0, &request, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_revoke_device(phone, own + other, &request, NULL));
   CHECK(completed(phone, request) == CHATSDK_NOT_FOUND);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_revoke_device(phone, other, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_revoke_device(phone, other, &request, NULL));
   CHECK(completed(phone, request) == CHATSDK_OK);
 
   /* The device that is gone learns it on its live connection, and from every request. */
   event = await_event(tablet, CHATSDK_EVENT_SESSION_ENDED);
   CHECK(chatsdk_event_error(event) != NULL);
   chatsdk_event_release(event);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(tablet, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(tablet, &request, NULL));
   CHECK(completed(tablet, request) == CHATSDK_NOT_LOGGED_IN);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(phone, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(phone, &request, NULL));
   event = await_completion(phone, request);
   CHECK(chatsdk_event_device_count(event) == 1 && device_named(event, "phone", 1) == own);
   chatsdk_event_release(event);
@@ -78,12 +78,12 @@ static void receipts_have_the_servers_times(const char* url) {
                chatsdk_client_receipt(ann, key, "receipts-ben", CHATSDK_STRLEN, &delivered, &read, NULL));
   CHECK(delivered == 7 && read == 7);
 
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(ann));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(ann, NULL));
   await_state(ann, key, CHATSDK_MESSAGE_SENT);
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_receipt(ann, key, "receipts-ben", CHATSDK_STRLEN, &delivered, &read, NULL));
   CHECK(delivered == 0 && read == 0);
 
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(ben));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(ben, NULL));
   chatsdk_message* message = await_message(ben);
   await_state(ann, key, CHATSDK_MESSAGE_DELIVERED);
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_receipt(ann, key, "receipts-ben", CHATSDK_STRLEN, &delivered, &read, NULL));
@@ -115,14 +115,14 @@ static void events_that_overflow_fold_into_a_resync(const char* url) {
   register_user(peer, "overflow-peer");
   chatsdk_client_destroy(peer);
   register_user(client, "overflow");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(client, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(client, &request, NULL));
   const uint64_t conversation = conversation_with(client, "overflow-peer");
   for (int i = 0; i < kMessages; ++i) last = send_text(client, conversation, "one of many");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
   CHECK(state_of(client, last) >= CHATSDK_MESSAGE_SENT);
 
-  while (chatsdk_client_poll(client, 0, events, 256, &count) == CHATSDK_OK) {
+  while (chatsdk_client_poll(client, 0, events, 256, &count, NULL) == CHATSDK_OK) {
     for (size_t i = 0; i < count; ++i) {
       const int32_t type = chatsdk_event_type(events[i]);
       CHECK(type == CHATSDK_EVENT_CONNECTION || type == CHATSDK_EVENT_COMPLETED ||
@@ -168,25 +168,25 @@ static struct ticking ticking_client(const char* url, const char* store, const c
   struct ticking self = {NULL, 0, 0, 0, 0};
   chatsdk_config* config = NULL;
   chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, CHATSDK_THREADING_TICK));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_threading(config, CHATSDK_THREADING_TICK, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &self.client, NULL));
   chatsdk_config_destroy(config);
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(self.client, store, CHATSDK_STRLEN, key, sizeof key, NULL));
   me.user_id = user, me.user_id_length = CHATSDK_STRLEN;
   me.password = "a good password", me.password_length = CHATSDK_STRLEN;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(self.client, &me, &self.request));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(self.client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(self.client, &me, &self.request, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(self.client, NULL));
   return self;
 }
 
 /* Two game loops in one: a frame of each, until `holds` is not zero. */
-#define TICK_UNTIL(one, two, holds)                                                       \
-  for (const int64_t end = now_ms() + kWaitMs; !(holds);) {                               \
-    CHECK(now_ms() < end);                                                                \
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick((one)->client, 2, on_event, one, NULL)); \
-    CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick((two)->client, 2, on_event, two, NULL)); \
+#define TICK_UNTIL(one, two, holds)                                                             \
+  for (const int64_t end = now_ms() + kWaitMs; !(holds);) {                                     \
+    CHECK(now_ms() < end);                                                                      \
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick((one)->client, 2, NULL, NULL, on_event, one)); \
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_tick((two)->client, 2, NULL, NULL, on_event, two)); \
   }
 
 static void two_clients_without_threads_talk(const char* url) {
@@ -204,15 +204,15 @@ static void two_clients_without_threads_talk(const char* url) {
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_mark_read(two.client, chatsdk_message_conversation(message),
                                                     chatsdk_message_seq(message), NULL));
   TICK_UNTIL(&one, &two, state_of(one.client, sent) == CHATSDK_MESSAGE_READ)
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_connection_state(one.client, &state));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_connection_state(one.client, &state, NULL));
   CHECK(state == CHATSDK_CONNECTION_ONLINE);
   chatsdk_message_release(message);
 
   /* Stopped and started again, in the same loop. */
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(one.client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(one.client, NULL));
   two.received = 0;
   send_text(one.client, conversation_with(one.client, "tick-two"), "written while stopped");
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(one.client));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(one.client, NULL));
   TICK_UNTIL(&one, &two, two.received != 0)
   chatsdk_client_destroy(one.client);
   chatsdk_client_destroy(two.client);

@@ -35,15 +35,15 @@ static void an_older_registration_is_read_as_far_as_it_goes(chatsdk_client* clie
   chatsdk_registration in = registration_of("sizes-old", offsetof(chatsdk_registration, display_name));
   in.display_name = NULL, in.display_name_length = 1000;
   in.email = NULL, in.email_length = 1000;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &in, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &in, &request, NULL));
   CHECK_STATUS(CHATSDK_OK, completed(client, request));
 
   /* Too old to hold what is required, or no size at all. */
   request = 77;
   in = registration_of("sizes-none", offsetof(chatsdk_registration, user_id));
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &in, &request));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &in, &request, NULL));
   in = registration_of("sizes-none", 0);
-  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &in, &request));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_register(client, &in, &request, NULL));
   CHECK(request == 77);
 }
 
@@ -53,10 +53,10 @@ static void a_later_registration_is_read_while_its_tail_is_zero(chatsdk_client* 
   memset(&in, 0, sizeof in);
   in.now = registration_of("sizes-new", sizeof in);
   in.tail[15] = 1;
-  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_client_register(client, &in.now, &request));
+  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_client_register(client, &in.now, &request, NULL));
   CHECK(request == 77);
   in.tail[15] = 0;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &in.now, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_register(client, &in.now, &request, NULL));
   CHECK_STATUS(CHATSDK_OK, completed(client, request));
 }
 
@@ -102,7 +102,7 @@ static void a_device_info_is_written_as_far_as_the_caller_has_room(chatsdk_clien
   uint64_t request = 0;
   struct later_device out;
   chatsdk_device_info whole = CHATSDK_DEVICE_INFO_INIT;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(client, &request));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_list_devices(client, &request, NULL));
   chatsdk_event* event = await_completion(client, request);
   CHECK(chatsdk_event_device_count(event) == 1);
   CHECK_STATUS(CHATSDK_OK, chatsdk_event_device(event, 0, &whole));

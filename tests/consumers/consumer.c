@@ -7,7 +7,7 @@
 
 int main(void) {
   chatsdk_config* config = NULL;
-  if (chatsdk_config_create(&config) != CHATSDK_OK) return 1;
+  if (chatsdk_config_create(&config, NULL) != CHATSDK_OK) return 1;
   chatsdk_config_destroy(config);
   printf("chatsdk %s\n", chatsdk_version_string());
   return chatsdk_version_number() == CHATSDK_VERSION_NUMBER ? 0 : 1;

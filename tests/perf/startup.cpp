@@ -47,9 +47,9 @@ int main(int argc, char** argv) {
     void* client = nullptr;
     void* list = nullptr;
     const std::uint8_t key[32] = {5};
-    reinterpret_cast<int (*)(void**)>(symbol("chatsdk_config_create"))(&config);
-    reinterpret_cast<int (*)(void*, const char*, std::size_t)>(symbol("chatsdk_config_set_server_url"))(
-        config, "http://127.0.0.1:1", static_cast<std::size_t>(-1));
+    reinterpret_cast<int (*)(void**, void*)>(symbol("chatsdk_config_create"))(&config, nullptr);
+    reinterpret_cast<int (*)(void*, const char*, std::size_t, void*)>(symbol("chatsdk_config_set_server_url"))(
+        config, "http://127.0.0.1:1", static_cast<std::size_t>(-1), nullptr);
     reinterpret_cast<int (*)(void*, void**, void*)>(symbol("chatsdk_client_create"))(config, &client, nullptr);
     if (reinterpret_cast<int (*)(void*, const char*, std::size_t, const std::uint8_t*, std::size_t, void*)>(
             symbol("chatsdk_client_open_store"))(client, argv[2], std::strlen(argv[2]), key, 32, nullptr) != 0 ||

@@ -67,7 +67,8 @@ def shape_problems(root):
 
 
 def code_problems(root):
-    numbers = dict(re.findall(r"(k\w+) = (-?\d+),", (root / "src/base/result.h").read_text()))
+    codes = re.search(r"enum class Code : .*?^};", (root / "src/base/result.h").read_text(), re.M | re.S)[0]
+    numbers = dict(re.findall(r"(k\w+) = (-?\d+),", codes))
     source = (root / "src/base/result.cpp").read_text()
     names = dict(re.findall(r'case Code::(k\w+):\s*return "(\w+)";', source))
     again = set(re.findall(r"case Code::(k\w+):", source.split("bool code_is_retryable")[1]))

@@ -308,9 +308,9 @@ class ThrowingHandler : public RuntimeTest {
   chatsdk_client* make_client(int32_t threading) {
     chatsdk_config* config = nullptr;
     chatsdk_client* client = nullptr;
-    EXPECT_EQ(chatsdk_config_create(&config), CHATSDK_OK);
-    EXPECT_EQ(chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN), CHATSDK_OK);
-    EXPECT_EQ(chatsdk_config_set_threading(config, threading), CHATSDK_OK);
+    EXPECT_EQ(chatsdk_config_create(&config, nullptr), CHATSDK_OK);
+    EXPECT_EQ(chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN, nullptr), CHATSDK_OK);
+    EXPECT_EQ(chatsdk_config_set_threading(config, threading, nullptr), CHATSDK_OK);
     EXPECT_EQ(chatsdk_client_create(config, &client, nullptr), CHATSDK_OK);
     chatsdk_config_destroy(config);
     EXPECT_EQ(chatsdk_client_open_store(client, path().c_str(), CHATSDK_STRLEN,
@@ -325,12 +325,12 @@ class ThrowingHandler : public RuntimeTest {
   // Ticks until the handler has thrown.
   static void tick_until_thrown(chatsdk_client* client, void* user) {
     std::uint64_t request = 0;
-    ASSERT_EQ(chatsdk_client_login(client, "ann", 3, "password", 8, &request), CHATSDK_OK);
+    ASSERT_EQ(chatsdk_client_login(client, "ann", 3, "password", 8, &request, nullptr), CHATSDK_OK);
     std::int32_t status = CHATSDK_OK;
     const SystemClock clock;
     const auto end = clock.monotonic_now() + 10s;
     while (status == CHATSDK_OK && clock.monotonic_now() < end) {
-      status = chatsdk_client_tick(client, 1, throwing, user, nullptr);
+      status = chatsdk_client_tick(client, 1, nullptr, nullptr, throwing, user);
     }
     ASSERT_EQ(status, CHATSDK_INTERNAL);
   }
@@ -342,7 +342,7 @@ TEST_F(ThrowingHandler, LeavesTheClientUsable) {
     tick_until_thrown(client, nullptr);
 
     EXPECT_EQ(chatsdk_client_tick(
-                  client, 0, [](const chatsdk_event*, void*) {}, nullptr, nullptr),
+                  client, 0, nullptr, nullptr, [](const chatsdk_event*, void*) {}, nullptr),
               CHATSDK_OK);
     chatsdk_client_destroy(client);
     EXPECT_EQ(open_by_another(), Code::kOk);

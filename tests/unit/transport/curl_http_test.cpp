@@ -194,7 +194,9 @@ TEST(CurlHttp, ReportsWhatTheNetworkDoes) {
     connection.reset();
   });
   HttpSide side;
-  EXPECT_EQ(side.get(gone).code(), Code::kNetwork);
+  const auto refused = side.get(gone);
+  EXPECT_EQ(refused.code(), Code::kNetwork);
+  EXPECT_EQ(refused.error().cause, (Cause{CauseDomain::kCurl, 7}));  // CURLE_COULDNT_CONNECT
   EXPECT_EQ(side.get(hanging_up.url("http")).code(), Code::kNetwork);
   EXPECT_EQ(side.get(resetting.url("http")).code(), Code::kNetwork);
   EXPECT_EQ(side.get({"GET", cut.url("http"), {}, {}, 300ms}).code(), Code::kTimedOut);
@@ -332,6 +334,8 @@ TEST(CurlHttpTls, RefusesEveryBadCertificateBeforeTheTokenLeaves) {
 
     ASSERT_EQ(answer.code(), Code::kTls) << bad.name << (answer.ok() ? "" : answer.error().detail);
     EXPECT_NE(answer.error().detail.find(bad.reason), std::string::npos) << bad.name << ": " << answer.error().detail;
+    EXPECT_EQ(answer.error().cause.domain, CauseDomain::kTls) << bad.name;
+    EXPECT_NE(answer.error().cause.code, 0) << bad.name;
     ASSERT_TRUE(peer.wait_for_ended(1)) << bad.name;
     EXPECT_EQ(peer.received(), "") << bad.name;
   }

@@ -288,6 +288,7 @@ TEST(LwsTransport, ReportsTheServersCloseCode) {
     ASSERT_TRUE(client.handler.wait_for_close());
     EXPECT_EQ(client.close_code(), Code::kClosed);
     EXPECT_EQ(client.handler.close_info.close_code, code);
+    EXPECT_EQ(client.handler.close_info.error.cause, (Cause{CauseDomain::kWebSocket, code}));
   }
 }
 

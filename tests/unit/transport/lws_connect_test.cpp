@@ -55,6 +55,7 @@ TEST(LwsTransport, ReportsARefusedUpgrade) {
     EXPECT_EQ(client.handler.close_info.http_status, expected.status);
     EXPECT_EQ(client.close_code(), expected.code) << expected.answer;
     EXPECT_EQ(client.handler.close_info.error.retry_after, expected.retry_after) << expected.answer;
+    EXPECT_EQ(client.handler.close_info.error.cause, (Cause{CauseDomain::kHttp, expected.status}));
     EXPECT_EQ(client.handler.opened, 0);
   }
 }

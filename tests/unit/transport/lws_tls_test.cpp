@@ -41,6 +41,8 @@ TEST(LwsTransportTls, RefusesEveryBadCertificateBeforeTheTokenLeaves) {
     EXPECT_EQ(client.close_code(), Code::kTls) << bad.name << ": " << client.handler.close_info.error.detail;
     EXPECT_NE(client.handler.close_info.error.detail.find(bad.reason), std::string::npos)
         << bad.name << ": " << client.handler.close_info.error.detail;
+    EXPECT_EQ(client.handler.close_info.error.cause.domain, CauseDomain::kTls) << bad.name;
+    EXPECT_NE(client.handler.close_info.error.cause.code, 0) << bad.name;
     EXPECT_EQ(client.handler.opened, 0) << bad.name;
     ASSERT_TRUE(peer.wait_for_ended(1)) << bad.name;
     EXPECT_EQ(peer.received(), "") << bad.name;

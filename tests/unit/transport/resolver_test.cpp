@@ -99,7 +99,10 @@ TEST(Resolver, TheSystemKnowsThisHost) {
   const auto addresses = system_look_up("localhost");
   ASSERT_TRUE(addresses.ok());
   EXPECT_FALSE(addresses->empty());
-  EXPECT_EQ(system_look_up("no-such-host.invalid").code(), Code::kNetwork);
+  const auto unknown = system_look_up("no-such-host.invalid");
+  EXPECT_EQ(unknown.code(), Code::kNetwork);
+  EXPECT_EQ(unknown.error().cause.domain, CauseDomain::kResolver);
+  EXPECT_NE(unknown.error().cause.code, 0);
 }
 
 // RFC 6761 section 6.3: nobody is asked, so a machine without a hosts file knows it too.
