@@ -1,11 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/executor.h"
 
+#include <new>
+
 #if defined(__linux__)
 #include <pthread.h>
 #endif
 
 namespace chatsdk {
+
+namespace {
+
+// Tasks may own objects whose destructors post again: destroys them outside the lock until none is left. One by one, as
+// an end must not need memory.
+void destroy_all(std::mutex& mutex, std::deque<Task>& tasks, TimerQueue& timers) {
+  for (;;) {
+    Task task;  // outlives the lock
+    std::lock_guard lock(mutex);
+    if (!tasks.empty()) {
+      task = std::move(tasks.front());
+      tasks.pop_front();
+    } else if (timers.size() != 0) {
+      task = timers.take_first();
+    } else {
+      return;
+    }
+  }
+}
+
+}  // namespace
 
 void name_this_thread([[maybe_unused]] const std::string& name) {
 #if defined(__linux__)
@@ -14,8 +37,13 @@ void name_this_thread([[maybe_unused]] const std::string& name) {
 }
 
 void TimerQueue::add(Executor::TimerId id, MonotonicTime time, Task task) {
-  by_time_.emplace(std::pair(time, id), std::move(task));
-  time_of_.emplace(id, time);
+  const auto place = time_of_.emplace(id, time).first;
+  try {
+    by_time_.emplace(std::pair(time, id), std::move(task));
+  } catch (...) {
+    time_of_.erase(place);
+    throw;
+  }
 }
 
 bool TimerQueue::remove(Executor::TimerId id) {
@@ -34,6 +62,12 @@ std::optional<MonotonicTime> TimerQueue::next_time() const {
 Task TimerQueue::take_due(MonotonicTime now) {
   const auto first = by_time_.begin();
   if (first == by_time_.end() || first->first.first > now) return {};
+  return take_first();
+}
+
+Task TimerQueue::take_first() {
+  const auto first = by_time_.begin();
+  if (first == by_time_.end()) return {};
   Task task = std::move(first->second);
   time_of_.erase(first->first.second);
   by_time_.erase(first);
@@ -57,17 +91,7 @@ void ThreadExecutor::stop() {
   }
   wake_.notify_one();
   if (thread_.joinable()) thread_.join();
-  // Tasks may own objects whose destructors post again: destroy them outside the lock until none is left.
-  for (;;) {
-    std::deque<Task> tasks;
-    TimerQueue timers;
-    {
-      std::lock_guard lock(mutex_);
-      tasks.swap(tasks_);
-      std::swap(timers, timers_);
-    }
-    if (tasks.empty() && timers.size() == 0) return;
-  }
+  destroy_all(mutex_, tasks_, timers_);
 }
 
 void ThreadExecutor::post(Task task) {
@@ -107,7 +131,11 @@ void ThreadExecutor::run(const std::string& name) {
     if (task) {
       lock.unlock();
       turn_clock_.refresh();
-      task();
+      try {
+        task();
+      } catch (const std::bad_alloc&) {
+        // The turn ends where memory did; what it had committed stands, and the next turns go on from there.
+      }
       task = {};
       lock.lock();
     } else if (const auto next = timers_.next_time()) {
@@ -119,17 +147,11 @@ void ThreadExecutor::run(const std::string& name) {
 }
 
 ManualExecutor::~ManualExecutor() {
-  for (;;) {
-    std::deque<Task> tasks;
-    TimerQueue timers;
-    {
-      std::lock_guard lock(mutex_);
-      tasks.swap(tasks_);
-      std::swap(timers, timers_);
-      wake_ = {};
-    }
-    if (tasks.empty() && timers.size() == 0) return;
+  {
+    std::lock_guard lock(mutex_);
+    wake_ = {};
   }
+  destroy_all(mutex_, tasks_, timers_);
 }
 
 void ManualExecutor::post(Task task) {

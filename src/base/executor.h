@@ -11,6 +11,8 @@
 // Invariants:
 //   1. After the executor's destruction starts no further task runs; tasks not run are destroyed.
 //   2. clock() is constant within a turn.
+//   3. Ending takes no memory. A turn that finds none ends there: ThreadExecutor goes on with the next one,
+//      ManualExecutor hands std::bad_alloc to whoever runs it.
 #pragma once
 
 #include <condition_variable>
@@ -56,6 +58,8 @@ class TimerQueue {
   std::optional<MonotonicTime> next_time() const;
   // The earliest task that is due at `now`, or an empty Task.
   Task take_due(MonotonicTime now);
+  // The earliest task whenever it is due, or an empty Task.
+  Task take_first();
   void clear();
   std::size_t size() const { return by_time_.size(); }
 

@@ -132,12 +132,13 @@ const char* chatsdk_version_string(void) { return CHATSDK_VERSION_STRING; }
 uint32_t chatsdk_abi_version(void) { return CHATSDK_ABI_VERSION; }
 
 int32_t chatsdk_has_feature(const char* name, size_t name_length) {
-  const auto text = text_in(name, name_length, {"name", 0, 64});
-  if (!text.ok()) return 0;
-  for (const std::string_view feature : {"direct_text", "encrypted_store", "tick"}) {
-    if (*text == feature) return 1;
-  }
-  return 0;
+  bool found = false;
+  const std::int32_t read = guard(nullptr, [&]() -> Status {
+    CHATSDK_ASSIGN(const std::string_view text, text_in(name, name_length, {"name", 0, 64}));
+    for (const std::string_view feature : {"direct_text", "encrypted_store", "tick"}) found = found || text == feature;
+    return {};
+  });
+  return read == CHATSDK_OK && found ? 1 : 0;
 }
 
 // ---- Configuration -------------------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ int32_t chatsdk_config_create(chatsdk_config** out_config, chatsdk_error** out_e
 }
 
 void chatsdk_config_destroy(chatsdk_config* config) {
-  if (check(config).ok()) delete config;
+  if (lives(config)) delete config;
 }
 
 int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, size_t url_length,
@@ -319,7 +320,7 @@ int32_t chatsdk_client_close(chatsdk_client* client, chatsdk_error** out_error) 
 }
 
 void chatsdk_client_destroy(chatsdk_client* client) {
-  if (!check(client).ok()) return;
+  if (!lives(client)) return;
   if (client->ticking_thread.load() == std::this_thread::get_id()) {
     client->destroy_after_tick = true;
     return;
@@ -435,7 +436,7 @@ int32_t chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_
     const std::shared_ptr<EventQueue> queue = client->runtime.events();
     std::vector<Ref<chatsdk_event>> events;
     const Code code = queue->poll(wait_of(timeout_ms), max, events);
-    if (code != Code::kOk) return error(code, std::string(why_no_event(code)));
+    if (code != Code::kOk) return error_with_text_if_possible(code, why_no_event(code));
     *out_count = events.size();
     for (std::size_t i = 0; i < events.size(); ++i) out_events[i] = const_cast<chatsdk_event*>(events[i].leak());
     return {};

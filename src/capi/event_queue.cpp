@@ -15,37 +15,44 @@ void EventQueue::push(Ref<chatsdk_event> event) {
   {
     std::lock_guard lock(mutex_);
     if (closed_) return;
-    if (is_state(*event.get())) {
-      if (state_events_ == state_events_max_) fold_state_events(event->revision);
-      ++state_events_;
-    }
+    const bool state = is_state(*event.get());
+    if (state && state_events_ >= state_events_max_) fold_state_events(event->revision);
     events_.push_back(std::move(event));
+    if (state) ++state_events_;
   }
   arrived_.notify_one();
   signal();
 }
 
 void EventQueue::fold_state_events(std::uint64_t revision) {
+  // What is folded makes the room for what stays, so that nothing is lost for want of memory.
+  auto resync = std::make_unique<chatsdk_event>(CHATSDK_EVENT_RESYNC);
   // The connection's last state is not in the store, so it stays.
   Ref<chatsdk_event> connection;
-  std::deque<Ref<chatsdk_event>> kept;
+  auto kept = events_.begin();
   for (auto& event : events_) {
     revision = std::max(revision, event->revision);
     if (event->type == CHATSDK_EVENT_CONNECTION) {
       connection = std::move(event);
     } else if (!is_state(*event.get())) {
-      kept.push_back(std::move(event));
+      if (&*kept != &event) *kept = std::move(event);
+      ++kept;
     }
   }
-  auto resync = std::make_unique<chatsdk_event>(CHATSDK_EVENT_RESYNC);
   resync->revision = revision;
-  kept.emplace_back(resync.release());
-  state_events_ = 1;
-  if (connection) {
-    kept.push_back(std::move(connection));
+  state_events_ = 0;
+  const auto keep = [&](Ref<chatsdk_event> event) {
     ++state_events_;
-  }
-  events_ = std::move(kept);
+    if (kept != events_.end()) {
+      *kept++ = std::move(event);
+    } else {
+      events_.push_back(std::move(event));
+      kept = events_.end();
+    }
+  };
+  keep(Ref<chatsdk_event>(resync.release()));
+  if (connection) keep(std::move(connection));
+  events_.erase(kept, events_.end());
 }
 
 void EventQueue::signal() {
@@ -92,6 +99,7 @@ Code EventQueue::poll(std::chrono::milliseconds timeout, std::size_t max, std::v
     return Code::kCancelled;
   }
   if (events_.empty()) return Code::kTimedOut;
+  out.reserve(std::min(max, events_.size()));  // may find no memory: before anything is taken
   while (!events_.empty() && out.size() < max) {
     if (is_state(*events_.front().get())) --state_events_;
     out.push_back(std::move(events_.front()));

@@ -24,6 +24,16 @@ namespace chatsdk::capi {
 // Writes the error object, when one is asked for and can be made, and gives the status.
 std::int32_t report(Error error, chatsdk_error** out_error) noexcept;
 
+// An error whose text is left away where there is no memory for it: for a status that the caller must get.
+inline Error error_with_text_if_possible(Code code, std::string_view detail) noexcept {
+  Error made{code, {}, {}};
+  try {
+    made.detail = detail;
+  } catch (const std::bad_alloc&) {
+  }
+  return made;
+}
+
 // Runs the body of an entry point: no exception leaves it. *out_error is NULL on success.
 template <typename Body>
 std::int32_t guard(chatsdk_error** out_error, Body&& body) noexcept {

@@ -94,13 +94,15 @@ struct chatsdk_client {
 
 namespace chatsdk::capi {
 
+inline bool lives(const chatsdk_config* config) noexcept { return config != nullptr && config->mark.is(kConfigMark); }
+inline bool lives(const chatsdk_client* client) noexcept { return client != nullptr && client->mark.is(kClientMark); }
+
 inline Status check(const chatsdk_config* config) {
-  if (config == nullptr || !config->mark.is(kConfigMark))
-    return error(Code::kInvalidArgument, "config is no configuration");
+  if (!lives(config)) return error(Code::kInvalidArgument, "config is no configuration");
   return {};
 }
 inline Status check(const chatsdk_client* client) {
-  if (client == nullptr || !client->mark.is(kClientMark)) return error(Code::kInvalidArgument, "client is no client");
+  if (!lives(client)) return error(Code::kInvalidArgument, "client is no client");
   return {};
 }
 

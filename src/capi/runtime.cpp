@@ -137,22 +137,23 @@ void Runtime::drop_parts() {
 Status Runtime::start() {
   std::unique_lock gate(gate_);
   CHATSDK_TRY(check_open());
-  started_ = true;
   run_on_engine([this] {
     client_->start();
     note_state();
   });
+  started_ = true;
   return {};
 }
 
 Status Runtime::stop() {
   std::unique_lock gate(gate_);
+  if (client_ != nullptr) {
+    run_on_engine([this] {
+      client_->stop();
+      note_state();
+    });
+  }
   started_ = false;
-  if (client_ == nullptr) return {};
-  run_on_engine([this] {
-    client_->stop();
-    note_state();
-  });
   return {};
 }
 
@@ -174,12 +175,18 @@ Status Runtime::resume() {
   if (closed_) return error(Code::kClosed, "the client is closed");
   if (!suspended_) return error(Code::kWrongState, "the client is not suspended");
   CHATSDK_TRY(open_parts());
+  if (started_) {
+    try {
+      run_on_engine([this] {
+        client_->start();
+        note_state();
+      });
+    } catch (...) {
+      drop_parts();  // still suspended
+      throw;
+    }
+  }
   suspended_ = false;
-  if (!started_) return {};
-  run_on_engine([this] {
-    client_->start();
-    note_state();
-  });
   return {};
 }
 
@@ -273,6 +280,7 @@ void Runtime::drive(std::optional<MonotonicTime> end) {
   auto& executor = static_cast<ManualExecutor&>(*executor_);
   while (executor.run_one() && (!end || clock_.monotonic_now() < *end)) {
   }
+  client_->tell_overdue();
 }
 
 void Runtime::tick(std::chrono::milliseconds budget, const std::function<bool(const chatsdk_event&)>& handler) {
@@ -373,8 +381,9 @@ void Runtime::on_completed(RequestId request, const Status& status) {
   event->request = request;
   event->status = static_cast<std::int32_t>(status.code());
   if (!status.ok()) event->error = Ref<chatsdk_error>(new chatsdk_error(status.error()));
-  event->devices = std::exchange(devices_, {});
+  event->devices = devices_;
   events_->push(Ref<chatsdk_event>(event.release()));
+  devices_.clear();  // not before: an event that found no memory is told again
 }
 
 }  // namespace chatsdk::capi

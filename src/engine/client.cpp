@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/client.h"
 
+#include <new>
+
 #include "engine/account.h"
 #include "engine/connection.h"
 #include "engine/context.h"
@@ -63,6 +65,24 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     receipts.on_lost();
   }
 
+  // Tells the parts what a commit of the app's has changed. The app's answer is the commit's, so a part that finds no
+  // memory may not spoil it: the connection is made anew, and its welcome reads the store.
+  template <typename Tell>
+  void tell_parts(Tell&& tell) {
+    try {
+      tell();
+    } catch (const std::bad_alloc&) {
+      lose_connection();
+    }
+  }
+  void lose_connection() {
+    try {
+      if (connection.live()) connection.fail(error(Code::kNoMemory, {}), CloseCode::kGoingAway);
+    } catch (const std::bad_alloc&) {
+      // What was not told now is told after the next reconnect.
+    }
+  }
+
   Result<WallTime> deadline(const std::optional<std::chrono::milliseconds>& named) const {
     const std::chrono::milliseconds limit = named.value_or(options.send_time_limit);
     const std::chrono::milliseconds most = limits::kSendTimeLimitMax;
@@ -111,10 +131,13 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   const ClientMessageId id =
       send_options.id.has_value() ? *send_options.id : ClientMessageId::make(context.wall_now(), context.random.ids);
   const bool on_wire = outbox.may_send_now(conversation);
+  Events::Place place = events.reserve();
   CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, session.owner(), session.device_id(),
                                                       encode_text_content(text), context.wall_now(), latest, on_wire));
-  events.changes(std::move(enqueued.changes));
-  if (!enqueued.repeated) outbox.enqueued(conversation, enqueued.send_number, latest, on_wire);
+  place.fill(std::move(enqueued.changes));
+  if (!enqueued.repeated) {
+    tell_parts([&] { outbox.enqueued(conversation, enqueued.send_number, latest, on_wire); });
+  }
   return Sent{id, enqueued.message};
 }
 
@@ -143,6 +166,8 @@ void Client::finish() {
   stop();
   impl_->events.flush();
 }
+
+void Client::tell_overdue() { impl_->events.tell_overdue(); }
 
 void Client::network_changed() { impl_->connection.network_changed(); }
 
@@ -180,8 +205,9 @@ Result<ConversationKey> Client::direct_conversation(const UserId& peer) {
   if (!is_utf8(peer)) return error(Code::kInvalidUtf8, "the user id is not valid UTF-8");
   if (peer == impl_->session.owner()) return error(Code::kInvalidArgument, "a conversation needs another user");
   Changes changes;
+  Events::Place place = impl_->events.reserve();
   CHATSDK_ASSIGN(const ConversationKey key, impl_->context.store.ensure_direct(peer, &changes));
-  impl_->events.changes(std::move(changes));
+  place.fill(std::move(changes));
   return key;
 }
 
@@ -194,23 +220,26 @@ Status Client::retry(const ClientMessageId& id) {
   CHATSDK_ASSIGN(const WallTime latest, impl_->deadline(std::nullopt));
   const EngineContext& context = impl_->context;
   const ClientMessageId another_id = ClientMessageId::make(context.wall_now(), context.random.ids);
+  Events::Place place = impl_->events.reserve();
   CHATSDK_ASSIGN(auto changes, context.store.retry(id, another_id, latest));
-  impl_->events.changes(std::move(changes));
-  impl_->outbox.changed_by_app();
+  place.fill(std::move(changes));
+  impl_->tell_parts([&] { impl_->outbox.changed_by_app(); });
   return {};
 }
 
 Status Client::discard(const ClientMessageId& id) {
+  Events::Place place = impl_->events.reserve();
   CHATSDK_ASSIGN(auto changes, impl_->context.store.discard(id));
-  impl_->events.changes(std::move(changes));
-  impl_->outbox.changed_by_app();
+  place.fill(std::move(changes));
+  impl_->tell_parts([&] { impl_->outbox.changed_by_app(); });
   return {};
 }
 
 Status Client::mark_read(ConversationKey conversation, Seq up_to) {
+  Events::Place place = impl_->events.reserve();
   CHATSDK_ASSIGN(auto changes, impl_->context.store.mark_read(conversation, up_to));
-  impl_->events.changes(std::move(changes));
-  impl_->receipts.marked();
+  place.fill(std::move(changes));
+  impl_->tell_parts([&] { impl_->receipts.marked(); });
   return {};
 }
 

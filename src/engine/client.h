@@ -98,6 +98,8 @@ class Client final {
   // Stops and tells everything that has been raised, at once: the sink is called inside this function. For an owner
   // that destroys the client next; without it, what was raised in the last turns would end with the client.
   void finish();
+  // Tells what found no memory in its own turn. For an owner that runs the turns itself: after a round of them.
+  void tell_overdue();
   // The network changed: a waiting reconnect starts now, a live connection is probed at once.
   void network_changed();
   ConnectionState connection_state() const;

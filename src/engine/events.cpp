@@ -1,13 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/events.h"
 
+#include <new>
+
 namespace chatsdk {
 
+namespace {
+
+bool is_empty(const Changes& changes) {
+  return changes.added.empty() && changes.updated.empty() && changes.removed.empty() && changes.conversations.empty() &&
+         changes.marks.empty() && !changes.devices_changed;
+}
+
+}  // namespace
+
+Events::Place Events::reserve() {
+  auto changes = std::make_shared<Changes>();
+  raise([changes](EventSink& sink) {
+    if (!is_empty(*changes)) sink.on_changes(*changes);
+  });
+  return Place(std::move(changes));
+}
+
 void Events::changes(Changes changes) {
-  if (changes.added.empty() && changes.updated.empty() && changes.removed.empty() && changes.conversations.empty() &&
-      changes.marks.empty() && !changes.devices_changed) {
-    return;
-  }
+  if (is_empty(changes)) return;
   raise([changes = std::move(changes)](EventSink& sink) { sink.on_changes(changes); });
 }
 
@@ -32,24 +48,48 @@ void Events::flush() {
   while (!alive.expired() && !waiting_.empty()) tell_all();
 }
 
+void Events::tell_overdue() {
+  if (!posted_ && !waiting_.empty()) tell_all();
+}
+
 void Events::raise(UniqueFunction<void(EventSink&)> tell) {
   waiting_.push_back(std::move(tell));
   if (posted_) return;
+  try {
+    executor_.post(guard_.wrap([this] { tell_all(); }));
+  } catch (...) {
+    waiting_.pop_back();
+    throw;
+  }
   posted_ = true;
-  executor_.post(guard_.wrap([this] { tell_all(); }));
 }
 
 void Events::tell_all() {
   // What the sink's own calls raise is told in the next turn.
   const auto alive = guard_.watch();
-  std::deque<UniqueFunction<void(EventSink&)>> events;
+  std::list<UniqueFunction<void(EventSink&)>> events;
   events.swap(waiting_);
   posted_ = false;
   EventSink& sink = sink_;
   while (!events.empty() && !alive.expired()) {
-    auto tell = std::move(events.front());
+    try {
+      events.front()(sink);
+    } catch (...) {
+      if (!alive.expired()) tell_again(events);
+      throw;
+    }
     events.pop_front();
-    tell(sink);
+  }
+}
+
+void Events::tell_again(std::list<UniqueFunction<void(EventSink&)>>& events) {
+  waiting_.splice(waiting_.begin(), events);
+  if (posted_) return;
+  try {
+    executor_.post(guard_.wrap([this] { tell_all(); }));
+    posted_ = true;
+  } catch (const std::bad_alloc&) {
+    // They wait for tell_overdue(), or for the next event to be raised.
   }
 }
 

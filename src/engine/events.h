@@ -6,10 +6,12 @@
 // Threads: the executor's.
 // Invariants:
 //   1. Events are told in the order they were raised.
-//   2. The sink is not called once this object is destroyed, also when that happens inside the sink.
+//   2. An event that the sink had no memory for is told again, with those behind it.
+//   3. The sink is not called once this object is destroyed, also when that happens inside the sink.
 #pragma once
 
-#include <deque>
+#include <list>
+#include <memory>
 
 #include "engine/client.h"
 #include "engine/guard.h"
@@ -20,6 +22,19 @@ class Events {
  public:
   Events(Executor& executor, EventSink& sink) : executor_(executor), sink_(sink) {}
 
+  // A place among the events for the changes of a commit that is about to be made: what could fail has not failed once
+  // it is there. It says nothing while the changes are empty.
+  class Place {
+   public:
+    void fill(Changes changes) noexcept { *changes_ = std::move(changes); }
+
+   private:
+    friend class Events;
+    explicit Place(std::shared_ptr<Changes> changes) : changes_(std::move(changes)) {}
+    std::shared_ptr<Changes> changes_;  // shared with the event that waits
+  };
+  [[nodiscard]] Place reserve();
+
   // Says nothing when the changes are empty.
   void changes(Changes changes);
   void connection(ConnectionState state, Error cause, std::chrono::milliseconds retry_in);
@@ -28,14 +43,17 @@ class Events {
   void devices(RequestId request, std::vector<DeviceInfo> devices);
   // Tells at once what waits, for an owner that is about to destroy this object and has no further turn to give.
   void flush();
+  // Tells what no task is going to tell, because there was no memory for the task.
+  void tell_overdue();
 
  private:
   void raise(UniqueFunction<void(EventSink&)> tell);
   void tell_all();
+  void tell_again(std::list<UniqueFunction<void(EventSink&)>>& events);
 
   Executor& executor_;
   EventSink& sink_;
-  std::deque<UniqueFunction<void(EventSink&)>> waiting_;
+  std::list<UniqueFunction<void(EventSink&)>> waiting_;
   bool posted_ = false;
   Guard guard_;
 };

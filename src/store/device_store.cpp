@@ -160,7 +160,12 @@ Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
 }
 
 DeviceStore::Impl::~Impl() {
-  if (db) leave();
+  if (!db) return;
+  try {
+    leave();
+  } catch (...) {
+    keep_log(db);  // without memory nothing could be said, as after a crash
+  }
 }
 
 void DeviceStore::Impl::leave() {

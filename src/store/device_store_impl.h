@@ -148,9 +148,14 @@ class DeviceStore::Impl {
   template <typename Body>
   Result<Changes> write(Body&& body) {
     const Memory before = memory;
-    Result<Changes> written = write_once(std::forward<Body>(body));
-    if (!written.ok()) memory = before;
-    return written;
+    try {
+      Result<Changes> written = write_once(std::forward<Body>(body));
+      if (!written.ok()) memory = before;
+      return written;
+    } catch (...) {
+      memory = before;  // no memory was left in the middle; the transaction has rolled back
+      throw;
+    }
   }
 
   bool is_owner(const UserId& user) const { return !owner.empty() && user == owner; }

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <limits>
+#include <new>
 
 namespace chatsdk::sqlite {
 
@@ -222,7 +223,11 @@ double Statement::real(int column) const { return sqlite3_column_double(statemen
 
 std::string_view Statement::text(int column) const {
   const unsigned char* text = sqlite3_column_text(statement_, column);
-  if (text == nullptr) return {};
+  if (text == nullptr) {
+    if (sqlite3_column_type(statement_, column) != SQLITE_NULL)
+      throw std::bad_alloc();  // its form could not be changed
+    return {};
+  }
   return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
 }
 
