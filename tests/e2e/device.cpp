@@ -6,9 +6,11 @@
 //
 // Lines out:  queued N | acked N SEQ | failed N STATUS, for each message of its own whenever its state is met anew;
 //             ready N, after those of all that its store held at the start: N is the next number of the series;
-//             message PEER SEQ SENDER TEXT STATE and outbox N, then dumped; session … and error … when it must not go
-//             on
-// Lines in:   send COUNT | dump | quit
+//             conversation PEER READ_UP_TO UNREAD, for each, before ready;
+//             read PEER SEQ, once the mark is in the store;
+//             message PEER SEQ SENDER TEXT STATE DELIVERED_MS READ_MS, the conversations again and outbox N, then
+//             dumped; session … and error … when it must not go on
+// Lines in:   send COUNT | read | dump | quit
 //
 // Threads: the main one polls; a second reads lines and wakes it.
 #include <algorithm>
@@ -47,6 +49,7 @@ class Device {
     log_in();
     client_.start();
     while (next_ < kSeriesMax && is_known(next_)) ++next_;
+    tell_conversations();
     tell("ready " + std::to_string(next_));
   }
 
@@ -74,19 +77,30 @@ class Device {
       if (type == CHATSDK_EVENT_RESYNC) {
         for (std::size_t number = 0; number < next_; ++number) is_known(number);
       }
+      if (type == CHATSDK_EVENT_MESSAGE_ADDED && ++added_ % kReadEvery == 0) read_conversation(event.conversation());
       if (type == CHATSDK_EVENT_SESSION_ENDED) tell("session ended: " + std::string(event.error_message()));
     }
   }
 
-  void dump() {
+  void read_all() {
     for (const chatsdk::conversation& conversation : client_.conversations(200).rows) {
+      read_conversation(conversation.key());
+    }
+  }
+
+  void dump() {
+    tell_conversations();
+    for (const chatsdk::conversation& conversation : client_.conversations(200).rows) {
+      const std::string peer(conversation.peer());
       std::uint64_t after = 0;
       for (bool more = true; more;) {
         const auto page = client_.history_after(conversation.key(), after, 200);
         for (const chatsdk::message& message : page.rows) {
-          tell("message " + std::string(conversation.peer()) + " " + std::to_string(message.seq()) + " " +
-               std::string(message.sender()) + " " + std::string(message.text()) + " " +
-               std::to_string(message.state()));
+          const std::string sender(message.sender());
+          const Times times = times_of(message, sender == arguments_.user ? peer : arguments_.user);
+          tell("message " + peer + " " + std::to_string(message.seq()) + " " + sender + " " +
+               std::string(message.text()) + " " + std::to_string(message.state()) + " " +
+               std::to_string(times.delivered) + " " + std::to_string(times.read));
           if (message.seq() != 0) after = message.seq();
         }
         more = page.has_more;
@@ -100,6 +114,13 @@ class Device {
 
  private:
   static constexpr std::size_t kSeriesMax = 100'000;
+  static constexpr std::size_t kReadEvery = 7;
+
+  // By the server's clock, Unix time in milliseconds; 0 for not yet.
+  struct Times {
+    std::int64_t delivered = 0;
+    std::int64_t read = 0;
+  };
 
   static chatsdk::config make_config(const Arguments& arguments) {
     chatsdk::config config(arguments.server);
@@ -136,6 +157,28 @@ class Device {
         if (event.type() == CHATSDK_EVENT_COMPLETED && event.request() == request) return event.status();
       }
     }
+  }
+
+  void tell_conversations() {
+    for (const chatsdk::conversation& conversation : client_.conversations(200).rows) {
+      tell("conversation " + std::string(conversation.peer()) + " " + std::to_string(conversation.read_up_to()) + " " +
+           std::to_string(conversation.unread_count()));
+    }
+  }
+
+  void read_conversation(std::uint64_t key) {
+    const chatsdk::conversation conversation = client_.find_conversation(key);
+    const std::uint64_t seq = conversation.head();
+    client_.mark_read(key, seq);
+    tell("read " + std::string(conversation.peer()) + " " + std::to_string(seq));
+  }
+
+  // When the receiving member got and read a message.
+  Times times_of(const chatsdk::message& message, const std::string& receiver) {
+    if (message.seq() == 0) return {};
+    const auto receipt = client_.receipt(message.key(), receiver);
+    const auto milliseconds = [](const auto& time) { return time ? std::int64_t{time->count()} : 0; };
+    return {milliseconds(receipt.delivered), milliseconds(receipt.read)};
   }
 
   // 16 bytes that name the device and the number.
@@ -175,6 +218,7 @@ class Device {
   chatsdk::client client_;
   std::size_t next_ = 0;
   std::size_t target_ = 0;
+  std::size_t added_ = 0;
 };
 
 struct Input {
@@ -191,6 +235,7 @@ void obey(Device& device, Input& input) {
     }
     for (const std::string& line : lines) {
       if (line.rfind("send ", 0) == 0) device.send_until(std::stoul(line.substr(5)));
+      if (line == "read") device.read_all();
       if (line == "dump") device.dump();
       if (line == "quit") return;
     }

@@ -10,6 +10,8 @@ What is checked, from what the processes printed before they were killed and fro
   every acknowledged message is in it exactly once, at the sequence that was acknowledged, and never waits again;
   every queued message is in the device's store after each kill, and in the end acknowledged: none has cause to fail;
   each device's messages are in the order it sent them; nothing else appears;
+  a read mark that was set is still set after a kill; in the end every message is delivered and read, at the same two
+  times on every device of both users, and nobody has anything unread;
   the server's store is whole and holds the same messages."""
 
 import argparse
@@ -27,6 +29,10 @@ import sys
 import tempfile
 import threading
 import time
+
+Row = collections.namedtuple("Row", "peer seq sender text state delivered_ms read_ms")
+READ = 5  # CHATSDK_MESSAGE_READ
+RECEIVED = 0  # CHATSDK_MESSAGE_RECEIVED
 
 USERS = ["ann", "ben", "cat"]
 DEADLINE_S = 240
@@ -81,11 +87,13 @@ class Device(Process):
         self.queued, self.failed, self.acked = set(), {}, {}
         self.before, self.met = set(), set()  # what it had told before this start, and what it told since
         self.problems = []
-        self.dump, self.outbox = [], None
+        self.dump, self.conversations, self.outbox = [], {}, None
+        self.marks = collections.Counter()  # peer: the highest sequence that it told to be marked read
         self.ready, self.dumped = threading.Event(), threading.Event()
 
     def start(self):
         self.before, self.met = set(self.queued), set()
+        self.conversations = {}
         super().start()
 
     def heard(self, line):
@@ -96,14 +104,24 @@ class Device(Process):
             self.ready.set()
             for number in sorted(self.before - self.met):
                 self.problems.append(f"{self.name}#{number} was queued and is not in the store after a kill")
+            self.problems += self.fallen_marks()
         elif words[0] == "message":
-            self.dump.append((words[1], int(words[2]), words[3], words[4], int(words[5])))
+            self.dump.append(Row(words[1], int(words[2]), words[3], words[4], *map(int, words[5:8])))
+        elif words[0] == "read":
+            self.marks[words[1]] = max(self.marks[words[1]], int(words[2]))
+        elif words[0] == "conversation":
+            self.conversations[words[1]] = (int(words[2]), int(words[3]))
         elif words[0] == "outbox":
             self.outbox = int(words[1])
         elif words[0] == "dumped":
             self.dumped.set()
         else:
             self.problems.append(f"{self.name}: {line}")
+
+    def fallen_marks(self):
+        found = {peer: self.conversations.get(peer, (0, 0))[0] for peer in self.marks}
+        return [f"{self.name}: {peer} was marked read up to {self.marks[peer]} and is up to {seq}"
+                for peer, seq in found.items() if seq < self.marks[peer]]
 
     def heard_state(self, state, number, rest):
         self.met.add(number)
@@ -119,8 +137,9 @@ class Device(Process):
             self.problems.append(f"{self.name}#{number} was acknowledged and waits again")
 
     def take_dump(self):
-        self.dump, self.outbox = [], None
+        self.dump, self.conversations, self.outbox = [], {}, None
         self.dumped.clear()
+        self.tell("read")
         self.tell("dump")
         return self.dumped.wait(30)
 
@@ -152,8 +171,9 @@ def check(devices):
     histories = {}
     for d in devices:
         by_peer = collections.defaultdict(list)
-        for peer, seq, sender, text, state in d.dump:
-            by_peer[peer].append((seq, sender, text))
+        for row in d.dump:
+            by_peer[row.peer].append((row.seq, row.sender, row.text, row.delivered_ms, row.read_ms))
+        problems += check_receipts(d)
         if d.outbox != 0:
             problems.append(f"{d.name}: {d.outbox} messages still wait")
         for peer in sorted({*d.peers, *by_peer}):
@@ -166,7 +186,7 @@ def check(devices):
                 problems.append(f"{d.name} and {known[0]} differ in {pair}: {sorted(set(known[1]) ^ set(rows))[:5]}")
     places = collections.defaultdict(list)
     for pair, (_, rows) in histories.items():
-        for seq, sender, text in rows:
+        for seq, sender, text, _, _ in rows:
             places[text].append((pair, seq, sender))
     for d in devices:
         last = collections.Counter()
@@ -184,6 +204,19 @@ def check(devices):
     sent = {f"{d.name}#{number}" for d in devices for number in d.queued}
     problems += [f"{text} was never sent" for text in places if text not in sent]
     return problems, sum(len(found) for found in places.values())
+
+
+def check_receipts(device):
+    """Everybody has marked all as read: every message says so, with its times, and the marks are where they were set."""
+    problems = []
+    for row in device.dump:
+        expected = READ if row.sender == device.user else RECEIVED
+        if row.state != expected or not 0 < row.delivered_ms <= row.read_ms:
+            problems.append(f"{device.name}: {row.text} has state {row.state}, delivered at {row.delivered_ms}, "
+                            f"read at {row.read_ms}")
+    problems += [f"{device.name}: {unread} unread of {peer}"
+                 for peer, (_, unread) in device.conversations.items() if unread != 0]
+    return problems + device.fallen_marks()
 
 
 def holes(seqs):
