@@ -225,11 +225,13 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMes
   CHATSDK_ASSIGN(auto rows, read_rows(key, lane, room));
   for (OutboxRow& row : rows) {
     const bool at_head = lane.in_flight.empty();
-    if (row.kind == OutboxRow::Kind::kSend && row.deadline <= context_.wall_now()) {
+    if (row.kind == OutboxRow::Kind::kSend && (row.void_asked || row.deadline <= context_.wall_now())) {
       // Only the head is given up: what stands behind it is looked at again when everything before is decided.
       if (at_head && !row.on_wire) return give_up_head(lane, row);
       lane.reread = true;
-      if (at_head) claim_row(key, lane, std::move(row), true);
+      if (!at_head) return {};
+      if (!row.void_asked) CHATSDK_TRY(context_.store.mark_void_asked(row.client_message_id));
+      claim_row(key, lane, std::move(row), true);
       return {};
     }
     if (row.kind == OutboxRow::Kind::kSend && !row.on_wire) to_mark.push_back(row.client_message_id);
@@ -413,7 +415,9 @@ void Outbox::answered(ConversationKey key, Lane& lane) {
     // The next one is the head now; its time may have passed while it was not.
     Unanswered& head = lane.in_flight.front();
     const bool late = head.row.kind == OutboxRow::Kind::kSend && head.row.deadline <= context_.wall_now();
-    if (late && !head.voiding && !head.decided && !lane.refused) start_voiding(lane, head);
+    if (late && !head.voiding && !head.decided && !lane.refused) {
+      if (auto voiding = start_voiding(lane, head); !voiding.ok()) return store_failed(voiding.error());
+    }
   }
   make_ready(key, lane);
   drop_if_idle(key);
@@ -421,10 +425,12 @@ void Outbox::answered(ConversationKey key, Lane& lane) {
   schedule();
 }
 
-void Outbox::start_voiding(Lane& lane, Unanswered& entry) {
+Status Outbox::start_voiding(Lane& lane, Unanswered& entry) {
+  CHATSDK_TRY(context_.store.mark_void_asked(entry.row.client_message_id));
   entry.voiding = true;
   lane.reread = true;
   to_hand_over_.push_back(void_frame(entry.row));
+  return {};
 }
 
 void Outbox::on_lane_timer() {
@@ -480,7 +486,7 @@ Status Outbox::give_up_overdue() {
     if (found == lanes_.end()) continue;  // asked after the next welcome
     for (Unanswered& entry : found->second.in_flight) {
       if (entry.row.client_message_id != row.client_message_id) continue;
-      if (!entry.voiding && !entry.decided) start_voiding(found->second, entry);
+      if (!entry.voiding && !entry.decided) CHATSDK_TRY(start_voiding(found->second, entry));
       break;
     }
   }

@@ -20,6 +20,8 @@
 //   2. At most the window's number of frames of a lane, and the connection's number in all, are unanswered.
 //   3. Frames of a lane leave in the order of their send numbers; nothing leaves after a failed row.
 //   4. A message that was ever on the wire fails only by the server's answer.
+//   5. A message that the server was asked to void is not sent again under its id, also when the wall clock goes back:
+//      were the tombstone there, the rows behind it would pass it.
 #pragma once
 
 #include <deque>
@@ -106,7 +108,7 @@ class Outbox {
   void failed(Lane& lane, Unanswered& entry, const Error& reason);
   void refused_for_now(Lane& lane, const Unanswered& entry, const Error& reason);
   void answered(ConversationKey key, Lane& lane);
-  void start_voiding(Lane& lane, Unanswered& entry);
+  Status start_voiding(Lane& lane, Unanswered& entry);
 
   void on_lane_timer();
   void note_deadline(WallTime deadline);

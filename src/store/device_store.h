@@ -96,10 +96,11 @@ struct OutboxRow {
   UserId peer;
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
-  Bytes content;         // kSend
-  WallTime deadline;     // kSend: when the sender's time limit passes
-  bool on_wire = false;  // was ever handed to the transport
-  bool failed = false;   // waits for the app; blocks the rows after it
+  Bytes content;            // kSend
+  WallTime deadline;        // kSend: when the sender's time limit passes
+  bool on_wire = false;     // was ever handed to the transport
+  bool void_asked = false;  // kSend: the server may hold a tombstone of it; it is not sent any more, whatever the time
+  bool failed = false;      // waits for the app; blocks the rows after it
 };
 
 struct StreamCursor {
@@ -226,6 +227,8 @@ class DeviceStore {
   // Rows at the head of their conversations whose deadline has passed and that have not failed.
   Result<std::vector<OutboxRow>> overdue(WallTime now);
   Result<Changes> mark_on_wire(const std::vector<ClientMessageId>& ids);
+  // Before the server is asked to void a message whose time has passed. Unknown ids are ignored.
+  Status mark_void_asked(const ClientMessageId& id);
   struct AcceptedSend {
     ClientMessageId id;
     ConversationId conversation_id;

@@ -31,8 +31,10 @@ constexpr char kInsertOutbox[] =
     "VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, 0)";
 constexpr char kDeleteOutbox[] = "DELETE FROM outbox WHERE id = ?1";
 constexpr char kSetOnWire[] = "UPDATE outbox SET on_wire = 1 WHERE id = ?1";
+constexpr char kSetVoidAsked[] = "UPDATE outbox SET on_wire = 2 WHERE id = ?1";
 constexpr char kSetFailure[] = "UPDATE outbox SET failure = ?2, failure_detail = ?3 WHERE id = ?1";
-constexpr char kRetry[] = "UPDATE outbox SET failure = 0, failure_detail = NULL, deadline = ?2 WHERE id = ?1";
+constexpr char kRetry[] =
+    "UPDATE outbox SET failure = 0, failure_detail = NULL, deadline = ?2, on_wire = min(on_wire, 1) WHERE id = ?1";
 constexpr char kRetryAnew[] =
     "UPDATE outbox SET client_message_id = ?2, send_number = ?3, failure = 0, failure_detail = NULL, deadline = ?4, "
     "on_wire = 0 WHERE id = ?1";
@@ -86,6 +88,7 @@ OutboxRow read_outbox(const sqlite::Statement& row) {
     out.deadline = rows::time_at(row, 7);
   }
   out.on_wire = row.integer(8) != 0;
+  out.void_asked = row.integer(8) == 2;
   out.failed = row.integer(9) != 0;
   return out;
 }
@@ -280,6 +283,17 @@ Result<Changes> DeviceStore::mark_on_wire(const std::vector<ClientMessageId>& id
     }
     return {};
   });
+}
+
+Status DeviceStore::mark_void_asked(const ClientMessageId& id) {
+  Impl& impl = *impl_;
+  const auto written = impl.write([&](Changes&) -> Status {
+    CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
+    if (!entry || entry->kind == OutboxRow::Kind::kVoid) return {};
+    return impl.sql(kSetVoidAsked).run(entry->id);
+  });
+  if (!written.ok()) return written.error();
+  return {};
 }
 
 // ---- What waits ----------------------------------------------------------------------------------------------------

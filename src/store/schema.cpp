@@ -20,6 +20,7 @@ namespace {
 //               placeholder. lost is a LostState. Other members' messages are in no index by id: only what may still be
 //               asked for by client_message_id is.
 // outbox        id is the message's key, also after the message of a kVoid row has gone. failure 0: none.
+//               on_wire: 1 once handed to the transport, 2 once the server was asked to void it.
 // mark          user '' is the owner, here and in mark_advance, which keeps the server's time of each advance.
 constexpr const char* kVersion1 = R"sql(
 CREATE TABLE meta(

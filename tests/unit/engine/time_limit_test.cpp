@@ -259,6 +259,43 @@ TEST_F(TimeLimit, AVoidIsNotAskedAgainWhileTheSendIsUnanswered) {
   EXPECT_EQ(voids().size(), 2u);
 }
 
+TEST_F(TimeLimit, WhatWasOnceToBeVoidedIsNotSentAgainAlthoughTheClockWentBack) {
+  go_online();
+  const ClientMessageId head = queue("0", within(60s));
+  queue("1", within(std::chrono::hours(48)));
+  run();
+  advance(61s);
+  ASSERT_EQ(voids().size(), 1u);
+  client_.reset();  // the answer is lost, and the app ends
+  clock_.jump_wall(-std::chrono::hours(1));
+
+  restart();
+  client_->start();
+  advance(2s);
+
+  EXPECT_TRUE(sends().empty());
+  ASSERT_EQ(voids().size(), 1u);
+  EXPECT_EQ(voids()[0].client_message_id(), head.view());
+}
+
+TEST_F(TimeLimit, ARetriedMessageIsSentAlthoughItWasOnceToBeVoided) {
+  go_online();
+  const ClientMessageId id = queue("x", within(60s));
+  run();
+  drop();
+  clock_.advance(61s);
+  advance(2s);
+  ASSERT_EQ(voids().size(), 1u);
+  deliver_and_run(void_refused_frame(std::string(id.view()), Code::kForbidden));
+  ASSERT_EQ(row(id).failure, Code::kForbidden);
+
+  ASSERT_TRUE(client_->retry(id).ok());
+  run();
+
+  ASSERT_EQ(sends().size(), 1u);
+  EXPECT_EQ(sends()[0].client_message_id(), id.view());
+}
+
 TEST_F(TimeLimit, AWallClockThatJumpsIsNoticedWithinTheHour) {
   stay_offline();
   const ClientMessageId id = queue("x", within(std::chrono::hours(48)));

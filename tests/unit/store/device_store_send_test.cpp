@@ -162,6 +162,25 @@ TEST_F(Outbox, MarksOnWireOnce) {
   EXPECT_EQ(store_->revision(), before);
 }
 
+TEST_F(Outbox, RemembersThatTheServerWasAskedToVoidUntilItIsRetried) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "m"));
+  must(store_->mark_on_wire({client_id(1)}));
+  EXPECT_FALSE(must(store_->outbox(chat, 0, 1))[0].void_asked);
+
+  ASSERT_TRUE(store_->mark_void_asked(client_id(1)).ok());
+  ASSERT_TRUE(store_->mark_void_asked(client_id(99)).ok());
+  reopen();
+  EXPECT_TRUE(must(store_->outbox(chat, 0, 1))[0].void_asked);
+  EXPECT_EQ(state_of(1), MessageState::kSending);
+
+  must(store_->fail(client_id(1), error(Code::kForbidden, "no")));
+  must(store_->retry(client_id(1), client_id(2), at(9'999'000)));
+  const OutboxRow row = must(store_->outbox(chat, 0, 1))[0];
+  EXPECT_FALSE(row.void_asked);
+  EXPECT_TRUE(row.on_wire);
+}
+
 TEST_F(Outbox, SettlesAnAcceptedMessageAtItsPlace) {
   open_as_ann();
   const auto chat = must(store_->ensure_direct(kBob));
