@@ -14,12 +14,20 @@ constexpr std::chrono::microseconds kDeadlineCheckMax = std::chrono::hours(1);
 // A head that is overdue waits for the server; the others' deadlines are looked at this often meanwhile.
 constexpr std::chrono::microseconds kOverdueCheck = std::chrono::seconds(60);
 
-Error timed_out() {
-  return error(Code::kTimedOut, "the sender's time limit passed before the message left the device");
+Error timed_out() { return error(Code::kTimedOut, "the sender's time limit passed"); }
+
+Error too_long(std::size_t text_bytes_max) {
+  return error(Code::kTooLarge, "the server takes texts of at most " + std::to_string(text_bytes_max) + " B now");
 }
 
 std::size_t window_of(std::uint32_t named, std::size_t ours) {
   return named == 0 ? ours : std::min<std::size_t>(named, limits::kSendsInFlightMax);
+}
+
+bool is_longer(const OutboxRow& row, std::size_t text_bytes_max) {
+  if (row.kind != OutboxRow::Kind::kSend || text_bytes_max == 0 || row.content.size() <= text_bytes_max) return false;
+  wire::Content content;
+  return content.ParseFromString(row.content) && content.text().text().size() > text_bytes_max;
 }
 
 template <typename Frame>
@@ -187,7 +195,7 @@ Status Outbox::settle() {
       continue;
     }
     auto changes = decision.kind == Decision::Kind::kFail ? context_.store.fail(decision.id, decision.reason)
-                                                          : context_.store.voided(decision.id);
+                                                          : context_.store.voided(decision.id, decision.reason);
     // Its item may have settled the row first.
     if (changes.code() == Code::kNotFound) continue;
     if (!changes.ok()) return std::move(changes).error();
@@ -225,13 +233,18 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMes
   CHATSDK_ASSIGN(auto rows, read_rows(key, lane, room));
   for (OutboxRow& row : rows) {
     const bool at_head = lane.in_flight.empty();
-    if (row.kind == OutboxRow::Kind::kSend && (row.void_asked || row.deadline <= context_.wall_now())) {
+    // The server may take less than it did when the message was queued: it would end the connection for the frame.
+    const std::size_t text_bytes_max = context_.store.text_bytes_max();
+    const bool longer = is_longer(row, text_bytes_max);
+    if (row.kind == OutboxRow::Kind::kSend && (row.void_asked || longer || row.deadline <= context_.wall_now())) {
+      const Error reason = longer ? too_long(text_bytes_max) : timed_out();
       // Only the head is given up: what stands behind it is looked at again when everything before is decided.
-      if (at_head && !row.on_wire) return give_up_head(lane, row);
+      if (at_head && !row.on_wire) return give_up_head(lane, row, reason);
       lane.reread = true;
       if (!at_head) return {};
       if (!row.void_asked) CHATSDK_TRY(context_.store.mark_void_asked(row.client_message_id));
       claim_row(key, lane, std::move(row), true);
+      lane.in_flight.back().reason = reason;
       return {};
     }
     if (row.kind == OutboxRow::Kind::kSend && !row.on_wire) to_mark.push_back(row.client_message_id);
@@ -272,8 +285,8 @@ void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_v
   lane.in_flight.push_back(std::move(entry));
 }
 
-Status Outbox::give_up_head(Lane& lane, const OutboxRow& row) {
-  CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, timed_out()));
+Status Outbox::give_up_head(Lane& lane, const OutboxRow& row, const Error& reason) {
+  CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, reason));
   context_.events.changes(std::move(changes));
   read_again(lane);
   return {};
@@ -342,7 +355,7 @@ void Outbox::on_result(const wire::VoidResult& result) {
     accepted(lane, *entry, result.accepted());
   } else if (result.outcome_case() == wire::VoidResult::kVoided && result.voided()) {
     entry->decided = true;
-    decisions_.push_back({Decision::Kind::kVoided, entry->row.client_message_id, {}});
+    decisions_.push_back({Decision::Kind::kVoided, entry->row.client_message_id, entry->reason});
     lane.reread = lane.reread || !is_discard;
     lane.backoff.reset();
   } else {
@@ -428,6 +441,7 @@ void Outbox::answered(ConversationKey key, Lane& lane) {
 Status Outbox::start_voiding(Lane& lane, Unanswered& entry) {
   CHATSDK_TRY(context_.store.mark_void_asked(entry.row.client_message_id));
   entry.voiding = true;
+  entry.reason = timed_out();
   lane.reread = true;
   to_hand_over_.push_back(void_frame(entry.row));
   return {};

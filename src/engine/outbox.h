@@ -60,6 +60,7 @@ class Outbox {
     bool send = false;     // a SendResult is awaited
     bool voiding = false;  // a VoidResult is awaited
     bool decided = false;  // one answer was final: the other cannot change it
+    Error reason;          // voiding: why, for the app
   };
   struct Expected {
     ClientMessageId id;  // of the row that was refused
@@ -99,7 +100,7 @@ class Outbox {
   Status claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark);
   Result<std::vector<OutboxRow>> read_rows(ConversationKey key, Lane& lane, std::size_t max);
   void claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
-  Status give_up_head(Lane& lane, const OutboxRow& row);
+  Status give_up_head(Lane& lane, const OutboxRow& row, const Error& reason);
   void hand_over();
   void store_failed(const Error& cause);
 

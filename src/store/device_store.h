@@ -247,8 +247,9 @@ class DeviceStore {
   // A queued or failed message goes; its number is closed on the server by a kVoid row. WRONG_STATE: it may be on the
   // way; NOT_FOUND.
   Result<Changes> discard(const ClientMessageId& id);
-  // The server has confirmed a tombstone. A kVoid row goes; a kSend row that passed its deadline fails with TIMED_OUT.
-  Result<Changes> voided(const ClientMessageId& id);
+  // The server has confirmed a tombstone. A kVoid row goes; a kSend row fails for the reason that it was voided for:
+  // TIMED_OUT (its deadline passed) or TOO_LARGE (the server takes less than it did).
+  Result<Changes> voided(const ClientMessageId& id, const Error& reason);
   // The server refused the void of a discarded message for good: it holds nothing under the id and did not close the
   // number, which is the next row's then.
   Status void_refused(const ClientMessageId& id);

@@ -122,10 +122,14 @@ class DeviceStore::Impl {
     OutboxRow::Kind kind = OutboxRow::Kind::kSend;
     std::uint64_t send_number = 0;
     bool on_wire = false;
+    bool void_asked = false;
     Code failure = Code::kOk;
 
     // The server holds a tombstone of the id. A message that never was on the wire fails without being voided.
-    bool tombstoned() const { return failure == Code::kVoided || (failure == Code::kTimedOut && on_wire); }
+    bool tombstoned() const {
+      return failure == Code::kVoided || (failure == Code::kTimedOut && on_wire) ||
+             (failure == Code::kTooLarge && void_asked);
+    }
   };
   // The outbox row of an id, for a message that waits or for a void.
   Result<std::optional<OutboxEntry>> outbox_entry(const ClientMessageId& id);

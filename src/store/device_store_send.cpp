@@ -152,6 +152,7 @@ Result<std::optional<DeviceStore::Impl::OutboxEntry>> DeviceStore::Impl::outbox_
     entry.conversation = ConversationKey{unsigned_at(query.row(), 1)};
     entry.kind = static_cast<OutboxRow::Kind>(query->integer(2));
     entry.on_wire = query->integer(3) != 0;
+    entry.void_asked = query->integer(3) == 2;
     entry.failure = static_cast<Code>(query->integer(4));
     entry.send_number = unsigned_at(query.row(), 5);
     return std::optional(entry);
@@ -450,13 +451,13 @@ Result<Changes> DeviceStore::discard(const ClientMessageId& id) {
   });
 }
 
-Result<Changes> DeviceStore::voided(const ClientMessageId& id) {
+Result<Changes> DeviceStore::voided(const ClientMessageId& id, const Error& reason) {
   Impl& impl = *impl_;
   return impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry) return {};
     if (entry->kind == OutboxRow::Kind::kVoid) return impl.delete_outbox_row(entry->id);
-    CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, Code::kTimedOut, "the sender's time limit passed"));
+    CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, reason.code, reason.detail));
     changes.updated.push_back({entry->conversation, entry->id});
     changes.conversations.push_back(entry->conversation);
     return {};

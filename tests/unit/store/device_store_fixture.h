@@ -38,6 +38,7 @@ inline ClientMessageId client_id(std::uint64_t number) {
 }
 
 inline Bytes text(std::string_view words) { return encode_text_content(words); }
+inline const Error kTooLate = error(Code::kTimedOut, "too late");
 inline WallTime at(std::int64_t ms) { return from_unix_ms(ms); }
 
 template <typename T>

@@ -246,7 +246,7 @@ class StoreModel : public DeviceStoreTest {
     if (row == nullptr) return;
     if (row->is_void) {
       if (on_server(c, row->id)) return;
-      must(store_->voided(client_id(row->id)));
+      must(store_->voided(client_id(row->id), kTooLate));
       std::erase_if(c.outbox, [id = row->id](const ModelOutboxRow& other) { return other.id == id; });
       return;
     }

@@ -277,7 +277,7 @@ TEST_F(Outbox, DiscardingLeavesAVoidThatClosesTheNumber) {
   EXPECT_EQ(rows[0].send_number, 1u);
   EXPECT_TRUE(rows[0].content.empty());
   EXPECT_EQ(must(reader_->outbox_count()), 1u);
-  must(store_->voided(client_id(1)));
+  must(store_->voided(client_id(1), kTooLate));
   EXPECT_THAT(numbers(chat), ElementsAre(2));
   EXPECT_EQ(must(queue(chat, 3, "next")).send_number, 3u);
 }
@@ -300,7 +300,7 @@ TEST_F(Outbox, NeverGivesAKeyTwice) {
   const auto chat = open_chat();
   const auto gone = must(queue(chat, 1, "regret")).message;
   must(store_->discard(client_id(1)));
-  must(store_->voided(client_id(1)));
+  must(store_->voided(client_id(1), kTooLate));
 
   reopen();
 
@@ -311,12 +311,12 @@ TEST_F(Outbox, AVoidedSendFailsWithTimedOut) {
   const auto chat = open_chat();
   must(queue(chat, 1, "late", true));
 
-  must(store_->voided(client_id(1)));
+  must(store_->voided(client_id(1), kTooLate));
 
   const auto row = must(reader_->message_by_client_id(client_id(1)));
   EXPECT_EQ(row.state, MessageState::kFailed);
   EXPECT_EQ(row.failure, Code::kTimedOut);
-  EXPECT_TRUE(must(store_->voided(client_id(99))).updated.empty());
+  EXPECT_TRUE(must(store_->voided(client_id(99), kTooLate)).updated.empty());
   static_cast<void>(chat);
 }
 
@@ -325,7 +325,7 @@ TEST_F(Outbox, AVoidedMessageIsRetriedUnderAnotherIdInItsPlace) {
   const auto key = must(queue(chat, 1, "late", true)).message;
   must(queue(chat, 2, "behind"));
   must(queue(chat, 3, "last"));
-  must(store_->voided(client_id(1)));
+  must(store_->voided(client_id(1), kTooLate));
   EXPECT_EQ(store_->retry(client_id(1), client_id(2), at(9'999'000)).code(), Code::kConflict);
 
   const auto changes = must(store_->retry(client_id(1), client_id(50), at(9'999'000)));
