@@ -57,6 +57,13 @@ int BaseFile::close() {
 
 // ---- BackedFile ----------------------------------------------------------------------------------------------------
 
+int BackedFile::noted(int result, std::int64_t offset) {
+  if (result != SQLITE_OK && result != SQLITE_IOERR_SHORT_READ) {
+    context_.failure.set(Code::kStorage, "the file cannot be read at byte", offset);
+  }
+  return result;
+}
+
 int BackedFile::control(int operation, void* argument) {
   switch (operation) {
     case sqlite::kFileControlDamaged:
@@ -159,10 +166,10 @@ int MainFile::read(unsigned char* out, int bytes, std::int64_t offset) {
 }
 
 int MainFile::read_page(std::int64_t page, unsigned char* out) {
-  const int result = base_.read(out, kStorePageBytes, kPrelude + (page - 1) * kPage);
+  const int result = read_base(out, kStorePageBytes, kPrelude + (page - 1) * kPage);
   if (result == SQLITE_IOERR_SHORT_READ) {
     std::int64_t physical = 0;
-    if (const int sized = base_.size(&physical); sized != SQLITE_OK) return sized;
+    if (const int sized = noted(base_.size(&physical), kPrelude); sized != SQLITE_OK) return sized;
     std::memset(out, 0, kStorePageBytes);
     // SQLite takes a short read for zeros, which is right for an empty file alone: it asks for no page that was not
     // written, for with secure_delete on it writes every page that it allots.
@@ -185,7 +192,7 @@ int MainFile::read_opening_header(unsigned char* out) {
     std::memcpy(out, store_->header.header.data(), kHeaderBytes);
   }
   // Page 1 is read here before any lock and before recovery: it may be torn, or half written by another connection.
-  const int result = base_.read(scratch_.data(), kStorePageBytes, kPrelude);
+  const int result = read_base(scratch_.data(), kStorePageBytes, kPrelude);
   if (result == SQLITE_IOERR_SHORT_READ) return SQLITE_OK;
   if (result != SQLITE_OK) return result;
   if (pages_.open(1, scratch_.data(), kPagePlainBytes, scratch_.data())) {
@@ -283,7 +290,7 @@ JournalFile::~JournalFile() { sodium_memzero(plain_.data(), plain_.size()); }
 int JournalFile::load_block(std::int64_t block, Opened* opened) {
   *opened = Opened::kAbsent;
   plain_.fill(0);
-  const int result = base_.read(sealed_.data(), sealed_.size(), block * JournalLayout::kBlockOnDisk);
+  const int result = read_base(sealed_.data(), sealed_.size(), block * JournalLayout::kBlockOnDisk);
   if (result == SQLITE_IOERR_SHORT_READ) return SQLITE_OK;
   if (result != SQLITE_OK) return result;
   const bool whole = blocks_.open(static_cast<std::uint64_t>(block), sealed_.data(), kBlockBytes, plain_.data());

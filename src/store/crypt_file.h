@@ -157,6 +157,12 @@ class BackedFile : public StoreFile {
   int characteristics() override;
 
  protected:
+  // A failure of the disk is noted: an integrity check would take it for damage, and so would its caller.
+  int read_base(void* out, std::size_t bytes, std::int64_t offset) {
+    return noted(base_.read(out, bytes, offset), offset);
+  }
+  int noted(int result, std::int64_t offset);
+
   CryptContext& context_;
   std::shared_ptr<SharedStore> store_;
   BaseFile base_;

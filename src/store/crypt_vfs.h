@@ -15,7 +15,8 @@
 //               not authenticate, was moved, or is missing. An integrity check that meets one says kCorrupt, and
 //               take_failure() then says kTampered.
 //   kCorrupt    from open: the file is something else, a plain SQLite file for one.
-//   kStorage    a log record changed while this process was using it.
+//   kStorage    a log record changed while this process was using it, or the disk failed. An integrity check that meets
+//               that says kCorrupt as well, and take_failure() then says kStorage.
 // Damage in a log or journal that is found when it is read after a crash is no error: the log ends there, as it does
 // after a power cut, and commits before it hold.
 //

@@ -38,7 +38,7 @@ WalFile::~WalFile() { sodium_memzero(frame_.data(), frame_.size()); }
 int WalFile::load_header(unsigned char* out, Opened* opened) {
   *opened = Opened::kAbsent;
   std::memset(out, 0, kHeaderBytesOfLog);
-  const int result = base_.read(disk_.data(), kHeaderBytesOfLog + kSealBytes, 0);
+  const int result = read_base(disk_.data(), kHeaderBytesOfLog + kSealBytes, 0);
   if (result == SQLITE_IOERR_SHORT_READ) return SQLITE_OK;
   if (result != SQLITE_OK) return result;
   const bool whole = headers_.open(kHeaderIndex, disk_.data(), kHeaderBytesOfLog, out);
@@ -48,7 +48,7 @@ int WalFile::load_header(unsigned char* out, Opened* opened) {
 
 int WalFile::load_frame(std::int64_t frame, unsigned char* header, unsigned char* page, Opened* opened) {
   *opened = Opened::kAbsent;
-  const int result = base_.read(disk_.data(), disk_.size(), WalLayout::physical_of(frame));
+  const int result = read_base(disk_.data(), disk_.size(), WalLayout::physical_of(frame));
   if (result == SQLITE_IOERR_SHORT_READ) return SQLITE_OK;
   if (result != SQLITE_OK) return result;
   const bool whole =

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The nth access to the disk fails, for every n, in each of thirty things that an app does with its store. Whatever
+// fails says STORAGE or STORAGE_FULL and has changed nothing; whatever says OK is there; and once the disk is well, the
+// same client goes on and a new one opens the store. No file stays open.
+//
+// The clients are driven by ticks that never come, so that everything happens in the calls: the nth access is the same
+// one in each run. SQLite's default VFS stands below the library's, and that is where the failures are.
+//
+// Usage: io_failure_test [--step N] SERVER_URL      N: only every Nth access fails (1: every one)
+#include <sqlite3.h>
+
+#include <chatsdk/chatsdk.hpp>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "check.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+// ---- The disk ------------------------------------------------------------------------------------------------------
+
+// Over SQLite's default VFS, and the default one itself from then on. Fails the nth access, or, as a full disk does,
+// every write from the nth on.
+class Disk {
+ public:
+  enum class Failure { kNone, kIoError, kFull };
+
+  static Disk& instance() {
+    static Disk disk;
+    return disk;
+  }
+
+  void arm(Failure failure, int nth) {
+    failure_ = failure;
+    left_ = nth;
+    failed_ = false;
+  }
+  // Whether anything failed since arm().
+  bool disarm() {
+    failure_ = Failure::kNone;
+    return failed_;
+  }
+
+ private:
+  struct File {
+    sqlite3_file base;
+    sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
+  };
+  static sqlite3_file* real(sqlite3_file* file) { return reinterpret_cast<File*>(file)->real(); }
+
+  Disk() : base_(sqlite3_vfs_find(nullptr)), vfs_(*base_) {
+    vfs_.iVersion = 1;
+    vfs_.pNext = nullptr;
+    vfs_.zName = "failing";
+    vfs_.szOsFile = static_cast<int>(sizeof(File)) + base_->szOsFile;
+    vfs_.xOpen = open;
+    vfs_.xDelete = [](sqlite3_vfs*, const char* path, int sync) {
+      const int failed = instance().access(true, SQLITE_IOERR_DELETE);
+      return failed != SQLITE_OK ? failed : instance().base_->xDelete(instance().base_, path, sync);
+    };
+    vfs_.xAccess = [](sqlite3_vfs*, const char* path, int flags, int* out) {
+      const int failed = instance().access(false, SQLITE_IOERR_ACCESS);
+      return failed != SQLITE_OK ? failed : instance().base_->xAccess(instance().base_, path, flags, out);
+    };
+    vfs_.xFullPathname = [](sqlite3_vfs*, const char* path, int size, char* out) {
+      return instance().base_->xFullPathname(instance().base_, path, size, out);
+    };
+    vfs_.xRandomness = [](sqlite3_vfs*, int size, char* out) {
+      return instance().base_->xRandomness(instance().base_, size, out);
+    };
+    vfs_.xSleep = [](sqlite3_vfs*, int us) { return instance().base_->xSleep(instance().base_, us); };
+    vfs_.xCurrentTime = [](sqlite3_vfs*, double* out) { return instance().base_->xCurrentTime(instance().base_, out); };
+    vfs_.xGetLastError = [](sqlite3_vfs*, int, char*) { return 0; };
+    methods_ = make_methods();
+    CHECK(sqlite3_vfs_register(&vfs_, 1) == SQLITE_OK);
+  }
+
+  int access(bool writes, int io_error) {
+    if (failure_ == Failure::kNone || (failure_ == Failure::kFull && !writes) || --left_ > 0) return SQLITE_OK;
+    if (failure_ == Failure::kIoError && left_ < 0) return SQLITE_OK;
+    failed_ = true;
+    return failure_ == Failure::kFull ? SQLITE_FULL : io_error;
+  }
+
+  static int open(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags, int* out_flags) {
+    Disk& disk = instance();
+    file->pMethods = nullptr;
+    if (disk.access(false, SQLITE_CANTOPEN) != SQLITE_OK) return SQLITE_CANTOPEN;
+    const int result = disk.base_->xOpen(disk.base_, path, real(file), flags, out_flags);
+    if (result == SQLITE_OK) file->pMethods = &disk.methods_;
+    return result;
+  }
+
+  static sqlite3_io_methods make_methods() {
+    sqlite3_io_methods methods{};
+    methods.iVersion = 1;
+    methods.xClose = [](sqlite3_file* file) { return real(file)->pMethods->xClose(real(file)); };
+    methods.xRead = [](sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
+      const int failed = instance().access(false, SQLITE_IOERR_READ);
+      return failed != SQLITE_OK ? failed : real(file)->pMethods->xRead(real(file), out, size, offset);
+    };
+    methods.xWrite = [](sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
+      const int failed = instance().access(true, SQLITE_IOERR_WRITE);
+      return failed != SQLITE_OK ? failed : real(file)->pMethods->xWrite(real(file), bytes, size, offset);
+    };
+    methods.xTruncate = [](sqlite3_file* file, sqlite3_int64 size) {
+      const int failed = instance().access(true, SQLITE_IOERR_TRUNCATE);
+      return failed != SQLITE_OK ? failed : real(file)->pMethods->xTruncate(real(file), size);
+    };
+    methods.xSync = [](sqlite3_file* file, int flags) {
+      const int failed = instance().access(false, SQLITE_IOERR_FSYNC);
+      return failed != SQLITE_OK ? failed : real(file)->pMethods->xSync(real(file), flags);
+    };
+    methods.xFileSize = [](sqlite3_file* file, sqlite3_int64* out) {
+      const int failed = instance().access(false, SQLITE_IOERR_FSTAT);
+      return failed != SQLITE_OK ? failed : real(file)->pMethods->xFileSize(real(file), out);
+    };
+    methods.xLock = [](sqlite3_file* file, int level) { return real(file)->pMethods->xLock(real(file), level); };
+    methods.xUnlock = [](sqlite3_file* file, int level) { return real(file)->pMethods->xUnlock(real(file), level); };
+    methods.xCheckReservedLock = [](sqlite3_file* file, int* out) {
+      return real(file)->pMethods->xCheckReservedLock(real(file), out);
+    };
+    methods.xFileControl = [](sqlite3_file* file, int op, void* arg) {
+      return real(file)->pMethods->xFileControl(real(file), op, arg);
+    };
+    methods.xSectorSize = [](sqlite3_file* file) { return real(file)->pMethods->xSectorSize(real(file)); };
+    methods.xDeviceCharacteristics = [](sqlite3_file* file) {
+      return real(file)->pMethods->xDeviceCharacteristics(real(file));
+    };
+    return methods;
+  }
+
+  sqlite3_vfs* base_;
+  sqlite3_vfs vfs_;
+  sqlite3_io_methods methods_{};
+  Failure failure_ = Failure::kNone;
+  int left_ = 0;
+  bool failed_ = false;
+};
+
+// ---- The store that every run begins with --------------------------------------------------------------------------
+
+constexpr chatsdk::store_key kKey{9};
+const std::string kStore = "/store.db";
+constexpr chatsdk::message_id kFailedId{1};
+constexpr chatsdk::message_id kQueuedId{2};
+constexpr chatsdk::message_id kSentId{3};
+constexpr chatsdk::message_id kNewId{4};
+
+std::string url;
+
+chatsdk::client offline_client() {
+  chatsdk::config config(url);
+  config.tick_driven();
+  return chatsdk::client(config);
+}
+
+void complete(chatsdk::client& client, std::uint64_t request) {
+  for (;;) {
+    for (const chatsdk::event& event : client.poll(1s)) {
+      if (event.type() != CHATSDK_EVENT_COMPLETED || event.request() != request) continue;
+      event.check();
+      return;
+    }
+  }
+}
+
+template <typename Done>
+void wait_until(chatsdk::client& client, Done done) {
+  while (!done()) client.poll(1s);
+}
+
+void join(chatsdk::client& client, const std::string& user, const std::string& directory) {
+  fs::create_directory(directory);
+  client.open_store(directory + kStore, kKey);
+  chatsdk::registration me;
+  me.user_id = user;
+  me.password = "a good password";
+  complete(client, client.register_account(me));
+  client.start();
+}
+
+// "whole" has messages sent, got, refused and waiting; "unclean" is the same as a crash would leave it; "damaged" is
+// one that does not open.
+void make_fixtures() {
+  {
+    chatsdk::client ben{chatsdk::config(url)};
+    join(ben, "ben", "ben");
+    chatsdk::client ann{chatsdk::config(url)};
+    join(ann, "ann", "whole");
+    for (int i = 0; i < 5; ++i) ben.send_text(ben.direct_conversation("ann"), "from ben " + std::to_string(i));
+    wait_until(ann, [&] { return ann.unread_total() == 5; });
+    const std::uint64_t with_ben = ann.direct_conversation("ben");
+    chatsdk::send_options options;
+    options.id = kSentId;
+    ann.send_text(with_ben, "sent", options);
+    wait_until(ann, [&] { return ann.find_message(kSentId).state() >= CHATSDK_MESSAGE_SENT; });
+    options.id = kFailedId;
+    ann.send_text(ann.direct_conversation("nobody"), "refused", options);
+    wait_until(ann, [&] { return ann.find_message(kFailedId).state() == CHATSDK_MESSAGE_FAILED; });
+    ann.direct_conversation("dan");
+    ann.sync(60s);
+    ann.stop();
+    options.id = kQueuedId;
+    ann.send_text(with_ben, "queued", options);
+    fs::copy("whole", "unclean");
+  }
+  fs::copy("whole", "damaged");
+  fs::resize_file("damaged" + kStore, 5'000);
+  fs::create_directory("empty");
+}
+
+// All that an app sees of a store.
+std::string describe(const chatsdk::client& client) {
+  std::string out = "user " + client.user_id() + ", waiting " + std::to_string(client.outbox_count()) + ", unread " +
+                    std::to_string(client.unread_total()) + "\n";
+  for (const chatsdk::conversation& conversation : client.conversations(200).rows) {
+    out += "with " + std::string(conversation.peer()) + ", read up to " + std::to_string(conversation.read_up_to()) +
+           ", unread " + std::to_string(conversation.unread_count()) + "\n";
+    for (const chatsdk::message& message : client.history_before(conversation.key(), 0, 200).rows) {
+      out += "  " + std::to_string(message.seq()) + " " + std::string(message.sender()) + " " +
+             std::string(message.text().substr(0, 40)) + " " + std::to_string(message.state()) + " " +
+             std::to_string(message.failure()) + "\n";
+    }
+  }
+  return out;
+}
+
+// ---- What an app does ----------------------------------------------------------------------------------------------
+
+struct Scenario {
+  const char* name;
+  const char* fixture;
+  // On a client that has opened the store, or, with opens, on one that is to open it.
+  std::function<void(chatsdk::client&, const std::string& path)> act;
+  bool opens = false;
+  // Brings a client whose act failed to an open store again.
+  std::function<void(chatsdk::client&, const std::string& path)> again = {};
+};
+
+std::uint64_t with(const chatsdk::client& client, const char* peer) {
+  for (const chatsdk::conversation& conversation : client.conversations(200).rows) {
+    if (conversation.peer() == peer) return conversation.key();
+  }
+  CHECK(false);
+  return 0;
+}
+
+// Keys do not change: they are looked up while the disk is well.
+struct Keys {
+  std::uint64_t conversation = 0, empty = 0, sent = 0, queued = 0, failed = 0;
+};
+
+std::vector<Scenario> scenarios(const Keys& keys) {
+  using Client = chatsdk::client;
+  using Path = const std::string;
+  const auto open = [](Client& client, Path& path) { client.open_store(path, kKey); };
+  const auto recreate = [](Client& client, Path& path) {
+    try {
+      client.recreate_store(path, kKey);
+    } catch (const chatsdk::exception& e) {
+      if (e.status() != CHATSDK_ALREADY_EXISTS) throw;
+      client.open_store(path, kKey);
+    }
+  };
+  const auto send = [keys](Client& client, const std::string& text) {
+    chatsdk::send_options options;
+    options.id = kNewId;
+    client.send_text(keys.conversation, text, options);
+  };
+  return {
+      {"open", "whole", open, true, open},
+      {"open after a crash", "unclean", open, true, open},
+      {"open a new store", "empty", open, true, open},
+      {"recreate a damaged store", "damaged", recreate, true, recreate},
+      {"recreate where none is", "empty", recreate, true, recreate},
+      {"open a conversation", "whole", [](Client& c, Path&) { c.direct_conversation("cat"); }},
+      {"open a known conversation", "whole", [](Client& c, Path&) { c.direct_conversation("ben"); }},
+      {"send", "whole", [send](Client& c, Path&) { send(c, "new"); }},
+      {"send after a crash", "unclean", [send](Client& c, Path&) { send(c, "new"); }},
+      {"send a long text", "whole", [send](Client& c, Path&) { send(c, std::string(65'536, 'x')); }},
+      {"send again", "whole",
+       [keys](Client& c, Path&) {
+         chatsdk::send_options options;
+         options.id = kQueuedId;
+         c.send_text(keys.conversation, "queued", options);
+       }},
+      {"send the first of a conversation", "whole", [keys](Client& c, Path&) { c.send_text(keys.empty, "new"); }},
+      {"retry", "whole", [keys](Client& c, Path&) { c.retry_message(keys.failed); }},
+      {"discard what failed", "whole", [keys](Client& c, Path&) { c.discard_message(keys.failed); }},
+      {"discard what waits", "whole", [keys](Client& c, Path&) { c.discard_message(keys.queued); }},
+      {"mark read", "whole", [keys](Client& c, Path&) { c.mark_read(keys.conversation, 4); }},
+      {"mark all read", "whole", [keys](Client& c, Path&) { c.mark_read(keys.conversation, 1'000); }},
+      {"list conversations", "whole", [](Client& c, Path&) { c.conversations(200); }},
+      {"page conversations", "whole", [keys](Client& c, Path&) { c.conversations(1, keys.conversation); }},
+      {"read a conversation", "whole", [keys](Client& c, Path&) { c.find_conversation(keys.conversation); }},
+      {"count unread", "whole", [](Client& c, Path&) { c.unread_total(); }},
+      {"count what waits", "whole", [](Client& c, Path&) { c.outbox_count(); }},
+      {"page back", "whole", [keys](Client& c, Path&) { c.history_before(keys.conversation, 0, 3); }},
+      {"page on", "whole", [keys](Client& c, Path&) { c.history_after(keys.conversation, 0, 3); }},
+      {"page back from a message", "whole",
+       [keys](Client& c, Path&) { c.history_before_message(keys.conversation, keys.sent, 3); }},
+      {"page on from a message", "whole",
+       [keys](Client& c, Path&) { c.history_after_message(keys.conversation, keys.sent, 3); }},
+      {"read a message", "whole", [keys](Client& c, Path&) { c.find_message(keys.sent); }},
+      {"read a message by its id", "whole", [](Client& c, Path&) { c.find_message(kSentId); }},
+      {"read a receipt", "whole", [keys](Client& c, Path&) { c.receipt(keys.sent, "ben"); }},
+      {"ask for the user", "whole", [](Client& c, Path&) { c.user_id(); }},
+      {"suspend", "whole",
+       [](Client& c, Path&) {
+         c.suspend(1s);
+         c.resume();
+       },
+       false, [](Client& c, Path&) { c.resume(); }},
+      {"close", "whole", [](Client& c, Path&) { c.close(); }},
+  };
+}
+
+// ---- The sweep -----------------------------------------------------------------------------------------------------
+
+std::size_t open_files() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+[[noreturn]] void wrong(const Scenario& scenario, Disk::Failure failure, int nth, const std::string& what) {
+  std::fprintf(stderr, "%s, %s at access %d: %s\n", scenario.name,
+               failure == Disk::Failure::kFull ? "disk full" : "I/O error", nth, what.c_str());
+  for (const auto& entry : fs::directory_iterator("work")) {
+    std::fprintf(stderr, "  %s, %ju bytes\n", entry.path().c_str(), static_cast<std::uintmax_t>(entry.file_size()));
+  }
+  std::exit(1);
+}
+
+std::string described_anew(const std::string& path) {
+  chatsdk::client client = offline_client();
+  client.open_store(path, kKey);
+  return describe(client);
+}
+
+struct Outcome {
+  std::int32_t status = CHATSDK_OK;
+  bool failed = false;     // the disk did, at least once
+  std::string same, anew;  // what this client saw afterwards, and what a new one did
+};
+
+Outcome run(const Scenario& scenario, Disk::Failure failure, int nth) {
+  fs::remove_all("work");
+  fs::copy(scenario.fixture, "work");
+  const std::string path = "work" + kStore;
+  Outcome outcome;
+  try {
+    chatsdk::client client = offline_client();
+    if (!scenario.opens) client.open_store(path, kKey);
+    Disk::instance().arm(failure, nth);
+    try {
+      scenario.act(client, path);
+    } catch (const chatsdk::exception& e) {
+      outcome.status = e.status();
+    }
+    outcome.failed = Disk::instance().disarm();
+    if (outcome.status != CHATSDK_OK && scenario.again) scenario.again(client, path);
+    if (std::strcmp(scenario.name, "close") != 0) outcome.same = describe(client);
+  } catch (const chatsdk::exception& e) {
+    outcome.same = std::string("afterwards: ") + e.what();
+    wrong(scenario, failure, nth, outcome.same);
+  }
+  outcome.anew = described_anew(path);
+  if (outcome.same.empty()) outcome.same = outcome.anew;
+  return outcome;
+}
+
+// Statuses by name, with how often each came.
+std::map<std::string, int> sweep(const Scenario& scenario, Disk::Failure failure, int step, int* runs) {
+  std::map<std::string, int> statuses;
+  const std::size_t files = open_files();
+  std::string before;
+  if (!scenario.opens) {
+    fs::remove_all("work");
+    fs::copy(scenario.fixture, "work");
+    before = described_anew("work" + kStore);
+  }
+  const Outcome well = run(scenario, Disk::Failure::kNone, 0);
+  if (well.status != CHATSDK_OK) wrong(scenario, failure, 0, chatsdk_status_name(well.status));
+  for (int nth = 1;; nth += step) {
+    const Outcome outcome = run(scenario, failure, nth);
+    ++*runs;
+    if (!outcome.failed) break;
+    ++statuses[chatsdk_status_name(outcome.status)];
+    const bool allowed = outcome.status == CHATSDK_OK || outcome.status == CHATSDK_STORAGE ||
+                         (outcome.status == CHATSDK_STORAGE_FULL && failure == Disk::Failure::kFull);
+    if (!allowed) wrong(scenario, failure, nth, chatsdk_status_name(outcome.status));
+    const std::string& expected = outcome.status == CHATSDK_OK || scenario.opens ? well.same : before;
+    if (outcome.same != expected)
+      wrong(scenario, failure, nth, "the client sees\n" + outcome.same + "not\n" + expected);
+    if (outcome.anew != expected) wrong(scenario, failure, nth, "another sees\n" + outcome.anew + "not\n" + expected);
+    if (open_files() != files) wrong(scenario, failure, nth, "a file stays open");
+    for (const auto& entry : fs::directory_iterator("work")) {
+      const bool aside = entry.path().string().find(".corrupt-") != std::string::npos;
+      if (aside && std::strcmp(scenario.fixture, "damaged") != 0)
+        wrong(scenario, failure, nth, "the store is set aside");
+    }
+  }
+  return statuses;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int step = 1;
+  if (argc == 4 && std::strcmp(argv[1], "--step") == 0) step = std::atoi(argv[2]);
+  CHECK((argc == 2 || argc == 4) && step > 0);
+  url = argv[argc - 1];
+  Disk::instance();
+  make_fixtures();
+  Keys keys;
+  {
+    fs::copy("whole", "work");
+    chatsdk::client client = offline_client();
+    client.open_store("work" + kStore, kKey);
+    keys.conversation = with(client, "ben");
+    keys.empty = with(client, "dan");
+    keys.sent = client.find_message(kSentId).key();
+    keys.queued = client.find_message(kQueuedId).key();
+    keys.failed = client.find_message(kFailedId).key();
+  }
+  int runs = 0;
+  for (const Scenario& scenario : scenarios(keys)) {
+    for (const Disk::Failure failure : {Disk::Failure::kIoError, Disk::Failure::kFull}) {
+      std::string line;
+      for (const auto& [status, times] : sweep(scenario, failure, step, &runs)) {
+        line += " " + status + " " + std::to_string(times);
+      }
+      std::printf("%s, %s:%s\n", scenario.name, failure == Disk::Failure::kFull ? "disk full" : "I/O error",
+                  line.c_str());
+    }
+  }
+  std::printf("%d runs\n", runs);
+  return 0;
+}
