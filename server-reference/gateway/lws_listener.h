@@ -36,8 +36,8 @@ class LwsListener {
  public:
   static constexpr std::size_t kThreadsMax = 64;
 
-  // Binds and listens; connections wait until their shard serves. INVALID_ARGUMENT: an option, UNAVAILABLE: the address
-  // cannot be had or the library does not start, TLS: the files. The detail names the option and the value.
+  // Binds and listens; connections wait until their shard serves. INVALID_ARGUMENT: an option, NETWORK: the address
+  // cannot be had, UNAVAILABLE: the library does not start, TLS: the files. The detail names the option and the value.
   static Result<std::unique_ptr<LwsListener>> create(ListenerOptions options, Log& log);
   ~LwsListener();
   LwsListener(const LwsListener&) = delete;

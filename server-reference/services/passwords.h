@@ -22,7 +22,7 @@ inline constexpr std::size_t kPasswordMemoryBytesMax = 1UL << 30U;
 
 struct PasswordCost {
   std::size_t operations = 2;              // passes over the memory
-  std::size_t memory_bytes = 64UL << 20U;  // RFC 9106 section 4, second recommended option
+  std::size_t memory_bytes = 64UL << 20U;  // with two passes, what libsodium advises for interactive use
 
   // The least that the algorithm allows: simulations and tests.
   static PasswordCost minimum() { return {1, 8'192}; }

@@ -10,16 +10,14 @@ namespace chatsdk {
 
 namespace {
 
-// A server that asks for more than a day is treated as asking for a day.
-constexpr std::uint64_t kRetryAfterMaxS = 86'400;
-
 std::chrono::milliseconds retry_after_of(const HttpResponse& response) {
   // RFC 9110 section 10.2.3: delay-seconds; the date form is not used by the server.
   const std::string_view text = header(response.headers, "retry-after");
   std::uint64_t seconds = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
   if (text.empty() || parsed.ptr != text.data() + text.size()) return {};
-  if (parsed.ec == std::errc::result_out_of_range || seconds > kRetryAfterMaxS) seconds = kRetryAfterMaxS;
+  constexpr std::uint64_t most = std::chrono::seconds(limits::kRetryAfterMax).count();
+  if (parsed.ec == std::errc::result_out_of_range || seconds > most) seconds = most;
   return std::chrono::seconds(seconds);
 }
 

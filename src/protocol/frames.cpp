@@ -3,6 +3,7 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "base/assert.h"
@@ -81,7 +82,9 @@ Error from_wire(const wire::Error& wire_error) {
   Code code = static_cast<Code>(wire_error.code());
   if (wire_error.code() >= 0 || code_name(code) == "unknown") code = Code::kServer;
   const std::uint64_t expected = wire_error.expected_send_number();
-  return Error{code, wire_error.detail(), std::chrono::milliseconds(wire_error.retry_after_ms()),
+  return Error{code, wire_error.detail(),
+               std::min<std::chrono::milliseconds>(std::chrono::milliseconds(wire_error.retry_after_ms()),
+                                                   limits::kRetryAfterMax),
                code == Code::kOutOfOrder && expected <= limits::kSendNumberMax ? expected : 0};
 }
 

@@ -56,8 +56,8 @@ Error from_wire(const wire::Error& error);
 
 // Serialises a text content. The caller checked the text.
 Bytes encode_text_content(std::string_view text);
-// The text of a plain content: INVALID_UTF8, TOO_LARGE (above text_bytes_max), INVALID_ARGUMENT (empty) or MALFORMED. A
-// content of a kind unknown to this version gives UNSUPPORTED.
+// The text of a plain content: INVALID_UTF8, TOO_LARGE (above text_bytes_max) or INVALID_ARGUMENT (empty). A content
+// of a kind unknown to this version gives UNSUPPORTED.
 Result<std::string_view> check_text_content(const wire::Content& content, std::size_t text_bytes_max);
 
 // What the server compares to tell a repeated send from another message under the same id: BLAKE2b-256 of the content.

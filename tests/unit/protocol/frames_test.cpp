@@ -153,6 +153,15 @@ TEST(WireErrors, ComeBackAsTheyWent) {
   EXPECT_EQ(back.retry_after, milliseconds(24'500));
 }
 
+TEST(WireErrors, APauseIsNeverLongerThanTheLongest) {
+  const milliseconds most = limits::kRetryAfterMax;
+  for (const milliseconds named : {most - milliseconds(1), most, most + milliseconds(1), milliseconds(4'294'967'295)}) {
+    wire::Error error = to_wire(Error{Code::kUnavailable, "", {}});
+    error.set_retry_after_ms(static_cast<std::uint32_t>(named.count()));
+    EXPECT_EQ(from_wire(error).retry_after, std::min(named, most));
+  }
+}
+
 TEST(WireErrors, OfCodesThatAreNoRefusalReadAsServer) {
   for (const std::int32_t code : {0, 1, 200, std::numeric_limits<std::int32_t>::max(), -1, -99, -9'999,
                                   std::numeric_limits<std::int32_t>::min()}) {
