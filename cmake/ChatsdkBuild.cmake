@@ -48,6 +48,17 @@ if(NOT BUILD_SHARED_LIBS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(chatsdk_build INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
 endif()
 
+# The shared library of a release is optimised as a whole, which makes it smaller by a tenth. Archives keep ordinary code
+# beside what that needs, and programs are linked from it as usual.
+if(BUILD_SHARED_LIBS AND NOT CHATSDK_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(CHATSDK_WHOLE_OPTIMISATION $<$<CONFIG:Release>:-flto=auto>)
+  target_link_options(chatsdk_build INTERFACE
+    $<$<AND:$<CONFIG:Release>,$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>>:-fno-lto>)
+endif()
+# Relative relocations take a tenth of their space in this form; glibc 2.36 and newer read it.
+include(CheckLinkerFlag)
+check_linker_flag(CXX -Wl,-z,pack-relative-relocs CHATSDK_HAS_PACKED_RELOCATIONS)
+
 # chatsdk_layer(<name> SOURCES ... LIBRARIES ... [INCLUDE_ROOT dir]): the internal library chatsdk_<name> of the current
 # folder. The client's includes are written from src/ ("base/result.h"), the server's from the top
 # ("server-reference/store/store.h").
@@ -61,6 +72,9 @@ function(chatsdk_layer name)
   # fast. The server's own layers are compiled as the preset says.
   if(ARG_INCLUDE_ROOT STREQUAL "${PROJECT_SOURCE_DIR}/src")
     target_compile_options(chatsdk_${name} PRIVATE $<$<CONFIG:Release>:-Os>)
+    if(CHATSDK_WHOLE_OPTIMISATION)
+      target_compile_options(chatsdk_${name} PRIVATE ${CHATSDK_WHOLE_OPTIMISATION} $<$<CONFIG:Release>:-ffat-lto-objects>)
+    endif()
   endif()
   target_include_directories(chatsdk_${name} PUBLIC $<BUILD_INTERFACE:${ARG_INCLUDE_ROOT}>)
   target_link_libraries(chatsdk_${name} PUBLIC ${ARG_LIBRARIES} PRIVATE $<BUILD_INTERFACE:chatsdk_build>)

@@ -30,7 +30,6 @@ inline constexpr std::size_t kEmailLocalBytesMax = 64;  // RFC 5321 section 4.5.
 // ---- Message content -----------------------------------------------------------------------------------------------
 inline constexpr std::size_t kTextBytesDefault = 65'536;
 inline constexpr std::size_t kTextBytesMax = 524'288;  // 100,000 characters of any script
-inline constexpr std::size_t kContentTypeBytesMax = 128;
 
 // A content is its text and the fields around it; an item adds ids and names; a frame adds its envelope.
 constexpr std::size_t content_bytes_max(std::size_t text_bytes_max) { return text_bytes_max + 1'024; }
@@ -95,6 +94,9 @@ inline constexpr std::size_t kRateBucketsMax = 65'536;  // users or addresses wi
 inline constexpr std::size_t kOutboxMax = 100'000;  // queued messages of one device
 // A file up to this size has its whole structure checked after an unclean end; it takes about half a second.
 inline constexpr std::int64_t kStoreCheckBytesMax = 67'108'864;
+// Pages of 4,096 bytes that a device's log may hold before a commit copies them into the file; more while catching up.
+inline constexpr int kStoreLogPages = 1'000;
+inline constexpr int kStoreLogPagesCatchingUp = 4'000;
 inline constexpr std::size_t kEventQueueMax = 8'192;              // above it state events fold into one RESYNC
 inline constexpr std::size_t kPageMax = 200;                      // rows of one history or list page
 inline constexpr std::size_t kApplyBatchMax = 64;                 // items and cursor in one device transaction

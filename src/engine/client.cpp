@@ -46,6 +46,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
         return connection.fail(saved.error(), CloseCode::kGoingAway);
       }
     }
+    context.store.catching_up(true);
     outbox.on_welcome(welcome);
   }
   void on_delivery_frame(wire::ServerFrame& frame) override {
@@ -53,7 +54,10 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     if (frame.has_void_result()) return outbox.on_result(frame.void_result());
     inbox.on_frame(frame);
   }
-  void on_caught_up() override { receipts.on_caught_up(); }
+  void on_caught_up() override {
+    context.store.catching_up(false);
+    receipts.on_caught_up();
+  }
   void on_writable() override {
     inbox.on_writable();
     outbox.on_writable();
@@ -63,6 +67,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     outbox.on_lost();
     inbox.on_lost();
     receipts.on_lost();
+    context.store.catching_up(false);
   }
 
   // Tells the parts what a commit of the app's has changed. The app's answer is the commit's, so a part that finds no

@@ -467,6 +467,10 @@ Status DeviceStore::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
 
 Result<Changes> DeviceStore::settle_epoch() { return impl_->settle_epoch(); }
 
+void DeviceStore::catching_up(bool is_catching_up) {
+  impl_->db.set_log_pages(is_catching_up ? limits::kStoreLogPagesCatchingUp : limits::kStoreLogPages);
+}
+
 Result<std::vector<StreamCursor>> DeviceStore::cursors(std::size_t max) { return impl_->cursors(kCursors, max); }
 
 Result<std::vector<StreamCursor>> DeviceStore::undelivered(std::size_t max) {

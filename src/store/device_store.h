@@ -197,6 +197,9 @@ class DeviceStore {
   // Every stream is caught up: messages that the server did not send again are shown with failure ROLLED_BACK, at the
   // places that they had. Costs nothing when no epoch is open, so that each catching up may call it.
   Result<Changes> settle_epoch();
+  // While many items come, the log grows further before it is copied into the file: the copying takes its time from
+  // the commits. The first commit afterwards copies.
+  void catching_up(bool is_catching_up);
   // The most recently active first, at most max.
   Result<std::vector<StreamCursor>> cursors(std::size_t max);
   Result<std::optional<StreamCursor>> cursor(StreamId stream);

@@ -362,6 +362,8 @@ Status Database::checkpoint(CheckpointMode mode) {
   return {};
 }
 
+void Database::set_log_pages(int pages) { sqlite3_wal_autocheckpoint(db_, pages); }
+
 Status Database::close() {
   begin_immediate_ = {};
   begin_deferred_ = {};

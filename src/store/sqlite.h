@@ -156,6 +156,8 @@ class Database {
   Status foreign_key_check();
   // kBusy when readers or a writer kept it from its end.
   Status checkpoint(CheckpointMode mode);
+  // A commit that leaves this many pages or more in the log copies what it can of them into the file (SQLite: 1,000).
+  void set_log_pages(int pages);
 
   // Closes the file. kBusy while a Statement of it lives, and then it stays open. The destructor closes as well, at the
   // latest with the last Statement.
