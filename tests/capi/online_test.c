@@ -140,6 +140,39 @@ static void events_that_overflow_fold_into_a_resync(const char* url) {
   chatsdk_client_destroy(client);
 }
 
+/* ---- Sync ---- */
+
+/* How many updates of a message can be pulled now; other events are dropped. */
+static int pull_updates_of(chatsdk_client* client, uint64_t message) {
+  chatsdk_event* event = NULL;
+  size_t count = 0;
+  int updates = 0;
+  while (chatsdk_client_poll(client, 0, &event, 1, &count, NULL) == CHATSDK_OK) {
+    if (chatsdk_event_type(event) == CHATSDK_EVENT_MESSAGE_UPDATED && chatsdk_event_message(event) == message)
+      ++updates;
+    chatsdk_event_release(event);
+  }
+  return updates;
+}
+
+static void after_a_sync_its_events_are_there(const char* url) {
+  enum { kRounds = 30 };
+  chatsdk_client* client = online_client(url, "synced.db", "synced");
+  register_user(client, "synced");
+  go_online(client);
+  const uint64_t conversation = conversation_with(client, "synced-with-nobody");
+  for (int round = 0; round < kRounds; ++round) {
+    const uint64_t key = send_text(client, conversation, "for nobody");
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
+    CHECK(pull_updates_of(client, key) >= 1); /* it has failed */
+    CHECK(state_of(client, key) == CHATSDK_MESSAGE_FAILED);
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(client, kWaitMs, NULL));
+    CHECK(pull_updates_of(client, key) == 0); /* nothing was still to be told */
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_discard_message(client, key, NULL));
+  }
+  chatsdk_client_destroy(client);
+}
+
 /* ---- Without threads ---- */
 
 struct ticking {
@@ -223,6 +256,7 @@ int main(int argc, char** argv) {
   devices_are_listed_and_revoked(argv[1]);
   receipts_have_the_servers_times(argv[1]);
   events_that_overflow_fold_into_a_resync(argv[1]);
+  after_a_sync_its_events_are_there(argv[1]);
   two_clients_without_threads_talk(argv[1]);
   return 0;
 }
