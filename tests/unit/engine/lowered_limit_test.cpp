@@ -13,6 +13,16 @@ class LoweredLimit : public EngineWorld {
   const std::string long_text_ = std::string(101, 'x');
 
   void lower() { text_bytes_max_ = 100; }
+  // A message that was on the wire, unanswered, when the connection ended and the limit went down; online again.
+  ClientMessageId sent_before_it_was_lowered() {
+    go_online();
+    const ClientMessageId id = queue(long_text_);
+    run();
+    lower();
+    drop();
+    advance(std::chrono::seconds(2));
+    return id;
+  }
 };
 
 TEST_F(LoweredLimit, AMessageThatNeverLeftFails) {
@@ -71,12 +81,7 @@ TEST_F(LoweredLimit, ALaterOneFailsWhenItBecomesTheHead) {
 }
 
 TEST_F(LoweredLimit, AMessageThatWasOnTheWireFailsOnlyByTheServersAnswer) {
-  go_online();
-  const ClientMessageId id = queue(long_text_);
-  run();
-  lower();
-  drop();
-  advance(std::chrono::seconds(2));
+  const ClientMessageId id = sent_before_it_was_lowered();
 
   EXPECT_TRUE(sends().empty());
   ASSERT_EQ(voids().size(), 1u);
@@ -87,12 +92,7 @@ TEST_F(LoweredLimit, AMessageThatWasOnTheWireFailsOnlyByTheServersAnswer) {
 }
 
 TEST_F(LoweredLimit, AMessageThatWasOnTheWireMayHaveBeenAccepted) {
-  go_online();
-  const ClientMessageId id = queue(long_text_);
-  run();
-  lower();
-  drop();
-  advance(std::chrono::seconds(2));
+  const ClientMessageId id = sent_before_it_was_lowered();
 
   deliver_and_run(void_accepted_frame(std::string(id.view()), 1));
 
@@ -100,12 +100,7 @@ TEST_F(LoweredLimit, AMessageThatWasOnTheWireMayHaveBeenAccepted) {
 }
 
 TEST_F(LoweredLimit, WhatWasVoidedIsRetriedUnderAnotherId) {
-  go_online();
-  const ClientMessageId id = queue(long_text_);
-  run();
-  lower();
-  drop();
-  advance(std::chrono::seconds(2));
+  const ClientMessageId id = sent_before_it_was_lowered();
   deliver_and_run(voided_frame(std::string(id.view())));
   text_bytes_max_ = 1'000;
   drop();
