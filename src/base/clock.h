@@ -8,6 +8,7 @@
 // Threads: a Clock belongs to its executor's thread, except SystemClock, which any thread may read.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -37,7 +38,7 @@ inline std::int64_t to_unix_ms(WallTime time) {
 // Times outside the years 1970 to 9999 are brought to the nearer end, so that no time from outside overflows.
 inline constexpr std::int64_t clamp_unix_ms(std::int64_t ms) {
   constexpr std::int64_t kMax = 253'402'300'799'999;
-  return ms < 0 ? 0 : ms > kMax ? kMax : ms;
+  return std::clamp<std::int64_t>(ms, 0, kMax);
 }
 inline WallTime from_unix_ms(std::int64_t ms) { return WallTime(std::chrono::milliseconds(clamp_unix_ms(ms))); }
 
