@@ -382,7 +382,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_network_changed(chatsdk_client* 
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or tick mode), TIMED_OUT, CANCELLED (the client was stopped),
- *   CLOSED, STORAGE, NO_MEMORY.
+ *   CLOSED, STORAGE, CORRUPT, TAMPERED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: up to timeout_ms.
@@ -502,9 +502,13 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_registration_init(chatsdk_registration*
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED (a later struct with fields set), WRONG_STATE (no
- *   store, or another user's), CLOSED, NO_MEMORY.
- * - Completion: OK, ALREADY_EXISTS, INVALID_ARGUMENT, RATE_LIMITED, NETWORK, TLS, TIMED_OUT, UNAVAILABLE, SERVER,
- *   CANCELLED, STORAGE.
+ *   store), CLOSED, NO_MEMORY.
+ * - Completion: OK, ALREADY_EXISTS (the user_id, the e-mail address or the phone number), INVALID_ARGUMENT (the server
+ *   does not take a text), FORBIDDEN (the server takes no passwords), WRONG_STATE (the store belongs to another user),
+ *   BUSY (a registration, log-in or log-out is under way, or 1,024 requests are open), CANCELLED (stopped or
+ *   suspended), RATE_LIMITED, UNAVAILABLE, SERVER, NETWORK, TLS, TIMED_OUT, PROTOCOL or TOO_LARGE (what answers is no
+ *   chatsdk server), UNSUPPORTED (libcurl is missing), STORAGE, STORAGE_FULL, READ_ONLY (the server's storage
+ *   or this device's), CORRUPT, TAMPERED, INTERNAL, NO_MEMORY.
  * - Ownership: the struct and its texts are copied.
  * - Thread: any.
  * - Blocks: for the engine.
@@ -526,8 +530,9 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_register(chatsdk_client* client,
  * @param[out] out_request the request's id
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: as chatsdk_client_register.
- * - Completion: OK, UNAUTHENTICATED, RATE_LIMITED, LIMIT_REACHED (devices), and the others of chatsdk_client_register.
+ * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store), CLOSED, NO_MEMORY.
+ * - Completion: OK, UNAUTHENTICATED (unknown user or wrong password), LIMIT_REACHED (devices), and those of
+ *   chatsdk_client_register but ALREADY_EXISTS.
  * - Ownership: the texts are copied.
  * - Thread: any.
  * - Blocks: for the engine.
@@ -550,7 +555,9 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_login(chatsdk_client* client, co
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: as chatsdk_client_login.
- * - Completion: as chatsdk_client_login.
+ * - Completion: OK, UNAUTHENTICATED (the server does not accept the assertion), CONFLICT (the user_id belongs to an
+ *   account with a password), LIMIT_REACHED (devices), and those of chatsdk_client_register but ALREADY_EXISTS and
+ *   FORBIDDEN.
  * - Ownership: assertion is copied.
  * - Thread: any.
  * - Blocks: for the engine.
@@ -569,7 +576,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_login_with_assertion(chatsdk_cli
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store), CLOSED, NO_MEMORY.
- * - Completion: OK, NOT_LOGGED_IN, NETWORK and the like (then nothing has changed).
+ * - Completion: OK (also when the server had ended the session already), NOT_LOGGED_IN, and those of
+ *   chatsdk_client_register from BUSY on. After these the tokens are still in the store, and it may be tried again.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the engine.
@@ -587,7 +595,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_logout(chatsdk_client* client, u
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store), CLOSED, NO_MEMORY.
- * - Completion: OK, NOT_LOGGED_IN, UNAUTHENTICATED, NETWORK and the like.
+ * - Completion: OK, NOT_LOGGED_IN, UNAUTHENTICATED (the server has ended the session), BUSY (1,024 requests are open),
+ *   and those of chatsdk_client_register from CANCELLED on.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the engine.
@@ -606,7 +615,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_list_devices(chatsdk_client* cli
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store), CLOSED, NO_MEMORY.
- * - Completion: OK, NOT_FOUND, NOT_LOGGED_IN, UNAUTHENTICATED, NETWORK and the like.
+ * - Completion: OK, NOT_FOUND (no such device of this account), and those of chatsdk_client_list_devices.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the engine.

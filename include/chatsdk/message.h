@@ -27,8 +27,9 @@ CHATSDK_BEGIN_DECLS
  * @param[out] out_conversation the conversation's number
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store), NOT_LOGGED_IN (nobody has logged in to
- *   this store yet: wait for the completion of the first log-in), STORAGE, STORAGE_FULL, CLOSED, NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT (also: peer is this store's own user), INVALID_UTF8, TOO_LARGE, WRONG_STATE (no store),
+ *   NOT_LOGGED_IN (nobody has logged in to this store yet: wait for the completion of the first log-in), STORAGE,
+ *   STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: peer is copied.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -80,9 +81,10 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_send_options_init(chatsdk_send_options*
  * @param[out] out_message the message's number; NULL allowed
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED, WRONG_STATE (no store), NOT_LOGGED_IN (no owner
+ * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED (a later struct with fields set), WRONG_STATE (no
+ *   store, or the members of the conversation are not known yet: the server will tell them), NOT_LOGGED_IN (no owner
  *   yet), NOT_FOUND (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE,
- *   STORAGE_FULL, CLOSED, NO_MEMORY.
+ *   STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: text and options are copied.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -103,8 +105,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client
  * @param message the message's number
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), STORAGE, STORAGE_FULL, CLOSED,
- *   NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), STORAGE, STORAGE_FULL, CORRUPT,
+ *   TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -121,8 +123,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_retry_message(chatsdk_client* cl
  * @param message the message's number
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (on its way or sent; no store), STORAGE, STORAGE_FULL, CLOSED,
- *   NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (on its way or sent; no store), STORAGE, STORAGE_FULL, CORRUPT,
+ *   TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -141,7 +143,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_discard_message(chatsdk_client* 
  * @param conversation_seq up to and including this one
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, STORAGE_FULL, CLOSED, NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (no store), STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED,
+ *   NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the disk.

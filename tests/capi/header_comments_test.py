@@ -52,6 +52,39 @@ def parameters_of(text):
     return [re.match(r"(.*?)(\w+)$", part).groups() for part in parts if part != "void"]
 
 
+# What every request may complete with: it waits in a queue, crosses the network and writes the store.
+OF_EVERY_REQUEST = {"OK", "BUSY", "CANCELLED", "RATE_LIMITED", "UNAVAILABLE", "SERVER", "NETWORK", "TLS", "TIMED_OUT",
+                    "PROTOCOL", "STORAGE", "STORAGE_FULL", "CORRUPT", "TAMPERED"}
+completions = {}  # of the functions so far, by name
+
+
+def completion_of(line):
+    """The statuses of a Completion line. It may end with those of an earlier function: all, from one on, or but some."""
+    reference = re.search(r"those of (\w+)(?: from ([A-Z_]+) on)?(?: but ([A-Z_ and,]+?))?\.", line)
+    own = re.findall(r"\b[A-Z][A-Z0-9_]+\b", re.sub(r"\([^)]*\)", "", line[:reference.start()] if reference else line))
+    if reference is None:
+        return own
+    others = completions.get(reference[1], [])
+    if reference[2]:
+        others = others[others.index(reference[2]):] if reference[2] in others else []
+    return own + [s for s in others if s not in re.findall(r"[A-Z_]{2,}", reference[3] or "")]
+
+
+def check_completion(name, names, lines):
+    def problem(text):
+        problems.append(f"{name}: {text}")
+
+    if ("Completion" in lines) != ("out_request" in names):
+        problem("Completion: belongs to the functions that start a request, and to no other")
+    if "Completion" not in lines:
+        return
+    completions[name] = completion_of(lines["Completion"])
+    if missing := OF_EVERY_REQUEST - set(completions[name]):
+        problem(f"Completion: lacks {', '.join(sorted(missing))}")
+    if "user" in lines["Errors"]:
+        problem("Errors: whose store it is, is found out later: it belongs to Completion")
+
+
 def check(name, result, parameters, own, group):
     def problem(text):
         problems.append(f"{name}: {text}")
@@ -84,6 +117,8 @@ def check(name, result, parameters, own, group):
     for word in re.findall(r"\b[A-Z][A-Z0-9_]{2,}\b", lines["Errors"] + lines.get("Completion", "")):
         if word not in STATUS_NAMES:
             problem(f"{word} is no status")
+
+    check_completion(name, names, lines)
 
     fails = lines["Errors"] != "none."
     if fails and result != "int32_t":
