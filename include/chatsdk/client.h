@@ -242,7 +242,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_create(const chatsdk_config* con
 
 /**
  * Opens the encrypted store at path, or makes it. The app keeps the key, typically in the platform's key store: without
- * it the store cannot be read. After CORRUPT no new store is made until chatsdk_client_recreate_store asks for it.
+ * it the store cannot be read. A path that is a symbolic link stands for the file that it leads to, beside which the
+ * store's other files are. After CORRUPT no new store is made until chatsdk_client_recreate_store asks for it.
  * Damage inside the file may also be found when it is first used.
  *
  * @param client the client

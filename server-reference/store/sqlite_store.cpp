@@ -50,6 +50,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
     return error(Code::kInvalidArgument,
                  "node " + std::to_string(options.node) + ", limit " + std::to_string(kNodesMax - 1));
   }
+  // Once and for all files: SQLite puts its log beside the file that a symbolic link leads to.
+  CHATSDK_ASSIGN(options.path, sqlite::resolve_path(options.path, options.vfs_name));
   std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(options), ids));
   Status opened = store->open_files();
   if (!opened.ok()) {

@@ -95,7 +95,7 @@ StreamCursor read_cursor(const sqlite::Statement& row) {
 // ---- Files ---------------------------------------------------------------------------------------------------------
 
 // What the platform's files tell before anything is opened. Another VFS has names of its own.
-Status check_location(const DeviceStoreOptions& options) {
+Status check_directory(const DeviceStoreOptions& options) {
   if (!options.base_vfs.empty()) return {};
   std::error_code failed;
   const std::filesystem::path path(options.path);
@@ -108,7 +108,14 @@ Status check_location(const DeviceStoreOptions& options) {
     return error(Code::kStorage, "the path of the store is a directory: " + options.path,
                  {CauseDomain::kSystem, EISDIR});
   }
-  if (options.must_exist && !std::filesystem::exists(path, failed) &&
+  return {};
+}
+
+// The path is resolved by now.
+Status check_existence(const DeviceStoreOptions& options) {
+  if (!options.base_vfs.empty()) return {};
+  std::error_code failed;
+  if (options.must_exist && !std::filesystem::exists(options.path, failed) &&
       !std::filesystem::exists(options.path + "-lock", failed)) {
     return error(Code::kNotFound, "no store at " + options.path);
   }
@@ -117,7 +124,8 @@ Status check_location(const DeviceStoreOptions& options) {
 
 void keep_log(sqlite::Database& db) { sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
 
-// Renames a store and its log out of the way. Answers where it went; nothing when nothing was there.
+// Renames a store and its log out of the way; a link to the store stays, and names the place of the next one. Answers
+// where it went; nothing when nothing was there. The path is resolved.
 Result<std::string> set_aside(const std::string& path) {
   std::error_code failed;
   constexpr const char* kSuffixes[] = {"-wal", "-journal", ""};
@@ -345,11 +353,13 @@ Result<Changes> DeviceStore::Impl::settle_epoch() {
 
 // ---- DeviceStore ---------------------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions& options, Random& keys,
+Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions& given, Random& keys,
                                                        const Clock& clock) {
-  if (options.path.empty() || options.key == nullptr)
-    return error(Code::kInvalidArgument, "a store has a path and a key");
-  CHATSDK_TRY(check_location(options));
+  if (given.path.empty() || given.key == nullptr) return error(Code::kInvalidArgument, "a store has a path and a key");
+  CHATSDK_TRY(check_directory(given));
+  DeviceStoreOptions options = given;
+  CHATSDK_ASSIGN(options.path, sqlite::resolve_path(given.path, given.base_vfs));
+  CHATSDK_TRY(check_existence(options));
   CHATSDK_ASSIGN(auto lock, StoreLock::acquire(options.path, options.base_vfs));
   CHATSDK_ASSIGN(auto vfs, CryptVfs::create({options.base_vfs, *options.key, keys}));
   auto impl = std::make_unique<Impl>(std::move(lock), std::move(vfs), options, keys, clock);
@@ -374,7 +384,11 @@ Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions&
     const auto aside = set_aside(options.path);
     std::string detail = opened.error().detail;
     if (!aside.ok()) detail += "; " + aside.error().detail;
-    if (aside.ok() && !aside->empty()) detail += "; set aside as " + *aside;
+    if (aside.ok() && !aside->empty()) {
+      std::error_code ignored;
+      detail += "; set aside as " + *aside;
+      if (std::filesystem::is_symlink(given.path, ignored)) detail += " beside the file that the path links to";
+    }
     return error(Code::kCorrupt, std::move(detail));
   }
   CHATSDK_TRY(std::move(opened));

@@ -138,7 +138,7 @@ struct Receipt {
 // ---- The writer ----------------------------------------------------------------------------------------------------
 
 struct DeviceStoreOptions {
-  std::string path;               // the database; beside it -wal and a small -lock (store_lock.h), nothing else
+  std::string path;               // the database or a link to it; beside the file -wal and a small -lock, nothing else
   const StoreKey* key = nullptr;  // borrowed for the call
   std::string base_vfs;           // empty: the platform's
   bool must_exist = false;
@@ -162,7 +162,7 @@ class DeviceStore {
   // page is authenticated when it is first used, and then TAMPERED or CORRUPT comes from whatever call needed it.
   // After any other end, a migration or damage that was seen, opening checks the whole file's structure; of a file
   // above limits::kStoreCheckBytesMax every table but the messages.
-  static Result<std::unique_ptr<DeviceStore>> open(const DeviceStoreOptions& options, Random& keys, const Clock& clock);
+  static Result<std::unique_ptr<DeviceStore>> open(const DeviceStoreOptions& given, Random& keys, const Clock& clock);
   ~DeviceStore();  // closes every file and lets go of the lock; readers are gone by then
 
   Result<std::unique_ptr<DeviceReader>> open_reader();

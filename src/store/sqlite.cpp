@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <new>
+#include <vector>
 
 namespace chatsdk::sqlite {
 
@@ -104,6 +105,17 @@ Error error_of(int sqlite_result, std::string_view what) {
   detail += std::to_string(sqlite_result);
   detail += ")";
   return error(code_of(sqlite_result), std::move(detail), {CauseDomain::kSqlite, sqlite_result});
+}
+
+Result<std::string> resolve_path(const std::string& path, const std::string& vfs_name) {
+  if (const int started = sqlite3_initialize(); started != SQLITE_OK) return error_of(started, "start SQLite");
+  sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
+  if (vfs == nullptr) return error(Code::kInvalidArgument, "no such VFS");
+  std::vector<char> resolved(static_cast<std::size_t>(vfs->mxPathname) + 1);
+  const int named = vfs->xFullPathname(vfs, path.c_str(), vfs->mxPathname, resolved.data());
+  // A note beside SQLITE_OK says that symbolic links were followed.
+  if ((named & 0xFF) != SQLITE_OK) return error_of(named, "find the file that the path names");
+  return std::string(resolved.data());
 }
 
 // ---- Statement -----------------------------------------------------------------------------------------------------

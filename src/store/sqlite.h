@@ -42,6 +42,11 @@ Code code_of(int sqlite_result);
 // An Error of that code, with the result as its cause. `what` names the failed step in a few words.
 Error error_of(int sqlite_result, std::string_view what);
 
+// The file that a database's path names, as SQLite names it: absolute, symbolic links followed. The names of its log
+// and of every file beside it derive from this one, so that all paths to a file lead to the same ones. The file need
+// not exist. An empty VFS name is SQLite's default; kInvalidArgument when there is no such VFS.
+Result<std::string> resolve_path(const std::string& path, const std::string& vfs_name = {});
+
 // The file control that a connection's VFS gets when a statement found the database damaged (kCorrupt). A VFS that does
 // not know it ignores it, as SQLite's own do.
 inline constexpr int kFileControlDamaged = 4'711;

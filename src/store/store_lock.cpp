@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "store/sqlite.h"
 
@@ -46,17 +45,14 @@ StoreLock& StoreLock::operator=(StoreLock&&) noexcept = default;
 void StoreLock::release() { file_.reset(); }
 
 Result<StoreLock> StoreLock::acquire(const std::string& store_path, const std::string& vfs_name) {
-  sqlite3_initialize();
+  // The store is resolved, not the lock's own name: a link to the store has no lock beside it.
+  CHATSDK_ASSIGN(const std::string resolved, sqlite::resolve_path(store_path, vfs_name));
   sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
   if (vfs == nullptr) return error(Code::kInvalidArgument, "no such VFS");
-
-  std::vector<char> path(static_cast<std::size_t>(vfs->mxPathname) + 1);
-  const int named = vfs->xFullPathname(vfs, (store_path + "-lock").c_str(), vfs->mxPathname, path.data());
-  // A note beside SQLITE_OK says that symbolic links were followed.
-  if ((named & 0xFF) != SQLITE_OK) return sqlite::error_of(named, "name the lock file");
+  const std::string path = resolved + "-lock";
 
   auto file = std::make_unique<File>(*vfs);
-  file->name = sqlite3_create_filename(path.data(), "", "", 0, nullptr);
+  file->name = sqlite3_create_filename(path.c_str(), "", "", 0, nullptr);
   if (file->name == nullptr) return error(Code::kNoMemory, "name of the lock file");
   int out_flags = 0;
   const int opened = vfs->xOpen(vfs, file->name, file->handle(),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The claim of one process, and within it of one owner, on a store: an advisory lock on the file "<store>-lock" beside
-// it. It is taken through the VFS that the store's files live in, so that a simulated file system has it too; on a real
-// one the operating system drops it when the process ends, however it ends. The lock file stays: removing it would let
-// two processes lock two files of one name.
+// it, where <store> is the file itself: a path that is a symbolic link leads to the same lock. It is taken through the
+// VFS that the store's files live in, so that a simulated file system has it too; on a real one the operating system
+// drops it when the process ends, however it ends. The lock file stays: removing it would let two processes lock two
+// files of one name.
 //
 // Because it stays, the lock file also remembers whether a store was ever made beside it, by its length alone: a write
 // that a power cut tears has lengthened the file or has not, so each outcome is one of the three.

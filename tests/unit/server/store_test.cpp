@@ -187,6 +187,23 @@ TEST_F(SqliteStoreTest, OneServerAtATimeHoldsTheStore) {
   EXPECT_EQ(open_code(), Code::kOk);
 }
 
+TEST_F(SqliteStoreTest, ALinkToTheStoreIsTheSameStore) {
+  TemporaryDirectory elsewhere;
+  SqliteStoreOptions linked;
+  linked.path = elsewhere.file("alias.db");
+  linked.node = 7;
+  fs::create_symlink(path(), linked.path);
+  SeededRandom random{43};
+  EXPECT_EQ(SqliteStore::open(linked, random).code(), Code::kStoreInUse);
+
+  const std::uint64_t epoch = store().epoch();
+  sqlite().close();
+  auto opened = SqliteStore::open(linked, random);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ((*opened)->epoch(), epoch) << "the epoch's file is beside the store itself";
+  EXPECT_EQ(open_code(), Code::kStoreInUse);
+}
+
 TEST_F(SqliteStoreTest, AnOpeningCutShortAfterTheTablesIsStillNew) {
   sqlite().execute("DELETE FROM progress; DELETE FROM meta");
   harness_->reopen();

@@ -378,6 +378,17 @@ TEST_F(StoreLockFile, ASecondOwnerInTheProcessFindsTheStoreInUse) {
   EXPECT_TRUE(StoreLock::acquire(path()).ok());
 }
 
+TEST_F(StoreLockFile, ALinkToTheStoreLeadsToTheSameLock) {
+  std::filesystem::create_symlink(path(), directory_ / "alias.db");
+  auto lock = StoreLock::acquire(path());
+  ASSERT_TRUE(lock.ok());
+
+  EXPECT_EQ(StoreLock::acquire(directory_ / "alias.db").code(), Code::kStoreInUse);
+  lock->release();
+  EXPECT_TRUE(StoreLock::acquire(directory_ / "alias.db").ok());
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "alias.db-lock"));
+}
+
 TEST_F(StoreLockFile, ReadOnlyAndMissingDirectoriesAreErrors) {
   EXPECT_EQ(StoreLock::acquire(directory_ / "no/such/a.db").code(), Code::kStorage);
   EXPECT_EQ(StoreLock::acquire(path(), "no such vfs").code(), Code::kInvalidArgument);

@@ -62,6 +62,63 @@ TEST_F(StoreFiles, AreHeldByOneStoreAtATime) {
   EXPECT_TRUE(try_open().ok());
 }
 
+// A way to the store through another directory.
+class LinkedStore : public StoreFiles {
+ protected:
+  LinkedStore() {
+    std::filesystem::create_directory(directory_ / "elsewhere");
+    std::filesystem::create_symlink(path(), link());
+  }
+  std::filesystem::path link() const { return directory_ / "elsewhere" / "alias.db"; }
+  DeviceStoreOptions through_link() {
+    auto linked = options();
+    linked.path = link().string();
+    return linked;
+  }
+  void expect_link_alone() {
+    EXPECT_TRUE(std::filesystem::is_symlink(link()));
+    const std::filesystem::directory_iterator files(directory_ / "elsewhere");
+    EXPECT_EQ(std::distance(begin(files), end(files)), 1) << "every file of the store is beside the store itself";
+  }
+};
+
+TEST_F(LinkedStore, IsHeldUnderEitherName) {
+  reopen();
+  EXPECT_EQ(DeviceStore::open(through_link(), random_, clock_).code(), Code::kStoreInUse);
+  close();
+  const auto linked = DeviceStore::open(through_link(), random_, clock_);
+  ASSERT_TRUE(linked.ok());
+  EXPECT_EQ(try_open().code(), Code::kStoreInUse);
+  expect_link_alone();
+}
+
+TEST_F(LinkedStore, OpensAfterAnEndThatLeftTheLog) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "waits"));
+  const std::string file = read(path());
+  const std::string log = read(path() + "-wal");
+  close();
+  write(path(), file);
+  write(path() + "-wal", log);
+
+  auto linked = DeviceStore::open(through_link(), random_, clock_);
+
+  ASSERT_TRUE(linked.ok()) << linked.error().detail;
+  EXPECT_EQ(must((*linked)->outbox(chat, 0, 10)).size(), 1u);
+  expect_link_alone();
+}
+
+TEST_F(LinkedStore, SetsTheFileAsideAndKeepsTheLink) {
+  write(path(), std::string(10'000, 'j'));
+
+  const auto refused = DeviceStore::open(through_link(), random_, clock_);
+
+  ASSERT_EQ(refused.code(), Code::kCorrupt);
+  EXPECT_THAT(refused.error().detail, HasSubstr("store.db.corrupt-1 beside the file"));
+  EXPECT_EQ(read(path() + ".corrupt-1"), std::string(10'000, 'j'));
+  expect_link_alone();
+}
+
 TEST_F(StoreFiles, AreAllClosedAtTheEnd) {
   FaultVfs vfs("closes");
   base_vfs_ = "closes";
