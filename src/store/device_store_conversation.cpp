@@ -143,6 +143,8 @@ Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState
   CHATSDK_TRY(sql(kMoveAdvances).run(from.key, into.key));
   CHATSDK_TRY(sql(kDelete).run(from.key));
   if (from.id) {
+    // The stream that the conversation had before the server's store went back is no more.
+    CHATSDK_TRY(sql(kDropStreams).run(into.key, from.id));
     CHATSDK_TRY(sql(kSetId).run(into.key, from.id));
     into.id = from.id;
   }

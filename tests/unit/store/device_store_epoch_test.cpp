@@ -213,6 +213,18 @@ TEST_F(Epoch, TheOutboxAddressesThePeerUntilTheIdIsToldAgain) {
   EXPECT_FALSE(must(store_->cursor(kChat)));
 }
 
+TEST_F(Epoch, ARosterUnderANewIdEndsTheStreamOfTheOldOne) {
+  const auto chat = chat_of_four();
+  must(store_->begin_epoch(2, kAccount));
+
+  must(store_->apply(ItemsOf(ConversationId{950}, 0).roster({kAnn, kBob}).message(kBob, 2, "b")));
+
+  EXPECT_EQ(must(reader_->direct_conversation(kBob)), chat);
+  EXPECT_FALSE(must(store_->cursor(kChat)));
+  EXPECT_EQ(must(store_->cursor(ConversationId{950})).value().seq, 2u);
+  EXPECT_EQ(must(store_->outbox(chat, 0, 10))[0].conversation_id, ConversationId{950});
+}
+
 TEST_F(Epoch, AnIdThatNowBelongsToAnotherPairGoesToThem) {
   const auto chat = chat_of_four();
   must(store_->begin_epoch(2, kAccount));
