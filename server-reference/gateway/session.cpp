@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault.h"
 #include "server-reference/services/account_service.h"
 
 namespace chatsdk::server {
@@ -89,7 +90,8 @@ GatewaySession::~GatewaySession() { end(); }
 
 void GatewaySession::on_frame(BytesView bytes) {
   if (closed()) return;
-  if (place_.replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
+  const bool replaced = place_.replaced() && !CHATSDK_PLANTED(Bug::kP10OldConnectionAccepted);
+  if (replaced) return fail(error(Code::kReplaced, "the device connected anew"));
   last_frame_ = now();
   ping_sent_ = false;
   if (!within_rate()) {
@@ -221,6 +223,7 @@ void GatewaySession::on_loaded(Loaded loaded) {
   shard_.announce(*this);
   if (Status placed = place_streams(loaded.hello, loaded.followed); !placed.ok()) return fail(placed.error());
   state_ = State::kLive;
+  CHATSDK_FAULT("gateway.between_admission_and_welcome");
   send_welcome(loaded.hello, loaded.protocol);
   shard_.write(*this, TouchDevice{device_, shard_.executor.clock().wall_now()},
                [](GatewaySession&, Result<WriteAnswer>) {});
@@ -283,6 +286,7 @@ void GatewaySession::on_authenticate(const wire::Authenticate& authenticate) {
 void GatewaySession::on_renewed(const Identity& identity, const Status& session_open) {
   if (closed()) return;
   renewing_ = false;
+  CHATSDK_FAULT("gateway.before_renewal_is_told");
   if (!session_open.ok()) return fail(refusal_of(session_open.error()));
   session_ = identity.session_id;
   token_expiry_ = now() + (identity.expires - shard_.executor.clock().wall_now());
@@ -297,6 +301,7 @@ void GatewaySession::on_kick(const Kick& kick) {
   if (kick.except_session && kick.except_session == session_) return;
   // Two connections that begun at once announce each other; the directory knows which is the newer.
   if (kick.reason == Code::kReplaced && !place_.replaced()) return;
+  if (CHATSDK_PLANTED(Bug::kP10OldConnectionAccepted) && kick.reason == Code::kReplaced) return;
   fail(error(kick.reason, kick.reason == Code::kReplaced ? "the device connected anew" : "the session was ended"));
 }
 
@@ -306,7 +311,7 @@ Status GatewaySession::admit_send(std::size_t bytes) const {
   Error refused;
   if (draining_) {
     refused = error(Code::kUnavailable, "the server is going away");
-  } else if (sends_in_flight_ >= limits::kSendsInFlightMax) {
+  } else if (sends_in_flight_ >= limits::kSendsInFlightMax || CHATSDK_FAULT_BRANCH("gateway.too_many_sends")) {
     refused = error(Code::kRateLimited, std::to_string(sends_in_flight_) + " unanswered sends, limit " +
                                             std::to_string(limits::kSendsInFlightMax));
   } else if (sends_in_flight_bytes_ + bytes > 2 * limits::kSendsInFlightBytesMax) {
@@ -375,6 +380,7 @@ Status GatewaySession::check_content(const wire::Send& send) const {
 
 void GatewaySession::on_send_answered(const ClientMessageId& id, std::size_t bytes, Result<WriteAnswer> answer) {
   if (closed()) return;
+  CHATSDK_FAULT("gateway.between_commit_and_send_result");
   if (!answer.ok()) {
     send_refused(id.view(), refusal_of(std::move(answer).error()));
   } else {
@@ -420,6 +426,7 @@ Result<VoidMessage> GatewaySession::check_void(const wire::Void& request) const 
 
 void GatewaySession::on_void_answered(const ClientMessageId& id, Result<WriteAnswer> answer) {
   if (closed()) return;
+  CHATSDK_FAULT("gateway.between_commit_and_void_result");
   if (!answer.ok()) {
     void_refused(id.view(), refusal_of(std::move(answer).error()));
   } else {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault.h"
 #include "server-reference/gateway/session.h"
 
 namespace chatsdk::server {
@@ -123,6 +124,7 @@ void GatewaySession::on_ack(const wire::Ack& ack) {
       entry->acknowledged = stream.seq();
       if (window_.acknowledge(entry->id, stream.seq())) blocked_since_ = {};
       shard_.marks.acknowledged(device_, entry->id, stream.seq());
+      CHATSDK_FAULT("gateway.between_cursor_and_marks");
     }
     if (entry->kind == wire::STREAM_KIND_CONVERSATION) {
       shard_.marks.delivered(*user_, entry->id, stream.delivered_from(), stream.seq());
@@ -167,6 +169,7 @@ void GatewaySession::on_item_hint(const ItemHint& hint) {
   StreamEntry& entry = streams_.find_or_add(hint.stream_id, hint.kind);
   if (hint.seq <= entry.head) return;  // known, and on its way
   const bool next = state_ == State::kLive && !entry.behind() && hint.seq == entry.sent + 1;
+  if (CHATSDK_PLANTED(Bug::kP18NobodyReadsTheStream) && !next) return;
   entry.head = hint.seq;
   if (state_ == State::kLoading) return;
   if (next && room_for_hint(hint.frame->size())) {
@@ -194,7 +197,7 @@ void GatewaySession::on_marks_hint(const MarksHint& hint) {
 }
 
 void GatewaySession::on_heads(const HeadDigest& digest) {
-  if (state_ != State::kLive) return;
+  if (state_ != State::kLive || CHATSDK_PLANTED(Bug::kP18NobodyReadsTheStream)) return;
   bool behind = false;
   for (StreamEntry& entry : streams_.entries()) {
     const auto head = std::lower_bound(
@@ -226,7 +229,7 @@ bool GatewaySession::room_for_page() const {
 }
 
 bool GatewaySession::room_for_hint(std::size_t bytes) const {
-  if (await_empty_window_) return false;
+  if (await_empty_window_ || CHATSDK_FAULT_BRANCH("gateway.no_room_for_hint")) return false;
   if (window_.empty() && page_items_ == 0) return true;
   return window_.items() + page_items_ + 1 <= shard_.options.window_items &&
          window_.bytes() + page_bytes_ + bytes <= shard_.options.window_bytes;
@@ -299,6 +302,7 @@ void GatewaySession::on_items(StreamId stream, Seq after, Result<ItemPage> page)
     return pump();
   }
   await_empty_window_ = false;
+  CHATSDK_FAULT("gateway.between_reading_and_sending");
   entry->set_sent(page->last);
   entry->head = std::max({entry->head, page->head, page->last});
   window_.add(stream, after, page->last, page->items.size(), frame->size());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/fault.h"
 #include "server-reference/services/validation.h"
 
 namespace chatsdk::server {
@@ -364,6 +365,7 @@ void AccountService::log_in_by_assertion(const wire::LoginRequest& request, cons
   parts_.submit(
       std::move(op),
       [this, entry = std::move(entry), on_opened = std::move(on_opened)](Result<WriteAnswer> answer) mutable {
+        CHATSDK_FAULT("accounts.between_account_and_session");
         if (answer.ok()) {
           open_session(std::move(entry), std::move(on_opened));
         } else {
@@ -388,6 +390,7 @@ void AccountService::open_session(Entry entry, OnOpened on_opened) {
         if (!answer.ok()) {
           on_opened(std::move(answer).error());
         } else if (const auto* session = std::get_if<SessionOpened>(&*answer)) {
+          CHATSDK_FAULT("accounts.between_session_and_answer");
           const Session& fresh = session->session;
           // The device's earlier session has ended with the same commit; its connection may live.
           if (!session->new_device) kick(fresh.user_id, fresh.device_id, fresh.session_id);
@@ -449,6 +452,7 @@ void AccountService::refresh(const wire::RefreshRequest& request, OnOpened on_op
           on_opened(std::move(answer).error());
           return;
         }
+        CHATSDK_FAULT("accounts.between_rotation_and_answer");
         const auto* rotated = std::get_if<SessionRotated>(&*answer);
         if (rotated == nullptr) {
           on_opened(wrong_answer());

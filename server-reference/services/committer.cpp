@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/fault.h"
 
 namespace chatsdk::server {
 
@@ -59,7 +60,7 @@ void Committer::submit(WriteOp op, Callback callback, Executor& reply_on) {
 
 std::optional<Error> Committer::refusal(std::size_t bytes) const {
   if (closed_) return closed_;
-  if (queue_.size() >= limits_.queue_max) {
+  if (queue_.size() >= limits_.queue_max || CHATSDK_FAULT_BRANCH("committer.queue_is_full")) {
     return unavailable(
         "commit queue holds " + std::to_string(queue_.size()) + " writes, limit " + std::to_string(limits_.queue_max),
         kRetryWhenFull);
@@ -102,8 +103,10 @@ void Committer::arm() {
 
 void Committer::run_batch() {
   if (take_batch()) {
+    CHATSDK_FAULT("committer.before_commit");
     Result<CommitResult> result = store_.commit(ops_);
     ops_.clear();  // their content is not kept until the next batch
+    CHATSDK_FAULT("committer.between_commit_and_fan_out");
     if (result.ok()) {
       answer(*std::move(result));
     } else if (store_survives(result.code())) {
@@ -134,7 +137,8 @@ bool Committer::take_batch() {
   waiting_.clear();
   std::lock_guard lock(mutex_);
   std::size_t messages = 0;
-  while (!queue_.empty() && ops_.size() < limits_.batch_ops_max) {
+  const std::size_t ops_max = CHATSDK_FAULT_BRANCH("committer.batch_of_one") ? 1 : limits_.batch_ops_max;
+  while (!queue_.empty() && ops_.size() < ops_max) {
     const std::size_t bytes = queue_.front().bytes;
     if (!ops_.empty() && batch_bytes_ + bytes > limits_.batch_bytes_max) break;
     if (std::holds_alternative<AppendMessage>(queue_.front().op) && ++messages > limits_.batch_max) break;
@@ -149,6 +153,7 @@ bool Committer::take_batch() {
 void Committer::answer(CommitResult result) {
   CHATSDK_ASSERT(result.answers.size() == waiting_.size());
   if (observer_ != nullptr) observer_->on_committed(result);
+  CHATSDK_FAULT("committer.between_fan_out_and_ack");
   for (std::size_t i = 0; i < waiting_.size(); ++i) add_reply(waiting_[i], std::move(result.answers[i]));
   post_replies();
 }

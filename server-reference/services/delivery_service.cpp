@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/fault.h"
 #include "base/limits.h"
 #include "server-reference/services/frame_builder.h"
 
@@ -18,9 +19,13 @@ DeliveryService::~DeliveryService() {
 }
 
 void DeliveryService::on_committed(const CommitResult& result) {
-  for (const AppendedItem& item : result.appended) publish_item(item);
+  for (const AppendedItem& item : result.appended) {
+    CHATSDK_FAULT("delivery.before_fan_out");
+    publish_item(item);
+  }
   for (const MovedMarks& moved : result.moved) publish_marks(moved);
-  if (since_digest_.size() >= kRecentMax) {
+  if (CHATSDK_PLANTED(Bug::kLastHintNotHealed)) since_digest_.clear();  // only the next hint shows what was lost
+  if (since_digest_.size() >= kRecentMax || CHATSDK_FAULT_BRANCH("delivery.digest_is_full")) {
     log_.write(LogLevel::kInfo, "delivery",
                "digest of " + std::to_string(since_digest_.size()) + " streams published early");
     publish_digest();
@@ -73,6 +78,7 @@ void DeliveryService::arm_timer() {
 }
 
 void DeliveryService::publish_digest() {
+  CHATSDK_FAULT("delivery.before_digest");
   auto digest = std::make_shared<HeadDigest>();
   digest->heads.reserve(since_digest_.size() + before_digest_.size());
   for (const auto& [stream, recent] : since_digest_) {

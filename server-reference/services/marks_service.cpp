@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/fault.h"
 #include "base/limits.h"
 
 namespace chatsdk::server {
@@ -141,9 +142,14 @@ void MarksService::start_flush() {
     log_.write(LogLevel::kWarning, "marks", std::to_string(lost) + " claims dropped: too many at once");
   }
 
+  // Taken from the back: the lower range of a claim is written before those above it, and cursors last. A device
+  // repeats what its cursor does not cover, and nothing of what it covers: a cursor that is durable without the claim
+  // asks for no acknowledgement that would make up for it.
   const WallTime now = writer_.clock().wall_now();
   ready_.reserve(claims.size() + cursors.size());
-  // Taken from the back: the lower range of a claim is written before those above it.
+  for (const auto& [key, seq] : cursors) {
+    ready_.emplace_back(AdvanceCursor{.device_id = key.device, .stream_id = key.stream, .acknowledged = seq});
+  }
   for (auto& [key, claim] : claims) {
     for (auto range = claim.beyond.rbegin(); range != claim.beyond.rend(); ++range) {
       ready_.emplace_back(AdvanceMarks{.user_id = key.user,
@@ -160,9 +166,6 @@ void MarksService::start_flush() {
                                      .read_up_to = claim.read_up_to,
                                      .now = now});
   }
-  for (const auto& [key, seq] : cursors) {
-    ready_.emplace_back(AdvanceCursor{.device_id = key.device, .stream_id = key.stream, .acknowledged = seq});
-  }
   flushing_ = true;
   waiting_.swap(waiting_next_);
   submit_slice();
@@ -170,6 +173,7 @@ void MarksService::start_flush() {
 
 void MarksService::submit_slice() {
   if (ready_.empty()) return finish();
+  CHATSDK_FAULT("marks.between_gathering_and_writing");
   // The count covers the whole slice before the first answer can come.
   const std::size_t count = std::min(ready_.size(), kSliceMax);
   in_flight_ = count;
@@ -201,6 +205,7 @@ void MarksService::on_written(const WriteOp& op, const Status& status) {
       log_.write(LogLevel::kInfo, "marks", "claim refused: " + std::string(code_name(status.code())));
     }
   }
+  CHATSDK_FAULT("marks.between_slices");
   if (--in_flight_ == 0) submit_slice();
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/limits.h"
 
 namespace chatsdk::server {
@@ -64,7 +65,7 @@ Status MessageWriter::apply(const AppendMessage& op, Result<WriteAnswer>& answer
     CHATSDK_ASSIGN(auto refusal, refusal_in(*stream, op));
     if (refusal) {
       CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
-      if (record) return answer_repeat(*stream, op, *record, answer);
+      if (record && !CHATSDK_PLANTED(Bug::kRefusalBeforeDuplicate)) return answer_repeat(*stream, op, *record, answer);
       answer = *std::move(refusal);
       return {};
     }
@@ -285,7 +286,8 @@ Status MessageWriter::apply(const AdvanceMarks& op, Result<WriteAnswer>& answer)
   const bool delivered = op.delivered_from <= member->delivered_up_to && op.delivered_up_to > member->delivered_up_to;
   if (delivered) member->delivered_up_to = op.delivered_up_to;
   const Seq read_up_to = std::min(op.read_up_to, member->delivered_up_to);
-  const bool read = read_up_to > member->read_up_to;
+  const bool moved_back = CHATSDK_PLANTED(Bug::kP7ReceiptSetNotMaximum) && op.read_up_to != 0;
+  const bool read = read_up_to > member->read_up_to || moved_back;
   if (read) member->read_up_to = read_up_to;
 
   MarksAdvanced moved;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/fault.h"
 #include "base/limits.h"
 #include "server-reference/store/account_rows.h"
 #include "server-reference/store/stream_writer.h"
@@ -147,6 +148,7 @@ Result<SqliteReader::Stream> SqliteReader::readable_stream(const UserId& user_id
   const auto kind = static_cast<wire::StreamKind>(select_stream_.integer(0));
   stream.head = from_column(select_stream_.integer(1));
   stream.trimmed_to = from_column(select_stream_.integer(2));
+  if (CHATSDK_PLANTED(Bug::kP17TrimBeforeAck) && stream.head > 16) stream.trimmed_to = stream.head - 16;
   // A conversation without items has been announced to nobody.
   if (kind == wire::STREAM_KIND_CONVERSATION && stream.head == 0) return no_stream();
 

@@ -3,9 +3,11 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "server-reference/store/schema.h"
 #include "server-reference/store/sqlite_reader.h"
 
@@ -41,6 +43,16 @@ std::uint64_t from_blob(BytesView bytes) {
   return value;
 }
 
+#ifdef CHATSDK_FAULTS
+// What a commit may be answered early for (Bug::kP1AckBeforeCommit): sessions would wait without end for what an
+// account stream announces and nobody can read yet.
+bool only_messages(const CommitResult& result) {
+  return !result.appended.empty() &&
+         std::all_of(result.appended.begin(), result.appended.end(),
+                     [](const AppendedItem& item) { return item.kind == wire::STREAM_KIND_CONVERSATION; });
+}
+#endif
+
 }  // namespace
 
 // ---- Opening -------------------------------------------------------------------------------------------------------
@@ -73,13 +85,17 @@ Status SqliteStore::open_files() {
   CHATSDK_ASSIGN(const std::int32_t version, schema_version(db_));
   if (version != 0 && options_.quick_check) CHATSDK_TRY(db_.quick_check());
   CHATSDK_TRY(sqlite::apply_standard_pragmas(db_));
+  if (CHATSDK_PLANTED(Bug::kP3ServerSyncNormal)) CHATSDK_TRY(db_.execute("PRAGMA synchronous = NORMAL"));
   CHATSDK_TRY(sqlite::settle_log(db_));
   CHATSDK_TRY(db_.execute(kWriterPragmas));
   sqlite3_wal_hook(db_.handle(), remember_log_pages, &log_pages_);
   checkpoint_at_ = options_.checkpoint_pages;
   CHATSDK_TRY(migrate(db_, version));
+  CHATSDK_FAULT("server_store.open_between_schema_and_epoch");
+  if (CHATSDK_PLANTED(Bug::kP4DuplicatesOnlyInMemory)) CHATSDK_TRY(db_.execute("DELETE FROM dedup"));
   CHATSDK_ASSIGN(epoch_file_, EpochFile::open(options_.path + ".epoch", options_.vfs_name));
   CHATSDK_TRY(load(version == 0));
+  CHATSDK_FAULT("server_store.open_between_epoch_and_anchor");
   CHATSDK_TRY(epoch_file_->anchor(mark_));
   return prepare();
 }
@@ -95,7 +111,7 @@ Status SqliteStore::load(bool is_new) {
     CHATSDK_ASSIGN(secret_, read_meta("secret"));
     mark_.epoch = from_blob(epoch);
     CHATSDK_ASSIGN(const bool vouched, epoch_file_->vouches_for(mark_));
-    if (vouched) return {};
+    if (vouched || CHATSDK_PLANTED(Bug::kRestoreKeepsEpoch)) return {};
   }
   // An opening that was cut short after the first migration left the tables without these rows: the store is still new.
   is_new = is_new || !found;
@@ -169,6 +185,10 @@ Result<CommitResult> SqliteStore::commit(std::span<const WriteOp> ops) {
 Status SqliteStore::apply_all(std::span<const WriteOp> ops, CommitResult& result) {
   streams_->begin(result);
   messages_->begin(result);
+#ifdef CHATSDK_FAULTS
+  if (answered_early_) CHATSDK_TRY(answered_early_->commit());
+  answered_early_.reset();
+#endif
   CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db_));
   const std::int64_t changes_before = sqlite3_total_changes64(db_.handle());
   for (const WriteOp& op : ops) {
@@ -187,14 +207,26 @@ Status SqliteStore::apply_all(std::span<const WriteOp> ops, CommitResult& result
   if (sqlite3_total_changes64(db_.handle()) == changes_before) return {};
   const EpochMark next{mark_.epoch, mark_.commits + 1};
   CHATSDK_TRY(update_progress_.bind(1, to_column(next.commits)).bind(2, to_column(ids_->last().value)).run());
+  CHATSDK_FAULT("server_store.before_commit");
+  if (CHATSDK_FAULT_BRANCH("server_store.disk_is_full")) return error(Code::kStorageFull, "no room for a commit");
+#ifdef CHATSDK_FAULTS
+  if (CHATSDK_PLANTED(Bug::kP1AckBeforeCommit) && only_messages(result)) {
+    answered_early_.emplace(std::move(transaction));
+  } else {
+    CHATSDK_TRY(transaction.commit());
+  }
+#else
   CHATSDK_TRY(transaction.commit());
+#endif
+  CHATSDK_FAULT("server_store.between_commit_and_epoch_file");
   mark_ = next;
   epoch_file_->advance(mark_);
   return {};
 }
 
 void SqliteStore::checkpoint_if_due() {
-  if (log_pages_ < checkpoint_at_) return;
+  if (log_pages_ < checkpoint_at_ && !CHATSDK_FAULT_BRANCH("server_store.checkpoint_is_due")) return;
+  CHATSDK_FAULT("server_store.before_checkpoint");
   const Status checkpointed = db_.checkpoint(sqlite::CheckpointMode::kPassive);
   // A reader in its snapshot keeps the end of the log; it is tried again when as much has been added once more.
   checkpoint_at_ = options_.checkpoint_pages + (checkpointed.ok() ? 0 : log_pages_);

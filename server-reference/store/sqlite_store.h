@@ -88,6 +88,9 @@ class SqliteStore final : public Store {
   sqlite::Statement update_progress_;
   std::uint32_t log_pages_ = 0;  // as the last commit left the log
   std::uint32_t checkpoint_at_ = 0;
+#ifdef CHATSDK_FAULTS
+  std::optional<sqlite::Transaction> answered_early_;  // Bug::kP1AckBeforeCommit: committed with the next batch
+#endif
   std::optional<Error> failed_;  // set: nothing is written any more
 };
 

@@ -3,6 +3,7 @@
 
 #include <new>
 
+#include "base/fault.h"
 #include "engine/account.h"
 #include "engine/connection.h"
 #include "engine/context.h"
@@ -139,6 +140,7 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   Events::Place place = events.reserve();
   CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, session.owner(), session.device_id(),
                                                       encode_text_content(text), context.wall_now(), latest, on_wire));
+  CHATSDK_FAULT("client.between_queued_and_returned");
   place.fill(std::move(enqueued.changes));
   if (!enqueued.repeated) {
     tell_parts([&] { outbox.enqueued(conversation, enqueued.send_number, latest, on_wire); });

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/fault.h"
+
 namespace chatsdk {
 
 namespace {
@@ -300,6 +302,7 @@ void Connection::on_welcome_frame(const wire::Welcome& welcome) {
   become(Phase::kLive);
   arm_heartbeat();
   arm_renewal(welcome.token_expires_at_ms());
+  CHATSDK_FAULT("connection.between_welcome_and_sync");
   observer_.on_welcome(welcome);
 }
 
@@ -315,6 +318,7 @@ Status Connection::accept_welcome(const wire::Welcome& welcome) {
   }
   CHATSDK_ASSIGN(const std::uint64_t epoch, context_.store.store_epoch());
   if (epoch == welcome.store_epoch()) return {};
+  CHATSDK_FAULT("connection.before_new_epoch");
   return context_.store.begin_epoch(welcome.store_epoch(), StreamId{welcome.account_stream_id()});
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/inbox.h"
 
+#include "base/fault.h"
+
 namespace chatsdk {
 
 namespace {
@@ -40,7 +42,8 @@ void Inbox::on_lost() {
 
 void Inbox::on_frame(wire::ServerFrame& frame) {
   merge_or_push(frame);
-  if (waiting_items_ >= kWaitingItemsMax || waiting_.size() >= kWaitingFramesMax) return work();
+  const bool full = waiting_items_ >= kWaitingItemsMax || waiting_.size() >= kWaitingFramesMax;
+  if (full || CHATSDK_FAULT_BRANCH("inbox.burst_is_full")) return work();
   if (scheduled_) return;
   scheduled_ = true;
   context_.executor.post(work_guard_.wrap([this] {
@@ -85,6 +88,7 @@ void Inbox::work() {
     const bool storage = is_storage(cause.code);
     return connection_.fail(cause, storage ? CloseCode::kGoingAway : CloseCode::kInvalidPayload);
   }
+  CHATSDK_FAULT("inbox.between_apply_and_ack");
   acknowledge();
 }
 
@@ -144,6 +148,7 @@ Status Inbox::apply_burst() {
   if (arrivals.size() <= 1) return apply_singly(burst);
 
   auto together = context_.store.apply_together(arrivals);
+  CHATSDK_FAULT("inbox.between_burst_and_events");
   if (!together.ok()) return is_storage(together.code()) ? Status(together.error()) : apply_singly(burst);
   context_.events.changes(std::move(together->changes));
   auto applied = together->items.begin();
@@ -172,14 +177,15 @@ Status Inbox::apply(const wire::Items& items) {
 
 void Inbox::note(const wire::Items& items, const DeviceStore::Applied& applied) {
   const StreamId stream{items.stream_id()};
-  if (applied.gap) return pull(stream, applied.cursor);
+  const bool over_gap = CHATSDK_PLANTED(Bug::kDeliveredOverGap) && applied.gap && items.items_size() > 0;
+  if (applied.gap && !over_gap) return pull(stream, applied.cursor);
   if (const auto pulled = pulled_.find(stream); pulled != pulled_.end() && applied.cursor > pulled->second.after) {
     pulled_.erase(pulled);
   }
   // Also for items that were known: the acknowledgement of them may have been lost.
   wire::Ack::Stream& ack = to_acknowledge_[stream];
   ack.set_stream_id(stream.value);
-  ack.set_seq(applied.cursor);
+  ack.set_seq(over_gap ? items.items(items.items_size() - 1).seq() : applied.cursor);
   ack.set_delivered_from(applied.delivered_from);
   connection_.progress();
 }

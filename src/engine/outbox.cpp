@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/fault.h"
+
 namespace chatsdk {
 
 namespace {
@@ -41,8 +43,11 @@ void address(Frame& frame, const OutboxRow& row) {
   frame.set_send_number(row.send_number);
 }
 
-wire::ClientFrame send_frame(OutboxRow& row) {
+wire::ClientFrame send_frame(OutboxRow& row, Random& ids) {
   wire::ClientFrame frame;
+  if (CHATSDK_PLANTED(Bug::kP2ResendWithNewId) && row.on_wire) {
+    row.client_message_id = ClientMessageId::make(row.deadline, ids);
+  }
   address(*frame.mutable_send(), row);
   frame.mutable_send()->set_content(std::move(row.content));
   return frame;
@@ -184,7 +189,9 @@ void Outbox::work() {
 
 Status Outbox::settle() {
   if (!accepted_.empty()) {
+    CHATSDK_FAULT("outbox.before_accept");
     CHATSDK_ASSIGN(auto changes, context_.store.accept(accepted_));
+    CHATSDK_FAULT("outbox.after_accept");
     accepted_.clear();
     context_.events.changes(std::move(changes));
     connection_.progress();
@@ -224,12 +231,14 @@ Status Outbox::claim() {
   }
   if (to_mark.empty()) return {};
   CHATSDK_ASSIGN(auto changes, context_.store.mark_on_wire(to_mark));
+  CHATSDK_FAULT("outbox.between_mark_and_send");
   context_.events.changes(std::move(changes));
   return {};
 }
 
 Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark) {
-  const std::size_t room = std::min(window_ - lane.in_flight.size(), in_flight_max_ - lane_of_.size());
+  std::size_t room = std::min(window_ - lane.in_flight.size(), in_flight_max_ - lane_of_.size());
+  if (CHATSDK_FAULT_BRANCH("outbox.room_for_one")) room = std::min<std::size_t>(room, 1);
   CHATSDK_ASSIGN(auto rows, read_rows(key, lane, room));
   for (OutboxRow& row : rows) {
     const bool at_head = lane.in_flight.empty();
@@ -275,7 +284,7 @@ Result<std::vector<OutboxRow>> Outbox::read_rows(ConversationKey key, Lane& lane
 }
 
 void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void) {
-  to_hand_over_.push_back(as_void ? void_frame(row) : send_frame(row));
+  to_hand_over_.push_back(as_void ? void_frame(row) : send_frame(row, context_.random.ids));
   row.content.clear();
   lane_of_.emplace(row.client_message_id, key);
   Unanswered entry;

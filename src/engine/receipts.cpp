@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/receipts.h"
 
+#include "base/fault.h"
+
 namespace chatsdk {
 
 void Receipts::marked() {
@@ -37,6 +39,7 @@ void Receipts::flush() {
       unfinished_ = true;
       return;
     }
+    CHATSDK_FAULT("receipts.between_mark_and_telling");
     told = read.up_to;
     wire::ClientFrame frame;
     frame.mutable_read()->set_conversation_id(read.conversation_id.value);

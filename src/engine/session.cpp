@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/session.h"
 
+#include "base/fault.h"
+
 namespace chatsdk {
 
 namespace {
@@ -86,6 +88,7 @@ void Session::refresh(TokenCallback callback) {
     }
     session_ = std::move(with_id);
   }
+  CHATSDK_FAULT("session.between_request_id_and_refresh");
   wire::RefreshRequest request;
   request.set_refresh_token(session_->refresh_token);
   request.set_request_id(session_->refresh_request_id);
@@ -104,8 +107,10 @@ void Session::on_refreshed(Result<wire::Session> answer) {
     return finish_refresh(error(Code::kProtocol, "the refreshed session is of another user or device"));
   }
   StoredSession next = to_stored(*answer);
+  CHATSDK_FAULT("session.between_new_tokens_and_saving");
   // Without the new pair on disk the old request stays open: repeating it gives the same successor.
   if (auto saved = context_.store.save_session(next); !saved.ok()) return finish_refresh(std::move(saved).error());
+  CHATSDK_FAULT("session.between_saving_tokens_and_using");
   session_ = std::move(next);
   rejected_ = false;
   obtained_ = context_.now();
@@ -133,6 +138,7 @@ void Session::end(const Error& cause) {
       context_.log.write(LogLevel::kWarning, "session", "the installation id could not be renewed");
     }
   }
+  CHATSDK_FAULT("session.between_renewed_installation_and_forgetting");
   forget_tokens();
   if (!logging_out_) context_.events.session_ended(cause);
   observer_.on_session_over(cause);
@@ -214,7 +220,9 @@ Status Session::install(const wire::Session& answer) {
     return error(Code::kWrongState, "the store belongs to another user");
   }
   StoredSession next = to_stored(answer);
+  CHATSDK_FAULT("session.between_login_and_saving");
   CHATSDK_TRY(context_.store.save_session(next));
+  CHATSDK_FAULT("session.between_saving_login_and_using");
   // A refresh of the session before must not overwrite this one.
   refresh_guard_.renew();
   owner_ = next.user_id;
@@ -244,6 +252,7 @@ void Session::logout(StatusCallback callback) {
         // A session that the server no longer knows, or that a refused refresh has just ended, is logged out.
         const bool over = answer.ok() || answer.code() == Code::kUnauthenticated || !session_.has_value();
         if (!over) return callback(std::move(answer));
+        CHATSDK_FAULT("session.between_logout_and_forgetting");
         if (session_.has_value()) {
           if (auto cleared = context_.store.clear_tokens(); !cleared.ok()) return callback(std::move(cleared));
           session_.reset();

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "store/device_reader_impl.h"
 
 namespace chatsdk {
@@ -156,6 +157,10 @@ Result<DeviceReader::MessagePage> DeviceReader::Impl::page_after(ConversationKey
     CHATSDK_TRY(states.complete(page.rows.back()));
   }
   cut(page, max);
+  if (CHATSDK_PLANTED(Bug::kP8OrderByTime)) {
+    std::stable_sort(page.rows.begin(), page.rows.end(),
+                     [](const MessageRow& a, const MessageRow& b) { return a.time < b.time; });
+  }
   return page;
 }
 

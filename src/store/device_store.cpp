@@ -321,6 +321,7 @@ Status DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId account_stre
       CHATSDK_TRY(sql(kRewindStreams).run());
       CHATSDK_TRY(sql(kRewindConversations).run());
       memory.store_epoch = epoch;
+      forget_cursors();
       ++memory.revision;
     }
     return sql(kAddAccountStream).run(account_stream, wire::STREAM_KIND_ACCOUNT);
@@ -498,6 +499,7 @@ Result<std::vector<StreamCursor>> DeviceStore::Impl::cursors(const char* query_t
     CHATSDK_ASSIGN(const bool row, std::move(more));
     if (!row) return found;
     found.push_back(read_cursor(query.row()));
+    found.back().seq = remembered_cursor(found.back().stream_id, found.back().seq);
   }
 }
 

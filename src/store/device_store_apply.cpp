@@ -3,6 +3,7 @@
 // What the server sends: consecutive items with their cursor, and watermarks. Each call is one transaction.
 #include <algorithm>
 
+#include "base/fault.h"
 #include "store/device_store_impl.h"
 
 namespace chatsdk {
@@ -39,6 +40,8 @@ constexpr char kSaveMark[] =
     "ON CONFLICT(conversation, user) DO UPDATE SET delivered_up_to = ?3, read_up_to = ?4";
 constexpr char kInsertAdvance[] =
     "INSERT OR IGNORE INTO mark_advance(conversation, user, kind, up_to, time) VALUES (?1, ?2, ?3, ?4, ?5)";
+// Bug::kP5CursorBeforeStore
+constexpr char kMoveCursor[] = "UPDATE stream SET seq = ?2 WHERE stream_id = ?1 AND seq = ?3";
 constexpr char kPendingReads[] =
     "SELECT conversation_id, read_up_to FROM conversation WHERE read_up_to > read_confirmed";
 
@@ -318,6 +321,7 @@ Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceSto
     return error(Code::kMalformed, "stream of kind " + std::to_string(stream.kind) + " came as kind " +
                                        std::to_string(items.stream_kind()));
   }
+  stream.seq = store.planted_cursor(stream.id, stream.seq);
   applied.cursor = stream.seq;
   applied.delivered_from = stream.delivered_from;
   applied.gap = items.after_seq() > stream.seq;
@@ -331,13 +335,27 @@ Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceSto
   }
   applied.cursor = stream.seq;
   applied.delivered_from = stream.delivered_from;
+  store.remember_cursor(stream.id, stream.seq);
   return applier.finish();
+}
+
+// Bug::kP5CursorBeforeStore: the cursor in a transaction of its own, ahead of the items.
+Status move_cursor(DeviceStore::Impl& store, const wire::Items& items) {
+  if (items.items_size() == 0) return {};
+  const Seq last = items.items(items.items_size() - 1).seq();
+  const auto written = store.write([&](Changes&) -> Status {
+    CHATSDK_TRY(store.sql(kMoveCursor).run(items.stream_id(), last, items.after_seq()));
+    if (store.db.changes() > 0) store.cursor_moved(StreamId{items.stream_id()}, items.after_seq());
+    return {};
+  });
+  return written.ok() ? Status() : Status(written.error());
 }
 
 }  // namespace
 
 Result<DeviceStore::Applied> DeviceStore::apply(const wire::Items& items) {
   CHATSDK_TRY(check_items(*impl_, items));
+  if (CHATSDK_PLANTED(Bug::kP5CursorBeforeStore)) CHATSDK_TRY(move_cursor(*impl_, items));
   Applied applied;
   CHATSDK_ASSIGN(applied.changes,
                  impl_->write([&](Changes& changes) { return apply_items(*impl_, items, applied, changes); }));
@@ -420,6 +438,9 @@ Result<Changes> DeviceStore::apply_marks(const wire::Marks& marks) {
 
 Result<DeviceStore::AppliedTogether> DeviceStore::apply_together(const std::vector<Arrival>& arrivals) {
   AppliedTogether together;
+  for (const Arrival& arrival : arrivals) {
+    if (CHATSDK_PLANTED(Bug::kP5CursorBeforeStore) && arrival.items) CHATSDK_TRY(move_cursor(*impl_, *arrival.items));
+  }
   CHATSDK_ASSIGN(together.changes, impl_->write([&](Changes& changes) -> Status {
     for (const Arrival& arrival : arrivals) {
       if (arrival.items == nullptr) {

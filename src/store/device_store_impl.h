@@ -12,12 +12,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/fault.h"
 #include "store/crypt_vfs.h"
 #include "store/device_store.h"
 #include "store/rows.h"
@@ -190,6 +192,30 @@ class DeviceStore::Impl {
   bool left_whole = false;
   bool left_whole_in_doubt = false;
 
+  // -- Planted: cursors in memory, which nobody puts back when their transaction fails (Bug::kP9ResumeFromMemory), and
+  // cursors that were moved before their items are stored (Bug::kP5CursorBeforeStore) --
+#ifdef CHATSDK_FAULTS
+  void remember_cursor(StreamId stream, Seq seq) { memory_cursors[stream] = seq; }
+  Seq remembered_cursor(StreamId stream, Seq on_disk) const {
+    const auto found = memory_cursors.find(stream);
+    return CHATSDK_PLANTED(Bug::kP9ResumeFromMemory) && found != memory_cursors.end() ? found->second : on_disk;
+  }
+  void cursor_moved(StreamId stream, Seq from) { moved_from.try_emplace(stream, from); }
+  Seq planted_cursor(StreamId stream, Seq on_disk) {
+    const auto moved = moved_from.extract(stream);
+    return moved ? moved.mapped() : remembered_cursor(stream, on_disk);
+  }
+  void forget_cursors() { memory_cursors.clear(); }
+  std::map<StreamId, Seq> memory_cursors;
+  std::map<StreamId, Seq> moved_from;
+#else
+  void remember_cursor(StreamId, Seq) {}
+  Seq remembered_cursor(StreamId, Seq on_disk) const { return on_disk; }
+  void cursor_moved(StreamId, Seq) {}
+  Seq planted_cursor(StreamId, Seq on_disk) const { return on_disk; }
+  void forget_cursors() {}
+#endif
+
  private:
   template <typename Body>
   Result<Changes> write_once(Body&& body) {
@@ -200,7 +226,10 @@ class DeviceStore::Impl {
     CHATSDK_TRY(body(changes));
     CHATSDK_TRY(finish(before, changes));
     if (left_whole && db.total_changes() != rows_before) CHATSDK_TRY(take_back_left_whole());
+    CHATSDK_FAULT("device_store.before_commit");
+    if (CHATSDK_FAULT_BRANCH("device_store.disk_is_full")) return error(Code::kStorageFull, "no room for a commit");
     CHATSDK_TRY(transaction.commit());
+    CHATSDK_FAULT("device_store.after_commit");
     left_whole = left_whole && !left_whole_in_doubt;
     return changes;
   }

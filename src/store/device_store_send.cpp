@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "store/device_store_impl.h"
 
 namespace chatsdk {
@@ -255,7 +256,7 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
     if (target->peer.empty() && target->kind == wire::CONVERSATION_KIND_UNSPECIFIED) {
       return error(Code::kWrongState, "the members of the conversation are not known yet");
     }
-    if (impl.memory.outbox_count >= impl.outbox_max) {
+    if (impl.memory.outbox_count >= impl.outbox_max && !CHATSDK_PLANTED(Bug::kP14QueueWithoutLimit)) {
       return error(Code::kLimitReached, std::to_string(impl.memory.outbox_count) + " messages wait, limit " +
                                             std::to_string(impl.outbox_max));
     }
@@ -382,6 +383,10 @@ Result<Changes> DeviceStore::fail(const ClientMessageId& id, const Error& reason
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry) return error(Code::kNotFound, "no message waits under this id");
     if (entry->kind == OutboxRow::Kind::kVoid) return error(Code::kWrongState, "the message has been discarded");
+    if (CHATSDK_PLANTED(Bug::kP15FailureNotTold)) {
+      CHATSDK_TRY(impl.delete_outbox_row(entry->id));
+      return impl.delete_message(entry->id);
+    }
     CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, reason.code, reason.detail));
     changes.updated.push_back({entry->conversation, entry->id});
     changes.conversations.push_back(entry->conversation);

@@ -35,7 +35,7 @@ class Checkers::Impl final : public Report {
   }
 
   void violation(std::string_view property, ConversationNumber conversation, std::string message) override {
-    if (is_over()) return;
+    if (is_over() || (property == "S5" && !options_.in_order)) return;
     violations_.push_back({std::string(property), std::move(message), conversation, number_});
   }
 

@@ -92,6 +92,9 @@ struct FinalState {
 
 struct CheckerOptions {
   bool stop_at_first = true;  // later findings are mostly echoes of the first
+  // What is said inside a connection arrives in the order in which it was said. Else a late refusal may give a message
+  // another number than those behind it took for granted: S5 is not judged.
+  bool in_order = true;
 };
 
 class Facts;

@@ -55,6 +55,14 @@ TEST(Epochs, FindsStatesThatFallBelowSent) {
   EXPECT_BROKEN("S9", story);
 }
 
+TEST(Epochs, LetsTheServersMarksGoBackWithItsStore) {
+  Story story;
+  story.delivers(1, 2).delivers(2, 3).shows(2, 1, 2).shows(2, 2, 3).tell(
+      {ReceiptSeen{kServer, kTalk, 2, kDelivered, 3}});
+  story.tell({EpochBegun{2, {{kTalkStream, kTalk, 2}}}, ReceiptSeen{kServer, kTalk, 2, kDelivered, 2}});
+  EXPECT_SOUND(story);
+}
+
 TEST(Epochs, LetsPlacesAboveTheHeadBeUsedAgain) {
   Story story;
   story.delivers(1, 2).delivers(2, 3).shows(2, 1, 2).shows(2, 2, 3).tell({CursorSeen{2, kTalkStream, kTalk, 3}});

@@ -114,6 +114,8 @@ class ReceiptsAreTrue final : public Property {
   void after(const Record& record, const Facts& facts, Report& report) override {
     if (const auto* turned = std::get_if<EpochSeen>(&record.event)) {
       if (facts.epoch_of(turned->device) != epoch_before_) forget(turned->device);
+    } else if (std::holds_alternative<EpochBegun>(record.event)) {
+      forget(kServer);
     } else if (const auto* read = std::get_if<StoreRead>(&record.event)) {
       if (!debts_.empty()) settle(*read, facts, report);
     }
@@ -243,7 +245,7 @@ class ReceiptsAreTrue final : public Property {
 
   static std::string describe(const ReceiptSeen& e) {
     return "user " + std::to_string(e.user) + " " + std::string(to_text(e.kind)) + " up to " + std::to_string(e.up_to) +
-           ", as device " + std::to_string(e.device) + " learned";
+           ", as " + node_name(e.device) + " says";
   }
 
   std::map<Observer, Marks> observed_;

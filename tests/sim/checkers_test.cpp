@@ -376,6 +376,14 @@ TEST(Receipts, FindsAReceiptThatFalls) {
   EXPECT_BROKEN("S9", story);
 }
 
+TEST(Receipts, FindsAMarkThatFallsInTheServersStore) {
+  Story story;
+  story.delivers(1, 2).delivers(2, 3).shows(2, 1, 2).shows(2, 2, 3).tell({MarkedRead{2, kTalk, 3}});
+  story.tell({ReceiptSeen{kServer, kTalk, 2, kDelivered, 3}, ReceiptSeen{kServer, kTalk, 2, kRead, 3}});
+  story.tell({ReceiptSeen{kServer, kTalk, 2, kRead, 2}});
+  EXPECT_BROKEN("S9", story);
+}
+
 TEST(Receipts, FindsDeliveredThatJumpsOverAGap) {
   Story story;
   story.delivers(1, 2).delivers(2, 3).shows(2, 2, 3).tell({ReceiptSeen{1, kTalk, 2, kDelivered, 3}});
@@ -469,6 +477,13 @@ TEST(Idempotence, FindsARefusalAfterAnAcceptance) {
   Story story;
   story.sends(1, 1).accepts(1, 1, 2);
   story.tell({AnswerSeen{1, k(1), AnswerSeen::Kind::kRefused, 0, Code::kNotFound}});
+  EXPECT_BROKEN("S15", story);
+}
+
+TEST(Idempotence, FindsARepeatThatIsRefusedForItsNumber) {
+  Story story;
+  story.sends(1, 1).accepts(1, 1, 2).tell({Restart{kServer}});
+  story.tell({AnswerSeen{1, k(1), AnswerSeen::Kind::kRefused, 0, Code::kOutOfOrder}});
   EXPECT_BROKEN("S15", story);
 }
 

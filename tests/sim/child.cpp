@@ -85,10 +85,12 @@ std::string encode(const RunResult& result) {
                                     static_cast<std::uint64_t>(result.convergence.count())}) {
     out.number(value);
   }
-  out.number(result.faults.size());
-  for (const auto& [kind, count] : result.faults) {
-    out.text(kind);
-    out.number(count);
+  for (const auto* counts : {&result.faults, &result.points}) {
+    out.number(counts->size());
+    for (const auto& [name, count] : *counts) {
+      out.text(name);
+      out.number(count);
+    }
   }
   return out.take();
 }
@@ -109,9 +111,11 @@ bool decode(std::string_view bytes, RunResult& result) {
   }
   result.virtual_time = std::chrono::microseconds(in.number());
   result.convergence = std::chrono::microseconds(in.number());
-  for (std::uint64_t i = in.number(); i > 0 && in.good(); --i) {
-    const std::string kind = in.text();
-    result.faults[kind] = in.number();
+  for (auto* counts : {&result.faults, &result.points}) {
+    for (std::uint64_t i = in.number(); i > 0 && in.good(); --i) {
+      const std::string name = in.text();
+      (*counts)[name] = in.number();
+    }
   }
   return in.whole();
 }

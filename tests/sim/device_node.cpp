@@ -67,11 +67,13 @@ DeviceNode::~DeviceNode() {
 
 Status DeviceNode::start() {
   CHATSDK_ASSERT(process_ == nullptr);
+  disk_failures_at_start_ = disk_failures();
   auto process = std::make_unique<Process>(scheduler_, network_, options_.number, clock_);
   DeviceStoreOptions store;
   store.path = kStorePath;
   store.key = &store_key_;
   store.base_vfs = disk_.vfs_name();
+  store.outbox_max = options_.outbox_max;
   CHATSDK_ASSIGN(process->store, DeviceStore::open(store, keys_, clock_));
   CHATSDK_ASSIGN(process->reader, process->store->open_reader());
 
@@ -100,8 +102,11 @@ Status DeviceNode::start() {
   record(event::Restart{options_.number});
   read_store();
   act([this] {
-    process_->client->start();
     const auto session = process_->store->session();
+    // The process may have ended between the session's saving and the log-in's end.
+    const bool has_session = session.ok() && session->has_value();
+    if (has_session && !std::exchange(linked_, true)) record(event::Linked{options_.number, options_.user});
+    process_->client->start();
     if (session.ok() && !session->has_value()) log_in();
   });
   return {};
@@ -156,6 +161,9 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
     const Result<Client::Sent> sent = process_->client->send_text(*key, text, options);
     record(event::SendReturned{options_.number, *options.id, sent.ok() ? Code::kOk : sent.code()});
     if (!alive() || !sent.ok()) return;
+    if (const auto queued = process_->reader->outbox_count(); queued.ok()) {
+      record(event::Bound{"outbox", *queued, options_.outbox_max});
+    }
     ++sends_;
     last_send_ = LastSend{*key, *options.id, text};
     last_sends_[number] = *options.id;
@@ -194,20 +202,29 @@ void DeviceNode::retry_failed(std::uint64_t draw) {
     std::advance(key, static_cast<std::ptrdiff_t>(draw % failed_.size()));
     const auto row = process_->reader->message(*key);
     if (!row.ok() || row->state != MessageState::kFailed) return;
-    const Status status = process_->client->retry(row->client_message_id);
-    if (!status.ok()) return;
-    failed_.erase(*key);
+    open_retry_ = OpenRetry{*key, row->client_message_id};
+    if (process_->client->retry(row->client_message_id).ok()) failed_.erase(*key);
+    if (!alive()) return;  // the next read of the store tells what came of it
     const auto after = process_->reader->message(row->key);
-    if (!after.ok()) return;
-    if (after->client_message_id != row->client_message_id) {
-      const auto number = conversation(row->conversation);
-      sent_here_.insert(after->client_message_id);
-      record(event::SendCalled{options_.number, number.value_or(kNoConversation), after->client_message_id,
-                               content_hash(after->content)});
-      record(event::SendReturned{options_.number, after->client_message_id, Code::kOk});
-    }
-    record(event::Retried{options_.number, row->client_message_id, after->client_message_id});
+    cannot_read_ = cannot_read_ || !after.ok();
+    if (after.ok()) settle_retry(*after);
   });
+}
+
+// What came of a retry: the message has failed as before, or it waits again, perhaps under another id.
+void DeviceNode::settle_retry(const MessageRow& row) {
+  if (!open_retry_ || open_retry_->message != row.key) return;
+  const ClientMessageId before = std::exchange(open_retry_, std::nullopt)->k;
+  if (row.client_message_id == before && row.state == MessageState::kFailed) return;
+  if (row.client_message_id != before) {
+    if (last_send_ && last_send_->k == before) last_send_->k = row.client_message_id;
+    const auto number = conversation(row.conversation);
+    sent_here_.insert(row.client_message_id);
+    record(event::SendCalled{options_.number, number.value_or(kNoConversation), row.client_message_id,
+                             content_hash(row.content)});
+    record(event::SendReturned{options_.number, row.client_message_id, Code::kOk});
+  }
+  record(event::Retried{options_.number, before, row.client_message_id});
 }
 
 void DeviceNode::discard_failed(std::uint64_t draw) {
@@ -224,7 +241,9 @@ void DeviceNode::give_up(MessageKey key) {
   if (!row.ok() || row->state != MessageState::kFailed) return;
   if (!process_->client->discard(row->client_message_id).ok()) return;
   failed_.erase(key);
-  record(event::Discarded{options_.number, row->client_message_id});
+  if (last_send_ && last_send_->k == row->client_message_id) last_send_.reset();
+  // Durable, also when the process ended right behind it.
+  observer_.record(options_.number, event::Discarded{options_.number, row->client_message_id});
 }
 
 bool DeviceNode::settle_failed() {
@@ -299,10 +318,8 @@ void DeviceNode::log_in_later() {
   if (std::exchange(log_in_waits_, true)) return;
   process_->lane.post_after(milliseconds(200 + app_.below(3'000)), [this] {
     log_in_waits_ = false;
-    if (!alive()) return;
-    const auto session = process_->store->session();
-    if (session.ok() && session->has_value()) return;
-    log_in();
+    // Not what the store says: tokens that were refused may have stayed there.
+    if (alive() && state_ == ConnectionState::kNotLoggedIn) log_in();
   });
 }
 
@@ -475,6 +492,7 @@ bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<Co
     cannot_read_ = true;
     return false;
   }
+  for (const MessageRow& message : rows) settle_retry(message);
   record(read);
   if (reads != nullptr) reads->push_back(std::move(read));
   for (const MessageRow& message : rows) {

@@ -9,17 +9,20 @@
 //
 // Threads: one. Actions are turns of the device's lane.
 // Invariants:
-//   1. Nothing is recorded once the disk has lost its power: the app is dead from there.
+//   1. Nothing is recorded once the disk has lost its power: the app is dead from there. A discard that is durable
+//      by then is what the user asked for, and is recorded.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "engine/client.h"
 #include "sim/network.h"
 #include "sim/observer.h"
@@ -35,6 +38,7 @@ struct DeviceNodeOptions {
   bool makes_account = true;  // the user's first device
   std::chrono::milliseconds send_time_limit{600'000};
   std::chrono::milliseconds backoff_cap{8'000};
+  std::size_t outbox_max = limits::kOutboxMax;
   WallTime wall_start = from_unix_ms(1'750'000'000'000);
 };
 
@@ -61,6 +65,8 @@ class DeviceNode final : private EventSink {
   // As an app that is closed: the process ends in order.
   void close();
   void stall(std::chrono::microseconds time);
+  // An operation of the disk failed under this process.
+  bool disk_failed() const { return disk_failures() != disk_failures_at_start_; }
 
   // -- What the user does. Each is a turn; nothing happens when there is nothing to do it to. --
   void send(UserNumber peer, std::size_t text_bytes, std::optional<std::chrono::milliseconds> time_limit);
@@ -119,9 +125,14 @@ class DeviceNode final : private EventSink {
   template <typename Act>
   void act(Act act);
   void record(Event happened);
+  std::uint64_t disk_failures() const {
+    const auto& failures = disk_.counters().failures;
+    return std::accumulate(failures.begin(), failures.end(), std::uint64_t{0});
+  }
   bool alive() const { return process_ != nullptr && disk_.powered(); }
   void log_in();
   void log_in_later();
+  void settle_retry(const MessageRow& row);
   void give_up(MessageKey key);
   void observe_epoch();
   void observe(const MessageRow& row);
@@ -175,11 +186,17 @@ class DeviceNode final : private EventSink {
   std::map<ConversationNumber, ClientMessageId> last_sends_;
 
   // What the world remembers over crashes.
+  struct OpenRetry {
+    MessageKey message;
+    ClientMessageId k;
+  };
+  std::optional<OpenRetry> open_retry_;  // asked for, and not seen yet what came of it
   bool account_made_;
   bool linked_ = false;
   std::set<ClientMessageId> sent_here_;
   std::uint64_t sends_ = 0;
   std::uint64_t epoch_ = 0;
+  std::uint64_t disk_failures_at_start_ = 0;
 };
 
 }  // namespace chatsdk::sim

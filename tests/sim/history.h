@@ -201,7 +201,7 @@ struct CursorSeen {
 
 // ---- Receipts ------------------------------------------------------------------------------------------------------
 
-// The app of this device learned how far a user's mark has come.
+// The app of this device learned how far a user's mark has come; kServer: a read of the server's store.
 struct ReceiptSeen {
   DeviceNumber device = 0;
   ConversationNumber conversation = 0;
@@ -287,7 +287,8 @@ struct PushedLive {
   }
 };
 
-// The server's answer to a Send or a Void, as it left the server. Refusals for now are not recorded.
+// The server's answer to a Send or a Void, as it left the server. Of refusals those are recorded that say that the
+// message is not accepted; one for want of room or time says nothing of it.
 struct AnswerSeen {
   enum class Kind : std::uint8_t { kAccepted = 1, kVoided = 2, kRefused = 3 };
   DeviceNumber device = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A bus that loses, repeats, delays and thereby reorders hints, as a network between server nodes would. Kicks are
-// lost too: what must hold does not lean on any of them.
+// lost too: what must hold does not lean on any of them. Of digests, which tell each change twice, it never loses two
+// in a row: a device that stays connected has no other way to hear of a last hint that was lost.
 //
 // Threads: one.
 #pragma once
@@ -39,15 +40,18 @@ class LossyBus final : public server::Bus {
     spoil([this, user, message = std::move(message)] { bus_.publish(user, message); });
   }
   void publish_heads(std::shared_ptr<const server::HeadDigest> digest) override {
-    spoil([this, digest = std::move(digest)] { bus_.publish_heads(digest); });
+    const bool after_a_lost_one = std::exchange(digest_lost_, false);
+    const std::uint64_t dropped = losses_.dropped;
+    spoil([this, digest = std::move(digest)] { bus_.publish_heads(digest); }, !after_a_lost_one);
+    digest_lost_ = losses_.dropped != dropped;
   }
 
  private:
   bool chance(std::uint32_t per_mille) { return per_mille != 0 && random_.below(1000) < per_mille; }
 
   template <typename Publish>
-  void spoil(Publish publish) {
-    if (chance(losses_.drop)) {
+  void spoil(Publish publish, bool may_drop = true) {
+    if (may_drop && chance(losses_.drop)) {
       ++losses_.dropped;
       return;
     }
@@ -68,6 +72,7 @@ class LossyBus final : public server::Bus {
   Losses& losses_;
   SeededRandom& random_;
   std::shared_ptr<LossyBus*> self_;
+  bool digest_lost_ = false;  // the last one
 };
 
 }  // namespace chatsdk::sim

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "sim/child.h"
+#include "sim/planted_bugs.h"
 #include "sim/report.h"
 #include "sim/shrink.h"
 
@@ -63,6 +64,8 @@ struct Arguments {
   std::optional<std::uint32_t> faults;
   std::optional<std::uint32_t> duration;
   std::vector<std::string> without;
+  std::string plant;
+  bool list_plants = false;
 
   bool alone() const { return seed != 0; }
 };
@@ -86,7 +89,10 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--actions", arguments.actions, "What users do, together");
   app.add_option("--faults", arguments.faults, "Faults that are tried");
   app.add_option("--duration", arguments.duration, "Virtual seconds before the heal")->check(CLI::Range(1, 1'000'000));
-  app.add_option("--without", arguments.without, "Kinds of actions and faults, or 'hostile', that are off");
+  app.add_option("--without", arguments.without,
+                 "Kinds of actions and faults, 'hostile' or 'fault_points', that are off");
+  app.add_option("--plant", arguments.plant, "A known bug that is in the code in every seed");
+  app.add_flag("--list-plants", arguments.list_plants, "The bugs that can be planted");
 }
 
 // The seed's own options with what the command line says; none: a kind that there is not.
@@ -97,10 +103,18 @@ std::optional<RunOptions> options_of(std::uint64_t seed, const Arguments& argume
   options.actions = arguments.actions.value_or(options.actions);
   options.faults = arguments.faults.value_or(options.faults);
   if (arguments.duration) options.duration = std::chrono::seconds(*arguments.duration);
+  options.planted = chatsdk::sim::planted_bug(arguments.plant);
   for (const std::string& kind : arguments.without) {
     if (!turn_off(options, kind)) return std::nullopt;
   }
   return options;
+}
+
+// Why the bug that is asked for cannot be planted.
+const char* wrong_plant(const Arguments& arguments) {
+  if (arguments.plant.empty()) return nullptr;
+  if (!chatsdk::kHasFaultPoints) return "this build has no bugs to plant, CHATSDK_FAULTS is off";
+  return chatsdk::sim::planted_bug(arguments.plant) == chatsdk::Bug::kNone ? "no such bug" : nullptr;
 }
 
 RunResult run_case(const RunOptions& options, bool verbose, bool twice) {
@@ -206,6 +220,14 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (arguments.list_plants) {
+    for (const auto& bug : chatsdk::sim::planted_bugs()) std::printf("%s\n", bug.name);
+    return 0;
+  }
+  if (const char* const wrong = wrong_plant(arguments)) {
+    std::fprintf(stderr, "--plant: %s\n", wrong);
+    return 2;
   }
   if (arguments.alone()) {
     arguments.first = arguments.seed;

@@ -32,14 +32,16 @@ void Nemesis::raise(std::uint32_t NetworkFaults::*chance, std::uint32_t per_mill
   world_.scheduler().after(up_to_seconds(30), [this, chance] { world_.network().faults.*chance = 0; });
 }
 
-DiskFault Nemesis::draw_disk_fault() {
+// To SQLite a read that is cut short is the end of the file, and what it lacks is zeros: only the encrypted store below
+// a device notices that there should be more.
+DiskFault Nemesis::draw_disk_fault(bool short_reads) {
   DiskFault fault;
   const DiskOp ops[] = {DiskOp::kWrite, DiskOp::kSync, DiskOp::kRead, DiskOp::kOpen, DiskOp::kTruncate};
   fault.op = ops[random_.below(std::size(ops))];
   fault.nth = 1 + random_.below(40);
   fault.failure = DiskFailure::kIoError;
   if (fault.op == DiskOp::kWrite && random_.below(2) == 0) fault.failure = DiskFailure::kFull;
-  if (fault.op == DiskOp::kRead && random_.below(2) == 0) fault.failure = DiskFailure::kShortRead;
+  if (fault.op == DiskOp::kRead && random_.below(2) == 0 && short_reads) fault.failure = DiskFailure::kShortRead;
   fault.from_then_on = random_.below(4) == 0;
   return fault;
 }
@@ -118,7 +120,7 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
       break;
     case FaultKind::kDeviceDiskFails:
       if (!device.running()) break;
-      device.disk().arm(draw_disk_fault());
+      device.disk().arm(draw_disk_fault(true));
       // An app that keeps failing is started again by its user.
       world_.scheduler().after(up_to_seconds(30), [this, number] {
         DeviceNode* const node = world_.device(number);
@@ -162,7 +164,7 @@ void Nemesis::strike_server(FaultKind kind) {
       effect = false;  // counted where it strikes
       break;
     case FaultKind::kServerDiskFails:
-      server.disk().arm(draw_disk_fault());
+      server.disk().arm(draw_disk_fault(false));
       world_.scheduler().after(up_to_seconds(30), [this] { world_.server().disk().clear_faults(); });
       break;
     case FaultKind::kServerStall:

@@ -27,7 +27,7 @@ class Nemesis {
   }
   // Raises one of the network's chances for a while.
   void raise(std::uint32_t NetworkFaults::*chance, std::uint32_t per_mille);
-  DiskFault draw_disk_fault();
+  DiskFault draw_disk_fault(bool short_reads);
 
   World& world_;
   SeededRandom random_;

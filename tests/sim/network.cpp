@@ -98,6 +98,10 @@ class Network::Wire final : public server::FrameSink {
     if (server_over) return;
     wire::ServerFrame parsed;
     if (parsed.ParseFromString(*frame)) network_.observer_.on_server_frame(device, parsed);
+    if (parsed.has_welcome()) {
+      welcome_number = ++network_.welcomes_;
+      welcomed_device = parsed.welcome().device_id();
+    }
     put_frame(false, std::move(frame));
   }
   std::size_t queued_bytes() const override { return down.bytes > kKernelBytes ? down.bytes - kKernelBytes : 0; }
@@ -149,7 +153,9 @@ class Network::Wire final : public server::FrameSink {
   server::ConnectionHandler* server_handler = nullptr;
   bool server_closing = false;
   bool server_over = false;
-  bool server_gone = true;  // until it is reached
+  bool server_gone = true;           // until it is reached
+  std::uint64_t welcome_number = 0;  // in the order of all welcomes; 0: none yet
+  std::uint64_t welcomed_device = 0;
 
   Pipe up;
   Pipe down;
@@ -304,6 +310,14 @@ void Network::schedule(WireId id, bool up) {
   scheduler_.at(time, [this, id, up] { arrive(id, up); });
 }
 
+bool Network::is_replaced(const Wire& wire) const {
+  if (wire.welcome_number == 0 || wire.server_closing) return false;
+  return std::any_of(wires_.begin(), wires_.end(), [&](const auto& entry) {
+    const Wire& other = *entry.second;
+    return other.welcomed_device == wire.welcomed_device && other.welcome_number > wire.welcome_number;
+  });
+}
+
 void Network::arrive(WireId id, bool up) {
   Wire* const found = wire(id);
   if (found == nullptr) return;
@@ -331,7 +345,11 @@ void Network::arrive(WireId id, bool up) {
       case Wire::Parcel::Kind::kFrame:
         found->server_lane->post([this, id, bytes = std::move(parcel.bytes)] {
           if (Wire* wire = this->wire(id); wire != nullptr && !wire->server_gone) {
+            const bool replaced = is_replaced(*wire);
             wire->server_handler->on_frame(id, *bytes);
+            wire = this->wire(id);
+            const bool goes_on = wire != nullptr && !wire->server_closing && !wire->server_over;
+            if (replaced && goes_on) observer_.on_replaced_served(wire->device);
           }
         });
         break;
@@ -522,9 +540,11 @@ bool Network::silence(NodeId device, bool up, bool down) {
 void Network::isolate(NodeId device, bool isolated) { isolated_[device] = isolated; }
 
 void Network::heal() {
+  healed_ = true;
   faults = {};
   isolated_.clear();
-  const bool hostile = options_.drop_one_in != 0 || options_.reorder_one_in != 0 || options_.alter_one_in != 0;
+  const bool hostile = options_.drop_one_in != 0 || options_.repeat_one_in != 0 || options_.reorder_one_in != 0 ||
+                       options_.alter_one_in != 0;
   std::vector<WireId> ids;
   for (const auto& [id, unused] : wires_) ids.push_back(id);
   for (const WireId id : ids) {

@@ -76,6 +76,8 @@ class NetworkObserver {
   // The server's session hands a frame to a device's connection.
   virtual void on_server_frame(NodeId device, const wire::ServerFrame& frame) = 0;
   virtual void on_fault(const char* kind) = 0;
+  // The server went on with a connection's frame after it had welcomed a newer connection of the same device.
+  virtual void on_replaced_served(NodeId device) = 0;
 };
 
 class Network {
@@ -113,8 +115,9 @@ class Network {
 
   std::chrono::microseconds latency();
   bool chance(std::uint32_t per_mille) { return per_mille != 0 && random_.below(1000) < per_mille; }
-  bool one_in(std::uint32_t n) { return n != 0 && random_.below(n) == 0; }
+  bool one_in(std::uint32_t n) { return n != 0 && !healed_ && random_.below(n) == 0; }
   Wire* wire(WireId id);
+  bool is_replaced(const Wire& wire) const;
   std::vector<WireId> wires_of(NodeId device) const;
   void connect(WireId id, ConnectRequest request);
   void refuse(WireId id, CloseInfo info);
@@ -131,6 +134,8 @@ class Network {
   NetworkObserver& observer_;
   ServerEndpoint* server_ = nullptr;
   WireId last_wire_ = 0;
+  std::uint64_t welcomes_ = 0;
+  bool healed_ = false;
   std::uint64_t last_exchange_ = 0;
   std::uint64_t server_run_ = 0;  // counts the server's processes
   std::uint64_t frames_ = 0;

@@ -8,8 +8,10 @@ namespace chatsdk::sim {
 
 namespace {
 
-bool is_final_refusal(Code code) {
+// A refusal that the server's store decided, after it had looked for the message: it says that it is not accepted.
+bool says_not_accepted(Code code) {
   switch (code) {
+    case Code::kOutOfOrder:
     case Code::kConflict:
     case Code::kVoided:
     case Code::kTooLarge:
@@ -67,6 +69,12 @@ void Observer::learn_from(NodeId device, StreamId stream, const wire::Item& item
   }
 }
 
+void Observer::on_replaced_served(NodeId device) {
+  if (!on_broken) return;
+  on_broken("connections", "The server took a frame of device " + std::to_string(device) +
+                               " from a connection that a newer replaced.");
+}
+
 void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
   switch (frame.body_case()) {
     case wire::ServerFrame::kItems:
@@ -84,7 +92,7 @@ void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
       if (result.has_accepted()) {
         record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kAccepted,
                                     result.accepted().conversation_seq(), Code::kOk});
-      } else if (const Code code = from_wire(result.refused()).code; is_final_refusal(code)) {
+      } else if (const Code code = from_wire(result.refused()).code; says_not_accepted(code)) {
         record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kRefused, 0, code});
       }
       break;

@@ -45,6 +45,9 @@ class Observer final : public NetworkObserver {
 
   static std::uint64_t hash_of_item(const wire::Item& item);
   void on_server_frame(NodeId device, const wire::ServerFrame& frame) override;
+  void on_replaced_served(NodeId device) override;
+  // What is judged without a record: the property and the finding.
+  std::function<void(std::string, std::string)> on_broken;
 
  private:
   void learn_from(NodeId device, StreamId stream, const wire::Item& item);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "sim/planted_bugs.h"
+
 namespace chatsdk::sim {
 
 namespace {
@@ -40,6 +42,7 @@ constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4
                                                            4,  2,  5, 4, 6, 3, 4, 2, 6, 4, 1};
 
 constexpr std::string_view kHostile = "hostile";
+constexpr std::string_view kFaultPoints = "fault_points";
 
 }  // namespace
 
@@ -88,20 +91,29 @@ RunOptions draw_options(std::uint64_t seed) {
   options.server.gateway.drain_spread = std::chrono::milliseconds(one_of({10, 1'000, 5'000}));
   options.server.checkpoint_pages = static_cast<std::uint32_t>(one_of({20, 200, 4'096}));
   options.send_time_limit = std::chrono::milliseconds(one_of({5'000, 30'000, 600'000}));
+  // From a generator of their own, so that the draws above keep their meaning.
+  SeededRandom more(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5252);
+  // A probe to each other user fits in.
+  if (more.below(4) == 0) options.outbox_max = options.users + more.below(8);
+  options.fault_points = more.below(3) == 0;
+  options.all_start_again = more.below(2) == 0;
   return options;
 }
 
 std::string to_line(const RunOptions& options) {
-  std::string line = "users " + std::to_string(options.users) + " x " + std::to_string(options.devices_per_user) +
-                     ", actions " + std::to_string(options.actions) + ", faults " + std::to_string(options.faults) +
-                     ", " + std::to_string(options.duration.count()) + " s, kill mode " +
-                     (options.kill_mode_drawn ? "drawn" : std::to_string(static_cast<int>(options.kill_mode))) +
-                     ", latency " + std::to_string(options.network.latency_min.count()) + "+" +
-                     std::to_string(options.network.latency_mean.count()) + " us, " +
-                     std::to_string(options.network.bytes_per_ms) + " B/ms, window " +
-                     std::to_string(options.server.gateway.window_items) + ", tokens " +
-                     std::to_string(options.server.access_token_lifetime.count()) + " s, time limit " +
-                     std::to_string(options.send_time_limit.count()) + " ms" + (options.hostile ? ", hostile" : "");
+  std::string line =
+      "users " + std::to_string(options.users) + " x " + std::to_string(options.devices_per_user) + ", actions " +
+      std::to_string(options.actions) + ", faults " + std::to_string(options.faults) + ", " +
+      std::to_string(options.duration.count()) + " s, kill mode " +
+      (options.kill_mode_drawn ? "drawn" : std::to_string(static_cast<int>(options.kill_mode))) + ", latency " +
+      std::to_string(options.network.latency_min.count()) + "+" + std::to_string(options.network.latency_mean.count()) +
+      " us, " + std::to_string(options.network.bytes_per_ms) + " B/ms, window " +
+      std::to_string(options.server.gateway.window_items) + ", tokens " +
+      std::to_string(options.server.access_token_lifetime.count()) + " s, time limit " +
+      std::to_string(options.send_time_limit.count()) + " ms" + (options.hostile ? ", hostile" : "") +
+      (options.fault_points ? ", fault points" : "") + (options.all_start_again ? "" : ", apps go on after the heal") +
+      (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max));
+  if (options.planted != Bug::kNone) line += std::string(", planted ") + to_text(options.planted);
   line += "; off:";
   for (std::size_t i = 0; i < kActions; ++i) {
     if (options.action_weights[i] == 0) line += std::string(" ") + kActionNames[i];
@@ -116,6 +128,10 @@ bool turn_off(RunOptions& options, std::string_view name) {
   if (name == kHostile) {
     options.hostile = false;
     options.network.drop_one_in = options.network.repeat_one_in = options.network.reorder_one_in = 0;
+    return true;
+  }
+  if (name == kFaultPoints) {
+    options.fault_points = false;
     return true;
   }
   const auto fault = std::find(kFaultNames.begin(), kFaultNames.end(), name);
@@ -142,6 +158,7 @@ std::vector<std::string> turned_on(const RunOptions& options) {
     if (options.action_weights[i] != 0) names.emplace_back(kActionNames[i]);
   }
   if (options.hostile) names.emplace_back(kHostile);
+  if (options.fault_points) names.emplace_back(kFaultPoints);
   return names;
 }
 
@@ -156,6 +173,7 @@ std::string to_arguments(const RunOptions& options) {
   say("actions", options.actions, drawn.actions);
   say("faults", options.faults, drawn.faults);
   say("duration", options.duration.count(), drawn.duration.count());
+  if (options.planted != Bug::kNone) line += std::string(" --plant ") + to_text(options.planted);
   const std::vector<std::string> on = turned_on(options);
   for (const std::string& name : turned_on(drawn)) {
     if (std::find(on.begin(), on.end(), name) == on.end()) line += " --without " + name;

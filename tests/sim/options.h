@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fault.h"
+#include "base/limits.h"
 #include "sim/device_node.h"
 #include "sim/network.h"
 #include "sim/server_node.h"
@@ -77,6 +79,12 @@ struct RunOptions {
   CrashMode kill_mode = CrashMode::kEachWrite;
   bool kill_mode_drawn = true;  // each crash draws its own
   bool hostile = false;
+  bool fault_points = false;  // the points in the code strike
+  // With the heal every app is started again; else only those whose disk had failed, and connections that live have to
+  // notice by themselves what they have missed.
+  bool all_start_again = true;
+  Bug planted = Bug::kNone;
+  std::size_t outbox_max = limits::kOutboxMax;
   NetworkOptions network;
   ServerNodeOptions server;
   std::chrono::milliseconds send_time_limit{600'000};
@@ -86,8 +94,8 @@ struct RunOptions {
 RunOptions draw_options(std::uint64_t seed);
 std::string to_line(const RunOptions& options);
 
-// Turns an action, a fault or "hostile" off by its name; false when there is none of that name, or when nobody would do
-// anything any more.
+// Turns an action, a fault, "hostile" or "fault_points" off by its name; false when there is none of that name, or when
+// nobody would do anything any more.
 bool turn_off(RunOptions& options, std::string_view name);
 // The names of what is on.
 std::vector<std::string> turned_on(const RunOptions& options);

@@ -30,6 +30,7 @@ void Totals::add(const RunResult& result) {
     faults_by_kind[kind] += count;
     ++seeds_by_kind[kind];
   }
+  for (const auto& [name, count] : result.points) points[name] += count;
 }
 
 void print_progress(const Totals& totals, double elapsed_seconds) {
@@ -53,6 +54,7 @@ void print_summary(const Totals& totals, double elapsed_seconds) {
     std::printf("  %-28s %8" PRIu64 "  in %5.1f %% of seeds\n", kind.c_str(), count,
                 100.0 * static_cast<double>(totals.seeds_by_kind.at(kind)) / seeds);
   }
+  for (const auto& [name, count] : totals.points) std::printf("  at %-52s %8" PRIu64 "\n", name.c_str(), count);
 }
 
 void print_failure(const RunOptions& options, const RunResult& result) {

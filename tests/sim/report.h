@@ -25,6 +25,7 @@ struct Totals {
   double virtual_hours = 0;
   std::map<std::string, std::uint64_t> faults_by_kind;
   std::map<std::string, std::uint64_t> seeds_by_kind;
+  std::map<std::string, std::uint64_t> points;  // in the code that struck, by name
 
   void add(const RunResult& result);
 };

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "sim/fault_points.h"
 #include "sim/nemesis.h"
 #include "sim/workload.h"
 #include "sim/world.h"
@@ -211,6 +212,7 @@ class Run {
     result.frames = world_.network().frames();
     result.server_starts = world_.server().starts();
     result.faults = world_.observer().faults();
+    result.points = points_.struck();
     result.sends = world_.sends();
   }
 
@@ -218,6 +220,7 @@ class Run {
   RunLog log_;
   World world_;
   const std::function<void(World&)> script_;
+  FaultPoints points_{world_};
   Workload workload_{world_};
   Nemesis nemesis_{world_};
   std::vector<FinalState::Probe> probes_;

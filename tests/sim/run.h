@@ -36,6 +36,7 @@ struct RunResult {
   std::chrono::microseconds virtual_time{};
   std::chrono::microseconds convergence{};      // from the heal
   std::map<std::string, std::uint64_t> faults;  // that had an effect, by kind
+  std::map<std::string, std::uint64_t> points;  // in the code that struck, by name
 
   bool ok() const { return violations.empty(); }
   std::uint64_t fault_count() const;

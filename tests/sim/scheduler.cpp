@@ -87,7 +87,9 @@ bool Scheduler::run_one(MonotonicTime limit) {
     Lane& lane = *ready_[choice];
     const NodeId node = lane.node_;
     current_node_ = node;
+    in_turn_ = true;
     lane.run_one();  // may destroy lanes, its own not among them
+    in_turn_ = false;
     current_node_ = 0;
     if (after_turn) after_turn(node);
     return true;

@@ -95,6 +95,7 @@ class Scheduler {
 
   // Whose turn it is: what randomness inside libraries belongs to. The world's own events are the server's.
   NodeId current_node() const { return current_node_; }
+  bool in_turn() const { return in_turn_; }
   std::uint64_t turns() const { return turns_; }
   // Called after each turn of a lane, with its node.
   UniqueFunction<void(NodeId)> after_turn;
@@ -108,6 +109,7 @@ class Scheduler {
   std::map<std::pair<MonotonicTime, std::uint64_t>, Task> events_;  // number breaks ties: drawn, then counted
   std::uint64_t last_event_ = 0;
   NodeId current_node_ = 0;
+  bool in_turn_ = false;
   std::uint64_t turns_ = 0;
   std::vector<Lane*> ready_;  // kept for its capacity
 };

@@ -4,7 +4,7 @@
 // command line that replays a case.
 #include "sim/shrink.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cstdlib>
 
@@ -108,6 +108,23 @@ TEST(SimOptions, TheArgumentsNameWhatWasChanged) {
   EXPECT_NE(arguments.find("--without send"), std::string::npos) << arguments;
 }
 
+TEST(SimOptions, TheArgumentsNameAPlantedBug) {
+  RunOptions options = draw_options(42);
+  options.planted = Bug::kP8OrderByTime;
+
+  EXPECT_EQ(to_arguments(options), "--seed 42 --plant P8");
+}
+
+TEST(SimOptions, FaultPointsCanBeTurnedOff) {
+  RunOptions options = draw_options(42);
+  options.fault_points = true;
+
+  ASSERT_TRUE(turn_off(options, "fault_points"));
+
+  EXPECT_FALSE(options.fault_points);
+  EXPECT_THAT(turned_on(options), ::testing::Not(::testing::Contains("fault_points")));
+}
+
 TEST(SimOptions, TheLastActionStaysOn) {
   RunOptions options = draw_options(42);
   options.action_weights.fill(0);
@@ -131,6 +148,7 @@ TEST(SimChild, BringsTheWholeResultBack) {
   result.virtual_time = std::chrono::hours(2);
   result.convergence = std::chrono::microseconds(5);
   result.faults = {{"clog", 4}, {"cut", 1}};
+  result.points = {{"outbox.before_accept", 2}};
 
   const RunResult read = run_in_child([&result] { return result; });
 
@@ -146,6 +164,7 @@ TEST(SimChild, BringsTheWholeResultBack) {
   EXPECT_EQ(read.virtual_time, result.virtual_time);
   EXPECT_EQ(read.convergence, result.convergence);
   EXPECT_EQ(read.faults, result.faults);
+  EXPECT_EQ(read.points, result.points);
 }
 
 TEST(SimChild, AProcessThatDiesIsAViolation) {

@@ -15,6 +15,7 @@ using std::chrono::seconds;
 namespace {
 
 constexpr std::size_t kPage = 200;
+constexpr std::size_t kMarksMax = 100'000;
 
 }  // namespace
 
@@ -23,10 +24,14 @@ World::World(const RunOptions& options, Log& log)
       log_(log),
       scheduler_(options.seed * 31 + 1),
       observer_(scheduler_),
+      checkers_({.in_order = !options.hostile}),
       random_(options.seed * 31 + 2),
       network_(scheduler_, options.seed * 31 + 3, options.network, observer_),
       server_(scheduler_, network_, log, options.seed * 31 + 4, options.server) {
   observer_.on_record = [this](const Record& record) { checkers_.on(record); };
+  observer_.on_broken = [this](std::string property, std::string message) {
+    violation(std::move(property), std::move(message));
+  };
   scheduler_.after_turn = [this](NodeId) { after_turn(); };
   for (UserNumber user = 1; user <= options_.users; ++user) {
     for (std::uint32_t i = 0; i < options_.devices_per_user; ++i) {
@@ -35,6 +40,7 @@ World::World(const RunOptions& options, Log& log)
       device.user = user;
       device.makes_account = i == 0;
       device.send_time_limit = options_.send_time_limit;
+      device.outbox_max = options_.outbox_max;
       devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
                                                       options_.seed * 1'000 + device.number, device));
       retired_.push_back(false);
@@ -196,6 +202,7 @@ void World::reinstall(DeviceNode& node) {
   device.makes_account =
       old <= options_.users * options_.devices_per_user && (old - 1) % options_.devices_per_user == 0;
   device.send_time_limit = options_.send_time_limit;
+  device.outbox_max = options_.outbox_max;
   devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
                                                   options_.seed * 1'000 + device.number, device));
   retired_.push_back(false);
@@ -233,12 +240,13 @@ void World::heal() {
   server_.disk().cancel_crash();
   server_.clock().set_wall_true();
   observer_.record(0, event::Heal{0});
+  // An app whose disk had failed is started again by its user.
   for (DeviceNode* node : devices()) {
     node->disk().clear_faults();
     node->disk().cancel_crash();
     node->clock().set_wall_true();
     node->stall(microseconds(0));
-    // An app whose disk had failed is started again by its user.
+    if (node->running() && !options_.all_start_again && !node->disk_failed()) continue;
     if (node->running()) {
       close_device(*node, microseconds(0));
     } else {
@@ -326,8 +334,22 @@ std::vector<event::StoreRead> World::read_server() {
     }
     observer_.record(0, read);
     reads.push_back(std::move(read));
+    record_marks(stream.stream, number);
   }
   return reads;
+}
+
+void World::record_marks(StreamId stream, ConversationNumber conversation) {
+  const auto advances = server_.inspector().marks_after(stream, 0, kMarksMax);
+  if (!advances.ok()) return;
+  std::map<std::pair<UserNumber, MarkKind>, Seq> marks;  // the last word on each
+  for (const server::MarkAdvance& advance : *advances) {
+    const MarkKind kind = advance.kind == wire::Marks::KIND_READ ? MarkKind::kRead : MarkKind::kDelivered;
+    marks[{Observer::user_named(advance.user_id), kind}] = advance.up_to;
+  }
+  for (const auto& [mark, up_to] : marks) {
+    observer_.record(0, event::ReceiptSeen{kServer, conversation, mark.first, mark.second, up_to});
+  }
 }
 
 void World::read_all_stores() {

@@ -85,6 +85,7 @@ class World {
   void start_device(NodeId number);
   std::vector<ServerStream> server_streams();
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
+  void record_marks(StreamId stream, ConversationNumber conversation);
   std::chrono::microseconds up_to(std::chrono::microseconds most) {
     return std::chrono::microseconds(random_.below(static_cast<std::uint64_t>(most.count()) + 1));
   }

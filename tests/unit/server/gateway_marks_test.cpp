@@ -271,6 +271,19 @@ struct Service {
 
 constexpr ConversationId kConversation{7};
 
+// A cursor that is stored without its claim asks for no acknowledgement that would make up for it.
+TEST(MarksService, CursorsAreWrittenAfterTheClaimsThatTheyCover) {
+  Service service;
+  service.marks->acknowledged(DeviceId{1}, StreamId{9}, 4);
+  service.marks->delivered("ada", ConversationId{9}, 0, 4);
+
+  service.pass(limits::kMarkFlush);
+
+  ASSERT_EQ(service.written.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<AdvanceMarks>(service.written[0]));
+  EXPECT_TRUE(std::holds_alternative<AdvanceCursor>(service.written[1]));
+}
+
 TEST(MarksService, RangesThatTouchAreMerged) {
   Service service;
   service.marks->delivered("ada", kConversation, 0, 5);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/fault_points.h"
+
+namespace chatsdk::sim {
+
+namespace {
+
+constexpr std::uint64_t kOneIn = 4;  // points are live, and live ones strike, in one of so many cases
+constexpr std::chrono::seconds kCrashPause{40};
+constexpr std::chrono::seconds kBranchPause{2};
+
+}  // namespace
+
+FaultPoints::FaultPoints(World& world)
+    : world_(world), random_(world.options().seed * 31 + 13), scope_(this, world.options().planted) {}
+
+bool FaultPoints::on_fault_point(const char* name, bool rare_branch) {
+  if (!world_.options().fault_points || world_.healed()) return false;
+  const auto [site, is_new] = live_.try_emplace(name, false);
+  if (is_new) site->second = random_.below(kOneIn) == 0;
+  if (!site->second || random_.below(kOneIn) != 0) return false;
+  MonotonicTime& next = rare_branch ? next_branch_ : next_crash_;
+  const MonotonicTime now = world_.scheduler().now();
+  if (now < next || (!rare_branch && !cut_power())) return false;
+  const std::chrono::microseconds pause = rare_branch ? kBranchPause : kCrashPause;
+  next = now + std::chrono::microseconds(random_.below(2 * static_cast<std::uint64_t>(pause.count())));
+  ++struck_[name];
+  world_.observer().on_fault(rare_branch ? "rare_branch" : "crash_at_fault_point");
+  return rare_branch;
+}
+
+// The world notices after the turn. Outside the nodes' turns a server may be opening its store, and nothing else is
+// struck there: whose code it is could not be told.
+bool FaultPoints::cut_power() {
+  const bool in_turn = world_.scheduler().in_turn();
+  DeviceNode* const device = in_turn ? world_.device(world_.scheduler().current_node()) : nullptr;
+  if (in_turn && world_.scheduler().current_node() != 0 && device == nullptr) return false;
+  if (!in_turn && world_.server().running()) return false;
+  SimDisk& disk = device != nullptr ? device->disk() : world_.server().disk();
+  if (!disk.powered()) return false;
+  disk.power_off();
+  return true;
+}
+
+}  // namespace chatsdk::sim

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What strikes at the points in the code (base/fault.h) during one run: each point is live for the run or not, and a
+// live one strikes now and then, with pauses in between so that the run gets somewhere. The node whose turn it is loses
+// its power there, or the point's rare branch is taken. It also plants the run's bug.
+//
+// Threads: one.
+// Invariants:
+//   1. Nothing strikes after the heal.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "base/fault.h"
+#include "sim/world.h"
+
+namespace chatsdk::sim {
+
+class FaultPoints final : private FaultHooks {
+ public:
+  explicit FaultPoints(World& world);
+
+  // How often each struck.
+  const std::map<std::string, std::uint64_t>& struck() const { return struck_; }
+
+ private:
+  bool on_fault_point(const char* name, bool rare_branch) override;
+  bool cut_power();
+
+  World& world_;
+  SeededRandom random_;
+  std::map<std::string, bool, std::less<>> live_;
+  MonotonicTime next_crash_;
+  MonotonicTime next_branch_;
+  std::map<std::string, std::uint64_t> struck_;
+  FaultScope scope_;
+};
+
+}  // namespace chatsdk::sim
