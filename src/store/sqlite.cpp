@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <limits>
 #include <new>
 #include <vector>
@@ -10,6 +11,8 @@
 namespace chatsdk::sqlite {
 
 namespace {
+
+constexpr int kReadThroughBytes = 4'096;  // a page: an encrypted file is read in pages
 
 // Values longer than SQLite's own int lengths cannot be bound; SQLITE_TOOBIG says so.
 bool fits(std::string_view bytes) { return bytes.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()); }
@@ -344,11 +347,36 @@ Status Database::set_user_version(std::int32_t version) {
   return execute(("PRAGMA user_version = " + std::to_string(version)).c_str());
 }
 
+// SQLite tells a page that it could not read in the words of a damaged one. The file is damaged only when it says so
+// twice and can be read from end to end.
 Status Database::check(const std::string& sql) {
+  CHATSDK_ASSIGN(const std::string first, check_once(sql));
+  if (first == "ok") return {};
+  CHATSDK_ASSIGN(const std::string second, check_once(sql));
+  if (second == "ok") return error(Code::kStorage, sql + " could not read what it can read now");
+  CHATSDK_TRY(read_through());
+  return error(Code::kCorrupt, sql + ": " + second);
+}
+
+Result<std::string> Database::check_once(const std::string& sql) {
   CHATSDK_ASSIGN(auto statement, prepare(sql));
   CHATSDK_TRY(statement.step_row());
-  if (statement.text(0) == "ok") return {};
-  return error(Code::kCorrupt, sql + ": " + std::string(statement.text(0)));
+  return std::string(statement.text(0));
+}
+
+Status Database::read_through() {
+  sqlite3_file* file = nullptr;
+  const int found = sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (found != SQLITE_OK || file == nullptr || file->pMethods == nullptr) return {};
+  sqlite3_int64 size = 0;
+  if (const int result = file->pMethods->xFileSize(file, &size); result != SQLITE_OK) return error_of(result, "size");
+  std::vector<char> page(kReadThroughBytes);
+  for (sqlite3_int64 at = 0; at < size; at += kReadThroughBytes) {
+    const auto wanted = static_cast<int>(std::min<sqlite3_int64>(kReadThroughBytes, size - at));
+    const int result = file->pMethods->xRead(file, page.data(), wanted, at);
+    if (code_of(result) == Code::kStorage && result != SQLITE_IOERR_SHORT_READ) return error_of(result, "read");
+  }
+  return {};
 }
 
 Status Database::integrity_check() { return check("PRAGMA integrity_check(1)"); }

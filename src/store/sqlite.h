@@ -174,6 +174,8 @@ class Database {
   friend class Transaction;
   explicit Database(sqlite3* db) : db_(db) {}
   Status check(const std::string& sql);
+  Result<std::string> check_once(const std::string& sql);
+  Status read_through();
   void close_now();
 
   sqlite3* db_ = nullptr;

@@ -195,5 +195,33 @@ TEST(SimDiskSqlite, TheSameSeedWritesTheSameBytes) {
   EXPECT_EQ(first, run());
 }
 
+// Every read of a check in turn, once and from then on: a store that cannot be read now is not a damaged one.
+TEST(SimDiskSqlite, ACheckThatCannotReadDoesNotTellOfDamage) {
+  DiskRig rig;
+  {
+    auto db = sqlite::Database::open("/db", {.vfs_name = kVfs}).value();
+    ASSERT_TRUE(db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT NOT NULL)").ok());
+    for (std::int64_t id = 1; id <= 200; ++id) {
+      ASSERT_TRUE(db.execute(("INSERT INTO t(body) VALUES ('" + body_of(id) + "')").c_str()).ok());
+    }
+  }
+  int failed = 0;
+  for (std::uint64_t nth = 1; nth <= 40; ++nth) {
+    for (const bool from_then_on : {false, true}) {
+      auto db = sqlite::Database::open("/db", {.vfs_name = kVfs}).value();
+      DiskFault fault;
+      fault.op = DiskOp::kRead;
+      fault.nth = nth;
+      fault.from_then_on = from_then_on;
+      rig.disk.arm(fault);
+      const Status checked = db.quick_check();
+      rig.disk.clear_faults();
+      EXPECT_NE(checked.code(), Code::kCorrupt) << "read " << nth << ": " << checked.error().detail;
+      failed += checked.ok() ? 0 : 1;
+    }
+  }
+  EXPECT_GT(failed, 20);
+}
+
 }  // namespace
 }  // namespace chatsdk::sim
