@@ -37,12 +37,16 @@ struct MarksHint {
 
 // Streams that changed lately, ordered by stream_id, each once: heals a lost last hint. head or marks_revision is 0
 // when that one did not change.
+//
+// Digests follow each other whether anything has changed or not, and each has the number after the one before it: a
+// subscriber that misses a number asks the store what it may have missed with it.
 struct HeadDigest {
   struct Head {
     StreamId stream_id;
     Seq head = 0;
     std::uint64_t marks_revision = 0;
   };
+  std::uint64_t number = 0;  // from 1
   std::vector<Head> heads;
 };
 

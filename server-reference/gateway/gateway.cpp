@@ -74,7 +74,14 @@ void Gateway::on_user_message(const UserId& user, const UserMessage& message) {
 }
 
 void Gateway::on_heads(const std::shared_ptr<const HeadDigest>& digest) {
-  for (auto& [connection, session] : sessions_) session.on_heads(*digest);
+  const bool missed = digest->number > last_digest_ + 1;
+  last_digest_ = std::max(last_digest_, digest->number);
+  if (digest->heads.empty() && !missed) return;
+  if (missed) log.write(LogLevel::kInfo, "gateway", "a digest was missed: the heads of all streams are read again");
+  for (auto& [connection, session] : sessions_) {
+    session.on_heads(*digest);
+    if (missed) session.on_digest_missed();
+  }
 }
 
 // ---- What sessions ask ---------------------------------------------------------------------------------------------

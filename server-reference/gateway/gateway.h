@@ -82,6 +82,7 @@ class Gateway final : public ConnectionHandler, private Bus::Subscriber, private
   // Sessions never move: the lists of users run through them.
   std::unordered_map<ConnectionId, GatewaySession> sessions_;
   std::unordered_map<UserId, GatewaySession*> first_of_user_;
+  std::uint64_t last_digest_ = 0;  // the greatest number so far
   Executor::TimerId tick_timer_ = 0;
   bool draining_ = false;
   Task drained_;

@@ -119,6 +119,8 @@ class GatewaySession {
   void on_item_hint(const ItemHint& hint);
   void on_marks_hint(const MarksHint& hint);
   void on_heads(const HeadDigest& digest);
+  // What was lost with a digest only the store can tell.
+  void on_digest_missed();
   void on_kick(const Kick& kick);
   // Time passes: called at least every second.
   void tick();
@@ -224,6 +226,7 @@ class GatewaySession {
   std::uint16_t sends_in_flight_ = 0;
   State state_ = State::kAwaitingHello;
   bool reading_ = false;
+  bool look_again_ = false;  // which streams there are and how far they go is to be read
   bool renewing_ = false;
   bool caught_up_ = false;           // CaughtUp of all streams was sent
   bool await_empty_window_ = false;  // an item larger than the room left is next

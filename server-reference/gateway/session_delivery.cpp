@@ -216,6 +216,12 @@ void GatewaySession::on_heads(const HeadDigest& digest) {
   if (behind) pump();
 }
 
+void GatewaySession::on_digest_missed() {
+  if (CHATSDK_PLANTED(Bug::kP18NobodyReadsTheStream)) return;
+  look_again_ = true;
+  pump();
+}
+
 // ---- Delivery ------------------------------------------------------------------------------------------------------
 
 bool GatewaySession::room_for_page() const {
@@ -239,7 +245,7 @@ void GatewaySession::pump() {
   if (state_ != State::kLive || reading_) return;
   // New conversations stand in the account stream: what moved it may have added a stream whose own hint was lost.
   const StreamEntry* account = streams_.find(account_stream_);
-  if (account != nullptr && account->head > account_covered_) return read_followed();
+  if (look_again_ || (account != nullptr && account->head > account_covered_)) return read_followed();
 
   const StreamEntry* behind = next_behind();
   if (behind != nullptr && room_for_page()) return read_items(*behind);
@@ -350,6 +356,7 @@ void GatewaySession::on_marks(ConversationId conversation, std::uint64_t after,
 
 void GatewaySession::read_followed() {
   reading_ = true;
+  look_again_ = false;
   shard_.read(*this, [user = *user_, device = device_](StoreReader& reader) -> SessionShard::Continuation {
     return [followed = reader.followed(user, device)](GatewaySession& session) mutable {
       session.on_followed(std::move(followed));

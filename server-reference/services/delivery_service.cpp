@@ -30,7 +30,7 @@ void DeliveryService::on_committed(const CommitResult& result) {
                "digest of " + std::to_string(since_digest_.size()) + " streams published early");
     publish_digest();
   }
-  if (!since_digest_.empty()) arm_timer();
+  arm_timer();
 }
 
 void DeliveryService::publish_item(const AppendedItem& item) {
@@ -73,13 +73,14 @@ void DeliveryService::arm_timer() {
     if (!self) return;
     (*self)->timer_ = 0;
     (*self)->publish_digest();
-    if (!(*self)->before_digest_.empty()) (*self)->arm_timer();
+    (*self)->arm_timer();
   });
 }
 
 void DeliveryService::publish_digest() {
   CHATSDK_FAULT("delivery.before_digest");
   auto digest = std::make_shared<HeadDigest>();
+  if (!CHATSDK_PLANTED(Bug::kLastHintNotHealed)) digest->number = ++digests_;
   digest->heads.reserve(since_digest_.size() + before_digest_.size());
   for (const auto& [stream, recent] : since_digest_) {
     const auto before = before_digest_.find(stream);
@@ -93,7 +94,7 @@ void DeliveryService::publish_digest() {
   before_digest_ = std::exchange(since_digest_, {});
   std::sort(digest->heads.begin(), digest->heads.end(),
             [](const auto& a, const auto& b) { return a.stream_id < b.stream_id; });
-  if (!digest->heads.empty()) bus_.publish_heads(std::move(digest));
+  bus_.publish_heads(std::move(digest));
 }
 
 }  // namespace chatsdk::server

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bus that loses, repeats, delays and thereby reorders hints, as a network between server nodes would. Kicks are
-// lost too: what must hold does not lean on any of them. Of digests, which tell each change twice, it never loses two
-// in a row: a device that stays connected has no other way to hear of a last hint that was lost.
+// A bus that loses, repeats, delays and thereby reorders hints and digests, as a network between server nodes would.
+// Kicks are lost too: what must hold does not lean on any of them.
 //
 // Threads: one.
 #pragma once
@@ -40,18 +39,15 @@ class LossyBus final : public server::Bus {
     spoil([this, user, message = std::move(message)] { bus_.publish(user, message); });
   }
   void publish_heads(std::shared_ptr<const server::HeadDigest> digest) override {
-    const bool after_a_lost_one = std::exchange(digest_lost_, false);
-    const std::uint64_t dropped = losses_.dropped;
-    spoil([this, digest = std::move(digest)] { bus_.publish_heads(digest); }, !after_a_lost_one);
-    digest_lost_ = losses_.dropped != dropped;
+    spoil([this, digest = std::move(digest)] { bus_.publish_heads(digest); });
   }
 
  private:
   bool chance(std::uint32_t per_mille) { return per_mille != 0 && random_.below(1000) < per_mille; }
 
   template <typename Publish>
-  void spoil(Publish publish, bool may_drop = true) {
-    if (may_drop && chance(losses_.drop)) {
+  void spoil(Publish publish) {
+    if (chance(losses_.drop)) {
       ++losses_.dropped;
       return;
     }
@@ -72,7 +68,6 @@ class LossyBus final : public server::Bus {
   Losses& losses_;
   SeededRandom& random_;
   std::shared_ptr<LossyBus*> self_;
-  bool digest_lost_ = false;  // the last one
 };
 
 }  // namespace chatsdk::sim

@@ -280,7 +280,7 @@ TEST(DeliveryService, OneFrameIsSharedByAllFollowers) {
   EXPECT_EQ(parts.recorder.seqs, (std::vector<Seq>{8, 8}));
 }
 
-TEST(DeliveryService, AChangeStandsInTwoDigestsThenRests) {
+TEST(DeliveryService, AChangeStandsInTwoDigests) {
   Delivering parts;
   parts.commit(StreamId{3}, 8);
   parts.commit(StreamId{2}, 5);
@@ -288,12 +288,30 @@ TEST(DeliveryService, AChangeStandsInTwoDigestsThenRests) {
 
   for (int i = 0; i < 5; ++i) parts.pass(limits::kHeadCompare);
 
-  ASSERT_EQ(parts.recorder.digests.size(), 2u);
-  for (const auto& digest : parts.recorder.digests) {
-    ASSERT_EQ(digest->heads.size(), 2u);
-    EXPECT_EQ(digest->heads[0].stream_id, StreamId{2});
-    EXPECT_EQ(digest->heads[1].head, 9u);
+  ASSERT_EQ(parts.recorder.digests.size(), 5u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto& heads = parts.recorder.digests[i]->heads;
+    ASSERT_EQ(heads.size(), 2u);
+    EXPECT_EQ(heads[0].stream_id, StreamId{2});
+    EXPECT_EQ(heads[1].head, 9u);
   }
+  EXPECT_TRUE(parts.recorder.digests[2]->heads.empty());
+}
+
+TEST(DeliveryService, DigestsAreNumberedWithoutAGapAlsoWhenNothingChanges) {
+  Delivering parts;
+  parts.commit(StreamId{3}, 8);
+
+  for (int i = 0; i < 5; ++i) parts.pass(limits::kHeadCompare);
+
+  std::vector<std::uint64_t> numbers;
+  for (const auto& digest : parts.recorder.digests) numbers.push_back(digest->number);
+  EXPECT_EQ(numbers, (std::vector<std::uint64_t>{1, 2, 3, 4, 5}));
+}
+
+TEST(DeliveryService, NothingIsPublishedBeforeTheFirstChange) {
+  Delivering parts;
+
   EXPECT_FALSE(parts.executor.next_time());
 }
 

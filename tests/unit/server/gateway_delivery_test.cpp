@@ -416,6 +416,50 @@ TEST(GatewayHints, ALostLastHintIsHealedByTheDigest) {
   EXPECT_EQ(b.texts(conversation), numbered(2));
 }
 
+TEST(GatewayHints, ALostHintIsHealedAlsoWhenAllDigestsThatNameItsStreamAreLost) {
+  Pair world;
+  const StreamId conversation = world.append(world.ada, "bob", 1, 1);
+  TestClient& b = world.connect(world.bob);
+  world.bus.lose_items = world.bus.lose_digests = true;
+  world.append(world.ada, "bob", 2, 1);
+  world.advance(4 * limits::kHeadCompare);
+  ASSERT_EQ(b.texts(conversation).size(), 1u);
+
+  world.bus.lose_items = world.bus.lose_digests = false;
+  world.advance(limits::kHeadCompare);
+
+  EXPECT_EQ(b.texts(conversation), numbered(2));
+}
+
+TEST(GatewayHints, ALostConversationIsFoundAlsoWhenAllDigestsThatNameItAreLost) {
+  Pair world;
+  TestClient& b = world.connect(world.bob);
+  world.bus.lose_items = world.bus.lose_digests = true;
+  const StreamId conversation = world.append(world.ada, "bob", 1, 3);
+  world.advance(4 * limits::kHeadCompare);
+
+  world.bus.lose_items = world.bus.lose_digests = false;
+  world.advance(limits::kHeadCompare);
+
+  EXPECT_EQ(b.texts(conversation), numbered(3));
+}
+
+TEST(GatewayHints, LostMarksAreHealedAlsoWhenAllDigestsThatNameThemAreLost) {
+  Pair world;
+  const StreamId conversation = world.append(world.ada, "bob", 1, 1);
+  TestClient& a = world.connect(world.ada);
+  world.bus.lose_marks = world.bus.lose_digests = true;
+  world.connect(world.bob);
+  world.advance(limits::kMarkFlush + 4 * limits::kHeadCompare);
+  const std::pair<StreamId, std::pair<std::string, int>> mark = {conversation, {"bob", wire::Marks::KIND_DELIVERED}};
+  ASSERT_EQ(a.marks[mark], 0u);
+
+  world.bus.lose_marks = world.bus.lose_digests = false;
+  world.advance(limits::kHeadCompare);
+
+  EXPECT_EQ(a.marks[mark], 2u);
+}
+
 TEST(GatewayHints, WithEveryHintLostEverythingStillArrives) {
   Pair world;
   world.bus.lose_items = world.bus.lose_marks = world.bus.lose_kicks = true;

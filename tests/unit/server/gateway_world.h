@@ -49,12 +49,15 @@ class LossyBus final : public Bus {
     if (lose_kicks && std::holds_alternative<Kick>(message)) return;
     bus_.publish(user, std::move(message));
   }
-  void publish_heads(std::shared_ptr<const HeadDigest> digest) override { bus_.publish_heads(std::move(digest)); }
+  void publish_heads(std::shared_ptr<const HeadDigest> digest) override {
+    if (!lose_digests) bus_.publish_heads(std::move(digest));
+  }
 
   bool lose_items = false;
   bool lose_conversation_items = false;
   bool lose_marks = false;
   bool lose_kicks = false;
+  bool lose_digests = false;
 
  private:
   InProcessBus bus_;
