@@ -189,73 +189,105 @@ TEST(SimDiskDeviceStore, WhatADeadProcessDidNotSyncIsDurableOnceTheNextAnswersFr
   EXPECT_GT(repeated, 0);
 }
 
-// One bit of one read is flipped, each read of opening and reading a store in turn. The store says so or shows what is
-// right; it may pass over a flip only where it has the same twice, in the descriptions before page 1 and page 1's
-// header.
-TEST(SimDiskDeviceStore, AFlippedBitOfAnyReadOfTheMainFileIsReported) {
-  constexpr std::uint64_t kMessages = 120;
-  DiskRig rig;
-  SeededRandom keys{4'711};
-  const StoreKey key = StoreKey::copy_of(std::string(32, 'k'));
-  DeviceStoreOptions options;
-  options.path = "/device.db";
-  options.key = &key;
-  options.base_vfs = kVfs;
-  ConversationKey chat;
-  {
-    auto store = DeviceStore::open(options, keys, rig.clock);
-    ASSERT_TRUE(store.ok()) << store.error().detail;
-    ASSERT_TRUE((*store)->save_session({"ann", DeviceId{7}, "access", from_unix_ms(5'000), "refresh", {}}).ok());
-    chat = (*store)->ensure_direct("bob").value();
-    for (std::uint64_t number = 1; number <= kMessages; ++number) {
-      ASSERT_TRUE((*store)
-                      ->enqueue(chat, client_id(number), "ann", DeviceId{7}, words(number), from_unix_ms(2'000),
-                                from_unix_ms(9'000'000), false)
-                      .ok());
-    }
-  }
-  const DiskImage image = rig.disk.snapshot(DiskView::kVisible);
-  ASSERT_FALSE(image.contains("/device.db-wal")) << "everything is in the main file";
+// A store of 120 messages on one disk, all of it in the main file, and what opening and reading it gives while one of
+// the reads goes wrong.
+class StoredMessages : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kMessages = 120;
 
-  std::uint64_t wrong = 0;
-  const auto read_all = [&]() -> Status {
-    CHATSDK_ASSIGN(auto store, DeviceStore::open(options, keys, rig.clock));
+  void SetUp() override {
+    options_.path = "/device.db";
+    options_.key = &key_;
+    options_.base_vfs = kVfs;
+    {
+      auto store = DeviceStore::open(options_, keys_, rig_.clock);
+      ASSERT_TRUE(store.ok()) << store.error().detail;
+      ASSERT_TRUE((*store)->save_session({"ann", DeviceId{7}, "access", from_unix_ms(5'000), "refresh", {}}).ok());
+      const ConversationKey chat = (*store)->ensure_direct("bob").value();
+      for (std::uint64_t number = 1; number <= kMessages; ++number) {
+        ASSERT_TRUE((*store)
+                        ->enqueue(chat, client_id(number), "ann", DeviceId{7}, words(number), from_unix_ms(2'000),
+                                  from_unix_ms(9'000'000), false)
+                        .ok());
+      }
+    }
+    image_ = rig_.disk.snapshot(DiskView::kVisible);
+    ASSERT_FALSE(image_.contains("/device.db-wal")) << "everything is in the main file";
+    rig_.disk.on_operation([this](const DiskOperation& operation) {
+      if (operation.op == DiskOp::kRead && operation.path == "/device.db" && ++reads_ == struck_) {
+        struck_offset_ = operation.offset;
+      }
+    });
+    ASSERT_TRUE(read_all().ok());
+    all_reads_ = reads_;
+    ASSERT_GT(all_reads_, 30u);
+  }
+
+  Status read_all() {
+    CHATSDK_ASSIGN(auto store, DeviceStore::open(options_, keys_, rig_.clock));
     CHATSDK_ASSIGN(auto reader, store->open_reader());
     for (std::uint64_t number = 1; number <= kMessages; ++number) {
       CHATSDK_ASSIGN(const MessageRow row, reader->message_by_client_id(client_id(number)));
-      if (row.content != words(number) || row.state != MessageState::kQueued) ++wrong;
+      if (row.content != words(number) || row.state != MessageState::kQueued) ++wrong_;
     }
     return {};
-  };
-  std::uint64_t reads = 0, struck = 0, reported = 0;
-  std::int64_t struck_offset = 0;
-  rig.disk.on_operation([&](const DiskOperation& operation) {
-    if (operation.op == DiskOp::kRead && operation.path == "/device.db" && ++reads == struck) {
-      struck_offset = operation.offset;
-    }
-  });
-  ASSERT_TRUE(read_all().ok());
-  const std::uint64_t all_reads = reads;
-  ASSERT_GT(all_reads, 30u);
+  }
+  Status read_all_with(std::uint64_t struck, DiskFailure failure) {
+    rig_.disk.restore(image_);
+    struck_ = struck;
+    reads_ = 0;
+    rig_.disk.arm({DiskOp::kRead, struck, failure, false, "/device.db"});
+    const Status status = read_all();
+    rig_.disk.clear_faults();
+    return status;
+  }
 
+  DiskRig rig_;
+  SeededRandom keys_{4'711};
+  const StoreKey key_ = StoreKey::copy_of(std::string(32, 'k'));
+  DeviceStoreOptions options_;
+  DiskImage image_;
+  std::uint64_t all_reads_ = 0;
+  std::uint64_t reads_ = 0;
+  std::uint64_t struck_ = 0;
+  std::int64_t struck_offset_ = 0;
+  std::uint64_t wrong_ = 0;  // messages that were shown as they are not
+};
+
+// One bit of one read is flipped, each read of opening and reading a store in turn. The store says so or shows what is
+// right; it may pass over a flip only where it has the same twice, in the descriptions before page 1 and page 1's
+// header.
+TEST_F(StoredMessages, AFlippedBitOfAnyReadOfTheMainFileIsReported) {
+  std::uint64_t reported = 0;
   for (int round = 0; round < 3; ++round) {
-    for (struck = 1; struck <= all_reads; ++struck) {
-      rig.disk.restore(image);
-      reads = 0;
-      rig.disk.arm({DiskOp::kRead, struck, DiskFailure::kFlippedBit, false, "/device.db"});
-      const Status status = read_all();
-      rig.disk.clear_faults();
+    for (std::uint64_t struck = 1; struck <= all_reads_; ++struck) {
+      const Status status = read_all_with(struck, DiskFailure::kFlippedBit);
       if (status.ok()) {
-        EXPECT_LE(struck_offset, 4'096) << "read " << struck << " at " << struck_offset << " went unreported";
+        EXPECT_LE(struck_offset_, 4'096) << "read " << struck << " at " << struck_offset_ << " went unreported";
       } else {
         ++reported;
         EXPECT_TRUE(status.code() == Code::kTampered || status.code() == Code::kCorrupt)
             << code_name(status.code()) << " " << status.error().detail;
       }
-      EXPECT_EQ(wrong, 0u);
+      EXPECT_EQ(wrong_, 0u);
     }
   }
-  EXPECT_GT(reported, all_reads * 2);
+  EXPECT_GT(reported, all_reads_ * 2);
+}
+
+// As the flipped bit: SQLite takes what a short read lacks for zeros, the encryption below it does not.
+TEST_F(StoredMessages, AShortReadOfTheMainFileIsReported) {
+  std::uint64_t reported = 0;
+  for (std::uint64_t struck = 1; struck <= all_reads_; ++struck) {
+    const Status status = read_all_with(struck, DiskFailure::kShortRead);
+    if (status.ok()) {
+      EXPECT_LE(struck_offset_, 4'096) << "read " << struck << " at " << struck_offset_ << " went unreported";
+    } else {
+      ++reported;
+    }
+    EXPECT_EQ(wrong_, 0u);
+  }
+  EXPECT_GT(reported, all_reads_ / 2);
 }
 
 // ---- The server ----------------------------------------------------------------------------------------------------
