@@ -115,13 +115,18 @@ void World::start_server() {
 void World::start_device(NodeId number) {
   DeviceNode* const node = device(number);
   if (node == nullptr || node->running()) return;
+  const auto short_reads = [node] { return node->disk().counters().of(DiskFailure::kShortRead); };
+  const std::uint64_t short_reads_before = short_reads();
   const Status status = node->start();
   if (status.ok()) return;
   const bool disk_failed = !node->disk().powered();
   if (disk_failed) node->disk().crash(draw_mode());
   const bool damaged =
       status.code() == Code::kCorrupt || status.code() == Code::kTampered || status.code() == Code::kWrongKey;
-  if ((damaged && !disk_failed && node->disk().counters().of(DiskFailure::kFlippedBit) == 0) || healed_) {
+  // Where the disk gave other bytes than are there, saying so is right.
+  const bool deceived =
+      node->disk().counters().of(DiskFailure::kFlippedBit) != 0 || short_reads() != short_reads_before;
+  if ((damaged && !disk_failed && !deceived) || healed_) {
     violation("store", "The store of device " + std::to_string(number) +
                            " does not open: " + std::string(code_name(status.code())) + ", " + status.error().detail);
     return;
