@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "console.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,6 +21,47 @@ namespace {
 
 constexpr std::size_t kPageMax = 200;  // rows of one page, see chatsdk_client_history_before
 
+failure system_failure(const std::string& what) { return failure(what + ": " + std::strerror(errno)); }
+
+// An open file or directory.
+class descriptor {
+ public:
+  descriptor(const std::string& path, int flags, mode_t mode = 0) : number_(::open(path.c_str(), flags, mode)) {}
+  ~descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  descriptor(const descriptor&) = delete;
+  descriptor& operator=(const descriptor&) = delete;
+  bool is_open() const { return number_ >= 0; }
+  bool write(const unsigned char* bytes, std::size_t count) const {
+    while (count > 0) {
+      const ssize_t written = ::write(number_, bytes, count);
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return false;
+      bytes += written;
+      count -= static_cast<std::size_t>(written);
+    }
+    return true;
+  }
+  bool sync() const { return ::fsync(number_) == 0; }
+
+ private:
+  const int number_;
+};
+
+// Both the file and its name are durable when this returns: a power cut must not leave a store without its only key.
+void write_key(const std::string& path, const chatsdk::store_key& key) {
+  const descriptor file(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (!file.is_open()) throw system_failure("key file " + path);
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const descriptor parent(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (file.write(key.data(), key.size()) && file.sync() && parent.is_open() && parent.sync()) return;
+  const failure failed = system_failure("key file " + path);
+  ::unlink(path.c_str());  // no store has been made with it
+  throw failed;
+}
+
 // Reads the store's key, or makes one that only this user can read. An app keeps it in the platform's key store.
 chatsdk::store_key load_key(const std::string& path) {
   chatsdk::store_key key{};
@@ -31,12 +74,7 @@ chatsdk::store_key load_key(const std::string& path) {
   }
   std::ifstream random("/dev/urandom", std::ios::binary);
   if (!random.read(reinterpret_cast<char*>(key.data()), key.size())) throw failure("no source of randomness");
-  const mode_t mask = umask(077);
-  std::ofstream file(path, std::ios::binary);
-  umask(mask);
-  if (!file.write(reinterpret_cast<const char*>(key.data()), key.size()) || !file.flush()) {
-    throw failure("key file " + path + ": " + std::strerror(errno));
-  }
+  write_key(path, key);
   return key;
 }
 
@@ -187,6 +225,17 @@ console::console(const options& opts, std::ostream& out) : options_(opts), out_(
   client_.open_store(opts.store, load_key(opts.key_file));
 }
 
+void console::register_account(const std::string& user, const std::string& password) {
+  chatsdk::registration registration;
+  registration.user_id = user;
+  registration.password = password;
+  complete(client_.register_account(registration), "registered");
+}
+
+void console::login(const std::string& user, const std::string& password) {
+  complete(client_.login(user, password), "logged in");
+}
+
 void console::start() { client_.start(); }
 
 void console::print(const std::string& line) { out_ << options_.prefix << shown(line) << std::endl; }
@@ -209,13 +258,10 @@ bool console::run(std::string_view line) {
     print(rest_of(line, 1));
   } else if (command == "register") {
     need(2);
-    chatsdk::registration registration;
-    registration.user_id = words[1];
-    registration.password = words[2];
-    complete(client_.register_account(registration), "registered");
+    register_account(words[1], words[2]);
   } else if (command == "login") {
     need(2);
-    complete(client_.login(words[1], words[2]), "logged in");
+    login(words[1], words[2]);
   } else if (command == "logout") {
     complete(client_.logout(), "logged out");
   } else if (command == "online") {

@@ -44,6 +44,9 @@ class console {
 
   // Runs one line; false: the line was `quit`. Throws failure or chatsdk::exception.
   bool run(std::string_view line);
+  // Make an account, or log in, and wait for the server's answer.
+  void register_account(const std::string& user, const std::string& password);
+  void login(const std::string& user, const std::string& password);
   // Connects and stays connected, without waiting for it.
   void start();
   // Prints what has happened, waiting at most this long for something to happen.

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "console.h"
+#include "password.h"
 
 namespace {
 
@@ -130,9 +131,12 @@ int main(int argc, char** argv) {
   std::string user;
   std::string password;
   for (const char* name : {"register", "login"}) {
-    auto* command = app.add_subcommand(name, std::string(name) + " USER PASSWORD");
+    auto* command = app.add_subcommand(
+        name, std::string(name) +
+                  " USER; without PASSWORD it is asked for at a terminal, else the first line of standard input. Every "
+                  "user of the machine can see an argument");
     command->add_option("user", user)->required();
-    command->add_option("password", password)->required();
+    command->add_option("password", password);
   }
   app.add_subcommand("history", "Show the last messages with PEER")->add_option("peer", peer)->required();
   CLI11_PARSE(app, argc, argv);
@@ -140,6 +144,10 @@ int main(int argc, char** argv) {
   if (options.key_file.empty()) options.key_file = options.store + ".key";
   options.wait_limit = std::chrono::seconds(wait_s);
   try {
+    const bool registers = app.got_subcommand("register");
+    const bool enters = registers || app.got_subcommand("login");
+    // First of all: where nobody gives a password no store is made.
+    if (enters && password.empty()) password = console::read_password(registers);
     console::console session(options, std::cout);
     if (app.got_subcommand(script_command)) {
       if (script == "-") return run_script(session, std::cin);
@@ -148,10 +156,10 @@ int main(int argc, char** argv) {
       return run_script(session, file);
     }
     if (app.got_subcommand(chat_command)) return run_chat(session, peer);
-    if (app.got_subcommand("history")) {
-      session.run("history " + peer);
+    if (enters) {
+      registers ? session.register_account(user, password) : session.login(user, password);
     } else {
-      session.run((app.got_subcommand("register") ? "register " : "login ") + user + " " + password);
+      session.run("history " + peer);
     }
     return 0;
   } catch (const std::exception& e) {

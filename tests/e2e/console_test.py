@@ -162,6 +162,54 @@ def what_others_write_is_harmless():
     assert r"\u009b1m" in shows("ben", "say \u009b1m\n")
 
 
+def a_password_is_no_argument():
+    done = subprocess.run(command("dora", "register", "dora"), input="a pass word\nno part of it\n", capture_output=True,
+                          text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "registered\n"), done
+    key = os.stat("dora.db.key")
+    assert (key.st_size, key.st_mode & 0o777) == (32, 0o600), key
+    done = subprocess.run(command("eve", "register", "eve"), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=120)
+    assert done.returncode == 1 and "no password was given" in done.stderr, done
+    assert not os.path.exists("eve.db") and not os.path.exists("eve.db.key")
+    # As an argument it still goes.
+    subprocess.run(command("fay", "register", "fay", "fays-password"), check=True, capture_output=True, timeout=120)
+
+
+def a_password_is_not_shown():
+    def at_terminal(answers, *words):
+        ours, theirs = pty.openpty()
+        child = subprocess.Popen(command(*words), stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        seen = ""
+
+        def read_until(wanted):
+            nonlocal seen
+            end = time.monotonic() + PATIENCE_S
+            while not wanted or wanted not in seen:
+                assert select.select([ours], [], [], max(end - time.monotonic(), 0))[0], f"no {wanted!r} in {seen!r}"
+                try:
+                    seen += os.read(ours, 65536).decode()
+                except OSError:  # the other end is closed
+                    return
+
+        for question, answer in answers:
+            read_until(question)
+            os.write(ours, (answer + "\n").encode())
+        read_until("")
+        os.close(ours)
+        return child.wait(PATIENCE_S), seen
+
+    status, seen = at_terminal([("Password: ", "a pass word")], "dora2", "login", "dora")
+    assert status == 0 and "logged in" in seen and "a pass word" not in seen, seen
+    answers = [("Password: ", "guss-password"), ("Once more: ", "gus-password")]
+    status, seen = at_terminal(answers, "gus", "register", "gus")
+    assert status == 1 and "two different passwords" in seen and "gus-p" not in seen, seen
+    answers = [("Password: ", "guss-password"), ("Once more: ", "guss-password")]
+    status, seen = at_terminal(answers, "gus", "register", "gus")
+    assert status == 0 and "registered" in seen and "guss-p" not in seen, seen
+
+
 def has_terminals():
     try:
         for end in pty.openpty():
@@ -205,9 +253,11 @@ with tempfile.TemporaryDirectory() as root:
     bad_lines_are_told()
     long_histories_are_shown_whole()
     what_others_write_is_harmless()
+    a_password_is_no_argument()
     chat_goes_on(terminal=False)
     if has_terminals():
+        a_password_is_not_shown()
         chat_goes_on(terminal=True)
     else:
-        print("no pseudo-terminals here: the chat at a terminal is left out")
+        print("no pseudo-terminals here: the prompt and the chat at a terminal are left out")
 print("ok")
