@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "base/wipe.h"
+
 namespace chatsdk::server {
 
 ServerCore::ServerCore(ServerCoreOptions options, ServerSeams seams, Store& store)
@@ -20,7 +22,8 @@ Status ServerCore::open() {
   CHATSDK_TRY(check_password_cost(options_.accounts.password_cost));
   CHATSDK_ASSIGN(gateway_reader_, store_.open_reader());
   CHATSDK_ASSIGN(rest_reader_, store_.open_reader());
-  const Bytes secret = store_.secret();
+  Bytes secret = store_.secret();
+  const WipeAtEnd wiped(secret);  // the keys that are derived from it wipe themselves
   access_tokens_ = std::make_unique<AccessTokens>(secret, options_.access_tokens);
   refresh_tokens_ = std::make_unique<RefreshTokens>(secret);
   return {};

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server-reference/services/account_service.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "base/fault.h"
+#include "base/wipe.h"
 #include "server-reference/services/validation.h"
 
 namespace chatsdk::server {
@@ -25,8 +24,6 @@ Error invalid(const char* reason) { return error(Code::kInvalidArgument, reason)
 Error unauthenticated(const char* reason) { return error(Code::kUnauthenticated, reason); }
 Error name_taken() { return error(Code::kAlreadyExists, "this user_id, email or phone is already registered"); }
 Error wrong_answer() { return error(Code::kInternal, "the committer gave another operation's answer"); }
-
-void wipe(std::string& secret) { sodium_memzero(secret.data(), secret.size()); }
 
 Status check_device_fields(const std::string& device_name, const Bytes& installation_id) {
   CHATSDK_TRY(check_device_name(device_name));
@@ -185,6 +182,7 @@ void AccountService::register_account(wire::RegisterRequest request, const std::
   }
   auto account = parts_.reader.account(request.user_id());
   if (!account.ok()) {
+    wipe(*request.mutable_password());
     on_opened(std::move(account).error());
     return;
   }
@@ -296,6 +294,7 @@ void AccountService::repeat_registration(wire::RegisterRequest request, const Ac
 
 void AccountService::log_in(wire::LoginRequest request, const std::string& address, OnOpened on_opened) {
   if (Status valid = check_login(request); !valid.ok()) {
+    wipe(*request.mutable_password());
     on_opened(std::move(valid).error());
   } else if (request.assertion().empty()) {
     log_in_by_password(std::move(request), address, std::move(on_opened));
@@ -319,6 +318,7 @@ void AccountService::log_in_by_password(wire::LoginRequest request, const std::s
   auto account = parts_.reader.account(request.user_id());
   if (!account.ok()) {
     forgive(*begun);
+    wipe(*request.mutable_password());
     on_opened(std::move(account).error());
     return;
   }

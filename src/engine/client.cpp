@@ -4,6 +4,7 @@
 #include <new>
 
 #include "base/fault.h"
+#include "base/wipe.h"
 #include "engine/account.h"
 #include "engine/connection.h"
 #include "engine/context.h"
@@ -183,10 +184,12 @@ ConnectionState Client::connection_state() const { return impl_->connection.stat
 // ---- Account -------------------------------------------------------------------------------------------------------
 
 void Client::register_account(RequestId request, Registration registration) {
+  const WipeAtEnd wiped(registration.password);
   impl_->account.register_account(request, registration);
 }
 
 void Client::login(RequestId request, std::string user_id, std::string password) {
+  const WipeAtEnd wiped(password);
   impl_->account.login(request, user_id, password);
 }
 

@@ -2,6 +2,7 @@
 #include "engine/session.h"
 
 #include "base/fault.h"
+#include "base/wipe.h"
 
 namespace chatsdk {
 
@@ -170,6 +171,7 @@ void Session::register_account(const Registration& registration, StatusCallback 
   wire::RegisterRequest request;
   request.set_user_id(registration.user_id);
   request.set_password(registration.password);
+  const WipeAtEnd wiped(*request.mutable_password());
   request.set_display_name(registration.display_name);
   request.set_email(registration.email);
   request.set_phone(registration.phone);
@@ -184,6 +186,7 @@ void Session::login(const std::string& user_id, const std::string& password, Sta
   wire::LoginRequest request;
   request.set_user_id(user_id);
   request.set_password(password);
+  const WipeAtEnd wiped(*request.mutable_password());
   send_login(request, std::move(callback));
 }
 
@@ -196,6 +199,7 @@ void Session::login_with_assertion(const std::string& assertion, StatusCallback 
 
 void Session::send_login(const wire::LoginRequest& request, StatusCallback callback) {
   wire::LoginRequest complete = request;
+  const WipeAtEnd wiped(*complete.mutable_password());
   complete.set_device_name(context_.options.device_name);
   complete.set_installation_id(context_.store.installation_id());
   account_call_ = true;

@@ -28,7 +28,7 @@ SHARED_WITH_SERVER = {"store/sqlite.h", "store/store_lock.h"}
 
 # Third-party headers: prefix -> the places that may include it.
 THIRD_PARTY = {
-    "sodium": ["src/base/secret.h", "src/base/random.cpp", "src/protocol/frames.cpp", "src/store/", "src/capi/client_api.cpp",
+    "sodium": ["src/base/secret.h", "src/base/wipe.h", "src/base/random.cpp", "src/protocol/frames.cpp", "src/store/", "src/capi/client_api.cpp",
                "server-reference/"],
     "sqlite3": ["src/store/", "server-reference/store/"],
     "libwebsockets": ["src/transport/", "server-reference/gateway/"],
