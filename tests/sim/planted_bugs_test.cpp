@@ -46,7 +46,7 @@ const std::vector<Case> kCases = {
     {"P18", "NobodyReadsTheStream", {"L1", "L4"}},
     {"refusal-before-duplicate", "RefusalBeforeDuplicate", {"S15"}, true},
     {"last-hint-not-healed", "LastHintNotHealed", {"L1", "L4"}},
-    {"restore-keeps-epoch", "RestoreKeepsEpoch", {"S2", "S6", "S17"}},
+    {"restore-keeps-epoch", "RestoreKeepsEpoch", {"S2", "S6", "S9", "S17"}},
     {"delivered-over-gap", "DeliveredOverGap", {"S9"}},
 };
 
