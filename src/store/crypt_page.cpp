@@ -59,6 +59,17 @@ std::array<unsigned char, 32> StoreKeys::check_value(std::span<const unsigned ch
   return value;
 }
 
+void SharedRandom::fill(std::span<unsigned char> out) {
+  const std::lock_guard lock(mutex_);
+  if (out.size() > kBlockBytes) return source_.fill(out);
+  if (out.size() > kBlockBytes - used_) {
+    source_.fill(block_);
+    used_ = 0;
+  }
+  std::memcpy(out.data(), block_.data() + used_, out.size());
+  used_ += out.size();
+}
+
 Sealer::Sealer(const StoreKeys& keys, RecordKind kind, const FileIdentity& identity, SharedRandom& random)
     : key_(&keys.of(kind)), kind_(kind), identity_(identity), random_(&random) {}
 

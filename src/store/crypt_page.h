@@ -58,18 +58,21 @@ class StoreKeys {
   SubKey check_;
 };
 
-// Draws for several connections at once from a Random that is not itself safe for that.
+// Draws for several connections at once from a Random that is not itself safe for that. It draws for many nonces at a
+// time, because the system's generator costs a system call: so what it gives is unique and unforeseeable, but lies in
+// memory for a while before it is used, and is for nothing that must stay secret.
 class SharedRandom {
  public:
   explicit SharedRandom(Random& source) : source_(source) {}
-  void fill(std::span<unsigned char> out) {
-    const std::lock_guard lock(mutex_);
-    source_.fill(out);
-  }
+  void fill(std::span<unsigned char> out);
 
  private:
+  static constexpr std::size_t kBlockBytes = 32 * kNonceBytes;
+
   std::mutex mutex_;
   Random& source_;
+  std::array<unsigned char, kBlockBytes> block_{};
+  std::size_t used_ = kBlockBytes;
 };
 
 // Seals the records of one kind in one file. Borrows the keys and the source of nonces.

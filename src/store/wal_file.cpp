@@ -20,6 +20,9 @@ std::uint32_t page_number(const unsigned char* header) {
          static_cast<std::uint32_t>(header[2]) << 8 | static_cast<std::uint32_t>(header[3]);
 }
 
+// The frame that commits names the size of the database behind its page number, any other frame 0.
+bool ends_transaction(const unsigned char* header) { return sodium_is_zero(header + 4, 4) == 0; }
+
 std::span<const unsigned char> tag_of(const unsigned char* sealed_page) {
   return {sealed_page + kPagePlainBytes, kTagBytes};
 }
@@ -75,15 +78,23 @@ int WalFile::store_frame(std::int64_t frame, const unsigned char* header, const 
   // SQLite leaves the reserved bytes as the VFS gave them, which is zero. Its checksums cover them, so a frame with
   // others could not be read back.
   if (sodium_is_zero(page + kPagePlainBytes, kSealBytes) == 0) return SQLITE_IOERR_WRITE;
-  pages_.seal(page_number(header), {page, kPagePlainBytes}, disk_.data());
-  headers_.seal(index_of(frame), {header, kFrameHeaderBytes}, disk_.data() + kStorePageBytes, tag_of(disk_.data()));
-  return base_.write(disk_.data(), disk_.size(), WalLayout::physical_of(frame));
+  const bool follows = frame == first_sealed_ + static_cast<std::int64_t>(sealed_count_);
+  if (sealed_count_ == kWaitingFramesMax || !follows) {
+    if (const int result = write_frames(); result != SQLITE_OK) return result;
+  }
+  sealed_.resize(kWaitingFramesMax * kFrameBytesOnDisk);
+  if (sealed_count_ == 0) first_sealed_ = frame;
+  unsigned char* const sealed = sealed_.data() + sealed_count_ * kFrameBytesOnDisk;
+  pages_.seal(page_number(header), {page, kPagePlainBytes}, sealed);
+  headers_.seal(index_of(frame), {header, kFrameHeaderBytes}, sealed + kStorePageBytes, tag_of(sealed));
+  ++sealed_count_;
+  return ends_transaction(header) ? write_frames() : SQLITE_OK;
 }
 
 // ---- Reading -------------------------------------------------------------------------------------------------------
 
 int WalFile::read(unsigned char* out, int bytes, std::int64_t offset) {
-  if (const int result = write_waiting(); result != SQLITE_OK) return result;
+  if (const int result = settle(); result != SQLITE_OK) return result;
   std::int64_t at = offset;
   const std::int64_t end = offset + bytes;
   while (at < end) {
@@ -165,7 +176,7 @@ int WalFile::write(const unsigned char* in, int bytes, std::int64_t offset) {
 }
 
 int WalFile::write_header_part(const unsigned char* in, std::size_t skip, std::size_t count) {
-  if (const int result = write_waiting(); result != SQLITE_OK) return result;
+  if (const int result = settle(); result != SQLITE_OK) return result;
   if (count == kHeaderBytesOfLog) return store_header(in);
   Opened opened = Opened::kWhole;
   if (const int result = load_header(frame_.data(), &opened); result != SQLITE_OK) return result;
@@ -186,36 +197,50 @@ int WalFile::write_frame_part(const unsigned char* in, std::size_t skip, std::si
     std::memcpy(waiting_header_.data(), in, kFrameHeaderBytes);
     return SQLITE_OK;
   }
+  if (const int result = settle(); result != SQLITE_OK) return result;
   if (const int result = load_for_change(frame); result != SQLITE_OK) return result;
   std::memcpy(frame_.data() + skip, in, count);
   return store_frame(frame, frame_.data(), frame_.data() + kFrameHeaderBytes);
 }
 
+// A header whose page did not follow belongs to a frame that is there already.
 int WalFile::write_waiting() {
   if (waiting_frame_ == kNoFrame) return SQLITE_OK;
   const std::int64_t frame = std::exchange(waiting_frame_, kNoFrame);
+  if (const int result = write_frames(); result != SQLITE_OK) return result;
   if (const int result = load_for_change(frame); result != SQLITE_OK) return result;
   return store_frame(frame, waiting_header_.data(), frame_.data() + kFrameHeaderBytes);
 }
 
+int WalFile::write_frames() {
+  const std::size_t count = std::exchange(sealed_count_, 0);
+  if (count == 0) return SQLITE_OK;
+  return base_.write(sealed_.data(), count * kFrameBytesOnDisk, WalLayout::physical_of(first_sealed_));
+}
+
+int WalFile::settle() {
+  if (const int result = write_waiting(); result != SQLITE_OK) return result;
+  return write_frames();
+}
+
 int WalFile::close() {
-  const int written = write_waiting();
+  const int written = settle();
   const int closed = base_.close();
   return written != SQLITE_OK ? written : closed;
 }
 
 int WalFile::sync(int flags) {
-  if (const int result = write_waiting(); result != SQLITE_OK) return result;
+  if (const int result = settle(); result != SQLITE_OK) return result;
   return base_.sync(flags);
 }
 
 int WalFile::truncate(std::int64_t size) {
-  if (const int result = write_waiting(); result != SQLITE_OK) return result;
+  if (const int result = settle(); result != SQLITE_OK) return result;
   return base_.truncate(WalLayout::physical_size(size));
 }
 
 int WalFile::size(std::int64_t* out) {
-  if (const int result = write_waiting(); result != SQLITE_OK) return result;
+  if (const int result = settle(); result != SQLITE_OK) return result;
   std::int64_t physical = 0;
   const int result = base_.size(&physical);
   *out = WalLayout::logical_size(physical);

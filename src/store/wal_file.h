@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The encrypted write-ahead log. SQLite writes a frame as a header and then a page; the header waits in memory for its
-// page and both go to the base VFS in one write. Whatever else SQLite does (it rewrites a page or a header alone when a
-// transaction meets a page again, reads frames whole after a crash, and reads the checksum out of a header) works on
-// whole frames read back.
+// page, and sealed frames that follow each other wait for the one that commits their transaction and go to the base VFS
+// in one write. Whatever else SQLite does (it rewrites a page or a header alone when a transaction meets a page again,
+// reads frames whole after a crash, and reads the checksum out of a header) works on whole frames read back.
+//
+// Other connections read a frame only after its commit: nothing that they look for waits here.
 //
 // Threads: one at a time.
 // Invariants:
-//   1. No other method returns while a frame header waits; close and sync write it.
+//   1. Every method but write leaves neither a header nor a frame waiting, or returns an error.
+//   2. At most kWaitingFramesMax frames wait, each following the one before it.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "store/crypt_file.h"
 
@@ -34,6 +38,8 @@ class WalFile final : public BackedFile {
   static constexpr std::size_t kFrameHeaderBytes = static_cast<std::size_t>(WalLayout::kFrameHeader);
   static constexpr std::size_t kFrameBytes = static_cast<std::size_t>(WalLayout::kFrame);
   static constexpr std::size_t kHeaderBytesOfLog = static_cast<std::size_t>(WalLayout::kHeader);
+  static constexpr std::size_t kFrameBytesOnDisk = static_cast<std::size_t>(WalLayout::kFrameOnDisk);
+  static constexpr std::size_t kWaitingFramesMax = 16;
   static constexpr std::int64_t kNoFrame = -1;
 
   enum class Opened { kWhole, kAbsent, kDamaged };
@@ -49,6 +55,9 @@ class WalFile final : public BackedFile {
   int write_header_part(const unsigned char* in, std::size_t skip, std::size_t count);
   int write_frame_part(const unsigned char* in, std::size_t skip, std::size_t count, std::int64_t frame);
   int write_waiting();
+  // What waits goes to the base; after an error none of it waits any more.
+  int write_frames();
+  int settle();
   int damaged(unsigned char* out, int bytes, std::int64_t offset);
   void offer_to_checkpoint(std::uint32_t page, const unsigned char* plain);
 
@@ -57,7 +66,10 @@ class WalFile final : public BackedFile {
   std::int64_t waiting_frame_ = kNoFrame;
   std::array<unsigned char, kFrameHeaderBytes> waiting_header_{};
   std::array<unsigned char, kFrameBytes> frame_{};
-  std::array<unsigned char, static_cast<std::size_t>(WalLayout::kFrameOnDisk)> disk_{};
+  std::array<unsigned char, kFrameBytesOnDisk> disk_{};
+  std::vector<unsigned char> sealed_;  // frames from first_sealed_ on; has its full size once anything was written
+  std::int64_t first_sealed_ = 0;
+  std::size_t sealed_count_ = 0;
 };
 
 }  // namespace chatsdk

@@ -88,6 +88,22 @@ class CryptVfsPower : public CryptStoreTest {
   RecordingVfs recorder_;
 };
 
+TEST_F(CryptVfsPower, ATransactionReachesTheLogInFewWrites) {
+  use_recorder();
+  auto opened = open_recorded();
+  ASSERT_TRUE(opened.ok());
+  sqlite::Database db = std::move(opened).value();
+  ASSERT_TRUE(db.execute("CREATE TABLE wide(id INTEGER PRIMARY KEY, body BLOB NOT NULL)").ok());
+  const std::size_t before = recorder_.writes();
+
+  ASSERT_TRUE(db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) "
+                         "INSERT INTO wide SELECT i, zeroblob(3000) FROM n")
+                  .ok());
+
+  EXPECT_LE(recorder_.writes() - before, 4u) << "about 41 frames, 16 to a write";
+  EXPECT_EQ(integer(db, "SELECT count(*) FROM wide"), 40);
+}
+
 TEST_F(CryptVfsPower, ACutBehindAnyChangeKeepsEveryCommit) {
   use_recorder();
   Progress progress;

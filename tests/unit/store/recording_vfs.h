@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/random.h"
@@ -68,6 +69,7 @@ class RecordingVfs {
 
   const std::string& name() const { return name_; }
   const std::vector<Change>& changes() const { return changes_; }
+  std::size_t writes() const { return writes_; }  // calls; a long one is several changes
 
   // The nth call from now fails, counting from 1; 0: none does.
   void fail_at(int call) { fail_at_ = call, calls_ = 0; }
@@ -121,6 +123,18 @@ class RecordingVfs {
   }
 
  private:
+  // A disk keeps no write together: each piece of a long one has its own fate.
+  void note_write(const std::string& file, std::int64_t offset, std::string_view bytes) {
+    ++writes_;
+    constexpr std::size_t kPiece = 4'096;
+    while (!bytes.empty()) {
+      const std::size_t count = std::min(bytes.size(), kPiece - static_cast<std::size_t>(offset) % kPiece);
+      changes_.push_back({Change::Kind::kWrite, file, offset, std::string(bytes.substr(0, count))});
+      offset += static_cast<std::int64_t>(count);
+      bytes.remove_prefix(count);
+    }
+  }
+
   struct File {
     sqlite3_file head;
     RecordingVfs* owner;
@@ -174,6 +188,7 @@ class RecordingVfs {
   std::string name_;
   sqlite3_vfs vfs_{};
   std::vector<Change> changes_;
+  std::size_t writes_ = 0;
   int calls_ = 0;
   int fail_at_ = 0;
 
@@ -193,8 +208,8 @@ class RecordingVfs {
       [](sqlite3_file* f, const void* in, int bytes, sqlite3_int64 offset) {
         File& file = of(f);
         if (file.owner->fails()) return file.owner->fail_at_ % 2 == 0 ? SQLITE_FULL : SQLITE_IOERR_WRITE;
-        file.owner->changes_.push_back({Change::Kind::kWrite, *file.name, offset,
-                                        std::string(static_cast<const char*>(in), static_cast<std::size_t>(bytes))});
+        file.owner->note_write(*file.name, offset,
+                               std::string_view(static_cast<const char*>(in), static_cast<std::size_t>(bytes)));
         return file.methods().xWrite(file.below(), in, bytes, offset);
       },
       [](sqlite3_file* f, sqlite3_int64 size) {
