@@ -218,7 +218,8 @@ void Connection::begin_attempt() {
 }
 
 void Connection::discover(const std::string& access_token) {
-  if (!gateway_url_.empty() && context_.now() < gateway_valid_until_) return open(access_token, gateway_url_);
+  recall_gateway();
+  if (!gateway_url_.empty() && context_.now() < gateway_valid_until_) return open(access_token);
   rest_.connect(access_token, attempt_.wrap([this, access_token](Result<wire::Connect> answer) {
     on_discovered(access_token, std::move(answer));
   }));
@@ -229,36 +230,64 @@ void Connection::on_discovered(const std::string& access_token, Result<wire::Con
     token_used_ = access_token;
     return on_refused(answer.error());
   }
-  // A server reached over TLS must not talk the device into a connection without it.
-  const bool secure_only = starts_with(context_.options.server_url, "https://");
   const wire::Connect::Gateway* best = nullptr;
   for (const wire::Connect::Gateway& gateway : answer->gateways()) {
-    const bool usable = starts_with(gateway.url(), "wss://") || (!secure_only && starts_with(gateway.url(), "ws://"));
-    if (usable && (best == nullptr || gateway.priority() < best->priority())) best = &gateway;
+    if (usable(gateway.url()) && (best == nullptr || gateway.priority() < best->priority())) best = &gateway;
   }
   if (best == nullptr) {
     return wait(
         error(Code::kProtocol, "discovery named no usable gateway among " + std::to_string(answer->gateways_size())));
   }
   gateway_url_ = best->url();
+  gateway_from_ = GatewayFrom::kDiscovery;
   gateway_valid_until_ =
       context_.now() + std::min(kGatewayTtlMax, std::chrono::seconds(static_cast<std::int64_t>(answer->ttl_s())));
-  open(access_token, gateway_url_);
+  open(access_token);
 }
 
-void Connection::open(const std::string& access_token, const std::string& url) {
+// A server reached over TLS must not talk the device into a connection without it.
+bool Connection::usable(const std::string& gateway_url) const {
+  const bool secure_only = starts_with(context_.options.server_url, "https://");
+  return starts_with(gateway_url, "wss://") || (!secure_only && starts_with(gateway_url, "ws://"));
+}
+
+void Connection::recall_gateway() {
+  if (!std::exchange(may_recall_gateway_, false)) return;
+  const std::optional<StoredGateway>& stored = context_.store.gateway();
+  if (!stored || stored->server_url != context_.options.server_url || !usable(stored->url)) return;
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(stored->expires - context_.wall_now());
+  if (left <= left.zero() || left > kGatewayTtlMax) return;  // more than that: the wall clock was set back
+  gateway_url_ = stored->url;
+  gateway_valid_until_ = context_.now() + left;
+  gateway_from_ = GatewayFrom::kStore;
+}
+
+// Only a gateway that welcomed the device is remembered.
+Status Connection::remember_gateway() {
+  if (std::exchange(gateway_from_, GatewayFrom::kWelcome) != GatewayFrom::kDiscovery) return {};
+  return context_.store.save_gateway(
+      {context_.options.server_url, gateway_url_, context_.wall_now() + (gateway_valid_until_ - context_.now())});
+}
+
+void Connection::open(const std::string& access_token) {
   token_used_ = access_token;
   ConnectRequest request;
-  request.url = url;
+  request.url = gateway_url_;
   request.subprotocol = std::string(kSubprotocol);
   request.bearer_token = access_token;
   writable_ = true;
   become(Phase::kOpening);
-  phase_timer_.start_after(limits::kConnectTimeout, [this] {
-    gateway_url_.clear();
-    wait(error(Code::kTimedOut, "the upgrade was not answered in time"));
-  });
+  phase_timer_.start_after(limits::kConnectTimeout,
+                           [this] { on_not_opened(error(Code::kTimedOut, "the upgrade was not answered in time")); });
   link_ = std::make_unique<Link>(context_.executor, context_.transport, request, static_cast<Link::Listener&>(*this));
+}
+
+// An address that does not answer may have moved. One that was only remembered costs no pause.
+void Connection::on_not_opened(const Error& cause) {
+  gateway_url_.clear();
+  leave(std::nullopt);
+  if (std::exchange(gateway_from_, GatewayFrom::kNowhere) == GatewayFrom::kStore) return begin_attempt();
+  on_refused(cause);
 }
 
 void Connection::on_link_open() {
@@ -317,9 +346,11 @@ Status Connection::accept_welcome(const wire::Welcome& welcome) {
     return error(Code::kProtocol, "the welcome lacks the store epoch or the account stream");
   }
   CHATSDK_ASSIGN(const std::uint64_t epoch, context_.store.store_epoch());
-  if (epoch == welcome.store_epoch()) return {};
-  CHATSDK_FAULT("connection.before_new_epoch");
-  return context_.store.begin_epoch(welcome.store_epoch(), StreamId{welcome.account_stream_id()});
+  if (epoch != welcome.store_epoch()) {
+    CHATSDK_FAULT("connection.before_new_epoch");
+    CHATSDK_TRY(context_.store.begin_epoch(welcome.store_epoch(), StreamId{welcome.account_stream_id()}));
+  }
+  return remember_gateway();
 }
 
 // ---- Frames --------------------------------------------------------------------------------------------------------
@@ -402,8 +433,10 @@ void Connection::on_link_closed(const CloseInfo& info) {
     cause = Error{Code::kUnavailable, "the server is going away", drain_pause_, 0, cause.cause};
     backoff_.reset();
   }
-  // An address that does not answer may have moved.
-  if (phase_ == Phase::kOpening && cause.code != Code::kUnauthenticated) gateway_url_.clear();
+  if (phase_ == Phase::kOpening) {
+    if (cause.code != Code::kUnauthenticated) return on_not_opened(cause);
+    if (gateway_from_ == GatewayFrom::kStore) gateway_url_.clear();  // it may be another server by now
+  }
   leave(std::nullopt);
   on_refused(cause);
 }

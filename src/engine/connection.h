@@ -86,7 +86,12 @@ class Connection final : private Link::Listener {
   void begin_attempt();
   void discover(const std::string& access_token);
   void on_discovered(const std::string& access_token, Result<wire::Connect> answer);
-  void open(const std::string& access_token, const std::string& url);
+  void open(const std::string& access_token);
+  void on_not_opened(const Error& cause);
+  // Takes the gateway of an earlier start, if its time has not passed: such a start waits for no REST request.
+  void recall_gateway();
+  Status remember_gateway();
+  bool usable(const std::string& gateway_url) const;
   Status send_hello();
   void on_welcome_frame(const wire::Welcome& welcome);
   Status accept_welcome(const wire::Welcome& welcome);
@@ -128,6 +133,8 @@ class Connection final : private Link::Listener {
 
   std::string gateway_url_;  // from discovery; empty: unknown
   MonotonicTime gateway_valid_until_;
+  enum class GatewayFrom { kNowhere, kStore, kDiscovery, kWelcome } gateway_from_ = GatewayFrom::kNowhere;
+  bool may_recall_gateway_ = true;  // once for each client
 
   Backoff backoff_;
   MonotonicTime not_before_;

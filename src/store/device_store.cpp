@@ -26,7 +26,8 @@ using rows::unsigned_at;
 constexpr char kLoadMeta[] =
     "SELECT revision, store_epoch, epoch_open, any_lost, installation_id, owner, device_id, "
     "max(key_floor, coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(id) FROM outbox), 0)), "
-    "(SELECT count(*) FROM outbox), text_bytes_max FROM meta WHERE id = 1";
+    "(SELECT count(*) FROM outbox), text_bytes_max, gateway_server, gateway_url, gateway_expires FROM meta WHERE id = "
+    "1";
 constexpr char kSaveMeta[] =
     "UPDATE meta SET revision = ?1, store_epoch = ?2, epoch_open = ?3, any_lost = ?4 WHERE id = 1";
 
@@ -47,6 +48,8 @@ constexpr char kSaveSession[] =
 constexpr char kDeleteSession[] = "DELETE FROM session";
 constexpr char kSetOwner[] = "UPDATE meta SET owner = ?1, device_id = ?2 WHERE id = 1";
 constexpr char kSetTextBytesMax[] = "UPDATE meta SET text_bytes_max = ?1 WHERE id = 1";
+constexpr char kSetGateway[] =
+    "UPDATE meta SET gateway_server = ?1, gateway_url = ?2, gateway_expires = ?3 WHERE id = 1";
 constexpr char kSetInstallation[] = "UPDATE meta SET installation_id = ?1 WHERE id = 1";
 
 #define CHATSDK_CURSOR_COLUMNS "s.stream_id, s.kind, s.conversation, s.seq, s.delivered_from, s.marks_revision"
@@ -303,6 +306,9 @@ Status DeviceStore::Impl::load() {
   memory.next_key = unsigned_at(query.row(), 7) + 1;
   memory.outbox_count = unsigned_at(query.row(), 8);
   text_bytes_max = unsigned_at(query.row(), 9);
+  if (!query->is_null(11)) {
+    gateway = {std::string(query->text(10)), std::string(query->text(11)), rows::time_at(query.row(), 12)};
+  }
   return {};
 }
 
@@ -460,7 +466,7 @@ Result<std::optional<UserId>> DeviceStore::owner() {
   return impl_->owner.empty() ? std::optional<UserId>() : std::optional(impl_->owner);
 }
 
-// ---- The server's limit --------------------------------------------------------------------------------------------
+// ---- What the server told ------------------------------------------------------------------------------------------
 
 std::size_t DeviceStore::text_bytes_max() const { return impl_->text_bytes_max; }
 
@@ -469,6 +475,17 @@ Status DeviceStore::save_text_bytes_max(std::size_t bytes) {
   const auto written = impl_->write([&](Changes&) { return impl_->sql(kSetTextBytesMax).run(bytes); });
   if (!written.ok()) return written.error();
   impl_->text_bytes_max = bytes;
+  return {};
+}
+
+const std::optional<StoredGateway>& DeviceStore::gateway() const { return impl_->gateway; }
+
+Status DeviceStore::save_gateway(const StoredGateway& gateway) {
+  if (gateway == impl_->gateway) return {};
+  const auto written = impl_->write(
+      [&](Changes&) { return impl_->sql(kSetGateway).run(gateway.server_url, gateway.url, gateway.expires); });
+  if (!written.ok()) return written.error();
+  impl_->gateway = gateway;
   return {};
 }
 

@@ -61,6 +61,14 @@ struct StoredSession {
   Bytes refresh_request_id;  // of a refresh whose answer did not come yet; empty otherwise
 };
 
+// Where discovery sent this device.
+struct StoredGateway {
+  std::string server_url;  // the server that was asked
+  std::string url;
+  WallTime expires;
+  friend bool operator==(const StoredGateway&, const StoredGateway&) = default;
+};
+
 struct MessageRow {
   MessageKey key;
   ConversationKey conversation;
@@ -181,11 +189,13 @@ class DeviceStore {
   Status clear_tokens();
   Result<std::optional<UserId>> owner();  // whose store this is, once somebody logged in
 
-  // -- The server's limit --
-  // For a text, as its last welcome named it; 0: none came yet.
+  // -- What the server told --
+  // Its limit for a text, as its last welcome named it; 0: none came yet.
   std::size_t text_bytes_max() const;
   // Costs nothing when it is the same.
   Status save_text_bytes_max(std::size_t bytes);
+  const std::optional<StoredGateway>& gateway() const;
+  Status save_gateway(const StoredGateway& gateway);
 
   // -- Epoch and cursors --
   Result<std::uint64_t> store_epoch();

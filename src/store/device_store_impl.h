@@ -187,6 +187,7 @@ class DeviceStore::Impl {
   DeviceId device_id;  // none: no session yet
   Bytes installation_id;
   std::size_t text_bytes_max = 0;
+  std::optional<StoredGateway> gateway;
   // The file says that it was left in order, so the next change has to take that back in its own transaction. Once
   // that was tried, what the file says is uncertain until the store is left again.
   bool left_whole = false;

@@ -119,8 +119,14 @@ constexpr const char* kVersion2 = "ALTER TABLE meta ADD COLUMN left_whole INTEGE
 // text_bytes_max: the server's limit for a text, as its last welcome named it; 0: none came yet.
 constexpr const char* kVersion3 = "ALTER TABLE meta ADD COLUMN text_bytes_max INTEGER NOT NULL DEFAULT 0;";
 
+// gateway_url: where discovery last sent this device, by which server it was asked and until when that holds; NULL:
+// never.
+constexpr const char* kVersion4 =
+    "ALTER TABLE meta ADD COLUMN gateway_url TEXT; ALTER TABLE meta ADD COLUMN gateway_server TEXT; "
+    "ALTER TABLE meta ADD COLUMN gateway_expires INTEGER NOT NULL DEFAULT 0;";
+
 // Step i leads from version i to version i + 1; a step that has once been released is never edited.
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3};
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

@@ -99,6 +99,92 @@ TEST_F(ConnectionTest, KeepsTheGatewayForItsTimeAndAsksAgainAfterAFailedUpgrade)
   EXPECT_EQ(http_.requests("GET /v1/connect").size(), 2u);
 }
 
+// A client that starts again and has used its gateway before.
+class Restarted : public ConnectionTest {
+ protected:
+  void SetUp() override {
+    go_online();
+    restart();
+    ASSERT_EQ(discoveries(), 1u);
+  }
+  std::size_t discoveries() { return http_.requests("GET /v1/connect").size(); }
+  // The engine sees a time for a whole turn.
+  void begin_turn() {
+    executor_.post([] {});
+    run();
+  }
+};
+
+TEST_F(Restarted, GoesStraightToTheGatewayWithinItsTime) {
+  clock_.advance(59min);
+  begin_turn();
+  go_online();
+
+  EXPECT_EQ(discoveries(), 1u);
+  EXPECT_EQ(transport_.last().request.url, "ws://gateway.test/v1/ws");
+}
+
+TEST_F(Restarted, AsksAgainAfterTheGatewaysTime) {
+  clock_.advance(61min);
+  begin_turn();
+  go_online();
+
+  EXPECT_EQ(discoveries(), 2u);
+}
+
+TEST_F(Restarted, AsksAgainWhenTheWallClockWasSetBack) {
+  clock_.jump_wall(-std::chrono::hours(48));
+  begin_turn();
+  go_online();
+
+  EXPECT_EQ(discoveries(), 2u);
+}
+
+TEST_F(Restarted, WithAnotherServerAsksThatOne) {
+  options_.server_url = "http://other.test";
+  restart();
+  client_->start();
+  run();
+
+  ASSERT_EQ(discoveries(), 2u);
+  EXPECT_EQ(http_.exchange(http_.requests("GET /v1/connect").back()).request.url, "http://other.test/v1/connect");
+}
+
+TEST_F(Restarted, TakesNoGatewayWithoutTlsOnceTheServerHasIt) {
+  ASSERT_TRUE(store_->save_gateway({"https://server.test", "ws://gateway.test/v1/ws", clock_.wall_now() + 1h}).ok());
+  options_.server_url = "https://server.test";
+  restart();
+  client_->start();
+  run();
+
+  EXPECT_EQ(discoveries(), 2u);
+}
+
+TEST_F(Restarted, AsksAtOnceWhenTheRememberedGatewayDoesNotAnswer) {
+  auto_accept_upgrade_ = false;
+  client_->start();
+  run();
+  ASSERT_EQ(discoveries(), 1u);
+  auto_accept_upgrade_ = true;
+  fail_attempt();
+
+  EXPECT_EQ(discoveries(), 2u);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+}
+
+TEST_F(Restarted, AsksAgainWhenTheRememberedGatewayRefusesTheToken) {
+  auto_accept_upgrade_ = false;
+  client_->start();
+  run();
+  auto_accept_upgrade_ = true;
+  transport_.drop(transport_.last().id, {1006, error(Code::kUnauthenticated, "401"), 401});
+  run();
+
+  EXPECT_EQ(refreshes_, 1u);
+  EXPECT_EQ(discoveries(), 2u);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+}
+
 TEST_F(ConnectionTest, PausesGrowWithFullJitterUpToTheCap) {
   start_silent();
   std::vector<std::chrono::milliseconds> pauses;

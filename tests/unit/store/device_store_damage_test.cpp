@@ -387,8 +387,8 @@ TEST_F(StoreDamage, MarkStaysWhenNothingWasWritten) {
 
 TEST_F(StoreDamage, MarkComesWithTheMigrationFromTheFirstSchema) {
   closed_store(100);
-  meddle(
-      "ALTER TABLE meta DROP COLUMN left_whole; ALTER TABLE meta DROP COLUMN text_bytes_max; PRAGMA user_version = 1;");
+  meddle(kToVersion2);
+  meddle("ALTER TABLE meta DROP COLUMN left_whole; PRAGMA user_version = 1;");
 
   reopen();
   EXPECT_EQ(must(reader_->outbox_count()), 2u);

@@ -40,11 +40,26 @@ class StoreFiles : public DeviceStoreTest {
   }
 };
 
+TEST_F(StoreFiles, KeepTheGatewayUntilAnotherIsSaved) {
+  reopen();
+  EXPECT_FALSE(store_->gateway().has_value());
+  const StoredGateway first{"https://chat.test", "wss://one.test/v1/ws", from_unix_ms(1'700'000'000'123)};
+  const StoredGateway second{"https://chat.test", "wss://two.test/v1/ws", from_unix_ms(1'700'000'300'456)};
+
+  must(store_->save_gateway(first));
+  reopen();
+  EXPECT_EQ(store_->gateway(), first);
+
+  must(store_->save_gateway(second));
+  reopen();
+  EXPECT_EQ(store_->gateway(), second);
+}
+
 TEST_F(StoreFiles, OfAnEarlierVersionAreBroughtToTodays) {
   const auto chat = open_chat();
   must(queue(chat, 1, "waits"));
   close();
-  meddle("ALTER TABLE meta DROP COLUMN text_bytes_max; PRAGMA user_version = 2;");
+  meddle(kToVersion2);
 
   reopen();
 

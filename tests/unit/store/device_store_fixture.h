@@ -30,6 +30,11 @@ inline constexpr DeviceId kBobs{70};
 inline constexpr StreamId kAccount{500};
 inline constexpr ConversationId kChat{900};
 
+// What a later version of the schema added to the second one, taken away again.
+inline constexpr char kToVersion2[] =
+    "ALTER TABLE meta DROP COLUMN gateway_expires; ALTER TABLE meta DROP COLUMN gateway_server; "
+    "ALTER TABLE meta DROP COLUMN gateway_url; ALTER TABLE meta DROP COLUMN text_bytes_max; PRAGMA user_version = 2;";
+
 inline ClientMessageId client_id(std::uint64_t number) {
   ClientMessageId id;
   for (int i = 0; i < 8; ++i)
