@@ -13,15 +13,31 @@ bool EventQueue::is_state(const chatsdk_event& event) {
 
 void EventQueue::push(Ref<chatsdk_event> event) {
   {
-    std::lock_guard lock(mutex_);
+    const std::lock_guard lock(mutex_);
     if (closed_) return;
-    const bool state = is_state(*event.get());
-    if (state && state_events_ >= state_events_max_) fold_state_events(event->revision);
-    events_.push_back(std::move(event));
-    if (state) ++state_events_;
+    add(std::move(event));
   }
   arrived_.notify_one();
   signal();
+}
+
+void EventQueue::push(std::vector<Ref<chatsdk_event>> events) {
+  if (events.empty()) return;
+  // A waiting thread is woken after all are there: one that is woken by the first would take them one by one.
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    for (Ref<chatsdk_event>& event : events) add(std::move(event));
+  }
+  arrived_.notify_one();
+  signal();
+}
+
+void EventQueue::add(Ref<chatsdk_event> event) {
+  const bool state = is_state(*event.get());
+  if (state && state_events_ >= state_events_max_) fold_state_events(event->revision);
+  events_.push_back(std::move(event));
+  if (state) ++state_events_;
 }
 
 void EventQueue::fold_state_events(std::uint64_t revision) {

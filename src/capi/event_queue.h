@@ -28,6 +28,8 @@ class EventQueue {
   ~EventQueue();
 
   void push(Ref<chatsdk_event> event);
+  // All of them, in order, with one wake-up of who waits. After std::bad_alloc a first part of them is in the queue.
+  void push(std::vector<Ref<chatsdk_event>> events);
 
   // Waits at most timeout (negative: without limit) and moves at most max events out. OK with at least one event, or
   // TIMED_OUT, CANCELLED, BUSY, CLOSED.
@@ -54,6 +56,7 @@ class EventQueue {
   };
 
   static bool is_state(const chatsdk_event& event);
+  void add(Ref<chatsdk_event> event);  // under mutex_
   void fold_state_events(std::uint64_t revision);
   void signal();
   void replace_hook(std::shared_ptr<Hook> hook);

@@ -343,11 +343,14 @@ void Runtime::give_back(std::unique_ptr<DeviceReader> reader) {
 // ---- Events --------------------------------------------------------------------------------------------------------
 
 void Runtime::on_changes(const Changes& changes) {
+  std::vector<Ref<chatsdk_event>> events;
+  events.reserve(changes.added.size() + changes.updated.size() + changes.removed.size() + changes.conversations.size() +
+                 changes.marks.size() + 1);
   const auto push = [&](std::int32_t type, std::uint64_t conversation, std::uint64_t message) {
     auto event = make_event(type, changes.revision);
     event->conversation = conversation;
     event->message = message;
-    events_->push(Ref<chatsdk_event>(event.release()));
+    events.push_back(Ref<chatsdk_event>(event.release()));
   };
   const auto push_messages = [&](std::int32_t type, const std::vector<MessageRef>& messages) {
     for (const MessageRef& ref : messages) push(type, ref.conversation.value, ref.message.value);
@@ -358,6 +361,7 @@ void Runtime::on_changes(const Changes& changes) {
   for (const ConversationKey key : changes.conversations) push(CHATSDK_EVENT_CONVERSATION_CHANGED, key.value, 0);
   for (const ConversationKey key : changes.marks) push(CHATSDK_EVENT_RECEIPTS_CHANGED, key.value, 0);
   if (changes.devices_changed) push(CHATSDK_EVENT_DEVICES_CHANGED, 0, 0);
+  events_->push(std::move(events));
   note_progress();
 }
 

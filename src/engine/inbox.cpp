@@ -86,10 +86,8 @@ void Inbox::work() {
   if (auto applied = apply_all(); !applied.ok()) {
     const Error cause = std::move(applied).error();
     const bool storage = is_storage(cause.code);
-    return connection_.fail(cause, storage ? CloseCode::kGoingAway : CloseCode::kInvalidPayload);
+    connection_.fail(cause, storage ? CloseCode::kGoingAway : CloseCode::kInvalidPayload);
   }
-  CHATSDK_FAULT("inbox.between_apply_and_ack");
-  acknowledge();
 }
 
 Status Inbox::apply_all() {
@@ -101,6 +99,8 @@ Status Inbox::apply_all() {
         waiting_items_ = 0;
         return applied;
       }
+      CHATSDK_FAULT("inbox.between_apply_and_ack");
+      acknowledge();  // so that the server sends on while the next burst is applied
       continue;
     }
     waiting_.pop_front();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// inbox: applies what the server sends, and says so afterwards. Frames of a burst wait here for one task, which applies
-// them in order, as many as fit in one transaction whichever streams they are of, and acknowledges all of them in one
-// frame: catching up with many conversations costs syncs by the burst, not by the conversation.
+// inbox: applies what the server sends, and says so afterwards. Frames that come together wait here for one task, which
+// applies them in order, a burst at a time: as many as fit in one transaction whichever streams they are of, and
+// acknowledged in one frame. Catching up with many conversations costs syncs by the burst, not by the conversation.
 //
 // Threads: the executor's.
 // Invariants:

@@ -123,6 +123,42 @@ class RuntimeTest : public ::testing::Test {
   std::filesystem::path directory_;
 };
 
+TEST_F(RuntimeTest, EventsPushedTogetherAreSignalledOnce) {
+  EventQueue queue(8);
+  int signals = 0;
+  queue.set_ready_hook([](void* user) { ++*static_cast<int*>(user); }, &signals, nullptr);
+  std::vector<Ref<chatsdk_event>> events;
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    auto event = std::make_unique<chatsdk_event>(CHATSDK_EVENT_MESSAGE_ADDED);
+    event->message = i;
+    events.emplace_back(event.release());
+  }
+
+  queue.push(std::move(events));
+
+  EXPECT_EQ(signals, 1);
+  const auto taken = drain(queue);
+  ASSERT_EQ(taken.size(), 3u);
+  for (std::uint64_t i = 1; i <= 3; ++i) EXPECT_EQ(taken[i - 1]->message, i);
+}
+
+TEST_F(RuntimeTest, EventsPushedTogetherAreFoldedLikeOthers) {
+  EventQueue queue(2);
+  std::vector<Ref<chatsdk_event>> events;
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    auto event = std::make_unique<chatsdk_event>(CHATSDK_EVENT_MESSAGE_ADDED);
+    event->revision = i;
+    events.emplace_back(event.release());
+  }
+
+  queue.push(std::move(events));
+
+  const auto taken = drain(queue);
+  ASSERT_EQ(taken.size(), 2u);
+  EXPECT_EQ(taken[0]->type, CHATSDK_EVENT_RESYNC);
+  EXPECT_EQ(taken[1]->revision, 3u);
+}
+
 TEST_F(RuntimeTest, SuspendsPromptlyWhileTheResolverHangs) {
   for (const bool tick : {false, true}) {
     make_store();
