@@ -166,6 +166,7 @@ void MarksService::start_flush() {
                                      .read_up_to = claim.read_up_to,
                                      .now = now});
   }
+  slice_ = std::clamp(ready_.size() / kSlicesWanted, kSliceMin, kSliceMax);
   flushing_ = true;
   waiting_.swap(waiting_next_);
   submit_slice();
@@ -175,7 +176,7 @@ void MarksService::submit_slice() {
   if (ready_.empty()) return finish();
   CHATSDK_FAULT("marks.between_gathering_and_writing");
   // The count covers the whole slice before the first answer can come.
-  const std::size_t count = std::min(ready_.size(), kSliceMax);
+  const std::size_t count = std::min(ready_.size(), slice_);
   in_flight_ = count;
   for (std::size_t i = 0; i < count; ++i) {
     WriteOp op = std::move(ready_.back());

@@ -32,6 +32,10 @@ namespace chatsdk::server {
 
 class MarksService {
  public:
+  // Writes handed to the committer at a time: few, because a message that comes meanwhile waits for them, but a large
+  // flush in few commits.
+  static constexpr std::size_t kSliceMin = 32;
+  static constexpr std::size_t kSlicesWanted = 16;
   static constexpr std::size_t kSliceMax = 1'024;  // leaves most of limits::kCommitQueueMax to messages
 
   MarksService(SubmitWrite submit_write, Executor& writer, Log& log);
@@ -126,6 +130,7 @@ class MarksService {
   // On the writer's executor only.
   Executor::TimerId timer_ = 0;
   std::vector<WriteOp> ready_;  // taken from the back
+  std::size_t slice_ = kSliceMin;
   std::size_t in_flight_ = 0;
   bool flushing_ = false;
   std::vector<Task> waiting_;       // of flush(), for the flush in progress
