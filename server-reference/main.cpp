@@ -115,6 +115,21 @@ std::string directory_problem(const std::string& database) {
   return "directory \"" + directory + "\": " + std::strerror(errno);
 }
 
+// A copy that was put back may be readable for everybody, and SQLite gives its log the database's mode. Empty: no other
+// user can read the files that are there.
+std::string take_from_others(const std::string& database, Log& log) {
+  for (const char* suffix : {"", "-wal", "-shm", ".epoch"}) {
+    const std::string file = database + suffix;
+    struct stat found = {};
+    if (::stat(file.c_str(), &found) != 0 || (found.st_mode & (S_IRWXG | S_IRWXO)) == 0) continue;
+    if (::chmod(file.c_str(), found.st_mode & S_IRWXU) != 0) {
+      return "\"" + file + "\" is open to other users: " + std::strerror(errno);
+    }
+    log.write(LogLevel::kWarning, "server", "\"" + file + "\" was open to other users, and is not any more");
+  }
+  return {};
+}
+
 // Which options an error of Server::create is about.
 std::string options_of(Code code) {
   switch (code) {
@@ -150,7 +165,10 @@ int run(int argc, const char* const* argv) {
     return fail(kExitRunTime, options.database_option + ": " + problem);
   }
   ::umask(S_IRWXG | S_IRWXO);  // the database holds the root of the token keys: its files are the server's alone
-  SodiumRandom random;         // outlives the store, which draws its ids from it
+  if (const std::string problem = take_from_others(options.database, log); !problem.empty()) {
+    return fail(kExitRunTime, options.database_option + ": " + problem);
+  }
+  SodiumRandom random;  // outlives the store, which draws its ids from it
   SqliteStoreOptions store_options;
   store_options.path = options.database;
   auto store = SqliteStore::open(store_options, random);

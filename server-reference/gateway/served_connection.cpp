@@ -42,7 +42,7 @@ ServedConnection::ServedConnection(Serving& serving, Carrier& carrier, Connectio
       carrier_(carrier),
       id_(id),
       http_(std::make_unique<Http>()),
-      reader_(serving.options.message_bytes_max) {
+      reader_(std::min(serving.options.message_bytes_max, limits::kFirstFrameBytesMax)) {
   http_->remote_address = std::move(remote_address);
   carrier_.set_deadline(serving_.options.request_read_timeout);
 }
@@ -260,10 +260,12 @@ bool ServedConnection::begin_websocket() {
 void ServedConnection::on_websocket_input(std::span<char> bytes) {
   while (state_ == State::kOpen || state_ == State::kClosing) {
     const WsReader::Event event = reader_.next(bytes);
+    if (!within_frame_rate(event)) return violate(CloseCode::kTryAgainLater, "too many frames a second");
     switch (event.kind) {
       case WsReader::Kind::kNeedMore:
         return;
       case WsReader::Kind::kMessage:
+        reader_.set_message_bytes_max(serving_.options.message_bytes_max);
         if (state_ == State::kOpen) serving_.handler->on_frame(id_, event.payload);
         break;
       case WsReader::Kind::kPing:
@@ -281,6 +283,17 @@ void ServedConnection::on_websocket_input(std::span<char> bytes) {
         return;
     }
   }
+}
+
+bool ServedConnection::within_frame_rate(const WsReader::Event& event) {
+  const std::uint64_t begun = reader_.frames() - std::exchange(frames_counted_, reader_.frames());
+  const std::uint64_t frames = begun - (event.kind == WsReader::Kind::kMessage && begun > 0 ? 1 : 0);
+  if (frames == 0) return true;
+  const auto each =
+      std::chrono::microseconds(1'000'000 / std::max<std::uint32_t>(serving_.options.frames_per_second, 1));
+  const MonotonicTime now = serving_.clock.monotonic_now();
+  frame_rate_ = std::max(frame_rate_, now) + each * frames;
+  return frame_rate_ - now <= each * serving_.options.frames_burst;
 }
 
 void ServedConnection::violate(CloseCode code, const char* reason) {

@@ -50,6 +50,10 @@ namespace chatsdk::server {
 
 struct ServingOptions {
   std::size_t message_bytes_max = limits::client_frame_bytes_max(limits::kTextBytesDefault);
+  // Of one connection's WebSocket frames those that bring no whole message, for messages are counted by their session:
+  // pings, pongs and fragments. Above: 1013.
+  std::uint32_t frames_per_second = limits::kFramesPerSecond;
+  std::uint32_t frames_burst = limits::kFramesBurst;
   // Connections above these are refused: WebSockets with 503, others by not being accepted until one ends.
   std::size_t websockets_max = 100'000;
   // Origins of web pages that may connect, beside pages of this very host: "https://app.example". "*": any.
@@ -155,6 +159,7 @@ class ServedConnection final : public FrameSink {
   bool origin_allowed() const;
   Status check_token() const;
   void on_websocket_input(std::span<char> bytes);
+  bool within_frame_rate(const WsReader::Event& event);
   void violate(CloseCode code, const char* reason);
 
   void queue(Bytes bytes, bool needs_header = false);
@@ -170,6 +175,8 @@ class ServedConnection final : public FrameSink {
   const ConnectionId id_;
   std::unique_ptr<Http> http_;
   WsReader reader_;
+  std::uint64_t frames_counted_ = 0;  // of reader_.frames()
+  MonotonicTime frame_rate_{};        // when the bucket is empty again
   std::vector<Queued> queue_;
   std::size_t queue_begin_ = 0;   // the first of queue_ that is not packed whole
   std::size_t front_offset_ = 0;  // packed bytes of that one, its header included

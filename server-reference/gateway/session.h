@@ -62,8 +62,8 @@ struct GatewayOptions {
   std::size_t window_items = limits::kWindowItemsMax;
   std::size_t window_bytes = limits::kWindowBytesMax;
   // Far above what a device does by itself, also when it empties a long outbox; below what would occupy a shard.
-  std::uint32_t frames_per_second = 20'000;
-  std::uint32_t frames_burst = 40'000;
+  std::uint32_t frames_per_second = limits::kFramesPerSecond;
+  std::uint32_t frames_burst = limits::kFramesBurst;
   // Reconnect times named by a drain are uniform in [0, drain_spread).
   std::chrono::milliseconds drain_spread = std::chrono::seconds(5);
 };

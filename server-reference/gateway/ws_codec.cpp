@@ -109,6 +109,7 @@ WsReader::Event WsReader::check_first_two() const {
 }
 
 WsReader::Event WsReader::begin_payload() {
+  ++frames_;
   const unsigned short_length = header_[1] & 0x7F;
   std::uint64_t length = short_length;
   if (short_length >= 126) {

@@ -53,6 +53,10 @@ class WsReader {
 
   // Takes bytes from the front of input until there is an event. Unmasks inside input.
   Event next(std::span<char>& input);
+  // From the next frame on.
+  void set_message_bytes_max(std::size_t bytes) { message_bytes_max_ = bytes; }
+  // Frames begun so far, fragments and control frames included.
+  std::uint64_t frames() const { return frames_; }
 
  private:
   static constexpr std::size_t kHeaderBytesMax = 14;
@@ -70,6 +74,7 @@ class WsReader {
   std::size_t header_bytes() const;
 
   std::size_t message_bytes_max_;
+  std::uint64_t frames_ = 0;
   std::uint64_t remaining_ = 0;  // of the frame's payload
   std::string message_;          // of a message that comes in pieces
   std::string control_;          // of a control frame that comes in pieces

@@ -34,10 +34,11 @@ inline constexpr std::size_t kTextBytesMax = 524'288;  // 100,000 characters of 
 // A content is its text and the fields around it; an item adds ids and names; a frame adds its envelope.
 constexpr std::size_t content_bytes_max(std::size_t text_bytes_max) { return text_bytes_max + 1'024; }
 constexpr std::size_t item_bytes_max(std::size_t text_bytes_max) { return content_bytes_max(text_bytes_max) + 1'024; }
+// A hello that names kHelloCursorsMax streams. Who has not greeted yet sends nothing larger.
+inline constexpr std::size_t kFirstFrameBytesMax = 131'072;
 constexpr std::size_t client_frame_bytes_max(std::size_t text_bytes_max) {
-  // A hello that names kHelloCursorsMax streams is the other large frame of a client.
   const std::size_t send = item_bytes_max(text_bytes_max) + 1'024;
-  return send > 131'072 ? send : 131'072;
+  return send > kFirstFrameBytesMax ? send : kFirstFrameBytesMax;
 }
 inline constexpr std::size_t kItemsPerFrameMax = 64;
 inline constexpr std::size_t kItemsBytesPerFrame = 262'144;  // a page closes at this size, or after one larger item
@@ -57,6 +58,8 @@ inline constexpr std::size_t kSendsInFlightBytesMax = 1'048'576;
 inline constexpr std::uint64_t kSendNumberMax = std::uint64_t{1} << 60;  // a server that names a higher one is mistaken
 inline constexpr std::size_t kHelloCursorsMax = 4'096;                   // streams not named come from memberships
 inline constexpr std::size_t kStreamsPerAckMax = 256;
+inline constexpr std::uint32_t kFramesPerSecond = 20'000;  // of one connection; several times a busy device's
+inline constexpr std::uint32_t kFramesBurst = 40'000;
 
 // ---- Server queues and batches -------------------------------------------------------------------------------------
 inline constexpr std::size_t kCommitBatchMax = 64;               // messages that share one fsync

@@ -102,6 +102,55 @@ TEST_F(ListenerWebSocket, AMessageAtTheLimitPassesAndOneAboveClosesWith1009) {
   EXPECT_TRUE(echo_.wait_closed(1));
 }
 
+TEST_F(ListenerWebSocket, TheFirstMessageIsNoLargerThanAHello) {
+  options_.serving.message_bytes_max = 3 * limits::kFirstFrameBytesMax;
+  start();
+  RawClient hasty = connect_websocket();
+  hasty.send_frame(2, std::string(limits::kFirstFrameBytesMax + 1, 'm'));
+  EXPECT_EQ(hasty.read_frame().close_code(), 1009);
+
+  RawClient client = connect_websocket();
+  client.send_frame(2, std::string(limits::kFirstFrameBytesMax, 'm'));
+  EXPECT_EQ(client.read_frame().payload.size(), limits::kFirstFrameBytesMax);
+  client.send_frame(2, std::string(options_.serving.message_bytes_max, 'm'));
+  EXPECT_EQ(client.read_frame().payload.size(), options_.serving.message_bytes_max);
+}
+
+TEST_F(ListenerWebSocket, AFloodOfFramesThatBringNothingIsCutOff) {
+  options_.serving.frames_per_second = 1;
+  options_.serving.frames_burst = 50;
+  start();
+  RawClient bystander = connect_websocket();
+  for (const std::string& frame :
+       {RawClient::encode_frame(9, ""), RawClient::encode_frame(10, ""), RawClient::encode_frame(0, "", false)}) {
+    RawClient client = connect_websocket();
+    std::string flood = RawClient::encode_frame(2, "", false);  // fragments continue something
+    for (int i = 0; i < 200; ++i) flood += frame;
+
+    client.send(flood);
+
+    RawClient::Frame last = client.read_frame();
+    while (last.opcode == 10) last = client.read_frame();
+    EXPECT_EQ(last.close_code(), 1013);
+  }
+  bystander.send_frame(2, "still here");
+  EXPECT_EQ(bystander.read_frame().payload, "still here");
+}
+
+TEST_F(ListenerWebSocket, FramesUpToTheBurstPass) {
+  options_.serving.frames_per_second = 1;
+  options_.serving.frames_burst = 50;
+  start();
+  RawClient client = connect_websocket();
+  std::string allowed;
+  for (int i = 0; i < 50; ++i) allowed += RawClient::encode_frame(9, "");
+
+  client.send(allowed);
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(client.read_frame().opcode, 10);
+  for (int i = 0; i < 100; ++i) client.send_frame(2, "a message is counted elsewhere");
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(client.read_frame().opcode, 2);
+}
+
 TEST_F(ListenerWebSocket, ViolationsCloseWithTheirCodeAndLeaveOthersAlone) {
   struct Case {
     const char* what;

@@ -5,6 +5,7 @@
 // Threads: one.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
@@ -36,6 +37,42 @@ TEST_F(ServerProgram, SaysWhereItListensServesAndStopsOnSigterm) {
 
   EXPECT_EQ(program.wait(), 0) << errors();
   EXPECT_FALSE(RawClient(port).connected());
+}
+
+// Whether others than the owner may do anything with the file.
+bool open_to_others(const std::filesystem::path& file) {
+  using std::filesystem::perms;
+  return (std::filesystem::status(file).permissions() & (perms::group_all | perms::others_all)) != perms::none;
+}
+
+TEST_F(ServerProgram, MakesFilesForItsOwnerAlone) {
+  Program program(arguments(), error_file(), {}, [] { ::umask(0); });
+  program.read_port();
+
+  for (const char* suffix : {"", "-wal", "-shm", ".epoch", "-lock"}) {
+    const std::string file = directory_ + "/chatsdk-server.db" + suffix;
+    ASSERT_TRUE(std::filesystem::exists(file)) << file;
+    EXPECT_FALSE(open_to_others(file)) << file;
+  }
+}
+
+TEST_F(ServerProgram, TakesARestoredDatabaseFromOtherUsers) {
+  const std::string file = directory_ + "/chatsdk-server.db";
+  {
+    Program first(arguments(), error_file());
+    first.read_port();
+    first.signal(SIGTERM);
+    EXPECT_EQ(first.wait(), 0);
+  }
+  using std::filesystem::perms;
+  std::filesystem::permissions(file, perms::owner_read | perms::owner_write | perms::group_read | perms::others_read);
+
+  Program second(arguments(), error_file());
+  second.read_port();
+
+  EXPECT_FALSE(open_to_others(file));
+  EXPECT_FALSE(open_to_others(file + "-wal"));
+  EXPECT_NE(errors().find("was open to other users"), std::string::npos) << errors();
 }
 
 TEST_F(ServerProgram, KeepsAccountsAndKeysOverARestart) {
