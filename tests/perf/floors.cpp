@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The floors that the server is held against, measured on the same machine in the same run; prints one JSON object.
+// The floors that server and device are held against, measured on the same machine in the same run; prints one JSON
+// object with those that are named:
 //
-//   tcp_echo_per_s        256-byte messages there and back over loopback, 100 connections, 16 in flight, raw epoll
-//   fdatasync_per_s, _p99_ms   4 KiB appended, then fdatasync
-//   sqlite_batch64_per_s  the rows that the server writes for a message, by SQLite alone: WAL, synchronous=FULL,
-//                         64 messages in a transaction
-//   device_batch64_per_s  the rows that a device writes for a received message, likewise, in a plain file
-//   lws_relay_per_s, _cpu_s_per_100k   a WebSocket relay on libwebsockets that stores and checks nothing
+//   echo    tcp_echo_per_s: 256-byte messages there and back over loopback, 100 connections, 16 in flight, raw epoll
+//   relay   lws_relay_per_s, _cpu_s_per_100k: a WebSocket relay on libwebsockets that stores and checks nothing
+//   sync    fdatasync_per_s, _p99_ms: 4 KiB appended, then fdatasync
+//   server  sqlite_batch64_per_s: the rows that the server writes for a message, by SQLite alone: WAL,
+//   synchronous=FULL,
+//           64 messages in a transaction
+//   device  device_batch64_per_s: the rows that a device writes for a received message, likewise, in a plain file
 //
-// Usage: floors DIRECTORY
+// Usage: floors DIRECTORY FLOOR...
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -321,19 +323,35 @@ double device_rows_per_s(const std::string& directory, std::int64_t messages) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) die("usage: floors DIRECTORY");
+  if (argc < 3) die("usage: floors DIRECTORY echo|relay|sync|server|device...");
   const std::string directory = argv[1];
-  double syncs = 0;
-  double sync_p99 = 0;
-  fdatasync_rate(directory, 2, syncs, sync_p99);
-  const double server = server_rows_per_s(directory, 4);
-  const double device = device_rows_per_s(directory, 10'000);
-  const double echo = tcp_echo_per_s(2);
-  const chatsdk::perf::RelayFigures relay = chatsdk::perf::measure_relay(3);
-  std::printf(
-      "{\"tcp_echo_per_s\": %.0f, \"fdatasync_per_s\": %.0f, \"fdatasync_p99_ms\": %.2f, "
-      "\"sqlite_batch64_per_s\": %.0f, \"device_batch64_per_s\": %.0f, "
-      "\"lws_relay_per_s\": %.0f, \"lws_relay_cpu_s_per_100k\": %.2f}\n",
-      echo, syncs, sync_p99, server, device, relay.per_s, relay.cpu_s_per_100k);
+  const char* separator = "{";
+  const auto print = [&](const char* name, double value) {
+    std::printf("%s\"%s\": %.2f", separator, name, value);
+    separator = ", ";
+  };
+  for (int i = 2; i < argc; ++i) {
+    const std::string floor = argv[i];
+    if (floor == "echo") {
+      print("tcp_echo_per_s", tcp_echo_per_s(2));
+    } else if (floor == "relay") {
+      const chatsdk::perf::RelayFigures relay = chatsdk::perf::measure_relay(3);
+      print("lws_relay_per_s", relay.per_s);
+      print("lws_relay_cpu_s_per_100k", relay.cpu_s_per_100k);
+    } else if (floor == "sync") {
+      double per_s = 0;
+      double p99 = 0;
+      fdatasync_rate(directory, 2, per_s, p99);
+      print("fdatasync_per_s", per_s);
+      print("fdatasync_p99_ms", p99);
+    } else if (floor == "server") {
+      print("sqlite_batch64_per_s", server_rows_per_s(directory, 3));
+    } else if (floor == "device") {
+      print("device_batch64_per_s", device_rows_per_s(directory, 10'000));
+    } else {
+      die("no such floor");
+    }
+  }
+  std::printf("}\n");
   return 0;
 }

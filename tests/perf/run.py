@@ -3,6 +3,9 @@
 """Runs the benchmarks against the floors of the same run and prints a table. No figure decides a test: machines differ,
 ratios speak. Usage: run.py BUILD_DIR [--quick] [--no-micro]
 
+A disk and a processor that are shared with others are fast in one second and slow in the next. So what is held against
+a floor is measured in rounds, each with that floor just before it, and the round with the median ratio is the figure.
+
 The files lie in the build directory, on the disk that the figures are about."""
 
 import datetime
@@ -22,7 +25,8 @@ perf = build / "tests/perf"
 # Password hashes are not what is measured.
 SERVER_OPTIONS = ["--argon-operations", "1", "--argon-memory-mib", "1", "--log-level", "warning",
                   "--registrations-per-address", "0"]
-SECONDS = 4 if quick else 10
+SECONDS = 3 if quick else 5
+ROUNDS = 3 if quick else 5
 MESSAGES = 10_000
 CONNECTIONS = 1_000 if quick else 10_000
 STARTS = 7
@@ -56,20 +60,48 @@ class Server:
         self.child.wait()
 
 
+def floor(root, *names):
+    return run(perf / "chatsdk_floors", root, *names)
+
+
+def median_round(rounds, ratio):
+    """The round whose ratio is the median; the ratios of all rounds stand in it."""
+    rounds = sorted(rounds, key=ratio)
+    return {**rounds[len(rounds) // 2], "ratios": [ratio(r) for r in rounds]}
+
+
+def throughput_ratio(figures):
+    return figures["accepted_per_s"] / figures["sqlite_batch64_per_s"]
+
+
+def latency_goal(figures):
+    return 2 * figures["fdatasync_p99_ms"] + 5
+
+
+def latency_ratio(figures):
+    return figures["send_to_ack_p99_ms"] / latency_goal(figures)
+
+
+def drain_ratio(figures):
+    return figures["drain_per_s"] / figures["device_batch64_per_s"]
+
+
+def drain_round(root, server, number):
+    user, store = f"drain-receiver-{number}", root / f"drain-{number}.db"
+    run(perf / "chatsdk_drain", "register", server.url, store, user)
+    server.load("fill", "--to", user, "--messages", MESSAGES)
+    return {**floor(root, "device"), **run(perf / "chatsdk_drain", "receive", server.url, store, MESSAGES)}
+
+
 def measure(root):
-    before = run(perf / "chatsdk_floors", root)
-    figures = {}
+    figures = {"floors": floor(root, "echo", "relay")}
     with Server(root, "throughput") as server:
-        figures["throughput"] = server.load("throughput", "--seconds", SECONDS)
-        figures["latency"] = server.load("latency", "--seconds", SECONDS)
-    # Other work on the machine comes and goes: of the floors on both sides, the one that is harder to reach counts.
-    after = run(perf / "chatsdk_floors", root)
-    figures["floors"] = {key: max(before[key], after[key]) if key.endswith("_per_s") else min(before[key], after[key])
-                         for key in before}
+        rounds = [{**floor(root, "server"), **server.load("throughput", "--seconds", SECONDS)} for _ in range(ROUNDS)]
+        figures["throughput"] = median_round(rounds, throughput_ratio)
+        rounds = [{**floor(root, "sync"), **server.load("latency", "--seconds", SECONDS)} for _ in range(ROUNDS)]
+        figures["latency"] = median_round(rounds, latency_ratio)
     with Server(root, "drain") as server:
-        run(perf / "chatsdk_drain", "register", server.url, root / "drain.db", "drain-receiver")
-        server.load("fill", "--to", "drain-receiver", "--messages", MESSAGES)
-        figures["drain"] = run(perf / "chatsdk_drain", "receive", server.url, root / "drain.db", MESSAGES)
+        figures["drain"] = median_round([drain_round(root, server, i) for i in range(ROUNDS)], drain_ratio)
     sessions = root / "sessions"
     with Server(root, "idle") as server:
         server.load("register", "--connections", CONNECTIONS, "--sessions", sessions)
@@ -93,7 +125,17 @@ def measure(root):
     return figures
 
 
-def report(figures):
+def steal_share(before, after):
+    """Of the processors' time, what the host gave to others meanwhile."""
+    used = [b - a for a, b in zip(before, after)]
+    return used[7] / max(1, sum(used[:8]))
+
+
+def processor_times():
+    return [int(word) for word in pathlib.Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]]
+
+
+def report(figures, steal):
     floors, throughput, latency = figures["floors"], figures["throughput"], figures["latency"]
     drain, idle, start, empty = figures["drain"], figures["idle"], figures["start"], figures["empty"]
     rows = []
@@ -101,10 +143,12 @@ def report(figures):
     def row(what, figure, goal="", met=None):
         rows.append((what, figure, goal, "" if met is None else "met" if met else "MISSED"))
 
-    accepted = throughput["accepted_per_s"]
-    ratio = accepted / floors["sqlite_batch64_per_s"]
-    ack_goal = 2 * floors["fdatasync_p99_ms"] + 5
-    drain_ratio = drain["drain_per_s"] / floors["device_batch64_per_s"]
+    def ratio_row(ratios, goal):
+        middle = statistics.median(ratios)
+        row("  as a share of SQLite alone", f"{middle:.2f} (rounds from {min(ratios):.2f} to {max(ratios):.2f})",
+            f"at least {goal:.2f}", middle >= goal)
+
+    ack_goal = latency_goal(latency)
     own_ms = start["total_ms"] - empty["total_ms"]
     own_cpu_ms = start["cpu_ms"] - empty["cpu_ms"]
     own_mb = (start["resident_kib"] - empty["resident_kib"]) * 1024 / 1e6
@@ -112,14 +156,13 @@ def report(figures):
     row("floor: raw TCP echo, 256 B", f"{floors['tcp_echo_per_s']:,.0f}/s")
     row("floor: bare libwebsockets relay, 256 B",
         f"{floors['lws_relay_per_s']:,.0f}/s, {floors['lws_relay_cpu_s_per_100k']:.2f} CPU s for 100,000")
-    row("floor: fdatasync", f"{floors['fdatasync_per_s']:,.0f}/s, p99 {floors['fdatasync_p99_ms']:.2f} ms")
-    row("floor: SQLite, the server's rows, batches of 64", f"{floors['sqlite_batch64_per_s']:,.0f}/s")
-    row("floor: SQLite, the device's rows, batches of 64", f"{floors['device_batch64_per_s']:,.0f}/s")
+    row("floor: SQLite, the server's rows, batches of 64", f"{throughput['sqlite_batch64_per_s']:,.0f}/s")
     row("durable one-to-one, 100 pairs, 16 in flight, 256 B",
-        f"{accepted:,.0f}/s accepted, {throughput['delivered_per_s']:,.0f}/s delivered")
-    row("  as a share of SQLite alone", f"{ratio:.2f}", "at least 0.60", ratio >= 0.6)
+        f"{throughput['accepted_per_s']:,.0f}/s accepted, {throughput['delivered_per_s']:,.0f}/s delivered")
+    ratio_row(throughput["ratios"], 0.6)
     row("  server CPU for 100,000 messages", f"{throughput['server_cpu_s_per_100k']:.2f} s", "at most 8",
         throughput["server_cpu_s_per_100k"] <= 8)
+    row("floor: fdatasync", f"{latency['fdatasync_per_s']:,.0f}/s, p99 {latency['fdatasync_p99_ms']:.2f} ms")
     row("send to ack at 500/s",
         f"p50 {latency['send_to_ack_p50_ms']:.2f}, p99 {latency['send_to_ack_p99_ms']:.2f} ms",
         f"p99 at most {ack_goal:.1f} ms", latency["send_to_ack_p99_ms"] <= ack_goal)
@@ -127,8 +170,9 @@ def report(figures):
         f"p50 {latency['send_to_delivery_p50_ms']:.2f}, p99 {latency['send_to_delivery_p99_ms']:.2f} ms")
     row(f"memory of {idle['connections']:,} idle connections", f"{idle['server_kib_each']:.2f} KiB each",
         "at most 6", idle["server_kib_each"] <= 6)
+    row("floor: SQLite, the device's rows, batches of 64", f"{drain['device_batch64_per_s']:,.0f}/s")
     row(f"drain of {MESSAGES:,} by a device, encrypted store", f"{drain['drain_per_s']:,.0f}/s")
-    row("  as a share of SQLite alone", f"{drain_ratio:.2f}", "at least 0.50", drain_ratio >= 0.5)
+    ratio_row(drain["ratios"], 0.5)
     row("libchatsdk.so, stripped", f"{size_kb:,.0f} KB")
     row("  of it code and constants", f"{code_kb:,.0f} KB", "at most 600", code_kb <= 600)
     row("dlopen + create + open store + first page",
@@ -139,7 +183,8 @@ def report(figures):
 
     model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     print(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} x "
-          f"{model[1] if model else os.uname().machine}, load {os.getloadavg()[0]:.1f}")
+          f"{model[1] if model else os.uname().machine}, load {os.getloadavg()[0]:.1f}, {steal:.1%} of the processors' time "
+          f"taken by the host")
     width = [max(len(r[i]) for r in rows) for i in range(4)]
     for cells in rows:
         print("  ".join(cell.ljust(width[i]) for i, cell in enumerate(cells)).rstrip())
@@ -147,7 +192,9 @@ def report(figures):
 
 root = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=build))
 try:
-    report(measure(root))
+    times = processor_times()
+    measured = measure(root)
+    report(measured, steal_share(times, processor_times()))
     if "--no-micro" not in sys.argv:
         print(flush=True)
         subprocess.run([perf / "chatsdk_micro", f"--benchmark_min_time={0.1 if quick else 0.5}"], cwd=root, check=True)
