@@ -417,6 +417,14 @@ void Facts::on(const Member& e) {
 void Facts::on(const Linked& e) {
   Device& device = device_at(e.device);
   if (device.user != e.user) {
+    // A log-in is stored before its completion is told: the app may have sent in between.
+    if (device.user == 0) {
+      for (Message& message : messages_) {
+        for (Attempt& attempt : message.attempts) {
+          if (attempt.device == e.device) attempt.user = e.user;
+        }
+      }
+    }
     device.user = e.user;
     grown(devices_of_, e.user).push_back(e.device);
   }

@@ -58,6 +58,12 @@ TEST(NoInvention, LetsAnOpenSendAppear) {
   EXPECT_SOUND(story);
 }
 
+TEST(NoInvention, LetsADeviceSendBeforeItsLogInIsTold) {
+  Story story;
+  story.sends(4, 1).tell({Linked{4, 1}}).reads(4, 0, {}, {pending(1)}).shows(2, 1, 2);
+  EXPECT_SOUND(story);
+}
+
 TEST(NoInvention, LetsASendAppearThatSucceededAfterARefusal) {
   Story story;
   story.tell({SendCalled{1, kTalk, k(1), h(1)}, SendReturned{1, k(1), Code::kStorageFull}}).sends(1, 1);
