@@ -37,7 +37,7 @@ constexpr UserNumber kSendingUser = 1;
 constexpr UserNumber kReceivingUser = 2;
 constexpr seconds kSettled{20};
 constexpr seconds kBegin{19};  // just before the first thing that a scenario does
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(CHATSDK_SANITIZED)
 constexpr std::uint64_t kSampleEvery = 60;
 #else
 constexpr std::uint64_t kSampleEvery = 5;

@@ -13,7 +13,7 @@
 namespace chatsdk::sim {
 
 // A sanitizer makes each life many times slower, and finds what it finds early.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(CHATSDK_SANITIZED)
 inline constexpr int kCrashes = 200;
 #else
 inline constexpr int kCrashes = 2'000;

@@ -391,7 +391,7 @@ TEST_F(ThrowingHandler, MayHaveDestroyedTheClient) {
   EXPECT_EQ(open_by_another(), Code::kOk);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !defined(CHATSDK_SANITIZED)
 // Room for the store and none for a thread's stack.
 void allow_no_thread() {
   std::size_t pages = 0;
