@@ -105,6 +105,7 @@ class Restarted : public ConnectionTest {
   void SetUp() override {
     go_online();
     restart();
+    run();  // the transport takes leave of the first client's connection
     ASSERT_EQ(discoveries(), 1u);
   }
   std::size_t discoveries() { return http_.requests("GET /v1/connect").size(); }
