@@ -2,7 +2,7 @@
 //
 // Every limit of chatsdk, with its reason, in one place. Both sides derive from these.
 //
-// Each has a test below, at and above it.
+// What an app or a peer can run into has a test below, at and above it.
 #pragma once
 
 #include <chrono>
