@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace chatsdk {
 
@@ -82,9 +83,11 @@ int WalFile::store_frame(std::int64_t frame, const unsigned char* header, const 
   if (sealed_count_ == kWaitingFramesMax || !follows) {
     if (const int result = write_frames(); result != SQLITE_OK) return result;
   }
-  sealed_.resize(kWaitingFramesMax * kFrameBytesOnDisk);
+  // No exception may pass through SQLite.
+  if (sealed_ == nullptr) sealed_.reset(new (std::nothrow) unsigned char[kWaitingFramesMax * kFrameBytesOnDisk]);
+  if (sealed_ == nullptr) return SQLITE_IOERR_NOMEM;
   if (sealed_count_ == 0) first_sealed_ = frame;
-  unsigned char* const sealed = sealed_.data() + sealed_count_ * kFrameBytesOnDisk;
+  unsigned char* const sealed = sealed_.get() + sealed_count_ * kFrameBytesOnDisk;
   pages_.seal(page_number(header), {page, kPagePlainBytes}, sealed);
   headers_.seal(index_of(frame), {header, kFrameHeaderBytes}, sealed + kStorePageBytes, tag_of(sealed));
   ++sealed_count_;
@@ -215,7 +218,7 @@ int WalFile::write_waiting() {
 int WalFile::write_frames() {
   const std::size_t count = std::exchange(sealed_count_, 0);
   if (count == 0) return SQLITE_OK;
-  return base_.write(sealed_.data(), count * kFrameBytesOnDisk, WalLayout::physical_of(first_sealed_));
+  return base_.write(sealed_.get(), count * kFrameBytesOnDisk, WalLayout::physical_of(first_sealed_));
 }
 
 int WalFile::settle() {

@@ -16,7 +16,6 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "store/crypt_file.h"
 
@@ -67,7 +66,7 @@ class WalFile final : public BackedFile {
   std::array<unsigned char, kFrameHeaderBytes> waiting_header_{};
   std::array<unsigned char, kFrameBytes> frame_{};
   std::array<unsigned char, kFrameBytesOnDisk> disk_{};
-  std::vector<unsigned char> sealed_;  // frames from first_sealed_ on; has its full size once anything was written
+  std::unique_ptr<unsigned char[]> sealed_;  // kWaitingFramesMax frames, from first_sealed_ on; made by the first write
   std::int64_t first_sealed_ = 0;
   std::size_t sealed_count_ = 0;
 };
