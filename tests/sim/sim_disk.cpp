@@ -20,13 +20,9 @@ std::string_view directory_of(std::string_view path) {
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
-void overwrite(std::vector<unsigned char>& image, std::int64_t offset, const unsigned char* bytes, std::size_t size) {
-  const auto at = static_cast<std::size_t>(offset);
-  if (image.size() < at + size) image.resize(at + size);
-  if (size > 0) std::memcpy(image.data() + at, bytes, size);
+void overwrite(FileImage& image, std::int64_t offset, const unsigned char* bytes, std::size_t size) {
+  image.write(static_cast<std::size_t>(offset), bytes, size);
 }
-
-Bytes to_bytes(const std::vector<unsigned char>& image) { return Bytes(image.begin(), image.end()); }
 
 int io_error_of(DiskOp op) {
   switch (op) {
@@ -296,7 +292,7 @@ int SimDisk::read(Handle& handle, unsigned char* out, std::size_t size, std::int
   if (!alive(handle)) return SQLITE_IOERR_READ;
   const auto failure = begin({DiskOp::kRead, handle.path, offset, {}});
   if (!alive(handle)) return SQLITE_IOERR_READ;
-  const std::vector<unsigned char>& image = handle.inode->visible;
+  const FileImage& image = handle.inode->visible;
   const auto at = static_cast<std::size_t>(offset);
   std::size_t count = at < image.size() ? std::min(size, image.size() - at) : 0;
   bool flip = failure == DiskFailure::kFlippedBit;
@@ -305,7 +301,7 @@ int SimDisk::read(Handle& handle, unsigned char* out, std::size_t size, std::int
     if (result != SQLITE_IOERR_SHORT_READ) return result;
     count = count > 0 ? static_cast<std::size_t>(fate_.below(count)) : 0;
   }
-  if (count > 0) std::memcpy(out, image.data() + at, count);
+  image.read(at, out, count);
   if (count < size) std::memset(out + count, 0, size - count);
   counters_.bytes_read += count;
   if (!flip && flip_rate_ != 0 && fate_.below(kMillion) < flip_rate_ && handle.path.ends_with(flip_suffix_)) {
@@ -457,7 +453,7 @@ bool SimDisk::exists(const std::string& path, DiskView view) const { return name
 Bytes SimDisk::contents(const std::string& path, DiskView view) const {
   const auto found = names(view).find(path);
   if (found == names(view).end()) return {};
-  return to_bytes(view == DiskView::kVisible ? found->second->visible : found->second->durable);
+  return (view == DiskView::kVisible ? found->second->visible : found->second->durable).bytes();
 }
 
 std::uint64_t SimDisk::total_bytes(DiskView view) const {
@@ -471,7 +467,7 @@ std::uint64_t SimDisk::total_bytes(DiskView view) const {
 DiskImage SimDisk::snapshot(DiskView view) const {
   DiskImage image;
   for (const auto& [path, inode] : names(view)) {
-    image.emplace(path, to_bytes(view == DiskView::kVisible ? inode->visible : inode->durable));
+    image.emplace(path, (view == DiskView::kVisible ? inode->visible : inode->durable).bytes());
   }
   return image;
 }
@@ -492,7 +488,8 @@ void SimDisk::put(const std::string& path, BytesView bytes) {
   durable_[path] = inode;
   inode->changes.clear();
   inode->change_bytes.clear();
-  inode->visible.assign(bytes.begin(), bytes.end());
+  inode->visible.resize(0);
+  inode->visible.write(0, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
   inode->durable = inode->visible;
 }
 

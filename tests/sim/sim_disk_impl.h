@@ -7,6 +7,7 @@
 #pragma once
 
 #include "sim/sim_disk.h"
+#include "sim/sim_image.h"
 
 namespace chatsdk::sim {
 
@@ -34,8 +35,8 @@ struct SimDisk::IndexMemory {
 };
 
 struct SimDisk::Inode {
-  std::vector<unsigned char> visible;
-  std::vector<unsigned char> durable;
+  FileImage visible;
+  FileImage durable;
   std::vector<Change> changes;
   std::vector<unsigned char> change_bytes;
 
