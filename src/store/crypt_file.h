@@ -28,6 +28,7 @@
 #include "store/crypt_layout.h"
 #include "store/crypt_page.h"
 #include "store/crypt_prelude.h"
+#include "store/known_frames.h"
 #include "store/wal_index.h"
 
 namespace chatsdk {
@@ -65,8 +66,8 @@ struct SharedStore {
   SharedStore(const SharedStore&) = delete;
   SharedStore& operator=(const SharedStore&) = delete;
 
-  // Guards all below except wal_index, which has its own. `identity` does not change once `ready` is set, and main, log
-  // and journal files are made only after that.
+  // Guards all below except known_frames and wal_index, which have their own. `identity` does not change once `ready`
+  // is set, and main, log and journal files are made only after that.
   std::mutex mutex;
   bool ready = false;
   FileIdentity identity{};
@@ -79,6 +80,7 @@ struct SharedStore {
     std::array<unsigned char, kStorePageBytes> sealed{};
   } copied;
 
+  KnownFrames known_frames;
   WalIndex wal_index;
 };
 

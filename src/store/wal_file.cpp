@@ -55,10 +55,15 @@ int WalFile::load_frame(std::int64_t frame, unsigned char* header, unsigned char
   const int result = read_base(disk_.data(), disk_.size(), WalLayout::physical_of(frame));
   if (result == SQLITE_IOERR_SHORT_READ) return SQLITE_OK;
   if (result != SQLITE_OK) return result;
+  std::memset(page + kPagePlainBytes, 0, kSealBytes);
+  if (store_->known_frames.recall(frame, disk_.data(), header, page)) {
+    *opened = Opened::kWhole;
+    return SQLITE_OK;
+  }
   const bool whole =
       headers_.open(index_of(frame), disk_.data() + kStorePageBytes, kFrameHeaderBytes, header, tag_of(disk_.data())) &&
       pages_.open(page_number(header), disk_.data(), kPagePlainBytes, page);
-  std::memset(page + kPagePlainBytes, 0, kSealBytes);
+  if (whole) store_->known_frames.remember(frame, page_number(header), disk_.data(), header, page);
   *opened = whole ? Opened::kWhole : Opened::kDamaged;
   return SQLITE_OK;
 }
@@ -90,6 +95,7 @@ int WalFile::store_frame(std::int64_t frame, const unsigned char* header, const 
   unsigned char* const sealed = sealed_.get() + sealed_count_ * kFrameBytesOnDisk;
   pages_.seal(page_number(header), {page, kPagePlainBytes}, sealed);
   headers_.seal(index_of(frame), {header, kFrameHeaderBytes}, sealed + kStorePageBytes, tag_of(sealed));
+  store_->known_frames.remember(frame, page_number(header), sealed, header, page);
   ++sealed_count_;
   return ends_transaction(header) ? write_frames() : SQLITE_OK;
 }
