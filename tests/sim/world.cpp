@@ -2,6 +2,7 @@
 #include "sim/world.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t kPage = 200;
 constexpr std::size_t kMarksMax = 100'000;
+constexpr Seq kBehindAll = std::numeric_limits<std::int64_t>::max();
 
 }  // namespace
 
@@ -95,8 +97,7 @@ void World::start_server() {
       event::EpochBegun begun;
       begun.epoch = server_.epoch();
       for (const ServerStream& stream : server_streams()) {
-        begun.heads.push_back({stream.stream.value, observer_.conversation_of(stream.stream),
-                               stream.items.empty() ? 0 : stream.items.back().seq()});
+        begun.heads.push_back({stream.stream.value, observer_.conversation_of(stream.stream), stream.head});
       }
       observer_.record(0, std::move(begun));
     }
@@ -272,7 +273,7 @@ std::uint64_t World::sends() const {
 // ---- Reading -------------------------------------------------------------------------------------------------------
 
 std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind) {
-  ServerStream read{stream, kind, reader, {}};
+  ServerStream read{stream, kind, reader, {}, 0};
   Seq after = 0;
   for (;;) {
     const auto page = server_.inspector().items(Observer::name_of(reader), stream, after, kPage, 1'000'000);
@@ -280,6 +281,7 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
     for (const auto& bytes : page->items) {
       wire::Item item;
       if (!item.ParseFromString(*bytes)) return std::nullopt;
+      read.head = item.seq();
       read.items.push_back(std::move(item));
     }
     if (page->items.empty() || page->last >= page->head) return read;
@@ -287,7 +289,13 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
   }
 }
 
-std::vector<World::ServerStream> World::server_streams() {
+std::optional<World::ServerStream> World::read_head(UserNumber reader, StreamId conversation) {
+  const auto page = server_.inspector().items(Observer::name_of(reader), conversation, kBehindAll, 1, 1);
+  if (!page.ok()) return std::nullopt;
+  return ServerStream{conversation, wire::STREAM_KIND_CONVERSATION, reader, {}, page->head};
+}
+
+std::vector<World::ServerStream> World::server_streams(Extent extent) {
   std::vector<ServerStream> streams;
   std::set<StreamId> seen;
   for (UserNumber user = 1; user <= options_.users; ++user) {
@@ -306,7 +314,9 @@ std::vector<World::ServerStream> World::server_streams() {
     streams.push_back(std::move(*own));
     for (const auto& [id, number] : conversations) {
       if (!seen.insert(id).second) continue;
-      if (auto stream = read_stream(user, id, wire::STREAM_KIND_CONVERSATION)) streams.push_back(std::move(*stream));
+      auto stream =
+          extent == Extent::kHeads ? read_head(user, id) : read_stream(user, id, wire::STREAM_KIND_CONVERSATION);
+      if (stream) streams.push_back(std::move(*stream));
     }
   }
   return streams;
@@ -372,10 +382,8 @@ std::string World::unrest() {
   if (!server_.running()) return "the server does not run";
   std::map<ConversationNumber, Seq> heads;
   std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks;
-  for (const ServerStream& stream : server_streams()) {
-    if (stream.kind == wire::STREAM_KIND_CONVERSATION && !stream.items.empty()) {
-      heads[observer_.conversation_of(stream.stream)] = stream.items.back().seq();
-    }
+  for (const ServerStream& stream : server_streams(Extent::kHeads)) {
+    if (stream.kind == wire::STREAM_KIND_CONVERSATION) heads[observer_.conversation_of(stream.stream)] = stream.head;
   }
   for (DeviceNode* node : devices()) {
     const std::string name = "device " + std::to_string(node->number());

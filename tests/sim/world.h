@@ -78,13 +78,16 @@ class World {
     wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
     UserNumber reader = 0;
     std::vector<wire::Item> items;
+    Seq head = 0;
   };
+  enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
   void after_turn();
   void start_server();
   void start_device(NodeId number);
-  std::vector<ServerStream> server_streams();
+  std::vector<ServerStream> server_streams(Extent extent = Extent::kItems);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
+  std::optional<ServerStream> read_head(UserNumber reader, StreamId conversation);
   void record_marks(StreamId stream, ConversationNumber conversation);
   std::chrono::microseconds up_to(std::chrono::microseconds most) {
     return std::chrono::microseconds(random_.below(static_cast<std::uint64_t>(most.count()) + 1));
