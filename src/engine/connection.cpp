@@ -2,6 +2,8 @@
 #include "engine/connection.h"
 
 #include <algorithm>
+#include <memory>
+#include <new>
 
 #include "base/fault.h"
 
@@ -62,6 +64,25 @@ Error cause_of(const CloseInfo& info) {
   }
   if (info.error.code == Code::kOk) return error(Code::kNetwork, detail, cause);
   return info.error;
+}
+
+struct DecodedFrame final : FrameReading {
+  explicit DecodedFrame(BytesView bytes) : frame(decode_server_frame(bytes)) {}
+  Result<wire::ServerFrame> frame;
+};
+
+// A FrameReader.
+std::unique_ptr<FrameReading> read_frame(BytesView bytes) noexcept {
+  try {
+    return std::make_unique<DecodedFrame>(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+Result<wire::ServerFrame> decoded_frame(Frame arrived) {
+  if (!arrived.reading) return decode_server_frame(arrived.bytes);
+  return std::move(static_cast<DecodedFrame&>(*arrived.reading).frame);
 }
 
 }  // namespace
@@ -275,6 +296,7 @@ void Connection::open(const std::string& access_token) {
   request.url = gateway_url_;
   request.subprotocol = std::string(kSubprotocol);
   request.bearer_token = access_token;
+  request.reader = read_frame;
   writable_ = true;
   become(Phase::kOpening);
   phase_timer_.start_after(limits::kConnectTimeout,
@@ -368,13 +390,13 @@ void Connection::on_link_writable() {
   if (live()) observer_.on_writable();
 }
 
-void Connection::on_link_frame(Bytes bytes) {
+void Connection::on_link_frame(Frame arrived) {
   last_received_ = context_.now();
   if (pong_timer_.pending()) {
     pong_timer_.cancel();
     arm_heartbeat();
   }
-  auto decoded = decode_server_frame(bytes);
+  auto decoded = decoded_frame(std::move(arrived));
   if (!decoded.ok()) return fail(decoded.error(), CloseCode::kInvalidPayload);
   wire::ServerFrame& frame = *decoded;
   switch (frame.body_case()) {

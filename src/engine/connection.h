@@ -99,7 +99,7 @@ class Connection final : private Link::Listener {
   void on_drain_frame(const wire::Drain& drain);
 
   void on_link_open() override;
-  void on_link_frame(Bytes bytes) override;
+  void on_link_frame(Frame arrived) override;
   void on_link_writable() override;
   void on_link_closed(const CloseInfo& info) override;
 

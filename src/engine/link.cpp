@@ -28,7 +28,7 @@ class Link::Relay final : public Transport::Handler, public std::enable_shared_f
   void on_open(Transport::ConnectionId connection) override {
     if (listener_ != nullptr && connection == connection_) listener_->on_link_open();
   }
-  void on_frame(Transport::ConnectionId connection, Bytes frame) override {
+  void on_frame(Transport::ConnectionId connection, Frame frame) override {
     if (listener_ != nullptr && connection == connection_) listener_->on_link_frame(std::move(frame));
   }
   void on_writable(Transport::ConnectionId connection) override {

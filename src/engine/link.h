@@ -22,7 +22,7 @@ class Link {
    public:
     virtual ~Listener() = default;
     virtual void on_link_open() = 0;
-    virtual void on_link_frame(Bytes frame) = 0;
+    virtual void on_link_frame(Frame frame) = 0;
     virtual void on_link_writable() = 0;
     virtual void on_link_closed(const CloseInfo& info) = 0;
   };

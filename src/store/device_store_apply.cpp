@@ -2,6 +2,9 @@
 //
 // What the server sends: consecutive items with their cursor, and watermarks. Each call is one transaction.
 #include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
 
 #include "base/fault.h"
 #include "store/device_store_impl.h"
@@ -23,7 +26,10 @@ constexpr char kSaveStream[] =
     "delivered_from = ?5, marks_revision = ?6";
 constexpr char kInsertMessage[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
-    "content) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9)";
+    "content) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)";
+constexpr std::size_t kMessageParameters = 9;
+// New messages come in runs: one statement for this many costs two thirds of as many statements.
+constexpr std::size_t kMessagesPerInsert = 16;
 constexpr char kLostOfOthers[] =
     "SELECT key, lost FROM message WHERE client_message_id = ?1 AND lost > 0 AND sender = ?2 AND conversation = ?3";
 constexpr char kFoundAgain[] =
@@ -44,6 +50,18 @@ constexpr char kInsertAdvance[] =
 constexpr char kMoveCursor[] = "UPDATE stream SET seq = ?2 WHERE stream_id = ?1 AND seq = ?3";
 constexpr char kPendingReads[] =
     "SELECT conversation_id, read_up_to FROM conversation WHERE read_up_to > read_confirmed";
+
+// kInsertMessage for kMessagesPerInsert messages.
+const char* insert_messages() {
+  static const std::string sql = [] {
+    const std::string_view one = kInsertMessage;
+    const std::string_view row = one.substr(one.rfind('('));
+    std::string all(one);
+    for (std::size_t i = 1; i < kMessagesPerInsert; ++i) all.append(", ").append(row);
+    return all;
+  }();
+  return sql.c_str();
+}
 
 // The cursor of one stream while a transaction works on it.
 struct StreamState {
@@ -119,6 +137,7 @@ class ItemApplier {
   }
 
   Status finish() {
+    CHATSDK_TRY(write_run());
     if (conversation_) {
       if (read_up_to_ > conversation_->read_up_to) {
         CHATSDK_TRY(store_.move_read_mark(*conversation_, read_up_to_));
@@ -129,9 +148,18 @@ class ItemApplier {
   }
 
  private:
+  struct NewMessage {
+    MessageKey key;
+    Seq seq = 0;
+    std::optional<std::string_view> sender;
+    const wire::Item* item = nullptr;
+  };
+
   // A kind that does not belong to this kind of stream is as good as unknown: it moves the cursor only.
   Status apply_kind(const wire::Item& item) {
     const bool in_conversation = conversation_.has_value();
+    // Whatever else an item does may read what the items before it have stored.
+    if (item.kind() != wire::ITEM_KIND_MESSAGE) CHATSDK_TRY(write_run());
     switch (item.kind()) {
       case wire::ITEM_KIND_MESSAGE:
         return in_conversation ? message(item) : Status();
@@ -151,6 +179,8 @@ class ItemApplier {
 
   Status message(const wire::Item& item) {
     const bool own = store_.is_owner(item.sender_user_id());
+    const bool over_another = item.seq() <= conversation_->head;
+    if (own || over_another || store_.memory.any_lost) CHATSDK_TRY(write_run());
     if (own) {
       CHATSDK_ASSIGN(const bool known, own_message_known(item));
       if (known) return {};
@@ -158,25 +188,41 @@ class ItemApplier {
       CHATSDK_ASSIGN(const bool known, lost_message_found(item));
       if (known) return {};
     }
-    if (item.seq() <= conversation_->head) {
-      CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
-    }
+    if (over_another) CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
     const auto sender = own ? std::nullopt : std::optional(std::string_view(item.sender_user_id()));
     CHATSDK_TRY(insert(item.seq(), sender, item));
     if (!own && !item.sender_user_id().empty() && item.seq() > conversation_->read_up_to) ++conversation_->unread_count;
     return {};
   }
 
+  // item lives until write_run().
   Status insert(Seq seq, std::optional<std::string_view> sender, const wire::Item& item) {
     const MessageKey key = store_.take_key();
+    run_[run_size_++] = {key, seq, sender, &item};
+    changes_.added.push_back({conversation_->key, key});
+    return run_size_ == run_.size() ? write_run() : Status();
+  }
+
+  // Stores the messages that insert() has gathered.
+  Status write_run() {
+    const std::span<const NewMessage> gathered(run_.data(), std::exchange(run_size_, 0));
+    const std::size_t at_once = gathered.size() == run_.size() ? gathered.size() : 1;
+    for (std::size_t i = 0; i < gathered.size(); i += at_once) {
+      rows::Query query = store_.sql(at_once == 1 ? kInsertMessage : insert_messages());
+      for (std::size_t row = 0; row < at_once; ++row) bind_row(query, row, gathered[i + row]);
+      CHATSDK_TRY(query.run());
+    }
+    return {};
+  }
+
+  void bind_row(rows::Query& query, std::size_t row, const NewMessage& message) {
+    const wire::Item& item = *message.item;
     const auto client_id = item.client_message_id().size() == limits::kClientMessageIdBytes
                                ? std::optional(Blob{item.client_message_id()})
                                : std::nullopt;
-    CHATSDK_TRY(store_.sql(kInsertMessage)
-                    .run(key, conversation_->key, place_of(seq), sender, item.sender_device_id(), item.message_id(),
-                         client_id, item_time(item), Blob{item.content()}));
-    changes_.added.push_back({conversation_->key, key});
-    return {};
+    query.bind_from(static_cast<int>(row * kMessageParameters) + 1, message.key, conversation_->key,
+                    place_of(message.seq), message.sender, item.sender_device_id(), item.message_id(), client_id,
+                    item_time(item), Blob{item.content()});
   }
 
   // True: the item is a message that this device has already, waiting, accepted or of an earlier epoch.
@@ -259,7 +305,8 @@ class ItemApplier {
     }
     wire::Item nobody;
     nobody.set_time_ms(item.time_ms() != 0 ? item.time_ms() : to_unix_ms(store_.clock.wall_now()));
-    return insert(item.seq(), std::string_view(), nobody);
+    CHATSDK_TRY(insert(item.seq(), std::string_view(), nobody));
+    return write_run();
   }
 
   // What this device acknowledged in the epoch before stands at the places that it had.
@@ -306,6 +353,8 @@ class ItemApplier {
   Changes& changes_;
   std::optional<ConversationState> conversation_;
   Seq read_up_to_ = 0;  // of messages found again that were read before
+  std::array<NewMessage, kMessagesPerInsert> run_;
+  std::size_t run_size_ = 0;
 };
 
 Status check_items(const DeviceStore::Impl& store, const wire::Items& items) {

@@ -91,14 +91,19 @@ class Query {
   template <typename... Args>
   Status run(const Args&... args) {
     if (statement_ == nullptr) return error_;
-    bind_all(args...);
+    bind_from(1, args...);
     return statement_->run();
+  }
+  // Binds the arguments from this parameter on, for run() without any.
+  template <typename... Args>
+  void bind_from(int index, const Args&... args) {
+    if (statement_ != nullptr) (bind(*statement_, index++, args), ...);
   }
   // Binds and steps to the first row; false: none.
   template <typename... Args>
   Result<bool> first(const Args&... args) {
     if (statement_ == nullptr) return error_;
-    bind_all(args...);
+    bind_from(1, args...);
     return statement_->step();
   }
   Result<bool> next() { return statement_->step(); }
@@ -107,12 +112,6 @@ class Query {
   const sqlite::Statement* operator->() const { return statement_; }
 
  private:
-  template <typename... Args>
-  void bind_all(const Args&... args) {
-    int index = 0;
-    (bind(*statement_, ++index, args), ...);
-  }
-
   sqlite::Statement* statement_ = nullptr;
   Error error_;
 };

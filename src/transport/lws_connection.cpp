@@ -61,6 +61,7 @@ Result<LwsTarget> lws_target(const ConnectRequest& request) {
   target.url = std::move(url);
   target.subprotocol = request.subprotocol;
   target.bearer_token = request.bearer_token;
+  target.reader = request.reader;
   return target;
 }
 
@@ -240,6 +241,7 @@ int LwsConnection::take_part(lws* wsi, BytesView part) {
     return fail(1009, Code::kTooLarge,
                 "frame " + std::to_string(announced) + " B, limit " + std::to_string(limit) + " B");
   }
+  incoming_.reserve(announced);
   incoming_.append(part);
   if (lws_is_final_fragment(wsi) == 0) return 0;
   Bytes frame = std::exchange(incoming_, {});

@@ -44,6 +44,7 @@ struct LwsTarget {
   std::string authority;  // the Host header
   std::string subprotocol;
   std::string bearer_token;
+  FrameReader reader = nullptr;
 };
 
 // INVALID_ARGUMENT: not a WebSocket URL, or a value that cannot stand in a header.
@@ -79,6 +80,7 @@ class LwsConnection : public std::enable_shared_from_this<LwsConnection> {
 
   Transport::ConnectionId id() const { return id_; }
   LwsFlow& flow() { return flow_; }
+  FrameReader reader() const { return target_.reader; }
   bool is_finished() const { return state_ == State::kFinished; }
 
   // ---- What is asked of it ----

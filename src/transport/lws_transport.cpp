@@ -182,13 +182,16 @@ class LwsTransport::Service final : public LwsConnection::Host {
     tell(connection.id(), [id = connection.id()](Handler& handler) { handler.on_open(id); });
   }
 
-  void received(LwsConnection& connection, Bytes frame) override {
-    engine_.post(
-        [this, liveness = liveness_, taken = connection.shared_from_this(), frame = std::move(frame)]() mutable {
-          if (!liveness->alive) return;
-          if (taken->flow().taken(frame.size())) later(taken, [](LwsConnection& reading) { reading.read_on(); });
-          if (Handler* const handler = handler_of(taken->id())) handler->on_frame(taken->id(), std::move(frame));
-        });
+  void received(LwsConnection& connection, Bytes bytes) override {
+    const std::size_t size = bytes.size();
+    auto reading = connection.reader() != nullptr ? connection.reader()(bytes) : nullptr;
+    Frame arrived = reading ? Frame(std::move(reading)) : Frame(std::move(bytes));
+    engine_.post([this, liveness = liveness_, taken = connection.shared_from_this(), size,
+                  frame = std::move(arrived)]() mutable {
+      if (!liveness->alive) return;
+      if (taken->flow().taken(size)) later(taken, [](LwsConnection& reading_on) { reading_on.read_on(); });
+      if (Handler* const handler = handler_of(taken->id())) handler->on_frame(taken->id(), std::move(frame));
+    });
   }
 
   void drained(LwsConnection& connection) override {

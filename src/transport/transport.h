@@ -14,7 +14,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -23,10 +25,27 @@
 
 namespace chatsdk {
 
+// What a frame was read into; whoever gave the FrameReader knows what it is.
+struct FrameReading {
+  virtual ~FrameReading() = default;
+};
+// Takes decoding off the engine's thread: may be called where a frame arrives, on any thread, and sees the frame alone.
+// Null: it could not be read there, for lack of memory.
+using FrameReader = std::unique_ptr<FrameReading> (*)(BytesView frame) noexcept;
+
+struct Frame {
+  Frame(Bytes content) : bytes(std::move(content)) {}  // NOLINT: a frame is its bytes
+  explicit Frame(std::unique_ptr<FrameReading> read) : reading(std::move(read)) {}
+
+  Bytes bytes;                            // empty when there is a reading
+  std::unique_ptr<FrameReading> reading;  // null: nobody has read it yet
+};
+
 struct ConnectRequest {
   std::string url;  // ws:// or wss://
   std::string subprotocol;
-  std::string bearer_token;  // sent as Authorization: Bearer
+  std::string bearer_token;      // sent as Authorization: Bearer
+  FrameReader reader = nullptr;  // null: frames come as bytes. A transport may also leave it unused
 };
 
 struct CloseInfo {
@@ -44,7 +63,7 @@ class Transport {
    public:
     virtual ~Handler() = default;
     virtual void on_open(ConnectionId connection) = 0;
-    virtual void on_frame(ConnectionId connection, Bytes frame) = 0;
+    virtual void on_frame(ConnectionId connection, Frame frame) = 0;
     // The buffer has drained below half of its limit after send() had answered false.
     virtual void on_writable(ConnectionId connection) = 0;
     virtual void on_closed(ConnectionId connection, const CloseInfo& info) = 0;

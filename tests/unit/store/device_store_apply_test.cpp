@@ -39,6 +39,32 @@ TEST_F(Inbox, StoresItemsAndCursorTogether) {
   EXPECT_EQ(row.last_message->client_message_id, client_id(2));
 }
 
+// New messages are stored in runs; what stands between them sees all that came before it.
+TEST_F(Inbox, KeepsTheOrderOfLongRunsAndOfWhatStandsBetweenThem) {
+  const auto chat = open_chat();
+  ItemsOf items(kChat, 1);
+  std::vector<std::string> expected;
+  for (Seq seq = 2; seq <= 60; ++seq) {
+    const std::string words = "words " + std::to_string(seq);
+    if (seq == 30) {
+      items.skip(seq, wire::SKIP_REASON_TRIMMED);
+      expected.push_back(std::to_string(seq) + ":(placeholder)");
+      continue;
+    }
+    items.message(seq % 20 == 0 ? kAnn : kBob, seq, words);
+    expected.push_back(std::to_string(seq) + ":" + words);
+  }
+
+  const auto applied = must(store_->apply(items));
+
+  EXPECT_EQ(applied.cursor, 60u);
+  EXPECT_THAT(applied.changes.added, SizeIs(59));
+  EXPECT_EQ(history(chat), expected);
+  EXPECT_EQ(unread(chat), 55u);
+  reopen();
+  EXPECT_EQ(history(chat), expected);
+}
+
 TEST_F(Inbox, DropsItemsAtOrBelowTheCursor) {
   const auto chat = open_chat();
   must(store_->apply(ItemsOf(kChat, 1).message(kBob, 1, "one").message(kBob, 2, "two")));

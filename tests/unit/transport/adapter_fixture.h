@@ -74,8 +74,13 @@ class RecordingHandler final : public Transport::Handler {
   void on_open(Transport::ConnectionId) override {
     note([&] { ++opened; });
   }
-  void on_frame(Transport::ConnectionId, Bytes frame) override {
-    note([&] { frames.push_back(std::move(frame)); });
+  void on_frame(Transport::ConnectionId, Frame frame) override {
+    note([&] {
+      if (frame.reading)
+        readings.push_back(std::move(frame.reading));
+      else
+        frames.push_back(std::move(frame.bytes));
+    });
   }
   void on_writable(Transport::ConnectionId) override {
     note([&] { ++writable; });
@@ -102,7 +107,8 @@ class RecordingHandler final : public Transport::Handler {
   int opened = 0;
   int writable = 0;
   int closed = 0;
-  std::vector<Bytes> frames;
+  std::vector<Bytes> frames;  // that nobody had read
+  std::vector<std::unique_ptr<FrameReading>> readings;
   CloseInfo close_info;
 
  private:

@@ -28,8 +28,8 @@ struct Client {
     engine.run([&] { transport.reset(); });
   }
 
-  void open(const std::string& url) {
-    engine.run([&] { id = transport->open({url, "chatsdk.v1", kToken}, handler); });
+  void open(const std::string& url, FrameReader reader = nullptr) {
+    engine.run([&] { id = transport->open({url, "chatsdk.v1", kToken, reader}, handler); });
   }
   bool send(Bytes frame) {
     bool below = false;

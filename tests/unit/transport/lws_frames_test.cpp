@@ -3,6 +3,7 @@
 // The frames of an open LwsTransport connection, both ways: order, limits, and what breaks RFC 6455.
 #include "unit/transport/lws_fixture.h"
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 
@@ -23,6 +24,30 @@ TEST(LwsTransport, CarriesFramesBothWaysInOrder) {
 
   ASSERT_TRUE(client.handler.wait([&](const auto& handler) { return handler.frames.size() == sent.size(); }));
   EXPECT_EQ(client.handler.frames, sent);
+}
+
+struct Length final : FrameReading {
+  explicit Length(std::size_t bytes) : size(bytes) {}
+  std::size_t size;
+};
+
+// Reads what is longer than a byte.
+std::unique_ptr<FrameReading> read_length(BytesView frame) noexcept {
+  return frame.size() > 1 ? std::make_unique<Length>(frame.size()) : nullptr;
+}
+
+TEST(LwsTransport, FramesAreReadWhereTheyArriveAndCanStayUnread) {
+  RawPeer peer(echo);
+  Client client;
+
+  client.open(peer.url("ws"), read_length);
+  ASSERT_TRUE(client.handler.wait_for_open());
+  for (const std::size_t size : std::initializer_list<std::size_t>{70'000, 1, 2}) client.send(Bytes(size, 'a'));
+
+  ASSERT_TRUE(client.handler.wait([&](const auto& handler) { return handler.readings.size() == 2; }));
+  EXPECT_EQ(static_cast<const Length&>(*client.handler.readings[0]).size, 70'000u);
+  EXPECT_EQ(static_cast<const Length&>(*client.handler.readings[1]).size, 2u);
+  EXPECT_EQ(client.handler.frames, std::vector<Bytes>{"a"});
 }
 
 struct Violation {
