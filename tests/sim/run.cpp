@@ -44,6 +44,11 @@ randombytes_implementation simulated_random = {random_name, random_word, nullptr
 void spare_the_machine() {
   sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
   sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  // Of a page and what SQLite keeps beside it, for all nodes together; beyond that it takes pages from the heap.
+  constexpr int kPages = 2'048;
+  constexpr int kPageBytes = 4'096 + 272;
+  alignas(8) static unsigned char pages[kPages * kPageBytes];
+  sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages, kPageBytes, kPages);
 #ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that it takes
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
