@@ -166,7 +166,7 @@ int MainFile::read(unsigned char* out, int bytes, std::int64_t offset) {
 }
 
 int MainFile::read_page(std::int64_t page, unsigned char* out) {
-  const int result = read_base(out, kStorePageBytes, kPrelude + (page - 1) * kPage);
+  const int result = read_base(sealed_.data(), kStorePageBytes, kPrelude + (page - 1) * kPage);
   if (result == SQLITE_IOERR_SHORT_READ) {
     std::int64_t physical = 0;
     if (const int sized = noted(base_.size(&physical), kPrelude); sized != SQLITE_OK) return sized;
@@ -178,11 +178,14 @@ int MainFile::read_page(std::int64_t page, unsigned char* out) {
     return SQLITE_IOERR_DATA;
   }
   if (result != SQLITE_OK) return result;
-  if (!pages_.open(static_cast<std::uint64_t>(page), out, kPagePlainBytes, out)) {
+  std::memset(out + kPagePlainBytes, 0, kSealBytes);
+  const auto number = static_cast<std::uint32_t>(page);
+  if (store_->known_frames.recall_page(number, sealed_.data(), out)) return SQLITE_OK;
+  if (!pages_.open(number, sealed_.data(), kPagePlainBytes, out)) {
     context_.failure.set(Code::kTampered, "does not authenticate: page", page);
     return SQLITE_IOERR_DATA;
   }
-  std::memset(out + kPagePlainBytes, 0, kSealBytes);
+  store_->known_frames.remember_page(number, sealed_.data(), out);
   return SQLITE_OK;
 }
 

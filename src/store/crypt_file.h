@@ -203,6 +203,7 @@ class MainFile final : public BackedFile {
   Sealer headers_;
   WalIndex::User index_user_;
   std::array<unsigned char, kStorePageBytes> scratch_{};
+  std::array<unsigned char, kStorePageBytes> sealed_{};  // as read
 };
 
 // A rollback journal.
