@@ -63,6 +63,30 @@ std::uint64_t take(BytesView& in, std::size_t size) {
 
 }  // namespace
 
+// ---- Good signatures -----------------------------------------------------------------------------------------------
+
+GoodSignatures::Digest GoodSignatures::digest_of(std::string_view token) {
+  Digest digest{};
+  crypto_generichash(digest.data(), digest.size(), reinterpret_cast<const unsigned char*>(token.data()), token.size(),
+                     nullptr, 0);
+  return digest;
+}
+
+std::size_t GoodSignatures::place_of(const Digest& digest) {
+  return (digest[0] | static_cast<std::size_t>(digest[1]) << 8) % kCount;
+}
+
+bool GoodSignatures::contains(const Digest& digest) {
+  const std::lock_guard lock(mutex_);
+  return !digests_.empty() && digests_[place_of(digest)] == digest;
+}
+
+void GoodSignatures::add(const Digest& digest) {
+  const std::lock_guard lock(mutex_);
+  if (digests_.empty()) digests_.resize(kCount);
+  digests_[place_of(digest)] = digest;
+}
+
 // ---- Access tokens -------------------------------------------------------------------------------------------------
 
 struct AccessTokens::KeyPair {
@@ -118,7 +142,11 @@ Result<Identity> AccessTokens::verify_access_token(std::string_view token, WallT
   if (jws.key_id != key_id_) return refused("token kid is not known");
   if (jws.algorithm != jws_algorithm_name(verification_key_.algorithm())) return refused("token alg is not its key's");
   if (jws.type != kAccessTokenType) return refused("token is no access token");
-  CHATSDK_TRY(verification_key_.verify(jws.signing_input, jws.signature));
+  const GoodSignatures::Digest digest = GoodSignatures::digest_of(token);
+  if (!good_signatures_.contains(digest)) {
+    CHATSDK_TRY(verification_key_.verify(jws.signing_input, jws.signature));
+    good_signatures_.add(digest);
+  }
 
   CHATSDK_ASSIGN(const nlohmann::json claims, parse_claims(jws.payload));
   const std::string* issuer = string_member(claims, "iss");

@@ -8,12 +8,16 @@
 //   refresh token  BASE64URL( session 8 | device 8 | generation 4 | MAC 32 ), numbers big-endian. Opaque to clients;
 //                  says which rotation it belongs to, the store says which one is current.
 //
-// Threads: immutable after construction; every const member from any thread.
+// Threads: immutable after construction, but for what it remembers under a lock; every const member from any thread.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -31,6 +35,27 @@ struct AccessTokenOptions {
   std::string issuer = "chatsdk";
   std::string audience = "chatsdk";
   std::chrono::seconds lifetime = limits::kAccessTokenLifetime;
+};
+
+// The digests of tokens whose signature was found good lately. A device shows one token three times in a row: for the
+// gateway's address, in its upgrade and in its hello. Whatever else a token says is judged each time.
+//
+// Threads: any.
+class GoodSignatures {
+ public:
+  using Digest = std::array<unsigned char, 32>;
+
+  static Digest digest_of(std::string_view token);
+  bool contains(const Digest& digest);
+  void add(const Digest& digest);
+
+ private:
+  static constexpr std::size_t kCount = 512;
+
+  static std::size_t place_of(const Digest& digest);
+
+  std::mutex mutex_;
+  std::vector<Digest> digests_;  // each at its place, which the next takes from it; none before the first
 };
 
 class AccessTokens final : public TokenVerifier {
@@ -55,6 +80,7 @@ class AccessTokens final : public TokenVerifier {
   Secret<64> signing_key_;
   VerificationKey verification_key_;
   std::string key_id_;
+  mutable GoodSignatures good_signatures_;
 };
 
 class RefreshTokens {

@@ -99,6 +99,19 @@ TEST(AccessToken, ExpiresToTheSecond) {
   EXPECT_EQ(world().access.verify_access_token(minted.token, minted.expires).code(), Code::kUnauthenticated);
 }
 
+TEST(AccessToken, IsJudgedAnewEachTimeItIsShown) {
+  SeededRandom random(1);
+  const auto minted = world().access.mint(world().session, forge_now(), random);
+  ASSERT_TRUE(world().access.verify_access_token(minted.token, forge_now()).ok());
+  ASSERT_TRUE(world().access.verify_access_token(minted.token, forge_now()).ok());
+
+  std::string altered = minted.token;
+  char& signature_byte = altered[altered.rfind('.') + 5];
+  signature_byte = signature_byte == 'A' ? 'B' : 'A';
+  EXPECT_EQ(world().access.verify_access_token(altered, forge_now()).code(), Code::kUnauthenticated);
+  EXPECT_EQ(world().access.verify_access_token(minted.token, minted.expires).code(), Code::kUnauthenticated);
+}
+
 TEST(AccessToken, IsHonouredAfterARestart) {
   SeededRandom random(1);
   const auto minted = world().access.mint(world().session, forge_now(), random);
