@@ -17,7 +17,9 @@ target_compile_options(chatsdk_build INTERFACE
   "$<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wshadow;-Wpedantic;-Wconversion>"
   "$<$<BOOL:${CHATSDK_WARNINGS_AS_ERRORS}>:-Werror>"
   -ffunction-sections -fdata-sections -fstack-protector-strong -fstack-clash-protection -fcf-protection
-  $<$<BOOL:${CHATSDK_HAS_AUTO_VAR_INIT}>:-ftrivial-auto-var-init=zero>)
+  $<$<BOOL:${CHATSDK_HAS_AUTO_VAR_INIT}>:-ftrivial-auto-var-init=zero>
+  # Several files as one unit make a class of one file look as if it were shared by many.
+  $<$<AND:$<BOOL:${CMAKE_UNITY_BUILD}>,$<COMPILE_LANG_AND_ID:CXX,GNU>>:-Wno-subobject-linkage>)
 target_compile_definitions(chatsdk_build INTERFACE
   _GLIBCXX_ASSERTIONS
   $<$<BOOL:${CHATSDK_FAULTS}>:CHATSDK_FAULTS=1>)

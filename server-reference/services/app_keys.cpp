@@ -12,8 +12,7 @@ namespace chatsdk::server {
 
 namespace {
 
-Error refused(const char* reason) { return error(Code::kUnauthenticated, reason); }
-Error bad_key(std::string reason) { return error(Code::kInvalidArgument, std::move(reason)); }
+Error bad_setting(std::string reason) { return error(Code::kInvalidArgument, std::move(reason)); }
 
 // RFC 7519 section 5.1: typ is optional, and JWT is compared without regard to case.
 bool is_jwt_type(std::string_view type) {
@@ -24,13 +23,13 @@ bool is_jwt_type(std::string_view type) {
 Result<Bytes> key_member(const nlohmann::json& jwk, const char* name) {
   const std::string* text = string_member(jwk, name);
   auto bytes = text == nullptr ? std::nullopt : from_base64url(*text);
-  if (!bytes) return bad_key(std::string("JWK member ") + name + " is not strict base64url");
+  if (!bytes) return bad_setting(std::string("JWK member ") + name + " is not strict base64url");
   return *std::move(bytes);
 }
 
 Result<VerificationKey> key_of_jwk(const nlohmann::json& jwk) {
   for (const char* secret : {"d", "p", "q", "k"}) {
-    if (jwk.contains(secret)) return bad_key("JWK holds a private or shared key; give the public key only");
+    if (jwk.contains(secret)) return bad_setting("JWK holds a private or shared key; give the public key only");
   }
   const std::string* type = string_member(jwk, "kty");
   const std::string* curve = string_member(jwk, "crv");
@@ -48,15 +47,15 @@ Result<VerificationKey> key_of_jwk(const nlohmann::json& jwk) {
     CHATSDK_ASSIGN(const Bytes x, key_member(jwk, "x"));
     return VerificationKey::ed25519(x);
   }
-  return bad_key("JWK is none of RSA, EC P-256 and OKP Ed25519");
+  return bad_setting("JWK is none of RSA, EC P-256 and OKP Ed25519");
 }
 
 }  // namespace
 
 Status AppKeys::add(Keys& keys, const std::string& key_id, VerificationKey key) {
   if (key_id.empty() || key_id.size() > limits::kKeyIdBytesMax) {
-    return bad_key("kid of " + std::to_string(key_id.size()) + " B, allowed are 1 to " +
-                   std::to_string(limits::kKeyIdBytesMax) + " B");
+    return bad_setting("kid of " + std::to_string(key_id.size()) + " B, allowed are 1 to " +
+                       std::to_string(limits::kKeyIdBytesMax) + " B");
   }
   if (keys.size() >= limits::kAppKeysMax) {
     return error(Code::kLimitReached, "more than " + std::to_string(limits::kAppKeysMax) + " keys");
@@ -72,21 +71,21 @@ Status AppKeys::add_pem(const std::string& key_id, std::string_view pem) {
 
 Status AppKeys::add_jwk_set(std::string_view json) {
   auto set = parse_strict_object(json);
-  if (!set.ok()) return bad_key("JWK set: " + set.error().detail);
+  if (!set.ok()) return bad_setting("JWK set: " + set.error().detail);
   const auto list = set->find("keys");
-  if (list == set->end() || !list->is_array()) return bad_key("JWK set has no array keys");
+  if (list == set->end() || !list->is_array()) return bad_setting("JWK set has no array keys");
 
   Keys keys = keys_;
   for (const auto& jwk : *list) {
-    if (!jwk.is_object()) return bad_key("JWK set holds what is no object");
+    if (!jwk.is_object()) return bad_setting("JWK set holds what is no object");
     const std::string* use = string_member(jwk, "use");
     if (use != nullptr && *use == "enc") continue;
     const std::string* key_id = string_member(jwk, "kid");
-    if (key_id == nullptr) return bad_key("JWK has no kid");
+    if (key_id == nullptr) return bad_setting("JWK has no kid");
     CHATSDK_ASSIGN(VerificationKey key, key_of_jwk(jwk));
     const std::string* algorithm = string_member(jwk, "alg");
     if (jwk.contains("alg") && (algorithm == nullptr || *algorithm != jws_algorithm_name(key.algorithm()))) {
-      return bad_key("JWK alg is not " + std::string(jws_algorithm_name(key.algorithm())));
+      return bad_setting("JWK alg is not " + std::string(jws_algorithm_name(key.algorithm())));
     }
     CHATSDK_TRY(add(keys, *key_id, std::move(key)));
   }
@@ -97,18 +96,18 @@ Status AppKeys::add_jwk_set(std::string_view json) {
 Result<UserId> AppKeys::verify_assertion(std::string_view token, WallTime now) const {
   CHATSDK_ASSIGN(const ParsedJws jws, parse_jws(token));
   const auto key = keys_.find(jws.key_id);
-  if (key == keys_.end()) return refused("token kid is not known");
-  if (jws.algorithm != jws_algorithm_name(key->second.algorithm())) return refused("token alg is not its key's");
-  if (!is_jwt_type(jws.type)) return refused("token typ is not JWT");
+  if (key == keys_.end()) return refused_token("token kid is not known");
+  if (jws.algorithm != jws_algorithm_name(key->second.algorithm())) return refused_token("token alg is not its key's");
+  if (!is_jwt_type(jws.type)) return refused_token("token typ is not JWT");
   CHATSDK_TRY(key->second.verify(jws.signing_input, jws.signature));
 
   CHATSDK_ASSIGN(const nlohmann::json claims, parse_claims(jws.payload));
   const std::string* issuer = string_member(claims, "iss");
-  if (issuer == nullptr || *issuer != options_.issuer) return refused("token iss is not the configured issuer");
+  if (issuer == nullptr || *issuer != options_.issuer) return refused_token("token iss is not the configured issuer");
   CHATSDK_TRY(check_audience(claims));
   CHATSDK_TRY(check_times(claims, now));
   const std::string* subject = string_member(claims, "sub");
-  if (subject == nullptr) return refused("token has no sub");
+  if (subject == nullptr) return refused_token("token has no sub");
   if (const Status valid = check_user_id(*subject); !valid.ok()) {
     return error(Code::kUnauthenticated, "token sub: " + valid.error().detail);
   }
@@ -117,19 +116,19 @@ Result<UserId> AppKeys::verify_assertion(std::string_view token, WallTime now) c
 
 Status AppKeys::check_audience(const nlohmann::json& claims) const {
   const auto audience = claims.find("aud");
-  if (audience == claims.end()) return refused("token has no aud");
+  if (audience == claims.end()) return refused_token("token has no aud");
   if (audience->is_string()) {
     if (audience->get_ref<const std::string&>() == options_.audience) return {};
-    return refused("token aud is not the configured audience");
+    return refused_token("token aud is not the configured audience");
   }
-  if (!audience->is_array()) return refused("token aud is neither text nor a list of texts");
+  if (!audience->is_array()) return refused_token("token aud is neither text nor a list of texts");
   if (!std::all_of(audience->begin(), audience->end(), [](const auto& entry) { return entry.is_string(); })) {
-    return refused("token aud is neither text nor a list of texts");
+    return refused_token("token aud is neither text nor a list of texts");
   }
   const bool named = std::any_of(audience->begin(), audience->end(), [this](const auto& entry) {
     return entry.template get_ref<const std::string&>() == options_.audience;
   });
-  if (!named) return refused("token aud does not hold the configured audience");
+  if (!named) return refused_token("token aud does not hold the configured audience");
   return {};
 }
 
@@ -141,10 +140,10 @@ Status AppKeys::check_times(const nlohmann::json& claims, WallTime now) const {
   const std::int64_t leeway = options_.leeway.count();
   const std::int64_t lifetime_max = options_.lifetime_max.count();
 
-  if (!expires) return refused("token has no exp");
-  if (now_s >= *expires + leeway) return refused("token has expired");
-  if (not_before && *not_before > now_s + leeway) return refused("token nbf is in the future");
-  if (issued && *issued > now_s + leeway) return refused("token iat is in the future");
+  if (!expires) return refused_token("token has no exp");
+  if (now_s >= *expires + leeway) return refused_token("token has expired");
+  if (not_before && *not_before > now_s + leeway) return refused_token("token nbf is in the future");
+  if (issued && *issued > now_s + leeway) return refused_token("token iat is in the future");
   if (*expires - issued.value_or(now_s) > lifetime_max + (issued ? 0 : leeway)) {
     return error(Code::kUnauthenticated, "token lives longer than " + std::to_string(lifetime_max) + " s");
   }

@@ -41,7 +41,6 @@ using SignaturePtr = std::unique_ptr<ECDSA_SIG, Deleter<ECDSA_SIG_free>>;
 
 const unsigned char* octets(BytesView bytes) { return reinterpret_cast<const unsigned char*>(bytes.data()); }
 
-Error refused(const char* reason) { return error(Code::kUnauthenticated, reason); }
 Error bad_key(std::string reason) {
   ERR_clear_error();
   return error(Code::kInvalidArgument, std::move(reason));
@@ -105,7 +104,8 @@ std::optional<std::array<std::string_view, 3>> split(std::string_view token) {
 
 // An object without white space around it, which no signer emits and nobody needs to tolerate.
 Result<nlohmann::json> token_object(BytesView text, std::size_t depth_max) {
-  if (text.empty() || text.front() != '{' || text.back() != '}') return refused("part of the token is no JSON object");
+  if (text.empty() || text.front() != '{' || text.back() != '}')
+    return refused_token("part of the token is no JSON object");
   auto object = parse_strict_object(text, depth_max);
   if (!object.ok()) return error(Code::kUnauthenticated, object.error().detail + ", in a token");
   return object;
@@ -227,30 +227,30 @@ Status VerificationKey::verify(BytesView signing_input, BytesView signature) con
   constexpr const char* kRefusal = "token signature does not verify";
   switch (algorithm_) {
     case JwsAlgorithm::kEdDsa: {
-      if (signature.size() != crypto_sign_BYTES) return refused("token signature has the wrong size");
+      if (signature.size() != crypto_sign_BYTES) return refused_token("token signature has the wrong size");
       const auto& key = std::get<Ed25519>(key_);
       if (crypto_sign_verify_detached(octets(signature), octets(signing_input), signing_input.size(), key.data()) !=
           0) {
-        return refused(kRefusal);
+        return refused_token(kRefusal);
       }
       return {};
     }
     case JwsAlgorithm::kEs256: {
       const auto der = der_of_raw_signature(signature);
-      if (!der) return refused("token signature has the wrong size or is zero");
-      if (!digest_verifies(std::get<Openssl>(key_).get(), signing_input, *der)) return refused(kRefusal);
+      if (!der) return refused_token("token signature has the wrong size or is zero");
+      if (!digest_verifies(std::get<Openssl>(key_).get(), signing_input, *der)) return refused_token(kRefusal);
       return {};
     }
     case JwsAlgorithm::kRs256: {
       EVP_PKEY* key = std::get<Openssl>(key_).get();
       if (signature.size() != static_cast<std::size_t>(EVP_PKEY_get_size(key))) {
-        return refused("token signature has the wrong size");
+        return refused_token("token signature has the wrong size");
       }
-      if (!digest_verifies(key, signing_input, signature)) return refused(kRefusal);
+      if (!digest_verifies(key, signing_input, signature)) return refused_token(kRefusal);
       return {};
     }
   }
-  return refused(kRefusal);
+  return refused_token(kRefusal);
 }
 
 // ---- Tokens --------------------------------------------------------------------------------------------------------
@@ -261,27 +261,27 @@ Result<ParsedJws> parse_jws(std::string_view token) {
                                              std::to_string(limits::kTokenBytesMax) + " B");
   }
   const auto parts = split(token);
-  if (!parts) return refused("token has not exactly three parts");
+  if (!parts) return refused_token("token has not exactly three parts");
   const auto [header_text, payload_text, signature_text] = *parts;
   if (header_text.empty() || payload_text.empty() || signature_text.empty()) {
-    return refused("token has an empty part");
+    return refused_token("token has an empty part");
   }
   const auto header_bytes = from_base64url(header_text);
   auto payload = from_base64url(payload_text);
   auto signature = from_base64url(signature_text);
-  if (!header_bytes || !payload || !signature) return refused("token is not strict base64url");
+  if (!header_bytes || !payload || !signature) return refused_token("token is not strict base64url");
 
   CHATSDK_ASSIGN(const nlohmann::json header, token_object(*header_bytes, 1));
   for (const auto& [name, value] : header.items()) {
-    if (name != "alg" && name != "kid" && name != "typ") return refused("token header has an unknown parameter");
-    if (!value.is_string()) return refused("token header has a parameter that is no string");
+    if (name != "alg" && name != "kid" && name != "typ") return refused_token("token header has an unknown parameter");
+    if (!value.is_string()) return refused_token("token header has a parameter that is no string");
   }
   const std::string* algorithm = string_member(header, "alg");
   const std::string* key_id = string_member(header, "kid");
   const std::string* type = string_member(header, "typ");
-  if (algorithm == nullptr) return refused("token header has no alg");
-  if (!jws_algorithm_from_name(*algorithm)) return refused("token algorithm is none of RS256, ES256 and EdDSA");
-  if (key_id == nullptr || key_id->empty()) return refused("token header has no kid");
+  if (algorithm == nullptr) return refused_token("token header has no alg");
+  if (!jws_algorithm_from_name(*algorithm)) return refused_token("token algorithm is none of RS256, ES256 and EdDSA");
+  if (key_id == nullptr || key_id->empty()) return refused_token("token header has no kid");
   if (key_id->size() > limits::kKeyIdBytesMax) {
     return error(Code::kUnauthenticated, "token kid of " + std::to_string(key_id->size()) + " B, limit " +
                                              std::to_string(limits::kKeyIdBytesMax) + " B");

@@ -36,6 +36,9 @@ enum class JwsAlgorithm { kRs256, kEs256, kEdDsa };
 std::string_view jws_algorithm_name(JwsAlgorithm algorithm);
 std::optional<JwsAlgorithm> jws_algorithm_from_name(std::string_view name);
 
+// What every refused token is answered with; the reason is for the server's log.
+inline Error refused_token(const char* reason) { return error(Code::kUnauthenticated, reason); }
+
 // A public key, bound to the one algorithm that it verifies.
 class VerificationKey {
  public:

@@ -23,8 +23,6 @@ constexpr std::uint64_t kAccessKeyNumber = 1;
 constexpr std::uint64_t kRefreshKeyNumber = 2;
 constexpr char kKeyContext[crypto_kdf_CONTEXTBYTES + 1] = "chattokn";
 
-Error refused(const char* reason) { return error(Code::kUnauthenticated, reason); }
-
 Secret<32> derive(BytesView store_secret, std::uint64_t number) {
   CHATSDK_ASSERT(store_secret.size() == crypto_kdf_KEYBYTES);
   Secret<32> key;
@@ -139,9 +137,10 @@ AccessTokens::Minted AccessTokens::mint(const Session& session, WallTime now, Ra
 
 Result<Identity> AccessTokens::verify_access_token(std::string_view token, WallTime now) const {
   CHATSDK_ASSIGN(const ParsedJws jws, parse_jws(token));
-  if (jws.key_id != key_id_) return refused("token kid is not known");
-  if (jws.algorithm != jws_algorithm_name(verification_key_.algorithm())) return refused("token alg is not its key's");
-  if (jws.type != kAccessTokenType) return refused("token is no access token");
+  if (jws.key_id != key_id_) return refused_token("token kid is not known");
+  if (jws.algorithm != jws_algorithm_name(verification_key_.algorithm()))
+    return refused_token("token alg is not its key's");
+  if (jws.type != kAccessTokenType) return refused_token("token is no access token");
   const GoodSignatures::Digest digest = GoodSignatures::digest_of(token);
   if (!good_signatures_.contains(digest)) {
     CHATSDK_TRY(verification_key_.verify(jws.signing_input, jws.signature));
@@ -151,25 +150,25 @@ Result<Identity> AccessTokens::verify_access_token(std::string_view token, WallT
   CHATSDK_ASSIGN(const nlohmann::json claims, parse_claims(jws.payload));
   const std::string* issuer = string_member(claims, "iss");
   const std::string* audience = string_member(claims, "aud");
-  if (issuer == nullptr || *issuer != options_.issuer) return refused("token iss is not this server");
-  if (audience == nullptr || *audience != options_.audience) return refused("token aud is not this server");
+  if (issuer == nullptr || *issuer != options_.issuer) return refused_token("token iss is not this server");
+  if (audience == nullptr || *audience != options_.audience) return refused_token("token aud is not this server");
 
   CHATSDK_ASSIGN(const auto issued, time_claim(claims, "iat"));
   CHATSDK_ASSIGN(const auto expires, time_claim(claims, "exp"));
   const std::int64_t now_s = to_unix_s(now);
-  if (!issued || !expires) return refused("token has no iat or exp");
-  if (now_s >= *expires) return refused("token has expired");
+  if (!issued || !expires) return refused_token("token has no iat or exp");
+  if (now_s >= *expires) return refused_token("token has expired");
   if (*issued > now_s + std::chrono::seconds(limits::kAssertionLeeway).count()) {
-    return refused("token iat is in the future");
+    return refused_token("token iat is in the future");
   }
-  if (*expires - *issued > options_.lifetime.count()) return refused("token lives too long");
+  if (*expires - *issued > options_.lifetime.count()) return refused_token("token lives too long");
 
   const std::string* user = string_member(claims, "sub");
   const auto device = number_of(string_member(claims, "did"));
   const auto session = number_of(string_member(claims, "sid"));
   const std::string* token_id = string_member(claims, "jti");
   if (user == nullptr || !check_user_id(*user).ok() || !device || !session || token_id == nullptr) {
-    return refused("token lacks a claim");
+    return refused_token("token lacks a claim");
   }
   return Identity{*user, DeviceId{*device}, SessionId{*session}, WallTime(std::chrono::seconds(*expires))};
 }
@@ -191,12 +190,12 @@ std::string RefreshTokens::make(const Session& session) const {
 Result<RefreshTokens::Claim> RefreshTokens::verify(std::string_view token) const {
   constexpr const char* kRefusal = "refresh token is not this server's";
   constexpr std::size_t kTextBytesMax = (kClaimBytes + kMacBytes) * 4 / 3 + 2;
-  if (token.size() > kTextBytesMax) return refused(kRefusal);
+  if (token.size() > kTextBytesMax) return refused_token(kRefusal);
   const auto bytes = from_base64url(token);
-  if (!bytes || bytes->size() != kClaimBytes + kMacBytes) return refused(kRefusal);
+  if (!bytes || bytes->size() != kClaimBytes + kMacBytes) return refused_token(kRefusal);
   BytesView claim = BytesView(*bytes).substr(0, kClaimBytes);
   const Bytes expected = authenticate(claim);
-  if (sodium_memcmp(expected.data(), bytes->data() + kClaimBytes, kMacBytes) != 0) return refused(kRefusal);
+  if (sodium_memcmp(expected.data(), bytes->data() + kClaimBytes, kMacBytes) != 0) return refused_token(kRefusal);
   Claim result;
   result.session_id.value = take(claim, 8);
   result.device_id.value = take(claim, 8);

@@ -13,9 +13,6 @@ namespace chatsdk::server {
 
 namespace {
 
-// A reader waits only while the log is recovered or reset, which takes milliseconds.
-constexpr std::chrono::milliseconds kBusyTimeout{5'000};
-
 Error no_stream() { return error(Code::kNotFound, "no such stream"); }
 
 std::int64_t limit_column(std::size_t max) {

@@ -6,6 +6,7 @@
 // Threads: one executor; the writer goes on meanwhile.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,9 @@
 #include "store/sqlite.h"
 
 namespace chatsdk::server {
+
+// How long a connection waits for another that recovers, resets or closes the log, which takes milliseconds.
+constexpr std::chrono::milliseconds kBusyTimeout{5'000};
 
 class SqliteReader final : public StoreReader {
  public:

@@ -17,8 +17,6 @@ namespace {
 
 constexpr std::size_t kSecretBytes = 32;
 constexpr std::uint32_t kNodesMax = 1'024;
-// A reader that closes or recovers the log holds it for milliseconds.
-constexpr std::chrono::milliseconds kBusyTimeout{5'000};
 
 // The writer meets the pages of every hot stream again and again; a log that a spike made long is cut afterwards.
 constexpr const char* kWriterPragmas =

@@ -27,8 +27,8 @@ constexpr char kConversations[] = "SELECT " CHATSDK_CONVERSATION_ROW
                                   " FROM conversation c WHERE (c.last_activity, c.key) < (?1, ?2) "
                                   "ORDER BY c.last_activity DESC, c.key DESC LIMIT ?3";
 constexpr char kActivity[] = "SELECT last_activity FROM conversation WHERE key = ?1";
-constexpr char kByPeer[] = "SELECT key FROM conversation WHERE peer = ?1";
-constexpr char kById[] = "SELECT key FROM conversation WHERE conversation_id = ?1";
+constexpr char kKeyByPeer[] = "SELECT key FROM conversation WHERE peer = ?1";
+constexpr char kKeyById[] = "SELECT key FROM conversation WHERE conversation_id = ?1";
 
 constexpr char kBefore[] = "SELECT " CHATSDK_MESSAGE_COLUMNS
                            " FROM message m WHERE m.conversation = ?1 AND (m.place, m.key) < (?2, ?3) "
@@ -226,12 +226,12 @@ Result<ConversationRow> DeviceReader::conversation(ConversationKey key) {
 }
 
 Result<ConversationKey> DeviceReader::direct_conversation(const UserId& peer) {
-  rows::Query query = impl_->sql(kByPeer);
+  rows::Query query = impl_->sql(kKeyByPeer);
   return read_key(query, query.first(peer));
 }
 
 Result<ConversationKey> DeviceReader::conversation_by_id(ConversationId id) {
-  rows::Query query = impl_->sql(kById);
+  rows::Query query = impl_->sql(kKeyById);
   return read_key(query, query.first(id));
 }
 

@@ -24,7 +24,7 @@ constexpr char kSaveStream[] =
     "INSERT INTO stream(stream_id, kind, conversation, seq, delivered_from, marks_revision) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(stream_id) DO UPDATE SET conversation = ?3, seq = ?4, "
     "delivered_from = ?5, marks_revision = ?6";
-constexpr char kInsertMessage[] =
+constexpr char kInsertReceived[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
     "content) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)";
 constexpr std::size_t kMessageParameters = 9;
@@ -37,7 +37,7 @@ constexpr char kFoundAgain[] =
 constexpr char kStandAgain[] =
     "UPDATE message SET place = place + 1, lost = 0 WHERE conversation = ?1 AND place >= ?2 AND place <= ?3 "
     "AND lost IN (1, 2)";
-constexpr char kAside[] =
+constexpr char kAsideAmong[] =
     "SELECT key, place, lost FROM message WHERE conversation = ?1 AND place >= ?2 AND place <= ?3 AND lost IN (1, 2)";
 constexpr char kOccupied[] = "SELECT 1 FROM message WHERE conversation = ?1 AND place = ?2 AND lost = 0";
 constexpr char kMark[] = "SELECT delivered_up_to, read_up_to FROM mark WHERE conversation = ?1 AND user = ?2";
@@ -51,10 +51,10 @@ constexpr char kMoveCursor[] = "UPDATE stream SET seq = ?2 WHERE stream_id = ?1 
 constexpr char kPendingReads[] =
     "SELECT conversation_id, read_up_to FROM conversation WHERE read_up_to > read_confirmed";
 
-// kInsertMessage for kMessagesPerInsert messages.
+// kInsertReceived for kMessagesPerInsert messages.
 const char* insert_messages() {
   static const std::string sql = [] {
-    const std::string_view one = kInsertMessage;
+    const std::string_view one = kInsertReceived;
     const std::string_view row = one.substr(one.rfind('('));
     std::string all(one);
     for (std::size_t i = 1; i < kMessagesPerInsert; ++i) all.append(", ").append(row);
@@ -208,7 +208,7 @@ class ItemApplier {
     const std::span<const NewMessage> gathered(run_.data(), std::exchange(run_size_, 0));
     const std::size_t at_once = gathered.size() == run_.size() ? gathered.size() : 1;
     for (std::size_t i = 0; i < gathered.size(); i += at_once) {
-      rows::Query query = store_.sql(at_once == 1 ? kInsertMessage : insert_messages());
+      rows::Query query = store_.sql(at_once == 1 ? kInsertReceived : insert_messages());
       for (std::size_t row = 0; row < at_once; ++row) bind_row(query, row, gathered[i + row]);
       CHATSDK_TRY(query.run());
     }
@@ -314,7 +314,7 @@ class ItemApplier {
     const std::int64_t first = place_of(from) - 1;
     const std::int64_t last = place_of(to) - 1;
     {
-      rows::Query query = store_.sql(kAside);
+      rows::Query query = store_.sql(kAsideAmong);
       for (auto more = query.first(conversation_->key, first, last);; more = query.next()) {
         CHATSDK_ASSIGN(const bool row, std::move(more));
         if (!row) break;

@@ -24,7 +24,7 @@ constexpr char kVoidByClientId[] =
     "SELECT id, conversation, kind, on_wire, failure, send_number FROM outbox WHERE client_message_id = ?1 AND kind = "
     "1";
 constexpr char kNumberById[] = "SELECT send_number FROM outbox WHERE id = ?1";
-constexpr char kInsertMessage[] =
+constexpr char kInsertOwn[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
     "content) VALUES (?1, ?2, ?3, 0, NULL, ?4, 0, ?5, ?6, ?7)";
 constexpr char kInsertOutbox[] =
@@ -262,7 +262,7 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
     }
     enqueued.message = impl.take_key();
     enqueued.send_number = ++target->last_send_number;
-    CHATSDK_TRY(impl.sql(kInsertMessage)
+    CHATSDK_TRY(impl.sql(kInsertOwn)
                     .run(enqueued.message, conversation, rows::pending_place(enqueued.message), sender_device, id, now,
                          Blob{content}));
     CHATSDK_TRY(

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "transport/curl_library.h"
+#include "transport/liveness.h"
 #include "transport/sigpipe_scope.h"
 #include "transport/tls_checks.h"
 #include "transport/url.h"
@@ -24,10 +25,6 @@ namespace chatsdk {
 namespace {
 
 constexpr const char* kArea = "http";
-
-struct Liveness {
-  bool alive = true;  // read and written on the engine's turns only
-};
 
 // Only where a multi handle exists or existed: then the library is loaded.
 const CurlLibrary& curl() {

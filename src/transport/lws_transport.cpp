@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "transport/liveness.h"
 #include "transport/lws_connection.h"
 #include "transport/lws_library.h"
 #include "transport/lws_tls.h"
@@ -24,10 +25,6 @@ namespace chatsdk {
 namespace {
 
 constexpr std::size_t kServicesPerDrive = 16;
-
-struct Liveness {
-  bool alive = true;  // read and written on the engine's turns only
-};
 
 }  // namespace
 

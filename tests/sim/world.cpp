@@ -15,7 +15,7 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr std::size_t kPage = 200;
+constexpr std::size_t kItemsPage = 200;
 constexpr std::size_t kMarksMax = 100'000;
 constexpr Seq kBehindAll = std::numeric_limits<std::int64_t>::max();
 
@@ -276,7 +276,7 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
   ServerStream read{stream, kind, reader, {}, 0};
   Seq after = 0;
   for (;;) {
-    const auto page = server_.inspector().items(Observer::name_of(reader), stream, after, kPage, 1'000'000);
+    const auto page = server_.inspector().items(Observer::name_of(reader), stream, after, kItemsPage, 1'000'000);
     if (!page.ok()) return std::nullopt;
     for (const auto& bytes : page->items) {
       wire::Item item;
