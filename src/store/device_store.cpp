@@ -280,7 +280,10 @@ Status DeviceStore::Impl::check_content(const Found& found) {
     rows::Query query = sql(kLeftWhole);
     CHATSDK_ASSIGN(const bool described, query.first());
     left_whole = described && query->integer(0) != 0;
-    if (left_whole && found.log_bytes == 0) return check_length(found);
+    if (left_whole && found.log_bytes == 0) {
+      CHATSDK_TRY(check_length(found));
+      return check_what_use_leans_on();
+    }
     // A store in use has a log, and leaving it in order is what removes the log.
     if (!left_whole && found.log_bytes == 0)
       return error(Code::kCorrupt, "the log that the store was left with is gone");
@@ -288,6 +291,10 @@ Status DeviceStore::Impl::check_content(const Found& found) {
   if (version != schema::kVersion || found.bytes + found.log_bytes <= limits::kStoreCheckBytesMax) {
     return db.quick_check();
   }
+  return check_what_use_leans_on();
+}
+
+Status DeviceStore::Impl::check_what_use_leans_on() {
   for (const char* table : kCheckedAlways) CHATSDK_TRY(db.quick_check(table));
   return {};
 }

@@ -84,6 +84,7 @@ class DeviceStore::Impl {
   Status open_database(const Found& found);
   Status check_content(const Found& found);
   Status check_length(const Found& found);
+  Status check_what_use_leans_on();
   Status load();
   void leave();
   Result<Changes> settle_epoch();

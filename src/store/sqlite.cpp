@@ -436,10 +436,10 @@ Status apply_standard_pragmas(Database& db) {
 }
 
 Status settle_log(Database& db) {
-  // A checkpoint syncs the log before it copies from it. Where another connection keeps it from the end of the log,
-  // that has happened all the same.
+  // A checkpoint syncs the log before it copies from it. Where another connection keeps it from the end of the log, or
+  // the disk has no room for the copy, that has happened all the same.
   Status settled = db.checkpoint(CheckpointMode::kPassive);
-  if (settled.code() == Code::kBusy) return {};
+  if (settled.code() == Code::kBusy || settled.code() == Code::kStorageFull) return {};
   return settled;
 }
 

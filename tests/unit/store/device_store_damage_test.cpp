@@ -336,7 +336,24 @@ TEST_F(StoreDamage, OfAStoreTooLargeForTheWholeCheckIsStillFoundInTheSmallTables
   EXPECT_LT(refused, pages / 2) << "the messages, most of the pages, were read";
 }
 
-TEST_F(StoreDamage, IsNotLookedForInAStoreThatWasLeftWhole) {
+TEST_F(StoreDamage, OfAStoreThatWasLeftWholeIsFoundInTheSmallTables) {
+  const Files whole = closed_store(2'000);
+  const std::size_t pages = whole.at("store.db").size() / kStorePageBytes - 1;
+  std::size_t refused = 0;
+  for (std::size_t page = 0; page < pages; ++page) {
+    Files damaged = whole;
+    damaged["store.db"][kPreludeBytes + page * kStorePageBytes + 700] ^= 1;
+    put(damaged);
+    const Code code = try_open().code();
+    if (code == Code::kOk) continue;
+    EXPECT_EQ(code, Code::kTampered) << page;
+    ++refused;
+  }
+  EXPECT_GE(refused, 8u);
+  EXPECT_LT(refused, pages / 2) << "the messages, most of the pages, were read";
+}
+
+TEST_F(StoreDamage, OfTheHistoryIsNotLookedForInAStoreThatWasLeftWhole) {
   FaultVfs vfs("counts-reads");
   base_vfs_ = "counts-reads";
   std::vector<std::uint64_t> reads;

@@ -325,6 +325,28 @@ TEST_F(StoreFiles, AFullDiskChangesNothingAndTheStoreGoesOn) {
   base_vfs_.clear();
 }
 
+TEST_F(StoreFiles, AFullDiskDoesNotBarOpening) {
+  FaultVfs vfs("full-at-reopening");
+  base_vfs_ = "full-at-reopening";
+  const auto chat = open_chat();
+  must(queue(chat, 1, "queued"));
+  vfs.write_result = SQLITE_FULL;
+  close();  // the log cannot be copied, and stays
+  vfs.allowed_writes = 0;
+
+  reopen();
+
+  EXPECT_THAT(history(chat), ElementsAre("-:queued"));
+  EXPECT_EQ(must(store_->outbox(chat, 0, 10)).size(), 1u);
+  EXPECT_EQ(queue(chat, 2, "more").code(), Code::kStorageFull);
+  vfs.write_result = SQLITE_OK;
+  must(queue(chat, 2, "more"));
+  reopen();
+  EXPECT_THAT(history(chat), ElementsAre("-:queued", "-:more"));
+  close();
+  base_vfs_.clear();
+}
+
 TEST_F(StoreFiles, AFullDiskRefusesASendWhole) {
   FaultVfs vfs("full-send");
   base_vfs_ = "full-send";
