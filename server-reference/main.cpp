@@ -29,6 +29,7 @@
 #include "server-reference/server.h"
 #include "server-reference/spdlog_log.h"
 #include "server-reference/store/sqlite_store.h"
+#include "server-reference/store/store_file.h"
 
 namespace chatsdk::server {
 namespace {
@@ -115,8 +116,8 @@ std::string directory_problem(const std::string& database) {
   return "directory \"" + directory + "\": " + std::strerror(errno);
 }
 
-// A copy that was put back may be readable for everybody, and SQLite gives its log the database's mode. Empty: no other
-// user can read the files that are there.
+// Only for files that are known to be the server's. A copy that was put back may be readable for everybody, and SQLite
+// gives its log the database's mode. Empty: no other user can read the files that are there.
 std::string take_from_others(const std::string& database, Log& log) {
   for (const char* suffix : {"", "-wal", "-shm", ".epoch"}) {
     const std::string file = database + suffix;
@@ -142,6 +143,10 @@ std::string options_of(Code code) {
   }
 }
 
+int fail_of_store(const ProgramOptions& options, const Error& failure) {
+  return fail(kExitRunTime, options.database_option + ": \"" + options.database + "\": " + failure.detail);
+}
+
 int run(int argc, const char* const* argv) {
   auto parsed = parse_options(argc, argv);
   if (!parsed.ok()) return fail(kExitOptions, parsed.error().detail);
@@ -165,15 +170,22 @@ int run(int argc, const char* const* argv) {
     return fail(kExitRunTime, options.database_option + ": " + problem);
   }
   ::umask(S_IRWXG | S_IRWXO);  // the database holds the root of the token keys: its files are the server's alone
-  if (const std::string problem = take_from_others(options.database, log); !problem.empty()) {
-    return fail(kExitRunTime, options.database_option + ": " + problem);
+  // Before anything is made or changed: the options may name a file that is none of the server's.
+  const auto recognised = recognise_store_file(options.database);
+  if (!recognised.ok()) return fail_of_store(options, recognised.error());
+  if (*recognised) {
+    if (const std::string problem = take_from_others(options.database, log); !problem.empty()) {
+      return fail(kExitRunTime, options.database_option + ": " + problem);
+    }
   }
   SodiumRandom random;  // outlives the store, which draws its ids from it
   SqliteStoreOptions store_options;
   store_options.path = options.database;
   auto store = SqliteStore::open(store_options, random);
-  if (!store.ok()) {
-    return fail(kExitRunTime, options.database_option + ": \"" + options.database + "\": " + store.error().detail);
+  if (!store.ok()) return fail_of_store(options, store.error());
+  // Now that it is open it is the store's, whatever its first pages told.
+  if (const std::string problem = take_from_others(options.database, log); !problem.empty()) {
+    return fail(kExitRunTime, options.database_option + ": " + problem);
   }
   auto server = Server::create(options.server, std::move(store).value(), log);
   if (!server.ok()) {

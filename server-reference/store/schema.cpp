@@ -151,17 +151,16 @@ constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1};
 }  // namespace
 
 Result<std::int32_t> schema_version(sqlite::Database& db) {
+  CHATSDK_ASSIGN(auto foreign, db.prepare(kIsForeign));
+  CHATSDK_TRY(foreign.step_row());
+  if (foreign.integer(0) != 0) return error(Code::kCorrupt, "the file is a database of another program");
+  foreign.reset();
   CHATSDK_ASSIGN(const std::int64_t version, db.user_version());
   if (version > kStoreSchemaVersion) {
     return error(Code::kSchemaTooNew, "store schema " + std::to_string(version) + ", this server knows up to " +
                                           std::to_string(kStoreSchemaVersion));
   }
   if (version < 0) return error(Code::kCorrupt, "store schema " + std::to_string(version));
-  if (version == 0) {
-    CHATSDK_ASSIGN(auto tables, db.prepare("SELECT count(*) FROM sqlite_schema"));
-    CHATSDK_TRY(tables.step_row());
-    if (tables.integer(0) != 0) return error(Code::kCorrupt, "the file is a database of another program");
-  }
   return static_cast<std::int32_t>(version);
 }
 

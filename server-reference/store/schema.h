@@ -16,8 +16,14 @@ namespace chatsdk::server {
 
 inline constexpr std::int32_t kStoreSchemaVersion = 1;
 
-// The version of the file: 0 for an empty one. SCHEMA_TOO_NEW above kStoreSchemaVersion; CORRUPT when the file holds
-// tables but no version, for it then belongs to another program.
+// Answers 1 for a database of another program: one that holds tables but no version, or not the tables that every
+// version of the store has.
+inline constexpr const char* kIsForeign =
+    "SELECT (SELECT count(*) FROM sqlite_schema) > 0 AND (user_version = 0 OR (SELECT count(*) FROM sqlite_schema "
+    "WHERE type = 'table' AND name IN ('meta', 'progress')) < 2) FROM pragma_user_version";
+
+// The version of the file: 0 for an empty one. SCHEMA_TOO_NEW above kStoreSchemaVersion; CORRUPT when the file is a
+// database of another program.
 Result<std::int32_t> schema_version(sqlite::Database& db);
 
 // Runs the steps above `version`, each in a transaction of its own.

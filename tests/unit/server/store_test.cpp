@@ -163,7 +163,12 @@ TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefused) {
   sqlite().close();
   fs::remove(path());
   sqlite().execute("CREATE TABLE theirs(x)");
-  EXPECT_EQ(open_code(), Code::kCorrupt);
+  for (const int version : {0, kStoreSchemaVersion, kStoreSchemaVersion + 1, -1}) {
+    sqlite().execute("PRAGMA user_version = " + std::to_string(version));
+    const std::string before = content_of(path());
+    EXPECT_EQ(open_code(), Code::kCorrupt) << version;
+    EXPECT_EQ(content_of(path()), before) << version;
+  }
 }
 
 TEST_F(SqliteStoreTest, AMissingDirectoryIsAnError) {
