@@ -7,8 +7,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <sstream>
+#include <type_traits>
 
 #include "base/limits.h"
 
@@ -96,14 +98,20 @@ CLI::Option* with_environment(CLI::Option* option) {
   return option->envname(name);
 }
 
+// A shell's variable that is not set: it must not name the root directory, nor turn TLS off.
+std::string check_not_empty(const std::string& text) { return text.empty() ? "the value is empty" : ""; }
+
 template <typename Value>
 CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std::string& help) {
-  return with_environment(app.add_option(name, value, help)->capture_default_str());
+  CLI::Option* option = with_environment(app.add_option(name, value, help)->capture_default_str());
+  if constexpr (!std::is_arithmetic_v<Value>) option->check(check_not_empty);
+  return option;
 }
 
 void add_listener_options(CLI::App& app, ListenerOptions& listener, Raw& raw) {
   add(app, "--address", listener.address, "Numeric address to listen on")->check(check_address);
-  add(app, "--port", listener.port, "Port to listen on; 0 takes any free one");
+  add(app, "--port", listener.port, "Port to listen on; 0 takes any free one")
+      ->check(CLI::Range(std::uint16_t{0}, std::numeric_limits<std::uint16_t>::max()));
   add(app, "--threads", listener.threads, "Listener threads, which share the port")
       ->check(CLI::Range(std::size_t{1}, LwsListener::kThreadsMax));
   add(app, "--connections-max", listener.connections_max, "Connections above this wait or are turned away")
@@ -134,7 +142,8 @@ void add_service_options(CLI::App& app, ServerOptions& server, Raw& raw) {
   add(app, "--argon-memory-mib", raw.argon_memory_mib, "Argon2id memory for new password hashes")
       ->check(CLI::Range(std::size_t{1}, kPasswordMemoryBytesMax >> 20U));
   add(app, "--registrations-per-address", server.accounts.registrations_per_address.burst,
-      "Accounts that one client address may make at once; it regains one a minute; 0: no limit");
+      "Accounts that one client address may make at once; it regains one a minute; 0: no limit")
+      ->check(CLI::Range(std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max()));
   add(app, "--app-issuer", raw.app_issuer, "Issuer (iss) of tokens that the app's own backend signs");
   add(app, "--app-audience", raw.app_audience, "Audience (aud) of those tokens");
   add(app, "--app-keys", raw.app_keys_file, "File with the JWK set whose keys may sign them");

@@ -81,9 +81,12 @@ std::string Server::websocket_url() const {
 
 void Server::start(UniqueFunction<void(const Error&)> on_fatal) {
   CHATSDK_ASSERT(!std::exchange(started_, true));
-  if (options_.advertised_url.empty() && is_any_address(options_.listener.address)) {
-    log_.write(LogLevel::kWarning, "server",
-               "listening on every address without an advertised URL: clients are sent to " + websocket_url());
+  if (options_.advertised_url.empty() && (listener_->secure() || is_any_address(options_.listener.address))) {
+    const std::string which = is_any_address(options_.listener.address)
+                                  ? "listening on every address without an advertised URL: clients are sent to "
+                                  : "TLS without an advertised URL: clients are sent to ";
+    const std::string why = listener_->secure() ? ", which the certificate must name" : "";
+    log_.write(LogLevel::kWarning, "server", which + websocket_url() + why);
   }
   // The gateways are made on their shards, which run from here on and serve nothing yet.
   listener_->start();

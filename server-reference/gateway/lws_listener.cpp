@@ -94,6 +94,12 @@ std::string tls_reason() {
   return text;
 }
 
+// A server has nobody to ask. Notes that it was asked, and gives no pass phrase.
+int refuse_pass_phrase(char*, int, int, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return 0;
+}
+
 // The library would start without saying what is wrong with a file, so the files are tried before it sees them.
 Status check_tls_files(const TlsFiles& files) {
   if (files.certificate.empty() && files.key.empty()) return {};
@@ -109,8 +115,16 @@ Status check_tls_files(const TlsFiles& files) {
   if (SSL_CTX_use_certificate_chain_file(context.get(), files.certificate.c_str()) != 1) {
     return error(Code::kTls, "no certificate chain in TLS file \"" + files.certificate + "\": " + tls_reason());
   }
+  bool encrypted = false;
+  SSL_CTX_set_default_passwd_cb(context.get(), &refuse_pass_phrase);
+  SSL_CTX_set_default_passwd_cb_userdata(context.get(), &encrypted);
   if (SSL_CTX_use_PrivateKey_file(context.get(), files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    return error(Code::kTls, "no key of the certificate in TLS file \"" + files.key + "\": " + tls_reason());
+    const std::string reason = tls_reason();
+    if (encrypted) {
+      return error(Code::kTls, "the key in TLS file \"" + files.key +
+                                   "\" is encrypted, and the server has no pass phrase: give it the key without one");
+    }
+    return error(Code::kTls, "no key of the certificate in TLS file \"" + files.key + "\": " + reason);
   }
   return {};
 }

@@ -28,8 +28,8 @@ if(TARGET chatsdk-server)
       program_log_test.cpp
       program_test.cpp
       ${PROJECT_SOURCE_DIR}/tests/support/raw_client.cpp
-    LIBRARIES chatsdk_server_services chatsdk_server_store chatsdk_protobuf_full SQLite::SQLite3 OpenSSL::SSL
-      OpenSSL::Crypto)
+    LIBRARIES chatsdk_server_services chatsdk_server_store chatsdk_test_peer chatsdk_protobuf_full SQLite::SQLite3
+      OpenSSL::SSL OpenSSL::Crypto)
   add_dependencies(server_program_test chatsdk-server)
   target_compile_definitions(server_program_test PRIVATE CHATSDK_SERVER_PROGRAM="$<TARGET_FILE:chatsdk-server>")
 endif()

@@ -4,15 +4,23 @@
 //
 // Threads: one.
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "support/test_ca.h"
 #include "unit/server/server_program.h"
 
 namespace chatsdk::test {
@@ -75,6 +83,98 @@ TEST_F(ServerProgram, TakesARestoredDatabaseFromOtherUsers) {
   EXPECT_NE(errors().find("was open to other users"), std::string::npos) << errors();
 }
 
+// A database of another program, with what its author's tools wrote last.
+void make_database(const std::string& file, const std::string& sql) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(file.c_str(), &db), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+  sqlite3_close(db);
+}
+
+std::string content_of(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+TEST_F(ServerProgram, LeavesWhatIsNotItsOwnAsItWas) {
+  struct Case {
+    std::string name;
+    std::function<void(const std::string&)> make;
+    std::string word;
+  };
+  const auto database = [](const std::string& sql) {
+    return [sql](const std::string& file) { make_database(file, sql); };
+  };
+  const auto text = [](const std::string& content) {
+    return [content](const std::string& file) { std::ofstream(file) << content; };
+  };
+  const std::vector<Case> cases = {
+      {"notes.txt", text("no database at all, and longer than a header"), "no SQLite database"},
+      {"one-byte", text("S"), "no SQLite database"},
+      {"cut.db", text("SQLite format"), "no SQLite database"},
+      {"theirs.db", database("CREATE TABLE theirs(x)"), "another program"},
+      {"versioned.db", database("CREATE TABLE theirs(x); PRAGMA user_version = 1"), "another program"},
+      {"newer.db", database("CREATE TABLE theirs(x); PRAGMA user_version = 77"), "another program"},
+      {"logged.db", database("PRAGMA journal_mode = WAL; CREATE TABLE theirs(x)"), "another program"},
+      {"odd name?#%41.db", database("CREATE TABLE theirs(x)"), "another program"},
+      {"pipe", [](const std::string& file) { ASSERT_EQ(::mkfifo(file.c_str(), 0644), 0); }, "is a pipe"},
+      {"folder", [](const std::string& file) { std::filesystem::create_directory(file); }, "is a directory"},
+  };
+  for (const Case& c : cases) {
+    const std::string folder = directory_ + "/of-" + c.name;
+    std::filesystem::create_directory(folder);
+    const std::string file = folder + "/" + c.name;
+    c.make(file);
+    ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+    const bool is_file = std::filesystem::is_regular_file(file);
+    const std::string before = is_file ? content_of(file) : "";
+
+    Program program({"--database", file, "--port", "0"}, error_file());
+
+    EXPECT_EQ(program.wait(), 1) << c.name;
+    for (const std::string& word : {std::string("--database"), file, c.word}) {
+      EXPECT_NE(errors().find(word), std::string::npos) << c.name << ": " << errors();
+    }
+    struct stat found = {};
+    ASSERT_EQ(::stat(file.c_str(), &found), 0);
+    EXPECT_EQ(found.st_mode & 07777U, 0644U) << c.name;
+    EXPECT_EQ(is_file ? content_of(file) : "", before) << c.name;
+    const auto entries = std::filesystem::directory_iterator(folder);
+    EXPECT_EQ(std::distance(begin(entries), end(entries)), 1) << c.name << ": something was made beside it";
+  }
+}
+
+TEST_F(ServerProgram, RefusesAPipeBesideTheDatabase) {
+  const std::string pipe = directory_ + "/chatsdk-server.db.epoch";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0644), 0);
+
+  Program program(arguments(), error_file());
+
+  EXPECT_EQ(program.wait(), 1);
+  EXPECT_NE(errors().find("\"" + pipe + "\" is a pipe"), std::string::npos) << errors();
+  EXPECT_TRUE(open_to_others(pipe));
+}
+
+TEST_F(ServerProgram, TakesAnEmptyFileAndOneThatWasKilled) {
+  const std::string file = directory_ + "/chatsdk-server.db";
+  std::ofstream(file).close();
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  {
+    Program first(arguments(), error_file());
+    ASSERT_NE(first.read_port(), 0) << errors();
+    EXPECT_FALSE(open_to_others(file));
+    first.signal(SIGKILL);
+    EXPECT_EQ(first.wait(), -1);
+  }
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  Program second(arguments(), error_file());
+  ASSERT_NE(second.read_port(), 0) << errors();
+
+  EXPECT_FALSE(open_to_others(file));
+}
+
 TEST_F(ServerProgram, KeepsAccountsAndKeysOverARestart) {
   std::string token;
   {
@@ -122,9 +222,54 @@ std::vector<std::string> options_of(Program& help) {
   return names;
 }
 
+// The key under a pass phrase: as PKCS #8, or as OpenSSL wrote keys before that.
+std::string encrypted_key(const std::string& pem, bool pkcs8) {
+  using Bio = std::unique_ptr<BIO, decltype(&BIO_free_all)>;
+  const Bio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free_all);
+  const Bio out(BIO_new(BIO_s_mem()), &BIO_free_all);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free);
+  unsigned char phrase[] = "a pass phrase";
+  const auto write = pkcs8 ? &PEM_write_bio_PrivateKey : &PEM_write_bio_PrivateKey_traditional;
+  EXPECT_EQ(write(out.get(), key.get(), EVP_aes_256_cbc(), phrase, sizeof phrase - 1, nullptr, nullptr), 1);
+  char* text = nullptr;
+  const long bytes = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<std::size_t>(bytes)};
+}
+
+TEST_F(ServerProgram, WarnsWhereClientsWouldBeSentInVain) {
+  const Identity identity = TestCa::self_signed({});
+  const std::string certificate = write("cert.pem", identity.certificate_pem);
+  const std::string key = write("key.pem", identity.key_pem);
+  struct Case {
+    std::vector<std::string> arguments;
+    std::string warning;
+  };
+  const std::string sent = "without an advertised URL: clients are sent to ";
+  const Case cases[] = {
+      {{}, ""},
+      {{"--address", "0.0.0.0"}, "listening on every address " + sent + "ws://0.0.0.0:"},
+      {{"--address", "0.0.0.0", "--advertise-url", "ws://chat.example/v1/ws"}, ""},
+      {{"--tls-cert", certificate, "--tls-key", key}, "TLS " + sent + "wss://127.0.0.1:"},
+      {{"--tls-cert", certificate, "--tls-key", key, "--advertise-url", "wss://chat.example/v1/ws"}, ""},
+  };
+  for (const Case& c : cases) {
+    Program program(arguments(c.arguments), error_file());
+    ASSERT_TRUE(program.read_line().starts_with("chatsdk-server ")) << errors();
+
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0);
+
+    EXPECT_EQ(errors().find("without an advertised URL") == std::string::npos, c.warning.empty()) << errors();
+    EXPECT_NE(errors().find(c.warning), std::string::npos) << errors();
+  }
+}
+
 TEST_F(ServerProgram, RefusesBadOptionsByName) {
   const std::string unreadable = directory_ + "/none";
   const std::string no_pem = write("no.pem", "no certificate");
+  const Identity identity = TestCa::self_signed({});
+  const std::string certificate = write("cert.pem", identity.certificate_pem);
   struct Case {
     std::vector<std::string> arguments;
     int exit_code;
@@ -133,19 +278,21 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
   const std::vector<Case> cases = {
       {{"--nope"}, 2, {"--nope"}},
       {{"stray"}, 2, {"stray"}},
-      {{"--port", "x"}, 2, {"--port", "x"}},
-      {{"--port", "65536"}, 2, {"--port", "65536"}},
+      {{"--port", "x"}, 2, {"--port", "x", "0 to 65535"}},
+      {{"--port", "65536"}, 2, {"--port", "65536", "0 to 65535"}},
+      {{"--port", "70000"}, 2, {"--port", "70000", "0 to 65535"}},
+      {{"--port", "-1"}, 2, {"--port", "-1", "0 to 65535"}},
       {{"--address", "localhost"}, 2, {"--address", "localhost"}},
       {{"--threads", "0"}, 2, {"--threads", "0", "1 to 64"}},
       {{"--threads", "65"}, 2, {"--threads", "65", "1 to 64"}},
       {{"--connections-max", "0"}, 2, {"--connections-max", "0", "1 to 10000000"}},
-      {{"--connections-max", "10000001"}, 2, {"--connections-max", "10000001"}},
+      {{"--connections-max", "10000001"}, 2, {"--connections-max", "10000001", "1 to 10000000"}},
       {{"--connections-per-address-max", "0"}, 2, {"--connections-per-address-max", "0", "1 to 10000000"}},
-      {{"--connections-per-address-max", "many"}, 2, {"--connections-per-address-max", "many"}},
+      {{"--connections-per-address-max", "many"}, 2, {"--connections-per-address-max", "many", "1 to 10000000"}},
       {{"--hash-workers", "0"}, 2, {"--hash-workers", "0", "1 to 64"}},
       {{"--hash-workers", "65"}, 2, {"--hash-workers", "65", "1 to 64"}},
       {{"--drain-seconds", "86401"}, 2, {"--drain-seconds", "86401", "86400"}},
-      {{"--drain-seconds", "-1"}, 2, {"--drain-seconds", "-1"}},
+      {{"--drain-seconds", "-1"}, 2, {"--drain-seconds", "-1", "0 to 86400"}},
       {{"--allow-passwords=perhaps"}, 2, {"--allow-passwords", "perhaps"}},
       {{"--text-bytes-max", "0"}, 2, {"--text-bytes-max", "0", "524288"}},
       {{"--text-bytes-max", "524289"}, 2, {"--text-bytes-max", "524289", "524288"}},
@@ -154,7 +301,8 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--argon-memory-mib", "1025"}, 2, {"--argon-memory-mib", "1025", "1024"}},
       {{"--trusted-proxy", "proxy.example"}, 2, {"--trusted-proxy", "proxy.example"}},
       {{"--trusted-proxy", "10.0.0.0/33"}, 2, {"--trusted-proxy", "10.0.0.0/33", "32"}},
-      {{"--registrations-per-address", "-1"}, 2, {"--registrations-per-address", "-1"}},
+      {{"--registrations-per-address", "-1"}, 2, {"--registrations-per-address", "-1", "0 to 4294967295"}},
+      {{"--registrations-per-address", "4294967296"}, 2, {"--registrations-per-address", "0 to 4294967295"}},
       {{"--log-level", "loud"}, 2, {"--log-level", "loud"}},
       {{"--log-format", "xml"}, 2, {"--log-format", "xml"}},
       {{"--allowed-origin", "app.example"}, 2, {"--allowed-origin", "app.example"}},
@@ -162,6 +310,12 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--tls-cert", no_pem}, 2, {"--tls-key"}},
       {{"--tls-cert", unreadable, "--tls-key", no_pem}, 2, {"--tls-cert", unreadable, "No such file"}},
       {{"--tls-cert", no_pem, "--tls-key", no_pem}, 2, {"--tls-cert", no_pem}},
+      {{"--tls-cert", certificate, "--tls-key", write("key.pem", encrypted_key(identity.key_pem, true))},
+       2,
+       {"--tls-key", "key.pem", "encrypted"}},
+      {{"--tls-cert", certificate, "--tls-key", write("old.pem", encrypted_key(identity.key_pem, false))},
+       2,
+       {"--tls-key", "old.pem", "encrypted"}},
       {{"--app-issuer", "i"}, 2, {"--app-issuer", "--app-keys"}},
       {{"--app-audience", "a"}, 2, {"--app-audience", "--app-keys"}},
       {{"--app-keys", no_pem}, 2, {"--app-keys", "--app-issuer", "--app-audience"}},
@@ -171,6 +325,10 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--config", unreadable}, 2, {unreadable}},
       {{"--config", write("bad.ini", "prot=1\n")}, 2, {"--config", "bad.ini", "prot"}},
       {{"--config", write("worse.ini", "threads=0\n")}, 2, {"threads", "0"}},
+      {{"--data-dir", ""}, 2, {"--data-dir", "empty"}},
+      {{"--database", ""}, 2, {"--database", "empty"}},
+      {{"--tls-cert", "", "--tls-key", ""}, 2, {"--tls-", "empty"}},
+      {{"--app-key", ""}, 2, {"--app-key", "empty"}},
       {{"--data-dir", unreadable}, 1, {"--data-dir", unreadable, "No such file"}},
       {{"--database", no_pem + "/x.db"}, 1, {"--database", "Not a directory"}},
       {{"--database", no_pem}, 1, {"--database", no_pem}},
