@@ -115,7 +115,11 @@ const std::vector<RestService::Route>& RestService::routes() {
 }
 
 RestService::RestService(Executor& executor, AccountService& accounts, RestOptions options, Log& log)
-    : executor_(executor), accounts_(accounts), options_(std::move(options)), log_(log) {}
+    : executor_(executor),
+      accounts_(accounts),
+      options_(std::move(options)),
+      log_(log),
+      refusals_(executor.clock(), log) {}
 
 RestService::~RestService() = default;
 
@@ -163,25 +167,31 @@ void RestService::handle(HttpRequest request, std::string remote_address, Respon
   const std::string_view path = url.substr(0, url.find('?'));
   std::string allow;
   exchange.route = find(path, exchange.request.method, allow, exchange.parameter);
-  if (exchange.route == nullptr && allow.empty()) {
-    answer_error(exchange, error(Code::kNotFound, "no such path"));
-  } else if (exchange.route == nullptr) {
-    HttpResponse response =
-        problem_response(exchange.form, error(Code::kUnsupported, "this path does not have this method"), 405);
-    response.headers["allow"] = std::move(allow);
-    answer(exchange, std::move(response));
-  } else if (exchange.request.body.size() > limits::kRequestBodyBytesMax) {
-    answer_error(exchange,
-                 error(Code::kTooLarge, "body of " + std::to_string(exchange.request.body.size()) + " B, limit " +
-                                            std::to_string(limits::kRequestBodyBytesMax) + " B"));
-  } else if (exchange.route->handler == &RestService::get_health) {
-    get_health(std::move(exchange));  // the process lives, whatever its executors are busy with
-  } else {
-    executor_.post([this, exchange = std::move(exchange)]() mutable { dispatch(std::move(exchange)); });
+  if (exchange.route != nullptr && exchange.route->handler == &RestService::get_health &&
+      exchange.request.body.size() <= limits::kRequestBodyBytesMax) {
+    return get_health(std::move(exchange));  // the process lives, whatever its executors are busy with
   }
+  executor_.post([this, exchange = std::move(exchange), allow = std::move(allow)]() mutable {
+    dispatch(std::move(exchange), std::move(allow));
+  });
 }
 
-void RestService::dispatch(Exchange exchange) {
+void RestService::dispatch(Exchange exchange, std::string allow) {
+  refusals_.look();
+  if (exchange.route == nullptr && allow.empty()) {
+    return answer_error(exchange, error(Code::kNotFound, "no such path"));
+  }
+  if (exchange.route == nullptr) {
+    const Error failure = error(Code::kUnsupported, "this path does not have this method");
+    log_refusal(exchange, failure);
+    HttpResponse response = problem_response(exchange.form, failure, 405);
+    response.headers["allow"] = std::move(allow);
+    return answer(exchange, std::move(response));
+  }
+  if (const std::size_t bytes = exchange.request.body.size(); bytes > limits::kRequestBodyBytesMax) {
+    return answer_error(exchange, error(Code::kTooLarge, "body of " + std::to_string(bytes) + " B, limit " +
+                                                             std::to_string(limits::kRequestBodyBytesMax) + " B"));
+  }
   const auto handler = exchange.route->handler;
   (this->*handler)(std::move(exchange));
 }
@@ -246,14 +256,15 @@ HttpResponse RestService::problem_response(Form form, const Error& error, int st
   return response;
 }
 
+std::string RestService::name_of(const Route* route) {
+  return route == nullptr ? "unknown route" : std::string(route->method) + " " + std::string(route->path);
+}
+
 void RestService::answer(Exchange& exchange, HttpResponse response) {
   response.headers["cache-control"] = "no-store";
   response.headers["x-content-type-options"] = "nosniff";
   if (log_.enabled(LogLevel::kDebug)) {
-    const std::string route = exchange.route == nullptr
-                                  ? "unknown route"
-                                  : std::string(exchange.route->method) + " " + std::string(exchange.route->path);
-    log_.write(LogLevel::kDebug, "rest", route + ": " + std::to_string(response.status));
+    log_.write(LogLevel::kDebug, "rest", name_of(exchange.route) + ": " + std::to_string(response.status));
   }
   exchange.respond(std::move(response));
 }
@@ -263,10 +274,17 @@ void RestService::answer_error(Exchange& exchange, const Error& failure, int sta
   if (status == 0) status = http_status(shown.code);
   if (shown.code == Code::kStorage || shown.code == Code::kInternal) {
     log_.write(LogLevel::kError, "rest", std::string(code_name(failure.code)) + ": " + failure.detail);
-  } else if (log_.enabled(LogLevel::kInfo)) {
-    log_.write(LogLevel::kInfo, "rest", "refused: " + std::string(code_name(failure.code)) + ": " + failure.detail);
+  } else {
+    log_refusal(exchange, failure);
   }
   answer(exchange, problem_response(exchange.form, shown, status));
+}
+
+void RestService::log_refusal(const Exchange& exchange, const Error& failure) {
+  if (!log_.enabled(LogLevel::kInfo)) return;
+  refusals_.note(
+      name_of(exchange.route) + " from " + exchange.client_address + ": " + std::string(code_name(failure.code)),
+      failure.detail);
 }
 
 AccountService::OnOpened RestService::session_answer(Exchange exchange) {

@@ -23,6 +23,7 @@
 #include "server-reference/services/client_address.h"
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/json_codec.h"
+#include "server-reference/services/refusal_log.h"
 
 namespace chatsdk::server {
 
@@ -57,7 +58,8 @@ class RestService final : public HttpService {
   static const Route* find(std::string_view path, std::string_view method, std::string& allow, std::string& parameter);
   static Form answer_form(const HttpRequest& request);
 
-  void dispatch(Exchange exchange);
+  // allow: the methods of the path, when it has not the one that was asked for.
+  void dispatch(Exchange exchange, std::string allow);
   template <typename Message>
   Result<Message> read_body(Exchange& exchange) const;
   template <typename Message>
@@ -65,6 +67,8 @@ class RestService final : public HttpService {
   HttpResponse problem_response(Form form, const Error& error, int status) const;
   void answer(Exchange& exchange, HttpResponse response);
   void answer_error(Exchange& exchange, const Error& error, int status = 0);
+  static std::string name_of(const Route* route);
+  void log_refusal(const Exchange& exchange, const Error& error);
   AccountService::OnOpened session_answer(Exchange exchange);
   AccountService::OnDone empty_answer(Exchange exchange);
 
@@ -82,6 +86,7 @@ class RestService final : public HttpService {
   AccountService& accounts_;
   RestOptions options_;
   Log& log_;
+  RefusalLog refusals_;  // the executor's
   JsonCodec codec_;
   std::atomic<bool> draining_ = false;
 };

@@ -590,6 +590,65 @@ TEST(RestReadiness, EndsWithDraining) {
   EXPECT_EQ(verdict_of(world.call("GET", "/readyz")), "503 unavailable");
 }
 
+// ---- Log -----------------------------------------------------------------------------------------------------------
+
+TEST(RestLog, NamesRouteAddressAndCodeOfARefusal) {
+  struct Case {
+    const char* method;
+    const char* url;
+    RestWorld::Headers headers;
+    const char* line;
+  };
+  const Case cases[] = {
+      {"GET", "/v1/devices", {}, "rest: refused GET /v1/devices from 192.0.2.9: unauthenticated: "},
+      {"GET", "/v1/devices?access_token=4711", {}, "rest: refused GET /v1/devices from 192.0.2.9: unauthenticated: "},
+      {"DELETE",
+       "/v1/devices/4711",
+       {{"authorization", "Bearer 4711"}},
+       "rest: refused DELETE /v1/devices/{id} from 192.0.2.9: unauthenticated: "},
+      {"GET", "/4711", {}, "rest: refused unknown route from 192.0.2.9: not_found: "},
+      {"4711", "/v1/devices", {}, "rest: refused unknown route from 192.0.2.9: unsupported: "},
+      {"POST", "/v1/sessions", json_headers(), "rest: refused POST /v1/sessions from 192.0.2.9: malformed: "},
+  };
+  for (const Case& c : cases) {
+    RestWorld world;
+    EXPECT_GE(world.call(c.method, c.url, c.headers, "{\"password\":\"4711", "192.0.2.9").status, 400);
+    EXPECT_EQ(world.log.with(c.line).size(), 1U) << c.line;
+    EXPECT_TRUE(world.log.with("4711").empty()) << world.log.with("4711").front();
+  }
+}
+
+TEST(RestLog, CountsWhatIsRefusedAgainAndAgain) {
+  RestWorld world;
+  const auto refused = [&world] { return world.log.with("refused"); };
+  for (int i = 0; i < 3'000; ++i) EXPECT_EQ(world.call("GET", "/v1/devices").status, 401);
+  EXPECT_EQ(world.call("GET", "/v1/devices", {}, {}, "192.0.2.2").status, 401);
+  EXPECT_EQ(refused().size(), 2U) << "one for each address";
+
+  world.clock.advance(std::chrono::milliseconds(500));
+  EXPECT_EQ(world.call("GET", "/readyz").status, 200);
+  ASSERT_EQ(refused().size(), 3U);
+  EXPECT_EQ(refused().back(), "rest: refused 2999 more: GET /v1/devices from 192.0.2.1: unauthenticated");
+
+  world.clock.advance(std::chrono::milliseconds(500));
+  EXPECT_EQ(world.call("GET", "/readyz").status, 200);
+  EXPECT_EQ(refused().size(), 3U) << "nothing was refused";
+  EXPECT_EQ(world.call("GET", "/v1/devices").status, 401);
+  EXPECT_EQ(refused().size(), 4U) << "the next one is told again";
+}
+
+TEST(RestLog, CountsWhatComesFromManyAddresses) {
+  RestWorld world;
+  for (std::size_t i = 0; i < RefusalLog::kKindsMax + 7; ++i) {
+    EXPECT_EQ(world.call("GET", "/v1/devices", {}, {}, "192.0.2." + std::to_string(i)).status, 401);
+  }
+  EXPECT_EQ(world.log.with("refused").size(), RefusalLog::kKindsMax);
+
+  world.rest.reset();
+  ASSERT_EQ(world.log.with("refused").size(), RefusalLog::kKindsMax + 1) << "what is counted is told at the end";
+  EXPECT_EQ(world.log.with("refused").back(), "rest: refused 7 more of other kinds");
+}
+
 TEST(RestProblems, HaveAStatusForEveryCode) {
   for (int number = -1'000; number < 0; ++number) {
     const auto code = static_cast<Code>(number);
