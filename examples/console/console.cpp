@@ -345,8 +345,36 @@ void console::wait_command(const std::vector<std::string>& words) {
   wait_until(what + " by " + peer, [&] {
     const auto rows = tail(peer, 50);
     const auto last = std::find_if(rows.rbegin(), rows.rend(), [](const auto& m) { return m.is_own(); });
-    return last != rows.rend() && last->state() != CHATSDK_MESSAGE_FAILED && last->state() >= wanted;
+    if (last == rows.rend()) return false;
+    if (last->state() != CHATSDK_MESSAGE_FAILED && last->state() >= wanted) return true;
+    // What has failed, or waits behind one that has, stays so until somebody acts.
+    const auto failed = std::find_if(last, rows.rend(),
+                                     [](const auto& m) { return m.is_own() && m.state() == CHATSDK_MESSAGE_FAILED; });
+    if (failed != rows.rend() && last->state() != CHATSDK_MESSAGE_SENT && last->state() != CHATSDK_MESSAGE_DELIVERED) {
+      throw failure("a message to " + peer + " has failed (" + chatsdk_status_name(failed->failure()) + "); 'retry " +
+                    peer + "' or 'discard " + peer + "' goes on");
+    }
+    return false;
   });
+}
+
+void console::tell_what_waits() {
+  std::uint64_t after = 0;
+  for (;;) {
+    const auto page = client_.conversations(50, after);
+    for (const chatsdk::conversation& conversation : page.rows) {
+      after = conversation.key();
+      const std::string peer(conversation.peer());
+      const auto rows = tail(peer, kPageMax);
+      const auto count = std::count_if(rows.begin(), rows.end(), [](const auto& m) {
+        return m.is_own() && (m.state() == CHATSDK_MESSAGE_QUEUED || m.state() == CHATSDK_MESSAGE_SENDING);
+      });
+      if (count == 0) continue;
+      print("-- " + std::to_string(count) + (count == 1 ? " message to " : " messages to ") + peer +
+            " queued; what is queued leaves when the program runs again");
+    }
+    if (!page.has_more) return;
+  }
 }
 
 // ---- What is shown -------------------------------------------------------------------------------------------------

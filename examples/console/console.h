@@ -51,6 +51,8 @@ class console {
   void start();
   // Prints what has happened, waiting at most this long for something to happen.
   void pump(std::chrono::milliseconds wait);
+  // Says what is queued and would leave the device only in a later run.
+  void tell_what_waits();
   // Ends a pump that waits. Threads: any.
   void wake() { client_.wake(); }
 

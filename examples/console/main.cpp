@@ -78,7 +78,7 @@ class Keyboard {
 };
 
 // Runs until `/quit` or the end of the input. A line that cannot be done is told and ends nothing.
-int run_chat(console::console& session, const std::string& peer) {
+void talk(console::console& session, const std::string& peer) {
   session.run("history " + peer);
   session.start();
   Keyboard keyboard(session);
@@ -88,12 +88,12 @@ int run_chat(console::console& session, const std::string& peer) {
     for (const std::string& line : lines) {
       try {
         if (line.empty()) continue;
-        if (!session.run(line[0] == '/' ? line.substr(1) : "send " + peer + " " + line)) return 0;
+        if (!session.run(line[0] == '/' ? line.substr(1) : "send " + peer + " " + line)) return;
       } catch (const std::exception& e) {
         std::cerr << console::shown(e.what()) << std::endl;
       }
     }
-    if (ended) return 0;
+    if (ended) return;
     try {
       session.run("read " + peer);
       // A command that waits may have used up the signal for a line that came meanwhile: look again before waiting.
@@ -102,6 +102,13 @@ int run_chat(console::console& session, const std::string& peer) {
       std::cerr << console::shown(e.what()) << std::endl;
     }
   }
+}
+
+int run_chat(console::console& session, const std::string& peer) {
+  talk(session, peer);
+  session.pump(std::chrono::milliseconds(0));  // what has come meanwhile is shown first
+  session.tell_what_waits();
+  return 0;
 }
 
 }  // namespace

@@ -90,6 +90,16 @@ def a_failed_message_is_tried_again():
     holds(lines, r"^receipts seen$")
 
 
+def waiting_ends_when_a_message_has_failed():
+    script("zoe", "register zoe zoes-password\n")
+    for what in ("sent", "delivered", "read"):
+        begun = time.monotonic()
+        script("zoe", f"send nobody-{what} one\nsend nobody-{what} two\nonline\nwait {what} nobody-{what}\n",
+               fails=f"a message to nobody-{what} has failed (not_found)")
+        # The last message only waits behind the failed one. A wait goes on for 30 s by itself.
+        assert time.monotonic() - begun < 20, what
+
+
 def conversations_are_listed():
     script("ben", "online\nsend ann three\nwait sent ann\n")
     lines = script("ann", "online\nwait message ben three\nconversations\nread ben\nsync\nconversations\n")
@@ -219,6 +229,17 @@ def has_terminals():
     return True
 
 
+def what_waits_at_the_end_of_a_chat_is_told():
+    script("yan", "register yan yans-password\n")
+    # Nobody serves at this address, so nothing leaves.
+    for lines, told in (("", None), ("one\n/quit\n", "-- 1 message to ben queued;"), ("two\n", "-- 2 messages to ben")):
+        done = subprocess.run([console, "--server", "http://127.0.0.1:9", "--store", "yan.db", "chat", "ben"], text=True,
+                              input=lines, capture_output=True, timeout=120)
+        assert done.returncode == 0, done
+        assert ("queued; what is queued leaves when the program runs again" in done.stdout) == (told is not None), done
+        assert (told or "") in done.stdout, done
+
+
 def chat_goes_on(terminal):
     chat = Chat("ann", "ben", terminal)
     chat.type("Are you there?")
@@ -247,6 +268,7 @@ with tempfile.TemporaryDirectory() as root:
     os.chdir(root)
     what_is_gone_ends_nothing()
     a_failed_message_is_tried_again()
+    waiting_ends_when_a_message_has_failed()
     conversations_are_listed()
     devices_are_listed_and_removed()
     logged_out_is_logged_out()
@@ -254,6 +276,7 @@ with tempfile.TemporaryDirectory() as root:
     long_histories_are_shown_whole()
     what_others_write_is_harmless()
     a_password_is_no_argument()
+    what_waits_at_the_end_of_a_chat_is_told()
     chat_goes_on(terminal=False)
     if has_terminals():
         a_password_is_not_shown()
