@@ -126,6 +126,7 @@ class Runtime final : private EventSink {
  private:
   // EventSink, on the engine.
   void on_changes(const Changes& changes) override;
+  void on_decided() override { note_progress(); }
   void on_connection(ConnectionState state, const Error& cause, std::chrono::milliseconds retry_in) override;
   void on_session_ended(const Error& cause) override;
   void on_completed(RequestId request, const Status& status) override;

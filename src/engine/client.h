@@ -58,6 +58,8 @@ class EventSink {
   virtual void on_session_ended(const Error& cause) = 0;
   virtual void on_completed(RequestId request, const Status& status) = 0;
   virtual void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) = 0;  // then on_completed
+  // The server has decided what it was asked. What the app can see of it came in on_changes, and may be nothing.
+  virtual void on_decided() {}
 };
 
 struct ClientOptions {

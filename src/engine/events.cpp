@@ -43,6 +43,10 @@ void Events::devices(RequestId request, std::vector<DeviceInfo> devices) {
   raise([request, devices = std::move(devices)](EventSink& sink) { sink.on_devices(request, devices); });
 }
 
+void Events::decided() {
+  raise([](EventSink& sink) { sink.on_decided(); });
+}
+
 void Events::flush() {
   const auto alive = guard_.watch();
   while (!alive.expired() && !waiting_.empty()) tell_all();

@@ -41,6 +41,7 @@ class Events {
   void session_ended(Error cause);
   void completed(RequestId request, Status status);
   void devices(RequestId request, std::vector<DeviceInfo> devices);
+  void decided();
   // Tells at once what waits, for an owner that is about to destroy this object and has no further turn to give.
   void flush();
   // Tells what no task is going to tell, because there was no memory for the task.

@@ -208,7 +208,9 @@ Status Outbox::settle() {
     if (!changes.ok()) return std::move(changes).error();
     context_.events.changes(std::move(*changes));
   }
+  if (decisions_.empty()) return {};
   decisions_.clear();
+  context_.events.decided();
   return {};
 }
 

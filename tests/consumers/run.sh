@@ -69,8 +69,10 @@ case $way in
     [ ! -x "$server" ] || sh "$source/tests/e2e/with_server.sh" "$server" python3 "$smoke" "$library"
     ;;
   static)
-    quietly cmake -G Ninja -S "$source" -B "$tree" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
-      -DCHATSDK_BUILD_TESTS=OFF -DCHATSDK_BUILD_EXAMPLES=OFF -DCHATSDK_BUILD_SERVER=OFF
+    # What is looked at is what the archive holds and how it installs. A build type without flags, in large units, takes a
+    # fifth of the time of a release.
+    quietly cmake -G Ninja -S "$source" -B "$tree" -DCMAKE_BUILD_TYPE=Plain -DCMAKE_UNITY_BUILD=ON \
+      -DBUILD_SHARED_LIBS=OFF -DCHATSDK_BUILD_TESTS=OFF -DCHATSDK_BUILD_EXAMPLES=OFF -DCHATSDK_BUILD_SERVER=OFF
     quietly cmake --build "$tree"
     install_and_move "$tree"
     by_find_package

@@ -40,6 +40,7 @@ class RecordingSink final : public EventSink {
     states.push_back({state, cause, retry_in});
     if (in_connection) in_connection(state);
   }
+  void on_decided() override { ++decided; }
   void on_session_ended(const Error& cause) override {
     ended.push_back(cause);
     if (in_ended) in_ended();
@@ -63,6 +64,7 @@ class RecordingSink final : public EventSink {
   }
 
   std::size_t changes_told = 0;
+  std::size_t decided = 0;
   Changes last_changes;
   std::vector<State> states;
   std::vector<Error> ended;

@@ -401,10 +401,12 @@ TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfGoes) {
   ASSERT_TRUE(client_->discard(failed).ok());
   run();
 
+  const std::size_t decided = sink_.decided;
   deliver_and_run(void_refused_frame(std::string(failed.view()), Code::kNotFound));
 
   EXPECT_EQ(*reader_->outbox_count(), 0u);
   EXPECT_TRUE(store_->sending_conversations()->empty());
+  EXPECT_EQ(sink_.decided, decided + 1) << "whoever waits for the outbox to be empty hears of it";
 }
 
 TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfLeavesItsNumberToTheNext) {
