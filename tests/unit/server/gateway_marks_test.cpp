@@ -13,8 +13,8 @@ using namespace std::chrono_literals;
 constexpr auto kDelivered = wire::Marks::KIND_DELIVERED;
 constexpr auto kRead = wire::Marks::KIND_READ;
 
-struct Pair : World {
-  Pair() {
+struct Readers : World {
+  Readers() {
     add_user("ada");
     add_user("bob");
     ada = add_device("ada");
@@ -36,7 +36,7 @@ struct Pair : World {
 };
 
 TEST(GatewayMarks, AnAcknowledgementBecomesADeliveredMarkOfThePeer) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   world.connect(world.bob);
 
@@ -47,7 +47,7 @@ TEST(GatewayMarks, AnAcknowledgementBecomesADeliveredMarkOfThePeer) {
 }
 
 TEST(GatewayMarks, ManyAcknowledgementsAreOneWrite) {
-  Pair world;
+  Readers world;
   TestClient& b = world.connect(world.bob, nullptr, 0, false);
   for (Seq seq = 1; seq <= 6; ++seq) b.ack(world.conversation, seq, seq - 1);
   world.advance(limits::kMarkFlush);
@@ -62,7 +62,7 @@ TEST(GatewayMarks, ManyAcknowledgementsAreOneWrite) {
 }
 
 TEST(GatewayMarks, AreNeverAheadOfTheAcknowledged) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   TestClient& b = world.connect(world.bob, nullptr, 0, false);
   b.ack(world.conversation, 3);
@@ -73,7 +73,7 @@ TEST(GatewayMarks, AreNeverAheadOfTheAcknowledged) {
 }
 
 TEST(GatewayMarks, AHellosCursorsAreNoDeliveredClaim) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   TestClient& before = world.connect(world.bob, nullptr, 0, false);
   before.hang_up();
@@ -85,7 +85,7 @@ TEST(GatewayMarks, AHellosCursorsAreNoDeliveredClaim) {
 }
 
 TEST(GatewayMarks, AnAcknowledgementMayBeRepeatedToHealALostClaim) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   TestClient& b = world.connect(world.bob);
   ASSERT_EQ(b.cursors[world.conversation], 6u);
@@ -99,7 +99,7 @@ TEST(GatewayMarks, AnAcknowledgementMayBeRepeatedToHealALostClaim) {
 }
 
 TEST(GatewayMarks, ReadFollowsDelivered) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   TestClient& b = world.connect(world.bob);
 
@@ -113,7 +113,7 @@ TEST(GatewayMarks, ReadFollowsDelivered) {
 }
 
 TEST(GatewayMarks, ReadBeyondWhatWasSentIsAViolation) {
-  Pair world;
+  Readers world;
   TestClient& b = world.connect(world.bob);
 
   world.read(b, 7);
@@ -122,7 +122,7 @@ TEST(GatewayMarks, ReadBeyondWhatWasSentIsAViolation) {
 }
 
 TEST(GatewayMarks, FollowOnResumeFromTheKnownRevision) {
-  Pair world;
+  Readers world;
   TestClient& before = world.connect(world.ada);
   before.hang_up();
   TestClient& b = world.connect(world.bob);
@@ -139,7 +139,7 @@ TEST(GatewayMarks, FollowOnResumeFromTheKnownRevision) {
 
 // As when the server was killed before it had written them.
 TEST(GatewayMarks, AcknowledgementsThatTheStoreNeverGotAreAskedForAgain) {
-  Pair world;
+  Readers world;
   world.refuse_with = Code::kNotFound;
   TestClient& before = world.connect(world.bob);
   world.advance(1s);
@@ -158,7 +158,7 @@ TEST(GatewayMarks, AcknowledgementsThatTheStoreNeverGotAreAskedForAgain) {
 }
 
 TEST(GatewayMarks, ADeviceMaySpeakOfWhatItHoldsBeforeItIsAsked) {
-  Pair world;
+  Readers world;
   world.refuse_with = Code::kNotFound;
   TestClient& before = world.connect(world.bob);
   world.advance(1s);
@@ -184,7 +184,7 @@ TEST(GatewayMarks, ADeviceMaySpeakOfWhatItHoldsBeforeItIsAsked) {
 }
 
 TEST(GatewayMarks, AClaimThatStartsAboveTheMarkMovesNothingAndSpoilsNothing) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   TestClient& b = world.connect(world.bob, nullptr, 0, false);
 
@@ -197,7 +197,7 @@ TEST(GatewayMarks, AClaimThatStartsAboveTheMarkMovesNothingAndSpoilsNothing) {
 }
 
 TEST(GatewayMarks, PrecedeTheEndOfCatchingUp) {
-  Pair world;
+  Readers world;
   world.connect(world.bob);
   world.advance(1s);
 
@@ -209,7 +209,7 @@ TEST(GatewayMarks, PrecedeTheEndOfCatchingUp) {
 }
 
 TEST(GatewayMarks, ALostHintIsHealedByTheNext) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   TestClient& b = world.connect(world.bob, nullptr, 0, false);
   world.advance(limits::kMarkFlush);
@@ -226,7 +226,7 @@ TEST(GatewayMarks, ALostHintIsHealedByTheNext) {
 }
 
 TEST(GatewayMarks, ALostLastHintIsHealedByTheDigest) {
-  Pair world;
+  Readers world;
   TestClient& a = world.connect(world.ada);
   TestClient& b = world.connect(world.bob, nullptr, 0, false);
   world.bus.lose_marks = true;
