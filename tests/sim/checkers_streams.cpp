@@ -59,7 +59,8 @@ class Bounds final : public Property {
 // One request gets one answer, also when the server restarted in between. For a message: once accepted it is never
 // answered otherwise, once voided it is answered with voided or refused as voided and never accepted. A refusal before
 // either may change its mind later: nothing was stored. With a new epoch the server has forgotten what it answered
-// above the restored heads, and all requests.
+// above the restored heads, and all requests. The same holds on the device: a send that is asked for again under its id
+// is the message that it was, and only the disk can be in the way of saying so.
 class Idempotence final : public Property {
  public:
   void on(const Record& record, const Facts& facts, Report& report) override {
@@ -71,6 +72,8 @@ class Idempotence final : public Property {
                            std::to_string(at->second.event));
     } else if (const auto* answer = std::get_if<AnswerSeen>(&record.event)) {
       judge(*answer, facts, report);
+    } else if (const auto* repeated = std::get_if<SendRepeated>(&record.event)) {
+      judge(*repeated, facts, report);
     } else if (std::holds_alternative<EpochBegun>(record.event)) {
       answers_.clear();
     }
@@ -95,6 +98,33 @@ class Idempotence final : public Property {
                (accepts || (e.kind == AnswerSeen::Kind::kRefused && e.code != Code::kVoided))) {
       report.violation("S15", message.conversation,
                        name_of(message) + " was voided and is answered " + describe(e) + " now");
+    }
+  }
+
+  static void judge(const SendRepeated& e, const Facts& facts, Report& report) {
+    const auto index = facts.find(e.k);
+    const ConversationNumber conversation = index ? facts.message(*index).conversation : kNoConversation;
+    const std::string what =
+        "message " + to_text(e.k) + ", asked for again on device " + std::to_string(e.device) + ", ";
+    if (e.code == Code::kOk) {
+      if (e.got == e.k && e.same_message) return;
+      report.violation("S15", conversation,
+                       what + (e.got == e.k ? std::string("is another message") : "got the id " + to_text(e.got)));
+    } else if (!is_of_the_disk(e.code)) {
+      report.violation("S15", conversation, what + "is refused, " + std::string(code_name(e.code)));
+    }
+  }
+
+  static bool is_of_the_disk(Code code) {
+    switch (code) {
+      case Code::kStorage:
+      case Code::kStorageFull:
+      case Code::kBusy:
+      case Code::kCorrupt:
+      case Code::kTampered:
+        return true;
+      default:
+        return false;
     }
   }
 

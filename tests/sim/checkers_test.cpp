@@ -505,6 +505,30 @@ TEST(Idempotence, FindsAnAcceptanceAfterAVoid) {
   EXPECT_BROKEN("S15", story);
 }
 
+TEST(Idempotence, FindsASendAskedForAgainThatGotAnotherId) {
+  Story story;
+  story.sends(1, 1).tell({SendRepeated{1, k(1), Code::kOk, k(2), false}});
+  EXPECT_BROKEN("S15", story);
+}
+
+TEST(Idempotence, FindsASendAskedForAgainThatIsASecondMessage) {
+  Story story;
+  story.sends(1, 1).tell({SendRepeated{1, k(1), Code::kOk, k(1), false}});
+  EXPECT_BROKEN("S15", story);
+}
+
+TEST(Idempotence, FindsASendAskedForAgainThatIsRefused) {
+  Story story;
+  story.sends(1, 1).tell({SendRepeated{1, k(1), Code::kConflict, {}, false}});
+  EXPECT_BROKEN("S15", story);
+}
+
+TEST(Idempotence, LetsTheDiskBeInTheWayOfARepeat) {
+  Story story;
+  story.sends(1, 1).tell({SendRepeated{1, k(1), Code::kStorage, {}, false}, SendRepeated{1, k(1), Code::kOk, k(1)}});
+  EXPECT_SOUND(story);
+}
+
 TEST(Idempotence, LetsARefusalChangeItsMindAndAVoidBeToldTwice) {
   Story story;
   story.tell({RequestAnswered{5, 50}, RequestAnswered{6, 51}, RequestAnswered{5, 50}}).sends(1, 1).sends(1, 2);

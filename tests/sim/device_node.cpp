@@ -93,7 +93,6 @@ Status DeviceNode::start() {
   shown_up_to_.clear();
   failed_.clear();
   last_send_.reset();
-  last_sends_.clear();
   state_ = ConnectionState::kStopped;
   log_in_request_ = 0;
   log_in_waits_ = false;
@@ -146,11 +145,15 @@ void DeviceNode::act(Act act) {
 
 // ---- What the user does --------------------------------------------------------------------------------------------
 
-void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<milliseconds> time_limit) {
-  act([this, peer, text_bytes, time_limit] {
-    const Result<ConversationKey> key = process_->client->direct_conversation(Observer::name_of(peer));
-    if (!key.ok()) return;  // not logged in yet, or the disk failed
+void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<milliseconds> time_limit,
+                      std::function<void(const SendOutcome&)> returned) {
+  act([this, peer, text_bytes, time_limit, returned = std::move(returned)] {
     const ConversationNumber number = observer_.conversation(options_.user, peer);
+    const Result<ConversationKey> key = process_->client->direct_conversation(Observer::name_of(peer));
+    if (!key.ok()) {  // not logged in yet, or the disk failed
+      if (returned) returned({number, key.error()});
+      return;
+    }
     conversations_[*key] = number;
     Client::SendOptions options;
     options.id = ClientMessageId::make(clock_.wall_now(), ids_);
@@ -160,13 +163,13 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
     record(event::SendCalled{options_.number, number, *options.id, content_hash(encode_text_content(text))});
     const Result<Client::Sent> sent = process_->client->send_text(*key, text, options);
     record(event::SendReturned{options_.number, *options.id, sent.ok() ? Code::kOk : sent.code()});
+    if (returned) returned({number, sent.ok() ? Result<ClientMessageId>(sent->id) : sent.error()});
     if (!alive() || !sent.ok()) return;
     if (const auto queued = process_->reader->outbox_count(); queued.ok()) {
       record(event::Bound{"outbox", *queued, options_.outbox_max});
     }
     ++sends_;
-    last_send_ = LastSend{*key, *options.id, text};
-    last_sends_[number] = *options.id;
+    last_send_ = LastSend{*key, *options.id, sent->message, text};
   });
 }
 
@@ -174,10 +177,12 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
 void DeviceNode::repeat_last_send() {
   act([this] {
     if (!last_send_) return;
+    const LastSend last = *last_send_;
     Client::SendOptions options;
-    options.id = last_send_->k;
-    const Result<Client::Sent> sent = process_->client->send_text(last_send_->conversation, last_send_->text, options);
-    if (alive() && sent.ok() && sent->id != last_send_->k) observer_.on_fault("repeat_got_another_id");
+    options.id = last.k;
+    const Result<Client::Sent> sent = process_->client->send_text(last.conversation, last.text, options);
+    record(event::SendRepeated{options_.number, last.k, sent.ok() ? Code::kOk : sent.code(),
+                               sent.ok() ? sent->id : ClientMessageId{}, sent.ok() && sent->message == last.message});
   });
 }
 
@@ -239,9 +244,11 @@ void DeviceNode::discard_failed(std::uint64_t draw) {
 void DeviceNode::give_up(MessageKey key) {
   const auto row = process_->reader->message(key);
   if (!row.ok() || row->state != MessageState::kFailed) return;
-  if (!process_->client->discard(row->client_message_id).ok()) return;
-  failed_.erase(key);
+  const bool discarded = process_->client->discard(row->client_message_id).ok();
+  // Also when the disk failed in the middle: the app asks no more for what it has given up.
   if (last_send_ && last_send_->k == row->client_message_id) last_send_.reset();
+  if (!discarded) return;
+  failed_.erase(key);
   // Durable, also when the process ended right behind it.
   observer_.record(options_.number, event::Discarded{options_.number, row->client_message_id});
 }
@@ -265,13 +272,6 @@ void DeviceNode::read_all() {
       record(event::MarkReadReturned{options_.number, *number, up_to, status.code()});
     }
   });
-}
-
-bool DeviceNode::takes_part(ConversationNumber conversation) const {
-  for (const auto& [key, number] : conversations_) {
-    if (number == conversation) return true;
-  }
-  return false;
 }
 
 bool DeviceNode::has(const ClientMessageId& k) const {

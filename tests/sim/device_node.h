@@ -13,6 +13,7 @@
 //      by then is what the user asked for, and is recorded.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -69,7 +70,13 @@ class DeviceNode final : private EventSink {
   bool disk_failed() const { return disk_failures() != disk_failures_at_start_; }
 
   // -- What the user does. Each is a turn; nothing happens when there is nothing to do it to. --
-  void send(UserNumber peer, std::size_t text_bytes, std::optional<std::chrono::milliseconds> time_limit);
+  // `returned`, when given, is told what the call said: the conversation and the message's id, or why there is none.
+  struct SendOutcome {
+    ConversationNumber conversation = kNoConversation;
+    Result<ClientMessageId> sent;
+  };
+  void send(UserNumber peer, std::size_t text_bytes, std::optional<std::chrono::milliseconds> time_limit,
+            std::function<void(const SendOutcome&)> returned = {});
   void repeat_last_send();
   void read(std::uint64_t draw);
   void retry_failed(std::uint64_t draw);
@@ -93,9 +100,6 @@ class DeviceNode final : private EventSink {
   // What still waits here: an outbox row, a read mark to tell, a log-in. Empty when nothing does.
   std::string unrest();
   std::uint64_t sends() const { return sends_; }
-  // The last message sent to each conversation, from this process's own memory.
-  const std::map<ConversationNumber, ClientMessageId>& last_sends() const { return last_sends_; }
-  bool takes_part(ConversationNumber conversation) const;
   bool has(const ClientMessageId& k) const;
   ConnectionState state() const { return state_; }
 
@@ -180,10 +184,10 @@ class DeviceNode final : private EventSink {
   struct LastSend {
     ConversationKey conversation;
     ClientMessageId k;
+    MessageKey message;
     std::string text;
   };
   std::optional<LastSend> last_send_;
-  std::map<ConversationNumber, ClientMessageId> last_sends_;
 
   // What the world remembers over crashes.
   struct OpenRetry {

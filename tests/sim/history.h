@@ -88,6 +88,19 @@ struct SendReturned {
   CHATSDK_SIM_EVENT(SendReturned) { visit("device", device), visit("k", k), visit("code", code); }
 };
 
+// The app, which had not seen the answer of a send that returned ok, asked for the same again. kOk: `got` and
+// `same_message` tell which message it got; kStorage and the like: the disk did not let it.
+struct SendRepeated {
+  DeviceNumber device = 0;
+  ClientMessageId k;
+  Code code = Code::kOk;
+  ClientMessageId got;
+  bool same_message = true;
+  CHATSDK_SIM_EVENT(SendRepeated) {
+    visit("device", device), visit("k", k), visit("code", code), visit("got", got), visit("same_message", same_message);
+  }
+};
+
 // The SDK reported to the app of the sending device that the server has accepted.
 struct Acked {
   DeviceNumber device = 0;
@@ -416,7 +429,7 @@ using Event = std::variant<event::SendCalled, event::SendReturned, event::Acked,
                            event::StreamRead, event::ItemCommitted, event::StreamTrimmed, event::PushedLive,
                            event::AnswerSeen, event::RequestAnswered, event::Member, event::Linked, event::Unlinked,
                            event::EpochBegun, event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart,
-                           event::Fault, event::Cut, event::Heal, event::ClockJump>;
+                           event::Fault, event::Cut, event::Heal, event::ClockJump, event::SendRepeated>;
 
 struct Record {
   std::uint64_t number = 0;

@@ -164,9 +164,7 @@ class Network::Wire final : public server::FrameSink {
 struct Network::Exchange {
   NodeId device = 0;
   Lane* lane = nullptr;
-  HttpRequest request;
   HttpClient::Callback callback;
-  std::uint64_t server_run = 0;
   bool reached = false;
 };
 
@@ -401,7 +399,6 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
   exchange->callback = std::move(callback);
   const auto timeout = request.timeout;
   request.url = std::string(path_of(request.url));
-  exchange->request = std::move(request);
   network_.exchanges_.emplace(id, std::move(exchange));
 
   Network& network = network_;
@@ -420,13 +417,14 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
     network.observer_.on_fault("request_slow");
     travel += microseconds(network.random_.below(static_cast<std::uint64_t>(microseconds(timeout).count()) * 2));
   }
-  network.scheduler_.after(travel, [&network, id] { network.request_arrives(id); });
+  // What is on its way is the network's: the exchange is the client's side of it, which may end before.
+  network.scheduler_.after(travel, [&network, id, device = device_, copy = request]() mutable {
+    network.request_arrives(id, device, std::move(copy));
+  });
   if (network.chance(network.faults.repeat_request)) {
     network.observer_.on_fault("request_repeated");
     travel += network.latency();
-    // Kept beside the exchange, which may be over by then: the network still holds the copy.
-    auto copy = network.exchanges_.at(id)->request;
-    network.scheduler_.after(travel, [&network, copy = std::move(copy), device = device_]() mutable {
+    network.scheduler_.after(travel, [&network, copy = std::move(request), device = device_]() mutable {
       if (network.server_ == nullptr || !network.server_->listening() || network.isolated_[device]) return;
       Lane& shard = network.server_->shard(0);
       shard.post([&network, copy = std::move(copy), device]() mutable {
@@ -439,23 +437,21 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
 
 void DeviceNetwork::cancel(RequestId request) { network_.exchanges_.erase(request); }
 
-void Network::request_arrives(std::uint64_t id) {
+void Network::request_arrives(std::uint64_t id, NodeId device, HttpRequest request) {
   const auto found = exchanges_.find(id);
-  if (found == exchanges_.end()) {
-    // The client has given up, the request is on its way all the same; what it held is gone with it.
-    return;
-  }
   if (server_ == nullptr || !server_->listening()) {
     return request_ends(id, error(Code::kNetwork, "connection refused"));
   }
-  Exchange& exchange = *found->second;
-  exchange.reached = true;
-  exchange.server_run = server_run_;
+  if (found == exchanges_.end()) {
+    observer_.on_fault("request_outlived_its_client");
+  } else {
+    found->second->reached = true;
+  }
   const bool lose = chance(faults.lose_response);
   if (lose) observer_.on_fault("response_lost");
   const bool tell = random_.below(2) == 0;
   server_->shard(id % server_->shard_count())
-      .post([this, id, lose, tell, run = server_run_, request = exchange.request, device = exchange.device]() mutable {
+      .post([this, id, lose, tell, run = server_run_, request = std::move(request), device]() mutable {
         server_->http().handle(
             std::move(request), "device-" + std::to_string(device), [this, id, lose, tell, run](HttpResponse response) {
               if (run != server_run_) return;

@@ -125,7 +125,8 @@ class Network {
   void arrive(WireId id, bool up);
   void forget_if_over(WireId id);
   void break_wire(Wire& wire, bool tell_device, bool tell_server);
-  void request_arrives(std::uint64_t id);
+  // The client may have given up by now, or be gone: the exchange is, and the request arrives all the same.
+  void request_arrives(std::uint64_t id, NodeId device, HttpRequest request);
   void request_ends(std::uint64_t id, Result<HttpResponse> response);
 
   Scheduler& scheduler_;

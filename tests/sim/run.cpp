@@ -188,27 +188,45 @@ class Run {
     return any;
   }
 
-  // Every device writes to every other user and reads all that it has.
+  // Every device writes to every other user and reads all that it has. Who must have a message follows from who was
+  // made to take part, not from what devices have learned.
   void probe() {
+    std::vector<Sent> sent;
+    std::size_t asked = 0;
     for (DeviceNode* from : world_.devices()) {
       for (UserNumber user = 1; user <= world_.options().users; ++user) {
-        if (user != from->user()) from->send(user, 40, std::nullopt);
+        if (user == from->user()) continue;
+        ++asked;
+        from->send(user, 40, std::nullopt, [this, &sent, from, user](const DeviceNode::SendOutcome& outcome) {
+          if (outcome.sent.ok()) return sent.push_back({from, user, outcome.conversation, *outcome.sent});
+          world_.violation("L5", "Device " + std::to_string(from->number()) + " could not write to user " +
+                                     std::to_string(user) + ": " + std::string(code_name(outcome.sent.code())) + ", " +
+                                     outcome.sent.error().detail);
+        });
       }
     }
     await_rest("L5");
     if (world_.failed()) return;
+    if (sent.size() != asked) {
+      return world_.violation("L5", std::to_string(asked - sent.size()) + " calls to send did not return.");
+    }
     for (DeviceNode* device : world_.devices()) device->read_all();
     await_rest("L5");
     if (world_.failed()) return;
-    for (DeviceNode* from : world_.devices()) {
-      for (const auto& [conversation, k] : from->last_sends()) {
-        for (DeviceNode* to : world_.devices()) {
-          if (to == from || !to->takes_part(conversation)) continue;
-          probes_.push_back({from->number(), to->number(), conversation, k, to->has(k)});
-        }
+    for (const Sent& probe : sent) {
+      for (DeviceNode* to : world_.devices()) {
+        if (to == probe.from || (to->user() != probe.to && to->user() != probe.from->user())) continue;
+        probes_.push_back({probe.from->number(), to->number(), probe.conversation, probe.k, to->has(probe.k)});
       }
     }
   }
+
+  struct Sent {
+    DeviceNode* from;
+    UserNumber to;
+    ConversationNumber conversation;
+    ClientMessageId k;
+  };
 
   // Every store closes in order and opens again: its own integrity checks run.
   void reopen() {
