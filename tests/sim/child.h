@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A run in a process of its own: every run begins from the same state of the process, several go on at once, and one
-// that dies or does not end is a result like any other. The result comes back through a pipe.
+// that dies or does not end is a result like any other. The result comes back through a pipe; a child that dies of an
+// assertion, a bad address or its time limit sends what is known of the run before it does.
 //
 // Threads: one.
 // Invariants:

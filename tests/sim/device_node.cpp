@@ -341,7 +341,6 @@ void DeviceNode::on_devices(RequestId, const std::vector<DeviceInfo>& devices) {
   if (!alive()) return;
   for (const DeviceInfo& device : devices) {
     if (device.current) continue;
-    observer_.on_fault("device_revoked");
     return process_->client->revoke_device(++last_request_, device.device_id);
   }
 }

@@ -21,9 +21,11 @@ class LossyBus final : public server::Bus {
     std::uint32_t drop = 0;
     std::uint32_t repeat = 0;
     std::uint32_t delay = 0;
+    // What came of them, over the whole run.
     std::uint64_t dropped = 0;
     std::uint64_t repeated = 0;
     std::uint64_t delayed = 0;
+    void end() { drop = repeat = delay = 0; }
   };
 
   LossyBus(Scheduler& scheduler, Losses& losses, SeededRandom& random)

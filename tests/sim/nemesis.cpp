@@ -115,7 +115,7 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
       world_.crash_device(device, world_.draw_mode(), up_to_seconds(30));
       break;
     case FaultKind::kDeviceCrashPoint:
-      // Counted where it strikes.
+      // Counted where it strikes, and a disk's failures when they end.
       if (device.running()) device.disk().crash_after(1 + random_.below(60), CrashMoment::kDrawn);
       break;
     case FaultKind::kDeviceDiskFails:
@@ -126,9 +126,9 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
         DeviceNode* const node = world_.device(number);
         if (node == nullptr || world_.healed()) return;
         node->disk().clear_faults();
+        world_.count_faults();
         world_.close_device(*node, microseconds(0));
       });
-      effect = true;
       break;
     case FaultKind::kDeviceBitFlip:
       if (!device.running()) break;
@@ -137,9 +137,9 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
         DeviceNode* const node = world_.device(number);
         if (node == nullptr) return;
         node->disk().set_flip_rate(0);
+        world_.count_faults();
         if (!world_.healed()) world_.close_device(*node, microseconds(0));
       });
-      effect = true;
       break;
     case FaultKind::kDeviceStall:
       device.stall(up_to_seconds(20));
@@ -165,7 +165,11 @@ void Nemesis::strike_server(FaultKind kind) {
       break;
     case FaultKind::kServerDiskFails:
       server.disk().arm(draw_disk_fault(false));
-      world_.scheduler().after(up_to_seconds(30), [this] { world_.server().disk().clear_faults(); });
+      effect = false;  // counted when it ends, as the bus
+      world_.scheduler().after(up_to_seconds(30), [this] {
+        world_.server().disk().clear_faults();
+        world_.count_faults();
+      });
       break;
     case FaultKind::kServerStall:
       server.shard(random_.below(server.shard_count())).stall_until(world_.scheduler().now() + up_to_seconds(10));
@@ -179,7 +183,11 @@ void Nemesis::strike_server(FaultKind kind) {
       losses.drop = static_cast<std::uint32_t>(random_.below(1'000));
       losses.repeat = static_cast<std::uint32_t>(random_.below(300));
       losses.delay = static_cast<std::uint32_t>(random_.below(500));
-      world_.scheduler().after(up_to_seconds(60), [this] { world_.server().bus_losses() = {}; });
+      effect = false;
+      world_.scheduler().after(up_to_seconds(60), [this] {
+        world_.server().bus_losses().end();
+        world_.count_faults();
+      });
       break;
     }
     case FaultKind::kServerRestore:

@@ -98,6 +98,8 @@ class Network::Wire final : public server::FrameSink {
     if (server_over) return;
     wire::ServerFrame parsed;
     if (parsed.ParseFromString(*frame)) network_.observer_.on_server_frame(device, parsed);
+    if (parsed.has_welcome()) token_ends(parsed.welcome().token_expires_at_ms());
+    if (parsed.has_authenticated()) token_ends(parsed.authenticated().token_expires_at_ms());
     if (parsed.has_welcome()) {
       welcome_number = ++network_.welcomes_;
       welcomed_device = parsed.welcome().device_id();
@@ -108,10 +110,19 @@ class Network::Wire final : public server::FrameSink {
   void close(CloseCode code) override {
     if (server_over || server_closing) return;
     server_closing = true;
+    if (code == CloseCode::kUnauthenticated && welcome_number != 0 && network_.scheduler_.now() >= token_end) {
+      network_.observer_.on_fault("token_expired_while_connected");
+    }
     put(false, {Parcel::Kind::kClose, nullptr, static_cast<std::uint16_t>(code), {}});
     network_.scheduler_.after(limits::kCloseTimeout, [this_id = id, &network = network_] {
       if (Wire* wire = network.wire(this_id)) wire->end_server();
     });
+  }
+
+  // The session counts by the clock that does not jump, from what the other says now; messages name milliseconds.
+  void token_ends(std::int64_t at_ms) {
+    const auto left = milliseconds(at_ms - to_unix_ms(server_lane->clock().wall_now()));
+    token_end = network_.scheduler_.now() + left - milliseconds(1);
   }
 
   void end_server() {
@@ -156,6 +167,8 @@ class Network::Wire final : public server::FrameSink {
   bool server_gone = true;           // until it is reached
   std::uint64_t welcome_number = 0;  // in the order of all welcomes; 0: none yet
   std::uint64_t welcomed_device = 0;
+  MonotonicTime token_end;
+  bool frame_was_late = false;  // one came after a newer connection of the device had been made
 
   Pipe up;
   Pipe down;
@@ -227,9 +240,10 @@ void Network::connect(WireId id, ConnectRequest request) {
   }
   if (server_ == nullptr || !server_->listening()) return refuse(id, broken("connection refused"));
   if (chance(faults.refuse_upgrade)) {
-    observer_.on_fault("upgrade_refused");
     CloseInfo info = broken("reset in the handshake");
-    const auto kind = random_.below(3);
+    static constexpr const char* kKinds[] = {"upgrade_refused_by_tls", "upgrade_refused_with_503", "upgrade_reset"};
+    const auto kind = random_.below(std::size(kKinds));
+    observer_.on_fault(kKinds[kind]);
     if (kind == 0) info.error = error(Code::kTls, "bad certificate");
     if (kind == 1) {
       info.error = error(Code::kUnavailable, "refused");
@@ -252,6 +266,7 @@ void Network::connect(WireId id, ConnectRequest request) {
     info.http_status = 401;
     return refuse(id, std::move(info));
   }
+  if (other_live(*found) != nullptr) observer_.on_fault("two_live_connections");
   found->server_lane = &lane;
   found->server_handler = &server_->handler(shard);
   found->server_gone = false;
@@ -316,6 +331,15 @@ bool Network::is_replaced(const Wire& wire) const {
   });
 }
 
+// Another connection of the device that the server holds open.
+const Network::Wire* Network::other_live(const Wire& wire) const {
+  for (const auto& [id, other] : wires_) {
+    if (id == wire.id || other->device != wire.device || other->server_lane == nullptr) continue;
+    if (!other->server_over && !other->server_closing && !other->server_gone) return other.get();
+  }
+  return nullptr;
+}
+
 void Network::arrive(WireId id, bool up) {
   Wire* const found = wire(id);
   if (found == nullptr) return;
@@ -341,6 +365,10 @@ void Network::arrive(WireId id, bool up) {
       case Wire::Parcel::Kind::kOpen:
         break;
       case Wire::Parcel::Kind::kFrame:
+        if (const Wire* other = other_live(*found); other != nullptr && other->id > id && !found->frame_was_late) {
+          found->frame_was_late = true;
+          observer_.on_fault("late_frame_of_old_connection");
+        }
         found->server_lane->post([this, id, bytes = std::move(parcel.bytes)] {
           if (Wire* wire = this->wire(id); wire != nullptr && !wire->server_gone) {
             const bool replaced = is_replaced(*wire);

@@ -118,6 +118,7 @@ class Network {
   bool one_in(std::uint32_t n) { return n != 0 && !healed_ && random_.below(n) == 0; }
   Wire* wire(WireId id);
   bool is_replaced(const Wire& wire) const;
+  const Wire* other_live(const Wire& wire) const;
   std::vector<WireId> wires_of(NodeId device) const;
   void connect(WireId id, ConnectRequest request);
   void refuse(WireId id, CloseInfo info);

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/assert.h"
+#include "sim/fault_kinds.h"
+
 namespace chatsdk::sim {
 
 namespace {
@@ -32,6 +35,7 @@ void Observer::record(NodeId node, Event event) {
 }
 
 void Observer::on_fault(const char* kind) {
+  CHATSDK_ASSERT(is_fault_kind(kind));
   ++faults_[kind];
   record(0, event::Fault{kind});
 }

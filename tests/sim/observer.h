@@ -29,7 +29,7 @@ class Observer final : public NetworkObserver {
   std::function<void(const Record&)> on_record;
   const History& history() const { return history_; }
 
-  // Counts a fault that had an effect, and records it.
+  // Counts a fault that had an effect, and records it. The kind is one of fault_kinds.h.
   void on_fault(const char* kind) override;
   const std::map<std::string, std::uint64_t>& faults() const { return faults_; }
 

@@ -44,6 +44,17 @@ constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4
 constexpr std::string_view kHostile = "hostile";
 constexpr std::string_view kFaultPoints = "fault_points";
 
+// One in so many frames of each; 0: none.
+std::string hostile_line(const NetworkOptions& network) {
+  return ", hostile (one in: drop " + std::to_string(network.drop_one_in) + ", repeat " +
+         std::to_string(network.repeat_one_in) + ", reorder " + std::to_string(network.reorder_one_in) + ", alter " +
+         std::to_string(network.alter_one_in) + ")";
+}
+
+std::string weight_text(const char* name, std::uint32_t weight) {
+  return weight == 0 ? std::string() : std::string(" ") + name + " " + std::to_string(weight);
+}
+
 }  // namespace
 
 const char* to_text(Action action) { return kActionNames[static_cast<std::size_t>(action)]; }
@@ -107,13 +118,20 @@ std::string to_line(const RunOptions& options) {
       std::to_string(options.duration.count()) + " s, kill mode " +
       (options.kill_mode_drawn ? "drawn" : std::to_string(static_cast<int>(options.kill_mode))) + ", latency " +
       std::to_string(options.network.latency_min.count()) + "+" + std::to_string(options.network.latency_mean.count()) +
-      " us, " + std::to_string(options.network.bytes_per_ms) + " B/ms, window " +
-      std::to_string(options.server.gateway.window_items) + ", tokens " +
+      " us, " + std::to_string(options.network.bytes_per_ms) + " B/ms, shards " +
+      std::to_string(options.server.shards) + ", window " + std::to_string(options.server.gateway.window_items) + "/" +
+      std::to_string(options.server.gateway.window_bytes) + " B, drain spread " +
+      std::to_string(options.server.gateway.drain_spread.count()) + " ms, checkpoint " +
+      std::to_string(options.server.checkpoint_pages) + " pages, tokens " +
       std::to_string(options.server.access_token_lifetime.count()) + " s, time limit " +
-      std::to_string(options.send_time_limit.count()) + " ms" + (options.hostile ? ", hostile" : "") +
+      std::to_string(options.send_time_limit.count()) + " ms" +
+      (options.hostile ? hostile_line(options.network) : std::string()) +
       (options.fault_points ? ", fault points" : "") + (options.all_start_again ? "" : ", apps go on after the heal") +
       (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max));
   if (options.planted != Bug::kNone) line += std::string(", planted ") + to_text(options.planted);
+  line += "; weights:";
+  for (std::size_t i = 0; i < kActions; ++i) line += weight_text(kActionNames[i], options.action_weights[i]);
+  for (std::size_t i = 0; i < kFaults; ++i) line += weight_text(kFaultNames[i], options.fault_weights[i]);
   line += "; off:";
   for (std::size_t i = 0; i < kActions; ++i) {
     if (options.action_weights[i] == 0) line += std::string(" ") + kActionNames[i];

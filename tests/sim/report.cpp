@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <iterator>
+
+#include "sim/fault_kinds.h"
 
 namespace chatsdk::sim {
 
@@ -33,6 +36,17 @@ void Totals::add(const RunResult& result) {
   for (const auto& [name, count] : result.points) points[name] += count;
 }
 
+double Totals::percent_of_seeds(std::string_view kind) const {
+  const auto found = seeds_by_kind.find(std::string(kind));
+  if (seeds == 0 || found == seeds_by_kind.end()) return 0;
+  return 100.0 * static_cast<double>(found->second) / static_cast<double>(seeds);
+}
+
+bool Totals::has_rare_kind() const {
+  return std::any_of(std::begin(kFaultKinds), std::end(kFaultKinds),
+                     [this](std::string_view kind) { return percent_of_seeds(kind) < kSeedsPercentMin; });
+}
+
 void print_progress(const Totals& totals, double elapsed_seconds) {
   std::printf("... %" PRIu64 " seeds, %.2f a second, %" PRIu64 " failed; %" PRIu64 " faults:", totals.seeds,
               static_cast<double>(totals.seeds) / std::max(elapsed_seconds, 0.001), totals.failed, totals.faults);
@@ -50,18 +64,21 @@ void print_summary(const Totals& totals, double elapsed_seconds) {
               " faults with an effect (%.0f a seed), %" PRIu64 " turns\n",
               totals.virtual_hours, totals.sends, static_cast<double>(totals.sends) / seeds, totals.faults,
               static_cast<double>(totals.faults) / seeds, totals.turns);
-  for (const auto& [kind, count] : totals.faults_by_kind) {
-    std::printf("  %-28s %8" PRIu64 "  in %5.1f %% of seeds\n", kind.c_str(), count,
-                100.0 * static_cast<double>(totals.seeds_by_kind.at(kind)) / seeds);
+  for (const std::string_view kind : kFaultKinds) {
+    const auto count = totals.faults_by_kind.find(std::string(kind));
+    const double percent = totals.percent_of_seeds(kind);
+    std::printf("  %-30.*s %8" PRIu64 "  in %5.1f %% of seeds%s\n", static_cast<int>(kind.size()), kind.data(),
+                count == totals.faults_by_kind.end() ? std::uint64_t{0} : count->second, percent,
+                percent < kSeedsPercentMin ? "  BELOW 5 %" : "");
   }
   for (const auto& [name, count] : totals.points) std::printf("  at %-52s %8" PRIu64 "\n", name.c_str(), count);
 }
 
 void print_failure(const RunOptions& options, const RunResult& result) {
+  print_options(options);
   for (const std::string& line : result.tail) std::printf("  %s\n", line.c_str());
   print_violations(result);
-  std::printf("seed %" PRIu64 " FAILED: %s\n  %s\n", options.seed, result.violations.front().property.c_str(),
-              to_line(options).c_str());
+  std::printf("seed %" PRIu64 " FAILED: %s\n", options.seed, result.violations.front().property.c_str());
   print_command("again", options);
   std::fflush(stdout);
 }
@@ -75,9 +92,13 @@ void print_shrunk(const Shrunk& shrunk) {
   std::fflush(stdout);
 }
 
-void print_case(const RunOptions& options, const RunResult& result) {
-  std::printf("seed %" PRIu64 ": %s\nhash %016" PRIx64 ", %" PRIu64 " records\n", options.seed,
-              to_line(options).c_str(), result.hash, result.records);
+void print_options(const RunOptions& options) {
+  std::printf("seed %" PRIu64 ": %s\n", options.seed, to_line(options).c_str());
+  std::fflush(stdout);
+}
+
+void print_hash(const RunResult& result) {
+  std::printf("hash %016" PRIx64 ", %" PRIu64 " records\n", result.hash, result.records);
 }
 
 }  // namespace chatsdk::sim

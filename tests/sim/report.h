@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "sim/run.h"
 #include "sim/shrink.h"
@@ -28,15 +29,19 @@ struct Totals {
   std::map<std::string, std::uint64_t> points;  // in the code that struck, by name
 
   void add(const RunResult& result);
+  double percent_of_seeds(std::string_view kind) const;
+  bool has_rare_kind() const;  // below what the summary demands
 };
 
 // One line of progress, then the faults by kind.
 void print_progress(const Totals& totals, double elapsed_seconds);
 void print_summary(const Totals& totals, double elapsed_seconds);
-// The property, the last events of the conversation concerned, and the command that replays it.
+// The seed with its options, the last events of the conversation concerned, the property, and the command that replays
+// it.
 void print_failure(const RunOptions& options, const RunResult& result);
 void print_shrunk(const Shrunk& shrunk);
-// Options and hash of a seed that ran alone.
-void print_case(const RunOptions& options, const RunResult& result);
+// Of a seed that runs alone: what it is made of, before it runs; what came out.
+void print_options(const RunOptions& options);
+void print_hash(const RunResult& result);
 
 }  // namespace chatsdk::sim

@@ -88,16 +88,24 @@ class RunLog final : public Log {
   const bool on_;
 };
 
+class Run;
+Run* current_run = nullptr;
+
 class Run {
  public:
   Run(const RunOptions& options, const RunSettings& settings)
       : libraries_(options.seed * 31 + 21), log_(settings.log), world_(options, log_), script_(settings.script) {
+    current_run = this;
     if (!settings.log) return;
     world_.observer().on_record = [this](const Record& record) {
       std::fprintf(stderr, "%s\n", to_line(record).c_str());
       world_.checkers().on(record);
     };
   }
+
+  ~Run() { current_run = nullptr; }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
 
   RunResult execute() {
     const MonotonicTime begin = world_.scheduler().now();
@@ -115,6 +123,24 @@ class Run {
     result.virtual_time = world_.scheduler().now() - begin;
     report(result);
     return result;
+  }
+
+  // dying: the last records of all, as long as nothing is known to be broken.
+  void report(RunResult& result, bool dying = false) {
+    result.violations = world_.own_violations();
+    const auto& found = world_.checkers().violations();
+    result.violations.insert(result.violations.begin(), found.begin(), found.end());
+    const History& history = world_.observer().history();
+    if (!result.ok()) result.tail = history.tail(result.violations.front().conversation, kTail);
+    if (result.ok() && dying) result.tail = history.tail(kNoConversation, kTail);
+    result.hash = history.hash();
+    result.records = history.records().size();
+    result.turns = world_.scheduler().turns();
+    result.frames = world_.network().frames();
+    result.server_starts = world_.server().starts();
+    result.faults = world_.observer().faults();
+    result.points = points_.struck();
+    result.sends = world_.sends();
   }
 
  private:
@@ -241,22 +267,6 @@ class Run {
     if (!world_.failed()) world_.read_all_stores();
   }
 
-  void report(RunResult& result) {
-    result.violations = world_.own_violations();
-    const auto& found = world_.checkers().violations();
-    result.violations.insert(result.violations.begin(), found.begin(), found.end());
-    const History& history = world_.observer().history();
-    if (!result.ok()) result.tail = history.tail(result.violations.front().conversation, kTail);
-    result.hash = history.hash();
-    result.records = history.records().size();
-    result.turns = world_.scheduler().turns();
-    result.frames = world_.network().frames();
-    result.server_starts = world_.server().starts();
-    result.faults = world_.observer().faults();
-    result.points = points_.struck();
-    result.sends = world_.sends();
-  }
-
   LibraryRandom libraries_;
   RunLog log_;
   World world_;
@@ -275,5 +285,11 @@ std::uint64_t RunResult::fault_count() const {
 }
 
 RunResult run(const RunOptions& options, const RunSettings& settings) { return Run(options, settings).execute(); }
+
+RunResult last_words() {
+  RunResult result;
+  if (current_run != nullptr) current_run->report(result, true);
+  return result;
+}
 
 }  // namespace chatsdk::sim

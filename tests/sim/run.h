@@ -52,4 +52,8 @@ struct RunSettings {
 
 RunResult run(const RunOptions& options, const RunSettings& settings = {});
 
+// What is known of the run that goes on in this process, with its last records; empty when there is none. For a process
+// that is about to die in the middle of it.
+RunResult last_words();
+
 }  // namespace chatsdk::sim

@@ -216,6 +216,7 @@ std::optional<DiskFailure> SimDisk::begin(const DiskOperation& operation) {
   if (operation_hook_) operation_hook_(operation);
   const auto failure = draw_failure(operation);
   if (failure) ++counters_.failures[static_cast<std::size_t>(*failure)];
+  if (failure && operation.op == DiskOp::kSync) ++counters_.failed_syncs;
   return failure;
 }
 

@@ -95,6 +95,7 @@ struct DiskOperation {
 struct DiskCounters {
   std::array<std::uint64_t, kDiskOps> operations{};
   std::array<std::uint64_t, kDiskFailures> failures{};  // injected
+  std::uint64_t failed_syncs = 0;                       // among them
   std::uint64_t directory_syncs = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_written = 0;

@@ -162,7 +162,7 @@ void World::crash_server(CrashMode mode, microseconds down) {
   draining_ = false;
   observer_.record(0, event::Crash{0, std::to_string(static_cast<int>(mode))});
   server_.disk().cancel_crash();
-  if (server_.crash(mode).had_effect()) observer_.on_fault("server_lost_unsynced");
+  count_crash(server_.crash(mode), 0);
   scheduler_.after(down, [this] { start_server(); });
 }
 
@@ -170,7 +170,7 @@ void World::crash_device(DeviceNode& node, CrashMode mode, microseconds down) {
   if (!node.running()) return;
   observer_.record(node.number(), event::Crash{node.number(), std::to_string(static_cast<int>(mode))});
   node.disk().cancel_crash();
-  if (node.crash(mode).had_effect()) observer_.on_fault("device_lost_unsynced");
+  count_crash(node.crash(mode), node.number());
   scheduler_.after(down, [this, number = node.number()] { start_device(number); });
 }
 
@@ -212,7 +212,6 @@ void World::reinstall(DeviceNode& node) {
   devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
                                                   options_.seed * 1'000 + device.number, device));
   retired_.push_back(false);
-  observer_.on_fault("device_reinstalled");
   scheduler_.after(up_to(seconds(5)), [this, number = device.number] { start_device(number); });
 }
 
@@ -238,10 +237,49 @@ bool World::restore_server() {
   return true;
 }
 
+// ---- Counting ------------------------------------------------------------------------------------------------------
+
+// Each kind once for a time of failing, however many operations it met.
+void World::count_disk(const SimDisk& disk, NodeId node) {
+  const DiskCounters now = disk.counters();
+  const DiskCounters before = std::exchange(counted_[node].disk, now);
+  const auto count = [this](std::uint64_t happened, const char* kind) {
+    if (happened != 0) observer_.on_fault(kind);
+  };
+  const auto failed = [&](DiskFailure failure) { return now.of(failure) - before.of(failure); };
+  const std::uint64_t syncs = now.failed_syncs - before.failed_syncs;
+  const bool server = node == 0;
+  count(failed(DiskFailure::kIoError) - syncs, server ? "server_io_error" : "device_io_error");
+  count(syncs, server ? "server_sync_failed" : "device_sync_failed");
+  count(failed(DiskFailure::kFull), server ? "server_disk_full" : "device_disk_full");
+  if (server) return;
+  count(failed(DiskFailure::kShortRead), "device_short_read");
+  count(failed(DiskFailure::kFlippedBit), "device_bit_flipped");
+}
+
+void World::count_crash(const CrashReport& report, NodeId node) {
+  const bool server = node == 0;
+  if (report.dropped != 0) observer_.on_fault(server ? "server_write_dropped" : "device_write_dropped");
+  if (report.torn != 0) observer_.on_fault(server ? "server_write_torn" : "device_write_torn");
+  if (report.garbage != 0) observer_.on_fault(server ? "server_write_garbage" : "device_write_garbage");
+  if (report.names_dropped != 0) observer_.on_fault(server ? "server_name_lost" : "device_name_lost");
+}
+
+void World::count_faults() {
+  count_disk(server_.disk(), 0);
+  for (const auto& node : devices_) count_disk(node->disk(), node->number());
+  const LossyBus::Losses& bus = server_.bus_losses();
+  Counted& before = counted_[0];
+  if (bus.dropped != std::exchange(before.dropped, bus.dropped)) observer_.on_fault("bus_dropped");
+  if (bus.repeated != std::exchange(before.repeated, bus.repeated)) observer_.on_fault("bus_repeated");
+  if (bus.delayed != std::exchange(before.delayed, bus.delayed)) observer_.on_fault("bus_delayed");
+}
+
 void World::heal() {
   healed_ = true;
+  count_faults();
   network_.heal();
-  server_.bus_losses() = {};
+  server_.bus_losses().end();
   server_.disk().clear_faults();
   server_.disk().cancel_crash();
   server_.clock().set_wall_true();

@@ -7,6 +7,7 @@
 // Threads: one.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,8 @@ class World {
   void back_up_server();
   bool restore_server();
   CrashMode draw_mode();
+  // Counts what disks and bus did since the last call. Whoever ends a time of failing calls it.
+  void count_faults();
   void isolate(NodeId device, bool on) { network_.isolate(device, on); }
 
   // Faults end, all nodes are brought up, from here on nobody is let down.
@@ -80,6 +83,16 @@ class World {
     std::vector<wire::Item> items;
     Seq head = 0;
   };
+  // How far counting has come: a disk's and the bus's own numbers.
+  struct Counted {
+    DiskCounters disk;
+    std::uint64_t dropped = 0;
+    std::uint64_t repeated = 0;
+    std::uint64_t delayed = 0;
+  };
+  void count_disk(const SimDisk& disk, NodeId node);
+  void count_crash(const CrashReport& report, NodeId node);
+
   enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
   void after_turn();
@@ -108,6 +121,7 @@ class World {
   bool expects_new_epoch_ = false;
   bool healed_ = false;
   bool draining_ = false;
+  std::map<NodeId, Counted> counted_;
   std::vector<Violation> own_violations_;
 };
 

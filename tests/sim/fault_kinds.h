@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every kind of fault that a run counts, by name: what befell the world and had an effect. The summary speaks of each,
+// also of those that never came, so that a kind that died out is seen.
+//
+// Threads: values.
+#pragma once
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+namespace chatsdk::sim {
+
+inline constexpr std::string_view kFaultKinds[] = {
+    // Links.
+    "cut",
+    "clog",
+    "silence",
+    "isolate",
+    "upgrade_refused_by_tls",
+    "upgrade_refused_with_503",
+    "upgrade_reset",
+    "two_live_connections",          // of one device, at the server
+    "late_frame_of_old_connection",  // once a connection
+    "token_expired_while_connected",
+    // Requests.
+    "request_lost",
+    "request_slow",
+    "request_repeated",
+    "request_outlived_its_client",
+    "response_lost",
+    // The hostile middle.
+    "frame_dropped",
+    "frame_repeated",
+    "frame_reordered",
+    "frame_altered",
+    // Disks that fail, and what that ends.
+    "device_io_error",
+    "device_disk_full",
+    "device_short_read",
+    "device_sync_failed",
+    "device_bit_flipped",
+    "app_could_not_read",
+    "server_io_error",
+    "server_disk_full",
+    "server_sync_failed",
+    "server_store_failed",
+    // What a power cut makes of writes and names that were not durable.
+    "device_write_dropped",
+    "device_write_torn",
+    "device_write_garbage",
+    "device_name_lost",
+    "server_write_dropped",
+    "server_write_torn",
+    "server_write_garbage",
+    "server_name_lost",
+    // Nodes.
+    "device_crash",
+    "device_died_at_crash_point",
+    "device_stall",
+    "server_crash",
+    "server_died_at_crash_point",
+    "server_stall",
+    "server_drained",
+    "server_restored",
+    "clock_jump",
+    // Between the server's parts, and in the code.
+    "bus_dropped",
+    "bus_repeated",
+    "bus_delayed",
+    "crash_at_fault_point",
+    "rare_branch",
+};
+
+// Less often than in this share of seeds is too rare to lean on.
+inline constexpr double kSeedsPercentMin = 5.0;
+
+constexpr bool is_fault_kind(std::string_view name) {
+  return std::find(std::begin(kFaultKinds), std::end(kFaultKinds), name) != std::end(kFaultKinds);
+}
+
+}  // namespace chatsdk::sim
