@@ -113,7 +113,7 @@ void add_listener_options(CLI::App& app, ListenerOptions& listener, Raw& raw) {
   add(app, "--port", listener.port, "Port to listen on; 0 takes any free one")
       ->check(CLI::Range(std::uint16_t{0}, std::numeric_limits<std::uint16_t>::max()));
   add(app, "--threads", listener.threads, "Listener threads, which share the port")
-      ->check(CLI::Range(std::size_t{1}, LwsListener::kThreadsMax));
+      ->check(CLI::Range(std::size_t{1}, limits::kListenerThreadsMax));
   add(app, "--connections-max", listener.connections_max, "Connections above this wait or are turned away")
       ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
   add(app, "--connections-per-address-max", listener.connections_per_address_max,
@@ -138,9 +138,9 @@ void add_service_options(CLI::App& app, ServerOptions& server, Raw& raw) {
   add(app, "--hash-workers", server.hash_workers, "Threads for password hashes")
       ->check(CLI::Range(std::size_t{1}, std::size_t{64}));
   add(app, "--argon-operations", server.accounts.password_cost.operations, "Argon2id passes for new password hashes")
-      ->check(CLI::Range(std::size_t{1}, kPasswordOperationsMax));
+      ->check(CLI::Range(std::size_t{1}, limits::kPasswordOperationsMax));
   add(app, "--argon-memory-mib", raw.argon_memory_mib, "Argon2id memory for new password hashes")
-      ->check(CLI::Range(std::size_t{1}, kPasswordMemoryBytesMax >> 20U));
+      ->check(CLI::Range(std::size_t{1}, limits::kPasswordMemoryBytesMax >> 20U));
   add(app, "--registrations-per-address", server.accounts.registrations_per_address.burst,
       "Accounts that one client address may make at once; it regains one a minute; 0: no limit")
       ->check(CLI::Range(std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max()));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 namespace chatsdk::server {
 
@@ -51,7 +52,7 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
     {
       std::lock_guard lock(mutex_);
       if (closed_) return;
-      if (digests_.size() >= kDigestsMax) {
+      if (digests_.size() >= limits::kDigestsWaitingMax) {
         dropped_.fetch_add(1, std::memory_order_relaxed);
         return;
       }
@@ -77,8 +78,6 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t kDigestsMax = 16;
-
   struct Addressed {
     UserId user;
     UserMessage message;

@@ -148,7 +148,9 @@ void Gateway::arm_tick() {
 void Gateway::tick() {
   tick_timer_ = 0;
   for (auto& [connection, session] : sessions_) session.tick();
-  if (!sessions_.empty()) arm_tick();
+  if (sessions_.empty()) return refusals.tell_counted();
+  refusals.look();
+  arm_tick();
 }
 
 std::chrono::milliseconds Gateway::reconnect_time() {

@@ -17,9 +17,6 @@ namespace chatsdk::server {
 
 namespace {
 
-// Descriptors beside those of connections: store, log, loops.
-constexpr std::size_t kOtherDescriptors = 512;
-
 struct SocketAddress {
   sockaddr_storage storage = {};
   socklen_t bytes = 0;
@@ -134,14 +131,15 @@ Status check_tls_files(const TlsFiles& files) {
 std::size_t fit_descriptor_limit(std::size_t connections_max, Log& log) {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections_max;
-  const auto wanted = static_cast<rlim_t>(connections_max + kOtherDescriptors);
+  const auto wanted = static_cast<rlim_t>(connections_max + limits::kOtherDescriptors);
   if (limit.rlim_cur >= wanted) return connections_max;
   limit.rlim_cur = std::min(limit.rlim_max, wanted);
   ::setrlimit(RLIMIT_NOFILE, &limit);
   ::getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur >= wanted) return connections_max;
   const auto allowed = static_cast<std::size_t>(limit.rlim_cur);
-  const std::size_t fitting = allowed > 2 * kOtherDescriptors ? allowed - kOtherDescriptors : allowed / 2;
+  const std::size_t fitting =
+      allowed > 2 * limits::kOtherDescriptors ? allowed - limits::kOtherDescriptors : allowed / 2;
   log.write(LogLevel::kInfo, "listener",
             "at most " + std::to_string(fitting) + " connections: the system allows " + std::to_string(allowed) +
                 " open files");
@@ -156,9 +154,9 @@ std::string host_and_port(const std::string& address, std::uint16_t port) {
 }
 
 Result<std::unique_ptr<LwsListener>> LwsListener::create(ListenerOptions options, Log& log) {
-  if (options.threads < 1 || options.threads > kThreadsMax) {
+  if (options.threads < 1 || options.threads > limits::kListenerThreadsMax) {
     return error(Code::kInvalidArgument, "listener threads " + std::to_string(options.threads) + ", allowed 1 to " +
-                                             std::to_string(kThreadsMax));
+                                             std::to_string(limits::kListenerThreadsMax));
   }
   CHATSDK_ASSIGN(SocketAddress address, parse_address(options.address, options.port));
   CHATSDK_TRY(check_tls_files(options.tls));

@@ -25,17 +25,16 @@ struct ListenerOptions {
   std::uint16_t port = 0;             // 0: any free one
   std::size_t threads = 1;
   TlsFiles tls;
-  std::size_t connections_max = 100'000;  // over all shards, less if the system allows less; more wait in the kernel
+  // Over all shards, less if the system allows less; more wait in the kernel.
+  std::size_t connections_max = limits::kConnectionsDefault;
   // Of one address (IPv6: one /64 network), over all shards; more are closed at once. Generous, because behind a proxy
   // or a carrier's NAT many people share an address.
-  std::size_t connections_per_address_max = 20'000;
+  std::size_t connections_per_address_max = limits::kConnectionsPerAddressDefault;
   ServingOptions serving;
 };
 
 class LwsListener {
  public:
-  static constexpr std::size_t kThreadsMax = 64;
-
   // Binds and listens; connections wait until their shard serves. INVALID_ARGUMENT: an option, NETWORK: the address
   // cannot be had, UNAVAILABLE: the library does not start, TLS: the files. The detail names the option and the value.
   static Result<std::unique_ptr<LwsListener>> create(ListenerOptions options, Log& log);

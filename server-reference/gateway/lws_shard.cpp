@@ -23,9 +23,8 @@ namespace chatsdk::server {
 namespace {
 
 constexpr const char* kProtocolName = "chatsdk";
-constexpr int kAcceptsPerTurn = 64;  // so that a storm of connects does not starve those that are connected
-constexpr double kAcceptPauseSeconds = 0.1;
-constexpr unsigned kLibrarySeconds = 120;  // longer than every deadline of ours, which are the ones that count
+
+constexpr double accept_pause_seconds() { return std::chrono::duration<double>(limits::kAcceptPause).count(); }
 
 // libwebsockets keeps process-wide counts and OpenSSL state; contexts are made and destroyed one at a time.
 std::mutex& library_mutex() {
@@ -67,8 +66,12 @@ std::string address_text(const sockaddr_storage& address) {
 
 class LwsShard::Connection final : public ServedConnection::Carrier {
  public:
-  Connection(LwsShard& shard, ConnectionId id, std::string remote_address, AddressCounts::Key address)
-      : shard_(shard), id_(id), address_(address), served_(shard.serving_, *this, id, std::move(remote_address)) {}
+  Connection(LwsShard& shard, ConnectionId id, std::string remote_address, AddressCounts::Key address,
+             UnprovenShare share)
+      : shard_(shard),
+        id_(id),
+        address_(address),
+        served_(shard.serving_, *this, id, std::move(remote_address), std::move(share)) {}
   ~Connection() override { set_deadline(std::nullopt); }
 
   // Carrier
@@ -317,7 +320,7 @@ Status LwsShard::create_context() {
         ev_io_start(loop, &shard->accept_watcher_);
         shard->accept_some();
       },
-      kAcceptPauseSeconds, 0.0);
+      accept_pause_seconds(), 0.0);
   ev_prepare_init(&end_of_turn_, [](struct ev_loop*, ev_prepare* watcher, int) {
     static_cast<LwsShard*>(watcher->data)->end_of_turn();
   });
@@ -341,7 +344,7 @@ Status LwsShard::create_context() {
   info.foreign_loops = loops;
   info.options = LWS_SERVER_OPTION_LIBEV;
   info.pt_serv_buf_size = limits::kPackedWriteBytes;
-  info.timeout_secs = kLibrarySeconds;
+  info.timeout_secs = static_cast<unsigned>(limits::kLibraryTimeout.count());
   info.gid = -1;
   info.uid = -1;
   if (!settings_.tls.certificate.empty()) {
@@ -458,7 +461,7 @@ void LwsShard::end_of_turn() {
 // ---- Accepting -----------------------------------------------------------------------------------------------------
 
 void LwsShard::accept_some() {
-  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+  for (int i = 0; i < limits::kAcceptsPerTurn; ++i) {
     if (connections_.size() >= settings_.connections_max) {
       pause_accepting("as many connections as this shard takes");
       return;
@@ -493,7 +496,8 @@ LwsShard::Accepted LwsShard::accept_one() {
   }
   std::string remote_address = address_text(address);
   const AddressCounts::Key key = AddressCounts::key_of(address);
-  if (!admit(key, remote_address)) {
+  UnprovenShare share(serving_.state.unproven, serving_.options.unproven, key);
+  if (!admit(key, remote_address, share)) {
     ::close(fd);
     return Accepted::kOne;
   }
@@ -502,11 +506,21 @@ LwsShard::Accepted LwsShard::accept_one() {
   // What a slow reader has not taken stays here, where it is counted, and not in megabytes of kernel memory.
   const int unsent_max = static_cast<int>(2 * limits::kPackedWriteBytes);
   ::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max, sizeof unsent_max);
-  adopt(fd, std::move(remote_address), key);
+  adopt(fd, std::move(remote_address), key, std::move(share));
   return Accepted::kOne;
 }
 
-bool LwsShard::admit(AddressCounts::Key address, const std::string& remote_address) {
+bool LwsShard::admit(AddressCounts::Key address, const std::string& remote_address, UnprovenShare& share) {
+  const bool secure = !settings_.tls.certificate.empty();
+  if (!share.hold(secure ? limits::kUnprovenTlsBytes : limits::kUnprovenPlainBytes)) {
+    const MonotonicTime now = system_clock_.monotonic_now();
+    if (now < next_no_room_line_) return false;
+    next_no_room_line_ = now + limits::kNoRoomTold;
+    log_.write(LogLevel::kWarning, "listener",
+               "connections are closed, one of " + remote_address +
+                   " first: too much is held for those that have not said who they are");
+    return false;
+  }
   const std::size_t max = settings_.connections_per_address_max;
   const AddressCounts::Entry entry = serving_.state.addresses.enter(address, max);
   if (entry == AddressCounts::Entry::kRefusedFirst) {
@@ -522,14 +536,14 @@ void LwsShard::pause_accepting(const std::string& why) {
     log_.write(LogLevel::kWarning, "listener", "accepting pauses: " + why);
   }
   ev_io_stop(loop_, &accept_watcher_);
-  ev_timer_set(&accept_pause_, kAcceptPauseSeconds, 0.0);
+  ev_timer_set(&accept_pause_, accept_pause_seconds(), 0.0);
   ev_timer_start(loop_, &accept_pause_);
 }
 
-void LwsShard::adopt(int fd, std::string remote_address, AddressCounts::Key address) {
+void LwsShard::adopt(int fd, std::string remote_address, AddressCounts::Key address, UnprovenShare share) {
   turn_clock_.refresh();
   const ConnectionId id = (static_cast<ConnectionId>(settings_.index + 1) << 56) | ++last_connection_;
-  auto owned = std::make_unique<Connection>(*this, id, std::move(remote_address), address);
+  auto owned = std::make_unique<Connection>(*this, id, std::move(remote_address), address, std::move(share));
   Connection& connection = *owned;
   connections_.emplace(id, std::move(owned));
   serving_.state.connections.fetch_add(1);

@@ -110,8 +110,8 @@ class LwsShard final : public Executor {
   enum class Accepted : std::uint8_t { kOne, kNoneWaiting, kPaused };
   void accept_some();
   Accepted accept_one();
-  bool admit(AddressCounts::Key address, const std::string& remote_address);
-  void adopt(int fd, std::string remote_address, AddressCounts::Key address);
+  bool admit(AddressCounts::Key address, const std::string& remote_address, UnprovenShare& share);
+  void adopt(int fd, std::string remote_address, AddressCounts::Key address, UnprovenShare share);
   void pause_accepting(const std::string& why);
   void on_connection_closed(Connection& connection);
   void forget(ConnectionId id);
@@ -130,7 +130,8 @@ class LwsShard final : public Executor {
   ev_timer timer_watcher_;
   std::optional<MonotonicTime> armed_time_;  // what timer_watcher_ is set to
   ev_timer accept_pause_;
-  bool accept_paused_ = false;  // since the log said so; until nothing waited to be accepted
+  bool accept_paused_ = false;         // since the log said so; until nothing waited to be accepted
+  MonotonicTime next_no_room_line_{};  // that no share of the budget is left is not told again before
   ev_prepare end_of_turn_;
   ev_io accept_watcher_;
   lws_context* context_ = nullptr;

@@ -13,6 +13,8 @@ namespace {
 
 // A queue that a burst made large is given back when it is empty.
 constexpr std::size_t kQueueKept = 4;
+// A share is not made smaller for less than this, so that the budget is not asked at every request.
+constexpr std::size_t kShareSlack = 1'024;
 
 std::size_t framed_bytes(const Bytes& bytes, bool needs_header) {
   return bytes.size() + (needs_header ? ws_header_bytes(bytes.size()) : 0);
@@ -37,10 +39,13 @@ std::string_view path_of(std::string_view url) { return url.substr(0, url.find('
 
 }  // namespace
 
-ServedConnection::ServedConnection(Serving& serving, Carrier& carrier, ConnectionId id, std::string remote_address)
+ServedConnection::ServedConnection(Serving& serving, Carrier& carrier, ConnectionId id, std::string remote_address,
+                                   UnprovenShare share)
     : serving_(serving),
       carrier_(carrier),
       id_(id),
+      share_(std::move(share)),
+      first_share_(share_.held()),
       http_(std::make_unique<Http>()),
       reader_(std::min(serving.options.message_bytes_max, limits::kFirstFrameBytesMax)) {
   http_->remote_address = std::move(remote_address);
@@ -58,15 +63,16 @@ void ServedConnection::on_bytes(std::span<char> bytes) {
     case State::kAnswering:
       http_->input.append(bytes.data(), bytes.size());
       on_http_input();
-      return;
+      break;
     case State::kOpen:
     case State::kClosing:
       on_websocket_input(bytes);
-      return;
+      break;
     case State::kLingering:
     case State::kEnded:
       return;
   }
+  if (!within_budget()) on_over_budget();
 }
 
 void ServedConnection::on_http_input() {
@@ -110,6 +116,7 @@ bool ServedConnection::take_head() {
   }
   http.head = std::move(std::get<HttpHead>(parsed));
   http.input.erase(0, http.head.head_bytes);
+  said_whole_ = !http.head.wants_websocket;
   const HttpRequest& request = http.head.request;
   if (http.head.wants_websocket) return begin_websocket();
   if (!is_served_method(request.method)) {
@@ -140,12 +147,14 @@ void ServedConnection::dispatch() {
   ++http_->request_number;
   carrier_.set_deadline(serving_.options.answer_timeout);
   HttpRequest request = std::exchange(http_->head.request, {});
+  http_->asked_bytes = request.body.size();
   // The service may answer at once, but its answer comes as a turn of its own.
   serving_.http->handle(std::move(request), http_->remote_address, carrier_.responder(http_->request_number));
 }
 
 void ServedConnection::answer(std::uint32_t request_number, HttpResponse response) {
   if (state_ != State::kAnswering || http_->request_number != request_number) return;
+  http_->asked_bytes = 0;
   const bool keep_alive = http_->head.keep_alive && !serving_.state.draining.load();
   queue(encode_http_response(response, keep_alive, false));
   if (!keep_alive) {
@@ -154,6 +163,7 @@ void ServedConnection::answer(std::uint32_t request_number, HttpResponse respons
   }
   await_next_request();
   on_http_input();
+  if (!within_budget()) on_over_budget();
 }
 
 void ServedConnection::await_next_request() {
@@ -265,6 +275,7 @@ void ServedConnection::on_websocket_input(std::span<char> bytes) {
       case WsReader::Kind::kNeedMore:
         return;
       case WsReader::Kind::kMessage:
+        said_whole_ = true;
         reader_.set_message_bytes_max(serving_.options.message_bytes_max);
         if (state_ == State::kOpen) serving_.handler->on_frame(id_, event.payload);
         break;
@@ -289,11 +300,46 @@ bool ServedConnection::within_frame_rate(const WsReader::Event& event) {
   const std::uint64_t begun = reader_.frames() - std::exchange(frames_counted_, reader_.frames());
   const std::uint64_t frames = begun - (event.kind == WsReader::Kind::kMessage && begun > 0 ? 1 : 0);
   if (frames == 0) return true;
-  const auto each =
-      std::chrono::microseconds(1'000'000 / std::max<std::uint32_t>(serving_.options.frames_per_second, 1));
-  const MonotonicTime now = serving_.clock.monotonic_now();
-  frame_rate_ = std::max(frame_rate_, now) + each * frames;
-  return frame_rate_ - now <= each * serving_.options.frames_burst;
+  return frame_rate_.take({serving_.options.frames_per_second, serving_.options.frames_burst},
+                          serving_.clock.monotonic_now(), frames);
+}
+
+// ---- The budget ----------------------------------------------------------------------------------------------------
+
+std::size_t ServedConnection::unproven_bytes() const {
+  if (state_ == State::kEnded || (http_ == nullptr && said_whole_)) return 0;
+  const std::size_t received = http_ != nullptr ? http_->input.size() + http_->asked_bytes : reader_.held_bytes();
+  return (said_whole_ ? 0 : first_share_) + received + queued_bytes();
+}
+
+bool ServedConnection::within_budget() {
+  const std::size_t bytes = unproven_bytes();
+  const bool kept = bytes > 0 && bytes <= share_.held() && share_.held() - bytes < kShareSlack;
+  return kept || share_.hold(bytes);
+}
+
+void ServedConnection::on_over_budget() {
+  switch (state_) {
+    case State::kHead:
+    case State::kBody: {
+      if (state_ == State::kHead && http_->input.empty()) return linger();  // answers that it does not read
+      HttpResponse response = problem_response(503, Code::kUnavailable, "the server has no room for more requests");
+      response.headers["retry-after"] = std::to_string(serving_.options.refused_retry_after.count());
+      refuse(503, std::move(response));
+      return;
+    }
+    case State::kAnswering:
+      // What came behind the request waits for its answer, and no more is read.
+      carrier_.pause_reading(true);
+      return;
+    case State::kOpen:
+    case State::kClosing:
+      violate(CloseCode::kTryAgainLater, "the server has no room for more first frames");
+      return;
+    case State::kLingering:
+    case State::kEnded:
+      return;
+  }
 }
 
 void ServedConnection::violate(CloseCode code, const char* reason) {
@@ -353,6 +399,7 @@ void ServedConnection::flush() {
   queue_begin_ = 0;
   if (queue_.capacity() > kQueueKept) queue_ = {};
   if (state_ == State::kHead && http_->input.empty()) end_request();
+  static_cast<void>(within_budget());  // it holds less than before
   if (state_ == State::kLingering && !std::exchange(writing_ended_, true)) {
     carrier_.end_writing();
     carrier_.set_deadline(serving_.options.linger_timeout);
@@ -391,6 +438,7 @@ void ServedConnection::pack_some() {
 
 void ServedConnection::linger() {
   state_ = State::kLingering;
+  if (http_ != nullptr) http_->input = {};  // nobody reads it any more
   carrier_.pause_reading(false);
   carrier_.set_deadline(serving_.options.close_timeout);
   carrier_.flush_later();

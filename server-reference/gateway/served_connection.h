@@ -24,6 +24,9 @@
 //   3. Nothing is handed to the carrier while it is choked.
 //   4. A request counts from its first byte until its answer is with the kernel, or, where the connection ends with it,
 //      until that has ended.
+//   5. But for what one read brought, its share of the budget covers what it holds before its user is known: what the
+//      share held at first until a first head or frame is whole, a request until its answer, a first frame that comes
+//      in pieces, and what was answered until the kernel has it.
 #pragma once
 
 #include <atomic>
@@ -37,12 +40,14 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/leaky_bucket.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/task.h"
 #include "server-reference/gateway/address_counts.h"
 #include "server-reference/gateway/connection.h"
 #include "server-reference/gateway/http_codec.h"
+#include "server-reference/gateway/unproven_budget.h"
 #include "server-reference/gateway/ws_codec.h"
 #include "server-reference/services/http_service.h"
 
@@ -55,7 +60,7 @@ struct ServingOptions {
   std::uint32_t frames_per_second = limits::kFramesPerSecond;
   std::uint32_t frames_burst = limits::kFramesBurst;
   // Connections above these are refused: WebSockets with 503, others by not being accepted until one ends.
-  std::size_t websockets_max = 100'000;
+  std::size_t websockets_max = limits::kConnectionsDefault;
   // Origins of web pages that may connect, beside pages of this very host: "https://app.example". "*": any.
   // Clients that are not browsers send no origin and are not asked for one.
   std::vector<std::string> allowed_origins;
@@ -64,7 +69,9 @@ struct ServingOptions {
   std::chrono::milliseconds answer_timeout = limits::kAnswerTimeout;
   std::chrono::milliseconds close_timeout = limits::kCloseTimeout;
   std::chrono::milliseconds linger_timeout = limits::kLingerTimeout;
-  std::chrono::seconds refused_retry_after{5};
+  // Above, what came is refused with 503 or 1013; a connection that is just accepted is closed.
+  UnprovenLimits unproven;
+  std::chrono::seconds refused_retry_after = limits::kRetryFull;
 };
 
 // Counts over all shards.
@@ -73,6 +80,7 @@ struct ServingState {
   std::atomic<std::size_t> websockets = 0;
   std::atomic<std::size_t> connections = 0;
   AddressCounts addresses;
+  UnprovenBudget unproven;
 };
 
 // What the connections of one shard share.
@@ -114,7 +122,8 @@ class ServedConnection final : public FrameSink {
     virtual HttpService::Respond responder(std::uint32_t request_number) = 0;
   };
 
-  ServedConnection(Serving& serving, Carrier& carrier, ConnectionId id, std::string remote_address);
+  ServedConnection(Serving& serving, Carrier& carrier, ConnectionId id, std::string remote_address,
+                   UnprovenShare share);
   ~ServedConnection() override;
   ServedConnection(const ServedConnection&) = delete;
   ServedConnection& operator=(const ServedConnection&) = delete;
@@ -139,6 +148,7 @@ class ServedConnection final : public FrameSink {
     std::string remote_address;
     std::string input;  // bytes of requests that are not used yet
     HttpHead head;
+    std::size_t asked_bytes = 0;  // of the body that the service has
     std::uint32_t request_number = 0;
     bool request_begun = true;  // false between an answer and the next request's first byte
   };
@@ -161,6 +171,9 @@ class ServedConnection final : public FrameSink {
   void on_websocket_input(std::span<char> bytes);
   bool within_frame_rate(const WsReader::Event& event);
   void violate(CloseCode code, const char* reason);
+  std::size_t unproven_bytes() const;
+  bool within_budget();
+  void on_over_budget();
 
   void queue(Bytes bytes, bool needs_header = false);
   void enqueue(Queued item);
@@ -173,10 +186,12 @@ class ServedConnection final : public FrameSink {
   Serving& serving_;
   Carrier& carrier_;
   const ConnectionId id_;
+  UnprovenShare share_;
+  const std::size_t first_share_;  // until a head or a frame was whole
   std::unique_ptr<Http> http_;
   WsReader reader_;
   std::uint64_t frames_counted_ = 0;  // of reader_.frames()
-  MonotonicTime frame_rate_{};        // when the bucket is empty again
+  LeakyBucket frame_rate_;
   std::vector<Queued> queue_;
   std::size_t queue_begin_ = 0;   // the first of queue_ that is not packed whole
   std::size_t front_offset_ = 0;  // packed bytes of that one, its header included
@@ -184,6 +199,7 @@ class ServedConnection final : public FrameSink {
   State state_ = State::kHead;
   bool writing_ended_ = false;
   bool request_counted_ = false;
+  bool said_whole_ = false;  // a head or a frame; after a frame it is the session that knows its user
 };
 
 }  // namespace chatsdk::server

@@ -13,9 +13,6 @@ namespace chatsdk::server {
 
 namespace {
 
-constexpr std::chrono::milliseconds kRetryBusy{1'000};         // a client above its limit waits this long
-constexpr std::chrono::milliseconds kRetryStorageFull{5'000};  // somebody has to make room first
-
 std::string ms_text(std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; }
 
 Status check_user_id(const std::string& user_id) {
@@ -60,15 +57,14 @@ void set_accepted(wire::Accepted& out, const Appended& appended) {
 // A store that failed or was busy has not said no: the client keeps the message and asks again.
 Error refusal_of(Error refused) {
   if (refused.code > Code::kStorage && refused.code != Code::kBusy) return refused;
-  if (refused.code == Code::kStorageFull) return {refused.code, "the server's storage is full", kRetryStorageFull};
+  if (refused.code == Code::kStorageFull) {
+    return {refused.code, "the server's storage is full", limits::kRetryStorageFull};
+  }
   return error(Code::kUnavailable, "the store cannot answer: " + std::string(code_name(refused.code)));
 }
 
 // A refused id is echoed so that the client can tell which one; no client needs more of it than this.
 std::string echo_of(BytesView id) { return std::string(id.substr(0, 64)); }
-
-// A client that is refused again and again must not fill the log; what is above this is counted.
-constexpr std::uint16_t kRefusalsLoggedPerTick = 20;
 
 }  // namespace
 
@@ -94,10 +90,10 @@ void GatewaySession::on_frame(BytesView bytes) {
   if (replaced) return fail(error(Code::kReplaced, "the device connected anew"));
   last_frame_ = now();
   ping_sent_ = false;
-  if (!within_rate()) {
+  if (!rate_.take({shard_.options.frames_per_second, shard_.options.frames_burst}, last_frame_)) {
     Error limited =
         error(Code::kRateLimited, "more than " + std::to_string(shard_.options.frames_per_second) + " frames a second");
-    limited.retry_after = kRetryBusy;
+    limited.retry_after = limits::kRetryBusy;
     return fail(limited);
   }
   const std::size_t bytes_max = limits::client_frame_bytes_max(shard_.options.text_bytes_max);
@@ -262,7 +258,7 @@ Status GatewaySession::admit_renewal() const {
   } else {
     return {};
   }
-  refused.retry_after = kRetryBusy;
+  refused.retry_after = limits::kRetryBusy;
   return refused;
 }
 
@@ -320,7 +316,7 @@ Status GatewaySession::admit_send(std::size_t bytes) const {
   } else {
     return {};
   }
-  refused.retry_after = kRetryBusy;
+  refused.retry_after = limits::kRetryBusy;
   return refused;
 }
 
@@ -357,6 +353,7 @@ Result<AppendMessage> GatewaySession::check_send(const wire::Send& send) const {
   CHATSDK_TRY(check_target(send, op.target, op.client_message_id));
   op.sender = *user_;
   op.sender_device = device_;
+  op.session = session_;
   op.send_number = send.send_number();
   op.payload_hash = payload_hash(send.content());
   op.now = shard_.executor.clock().wall_now();
@@ -378,9 +375,11 @@ Status GatewaySession::check_content(const wire::Send& send) const {
   return {};
 }
 
+// A session that was ended meanwhile ends the connection, without an answer: the client keeps what it has not heard of.
 void GatewaySession::on_send_answered(const ClientMessageId& id, std::size_t bytes, Result<WriteAnswer> answer) {
   if (closed()) return;
   CHATSDK_FAULT("gateway.between_commit_and_send_result");
+  if (answer.code() == Code::kUnauthenticated) return fail(answer.error());
   if (!answer.ok()) {
     send_refused(id.view(), refusal_of(std::move(answer).error()));
   } else {
@@ -419,6 +418,7 @@ Result<VoidMessage> GatewaySession::check_void(const wire::Void& request) const 
   CHATSDK_TRY(check_target(request, op.target, op.client_message_id));
   op.sender = *user_;
   op.sender_device = device_;
+  op.session = session_;
   op.send_number = request.send_number();
   op.now = shard_.executor.clock().wall_now();
   return op;
@@ -427,6 +427,7 @@ Result<VoidMessage> GatewaySession::check_void(const wire::Void& request) const 
 void GatewaySession::on_void_answered(const ClientMessageId& id, Result<WriteAnswer> answer) {
   if (closed()) return;
   CHATSDK_FAULT("gateway.between_commit_and_void_result");
+  if (answer.code() == Code::kUnauthenticated) return fail(answer.error());
   if (!answer.ok()) {
     void_refused(id.view(), refusal_of(std::move(answer).error()));
   } else {
@@ -480,7 +481,6 @@ void GatewaySession::answer_given(std::size_t bytes) {
 // ---- Time ----------------------------------------------------------------------------------------------------------
 
 void GatewaySession::tick() {
-  log_unlogged_refusals();
   const MonotonicTime time = now();
   const auto silent = time - last_frame_;
   if (state_ == State::kAwaitingHello && silent >= limits::kHelloTimeout) {
@@ -519,14 +519,6 @@ void GatewaySession::drain(std::chrono::milliseconds reconnect_after) {
   if (sends_in_flight_ == 0 && !closed()) close(CloseCode::kGoingAway);
 }
 
-// A token bucket in one number: the time at which the frames so far would be due at the steady rate. It may run ahead
-// of the clock by the burst.
-bool GatewaySession::within_rate() {
-  const auto each = std::chrono::microseconds(1'000'000 / std::max<std::uint32_t>(shard_.options.frames_per_second, 1));
-  rate_ = std::max(rate_, last_frame_) + each;
-  return rate_ - last_frame_ <= each * shard_.options.frames_burst;
-}
-
 // ---- The end -------------------------------------------------------------------------------------------------------
 
 void GatewaySession::fail(const Error& reason) {
@@ -546,7 +538,6 @@ void GatewaySession::close(CloseCode code) {
 void GatewaySession::on_closed() { end(); }
 
 void GatewaySession::end() {
-  log_unlogged_refusals();
   state_ = State::kClosed;
   if (place_.entered()) shard_.directory.leave(device_, place_);
   if (user_ != nullptr) shard_.leave(*this);
@@ -566,24 +557,13 @@ void GatewaySession::log_end(const Error& reason) const {
 // The id as it came, cut to the length of a whole one; nothing of the content, nor whom it was for.
 void GatewaySession::log_refusal(const char* what, BytesView id, const Error& refused) {
   if (!shard_.log.enabled(LogLevel::kInfo)) return;
-  if (refusals_logged_ >= kRefusalsLoggedPerTick) {
-    ++refusals_unlogged_;
-    return;
-  }
-  ++refusals_logged_;
+  const std::string connection = "connection " + std::to_string(connection_);
+  const std::string device = " device " + std::to_string(device_.value);
+  if (!shard_.refusals.note(connection + device)) return;
   shard_.log.write(LogLevel::kInfo, "gateway",
-                   "connection " + std::to_string(connection_) + " user " + *user_ + " device " +
-                       std::to_string(device_.value) + " session " + std::to_string(session_.value) + " refused " +
-                       what + " " + to_hex(id.substr(0, limits::kClientMessageIdBytes)) + ": " +
+                   connection + " user " + *user_ + device + " session " + std::to_string(session_.value) +
+                       " refused " + what + " " + to_hex(id.substr(0, limits::kClientMessageIdBytes)) + ": " +
                        std::string(code_name(refused.code)) + ": " + refused.detail);
-}
-
-void GatewaySession::log_unlogged_refusals() {
-  refusals_logged_ = 0;
-  if (refusals_unlogged_ == 0) return;
-  shard_.log.write(LogLevel::kInfo, "gateway",
-                   "connection " + std::to_string(connection_) + " device " + std::to_string(device_.value) +
-                       " was refused " + std::to_string(std::exchange(refusals_unlogged_, 0)) + " more");
 }
 
 }  // namespace chatsdk::server

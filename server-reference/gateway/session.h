@@ -41,6 +41,7 @@
 #include <vector>
 
 #include "base/executor.h"
+#include "base/leaky_bucket.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/task.h"
@@ -51,6 +52,7 @@
 #include "server-reference/services/frame_builder.h"
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/marks_service.h"
+#include "server-reference/services/refusal_log.h"
 #include "server-reference/store/store.h"
 
 namespace chatsdk::server {
@@ -65,7 +67,7 @@ struct GatewayOptions {
   std::uint32_t frames_per_second = limits::kFramesPerSecond;
   std::uint32_t frames_burst = limits::kFramesBurst;
   // Reconnect times named by a drain are uniform in [0, drain_spread).
-  std::chrono::milliseconds drain_spread = std::chrono::seconds(5);
+  std::chrono::milliseconds drain_spread = limits::kDrainSpread;
 };
 
 class GatewaySession;
@@ -86,6 +88,7 @@ class SessionShard {
         marks(marks_service),
         directory(connection_directory),
         log(shard_log),
+        refusals(shard_executor.clock(), shard_log, {"gateway", limits::kRefusedSendsLogged}),
         store_epoch(epoch) {}
   virtual ~SessionShard() = default;
 
@@ -105,6 +108,7 @@ class SessionShard {
   MarksService& marks;
   ConnectionDirectory& directory;
   Log& log;
+  RefusalLog refusals;  // a kind is a connection
   const std::uint64_t store_epoch;
 };
 
@@ -189,7 +193,6 @@ class GatewaySession {
   void fail_to_read(const std::string& what, const Error& failure);
   void send_caught_up(StreamId stream, Seq seq);
 
-  bool within_rate();
   void send(const wire::ServerFrame& frame);
   void send(SharedFrame frame);
   void fail(const Error& error);
@@ -197,7 +200,6 @@ class GatewaySession {
   void end();
   void log_end(const Error& error) const;
   void log_refusal(const char* what, BytesView id, const Error& error);
-  void log_unlogged_refusals();
   MonotonicTime now() const { return shard_.executor.clock().monotonic_now(); }
 
   SessionShard& shard_;
@@ -216,13 +218,11 @@ class GatewaySession {
   MonotonicTime last_frame_;
   MonotonicTime token_expiry_;
   MonotonicTime next_renewal_;    // no renewal is taken before
-  MonotonicTime rate_;            // when the frames so far would be due at the steady rate
+  LeakyBucket rate_;              // of frames
   MonotonicTime blocked_since_;   // a full window without progress; the epoch when there is none
   std::uint32_t page_items_ = 0;  // of the window, kept free for the page that is being read
   std::uint32_t page_bytes_ = 0;
   std::uint32_t sends_in_flight_bytes_ = 0;
-  std::uint32_t refusals_unlogged_ = 0;  // since the last tick, as the next
-  std::uint16_t refusals_logged_ = 0;
   std::uint16_t sends_in_flight_ = 0;
   State state_ = State::kAwaitingHello;
   bool reading_ = false;

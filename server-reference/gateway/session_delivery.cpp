@@ -12,7 +12,6 @@ namespace chatsdk::server {
 
 namespace {
 
-constexpr std::size_t kMarksPerFrameMax = 256;  // about 20 KB with long names
 // What a frame adds to its items: a key and a length for each, and the envelope.
 constexpr std::size_t kFrameOverheadMax = limits::kItemsPerFrameMax * 6 + 64;
 
@@ -323,7 +322,7 @@ void GatewaySession::read_marks(const StreamEntry& entry) {
   last_read_ = entry.id;
   shard_.read(
       *this, [conversation = entry.id, after = entry.marks_sent](StoreReader& reader) -> SessionShard::Continuation {
-        return [conversation, after, advances = reader.marks_after(conversation, after, kMarksPerFrameMax)](
+        return [conversation, after, advances = reader.marks_after(conversation, after, limits::kMarksPerFrameMax)](
                    GatewaySession& session) mutable { session.on_marks(conversation, after, std::move(advances)); };
       });
 }
@@ -337,7 +336,7 @@ void GatewaySession::on_marks(ConversationId conversation, std::uint64_t after,
   if (!advances.ok()) return fail_to_read("the marks of " + std::to_string(conversation.value), advances.error());
 
   std::vector<MarkAdvance>& rows = advances.value();
-  const bool full = rows.size() >= kMarksPerFrameMax;
+  const bool full = rows.size() >= limits::kMarksPerFrameMax;
   if (full && rows.front().revision != rows.back().revision) {
     // The last revision may go on behind the page: it is sent whole with the next one.
     const std::uint64_t last = rows.back().revision;

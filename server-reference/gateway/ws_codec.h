@@ -55,6 +55,8 @@ class WsReader {
   Event next(std::span<char>& input);
   // From the next frame on.
   void set_message_bytes_max(std::size_t bytes) { message_bytes_max_ = bytes; }
+  // Of messages and control frames that came in part.
+  std::size_t held_bytes() const { return message_.size() + control_.size(); }
   // Frames begun so far, fragments and control frames included.
   std::uint64_t frames() const { return frames_; }
 

@@ -15,11 +15,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How long until the hashes in flight have likely moved on.
-constexpr milliseconds kBusyRetry{2'000};
-// While the store refuses writes, readiness tries one this often, however often it is asked.
-constexpr std::chrono::seconds kProbeInterval{1};
-
 Error invalid(const char* reason) { return error(Code::kInvalidArgument, reason); }
 Error unauthenticated(const char* reason) { return error(Code::kUnauthenticated, reason); }
 Error name_taken() { return error(Code::kAlreadyExists, "this user_id, email or phone is already registered"); }
@@ -125,7 +120,7 @@ void AccountService::forgive(const Attempt& attempt) {
 Status AccountService::reserve_hash() {
   if (hashes_in_flight_ >= options_.hashes_in_flight_max) {
     return Error{Code::kUnavailable, "too many log-ins at once, limit " + std::to_string(options_.hashes_in_flight_max),
-                 kBusyRetry};
+                 limits::kRetryHashes};
   }
   ++hashes_in_flight_;
   return {};
@@ -545,7 +540,7 @@ void AccountService::check_ready(OnDone on_done) {
     on_done(error(last, "the store refuses writes"));
     return;
   }
-  next_probe_ = monotonic_now() + kProbeInterval;
+  next_probe_ = monotonic_now() + limits::kProbeInterval;
   parts_.submit(
       ProbeWrite{},
       [on_done = std::move(on_done)](Result<WriteAnswer> answer) mutable {

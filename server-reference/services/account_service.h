@@ -54,10 +54,11 @@ struct AccountOptions {
   bool passwords_beside_app_keys = false;
   // Failed log-ins. An installation that the user's devices know counts by itself, so that nobody else's failures lock
   // it out; any other counts by user and address, by user, and by address.
-  RateLimit failures_per_guesser{10, std::chrono::seconds(30)};
-  RateLimit failures_per_user{100, std::chrono::seconds(60)};
-  RateLimit failures_per_address{100, std::chrono::seconds(3)};
-  RateLimit registrations_per_address{60, std::chrono::seconds(60)};  // burst 0: no limit
+  RateLimit failures_per_guesser{limits::kFailuresPerGuesser, limits::kFailuresPerGuesserRefill};
+  RateLimit failures_per_user{limits::kFailuresPerUser, limits::kFailuresPerUserRefill};
+  RateLimit failures_per_address{limits::kFailuresPerAddress, limits::kFailuresPerAddressRefill};
+  // burst 0: no limit
+  RateLimit registrations_per_address{limits::kRegistrationsPerAddress, limits::kRegistrationsPerAddressRefill};
   std::size_t rate_buckets_max = limits::kRateBucketsMax;
 };
 

@@ -11,9 +11,6 @@ namespace chatsdk::server {
 
 namespace {
 
-constexpr std::chrono::milliseconds kRetryWhenFull{1'000};      // a full queue is written in about this long
-constexpr std::chrono::milliseconds kRetryWhenStopping{2'000};  // another server, or this one anew, answers by then
-
 Error unavailable(std::string detail, std::chrono::milliseconds retry_after) {
   return Error{Code::kUnavailable, std::move(detail), retry_after};
 }
@@ -63,12 +60,12 @@ std::optional<Error> Committer::refusal(std::size_t bytes) const {
   if (queue_.size() >= limits_.queue_max || CHATSDK_FAULT_BRANCH("committer.queue_is_full")) {
     return unavailable(
         "commit queue holds " + std::to_string(queue_.size()) + " writes, limit " + std::to_string(limits_.queue_max),
-        kRetryWhenFull);
+        limits::kRetryQueueFull);
   }
   if (held_bytes_ > 0 && held_bytes_ + bytes > limits_.queue_bytes_max) {
     return unavailable("commit queue holds " + std::to_string(held_bytes_) + " B, limit " +
                            std::to_string(limits_.queue_bytes_max) + " B",
-                       kRetryWhenFull);
+                       limits::kRetryQueueFull);
   }
   return std::nullopt;
 }
@@ -78,7 +75,7 @@ void Committer::drain(Task drained) {
     std::lock_guard lock(mutex_);
     draining_ = true;
     drained_ = std::move(drained);
-    if (!closed_) closed_ = unavailable("the server is stopping", kRetryWhenStopping);
+    if (!closed_) closed_ = unavailable("the server is stopping", limits::kRetryStopping);
     if (armed_) return;
     armed_ = true;
   }
@@ -185,7 +182,7 @@ void Committer::fail(const Error& failure) {
   log_.write(
       LogLevel::kError, "committer",
       "the store failed, nothing is written any more: " + std::string(code_name(failure.code)) + ": " + failure.detail);
-  const Error answer = unavailable("the server's store failed", kRetryWhenStopping);
+  const Error answer = unavailable("the server's store failed", limits::kRetryStopping);
   {
     std::lock_guard lock(mutex_);
     closed_ = answer;

@@ -25,7 +25,7 @@ void DeliveryService::on_committed(const CommitResult& result) {
   }
   for (const MovedMarks& moved : result.moved) publish_marks(moved);
   if (CHATSDK_PLANTED(Bug::kLastHintNotHealed)) since_digest_.clear();  // only the next hint shows what was lost
-  if (since_digest_.size() >= kRecentMax || CHATSDK_FAULT_BRANCH("delivery.digest_is_full")) {
+  if (since_digest_.size() >= limits::kDigestStreamsMax || CHATSDK_FAULT_BRANCH("delivery.digest_is_full")) {
     log_.write(LogLevel::kInfo, "delivery",
                "digest of " + std::to_string(since_digest_.size()) + " streams published early");
     publish_digest();

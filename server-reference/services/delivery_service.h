@@ -26,9 +26,6 @@ namespace chatsdk::server {
 
 class DeliveryService final : public CommitObserver {
  public:
-  // A digest of this many streams is published at once, so that the list stays bounded.
-  static constexpr std::size_t kRecentMax = 65'536;
-
   DeliveryService(Bus& bus, Executor& writer, Log& log);
   ~DeliveryService() override;
   DeliveryService(const DeliveryService&) = delete;

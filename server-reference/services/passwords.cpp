@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 namespace chatsdk::server {
 
@@ -25,14 +26,15 @@ std::string base64(BytesView bytes) {
 }  // namespace
 
 Status check_password_cost(const PasswordCost& cost) {
-  if (cost.operations < crypto_pwhash_OPSLIMIT_MIN || cost.operations > kPasswordOperationsMax) {
+  if (cost.operations < crypto_pwhash_OPSLIMIT_MIN || cost.operations > limits::kPasswordOperationsMax) {
     return error(Code::kInvalidArgument, "password hash of " + std::to_string(cost.operations) +
-                                             " passes, allowed are 1 to " + std::to_string(kPasswordOperationsMax));
+                                             " passes, allowed are 1 to " +
+                                             std::to_string(limits::kPasswordOperationsMax));
   }
-  if (cost.memory_bytes < crypto_pwhash_MEMLIMIT_MIN || cost.memory_bytes > kPasswordMemoryBytesMax) {
+  if (cost.memory_bytes < crypto_pwhash_MEMLIMIT_MIN || cost.memory_bytes > limits::kPasswordMemoryBytesMax) {
     return error(Code::kInvalidArgument, "password hash memory of " + std::to_string(cost.memory_bytes) +
-                                             " B, allowed are 8192 to " + std::to_string(kPasswordMemoryBytesMax) +
-                                             " B");
+                                             " B, allowed are 8192 to " +
+                                             std::to_string(limits::kPasswordMemoryBytesMax) + " B");
   }
   return {};
 }

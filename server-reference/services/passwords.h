@@ -16,9 +16,6 @@
 namespace chatsdk::server {
 
 inline constexpr std::size_t kPasswordSaltBytes = 16;
-// What a cost may be: above these one log-in would hold a worker for minutes, or more memory than a server has to give.
-inline constexpr std::size_t kPasswordOperationsMax = 64;
-inline constexpr std::size_t kPasswordMemoryBytesMax = 1UL << 30U;
 
 struct PasswordCost {
   std::size_t operations = 2;              // passes over the memory

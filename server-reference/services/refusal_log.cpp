@@ -1,40 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server-reference/services/refusal_log.h"
 
-#include <chrono>
 #include <utility>
 
 namespace chatsdk::server {
 
-namespace {
-
-constexpr std::chrono::milliseconds kRefusalWindow{500};
-
-}  // namespace
-
-void RefusalLog::note(const std::string& kind, const std::string& detail) {
+bool RefusalLog::note(const std::string& kind) {
   look();
-  if (repeats_.empty()) begun_ = clock_.monotonic_now();
-  if (const auto known = repeats_.find(kind); known != repeats_.end()) {
-    ++known->second;
-  } else if (repeats_.size() == kKindsMax) {
-    ++of_other_kinds_;
-  } else {
-    repeats_.emplace(kind, 0);
-    log_.write(LogLevel::kInfo, "rest", "refused " + kind + ": " + detail);
+  if (kinds_.empty()) begun_ = clock_.monotonic_now();
+  auto known = kinds_.find(kind);
+  if (known == kinds_.end()) {
+    if (kinds_.size() >= options_.kinds_max) {
+      ++of_other_kinds_;
+      return false;
+    }
+    known = kinds_.emplace(kind, 0).first;
   }
+  return ++known->second <= options_.lines_of_a_kind;
 }
 
 void RefusalLog::look() {
-  if (!repeats_.empty() && clock_.monotonic_now() - begun_ >= kRefusalWindow) tell_counted();
+  if (!kinds_.empty() && clock_.monotonic_now() - begun_ >= limits::kRefusalWindow) tell_counted();
 }
 
 void RefusalLog::tell_counted() {
-  for (const auto& [kind, count] : std::exchange(repeats_, {})) {
-    if (count > 0) log_.write(LogLevel::kInfo, "rest", "refused " + std::to_string(count) + " more: " + kind);
+  for (const auto& [kind, count] : std::exchange(kinds_, {})) {
+    if (count <= options_.lines_of_a_kind) continue;
+    log_.write(LogLevel::kInfo, options_.area,
+               "refused " + std::to_string(count - options_.lines_of_a_kind) + " more: " + kind);
   }
   const std::uint64_t others = std::exchange(of_other_kinds_, 0);
-  if (others > 0) log_.write(LogLevel::kInfo, "rest", "refused " + std::to_string(others) + " more of other kinds");
+  if (others == 0) return;
+  log_.write(LogLevel::kInfo, options_.area, "refused " + std::to_string(others) + " more of other kinds");
 }
 
 }  // namespace chatsdk::server

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The log lines of refused requests, bounded: whoever is refused again and again must not fill the log. The first
-// refusal of a kind in half a second gets a line, the others of its kind are counted in one line afterwards. A kind is
-// a route, an address and a code. Nothing is scheduled for it: what is logged must not change what happens.
+// Which refusals get a line in the log: whoever is refused again and again must not fill it. The first few of a kind in
+// half a second get a line, which their caller writes; the others of the kind are counted, and told in one line
+// afterwards. What a kind is, the caller says: a route with an address and a code, or a connection. Nothing is
+// scheduled for it: what is logged must not change what happens.
 //
 // Threads: one.
 #pragma once
@@ -13,33 +14,38 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 
 namespace chatsdk::server {
 
+struct RefusalLogOptions {
+  const char* area = "";                             // of the log
+  std::uint32_t lines_of_a_kind = 1;                 // in one half second
+  std::size_t kinds_max = limits::kRefusalKindsMax;  // of those above only the number is told
+};
+
 class RefusalLog {
  public:
-  // Of kinds above this in one half second only the number is told: somebody tries addresses or paths.
-  static constexpr std::size_t kKindsMax = 20;
-
-  RefusalLog(const Clock& clock, Log& log) : clock_(clock), log_(log) {}
+  RefusalLog(const Clock& clock, Log& log, RefusalLogOptions options) : clock_(clock), log_(log), options_(options) {}
   // Tells what is counted.
   ~RefusalLog() { tell_counted(); }
   RefusalLog(const RefusalLog&) = delete;
   RefusalLog& operator=(const RefusalLog&) = delete;
 
-  // The detail is told with the first of a kind.
-  void note(const std::string& kind, const std::string& detail);
+  // True: this one gets a line. False: it is counted.
+  bool note(const std::string& kind);
   // Tells what is counted when its half second is over. Called now and then, whatever comes.
   void look();
-
- private:
+  // Tells what is counted, whatever time it is: nobody may call look() soon.
   void tell_counted();
 
+ private:
   const Clock& clock_;
   Log& log_;
-  MonotonicTime begun_;                           // of the half second, when anything was refused in it
-  std::map<std::string, std::uint64_t> repeats_;  // of each kind, after its first
+  const RefusalLogOptions options_;
+  MonotonicTime begun_;                         // of the half second, when anything was refused in it
+  std::map<std::string, std::uint64_t> kinds_;  // how many of each
   std::uint64_t of_other_kinds_ = 0;
 };
 

@@ -119,7 +119,7 @@ RestService::RestService(Executor& executor, AccountService& accounts, RestOptio
       accounts_(accounts),
       options_(std::move(options)),
       log_(log),
-      refusals_(executor.clock(), log) {}
+      refusals_(executor.clock(), log, {"rest", limits::kRefusedRequestsLogged}) {}
 
 RestService::~RestService() = default;
 
@@ -282,9 +282,9 @@ void RestService::answer_error(Exchange& exchange, const Error& failure, int sta
 
 void RestService::log_refusal(const Exchange& exchange, const Error& failure) {
   if (!log_.enabled(LogLevel::kInfo)) return;
-  refusals_.note(
-      name_of(exchange.route) + " from " + exchange.client_address + ": " + std::string(code_name(failure.code)),
-      failure.detail);
+  const std::string kind =
+      name_of(exchange.route) + " from " + exchange.client_address + ": " + std::string(code_name(failure.code));
+  if (refusals_.note(kind)) log_.write(LogLevel::kInfo, "rest", "refused " + kind + ": " + failure.detail);
 }
 
 AccountService::OnOpened RestService::session_answer(Exchange exchange) {

@@ -138,7 +138,7 @@ Status AccountWriter::apply(const OpenSession& op, Result<WriteAnswer>& answer) 
                     .bind_text(2, op.device_name)
                     .bind(3, to_unix_ms(op.now))
                     .run());
-    CHATSDK_TRY(delete_sessions_of_.bind(1, to_column(device_id->value)).run());
+    CHATSDK_TRY(end_sessions_of(*device_id));
   } else {
     CHATSDK_ASSIGN(const std::size_t devices, count_devices(op.user_id));
     std::optional<DeviceId> idle;
@@ -196,9 +196,15 @@ Result<std::optional<DeviceId>> AccountWriter::find_idle_device(const OpenSessio
   return std::optional(device_id);
 }
 
+Status AccountWriter::end_sessions_of(DeviceId device) {
+  sessions_.forget(device);
+  return delete_sessions_of_.bind(1, to_column(device.value)).run();
+}
+
 Status AccountWriter::forget_device(DeviceId device) {
   const std::int64_t device_id = to_column(device.value);
-  CHATSDK_TRY(delete_sessions_of_.bind(1, device_id).run());
+  CHATSDK_TRY(end_sessions_of(device));
+  streams_.forget_send_numbers(device);
   CHATSDK_TRY(delete_device_.bind(1, device_id).run());
   CHATSDK_TRY(delete_cursors_.bind(1, device_id).run());
   return delete_send_numbers_.bind(1, device_id).run();
@@ -238,6 +244,7 @@ Status AccountWriter::apply(const RotateSession& op, Result<WriteAnswer>& answer
       // An old token with another request is a copy in someone's hands. A generation not yet made comes from before a
       // restore; its session cannot be told from a copy either, but it is nobody's fault.
       if (open && op.generation < session->generation) rotated.outcome = SessionRotated::Outcome::kReused;
+      sessions_.forget(session->device_id);
       CHATSDK_TRY(delete_session_.bind(1, to_column(session->session_id.value)).run());
     }
     rotated.session = *std::move(session);
@@ -263,7 +270,7 @@ Status AccountWriter::apply(const EndSessions& op, Result<WriteAnswer>& answer) 
     return {};
   }
   if (!op.remove_device) {
-    CHATSDK_TRY(delete_sessions_of_.bind(1, to_column(op.device_id.value)).run());
+    CHATSDK_TRY(end_sessions_of(op.device_id));
   } else {
     CHATSDK_TRY(forget_device(op.device_id));
     CHATSDK_ASSIGN(const auto account, find_account(op.user_id));

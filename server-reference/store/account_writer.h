@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "server-reference/store/open_sessions.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
 #include "store/sqlite.h"
@@ -18,8 +19,9 @@ namespace chatsdk::server {
 // In each call the Status tells whether the store works; the op's own answer or refusal goes to `answer`.
 class AccountWriter {
  public:
-  AccountWriter(sqlite::Database& db, StreamWriter& streams, MessageIdMaker& ids, Random& random)
-      : db_(db), streams_(streams), ids_(ids), random_(random) {}
+  AccountWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions, MessageIdMaker& ids,
+                Random& random)
+      : db_(db), streams_(streams), sessions_(sessions), ids_(ids), random_(random) {}
   Status prepare();
 
   Status apply(const CreateAccount& op, Result<WriteAnswer>& answer);
@@ -37,6 +39,7 @@ class AccountWriter {
   Result<std::optional<DeviceId>> find_device(const OpenSession& op);
   // The device that makes room for another; none when every one has an open session.
   Result<std::optional<DeviceId>> find_idle_device(const OpenSession& op);
+  Status end_sessions_of(DeviceId device);
   Status forget_device(DeviceId device);
   Result<DeviceId> insert_device(const OpenSession& op);
   Result<std::size_t> count_devices(const UserId& user_id);
@@ -45,6 +48,7 @@ class AccountWriter {
 
   sqlite::Database& db_;
   StreamWriter& streams_;
+  OpenSessions& sessions_;
   MessageIdMaker& ids_;
   Random& random_;
 

@@ -128,8 +128,20 @@ Result<StreamState*> MessageWriter::locate(const Op& op) {
   return streams_.find_direct(op.sender, op.target.peer);
 }
 
+// Asked under the transaction that accepts, so that what waited in the queue while its session was ended comes too
+// late.
+template <typename Op>
+Result<std::optional<Error>> MessageWriter::refusal_of_sender(const Op& op) {
+  if (!op.session) return std::optional<Error>();
+  CHATSDK_ASSIGN(const SessionId open, sessions_.of(op.sender_device));
+  if (open == op.session) return std::optional<Error>();
+  return std::optional(error(Code::kUnauthenticated, "the session has ended"));
+}
+
 template <typename Op>
 Result<std::optional<Error>> MessageWriter::refusal_in(StreamState& stream, const Op& op) {
+  CHATSDK_ASSIGN(auto ended, refusal_of_sender(op));
+  if (ended) return ended;
   if (stream.kind != wire::STREAM_KIND_CONVERSATION || stream.member(op.sender) == nullptr) {
     return std::optional(no_conversation());
   }
@@ -140,6 +152,8 @@ Result<std::optional<Error>> MessageWriter::refusal_in(StreamState& stream, cons
 
 template <typename Op>
 Result<std::optional<Error>> MessageWriter::refusal_of_first(const Op& op) {
+  CHATSDK_ASSIGN(auto ended, refusal_of_sender(op));
+  if (ended) return ended;
   if (op.target.conversation) return std::optional(no_conversation());
   if (op.target.peer == op.sender) return std::optional(error(Code::kInvalidArgument, "the peer is the sender"));
   for (const UserId* user_id : {&op.sender, &op.target.peer}) {

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "base/result.h"
+#include "server-reference/store/open_sessions.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
 #include "store/sqlite.h"
@@ -22,7 +23,8 @@ namespace chatsdk::server {
 // In each call the Status tells whether the store works; the op's own answer or refusal goes to `answer`.
 class MessageWriter {
  public:
-  MessageWriter(sqlite::Database& db, StreamWriter& streams) : db_(db), streams_(streams) {}
+  MessageWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions)
+      : db_(db), streams_(streams), sessions_(sessions) {}
   Status prepare();
 
   void begin(CommitResult& result) { result_ = &result; }
@@ -44,6 +46,8 @@ class MessageWriter {
   // The common part of AppendMessage and VoidMessage.
   template <typename Op>
   Result<StreamState*> locate(const Op& op);
+  template <typename Op>
+  Result<std::optional<Error>> refusal_of_sender(const Op& op);
   template <typename Op>
   Result<std::optional<Error>> refusal_in(StreamState& stream, const Op& op);
   template <typename Op>
@@ -70,6 +74,7 @@ class MessageWriter {
 
   sqlite::Database& db_;
   StreamWriter& streams_;
+  OpenSessions& sessions_;
   CommitResult* result_ = nullptr;
 
   sqlite::Statement select_account_stream_;

@@ -146,8 +146,10 @@ Result<Bytes> SqliteStore::read_meta(const char* name) {
 Status SqliteStore::prepare() {
   ids_.emplace(options_.node, last_message_id_);
   streams_.emplace(db_, *ids_);
-  messages_.emplace(db_, *streams_);
-  accounts_.emplace(db_, *streams_, *ids_, random_);
+  sessions_.emplace(db_);
+  messages_.emplace(db_, *streams_, *sessions_);
+  accounts_.emplace(db_, *streams_, *sessions_, *ids_, random_);
+  CHATSDK_TRY(sessions_->prepare());
   CHATSDK_TRY(streams_->prepare());
   CHATSDK_TRY(messages_->prepare());
   CHATSDK_TRY(accounts_->prepare());
@@ -234,6 +236,7 @@ void SqliteStore::checkpoint_if_due() {
 Error SqliteStore::fail(Error failure) {
   // The transaction has been rolled back, so what is in memory is ahead of the disk.
   streams_->forget();
+  sessions_->forget_all();
   if (!is_survivable(failure.code)) failed_ = failure;
   return failure;
 }

@@ -82,6 +82,7 @@ class SqliteStore final : public Store {
   Bytes secret_;
   MessageId last_message_id_;
   std::optional<MessageIdMaker> ids_;
+  std::optional<OpenSessions> sessions_;
   std::optional<StreamWriter> streams_;
   std::optional<MessageWriter> messages_;
   std::optional<AccountWriter> accounts_;

@@ -14,6 +14,7 @@
 //      transaction.
 //   3. Look-up of a repeat comes before every other check: a repeated op gets its first answer for as long as its
 //      record lives (limits::kDedupLifetime).
+//   4. Nothing new of a session is accepted behind the op that ended it, in the same batch or a later one.
 #pragma once
 
 #include <cstdint>
@@ -141,12 +142,14 @@ struct EndSessions {
   WallTime now;
 };
 
-// Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), NOT_FOUND (no such peer
-// or conversation, or not a member: the same answer; or only_repeat and it is none), INVALID_ARGUMENT (peer is the
-// sender), OUT_OF_ORDER (send_number is not the next; the error names the one that is).
+// Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), UNAUTHENTICATED (the
+// session is not the open one of the sender's device), NOT_FOUND (no such peer or conversation, or not a member: the
+// same answer; or only_repeat and it is none), INVALID_ARGUMENT (peer is the sender), OUT_OF_ORDER (send_number is not
+// the next; the error names the one that is).
 struct AppendMessage {
   UserId sender;
   DeviceId sender_device;
+  SessionId session;  // that sends it; none: the caller vouches for the device
   Target target;
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
@@ -164,10 +167,11 @@ struct Appended {
 };
 
 // Writes a tombstone into the deduplication table and closes the send number, or answers with the acceptance that came
-// first. Refusals: NOT_FOUND, OUT_OF_ORDER as above.
+// first. Refusals: UNAUTHENTICATED, NOT_FOUND, OUT_OF_ORDER as above.
 struct VoidMessage {
   UserId sender;
   DeviceId sender_device;
+  SessionId session;
   Target target;
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;

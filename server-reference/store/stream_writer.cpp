@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 namespace chatsdk::server {
 
@@ -66,8 +67,8 @@ Status StreamWriter::prepare() {
 
 void StreamWriter::begin(CommitResult& result) {
   result_ = &result;
-  if (streams_.size() > kCachedStreamsMax) streams_.clear();
-  if (directs_.size() > kCachedStreamsMax) directs_.clear();
+  if (streams_.size() > limits::kCachedStreamsMax) streams_.clear();
+  if (directs_.size() > limits::kCachedStreamsMax) directs_.clear();
 }
 
 Result<StreamState*> StreamWriter::find(StreamId stream_id) {
@@ -179,6 +180,12 @@ Result<SendNumber*> StreamWriter::send_number(StreamState& stream, DeviceId devi
   }
   stream.send_numbers.push_back(number);
   return &stream.send_numbers.back();
+}
+
+void StreamWriter::forget_send_numbers(DeviceId device_id) {
+  for (auto& [stream_id, stream] : streams_) {
+    std::erase_if(stream.send_numbers, [&](const SendNumber& number) { return number.device_id == device_id; });
+  }
 }
 
 void StreamWriter::set_send_number(StreamState& stream, SendNumber& number, std::uint64_t last) {

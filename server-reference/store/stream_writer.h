@@ -7,7 +7,8 @@
 // Threads: the writer's.
 // Invariants:
 //   1. Between batches the cache equals the database: whoever rolls a transaction back calls forget().
-//   2. The cache holds at most kCachedStreamsMax streams when a batch begins; pointers to states live for one batch.
+//   2. The cache holds at most limits::kCachedStreamsMax streams when a batch begins; pointers to states live for one
+//      batch.
 //   3. A stream grows by one item at a time, and its head is that item's sequence.
 #pragma once
 
@@ -59,9 +60,6 @@ struct StreamState {
 
 class StreamWriter {
  public:
-  // A state takes some 400 bytes, so the cache stays under 16 MB.
-  static constexpr std::size_t kCachedStreamsMax = 32'768;
-
   StreamWriter(sqlite::Database& db, MessageIdMaker& ids) : db_(db), ids_(ids) {}
   Status prepare();
 
@@ -82,6 +80,8 @@ class StreamWriter {
   Result<MessageId> append(StreamState& stream, ItemRow row, WallTime now);
 
   Result<SendNumber*> send_number(StreamState& stream, DeviceId device_id);
+  // The device is no more: what this batch has changed of its numbers is not written.
+  void forget_send_numbers(DeviceId device_id);
   void set_send_number(StreamState& stream, SendNumber& number, std::uint64_t last);
   Status write_mark(StreamState& stream, const MemberState& member, MarkAdvance& advance);
 

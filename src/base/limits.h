@@ -26,6 +26,9 @@ inline constexpr std::size_t kInstallationIdBytes = 16;
 inline constexpr std::size_t kRequestIdBytes = 16;
 inline constexpr std::size_t kDisplayNameBytesMax = 256;
 inline constexpr std::size_t kEmailLocalBytesMax = 64;  // RFC 5321 section 4.5.3.1.1
+inline constexpr std::size_t kUrlBytesMax = 2'048;      // of a server or gateway; every HTTP server takes as much
+inline constexpr std::size_t kHostBytesMax = 253;       // RFC 1035 section 2.3.4, in text form
+inline constexpr std::size_t kPathBytesMax = 4'096;     // of a file that the app names; what Linux opens
 
 // ---- Message content -----------------------------------------------------------------------------------------------
 inline constexpr std::size_t kTextBytesDefault = 65'536;
@@ -75,9 +78,34 @@ inline constexpr std::size_t kMarkRangesMax = 4;  // with gaps between them, of 
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
 inline constexpr std::size_t kRequestBodyBytesMax = 65'536;         // REST bodies; none carries content yet
 inline constexpr std::size_t kDevicesPerUserMax = 32;
-inline constexpr std::size_t kPurgeRecordsMax = 512;  // deduplication records that one write looks at
+inline constexpr std::size_t kPurgeRecordsMax = 512;       // deduplication records that one write looks at
+inline constexpr std::size_t kMarksPerFrameMax = 256;      // about 20 KB with long names
+inline constexpr std::size_t kDigestStreamsMax = 65'536;   // a digest of this many streams is published at once
+inline constexpr std::size_t kDigestsWaitingMax = 16;      // of one shard; the store heals what a later one pushes out
+inline constexpr std::size_t kCachedStreamsMax = 32'768;   // a state takes some 400 bytes: under 16 MB
+inline constexpr std::size_t kCachedSessionsMax = 65'536;  // of senders; an entry takes some 50 bytes
+// Lines of the log for what is refused again and again, in half a second: sends and voids of one connection, requests
+// of one kind, and kinds (or connections) beside each other.
+inline constexpr auto kRefusalWindow = 500ms;
+inline constexpr std::uint32_t kRefusedSendsLogged = 20;
+inline constexpr std::uint32_t kRefusedRequestsLogged = 1;
+inline constexpr std::size_t kRefusalKindsMax = 20;
 
 // ---- Server connections --------------------------------------------------------------------------------------------
+inline constexpr std::size_t kConnectionsDefault = 100'000;
+// Generous, because behind a proxy or a carrier's NAT many people share an address.
+inline constexpr std::size_t kConnectionsPerAddressDefault = 20'000;
+inline constexpr std::size_t kListenerThreadsMax = 64;
+inline constexpr std::size_t kOtherDescriptors = 512;  // beside those of connections: store, log, loops
+inline constexpr int kAcceptsPerTurn = 64;             // a storm of connects does not starve those that are connected
+// What those may hold together that have not proven who they are: of one address, so that it does not take what is
+// there for all, and of all. Every connection takes a share from its accept until its first request head or first frame
+// is whole: 16,384 at once from one address without TLS (a proxy's), 2,048 with it. Beyond that share counts what they
+// have sent and is not answered, and what was answered and they have not read.
+inline constexpr std::size_t kUnprovenBytesMax = 268'435'456;
+inline constexpr std::size_t kUnprovenBytesPerAddressMax = 67'108'864;
+inline constexpr std::size_t kUnprovenPlainBytes = 4'096;    // socket, parser, tables
+inline constexpr std::size_t kUnprovenTlsBytes = 32'768;     // and OpenSSL's records and handshake
 inline constexpr std::size_t kRequestHeadBytesMax = 16'384;  // request line and headers; a bearer token is under 1 KB
 inline constexpr std::size_t kRequestHeadersMax = 64;
 inline constexpr std::size_t kRequestTargetBytesMax = 2'048;
@@ -92,6 +120,19 @@ inline constexpr std::size_t kRsaBitsMin = 2'048;              // NIST SP 800-13
 inline constexpr std::size_t kRsaBitsMax = 8'192;              // bounds the work of one verification
 inline constexpr std::size_t kPasswordHashesInFlightMax = 32;  // each takes tens of megabytes while it runs
 inline constexpr std::size_t kRateBucketsMax = 65'536;  // users or addresses with failed log-ins remembered at once
+// What a cost of Argon2id may be: above, one log-in would hold a worker for minutes, or more memory than there is.
+inline constexpr std::size_t kPasswordOperationsMax = 64;
+inline constexpr std::size_t kPasswordMemoryBytesMax = std::size_t{1} << 30;
+// Failed log-ins at once, and how soon one more: by a known installation or a user and address, of a user, of an
+// address. Likewise accounts that an address makes.
+inline constexpr std::uint32_t kFailuresPerGuesser = 10;
+inline constexpr auto kFailuresPerGuesserRefill = 30s;
+inline constexpr std::uint32_t kFailuresPerUser = 100;
+inline constexpr auto kFailuresPerUserRefill = 60s;
+inline constexpr std::uint32_t kFailuresPerAddress = 100;
+inline constexpr auto kFailuresPerAddressRefill = 3s;
+inline constexpr std::uint32_t kRegistrationsPerAddress = 60;
+inline constexpr auto kRegistrationsPerAddressRefill = 60s;
 
 // ---- Client queues -------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kOutboxMax = 100'000;  // queued messages of one device
@@ -109,6 +150,18 @@ inline constexpr std::size_t kAddressesMax = 8;                   // of one host
 inline constexpr std::size_t kResolverThreadsMax = 4;             // of one client; a hung look-up holds its thread
 inline constexpr std::size_t kResponseBodyBytesMax = 1'048'576;   // of one HTTP answer
 inline constexpr std::size_t kResponseHeaderBytesMax = 65'536;    // of one HTTP answer, all lines
+inline constexpr unsigned kUpgradeRequestBytesMax = 16'384;       // whole; and what is read at a time
+inline constexpr unsigned kUpgradeAnswerBytesMax = 8'192;
+inline constexpr unsigned kTransportDescriptorsMax = 64;  // of one client; libwebsockets' tables are small only with it
+inline constexpr std::size_t kClaimBytesMax = 262'144;    // of the outbox, claimed and encoded at a time
+// Received items and frames that wait to be applied. A server within its window never has more on the way; beyond it
+// the burst is applied without waiting for its end.
+inline constexpr std::size_t kWaitingItemsMax = 4 * kWindowItemsMax;
+inline constexpr std::size_t kWaitingFramesMax = 1'024;
+inline constexpr std::size_t kPulledMax = kHelloCursorsMax;  // streams with a gap; with more the server is not well
+inline constexpr std::size_t kOpenRequestsMax = 1'024;       // an app that asks faster than the network answers
+inline constexpr std::size_t kIdleReadersMax = 4;            // connections to the store, kept for the app's next reads
+inline constexpr std::uint32_t kGatewayAttemptsMax = 3;      // without a welcome; then discovery is asked again
 
 // ---- Times ---------------------------------------------------------------------------------------------------------
 inline constexpr auto kAccessTokenLifetime = 15min;
@@ -140,6 +193,35 @@ inline constexpr auto kSendTimeLimitDefault = 24h * 7;  // then the sender asks 
 inline constexpr auto kDedupLifetime = 24h * 400;       // outlives every client's send time limit
 inline constexpr auto kSendTimeLimitMax = 24h * 365;
 static_assert(kSendTimeLimitMax + 24h * 30 <= kDedupLifetime, "a client may retry while its record lives");
+inline constexpr auto kTrustFreshToken = 60s;  // of a device whose clock runs ahead, which finds every token expired
+inline constexpr auto kKeepForgotten = 10min;  // of a connection that the transport does not end, though it should
+inline constexpr auto kPullAgain = 5s;
+inline constexpr auto kDrainGrace = 10s;  // a server that named a pause ends the connection itself, or is left
+inline constexpr std::chrono::milliseconds kBackoffCapMax = 1h;
+inline constexpr std::chrono::microseconds kDeadlineCheckMax = 1h;  // after a sleep a passed deadline is found by then
+// A head that is overdue waits for the server; the others' deadlines are looked at this often meanwhile.
+inline constexpr std::chrono::microseconds kOverdueCheck = 60s;
+// Beyond these a server's word is taken for a mistake: a dead connection must be noticed, a live one not flooded, and a
+// token be renewed neither in a hurry nor less than once a day.
+inline constexpr std::chrono::milliseconds kHeartbeatMin = 1s;
+inline constexpr std::chrono::milliseconds kHeartbeatMax = 10min;
+inline constexpr std::chrono::milliseconds kDrainPauseMax = 10min;
+inline constexpr std::chrono::milliseconds kRenewalDelayMin = 1s;
+inline constexpr std::chrono::milliseconds kRenewalDelayMax = 24h;
+inline constexpr std::chrono::milliseconds kRenewalPause = 5s;  // after one that failed; the token has time until then
+inline constexpr std::chrono::seconds kGatewayTtlMax = 24h;
+// What the server tells those to wait whom it cannot serve now.
+inline constexpr std::chrono::milliseconds kRetryBusy = 1s;         // above a limit of theirs
+inline constexpr std::chrono::milliseconds kRetryQueueFull = 1s;    // a full queue is written in about this long
+inline constexpr std::chrono::milliseconds kRetryHashes = 2s;       // the hashes in flight have likely moved on
+inline constexpr std::chrono::milliseconds kRetryStopping = 2s;     // another server, or this one anew, answers by then
+inline constexpr std::chrono::milliseconds kRetryStorageFull = 5s;  // somebody has to make room first
+inline constexpr std::chrono::seconds kRetryFull = 5s;              // as many connections as there may be
+inline constexpr std::chrono::milliseconds kDrainSpread = 5s;       // reconnect times of a drain are within this
+inline constexpr std::chrono::milliseconds kAcceptPause = 100ms;    // when no connection can be taken
+inline constexpr std::chrono::seconds kLibraryTimeout = 120s;  // of libwebsockets; above every one of ours, which count
+inline constexpr auto kNoRoomTold = 60s;    // between two lines that connections are closed for want of a share
+inline constexpr auto kProbeInterval = 1s;  // of a store that refuses writes, however often readiness is asked
 inline constexpr auto kPurgePause = 1s;     // between two looks at records of one sweep
 inline constexpr auto kPurgeInterval = 1h;  // between two sweeps
 

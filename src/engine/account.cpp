@@ -5,9 +5,6 @@ namespace chatsdk {
 
 namespace {
 
-// An app that asks faster than the network answers is told so instead of being remembered without end.
-constexpr std::size_t kOpenMax = 1'024;
-
 Status check_user_id(const std::string& user_id) {
   if (user_id.empty()) return error(Code::kInvalidArgument, "user id of 0 B");
   if (user_id.size() > limits::kUserIdBytesMax) {
@@ -49,8 +46,9 @@ Status check_login(const std::string& user_id, const std::string& password) {
 }  // namespace
 
 bool Account::open(RequestId request) {
-  if (open_.size() >= kOpenMax) {
-    context_.events.completed(request, error(Code::kBusy, std::to_string(kOpenMax) + " requests are open"));
+  if (open_.size() >= limits::kOpenRequestsMax) {
+    context_.events.completed(request,
+                              error(Code::kBusy, std::to_string(limits::kOpenRequestsMax) + " requests are open"));
     return false;
   }
   open_.insert(request);

@@ -11,19 +11,6 @@ namespace chatsdk {
 
 namespace {
 
-// A server that named a pause ends the connection itself once its answers are out; this is how long it may take.
-constexpr auto kDrainGrace = std::chrono::seconds(10);
-// Above these a server's word is taken for a mistake: a dead connection must be noticed, a live one not flooded.
-constexpr std::chrono::milliseconds kHeartbeatMin = std::chrono::seconds(1);
-constexpr std::chrono::milliseconds kHeartbeatMax = std::chrono::minutes(10);
-constexpr std::chrono::milliseconds kDrainPauseMax = std::chrono::minutes(10);
-// A renewal that failed is tried again this much later; the connection lives until the token expires.
-constexpr std::chrono::milliseconds kRenewalPause = std::chrono::seconds(5);
-// Whatever lifetime the server names, the token is renewed neither in a hurry nor less than once a day.
-constexpr std::chrono::milliseconds kRenewalMin = std::chrono::seconds(1);
-constexpr std::chrono::milliseconds kRenewalMax = std::chrono::hours(24);
-constexpr std::chrono::seconds kGatewayTtlMax = std::chrono::hours(24);
-
 Error no_error() { return {Code::kOk, {}, {}}; }
 
 bool starts_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
@@ -240,7 +227,9 @@ void Connection::begin_attempt() {
 
 void Connection::discover(const std::string& access_token) {
   recall_gateway();
-  if (!gateway_url_.empty() && context_.now() < gateway_valid_until_) return open(access_token);
+  // One that opens and never welcomes may have become another server, or be told of no more.
+  const bool tried = gateway_attempts_ >= limits::kGatewayAttemptsMax;
+  if (!gateway_url_.empty() && !tried && context_.now() < gateway_valid_until_) return open(access_token);
   rest_.connect(access_token, attempt_.wrap([this, access_token](Result<wire::Connect> answer) {
     on_discovered(access_token, std::move(answer));
   }));
@@ -261,8 +250,9 @@ void Connection::on_discovered(const std::string& access_token, Result<wire::Con
   }
   gateway_url_ = best->url();
   gateway_from_ = GatewayFrom::kDiscovery;
-  gateway_valid_until_ =
-      context_.now() + std::min(kGatewayTtlMax, std::chrono::seconds(static_cast<std::int64_t>(answer->ttl_s())));
+  gateway_attempts_ = 0;
+  gateway_valid_until_ = context_.now() + std::min(limits::kGatewayTtlMax,
+                                                   std::chrono::seconds(static_cast<std::int64_t>(answer->ttl_s())));
   open(access_token);
 }
 
@@ -277,7 +267,7 @@ void Connection::recall_gateway() {
   const std::optional<StoredGateway>& stored = context_.store.gateway();
   if (!stored || stored->server_url != context_.options.server_url || !usable(stored->url)) return;
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(stored->expires - context_.wall_now());
-  if (left <= left.zero() || left > kGatewayTtlMax) return;  // more than that: the wall clock was set back
+  if (left <= left.zero() || left > limits::kGatewayTtlMax) return;  // more than that: the wall clock was set back
   gateway_url_ = stored->url;
   gateway_valid_until_ = context_.now() + left;
   gateway_from_ = GatewayFrom::kStore;
@@ -292,6 +282,7 @@ Status Connection::remember_gateway() {
 
 void Connection::open(const std::string& access_token) {
   token_used_ = access_token;
+  ++gateway_attempts_;
   ConnectRequest request;
   request.url = gateway_url_;
   request.subprotocol = std::string(kSubprotocol);
@@ -347,7 +338,7 @@ void Connection::on_welcome_frame(const wire::Welcome& welcome) {
   phase_timer_.cancel();
   heartbeat_ = welcome.heartbeat_ms() == 0 ? std::chrono::milliseconds(limits::kHeartbeatDefault)
                                            : std::chrono::milliseconds(welcome.heartbeat_ms());
-  heartbeat_ = std::clamp(heartbeat_, kHeartbeatMin, kHeartbeatMax);
+  heartbeat_ = std::clamp(heartbeat_, limits::kHeartbeatMin, limits::kHeartbeatMax);
   server_time_ms_ = clamp_unix_ms(welcome.server_time_ms());
   welcomed_at_ = context_.now();
   become(Phase::kLive);
@@ -372,6 +363,7 @@ Status Connection::accept_welcome(const wire::Welcome& welcome) {
     CHATSDK_FAULT("connection.before_new_epoch");
     CHATSDK_TRY(context_.store.begin_epoch(welcome.store_epoch(), StreamId{welcome.account_stream_id()}));
   }
+  gateway_attempts_ = 0;
   return remember_gateway();
 }
 
@@ -441,8 +433,8 @@ void Connection::on_failure_frame(const Error& cause) {
 
 void Connection::on_drain_frame(const wire::Drain& drain) {
   draining_ = true;
-  drain_pause_ = std::min(kDrainPauseMax, std::chrono::milliseconds(drain.reconnect_after_ms()));
-  phase_timer_.start_after(kDrainGrace, [this] {
+  drain_pause_ = std::min(limits::kDrainPauseMax, std::chrono::milliseconds(drain.reconnect_after_ms()));
+  phase_timer_.start_after(limits::kDrainGrace, [this] {
     const Error cause{Code::kUnavailable, "the server is going away", drain_pause_};
     leave(CloseCode::kNormal);
     wait(cause);
@@ -534,14 +526,15 @@ void Connection::arm_renewal(std::int64_t token_expires_at_ms) {
   const std::chrono::milliseconds before = limits::kRenewBeforeExpiry;
   // A token that lives shorter than two such intervals is renewed half-way.
   const std::chrono::milliseconds delay = left > 2 * before ? left - before : left / 2;
-  renewal_timer_.start_after(std::clamp(delay, kRenewalMin, kRenewalMax), [this] { renew_token(); });
+  renewal_timer_.start_after(std::clamp(delay, limits::kRenewalDelayMin, limits::kRenewalDelayMax),
+                             [this] { renew_token(); });
 }
 
 void Connection::renew_token() {
   // The new token itself comes through token_renewed.
   session_.refresh(attempt_.wrap([this](const Result<std::string>& token) {
     if (token.ok()) return;
-    renewal_timer_.start_after(std::max(kRenewalPause, token.error().retry_after), [this] { renew_token(); });
+    renewal_timer_.start_after(std::max(limits::kRenewalPause, token.error().retry_after), [this] { renew_token(); });
   }));
 }
 

@@ -134,7 +134,8 @@ class Connection final : private Link::Listener {
   std::string gateway_url_;  // from discovery; empty: unknown
   MonotonicTime gateway_valid_until_;
   enum class GatewayFrom { kNowhere, kStore, kDiscovery, kWelcome } gateway_from_ = GatewayFrom::kNowhere;
-  bool may_recall_gateway_ = true;  // once for each client
+  bool may_recall_gateway_ = true;      // once for each client
+  std::uint32_t gateway_attempts_ = 0;  // of opening it, since a welcome or its discovery
 
   Backoff backoff_;
   MonotonicTime not_before_;

@@ -7,15 +7,9 @@ namespace chatsdk {
 
 namespace {
 
-// A server within its window never has more on the way; beyond it the burst is applied without waiting for its end.
-constexpr std::size_t kWaitingItemsMax = 4 * limits::kWindowItemsMax;
-constexpr std::size_t kWaitingFramesMax = 1'024;
 // What shares a transaction: items of any streams, and what stands between them.
 constexpr std::size_t kBurstItemsMax = limits::kApplyBatchMax;
 constexpr std::size_t kBurstFramesMax = 4 * limits::kApplyBatchMax;
-constexpr auto kPullAgain = std::chrono::seconds(5);
-// Gaps come from streams that are pushed out of turn; a server that leaves one in this many streams is not well.
-constexpr std::size_t kPulledMax = limits::kHelloCursorsMax;
 
 bool is_storage(Code code) {
   return static_cast<std::int32_t>(code) <= static_cast<std::int32_t>(Code::kStorage) &&
@@ -42,7 +36,7 @@ void Inbox::on_lost() {
 
 void Inbox::on_frame(wire::ServerFrame& frame) {
   merge_or_push(frame);
-  const bool full = waiting_items_ >= kWaitingItemsMax || waiting_.size() >= kWaitingFramesMax;
+  const bool full = waiting_items_ >= limits::kWaitingItemsMax || waiting_.size() >= limits::kWaitingFramesMax;
   if (full || CHATSDK_FAULT_BRANCH("inbox.burst_is_full")) return work();
   if (scheduled_) return;
   scheduled_ = true;
@@ -207,8 +201,8 @@ Status Inbox::apply(const wire::CaughtUp& caught_up) {
 void Inbox::pull(StreamId stream, Seq after) {
   const auto asked = pulled_.find(stream);
   if (asked != pulled_.end()) {
-    if (asked->second.after == after && context_.now() - asked->second.asked < kPullAgain) return;
-  } else if (pulled_.size() >= kPulledMax) {
+    if (asked->second.after == after && context_.now() - asked->second.asked < limits::kPullAgain) return;
+  } else if (pulled_.size() >= limits::kPulledMax) {
     return;
   }
   pulled_[stream] = {after, context_.now()};

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/link.h"
 
+#include "base/limits.h"
+
 namespace chatsdk {
-
-namespace {
-
-// The transport ends every connection within seconds; this only bounds how long a silent one could be kept.
-constexpr auto kKeepForgotten = std::chrono::minutes(10);
-
-}  // namespace
 
 class Link::Relay final : public Transport::Handler, public std::enable_shared_from_this<Relay> {
  public:
@@ -22,7 +17,7 @@ class Link::Relay final : public Transport::Handler, public std::enable_shared_f
   void outlive_owner() {
     listener_ = nullptr;
     if (closed_) return;
-    keep_ = executor_.post_after(kKeepForgotten, [self = shared_from_this()] {});
+    keep_ = executor_.post_after(limits::kKeepForgotten, [self = shared_from_this()] {});
   }
 
   void on_open(Transport::ConnectionId connection) override {

@@ -9,13 +9,6 @@ namespace chatsdk {
 
 namespace {
 
-// What is read from the store, claimed and encoded at a time; the transport's buffer is of the same order.
-constexpr std::size_t kClaimBytesMax = 262'144;
-// A device that sleeps, or whose clock is set, finds a passed deadline no later than this after it wakes.
-constexpr std::chrono::microseconds kDeadlineCheckMax = std::chrono::hours(1);
-// A head that is overdue waits for the server; the others' deadlines are looked at this often meanwhile.
-constexpr std::chrono::microseconds kOverdueCheck = std::chrono::seconds(60);
-
 Error timed_out() { return error(Code::kTimedOut, "the sender's time limit passed"); }
 
 Error too_long(std::size_t text_bytes_max) {
@@ -217,7 +210,7 @@ Status Outbox::settle() {
 Status Outbox::claim() {
   std::vector<ClientMessageId> to_mark;
   std::size_t bytes = 0;
-  while (!ready_.empty() && lane_of_.size() < in_flight_max_ && bytes < kClaimBytesMax) {
+  while (!ready_.empty() && lane_of_.size() < in_flight_max_ && bytes < limits::kClaimBytesMax) {
     const ConversationKey key = ready_.front();
     ready_.pop_front();
     const auto found = lanes_.find(key);
@@ -476,7 +469,7 @@ void Outbox::on_lane_timer() {
 void Outbox::note_deadline(WallTime deadline) {
   const auto left = deadline - context_.wall_now();
   if (!running_ || left <= left.zero()) return;
-  const MonotonicTime at = context_.now() + std::min<std::chrono::microseconds>(left, kDeadlineCheckMax);
+  const MonotonicTime at = context_.now() + std::min<std::chrono::microseconds>(left, limits::kDeadlineCheckMax);
   if (deadline_timer_.pending() && deadline_timer_.time() <= at) return;
   deadline_timer_.start_at(at, [this] { on_deadline(); });
 }
@@ -486,7 +479,7 @@ void Outbox::arm_deadline_timer() {
   auto earliest = context_.store.earliest_deadline();
   if (earliest.ok() && !earliest->has_value()) return;
   if (earliest.ok()) note_deadline(**earliest);
-  if (!deadline_timer_.pending()) deadline_timer_.start_after(kOverdueCheck, [this] { on_deadline(); });
+  if (!deadline_timer_.pending()) deadline_timer_.start_after(limits::kOverdueCheck, [this] { on_deadline(); });
 }
 
 void Outbox::on_deadline() {

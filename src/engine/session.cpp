@@ -8,10 +8,6 @@ namespace chatsdk {
 
 namespace {
 
-// A device whose clock runs ahead finds every token expired: it still uses a fresh one this long before asking again.
-constexpr auto kTrustFreshToken = std::chrono::seconds(60);
-constexpr std::size_t kRefreshRequestIdBytes = 16;
-
 bool is_refusal(Code code) {
   switch (code) {
     case Code::kUnauthenticated:
@@ -64,7 +60,7 @@ Status Session::load() {
 bool Session::needs_refresh() const {
   if (rejected_) return true;
   if (context_.wall_now() < session_->access_expires) return false;
-  return !obtained_.has_value() || context_.now() - *obtained_ >= kTrustFreshToken;
+  return !obtained_.has_value() || context_.now() - *obtained_ >= limits::kTrustFreshToken;
 }
 
 void Session::with_token(TokenCallback callback) {
@@ -83,7 +79,7 @@ void Session::refresh(TokenCallback callback) {
   refreshing_ = true;
   if (session_->refresh_request_id.empty()) {
     StoredSession with_id = *session_;
-    with_id.refresh_request_id = context_.random.ids.bytes(kRefreshRequestIdBytes);
+    with_id.refresh_request_id = context_.random.ids.bytes(limits::kRequestIdBytes);
     if (auto saved = context_.store.save_session(with_id); !saved.ok()) {
       return finish_refresh(std::move(saved).error());
     }

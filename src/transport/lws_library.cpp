@@ -6,13 +6,11 @@
 #include <string_view>
 #include <utility>
 
+#include "base/limits.h"
+
 namespace chatsdk {
 
 namespace {
-
-constexpr unsigned kServiceBufferBytes = 16'384;  // of one read, and of the whole upgrade request
-constexpr unsigned kHeaderBytesMax = 8'192;       // of the server's answer to the upgrade
-constexpr unsigned kDescriptorsMax = 64;          // of one context; tables are small only when it is given
 
 // The log of libwebsockets is one per process, so each line goes to whoever is inside a call on this thread.
 thread_local Log* calling_log = nullptr;
@@ -60,7 +58,7 @@ LwsLogScope::LwsLogScope(Log& log) : outer_(std::exchange(calling_log, &log)) {}
 LwsLogScope::~LwsLogScope() { calling_log = outer_; }
 
 lws_protocols lws_protocol(lws_callback_function* on_event) {
-  return {kLwsProtocolName, on_event, 0, kServiceBufferBytes, 0, nullptr, 0};
+  return {kLwsProtocolName, on_event, 0, limits::kUpgradeRequestBytesMax, 0, nullptr, 0};
 }
 
 lws_context* create_lws_context(const lws_protocols* protocols, ssl_ctx_st* tls,
@@ -72,9 +70,9 @@ lws_context* create_lws_context(const lws_protocols* protocols, ssl_ctx_st* tls,
   info.gid = -1;
   info.uid = -1;
   info.user = user;
-  info.fd_limit_per_thread = kDescriptorsMax;
-  info.max_http_header_data2 = kHeaderBytesMax;
-  info.pt_serv_buf_size = kServiceBufferBytes;
+  info.fd_limit_per_thread = limits::kTransportDescriptorsMax;
+  info.max_http_header_data2 = limits::kUpgradeAnswerBytesMax;
+  info.pt_serv_buf_size = limits::kUpgradeRequestBytesMax;
   // An address that is empty, not absent: else http_proxy of the environment would be used.
   info.http_proxy_address = "";
   // The library's own timeouts come after ours, which know what was awaited.

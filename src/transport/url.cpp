@@ -6,12 +6,11 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/limits.h"
+
 namespace chatsdk {
 
 namespace {
-
-constexpr std::size_t kUrlBytesMax = 2'048;
-constexpr std::size_t kHostBytesMax = 253;  // RFC 1035 section 2.3.4, in text form
 
 Error refused(std::string why) { return error(Code::kInvalidArgument, "url: " + why); }
 
@@ -37,8 +36,8 @@ std::string Url::authority() const {
 }
 
 Result<Url> parse_url(std::string_view text) {
-  if (text.size() > kUrlBytesMax) {
-    return refused(std::to_string(text.size()) + " B, limit " + std::to_string(kUrlBytesMax) + " B");
+  if (text.size() > limits::kUrlBytesMax) {
+    return refused(std::to_string(text.size()) + " B, limit " + std::to_string(limits::kUrlBytesMax) + " B");
   }
   if (std::any_of(text.begin(), text.end(), [](char c) { return c <= ' ' || c >= 0x7f || c == '\\' || c == '#'; })) {
     return refused("a character is not allowed");
@@ -66,7 +65,7 @@ Result<Url> parse_url(std::string_view text) {
   for (const char c : authority.substr(bracketed ? 1 : 0, bracketed ? host_end - 1 : host_end)) url.host += lower(c);
   const bool valid =
       bracketed ? is_ipv6_address(url.host) : std::all_of(url.host.begin(), url.host.end(), is_name_character);
-  if (url.host.empty() || url.host.size() > kHostBytesMax || !valid) return refused("the host is not valid");
+  if (url.host.empty() || url.host.size() > limits::kHostBytesMax || !valid) return refused("the host is not valid");
 
   std::string_view rest = authority.substr(bracketed ? host_end + 1 : host_end);
   url.port = default_port(url.secure);

@@ -257,6 +257,104 @@ TEST_F(MessageContract, UnknownPeersAndOneselfAreRefused) {
   EXPECT_EQ(code(void_of(message("ann", ann_, to_peer("ann"), 1))), Code::kInvalidArgument);
 }
 
+// ---- The end of a session ------------------------------------------------------------------------------------------
+
+// What the committer holds when a session ends is behind the end of the session, in the same batch or the next.
+class EndedContract : public PairContract {
+ protected:
+  void SetUp() override {
+    PairContract::SetUp();
+    session_ = log_in("ann").session;
+  }
+  AppendMessage sent(std::uint64_t number) {
+    AppendMessage op = from_ann(number);
+    op.session = session_.session_id;
+    return op;
+  }
+  // Every way in which a session ends.
+  std::vector<WriteOp> ends() {
+    RotateSession reuse;
+    reuse.session_id = session_.session_id;
+    reuse.generation = 0;  // older than the one that is due
+    reuse.now = now();
+    reuse.expires = now() + std::chrono::hours(1);
+    return {EndSessions{"ann", ann_, true, now()}, EndSessions{"ann", ann_, false, now()}, opening("ann"), reuse};
+  }
+  void begin_anew() {
+    harness_ = make_store_harness();
+    SetUp();
+  }
+
+  Session session_;
+};
+
+TEST_F(EndedContract, NothingNewIsAcceptedBehindTheEndOfItsSession) {
+  for (std::size_t i = 0; i < ends().size(); ++i) {
+    SCOPED_TRACE(i);
+    begin_anew();
+    const WriteOp end = ends()[i];
+
+    const CommitResult result = commit({sent(2), end, sent(3), void_of(sent(3))});
+
+    EXPECT_TRUE(result.answers[0].ok()) << "what was before it is accepted";
+    EXPECT_TRUE(result.answers[1].ok());
+    EXPECT_EQ(result.answers[2].code(), Code::kUnauthenticated);
+    EXPECT_EQ(result.answers[3].code(), Code::kUnauthenticated);
+    EXPECT_EQ(code(sent(3)), Code::kUnauthenticated) << "nor in a later batch";
+    EXPECT_EQ(read("bob", conversation_).size(), 3u) << "roster and two messages";
+    harness_->reopen();
+    EXPECT_EQ(code(sent(3)), Code::kUnauthenticated) << "nor after a restart";
+  }
+}
+
+TEST_F(EndedContract, AFirstMessageBehindTheEndOfItsSessionMakesNoConversation) {
+  register_user("cid");
+  AppendMessage first = message("ann", ann_, to_peer("cid"), 1);
+  first.session = session_.session_id;
+
+  const CommitResult result = commit({EndSessions{"ann", ann_, true, now()}, first, void_of(first)});
+
+  EXPECT_EQ(result.answers[1].code(), Code::kUnauthenticated);
+  EXPECT_EQ(result.answers[2].code(), Code::kUnauthenticated);
+  EXPECT_EQ(reader().followed("cid", {})->size(), 1u) << "its account stream";
+}
+
+TEST_F(EndedContract, ARepeatGetsItsFirstAnswerAfterTheEndToo) {
+  const auto first = write<Appended>(sent(2));
+  write<Done>(EndSessions{"ann", ann_, true, now()});
+
+  const auto repeated = write<Appended>(sent(2));
+  EXPECT_TRUE(repeated.repeated);
+  EXPECT_EQ(repeated.message_id, first.message_id);
+}
+
+TEST_F(EndedContract, ARotatedSessionGoesOn) {
+  write<Appended>(sent(2));
+  RotateSession rotation;
+  rotation.session_id = session_.session_id;
+  rotation.generation = 1;
+  rotation.request_id = "request-00000001";
+  rotation.now = now();
+  rotation.expires = now() + std::chrono::hours(1);
+  write<SessionRotated>(rotation);
+
+  EXPECT_FALSE(write<Appended>(sent(3)).repeated);
+}
+
+TEST_F(EndedContract, TheNextSessionOfTheDeviceGoesOn) {
+  write<Appended>(sent(2));
+  session_ = log_in("ann").session;
+
+  EXPECT_EQ(write<Appended>(sent(3)).seq, 4u);
+}
+
+TEST_F(EndedContract, AnotherDevicesSessionIsNotItsOwn) {
+  AppendMessage op = sent(2);
+  op.session = log_in("bob").session.session_id;
+
+  EXPECT_EQ(code(op), Code::kUnauthenticated);
+}
+
 // ---- Voids ---------------------------------------------------------------------------------------------------------
 
 TEST_F(MessageContract, AVoidedMessageIsNeverAccepted) {

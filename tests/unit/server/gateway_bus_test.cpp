@@ -332,11 +332,11 @@ TEST(DeliveryService, ADigestNamesAStreamOnceWithItsGreatestValues) {
 
 TEST(DeliveryService, ItsListOfChangesIsBounded) {
   Delivering parts;
-  for (std::uint64_t i = 1; i <= DeliveryService::kRecentMax; ++i) parts.commit(StreamId{i}, 1);
+  for (std::uint64_t i = 1; i <= limits::kDigestStreamsMax; ++i) parts.commit(StreamId{i}, 1);
   parts.executor.run_ready();
 
   ASSERT_EQ(parts.recorder.digests.size(), 1u);
-  EXPECT_EQ(parts.recorder.digests[0]->heads.size(), DeliveryService::kRecentMax);
+  EXPECT_EQ(parts.recorder.digests[0]->heads.size(), limits::kDigestStreamsMax);
 }
 
 // ---- Directory and window ------------------------------------------------------------------------------------------

@@ -204,7 +204,39 @@ TEST(GatewaySend, AFloodOfRefusalsIsCountedInTheLog) {
 
   EXPECT_EQ(results(a).size(), 151u);
   EXPECT_EQ(world.log.with(" refused send ").size(), 21u);
-  EXPECT_EQ(world.log.with(" was refused 130 more").size(), 1u);
+  EXPECT_EQ(world.log
+                .with("gateway: refused 130 more: connection " + std::to_string(a.id()) + " device " +
+                      std::to_string(world.ada.id.value))
+                .size(),
+            1u);
+}
+
+// The end of the session and its commit are faster than the word of it.
+TEST(GatewaySend, WhatWaitsToBeCommittedWhenItsDeviceIsRemovedIsNotAccepted) {
+  for (const bool remove_device : {true, false}) {
+    SCOPED_TRACE(remove_device);
+    Pair world;
+    TestClient& a = world.connect(world.ada);
+    TestClient& b = world.connect(world.bob);
+    world.hold_commits = true;
+    a.say(world.text_to("bob", "too late", 1));
+    wire::ClientFrame taken_back;
+    taken_back.mutable_void_()->set_peer_user_id("bob");
+    taken_back.mutable_void_()->set_client_message_id(std::string(16, 'v'));
+    taken_back.mutable_void_()->set_send_number(1);
+    a.say(taken_back);
+    ASSERT_TRUE(world.commit_now(EndSessions{"ada", world.ada.id, remove_device, world.clock.wall_now()}).ok());
+
+    world.release_commits();
+
+    EXPECT_EQ(a.failure(), Code::kUnauthenticated);
+    EXPECT_EQ(a.closed, CloseCode::kUnauthenticated);
+    EXPECT_TRUE(results(a).empty()) << "the device keeps what it has not heard of";
+    EXPECT_TRUE(a.of(wire::ServerFrame::kVoidResult).empty());
+    for (const auto& [stream, items] : b.items) {
+      for (const wire::Item& item : items) EXPECT_NE(item.kind(), wire::ITEM_KIND_MESSAGE);
+    }
+  }
 }
 
 TEST(GatewaySend, UnansweredSendsAreBounded) {

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <atomic>
@@ -316,6 +317,28 @@ TEST_F(ListenerHttp, ConnectionsOfOneAddressAreLimited) {
   EXPECT_EQ(next.status, 200);
 }
 
+TEST_F(ListenerHttp, ConnectionsThatHaveSaidNothingAreLimited) {
+  options_.serving.unproven.bytes_per_address_max = 3 * limits::kUnprovenPlainBytes - 1;
+  start();
+  RawClient served = connect();
+  served.send(kGet);
+  ASSERT_EQ(served.read_response().status, 200);
+  RawClient silent = connect();
+  RawClient other = connect();
+  other.send("GET /");
+
+  EXPECT_TRUE(connect().read_to_end_or_reset()) << "one above";
+  EXPECT_TRUE(connect().read_to_end_or_reset());
+  EXPECT_EQ(log_.count("connections are closed, one of 127.0.0.1 first"), 1u);
+  served.send(kGet);
+  EXPECT_EQ(served.read_response().status, 200) << "who has asked before is served";
+  other.send(" HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(other.read_response().status, 200);
+  RawClient next = connect();
+  next.send(kGet);
+  EXPECT_EQ(next.read_response().status, 200) << "a share is free again";
+}
+
 TEST(AddressCounts, AdmitUpToTheLimitAndNameTheFirstRefusal) {
   using Entry = server::AddressCounts::Entry;
   server::AddressCounts counts;
@@ -506,6 +529,35 @@ TEST_F(ListenerTls, AnIdleConnectionOutlivesTheHandshakesTimeLimit) {
   EXPECT_TRUE(silent.read_to_end_or_reset());
   client.send_frame(2, "still here");
   EXPECT_EQ(client.read_frame().payload, "still here");
+}
+
+// What a TLS client says first.
+std::string client_hello() {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL* client = SSL_new(context);
+  BIO* said = BIO_new(BIO_s_mem());
+  SSL_set_bio(client, BIO_new(BIO_s_mem()), said);
+  EXPECT_EQ(SSL_connect(client), -1) << "it waits for an answer";
+  char* bytes = nullptr;
+  const auto count = static_cast<std::size_t>(BIO_get_mem_data(said, &bytes));
+  std::string hello(bytes, count);
+  SSL_free(client);
+  SSL_CTX_free(context);
+  return hello;
+}
+
+TEST_F(ListenerTls, AHandshakeThatIsBegunAndNotEndedIsCutOffAtItsTimeLimit) {
+  options_.serving.request_read_timeout = 100ms;
+  start();
+  const std::string hello = client_hello();
+  ASSERT_GT(hello.size(), 100U);
+
+  for (const std::size_t bytes : {std::size_t{1}, std::size_t{50}, hello.size()}) {
+    RawClient client(listener_->port(), false);
+    client.send(hello.substr(0, bytes));
+    EXPECT_TRUE(client.read_to_end_or_reset()) << bytes << " bytes of it";
+  }
+  EXPECT_EQ(log_.count("connection"), 0u) << "no fault, no line";
 }
 
 TEST_F(ListenerTls, AKeyOfAnotherCertificateIsNamed) {

@@ -639,13 +639,13 @@ TEST(RestLog, CountsWhatIsRefusedAgainAndAgain) {
 
 TEST(RestLog, CountsWhatComesFromManyAddresses) {
   RestWorld world;
-  for (std::size_t i = 0; i < RefusalLog::kKindsMax + 7; ++i) {
+  for (std::size_t i = 0; i < limits::kRefusalKindsMax + 7; ++i) {
     EXPECT_EQ(world.call("GET", "/v1/devices", {}, {}, "192.0.2." + std::to_string(i)).status, 401);
   }
-  EXPECT_EQ(world.log.with("refused").size(), RefusalLog::kKindsMax);
+  EXPECT_EQ(world.log.with("refused").size(), limits::kRefusalKindsMax);
 
   world.rest.reset();
-  ASSERT_EQ(world.log.with("refused").size(), RefusalLog::kKindsMax + 1) << "what is counted is told at the end";
+  ASSERT_EQ(world.log.with("refused").size(), limits::kRefusalKindsMax + 1) << "what is counted is told at the end";
   EXPECT_EQ(world.log.with("refused").back(), "rest: refused 7 more of other kinds");
 }
 

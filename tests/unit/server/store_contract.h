@@ -113,7 +113,7 @@ class StoreContract : public ::testing::Test {
   static Target to_peer(const UserId& peer) { return {{}, peer}; }
   static Target to_conversation(ConversationId conversation) { return {conversation, {}}; }
   static VoidMessage void_of(const AppendMessage& op) {
-    return {op.sender, op.sender_device, op.target, op.client_message_id, op.send_number, op.now};
+    return {op.sender, op.sender_device, op.session, op.target, op.client_message_id, op.send_number, op.now};
   }
 
   static wire::Item parse(const std::shared_ptr<const Bytes>& bytes) {

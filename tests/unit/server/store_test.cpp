@@ -353,6 +353,24 @@ TEST_F(SqliteStoreTest, ManyStreamsOverflowTheCacheWithoutLoss) {
   }
 }
 
+TEST_F(SqliteStoreTest, ARemovedDeviceLeavesNoRow) {
+  register_user("ann");
+  register_user("bob");
+  const Session session = log_in("ann").session;
+  AppendMessage last = message("ann", session.device_id, to_peer("bob"), 2);
+  last.session = session.session_id;
+  const auto first = write<Appended>(message("ann", session.device_id, to_peer("bob"), 1));
+  write<Done>(AdvanceCursor{session.device_id, first.conversation_id, 1});
+
+  // Its send number changes in the batch that removes it.
+  const CommitResult result = commit({last, EndSessions{"ann", session.device_id, true, now()}});
+
+  ASSERT_TRUE(result.answers[0].ok() && result.answers[1].ok());
+  for (const char* table : {"device", "session", "send_number", "cursor"}) {
+    EXPECT_EQ(sqlite().count(std::string("SELECT count(*) FROM ") + table), 0) << table;
+  }
+}
+
 TEST_F(SqliteStoreTest, TrimmedItemsAreOneSkipForTheirMembers) {
   register_user("ann");
   register_user("bob");
