@@ -7,7 +7,7 @@
 // Threads: pure functions.
 // Invariants:
 //   1. No branch, address or division depends on a secret: tests/e2ee_ct looks for it under valgrind.
-//   2. What is computed from a secret is wiped before a function returns, its result apart.
+//   2. Every object that holds what was computed from a secret is wiped before a function returns, its result apart.
 #pragma once
 
 #include <array>

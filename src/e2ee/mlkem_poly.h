@@ -33,8 +33,8 @@ inline constexpr std::uint32_t kReducible = 1U << 28U;
 static_assert(7 * kQ * kQ < kReducible);
 
 // floor(number / q), for number < kReducible, without the division whose time would depend on the number. With
-// m = ceil(2^40 / q) the product exceeds 2^40 number / q by number (m q - 2^40) / q, which is less than 2^40 / q: not
-// enough to reach the next integer.
+// m = ceil(2^40 / q), number m / 2^40 is more than number / q by number (m q - 2^40) / (2^40 q). That is less than
+// 1 / q, and number / q is at least so far below the next integer.
 constexpr std::uint32_t quotient(std::uint32_t number) {
   constexpr std::uint64_t kInverse = ((std::uint64_t{1} << 40U) + kQ - 1) / kQ;
   static_assert((kInverse * kQ - (std::uint64_t{1} << 40U)) * kReducible < std::uint64_t{1} << 40U);

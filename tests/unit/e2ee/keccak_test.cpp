@@ -85,7 +85,8 @@ TEST(Shake, GivesTheStandardsExamples) {
             "2d700caae7396ece96604440577da4f3aa22aeb8857f961c4cd8e06f0ae6610b");
 }
 
-// Messages of 0 to 300 bytes, and as many of output where that is free: around all rates. Hashes of what hashlib gives.
+// Messages of 0 to 300 bytes, and as many of output where that is free: around all rates. Expected are the hashes of
+// what Python's hashlib gives.
 TEST(Keccak, IsRightForEveryLengthAroundTheRates) {
   std::string by_sha3_256;
   std::string by_sha3_512;
