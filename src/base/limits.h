@@ -225,4 +225,29 @@ inline constexpr auto kProbeInterval = 1s;  // of a store that refuses writes, h
 inline constexpr auto kPurgePause = 1s;     // between two looks at records of one sweep
 inline constexpr auto kPurgeInterval = 1h;  // between two sweeps
 
+// ---- End-to-end encryption: docs/e2ee.md section 4 -----------------------------------------------------------------
+namespace e2ee {
+inline constexpr std::size_t kDevicesMax = 8;        // of a device list
+inline constexpr std::size_t kListVersionsMax = 64;  // of one user's list that a device keeps
+inline constexpr std::size_t kReplacedMax = 16;      // account keys of one user that were replaced
+inline constexpr std::size_t kDeviceNameBytesMax = 63;
+inline constexpr auto kSignedRotation = 24h * 2;         // age at which signed and last-resort prekey are replaced,
+inline constexpr auto kSignedRotationShare = 12h;        // less a random share of this
+inline constexpr auto kSignedKept = 24h * 30;            // their secrets after that
+inline constexpr std::size_t kOneTimeBatch = 100;        // one-time keys of a kind in a refill
+inline constexpr std::size_t kOneTimeLow = 20;           // a refill below it
+inline constexpr std::size_t kOneTimeStored = 200;       // of a kind on the server
+inline constexpr auto kOneTimeKept = 24h * 90;           // an unused secret, but the newest kOneTimeStored
+inline constexpr std::uint32_t kJumpMax = 5'000;         // messages passed over in one chain at once
+inline constexpr std::uint32_t kJumpMaxOwn = 25'000;     // from a device of the same user
+inline constexpr std::uint32_t kCountMax = 0x7FFF'FFFF;  // numbers in a chain are below it
+inline constexpr std::size_t kChainsMax = 5;             // receiving chains of a session
+inline constexpr std::size_t kSkippedSessionMax = 2'000;
+inline constexpr auto kSkippedKept = 24h * 30;      // a skipped key, and a receiving chain that is not current
+inline constexpr std::size_t kSeenMax = 20'000;     // set-ups noted under one last-resort prekey
+inline constexpr std::size_t kPaddedMax = 540'672;  // the padded envelope of the largest content
+inline constexpr std::size_t kMessageMax = kPaddedMax + 2'048;
+static_assert(content_bytes_max(kTextBytesMax) + 256 <= kPaddedMax, "with the names of two users around it");
+}  // namespace e2ee
+
 }  // namespace chatsdk::limits

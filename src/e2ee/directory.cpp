@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/directory.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include "base/limits.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+using Records = std::map<Hash, DeviceRecord>;
+
+// Finds the records that lists name, among those kept and those that came with the lists.
+class RecordsAtHand {
+ public:
+  RecordsAtHand(const KnownUser* known, const UserId& user_id, std::span<const Bytes> offered)
+      : known_(known), user_id_(user_id) {
+    for (const Bytes& bytes : offered) offered_.emplace(device_record_hash(bytes), bytes);
+  }
+
+  // nullopt unless a record with the entry's hash is there and valid for the entry's device.
+  std::optional<DeviceRecord> find(const ListedDevice& entry) const {
+    if (known_ != nullptr) {
+      const auto at = known_->records.find(entry.record_hash);
+      if (at != known_->records.end()) {
+        if (at->second.user_id != user_id_ || at->second.device_id != entry.device_id) return std::nullopt;
+        return at->second;
+      }
+    }
+    const auto at = offered_.find(entry.record_hash);
+    if (at == offered_.end()) return std::nullopt;
+    return valid_device_record(at->second, user_id_, entry.device_id);
+  }
+
+ private:
+  const KnownUser* known_;
+  const UserId& user_id_;
+  std::map<Hash, BytesView> offered_;
+};
+
+// Puts the records of the list's devices into `named`; false where one is missing or two devices share a key.
+bool take_records(const DeviceList& list, const RecordsAtHand& at_hand, Records& named) {
+  std::set<SigningKey> signing_keys;
+  std::set<AgreementKey> agreement_keys;
+  for (const ListedDevice& entry : list.devices) {
+    auto at = named.find(entry.record_hash);
+    if (at == named.end()) {
+      auto record = at_hand.find(entry);
+      if (!record) return false;
+      at = named.emplace(entry.record_hash, std::move(*record)).first;
+    }
+    // One record under two device ids is valid for one of them at most.
+    if (at->second.device_id != entry.device_id) return false;
+    if (!signing_keys.insert(at->second.signing_key).second) return false;
+    if (!agreement_keys.insert(at->second.agreement_key).second) return false;
+  }
+  return true;
+}
+
+bool follows(const DeviceList& earlier, const DeviceList& later) {
+  return later.account_key == earlier.account_key && later.version == earlier.version + 1 &&
+         later.previous == earlier.hash;
+}
+
+// Lists that hold by themselves, with the records that they name.
+struct Checked {
+  std::vector<DeviceList> lists;
+  Records records;
+};
+
+std::optional<Checked> check(const KnownUser* known, const UserId& user_id, std::span<const Bytes> lists,
+                             std::span<const Bytes> records) {
+  const RecordsAtHand at_hand(known, user_id, records);
+  Checked checked;
+  for (const Bytes& bytes : lists) {
+    auto list = valid_device_list(bytes, user_id);
+    if (!list || !take_records(*list, at_hand, checked.records)) return std::nullopt;
+    if (!checked.lists.empty() && !follows(checked.lists.back(), *list)) return std::nullopt;
+    checked.lists.push_back(std::move(*list));
+  }
+  if (checked.lists.empty()) return std::nullopt;
+  return checked;
+}
+
+// The newest versions stay, and of the records those that they name.
+void trim(KnownUser& user) {
+  const std::size_t count = user.lists.size();
+  if (count <= limits::e2ee::kListVersionsMax) return;
+  user.lists.erase(user.lists.begin(), std::prev(user.lists.end(), limits::e2ee::kListVersionsMax));
+  std::set<Hash> named;
+  for (const DeviceList& list : user.lists) {
+    for (const ListedDevice& device : list.devices) named.insert(device.record_hash);
+  }
+  std::erase_if(user.records, [&named](const auto& record) { return !named.contains(record.first); });
+}
+
+KnownUser pinned(const UserId& user_id, Checked checked) {
+  KnownUser user;
+  user.user_id = user_id;
+  user.account_key = checked.lists.back().account_key;
+  user.lists = std::move(checked.lists);
+  user.records = std::move(checked.records);
+  trim(user);
+  return user;
+}
+
+Learned refused() { return {}; }
+
+Learned other_identity(const KnownUser& known, Checked checked) {
+  Learned learned;
+  const SigningKey& account_key = checked.lists.back().account_key;
+  if (std::find(known.replaced.begin(), known.replaced.end(), account_key) != known.replaced.end()) {
+    learned.result = Learning::kIgnored;
+    return learned;
+  }
+  if (known.replaced.size() >= limits::e2ee::kReplacedMax) return refused();
+  KnownUser user = pinned(known.user_id, std::move(checked));
+  user.replaced = known.replaced;
+  user.replaced.push_back(known.account_key);
+  learned.result = Learning::kIdentityChanged;
+  learned.user = std::move(user);
+  return learned;
+}
+
+std::vector<DeviceId> ids_only_in(const DeviceList& list, const DeviceList& other) {
+  std::vector<ListedDevice> only;
+  std::set_difference(list.devices.begin(), list.devices.end(), other.devices.begin(), other.devices.end(),
+                      std::back_inserter(only));
+  std::vector<DeviceId> ids;
+  for (const ListedDevice& device : only) ids.push_back(device.device_id);
+  return ids;
+}
+
+// What changed from each version to the next, beginning with the newest one that was known.
+void note_changes(const KnownUser& user, std::uint64_t newest_before, Learned& learned) {
+  std::set<DeviceId> added;
+  std::set<DeviceId> removed;
+  for (std::size_t i = 1; i < user.lists.size(); ++i) {
+    const DeviceList& earlier = user.lists[i - 1];
+    const DeviceList& later = user.lists[i];
+    if (later.version <= newest_before) continue;
+    for (const DeviceId id : ids_only_in(later, earlier)) added.insert(id);
+    for (const DeviceId id : ids_only_in(earlier, later)) removed.insert(id);
+  }
+  learned.added.assign(added.begin(), added.end());
+  learned.removed.assign(removed.begin(), removed.end());
+}
+
+Learned same_identity(const KnownUser& known, Checked checked) {
+  Learned learned;
+  const DeviceList& first = checked.lists.front();
+  const DeviceList& last = checked.lists.back();
+  const DeviceList& oldest = known.oldest();
+  const DeviceList& newest = known.newest();
+
+  bool all_kept = true;
+  for (const DeviceList& list : checked.lists) {
+    const DeviceList* kept = known.list(list.version);
+    if (kept != nullptr && kept->bytes != list.bytes) return refused();
+    all_kept = all_kept && kept != nullptr;
+  }
+  if (all_kept) {
+    learned.result = Learning::kSame;
+    return learned;
+  }
+  if (first.version - 1 > newest.version) {
+    learned.missing = {newest.version + 1, first.version - 1};
+    return learned;
+  }
+  if (last.version < oldest.version - 1) {
+    learned.missing = {last.version + 1, oldest.version - 1};
+    return learned;
+  }
+  if (first.version - 1 == newest.version && !follows(newest, first)) return refused();
+  if (last.version == oldest.version - 1 && !follows(last, oldest)) return refused();
+
+  // What reaches across an end of the kept versions is linked to them by the versions that both have.
+  KnownUser user = known;
+  user.records.merge(checked.records);
+  std::vector<DeviceList> older;
+  for (DeviceList& list : checked.lists) {
+    if (list.version < oldest.version)
+      older.push_back(std::move(list));
+    else if (list.version > newest.version)
+      user.lists.push_back(std::move(list));
+  }
+  user.lists.insert(user.lists.begin(), std::make_move_iterator(older.begin()), std::make_move_iterator(older.end()));
+  note_changes(user, newest.version, learned);
+  trim(user);
+  learned.result = Learning::kChanged;
+  learned.user = std::move(user);
+  return learned;
+}
+
+}  // namespace
+
+const DeviceList* KnownUser::list(std::uint64_t version) const {
+  if (version < oldest().version || version > newest().version) return nullptr;
+  return &lists[version - oldest().version];
+}
+
+const DeviceRecord* listed(const KnownUser& user, std::uint64_t version, DeviceId device_id) {
+  const DeviceList* list = user.list(version);
+  if (list == nullptr) return nullptr;
+  const ListedDevice* device = list->find(device_id);
+  if (device == nullptr) return nullptr;
+  const auto record = user.records.find(device->record_hash);
+  return record == user.records.end() ? nullptr : &record->second;
+}
+
+const DeviceRecord* listed(const KnownUser& user, DeviceId device_id) {
+  return listed(user, user.newest().version, device_id);
+}
+
+Learned learn(const KnownUser* known, const UserId& user_id, std::span<const Bytes> lists,
+              std::span<const Bytes> records) {
+  auto checked = check(known, user_id, lists, records);
+  if (!checked) return refused();
+  if (known == nullptr) {
+    Learned learned;
+    learned.user = pinned(user_id, std::move(*checked));
+    learned.result = Learning::kFirstContact;
+    return learned;
+  }
+  if (checked->lists.back().account_key != known->account_key) return other_identity(*known, std::move(*checked));
+  return same_identity(*known, std::move(*checked));
+}
+
+}  // namespace chatsdk::e2ee
