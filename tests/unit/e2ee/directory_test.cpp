@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/directory.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "unit/e2ee/people.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+// A user who changes the list of devices; all versions and all records are kept as the server would.
+class Account {
+ public:
+  explicit Account(unsigned char seed_byte = 0x11) : seed_(secret_of<32>(seed_byte)) { change({1}, {}); }
+
+  // The devices get new keys each time that they are added.
+  void change(const std::vector<std::uint64_t>& add, const std::vector<std::uint64_t>& remove) {
+    std::vector<DeviceRecord> added;
+    for (const std::uint64_t id : add) {
+      added.push_back(make_device_record({"alice", DeviceId{id}, kSuitesSpoken, kThen, {}}, DeviceKeys::draw(random_)));
+      records_.push_back(added.back().bytes);
+    }
+    std::vector<DeviceId> removed;
+    for (const std::uint64_t id : remove) removed.push_back(DeviceId{id});
+    lists_.push_back(lists_.empty() ? first_device_list("alice", seed_, added, kThen).value()
+                                    : next_device_list(lists_.back(), seed_, added, removed, kThen).value());
+  }
+  // Versions without any other change.
+  void reach(std::uint64_t version) {
+    while (lists_.back().version < version) change({}, {});
+  }
+  // Another next version in place of the newest.
+  void fork(std::uint64_t time_ms) {
+    lists_.back() = next_device_list(lists_[lists_.size() - 2], seed_, {}, {}, time_ms).value();
+  }
+
+  std::vector<Bytes> lists(std::uint64_t first, std::uint64_t last) const {
+    std::vector<Bytes> some;
+    for (std::uint64_t version = first; version <= last; ++version) some.push_back(lists_[version - 1].bytes);
+    return some;
+  }
+  const std::vector<Bytes>& records() const { return records_; }
+  const DeviceList& list(std::uint64_t version) const { return lists_[version - 1]; }
+  const SigningSeed& seed() const { return seed_; }
+
+ private:
+  SigningSeed seed_;
+  SeededRandom random_{7};
+  std::vector<DeviceList> lists_;
+  std::vector<Bytes> records_;
+};
+
+class Directory : public testing::Test {
+ protected:
+  Learned learn(const Account& account, std::uint64_t first, std::uint64_t last) {
+    return learn(account.lists(first, last), account.records());
+  }
+  Learned learn(const std::vector<Bytes>& lists, const std::vector<Bytes>& records) {
+    Learned learned = e2ee::learn(known_ ? &*known_ : nullptr, "alice", lists, records);
+    if (learned.user) known_ = learned.user;
+    return learned;
+  }
+  // Versions that are kept, as text.
+  std::string kept() const {
+    return known_ ? std::to_string(known_->oldest().version) + ".." + std::to_string(known_->newest().version) : "none";
+  }
+  void expect_refused(const std::vector<Bytes>& lists, const std::vector<Bytes>& records) {
+    const auto before = known_;
+    const Learned learned = learn(lists, records);
+    EXPECT_EQ(learned.result, Learning::kRefused);
+    EXPECT_FALSE(learned.user.has_value());
+    EXPECT_EQ(known_, before);
+  }
+
+  std::optional<KnownUser> known_;
+};
+
+std::vector<DeviceId> ids(const std::vector<std::uint64_t>& values) {
+  std::vector<DeviceId> ids;
+  for (const std::uint64_t value : values) ids.push_back(DeviceId{value});
+  return ids;
+}
+
+TEST_F(Directory, PinsTheFirstAccountKey) {
+  Account account;
+  account.change({2}, {});
+
+  const Learned learned = learn(account, 1, 2);
+
+  EXPECT_EQ(learned.result, Learning::kFirstContact);
+  EXPECT_TRUE(learned.added.empty());
+  EXPECT_EQ(kept(), "1..2");
+  EXPECT_EQ(known_->account_key, signing_key_of(account.seed()));
+  EXPECT_FALSE(known_->verified);
+  EXPECT_TRUE(known_->replaced.empty());
+}
+
+TEST_F(Directory, BeginsAnywhere) {
+  Account account;
+  account.reach(9);
+  EXPECT_EQ(learn(account, 5, 6).result, Learning::kFirstContact);
+  EXPECT_EQ(kept(), "5..6");
+}
+
+TEST_F(Directory, KeepsTheRecordsThatTheListsName) {
+  Account account;
+  account.change({2}, {});
+  account.change({3}, {1});
+
+  learn(account, 3, 3);
+
+  EXPECT_EQ(known_->records.size(), 2U);
+  EXPECT_EQ(listed(*known_, DeviceId{1}), nullptr);
+  ASSERT_NE(listed(*known_, DeviceId{3}), nullptr);
+  EXPECT_EQ(listed(*known_, DeviceId{3})->bytes, account.records()[2]);
+}
+
+TEST_F(Directory, ListsByVersion) {
+  Account account;
+  account.change({2}, {1});
+  learn(account, 1, 2);
+
+  EXPECT_NE(listed(*known_, 1, DeviceId{1}), nullptr);
+  EXPECT_EQ(listed(*known_, 1, DeviceId{2}), nullptr);
+  EXPECT_EQ(listed(*known_, 2, DeviceId{1}), nullptr);
+  EXPECT_NE(listed(*known_, 2, DeviceId{2}), nullptr);
+  EXPECT_EQ(listed(*known_, 0, DeviceId{1}), nullptr);
+  EXPECT_EQ(listed(*known_, 3, DeviceId{2}), nullptr);
+  EXPECT_EQ(listed(*known_, DeviceId{2}), listed(*known_, 2, DeviceId{2}));
+}
+
+TEST_F(Directory, KnowsWhatItKnows) {
+  Account account;
+  account.reach(3);
+  learn(account, 1, 3);
+
+  const Learned learned = learn(account, 2, 3);
+
+  EXPECT_EQ(learned.result, Learning::kSame);
+  EXPECT_FALSE(learned.user.has_value());
+}
+
+TEST_F(Directory, LearnsWhatFollows) {
+  Account account;
+  account.change({2}, {});
+  account.change({3}, {1});
+  learn(account, 1, 1);
+
+  const Learned learned = learn(account, 2, 3);
+
+  EXPECT_EQ(learned.result, Learning::kChanged);
+  EXPECT_EQ(learned.added, ids({2, 3}));
+  EXPECT_EQ(learned.removed, ids({1}));
+  EXPECT_EQ(kept(), "1..3");
+}
+
+TEST_F(Directory, TellsOfADeviceThatCameAndWentBetweenTwoLooks) {
+  Account account;
+  account.change({2}, {});
+  account.change({}, {2});
+  learn(account, 1, 1);
+
+  const Learned learned = learn(account, 2, 3);
+
+  EXPECT_EQ(learned.added, ids({2}));
+  EXPECT_EQ(learned.removed, ids({2}));
+}
+
+TEST_F(Directory, TakesADeviceWithAnotherRecordForOneRemovedAndOneAdded) {
+  Account account;
+  account.change({1}, {1});
+  learn(account, 1, 1);
+
+  const Learned learned = learn(account, 2, 2);
+
+  EXPECT_EQ(learned.added, ids({1}));
+  EXPECT_EQ(learned.removed, ids({1}));
+}
+
+TEST_F(Directory, LearnsWhatWasBefore) {
+  Account account;
+  account.change({2}, {});
+  account.reach(6);
+  learn(account, 5, 6);
+
+  const Learned learned = learn(account, 1, 4);
+
+  EXPECT_EQ(learned.result, Learning::kChanged);
+  EXPECT_TRUE(learned.added.empty());
+  EXPECT_TRUE(learned.removed.empty());
+  EXPECT_EQ(kept(), "1..6");
+}
+
+TEST_F(Directory, LearnsAcrossBothEnds) {
+  Account account;
+  account.change({2}, {});
+  account.reach(8);
+  learn(account, 4, 5);
+
+  EXPECT_EQ(learn(account, 2, 7).result, Learning::kChanged);
+  EXPECT_EQ(kept(), "2..7");
+}
+
+TEST_F(Directory, NeedsTheRecordsOfNewDevicesOnly) {
+  Account account;
+  account.change({2}, {});
+  learn(account.lists(1, 1), {account.records()[0]});
+
+  EXPECT_EQ(learn(account.lists(2, 2), {account.records()[1]}).result, Learning::kChanged);
+}
+
+TEST_F(Directory, AsksForVersionsBetween) {
+  Account account;
+  account.reach(9);
+  learn(account, 4, 5);
+
+  const Learned above = learn(account, 8, 9);
+  const Learned below = learn(account, 1, 1);
+
+  EXPECT_EQ(above.result, Learning::kRefused);
+  EXPECT_EQ(above.missing, (Learned::Versions{6, 7}));
+  EXPECT_EQ(below.result, Learning::kRefused);
+  EXPECT_EQ(below.missing, (Learned::Versions{2, 3}));
+  EXPECT_EQ(kept(), "4..5");
+}
+
+TEST_F(Directory, KeepsTheNewestVersions) {
+  const std::uint64_t most = limits::e2ee::kListVersionsMax;
+  Account account;
+  account.change({2}, {1});
+  account.reach(most + 2);
+
+  learn(account, 1, most);
+  EXPECT_EQ(kept(), "1..64");
+  EXPECT_EQ(known_->records.size(), 2U);
+  learn(account, most + 1, most + 1);
+  EXPECT_EQ(kept(), "2..65");
+  EXPECT_EQ(known_->records.size(), 1U);
+  EXPECT_EQ(learn(account, 1, most + 2).result, Learning::kChanged);
+  EXPECT_EQ(kept(), "3..66");
+}
+
+TEST_F(Directory, RefusesListsThatDoNotHold) {
+  Account account;
+  account.change({2}, {});
+  account.reach(4);
+  Account other_identity(0x61);
+  other_identity.reach(4);
+  Account forked;
+  forked.change({2}, {});
+  forked.change({}, {});
+  forked.fork(kThen + 1);
+
+  for (const bool known : {false, true}) {
+    if (known) learn(account, 1, 2);
+    Bytes unsigned_list = account.list(3).bytes;
+    unsigned_list.back() = static_cast<char>(unsigned_list.back() ^ 1);
+    expect_refused({}, account.records());
+    expect_refused({unsigned_list}, account.records());
+    expect_refused({account.list(3).bytes, unsigned_list}, account.records());
+    expect_refused({bob().list.bytes}, {bob().record.bytes});                                  // of another user
+    expect_refused({account.list(4).bytes, account.list(3).bytes}, account.records());         // not ascending
+    expect_refused({account.list(3).bytes, account.list(3).bytes}, account.records());         // twice
+    expect_refused({account.list(2).bytes, account.list(4).bytes}, account.records());         // a gap
+    expect_refused({forked.list(3).bytes, account.list(4).bytes}, account.records());          // no successor
+    expect_refused({account.list(3).bytes, other_identity.list(4).bytes}, account.records());  // two account keys
+  }
+}
+
+TEST_F(Directory, RefusesAListWithoutItsRecords) {
+  Account account;
+  account.change({2}, {});
+  Bytes changed = account.records()[1];
+  changed.back() = static_cast<char>(changed.back() ^ 1);
+  expect_refused(account.lists(1, 2), {account.records()[0]});
+  expect_refused(account.lists(1, 2), {account.records()[0], changed});
+}
+
+// A list that its user signed all the same.
+Bytes list_of(const std::vector<ListedDevice>& devices) {
+  const SigningSeed seed = secret_of<32>(0x11);
+  Writer writer;
+  writer.u8(1).user("alice").key(signing_key_of(seed)).u64(1).zeros(32).u64(kThen);
+  writer.u8(static_cast<std::uint8_t>(devices.size()));
+  for (const ListedDevice& device : devices) writer.u64(device.device_id.value).raw(device.record_hash);
+  writer.raw(sign(seed, label::kSigList, writer.view()));
+  return writer.take();
+}
+
+TEST_F(Directory, RefusesRecordsThatAreNotValidForTheirDevice) {
+  const DeviceRecord mine = person("alice", 1, 0x11, 5, {}).record;
+  const DeviceRecord of_bob = person("bob", 1, 0x11, 5, {}).record;
+  Bytes badly_signed = mine.bytes;
+  badly_signed.back() = static_cast<char>(badly_signed.back() ^ 1);
+
+  expect_refused({list_of({{DeviceId{2}, mine.hash}})}, {mine.bytes});
+  expect_refused({list_of({{DeviceId{1}, of_bob.hash}})}, {of_bob.bytes});
+  expect_refused({list_of({{DeviceId{1}, device_record_hash(badly_signed)}})}, {badly_signed});
+  expect_refused({list_of({{DeviceId{1}, mine.hash}, {DeviceId{2}, mine.hash}})}, {mine.bytes});
+  EXPECT_EQ(learn({list_of({{DeviceId{1}, mine.hash}})}, {mine.bytes}).result, Learning::kFirstContact);
+}
+
+TEST_F(Directory, RefusesTwoDevicesWithOneKey) {
+  const auto record = [](std::uint64_t device_id, unsigned char signing, unsigned char agreement) {
+    DeviceKeys keys;
+    keys.registration_id = 1;
+    keys.signing_seed = secret_of<32>(signing);
+    keys.agreement_secret = secret_of<32>(agreement);
+    return make_device_record({"alice", DeviceId{device_id}, kSuitesSpoken, kThen, {}}, keys);
+  };
+  const DeviceRecord first = record(1, 0x31, 0x32);
+  for (const DeviceRecord& second : {record(2, 0x31, 0x34), record(2, 0x33, 0x32)}) {
+    expect_refused({list_of({{DeviceId{1}, first.hash}, {DeviceId{2}, second.hash}})}, {first.bytes, second.bytes});
+  }
+}
+
+TEST_F(Directory, RefusesAnotherListOfAVersionThatIsKept) {
+  Account account;
+  account.reach(3);
+  Account forked;
+  forked.reach(3);
+  forked.fork(kThen + 1);
+  forked.reach(4);
+  learn(account, 1, 3);
+
+  expect_refused(forked.lists(3, 3), forked.records());
+  expect_refused(forked.lists(3, 4), forked.records());
+  expect_refused(forked.lists(4, 4), forked.records());  // follows the other version 3
+}
+
+TEST_F(Directory, RefusesOlderVersionsThatDoNotLeadHere) {
+  Account account;
+  account.reach(4);
+  Account forked;
+  forked.reach(3);
+  forked.fork(kThen + 1);
+  learn(account, 4, 4);
+
+  expect_refused(forked.lists(3, 3), forked.records());
+  expect_refused(forked.lists(1, 3), forked.records());
+}
+
+TEST_F(Directory, TakesAnotherAccountKeyForAnotherIdentity) {
+  Account account;
+  account.reach(3);
+  Account replacement(0x61);
+  learn(account, 1, 3);
+  known_->verified = true;
+
+  const Learned learned = learn(replacement, 1, 1);
+
+  EXPECT_EQ(learned.result, Learning::kIdentityChanged);
+  EXPECT_EQ(kept(), "1..1");
+  EXPECT_EQ(known_->account_key, signing_key_of(replacement.seed()));
+  EXPECT_FALSE(known_->verified);
+  EXPECT_EQ(known_->replaced, std::vector<SigningKey>{signing_key_of(account.seed())});
+}
+
+TEST_F(Directory, IgnoresAnAccountKeyThatWasReplaced) {
+  Account account;
+  account.reach(3);
+  Account replacement(0x61);
+  learn(account, 1, 1);
+  learn(replacement, 1, 1);
+
+  const Learned learned = learn(account, 1, 3);
+
+  EXPECT_EQ(learned.result, Learning::kIgnored);
+  EXPECT_FALSE(learned.user.has_value());
+  EXPECT_EQ(known_->account_key, signing_key_of(replacement.seed()));
+}
+
+TEST_F(Directory, BoundsTheReplacedKeys) {
+  const auto nth = [](std::size_t n) { return Account(static_cast<unsigned char>(0x61 + n)); };
+  learn(nth(0), 1, 1);
+  for (std::size_t n = 1; n <= limits::e2ee::kReplacedMax; ++n) {
+    EXPECT_EQ(learn(nth(n), 1, 1).result, Learning::kIdentityChanged) << n;
+  }
+  const Account one_more = nth(limits::e2ee::kReplacedMax + 1);
+  expect_refused(one_more.lists(1, 1), one_more.records());
+  EXPECT_EQ(learn(nth(0), 1, 1).result, Learning::kIgnored);
+}
+
+TEST_F(Directory, MeetsAUserWhoWasForgottenForTheFirstTime) {
+  Account account;
+  Account replacement(0x61);
+  learn(account, 1, 1);
+  learn(replacement, 1, 1);
+
+  known_.reset();
+
+  EXPECT_EQ(learn(account, 1, 1).result, Learning::kFirstContact);
+}
+
+}  // namespace
+}  // namespace chatsdk::e2ee

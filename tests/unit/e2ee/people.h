@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two people of docs/e2ee.md section 26, and what tests of the layer share: repeated bytes, hexadecimal, and the
+// rule that a parser takes a structure whole or not at all.
+//
+// Threads: pure functions.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+
+#include "base/bytes.h"
+#include "e2ee/device_list.h"
+#include "e2ee/device_record.h"
+#include "e2ee/primitives.h"
+
+namespace chatsdk::e2ee {
+
+inline constexpr std::uint64_t kThen = 1'800'000'000'000;  // all times of section 26
+
+// [hh]n.
+inline Bytes repeated(unsigned char byte, std::size_t count) { return Bytes(count, static_cast<char>(byte)); }
+template <std::size_t kSize>
+Secret<kSize> secret_of(unsigned char byte) {
+  return Secret<kSize>::copy_of(repeated(byte, kSize));
+}
+template <typename T>
+T fixed_of(unsigned char byte) {
+  return T::from(repeated(byte, T::size()));
+}
+inline Bytes bytes_of_hex(std::string_view text) { return from_hex(text).value(); }
+template <typename T>
+T fixed_of_hex(std::string_view text) {
+  return T::from(bytes_of_hex(text));
+}
+// H over a whole structure, as section 26 gives it.
+inline std::string hex_hash(BytesView bytes) { return to_hex(hash({bytes}).view()); }
+
+struct Person {
+  UserId user_id;
+  SigningSeed account_seed;
+  DeviceKeys keys;
+  DeviceRecord record;
+  DeviceList list;
+};
+
+// Key bytes are [first]32, [first + 1]32, [first + 2]32.
+inline Person person(const UserId& user_id, std::uint64_t device_id, unsigned char first, std::uint32_t registration_id,
+                     std::string_view name) {
+  Person person;
+  person.user_id = user_id;
+  person.account_seed = secret_of<32>(first);
+  person.keys.registration_id = registration_id;
+  person.keys.signing_seed = secret_of<32>(static_cast<unsigned char>(first + 1));
+  person.keys.agreement_secret = secret_of<32>(static_cast<unsigned char>(first + 2));
+  DeviceDescription description{user_id, DeviceId{device_id}, kSuitesSpoken, kThen, {}};
+  if (!name.empty()) {
+    const auto nonce = fixed_of<Nonce>(static_cast<unsigned char>(first + 3));
+    description.sealed_name =
+        seal_device_name(name, person.account_seed, {user_id, DeviceId{device_id}, registration_id}, nonce).value();
+  }
+  person.record = make_device_record(description, person.keys);
+  person.list = first_device_list(user_id, person.account_seed, {&person.record, 1}, kThen).value();
+  return person;
+}
+inline Person alice() { return person("alice", 1, 0x11, 0x01020304, "Alice's phone"); }
+inline Person bob() { return person("bob", 2, 0x21, 0x05060708, {}); }
+
+// Parse gives an optional: full for the bytes, and empty for each of their beginnings and with a byte behind them.
+template <typename Parse>
+void expect_whole_or_nothing(BytesView bytes, Parse parse) {
+  EXPECT_TRUE(parse(bytes).has_value());
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const Bytes cut(bytes.substr(0, size));  // its own buffer: a sanitizer sees what is read behind it
+    EXPECT_FALSE(parse(cut).has_value()) << "cut to " << size << " B";
+  }
+  for (const char behind : {'\0', '\xFF'}) EXPECT_FALSE(parse(Bytes(bytes) + behind).has_value());
+}
+
+}  // namespace chatsdk::e2ee
