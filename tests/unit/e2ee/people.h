@@ -14,6 +14,8 @@
 #include "base/bytes.h"
 #include "e2ee/device_list.h"
 #include "e2ee/device_record.h"
+#include "e2ee/kem.h"
+#include "e2ee/prekeys.h"
 #include "e2ee/primitives.h"
 
 namespace chatsdk::e2ee {
@@ -67,6 +69,40 @@ inline Person person(const UserId& user_id, std::uint64_t device_id, unsigned ch
 }
 inline Person alice() { return person("alice", 1, 0x11, 0x01020304, "Alice's phone"); }
 inline Person bob() { return person("bob", 2, 0x21, 0x05060708, {}); }
+
+// Bob's prekeys of section 26, as he keeps them and as the server has them. The key ids are 1 to 4.
+inline OwnPrekey bobs_prekey(std::uint32_t key_id) {
+  OwnPrekey prekey;
+  prekey.key_id = key_id;
+  prekey.created_ms = kThen;
+  switch (key_id) {
+    case 1:
+      prekey.kind = PrekeyKind::kSigned;
+      prekey.secret = secret_of<32>(0x31);
+      break;
+    case 2:
+      prekey.kind = PrekeyKind::kLastResort;
+      prekey.secret = Kem::Seed::copy_of(repeated(0x32, 32) + repeated(0x33, 32));
+      break;
+    case 3:
+      prekey.kind = PrekeyKind::kOneTime;
+      prekey.secret = secret_of<32>(0x34);
+      break;
+    default:
+      prekey.kind = PrekeyKind::kOneTimeKem;
+      prekey.secret = Kem::Seed::copy_of(repeated(0x35, 32) + repeated(0x36, 32));
+      break;
+  }
+  return prekey;
+}
+inline Bytes bobs_published(std::uint32_t key_id) {
+  return published(bobs_prekey(key_id), {"bob", DeviceId{2}}, secret_of<32>(0x22), own_kem()).value();
+}
+// With one-time keys, or with the last-resort prekey alone.
+inline BundleBytes bobs_bundle(bool one_time) {
+  if (!one_time) return {bob().record.bytes, bobs_published(1), bobs_published(2), {}};
+  return {bob().record.bytes, bobs_published(1), bobs_published(4), bobs_published(3)};
+}
 
 // Parse gives an optional: full for the bytes, and empty for each of their beginnings and with a byte behind them.
 template <typename Parse>
