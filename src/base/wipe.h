@@ -8,12 +8,14 @@
 
 #include <sodium.h>
 
+#include <span>
 #include <string>
 
 namespace chatsdk {
 
 // The length stays.
 inline void wipe(std::string& text) { sodium_memzero(text.data(), text.size()); }
+inline void wipe_memory(std::span<unsigned char> bytes) { sodium_memzero(bytes.data(), bytes.size()); }
 
 // Wipes at the end of its scope, however that ends. The text stays where it is meanwhile.
 class WipeAtEnd {
