@@ -182,10 +182,8 @@ TEST_F(Ratchet, RefusesEachChangedByte) {
     changed[at] = static_cast<char>(changed[at] ^ 0x01);
     const Code code = bob_.look_into(changed).code();
     // The number of the message may name one that was opened before.
-    if (at >= 46 && at < 50)
-      EXPECT_TRUE(code == kBadMessage || code == kDuplicate) << at;
-    else
-      EXPECT_EQ(code, kBadMessage) << at;
+    const bool in_number = at >= 46 && at < 50;
+    EXPECT_TRUE(code == kBadMessage || (in_number && code == kDuplicate)) << at;
   }
   EXPECT_EQ(bob_.open(good), Code::kOk);
 }
