@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Section 5.3: learning a user's lists, and which device is listed.
+import { equal, hex } from './bytes.js';
+import { listHash, parseList, verifyList } from './device_list.js';
+import { parseRecordOf, recordHash } from './device_record.js';
+import { LIST_VERSIONS_MAX, REPLACED_MAX } from './limits.js';
+import { need } from './outcome.js';
+import { archive, deleteSessionsOf } from './sessions.js';
+
+/**
+ * @param {import('./device.js').Device} device changed only when it all holds
+ * @param {Uint8Array[]} lists ascending by list_version
+ * @param {Uint8Array[]} records
+ * @returns {{result: string, added: bigint[], removed: bigint[]}}
+ */
+export function learn(device, userId, lists, records, now) {
+  const offered = new Map(records.map((record) => [hex(recordHash(record)), record]));
+  const recordOf = (hash) => offered.get(hex(hash)) ?? device.records.get(hex(hash));
+  const parsed = lists.map((bytes) => judgeList(bytes, userId, recordOf));
+  need(parsed.length > 0, 'no list');
+  for (let i = 1; i < parsed.length; i += 1) {
+    need(equal(parsed[i].accountKey, parsed[i - 1].accountKey), 'two account keys at once');
+    needSuccessor(parsed[i - 1], parsed[i]);
+  }
+  const accountKey = parsed[0].accountKey;
+  const known = device.users.get(userId);
+  if (!known) {
+    device.users.set(userId, { accountKey, verified: false, lists: [], replaced: [] });
+    keep(device, userId, parsed, recordOf);
+    return { result: 'first', added: [], removed: [] };
+  }
+  if (!equal(accountKey, known.accountKey)) {
+    if (known.replaced.some((old) => equal(old, accountKey))) return { result: 'ignored', added: [], removed: [] };
+    need(known.replaced.length < REPLACED_MAX, 'too many account keys were replaced');
+    known.replaced.push(known.accountKey);
+    Object.assign(known, { accountKey, verified: false, lists: [] });
+    keep(device, userId, parsed, recordOf);
+    deleteSessionsOf(device, userId);
+    return { result: 'identity_changed', added: [], removed: [] };
+  }
+  return extend(device, userId, known, parsed, recordOf, now);
+}
+
+/** A list that stands alone: parsed, signed, and with a valid record for each entry. */
+function judgeList(bytes, userId, recordOf) {
+  const list = parseList(bytes);
+  need(list.userId === userId, 'the list of another user');
+  verifyList(list);
+  const used = new Set();
+  for (const entry of list.devices) {
+    const bytesOfRecord = recordOf(entry.hash);
+    need(bytesOfRecord, 'a record is missing');
+    const record = parseRecordOf(bytesOfRecord, userId, entry.deviceId);
+    for (const publicKey of [`dsk ${hex(record.dsk)}`, `dak ${hex(record.dak)}`]) {
+      need(!used.has(publicKey), 'two devices with one key');
+      used.add(publicKey);
+    }
+  }
+  return list;
+}
+
+function needSuccessor(earlier, later) {
+  need(later.version === earlier.version + 1n, 'versions are not consecutive');
+  need(equal(later.previous, listHash(earlier.bytes)), 'the hash chain is broken');
+}
+
+/** Lists of the pinned account key: they must agree with what is kept and join it without a gap. */
+function extend(device, userId, known, parsed, recordOf, now) {
+  const oldest = known.lists[0];
+  const newest = known.lists[known.lists.length - 1];
+  const first = parsed[0];
+  const last = parsed[parsed.length - 1];
+  const kept = new Map(known.lists.map((list) => [list.version, list]));
+  for (const list of parsed) {
+    const same = kept.get(list.version);
+    need(!same || equal(same.bytes, list.bytes), 'two lists of one version');
+  }
+  const fresh = parsed.filter((list) => !kept.has(list.version));
+  if (fresh.length === 0) return { result: 'same', added: [], removed: [] };
+  need(first.version <= newest.version + 1n && last.version + 1n >= oldest.version, 'a gap between versions');
+  if (first.version === newest.version + 1n) needSuccessor(newest, first);
+  if (last.version + 1n === oldest.version) needSuccessor(last, oldest);
+  keep(device, userId, fresh, recordOf);
+  const after = known.lists[known.lists.length - 1];
+  const lacks = (list) => (entry) => !list.devices.some(
+    (other) => other.deviceId === entry.deviceId && equal(other.hash, entry.hash));
+  const added = after.devices.filter(lacks(newest)).map((entry) => entry.deviceId);
+  const removed = newest.devices.filter(lacks(after)).map((entry) => entry.deviceId);
+  for (const deviceId of removed) {
+    for (const session of device.sessionsWith(userId, deviceId)) archive(device, session, now);
+  }
+  return { result: 'changed', added, removed };
+}
+
+/** Keeps these lists with their records; the newest versions stay, and the records that a kept list names. */
+function keep(device, userId, lists, recordOf) {
+  const known = device.users.get(userId);
+  known.lists = [...known.lists, ...lists].sort((a, b) => (a.version < b.version ? -1 : 1)).slice(-LIST_VERSIONS_MAX);
+  for (const list of lists) {
+    for (const entry of list.devices) device.records.set(hex(entry.hash), recordOf(entry.hash));
+  }
+  forgetUnnamedRecords(device);
+}
+
+function forgetUnnamedRecords(device) {
+  const named = new Set();
+  for (const known of device.users.values()) {
+    for (const list of known.lists) for (const entry of list.devices) named.add(hex(entry.hash));
+  }
+  for (const hash of device.records.keys()) if (!named.has(hash)) device.records.delete(hash);
+}
+
+/** The app has all that is kept of a user forgotten, sessions included. */
+export function forget(device, userId) {
+  need(device.users.delete(userId), 'nothing is kept of the user');
+  device.sessions = device.sessions.filter((s) => s.userId !== userId);
+  forgetUnnamedRecords(device);
+}
+
+/** The list of a version, the newest where none is given, or undefined. */
+export function keptList(device, userId, version) {
+  const lists = device.users.get(userId)?.lists ?? [];
+  return version === undefined ? lists[lists.length - 1] : lists.find((list) => list.version === version);
+}
+
+/**
+ * `listed(user_id, version, device_id)`.
+ * @returns {{bytes: Uint8Array, hash: Uint8Array} | undefined} the record
+ */
+export function listed(device, userId, deviceId, version) {
+  const entry = keptList(device, userId, version)?.devices.find((other) => other.deviceId === deviceId);
+  return entry && { bytes: device.records.get(hex(entry.hash)), hash: entry.hash };
+}
