@@ -18,7 +18,7 @@ import { addBegun } from '../lib/sessions.js';
 import { begin } from '../lib/setup.js';
 import { hashOfRows, sessionRows } from '../lib/state.js';
 import { receiveGroup, receiveSlice } from '../lib/streams.js';
-import { ALICE_BOB, TIME, aliceAndBob, outcome, paddedText, tape, textEnvelope } from './fixture.js';
+import { ALICE_BOB, TIME, aliceAndBob, outcome, paddedText, tape, textEnvelope } from '../support/fixture.js';
 
 const world = aliceAndBob();
 const aliceKey = ed25519Public(world.alice.accountSeed);

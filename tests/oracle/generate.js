@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes a transcript: node generate.js SEED STEPS. The same seed gives the same transcript. How often each operation ended
+// how stands on the error output.
+import { FORMAT } from './lib/transcript.js';
+import { World } from './support/world.js';
+
+const [seed, steps] = process.argv.slice(2);
+if (seed === undefined || !/^[0-9]+$/.test(steps ?? '')) {
+  console.error('usage: node generate.js SEED STEPS');
+  process.exit(2);
+}
+console.log(JSON.stringify(FORMAT));
+const world = new World(seed, (line) => console.log(JSON.stringify(line)));
+world.start();
+for (let i = 0; i < Number(steps); i += 1) world.step();
+console.log(JSON.stringify({ states: world.run.states() }));
+for (const name of Object.keys(world.outcomes).sort()) console.error(`${world.outcomes[name]}\t${name}`);
