@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes a transcript: node generate.js SEED STEPS. The same seed gives the same transcript. How often each operation ended
-// how stands on the error output.
+// Makes a transcript: node generate.js SEED STEPS. It begins with every operation once; the same seed gives the same
+// transcript. How often each operation ended how stands on the error output.
 import { FORMAT } from './lib/transcript.js';
+import { tour, tourOfPassphrases } from './support/tour.js';
 import { World } from './support/world.js';
 
 const [seed, steps] = process.argv.slice(2);
@@ -11,6 +12,8 @@ if (seed === undefined || !/^[0-9]+$/.test(steps ?? '')) {
 }
 console.log(JSON.stringify(FORMAT));
 const world = new World(seed, (line) => console.log(JSON.stringify(line)));
+tour(world);
+tourOfPassphrases(world);
 world.start();
 for (let i = 0; i < Number(steps); i += 1) world.step();
 console.log(JSON.stringify({ states: world.run.states() }));

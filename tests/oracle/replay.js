@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replays a transcript: node replay.js [FILE, else the standard input]. Prints each line with the wire bytes and the state
-// hash that were computed, then the states of all devices. Exit 1, and a line for each difference on the error output,
-// when the transcript says otherwise; lines without a state are computed only.
+// Replays a transcript: node replay.js [FILE, else the standard input]. Prints each line with the wire bytes and the
+// state hash that were computed, then the states of all devices. Exit 1, and a line for each difference on the error
+// output, when the transcript says otherwise; lines without a state are computed only.
 import { readFileSync } from 'node:fs';
 import { FORMAT, Run, differences } from './lib/transcript.js';
 
-const lines = readFileSync(process.argv[2] ?? 0, 'utf8').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+const text = readFileSync(process.argv[2] ?? 0, 'utf8');
+const lines = text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
 if (lines[0]?.format !== FORMAT.format || lines[0].version !== FORMAT.version) {
   console.error('line 1: not a transcript of version 1');
   process.exit(1);
@@ -30,7 +31,8 @@ for (const [at, line] of lines.entries()) {
   const wanted = run.do(line);
   console.log(JSON.stringify(wanted));
   for (const name of differences(line, wanted)) {
-    tell(at + 1, `${line.op} of ${line.device}: ${name} is ${JSON.stringify(wanted[name])}, not ${JSON.stringify(line[name])}`);
+    const [is, not] = [wanted[name], line[name]].map((value) => JSON.stringify(value));
+    tell(at + 1, `${line.op} of ${line.device}: ${name} is ${is}, not ${not}`);
   }
 }
 console.log(JSON.stringify({ states: run.states() }));

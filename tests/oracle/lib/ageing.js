@@ -21,8 +21,11 @@ export function age(device, now) {
   }
   device.sessions = device.sessions.filter((s) => s.active || !old(s.archivedMs, ARCHIVED_KEPT));
   for (const session of device.sessions) {
-    for (const [name, skipped] of session.skipped) if (old(skipped.createdMs, SKIPPED_KEPT)) session.skipped.delete(name);
-    const superseded = session.chains.filter((c) => c.number !== session.chainsBegun && old(c.supersededMs, SKIPPED_KEPT));
+    for (const [name, skipped] of session.skipped) {
+      if (old(skipped.createdMs, SKIPPED_KEPT)) session.skipped.delete(name);
+    }
+    const superseded = session.chains.filter(
+      (c) => c.number !== session.chainsBegun && old(c.supersededMs, SKIPPED_KEPT));
     for (const chain of superseded) dropChain(session, chain);
   }
 }

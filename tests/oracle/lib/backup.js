@@ -56,7 +56,8 @@ export const manifestHash = (manifest) => H(label('csdk1/hash/manifest'), manife
 
 function checkFrames(frames) {
   for (const frame of frames) need(frame.length >= 1 && frame.length <= FRAME_MAX, 'length of a frame');
-  need(frames.length > 0 && frames[0][0] === FRAME_ACCOUNT_SEED && frames[0].length === 33, 'the first frame is the seed');
+  const [first] = frames;
+  need(first && first[0] === FRAME_ACCOUNT_SEED && first.length === 33, 'the first frame is the seed');
 }
 
 /**

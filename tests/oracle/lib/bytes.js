@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Section 1: notation. Byte strings are Uint8Array and are never changed in place once they are made; 64-bit numbers are
-// BigInt, shorter ones Number.
+// Section 1: notation. Byte strings are Uint8Array and are never changed in place once they are made; 64-bit numbers
+// are BigInt, shorter ones Number.
 import { Buffer } from 'node:buffer';
 import { Refused, need } from './outcome.js';
 

@@ -9,7 +9,8 @@ import { hex } from './bytes.js';
  * @property {Uint8Array} peerRecord 32 @property {Uint8Array} sessionId 8
  * @property {number} suite @property {number} role 1 or 2 @property {boolean} active
  * @property {Uint8Array} ad 32 @property {Uint8Array} root 32
- * @property {?Uint8Array} ratchetSecret 32 @property {?Uint8Array} ratchetPublic 32 @property {?Uint8Array} sendingKey 32
+ * @property {?Uint8Array} ratchetSecret 32 @property {?Uint8Array} ratchetPublic 32
+ * @property {?Uint8Array} sendingKey 32
  * @property {number} sendCount @property {number} previousCount
  * @property {?Uint8Array} peerRatchetKey 32
  * @property {number} chainsBegun @property {bigint} createdMs @property {bigint} archivedMs

@@ -24,7 +24,8 @@ export function makeList(accountSeed, list) {
 export function parseList(bytes) {
   const r = new Reader(bytes);
   r.fixed(1, 'version of a device list');
-  const list = { bytes, userId: r.user(), accountKey: readValidKey(r, ED25519), version: r.u64(), previous: r.take(32) };
+  const list = { bytes, userId: r.user(), accountKey: readValidKey(r, ED25519), version: r.u64() };
+  list.previous = r.take(32);
   list.timeMs = r.u64();
   const count = r.u8();
   need(count >= 1 && count <= DEVICES_MAX, 'count of devices');

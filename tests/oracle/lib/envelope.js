@@ -26,7 +26,8 @@ export const pad = (envelope) => concat(envelope, zeros(paddedLength(envelope.le
  * @returns {Uint8Array}
  */
 export const makeEnvelope = (e) => concat(
-  u8(1), u8(e.bodyType), e.clientMessageId, bindingBytes(e.binding), u64(e.senderTimeMs), u32(e.expiresAfterS), lp(e.body));
+  u8(1), u8(e.bodyType), e.clientMessageId, bindingBytes(e.binding), u64(e.senderTimeMs), u32(e.expiresAfterS),
+  lp(e.body));
 
 /** @param {Binding} binding */
 export const bindingBytes = (binding) => (binding.users

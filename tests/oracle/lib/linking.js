@@ -22,7 +22,8 @@ const identityOf = (keys, suites, name) => concat(
 function parseIdentity(bytes) {
   const r = new Reader(bytes);
   r.fixed(1, 'version of an identity');
-  const identity = { registrationId: r.u32(), dsk: readValidKey(r, ED25519), dak: readValidKey(r, X25519), suites: r.u32() };
+  const identity = { registrationId: r.u32(), dsk: readValidKey(r, ED25519), dak: readValidKey(r, X25519) };
+  identity.suites = r.u32();
   identity.name = unpackName(r.take(64));
   r.end();
   need(identity.registrationId !== 0, 'a registration_id is not 0');
@@ -110,7 +111,8 @@ export function linkReveal(device, bytes, random) {
   need(own && own.role === 'new' && !own.TE, 'no linking that waits for an offer');
   const offer = parseOffer(bytes);
   need(equal(offer.linkId, own.linkId), 'the offer of another linking');
-  if (device.users.has(own.userId)) need(listed(device, own.userId, offer.deviceId), 'the offering device is not listed');
+  const known = device.users.has(own.userId);
+  need(!known || listed(device, own.userId, offer.deviceId), 'the offering device is not listed');
   const dh = x25519(own.secret, offer.EO);
   const TE = earlyOf(own.qrBody, bytes);
   const TL = lateOf(TE, own.nonceN, own.identity);
@@ -133,7 +135,8 @@ export function linkCheck(device, bytes) {
   r.end();
   const identity = unseal(revealKey(own.dh, own.TE), sealed, before);
   const { linkId, userId, deviceId, EN, commitment } = own.qr;
-  need(equal(commitmentOf(linkId, userId, deviceId, EN, nonceN, identity), commitment), 'the commitment is another\'s');
+  const wanted = commitmentOf(linkId, userId, deviceId, EN, nonceN, identity);
+  need(equal(wanted, commitment), 'the commitment is another\'s');
   const parsed = parseIdentity(identity);
   const TL = lateOf(own.TE, nonceN, identity);
   return { linking: { ...own, TL, identity: parsed }, code: codeOf(TL), name: parsed.name };
@@ -144,7 +147,8 @@ export function linkGrant(device, newest, random) {
   const own = device.linking;
   need(own && own.role === 'old' && own.TL, 'no linking that was checked');
   const before = concat(u8(1), u8(3), own.qr.linkId);
-  return concat(before, seal(grantKey(own.dh, own.TL), random.take(24), concat(device.accountSeed, lp(newest)), before));
+  const inside = concat(device.accountSeed, lp(newest));
+  return concat(before, seal(grantKey(own.dh, own.TL), random.take(24), inside, before));
 }
 
 /**

@@ -9,7 +9,7 @@ import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js';
-import { concat, equal, littleEndian, u32, zeros } from './bytes.js';
+import { concat, equal, hex, littleEndian, u32, zeros } from './bytes.js';
 import { label } from './labels.js';
 import { Refused, need } from './outcome.js';
 
@@ -41,8 +41,20 @@ export function x25519(secret, publicKey) {
 export const x25519Public = (secret) => curve25519.scalarMultBase(secret);
 export const ed25519Public = (seed) => ed25519.getPublicKey(seed);
 
-/** Ed25519's key as a point, or undefined when section 2.1 does not allow it. */
+const POINTS_KEPT = 1_000;
+const points = new Map();
+
+/** Ed25519's key as a point, or undefined when section 2.1 does not allow it. Judged keys are remembered, for speed. */
 export function ed25519Point(publicKey) {
+  const name = hex(publicKey);
+  if (!points.has(name)) {
+    if (points.size === POINTS_KEPT) points.clear();
+    points.set(name, judgePoint(publicKey));
+  }
+  return points.get(name);
+}
+
+function judgePoint(publicKey) {
   let point;
   try {
     point = ed25519.Point.fromBytes(publicKey);

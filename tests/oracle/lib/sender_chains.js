@@ -28,8 +28,8 @@ const OPERATION_LEAVE = 4;
 
 /**
  * Section 14.2.
- * @param {object} e conversationId, rosterRevision (bigint), previous 32, operation 1 to 5, role 0 to 3, subject, actor,
- *   actorDeviceId (bigint), timeMs (bigint)
+ * @param {object} e conversationId, rosterRevision (bigint), previous 32, operation 1 to 5, role 0 to 3, subject,
+ *   actor, actorDeviceId (bigint), timeMs (bigint)
  */
 export function makeEntry(dskSeed, e) {
   const body = concat(
@@ -43,7 +43,8 @@ export function makeEntry(dskSeed, e) {
 export function parseEntry(bytes, dsk) {
   const r = new Reader(bytes);
   r.fixed(1, 'version of a membership entry');
-  const entry = { conversationId: r.u64(), rosterRevision: r.u64(), previous: r.take(32), operation: r.u8(), role: r.u8() };
+  const entry = { conversationId: r.u64(), rosterRevision: r.u64(), previous: r.take(32), operation: r.u8() };
+  entry.role = r.u8();
   entry.subject = r.user();
   entry.actor = r.user();
   entry.actorDeviceId = r.u64();
@@ -75,7 +76,8 @@ export function parseDistribution(bytes) {
   const r = new Reader(bytes);
   r.fixed(1, 'version of a distribution');
   r.fixed(4, 'type of a distribution');
-  const chain = { conversationId: r.u64(), rosterRevision: r.u64(), deviceId: r.u64(), chainId: r.take(16), next: r.u32() };
+  const chain = { conversationId: r.u64(), rosterRevision: r.u64(), deviceId: r.u64(), chainId: r.take(16) };
+  chain.next = r.u32();
   chain.chainKey = r.take(32);
   chain.signingKey = readValidKey(r, ED25519);
   chain.createdMs = r.u64();

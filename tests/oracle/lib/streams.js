@@ -122,7 +122,8 @@ function checkEnvelope(padded, item, bodyType) {
 function dropSkippedOverTotal(device) {
   const count = device.sessions.reduce((sum, session) => sum + session.skipped.size, 0);
   if (count <= SKIPPED_TOTAL_MAX) return;
-  const all = device.sessions.flatMap((session) => [...session.skipped.values()].map((skipped) => ({ session, skipped })));
+  const all = device.sessions.flatMap(
+    (session) => [...session.skipped.values()].map((skipped) => ({ session, skipped })));
   all.sort((a, b) => Number(a.skipped.createdMs - b.skipped.createdMs)
     || compare(a.session.sessionId, b.session.sessionId)
     || a.skipped.number - b.skipped.number || a.skipped.n - b.skipped.n);

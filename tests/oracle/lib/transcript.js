@@ -59,7 +59,8 @@ function nextList(device, line, now) {
   return makeList(device.accountSeed, {
     userId: device.userId, version: before ? before.version + 1n : 1n, timeMs: now,
     previous: before ? listHash(before.bytes) : new Uint8Array(32),
-    devices: [...entries].map(([deviceId, hash]) => ({ deviceId, hash })).sort((a, b) => (a.deviceId < b.deviceId ? -1 : 1)),
+    devices: [...entries].map(([deviceId, hash]) => ({ deviceId, hash }))
+      .sort((a, b) => (a.deviceId < b.deviceId ? -1 : 1)),
   });
 }
 
@@ -176,7 +177,8 @@ export const OPS = {
   group_encrypt: {
     out: ['message'],
     run(d, line, random, now) {
-      const { chain, message } = encryptGroup(d, ownChain(d, line), rosterOf(line), pad(unhex(line.envelope)), random, now);
+      const padded = pad(unhex(line.envelope));
+      const { chain, message } = encryptGroup(d, ownChain(d, line), rosterOf(line), padded, random, now);
       d.ownChains.set(chain.conversationId, chain);
       return { message: hex(message) };
     },

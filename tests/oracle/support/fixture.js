@@ -16,14 +16,14 @@ export const ALICE_BOB = { users: ['alice', 'bob'] };
 /** Random bytes: n times the byte, for each pair [byte, n]. */
 export const tape = (...pairs) => new RandomTape(concat(...pairs.map(([byte, n]) => filled(byte, n))));
 
-/** A device with its keys and its record, which has not learned any list. */
+/** A device with its keys and its record, which has not learned any list. The bytes account, dsk and dak name its keys. */
 export function makeDevice(o) {
   const device = new Device();
   Object.assign(device, {
-    userId: o.userId, deviceId: o.deviceId, registrationId: o.registrationId, accountSeed: filled(o.account, 32),
+    userId: o.userId, deviceId: o.deviceId, registrationId: o.registrationId ?? 9, accountSeed: filled(o.account, 32),
     dskSeed: filled(o.dsk, 32), dakSecret: filled(o.dak, 32),
   });
-  device.record = makeRecord({ ...device, suites: 1, createdMs: TIME, name: o.name, nameNonce: o.nameNonce });
+  device.record = makeRecord({ ...device, suites: 1, createdMs: TIME, name: o.name ?? '', nameNonce: o.nameNonce });
   return device;
 }
 
@@ -39,7 +39,7 @@ export function aliceAndBob() {
     name: 'Alice\'s phone', nameNonce: filled(0x14, 24),
   });
   const bob = makeDevice({
-    userId: 'bob', deviceId: 2n, registrationId: 0x05060708, account: 0x21, dsk: 0x22, dak: 0x23, name: '',
+    userId: 'bob', deviceId: 2n, registrationId: 0x05060708, account: 0x21, dsk: 0x22, dak: 0x23,
   });
   const aliceList = listOf(alice, [alice]);
   const bobList = listOf(bob, [bob]);

@@ -11,6 +11,7 @@ import { unpad } from '../lib/envelope.js';
 import { linkCheck, linkFinish, linkGrant, linkOffer, linkReveal, linkStart } from '../lib/linking.js';
 import { directoryDigest } from '../lib/prekeys.js';
 import { H, ed25519Public } from '../lib/primitives.js';
+import { RandomTape } from '../lib/random.js';
 import { encrypt } from '../lib/ratchet.js';
 import { safetyNumber } from '../lib/safety.js';
 import { distributionOf, encryptGroup, makeChain, receiveChain, rosterHash } from '../lib/sender_chains.js';
@@ -129,11 +130,12 @@ test('linking', () => {
   const fresh = aliceAndBob().alice;
   Object.assign(fresh, { record: null, accountSeed: null, userId: null, deviceId: 0n });
   fresh.users.clear();
-  const start = linkStart('alice', 3n, 'laptop', new (tape().constructor)(concat(
-    unhex('0c0b0a09'), filled(0x76, 32), filled(0x77, 32), filled(0x71, 16), filled(0x72, 32), filled(0x73, 32))), TIME);
+  const secrets = tape([0x76, 32], [0x77, 32], [0x71, 16], [0x72, 32], [0x73, 32]).bytes;
+  const random = new RandomTape(concat(unhex('0c0b0a09'), secrets));
+  const start = linkStart('alice', 3n, 'laptop', random, TIME);
   fresh.linking = start.linking;
-  assert.equal(start.qr, 'csdk-link:AXFxcXFxcXFxcXFxcXFxcXEFAAAAYWxpY2UDAAAAAAAAAM1I0Ggepz8JoA-DhZvRCIDfVoIgGc2jyIPg0VFO'
-    + 'NbEG8VTA4xL0kA-xZGxiPddhD8zE5vQXJImRy1UL8hbRsOLAd2UYowEAAA');
+  assert.equal(start.qr, 'csdk-link:AXFxcXFxcXFxcXFxcXFxcXEFAAAAYWxpY2UDAAAAAAAAAM1I0Ggepz8JoA-DhZvRCIDfVoIgGc2jyIPg0'
+    + 'VFONbEG8VTA4xL0kA-xZGxiPddhD8zE5vQXJImRy1UL8hbRsOLAd2UYowEAAA');
   const offered = linkOffer(old, start.qr, tape([0x74, 32], [0x75, 32]), TIME);
   old.linking = offered.linking;
   assert.equal(offered.offer.length, 90);

@@ -56,7 +56,8 @@ test('a list is refused with bits turned, cut short or with a byte more', () => 
 
 test('a list has device_ids that ascend, each once, and 1 to 8 of them', () => {
   const of = (...ids) => makeList(filled(1, 32), {
-    userId: 'u', version: 2n, previous: zeros(32), timeMs: TIME, devices: ids.map((deviceId) => ({ deviceId, hash: zeros(32) })),
+    userId: 'u', version: 2n, previous: zeros(32), timeMs: TIME,
+    devices: ids.map((deviceId) => ({ deviceId, hash: zeros(32) })),
   });
   parseList(of(1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n));
   for (const ids of [[], [0n], [2n, 1n], [1n, 1n], [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n]]) {
@@ -67,7 +68,7 @@ test('a list has device_ids that ascend, each once, and 1 to 8 of them', () => {
 /** Bob with a second device, and lists 1 to 3: one device, two, the second alone. */
 function bobs() {
   const { alice, bob } = aliceAndBob();
-  const second = makeDevice({ userId: 'bob', deviceId: 4n, registrationId: 9, account: 0x21, dsk: 0x26, dak: 0x27, name: '' });
+  const second = makeDevice({ userId: 'bob', deviceId: 4n, account: 0x21, dsk: 0x26, dak: 0x27 });
   const one = listOf(bob, [bob]);
   const two = listOf(bob, [bob, second], 2n, listHash(one));
   const three = listOf(bob, [second], 3n, listHash(two));
@@ -110,7 +111,7 @@ test('a list is refused when it forks, leaves a gap, lacks a record or breaks th
 
 test('two devices of a list have no key in common', () => {
   const { alice, bob } = bobs();
-  const twin = makeDevice({ userId: 'bob', deviceId: 4n, registrationId: 9, account: 0x21, dsk: 0x26, dak: 0x23, name: '' });
+  const twin = makeDevice({ userId: 'bob', deviceId: 4n, account: 0x21, dsk: 0x26, dak: 0x23 });
   assert.throws(() => learnBob(alice, [listOf(bob, [bob, twin])], [bob.record, twin.record]), bad);
 });
 
@@ -118,7 +119,7 @@ test('another account key is an identity change, and the old one does not come b
   const { alice, one, records } = bobs();
   learnBob(alice, [one], records);
   alice.users.get('bob').verified = true;
-  const again = makeDevice({ userId: 'bob', deviceId: 6n, registrationId: 9, account: 0x2a, dsk: 0x26, dak: 0x27, name: '' });
+  const again = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x26, dak: 0x27 });
   assert.equal(learnBob(alice, [listOf(again, [again])], [again.record]).result, 'identity_changed');
   assert.equal(alice.users.get('bob').verified, false);
   assert.equal(learnBob(alice, [one], records).result, 'ignored');
@@ -128,7 +129,7 @@ test('another account key is an identity change, and the old one does not come b
 test('no more than 16 account keys are replaced', () => {
   const device = new Device();
   for (let i = 0; i < 18; i += 1) {
-    const bob = makeDevice({ userId: 'bob', deviceId: 2n, registrationId: 9, account: i, dsk: 0x40 + i, dak: 0x60 + i, name: '' });
+    const bob = makeDevice({ userId: 'bob', deviceId: 2n, account: i, dsk: 0x40 + i, dak: 0x60 + i });
     const step = () => learnBob(device, [listOf(bob, [bob])], [bob.record]);
     if (i < 17) step();
     else assert.throws(step, bad);
@@ -150,11 +151,11 @@ const bundleOf = (w) => ({ record: w.bob.record, signed: w.signed, kem: w.kem, o
 test('a session with a device that leaves its list is archived, with a new identity deleted', () => {
   const w = aliceAndBob();
   addBegun(w.alice, begin(w.alice, 'bob', 2n, bundleOf(w), tape([0x41, 32], [0x42, 32]), TIME).session, TIME);
-  const second = makeDevice({ userId: 'bob', deviceId: 4n, registrationId: 9, account: 0x21, dsk: 0x26, dak: 0x27, name: '' });
+  const second = makeDevice({ userId: 'bob', deviceId: 4n, account: 0x21, dsk: 0x26, dak: 0x27 });
   learn(w.alice, 'bob', [listOf(w.bob, [second], 2n, listHash(w.bobList))], [second.record], TIME + 7n);
   assert.equal(w.alice.sessions[0].active, false);
   assert.equal(w.alice.sessions[0].archivedMs, TIME + 7n);
-  const other = makeDevice({ userId: 'bob', deviceId: 6n, registrationId: 9, account: 0x2a, dsk: 0x28, dak: 0x29, name: '' });
+  const other = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x28, dak: 0x29 });
   learn(w.alice, 'bob', [listOf(other, [other])], [other.record], TIME);
   assert.deepEqual(w.alice.sessions, []);
 });
@@ -175,8 +176,8 @@ test('a bundle is untrusted with any prekey changed or out of its place', () => 
   const untrusted = outcome('untrusted');
   const refused = (change, why) =>
     assert.throws(() => checkBundle(w.alice, 'bob', 2n, { ...good, ...change }), untrusted, why);
-  for (const at of [0, 1, 5, 6, 37, 38, 46, 109]) refused({ signed: turned(w.signed, at) }, `signed prekey, byte ${at}`);
-  for (const at of [0, 1, 5, 6, 1_189, 1_190, 1_198, 1_261]) refused({ kem: turned(w.kem, at) }, `KEM prekey, byte ${at}`);
+  for (const at of [0, 1, 5, 6, 37, 38, 46, 109]) refused({ signed: turned(w.signed, at) }, `signed, byte ${at}`);
+  for (const at of [0, 1, 5, 6, 1_189, 1_190, 1_198, 1_261]) refused({ kem: turned(w.kem, at) }, `KEM, byte ${at}`);
   for (const at of [0, 5]) refused({ oneTime: turned(w.oneTime, at) }, `one-time prekey, byte ${at}`);
   refused({ oneTime: concat(w.oneTime.slice(0, 6), zeros(32), w.oneTime.slice(38)) }, 'low order');
   refused({ oneTime: concat(w.oneTime.slice(0, 1), w.signed.slice(1, 5), w.oneTime.slice(5)) }, 'one key_id twice');

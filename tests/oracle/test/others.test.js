@@ -223,7 +223,9 @@ test('an attachment of any length opens again, empty ones and whole chunks too',
 test('an attachment is refused with bits turned, cut or with another key', () => {
   const { ciphertext, attachmentKey } = sealAttachment(filled(7, 100), tape([1, 32], [2, 24]));
   for (const at of [0, 1, 64, -1]) assert.throws(() => openAttachment(turned(ciphertext, at), attachmentKey), bad);
-  for (const at of [0, 1, 2, 34, 58, 90, 104]) assert.throws(() => openAttachment(ciphertext, turned(attachmentKey, at)), bad);
+  for (const at of [0, 1, 2, 34, 58, 90, 104]) {
+    assert.throws(() => openAttachment(ciphertext, turned(attachmentKey, at)), bad);
+  }
   assert.throws(() => openAttachment(ciphertext.slice(0, -1), attachmentKey), bad);
   const whole = withLocation(attachmentKey, 'media-1', 'image/png');
   assert.equal(parseAttachmentKey(whole).trueBytes, 100n);
@@ -250,7 +252,9 @@ test('a backup opens again, and only whole', () => {
   const { ciphertext, manifest } = backup();
   assert.equal(manifest.length, 202);
   assert.deepEqual(openBackup('alice', R, ciphertext, manifest).map(hex), FRAMES.map(hex));
-  for (let at = 0; at < manifest.length; at += 3) assert.throws(() => parseManifest(R, 'alice', turned(manifest, at)), bad);
+  for (let at = 0; at < manifest.length; at += 3) {
+    assert.throws(() => parseManifest(R, 'alice', turned(manifest, at)), bad);
+  }
   for (const at of [0, 1, -1]) assert.throws(() => openBackup('alice', R, turned(ciphertext, at), manifest), bad);
   assert.throws(() => openBackup('bob', R, ciphertext, manifest), bad);
   assert.throws(() => openBackup('alice', turned(R, 0), ciphertext, manifest), bad);
@@ -265,7 +269,8 @@ test('a recovery key is read with its usual mistakes, and not with others', () =
   const shown = showRecoveryKey(R);
   assert.equal(hex(readRecoveryKey(` ${shown.toLowerCase()} `)), hex(R));
   assert.equal(hex(readRecoveryKey(showRecoveryKey(zeros(32)).replaceAll('0', 'o'))), hex(zeros(32)));
-  for (const wrong of [shown.replace('J', 'K'), shown.slice(1), `${shown}0`, shown.replace('J', 'U'), shown.replace('J', 'É')]) {
+  const first = (character) => shown.replace('J', character);
+  for (const wrong of [first('K'), first('U'), first('É'), shown.slice(1), `${shown}0`]) {
     assert.throws(() => readRecoveryKey(wrong), bad);
   }
 });
@@ -300,8 +305,9 @@ test('a request is answered once, to whom the message was sent', () => {
     const sent = new Sent();
     sent.note('c', id, change.devices ?? [bob], TIME);
     sent.accepted('c', id, 5n);
-    const ask = () => sent.answers(
-      alice, 'c', { ...request, ...change.request }, change.from ?? bob, { ...facts, ...change.facts }, new RetryRate(), now);
+    const asked = { ...request, ...change.request };
+    const told = { ...facts, ...change.facts };
+    const ask = () => sent.answers(alice, 'c', asked, change.from ?? bob, told, new RetryRate(), now);
     return [ask(), ask()];
   };
   assert.deepEqual(answer(), [true, false]);

@@ -5,7 +5,9 @@ import { test } from 'node:test';
 import { EMPTY, compare, concat, filled, hex, u32, u64, zeros } from '../lib/bytes.js';
 import { age } from '../lib/ageing.js';
 import { CONTENT, REPAIR, RETRY, makeEnvelope, pad, paddedLength, unpad } from '../lib/envelope.js';
-import { ARCHIVED_KEPT, ARCHIVED_MAX, CHAINS_MAX, JUMP_MAX, SIGNED_KEPT, SKIPPED_KEPT, SKIPPED_SESSION_MAX } from '../lib/limits.js';
+import {
+  ARCHIVED_KEPT, ARCHIVED_MAX, CHAINS_MAX, JUMP_MAX, SIGNED_KEPT, SKIPPED_KEPT, SKIPPED_SESSION_MAX,
+} from '../lib/limits.js';
 import { makePrekeys } from '../lib/prekeys.js';
 import { RandomTape } from '../lib/random.js';
 import { encrypt } from '../lib/ratchet.js';
@@ -13,7 +15,9 @@ import { activeSession, addBegun } from '../lib/sessions.js';
 import { begin, parseSetup } from '../lib/setup.js';
 import { deviceOfRows, rowsOf, stateHash } from '../lib/state.js';
 import { receiveSlice } from '../lib/streams.js';
-import { ALICE_BOB, TIME, aliceAndBob, outcome, paddedText, tape, textContent, textEnvelope, turned } from '../support/fixture.js';
+import {
+  ALICE_BOB, TIME, aliceAndBob, outcome, paddedText, tape, textContent, textEnvelope, turned,
+} from '../support/fixture.js';
 
 const bad = outcome('bad_message');
 const FIRST = { userId: 'alice', deviceId: 1n };
@@ -272,7 +276,9 @@ test('a set-up is refused when the initiator names a newer list than the one tha
 });
 
 test('padding is that of the page', () => {
-  const steps = [[0, 64], [1, 64], [64, 64], [65, 128], [1_024, 1_024], [1_025, 1_088], [65_700, 67_584], [525_483, 540_672]];
+  const steps = [
+    [0, 64], [1, 64], [64, 64], [65, 128], [1_024, 1_024], [1_025, 1_088], [65_700, 67_584], [525_483, 540_672],
+  ];
   for (const [n, wanted] of steps) assert.equal(paddedLength(n), wanted);
   const padded = pad(textEnvelope('x', 1));
   unpad(padded);

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { filled, hex } from '../lib/bytes.js';
-import { Run, differences } from '../lib/transcript.js';
+import { OPS, Run, differences } from '../lib/transcript.js';
+import { tour } from '../support/tour.js';
 import { World } from '../support/world.js';
 
 const TIME = '1800000000000';
@@ -11,6 +12,7 @@ const TIME = '1800000000000';
 function transcript(seed, steps) {
   const lines = [];
   const world = new World(seed, (line) => lines.push(JSON.stringify(line)));
+  tour(world);
   world.start();
   for (let i = 0; i < steps; i += 1) world.step();
   return { lines, world };
@@ -24,6 +26,8 @@ test('a transcript that was made is replayed to the same bytes and states', () =
     assert.deepEqual(differences(line, run.do(line)), []);
   }
   assert.deepEqual(run.states(), world.run.states());
+  const done = new Set(lines.map((text) => JSON.parse(text)).filter((line) => !line.error).map((line) => line.op));
+  assert.deepEqual(Object.keys(OPS).filter((op) => !done.has(op)), ['wrap', 'unwrap']);
 });
 
 test('a line that differs is told', () => {
@@ -65,7 +69,8 @@ test('a device\'s life: record, list, learning, prekeys, safety number, backup',
   assert.deepEqual(
     a('backup_open', { ...recoveryKey, ciphertext: sealed.ciphertext, manifest: sealed.manifest }).frames, frames);
   const file = a('attachment_seal', { plain: '0102' }, 56);
-  assert.equal(a('attachment_open', { ciphertext: file.ciphertext, attachment_key: file.attachment_key }).plain, '0102');
+  const { ciphertext, attachment_key: attachmentKey } = file;
+  assert.equal(a('attachment_open', { ciphertext, attachment_key: attachmentKey }).plain, '0102');
 });
 
 test('linking: the new device takes part with its record in the next list', () => {

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// A transcript's part that does every operation of section 21 at least once, and some of them so that they fail.
+import { filled, hex, unhex, u64, concat } from '../lib/bytes.js';
+import { CONTENT, REPAIR, RETRY, SENDER_CHAIN, makeEnvelope } from '../lib/envelope.js';
+import { manifestHash } from '../lib/backup.js';
+import { directBinding } from '../lib/streams.js';
+
+const TEXT = unhex('0a070a0568656c6c6f');
+
+/** The hexadecimal text with its last bit turned. */
+const damaged = (text) => text.slice(0, -1) + (parseInt(text.slice(-1), 16) ^ 1).toString(16);
+
+const peer = (name, userId, deviceId) => ({ name, userId, deviceId, stock: [] });
+const idsOf = (p) => ({ user_id: p.userId, device_id: String(p.deviceId) });
+
+/** @param {import('./world.js').World} world whose devices of the tour are dora-1, dora-2 and emil-3 */
+export function tour(world) {
+  const dora = peer('dora-1', 'dora', 1n);
+  const second = peer('dora-2', 'dora', 2n);
+  const emil = peer('emil-3', 'emil', 3n);
+  const learnBoth = (op, lists) => {
+    for (const p of [dora, emil]) world.do('learn', p, { user_id: op, ...lists });
+  };
+
+  // Two users who know each other.
+  for (const p of [dora, emil]) {
+    world.do('account', p);
+    p.record = world.do('device', p, { ...idsOf(p), ...(p === dora ? { name: 'Dora\'s phone' } : {}) }).record;
+    const { list } = world.do('list', p, { add: [p.record], remove: [] });
+    learnBoth(p.userId, { lists: [list], records: [p.record] });
+    world.upload(p, true);
+    p.list = list;
+  }
+  world.do('list', dora, { add: [], remove: ['9'] });
+  world.do('learn', emil, { user_id: 'dora', lists: [damaged(dora.list)], records: [] });
+  world.do('verify', emil, { user_id: 'dora', verified: true });
+  world.do('safety', emil, { user_id: 'dora' });
+  world.do('safety', dora, { user_id: 'nobody' });
+
+  // A message of each kind, each also where it does not belong.
+  const binding = directBinding('dora', 'emil');
+  const send = (from, to, kind, bodyType, body, where = binding) => {
+    world.sent += 1;
+    const id = concat(u64(BigInt(world.sent)), filled(0xdd, 8));
+    const forEnvelope = where.users ? where : { conversationId: BigInt(where.conversation_id) };
+    const envelope = makeEnvelope({
+      bodyType, clientMessageId: id, binding: forEnvelope, senderTimeMs: world.now, expiresAfterS: 60, body,
+    });
+    const { message } = world.do('encrypt', from, { ...idsOf(to), envelope: hex(envelope) });
+    const item = { ...idsOf(from), list_version: '1', message, kind, client_message_id: hex(id), binding: where };
+    world.do('decrypt', to, { ...item, kind: kind === 'RETRY' ? 'REPAIR' : 'RETRY' });
+    world.do('decrypt', to, { ...item, list_version: '7' });
+    world.do('decrypt', to, item);
+    world.do('decrypt', to, item);
+  };
+  world.do('encrypt', dora, { ...idsOf(emil), envelope: '00' });
+  world.do('begin', dora, { ...idsOf(emil), bundle: { ...world.bundle(emil), device_record: dora.record } });
+  world.do('begin', dora, { ...idsOf(emil), bundle: world.bundle(emil) });
+  send(dora, emil, 'MESSAGE', CONTENT, TEXT);
+  send(emil, dora, 'MESSAGE', CONTENT, TEXT);
+  send(dora, emil, 'RETRY', RETRY, concat(u64(4n), filled(1, 16), filled(2, 8)));
+  send(emil, dora, 'REPAIR', REPAIR, concat(u64(4n), filled(1, 16), Uint8Array.of(TEXT.length, 0, 0, 0), TEXT));
+  world.do('archive', dora, idsOf(emil));
+  world.do('archive', dora, idsOf(emil));
+  send(emil, dora, 'MESSAGE', CONTENT, TEXT);
+
+  // A sender chain that travels in the session, and a group message.
+  const group = { conversation_id: '70' };
+  const roster = { roster_revision: '2', roster_hash: '5c'.repeat(16) };
+  world.do('distribute', dora, group);
+  world.do('chain', dora, { ...group, roster_revision: '2' });
+  const { distribution } = world.do('distribute', dora, group);
+  send(dora, emil, 'KEYS', SENDER_CHAIN, unhex(distribution), group);
+  world.do('chain_receive', emil, { ...idsOf(dora), distribution });
+  world.do('chain_receive', emil, { ...idsOf(dora), distribution });
+  const forGroup = makeEnvelope({
+    bodyType: CONTENT, clientMessageId: filled(0x3c, 16), binding: { conversationId: 70n }, senderTimeMs: world.now,
+    expiresAfterS: 0, body: TEXT,
+  });
+  const { message } = world.do('group_encrypt', dora, { ...group, ...roster, envelope: hex(forGroup) });
+  const item = {
+    ...idsOf(dora), ...roster, list_version: '1', message, kind: 'MESSAGE', client_message_id: '3c'.repeat(16),
+    binding: group,
+  };
+  world.do('group_decrypt', emil, { ...item, roster_revision: '3' });
+  world.do('group_decrypt', emil, item);
+  world.do('group_decrypt', emil, item);
+
+  // A second device is linked, and later unlinked; then a new account key.
+  world.do('learn', second, { user_id: 'dora', lists: [dora.list], records: [dora.record] });
+  const { qr } = world.do('link_start', second, { ...idsOf(second), name: 'laptop' });
+  world.do('link_offer', emil, { qr });
+  const { offer } = world.do('link_offer', dora, { qr });
+  const { reveal } = world.do('link_reveal', second, { offer });
+  world.do('link_check', dora, { reveal: damaged(reveal) });
+  world.do('link_check', dora, { reveal });
+  const { grant } = world.do('link_grant', dora);
+  second.record = world.do('link_finish', second, { grant }).record;
+  const linked = world.do('list', second, { add: [second.record], remove: [] }).list;
+  learnBoth('dora', { lists: [linked], records: [second.record] });
+  world.do('learn', second, { user_id: 'dora', lists: [linked], records: [] });
+  const unlinked = world.do('list', dora, { add: [], remove: ['2'] }).list;
+  learnBoth('dora', { lists: [dora.list, linked, unlinked], records: [] });
+  learnBoth('dora', { lists: [unlinked], records: [] });
+  const anew = peer('dora-5', 'dora', 5n);
+  world.do('adopt', anew, { account_seed: '7e'.repeat(32) });
+  anew.record = world.do('device', anew, idsOf(anew)).record;
+  const first = world.do('list', anew, { add: [anew.record], remove: [] }).list;
+  world.do('learn', emil, { user_id: 'dora', lists: [first], records: [anew.record] });
+  world.do('learn', emil, { user_id: 'dora', lists: [dora.list], records: [dora.record] });
+  world.do('forget', emil, { user_id: 'dora' });
+  world.do('reload', emil);
+  world.do('age', emil);
+
+  // Files.
+  const file = world.do('attachment_seal', dora, { plain: '0badcafe'.repeat(300) });
+  const attachment = { ciphertext: file.ciphertext, attachment_key: file.attachment_key };
+  world.do('attachment_open', emil, attachment);
+  world.do('attachment_open', emil, { ...attachment, ciphertext: `00${attachment.ciphertext.slice(2)}` });
+  const key = { recovery_key: '91'.repeat(32) };
+  const frames = [`01${'7d'.repeat(32)}`, '02aabb', '63'];
+  const backup = world.do('backup_seal', dora, { ...key, frames, sequence: '1', previous: '00'.repeat(32) });
+  const previous = hex(manifestHash(unhex(backup.manifest)));
+  const { ciphertext, manifest } = world.do('backup_seal', dora, { ...key, frames, sequence: '2', previous });
+  world.do('backup_open', dora, { ...key, ciphertext, manifest });
+  world.do('backup_open', dora, { ...key, ciphertext, manifest: backup.manifest });
+}
+
+/** The operations with Argon2id, which takes a second each. */
+export function tourOfPassphrases(world) {
+  const dora = peer('dora-1', 'dora', 1n);
+  const inputs = { recovery_key: '91'.repeat(32), passphrase: 'correct horse battery', passes: 2, memory_kib: 65_536 };
+  const { wrapped } = world.do('wrap', dora, inputs);
+  world.do('wrap', dora, { ...inputs, passes: 1 });
+  world.do('unwrap', dora, { wrapped, passphrase: inputs.passphrase });
+}
