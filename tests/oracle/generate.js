@@ -17,4 +17,5 @@ tourOfPassphrases(world);
 world.start();
 for (let i = 0; i < Number(steps); i += 1) world.step();
 console.log(JSON.stringify({ states: world.run.states() }));
+console.error(`${world.lost.length}\tpairwise messages came whole and did not open`);
 for (const name of Object.keys(world.outcomes).sort()) console.error(`${world.outcomes[name]}\t${name}`);

@@ -16,7 +16,7 @@ export const ALICE_BOB = { users: ['alice', 'bob'] };
 /** Random bytes: n times the byte, for each pair [byte, n]. */
 export const tape = (...pairs) => new RandomTape(concat(...pairs.map(([byte, n]) => filled(byte, n))));
 
-/** A device with its keys and its record, which has not learned any list. The bytes account, dsk and dak name its keys. */
+/** A device with its keys and its record, which has not learned any list. Its keys are one byte each. */
 export function makeDevice(o) {
   const device = new Device();
   Object.assign(device, {

@@ -72,6 +72,8 @@ export class World {
     this.underWay = [];
     this.sent = 0;
     this.outcomes = {};
+    /** Lines of pairwise messages that came whole, for the first time, and did not open. */
+    this.lost = [];
   }
 
   do(op, peer, inputs = {}) {
@@ -192,7 +194,8 @@ export class World {
   deliver() {
     if (this.underWay.length === 0) return;
     const at = this.dice.below(3) === 0 ? this.dice.below(this.underWay.length) : 0;
-    const { op, to, item } = this.underWay[at];
+    const sent = this.underWay[at];
+    const { op, to, item } = sent;
     const chance = this.dice.below(20);
     if (chance !== 0) this.underWay.splice(at, 1);
     if (chance === 1) return;
@@ -201,7 +204,9 @@ export class World {
       bytes[this.dice.below(bytes.length)] ^= 1 << this.dice.below(8);
       this.do(op, to, { ...item, message: hex(bytes) });
     }
-    this.do(op, to, item);
+    const done = this.do(op, to, item);
+    if (op === 'decrypt' && done.error && !sent.came) this.lost.push(done);
+    sent.came = true;
   }
 
   step() {

@@ -20,6 +20,7 @@ function transcript(seed, steps) {
 
 test('a transcript that was made is replayed to the same bytes and states', () => {
   const { lines, world } = transcript('replay', 120);
+  assert.deepEqual(world.lost, [], 'what comes whole opens');
   const run = new Run();
   for (const text of lines) {
     const line = JSON.parse(text);
