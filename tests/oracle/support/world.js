@@ -4,6 +4,7 @@
 import { EMPTY, concat, hex, u32, unhex, utf8 } from '../lib/bytes.js';
 import { CONTENT, makeEnvelope } from '../lib/envelope.js';
 import { listHash } from '../lib/device_list.js';
+import { CHAIN_AGE_MAX } from '../lib/limits.js';
 import { parsePrekey } from '../lib/prekeys.js';
 import { SHA512 } from '../lib/primitives.js';
 import { rosterHash } from '../lib/sender_chains.js';
@@ -172,7 +173,8 @@ export class World {
   sendGroup() {
     const from = this.dice.oneOf(this.peers);
     const ids = { conversation_id: String(GROUP) };
-    if (!this.run.devices.get(from.name).ownChains.has(GROUP) || this.dice.below(10) === 0) {
+    const chain = this.run.devices.get(from.name).ownChains.get(GROUP);
+    if (!chain || this.now - chain.createdMs >= CHAIN_AGE_MAX || this.dice.below(10) === 0) {
       this.do('chain', from, { ...ids, roster_revision: this.roster.roster_revision });
       const { distribution } = this.do('distribute', from, ids);
       for (const to of this.peers.filter((peer) => peer !== from)) {
