@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes a transcript: node generate.js SEED STEPS [passphrases]. It begins with every operation once, those with Argon2id
-// only where passphrases are asked for; the same seed gives the same transcript. How often each operation ended how
-// stands on the error output.
+// Makes a transcript: node generate.js SEED STEPS [passphrases]. It begins with every operation once, those with
+// Argon2id only where passphrases are asked for; the same seed gives the same transcript. How often each operation
+// ended how stands on the error output.
 import { FORMAT } from './lib/transcript.js';
 import { tour, tourOfPassphrases } from './support/tour.js';
 import { World } from './support/world.js';

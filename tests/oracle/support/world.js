@@ -15,7 +15,7 @@ const GROUP = 7n;
 const DAY = 86_400_000n;
 
 /** Bytes that follow from a seed: SHA-512 of seed and a counter. */
-class Seeded {
+export class Seeded {
   constructor(seed) {
     this.seed = utf8(seed);
     this.count = 0;
