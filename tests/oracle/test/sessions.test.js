@@ -11,6 +11,7 @@ import {
 import { makePrekeys } from '../lib/prekeys.js';
 import { RandomTape } from '../lib/random.js';
 import { encrypt } from '../lib/ratchet.js';
+import { heal, sessionOfRequest } from '../lib/retry.js';
 import { activeSession, addBegun } from '../lib/sessions.js';
 import { begin, parseSetup } from '../lib/setup.js';
 import { deviceOfRows, rowsOf, stateHash } from '../lib/state.js';
@@ -144,22 +145,53 @@ test('a message is bound to its conversation, its item and its kind', () => {
 
 test('repairs and retry requests come in items of their kind', () => {
   const w = talking();
-  const sendBody = (bodyType, body) => {
-    const active = activeSession(w.alice, 'bob', 2n);
-    const envelope = makeEnvelope({
-      bodyType, clientMessageId: filled(1, 16), binding: ALICE_BOB, senderTimeMs: TIME, expiresAfterS: 0, body,
-    });
-    const { session, message } = encrypt(active, pad(envelope), random);
-    w.alice.sessions = [session];
-    return message;
-  };
+  const toBob = (bodyType, body) => sendBody(w.alice, SECOND, bodyType, body);
   const content = textContent('again');
   const repair = concat(u64(9n), filled(3, 16), u32(content.length), content);
-  receive(w.bob, FIRST, sendBody(REPAIR, repair), { kind: 'REPAIR' });
-  rejects(w.bob, FIRST, sendBody(REPAIR, concat(repair, zeros(1))), 'bad_message', { kind: 'REPAIR' });
-  receive(w.bob, FIRST, sendBody(RETRY, zeros(32)), { kind: 'RETRY' });
-  rejects(w.bob, FIRST, sendBody(RETRY, zeros(31)), 'bad_message', { kind: 'RETRY' });
-  rejects(w.bob, FIRST, sendBody(CONTENT, filled(0xff, 3)), 'bad_message');
+  receive(w.bob, FIRST, toBob(REPAIR, repair), { kind: 'REPAIR' });
+  rejects(w.bob, FIRST, toBob(REPAIR, concat(repair, zeros(1))), 'bad_message', { kind: 'REPAIR' });
+  receive(w.bob, FIRST, toBob(RETRY, zeros(32)), { kind: 'RETRY' });
+  rejects(w.bob, FIRST, toBob(RETRY, zeros(31)), 'bad_message', { kind: 'RETRY' });
+  rejects(w.bob, FIRST, toBob(CONTENT, filled(0xff, 3)), 'bad_message');
+});
+
+/** A message of any body in the active session of `device` with `peer`. */
+function sendBody(device, peer, bodyType, body) {
+  const envelope = makeEnvelope({
+    bodyType, clientMessageId: filled(1, 16), binding: ALICE_BOB, senderTimeMs: TIME, expiresAfterS: 0, body,
+  });
+  const active = activeSession(device, peer.userId, peer.deviceId);
+  const { session, message } = encrypt(active, pad(envelope), random);
+  device.sessions = device.sessions.map((s) => (s === active ? session : s));
+  return message;
+}
+
+test('a retry request heals what the requester has lost', () => {
+  const w = talking();
+  const [lost] = w.bob.sessions;
+  w.bob.sessions = [];
+  rejects(w.bob, FIRST, send(w.alice, SECOND), 'no_session');
+  assert.equal(sessionOfRequest(w.bob, 'alice', 1n, null, TIME), undefined);
+  const begun = beginWith(w.bob, FIRST, w.bundleOfAlice);
+  assert.equal(sessionOfRequest(w.bob, 'alice', 1n, begun.sessionId, TIME), activeSession(w.bob, 'alice', 1n));
+  assert.equal(sessionOfRequest(w.bob, 'alice', 1n, begun.sessionId, TIME + 86_400_000n), undefined);
+  const request = sendBody(w.bob, FIRST, RETRY, concat(u64(4n), filled(1, 16), lost.sessionId));
+  receive(w.alice, SECOND, request, { kind: 'RETRY' });
+  assert.equal(hex(activeSession(w.alice, 'bob', 2n).sessionId), hex(begun.sessionId));
+  receive(w.bob, FIRST, send(w.alice, SECOND));
+});
+
+test('a retry request that names the active session ends it, also where the lower session_id would stay', () => {
+  for (let i = 0; i < 8; i += 1) {
+    const w = world();
+    const named = beginWith(w.alice, SECOND, w.bundle);
+    const begun = beginWith(w.bob, FIRST, w.bundleOfAlice);
+    const request = sendBody(w.bob, FIRST, RETRY, concat(u64(4n), filled(1, 16), named.sessionId));
+    receive(w.alice, SECOND, request, { kind: 'RETRY' });
+    heal(w.alice, { sessionId: named.sessionId }, w.alice.sessionOf('bob', 2n, begun.sessionId), TIME);
+    assert.equal(hex(activeSession(w.alice, 'bob', 2n).sessionId), hex(begun.sessionId));
+    assert.equal(w.alice.sessionOf('bob', 2n, named.sessionId).active, false);
+  }
 });
 
 test('a jump of jump_max opens, one more does not', () => {
