@@ -115,15 +115,20 @@ const PASSES = { min: 2, max: 16 };
 const MEMORY_KIB = { min: 65_536, max: 1_048_576 };
 const within = (n, { min, max }) => n >= min && n <= max;
 
-function wrapKey(userId, passphrase, salt, passes, memoryKib) {
+function checkCost(passphrase, passes, memoryKib) {
   need(passphrase.length >= 8 && passphrase.length <= 1_024, 'length of a passphrase');
   need(within(passes, PASSES) && within(memoryKib, MEMORY_KIB), 'cost of a passphrase');
+}
+
+function wrapKey(userId, passphrase, salt, passes, memoryKib) {
+  checkCost(passphrase, passes, memoryKib);
   const stretched = argon2id(passphrase, salt, passes, memoryKib, 32);
   return HKDF(zeros(64), stretched, concat(label('csdk1/backup/wrap'), user(userId)), 64);
 }
 
 /** @param {Uint8Array} passphrase. @param random salt 16, nonce 24. @returns {Uint8Array} 130 bytes */
 export function wrap(userId, R, passphrase, passes, memoryKib, random) {
+  checkCost(passphrase, passes, memoryKib);
   const salt = random.take(16);
   const before = concat(u8(1), u8(1), u32(passes), u32(memoryKib), salt);
   const K = wrapKey(userId, passphrase, salt, passes, memoryKib);

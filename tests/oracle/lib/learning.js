@@ -5,7 +5,7 @@ import { listHash, parseList, verifyList } from './device_list.js';
 import { parseRecordOf, recordHash } from './device_record.js';
 import { LIST_VERSIONS_MAX, REPLACED_MAX } from './limits.js';
 import { need } from './outcome.js';
-import { archive, deleteSessionsOf } from './sessions.js';
+import { archive, deleteKeysOf } from './sessions.js';
 
 /**
  * @param {import('./device.js').Device} device changed only when it all holds
@@ -35,7 +35,7 @@ export function learn(device, userId, lists, records, now) {
     known.replaced.push(known.accountKey);
     Object.assign(known, { accountKey, verified: false, lists: [] });
     keep(device, userId, parsed, recordOf);
-    deleteSessionsOf(device, userId);
+    deleteKeysOf(device, userId);
     return { result: 'identity_changed', added: [], removed: [] };
   }
   return extend(device, userId, known, parsed, recordOf, now);
@@ -81,11 +81,14 @@ function extend(device, userId, known, parsed, recordOf, now) {
   if (first.version === newest.version + 1n) needSuccessor(newest, first);
   if (last.version + 1n === oldest.version) needSuccessor(last, oldest);
   keep(device, userId, fresh, recordOf);
-  const after = known.lists[known.lists.length - 1];
   const lacks = (list) => (entry) => !list.devices.some(
     (other) => other.deviceId === entry.deviceId && equal(other.hash, entry.hash));
-  const added = after.devices.filter(lacks(newest)).map((entry) => entry.deviceId);
-  const removed = newest.devices.filter(lacks(after)).map((entry) => entry.deviceId);
+  const steps = fresh.filter((list) => list.version > newest.version);
+  const before = [newest, ...steps];
+  const ascending = (ids) => [...new Set(ids)].sort((a, b) => (a < b ? -1 : 1));
+  const changes = (of) => ascending(steps.flatMap((list, i) => of(before[i], list).map((entry) => entry.deviceId)));
+  const added = changes((earlier, later) => later.devices.filter(lacks(earlier)));
+  const removed = changes((earlier, later) => earlier.devices.filter(lacks(later)));
   for (const deviceId of removed) {
     for (const session of device.sessionsWith(userId, deviceId)) archive(device, session, now);
   }
@@ -114,6 +117,7 @@ function forgetUnnamedRecords(device) {
 export function forget(device, userId) {
   need(device.users.delete(userId), 'nothing is kept of the user');
   device.sessions = device.sessions.filter((s) => s.userId !== userId);
+  device.receivedChains = device.receivedChains.filter((chain) => chain.userId !== userId);
   forgetUnnamedRecords(device);
 }
 

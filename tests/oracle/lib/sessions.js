@@ -60,7 +60,13 @@ export function afterOpening(device, session, isNew, type, now) {
   else activate(device, session, now);
 }
 
-/** On an identity change: every session with the user, or every session at all where the user is this device's own. */
-export function deleteSessionsOf(device, userId) {
-  device.sessions = userId === device.userId ? [] : device.sessions.filter((session) => session.userId !== userId);
+/**
+ * On an identity change: every session with the user and every sender chain received from there; all that there are, and
+ * own sender chains too, where the user is this device's own.
+ */
+export function deleteKeysOf(device, userId) {
+  const own = userId === device.userId;
+  device.sessions = own ? [] : device.sessions.filter((session) => session.userId !== userId);
+  device.receivedChains = own ? [] : device.receivedChains.filter((chain) => chain.userId !== userId);
+  if (own) device.ownChains = new Map();
 }

@@ -87,6 +87,13 @@ test('learning tells what came and what went', () => {
   assert.equal(hex(listed(alice, 'bob', 2n, 2n).bytes), hex(records[0]));
 });
 
+test('a device that came and went between two looks is told', () => {
+  const { alice, bob, one, two, three, records } = bobs();
+  learnBob(alice, [one], records);
+  const four = listOf(bob, [bob], 4n, listHash(three));
+  assert.deepEqual(learnBob(alice, [two, three, four], records), { result: 'changed', added: [2n, 4n], removed: [2n, 4n] });
+});
+
 test('older versions are learned when they join what is kept', () => {
   const { alice, one, two, three, records } = bobs();
   learnBob(alice, [three], records);
