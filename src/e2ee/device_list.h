@@ -50,9 +50,9 @@ std::optional<DeviceList> parse_device_list(BytesView bytes);
 // A list of this user that verifies under the account key that it names.
 std::optional<DeviceList> valid_device_list(BytesView bytes, const UserId& user_id);
 
-// Version 1 of a new account key, and the version after `before`, which the account key's seed has signed too. Both ask
-// for records of this user. INVALID_ARGUMENT: a record of somebody else, a device that is listed already or twice in
-// `add`, one to remove that is not listed, another account key; LIMIT_REACHED: no device left, or too many.
+// Version 1 of a user's first list, and the version after `before`: of the same account key, or of the one that takes
+// its place. Both ask for records of this user. INVALID_ARGUMENT: a record of somebody else, a device that is listed
+// already or twice in `add`, one to remove that is not listed; LIMIT_REACHED: no device left, or too many.
 Result<DeviceList> first_device_list(const UserId& user_id, const SigningSeed& account_seed,
                                      std::span<const DeviceRecord> add, std::uint64_t time_ms);
 Result<DeviceList> next_device_list(const DeviceList& before, const SigningSeed& account_seed,

@@ -10,7 +10,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kRecordVersion = 1;
 constexpr std::size_t kSealedNameBytes = kNameFieldBytes + kSealOverheadBytes;
 constexpr std::size_t kRecordBytesMax = 160 + limits::kUserIdBytesMax + kSealedNameBytes;
 static_assert(limits::e2ee::kDeviceNameBytesMax + 1 == kNameFieldBytes);
@@ -33,7 +33,7 @@ DeviceKeys DeviceKeys::draw(Random& random) {
 
 DeviceRecord make_device_record(const DeviceDescription& description, const DeviceKeys& keys) {
   Writer writer(kRecordBytesMax);
-  writer.u8(kVersion).user(description.user_id).u64(description.device_id.value).u32(keys.registration_id);
+  writer.u8(kRecordVersion).user(description.user_id).u64(description.device_id.value).u32(keys.registration_id);
   writer.key(signing_key_of(keys.signing_seed)).key(public_of(keys.agreement_secret));
   writer.u32(description.suites).u64(description.created_ms).lp(description.sealed_name);
   writer.raw(sign(keys.signing_seed, label::kSigDevice, writer.view()));
@@ -45,7 +45,7 @@ DeviceRecord make_device_record(const DeviceDescription& description, const Devi
 std::optional<DeviceRecord> parse_device_record(BytesView bytes) {
   Reader reader(bytes);
   DeviceRecord record;
-  reader.expect_u8(kVersion);
+  reader.expect_u8(kRecordVersion);
   record.user_id = reader.user();
   record.device_id = DeviceId{reader.id()};
   record.registration_id = reader.u32();

@@ -10,7 +10,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kEnvelopeVersion = 1;
 constexpr std::uint8_t kBindingUsers = 1;
 constexpr std::uint8_t kBindingConversation = 2;
 constexpr std::size_t kFieldsBytesMax = 64 + 2 * limits::kUserIdBytesMax;  // all but the body
@@ -58,7 +58,7 @@ DirectBinding DirectBinding::of(UserId one, UserId other) {
 
 Bytes serialize(const Envelope& envelope) {
   Writer writer(kFieldsBytesMax + envelope.body.size());
-  writer.u8(kVersion).u8(static_cast<std::uint8_t>(envelope.body_type)).raw(envelope.client_message_id.view());
+  writer.u8(kEnvelopeVersion).u8(static_cast<std::uint8_t>(envelope.body_type)).raw(envelope.client_message_id.view());
   std::visit([&writer](const auto& binding) { write(writer, binding); }, envelope.binding);
   writer.u64(envelope.sender_time_ms).u32(envelope.expires_after_s).lp(envelope.body);
   return writer.take();
@@ -67,7 +67,7 @@ Bytes serialize(const Envelope& envelope) {
 std::optional<Envelope> parse_padded_envelope(BytesView padded) {
   Reader reader(padded);
   Envelope envelope;
-  reader.expect_u8(kVersion);
+  reader.expect_u8(kEnvelopeVersion);
   envelope.body_type = read_body_type(reader);
   envelope.client_message_id = read_message_id(reader);
   envelope.binding = read_binding(reader);

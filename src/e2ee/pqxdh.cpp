@@ -11,9 +11,9 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kSetUpVersion = 1;
 constexpr std::uint8_t kTypeSetUp = 1;
-constexpr std::uint8_t kTypePairwise = 2;
+constexpr std::uint8_t kTypeInner = 2;
 constexpr std::uint8_t kKemAlgorithm = static_cast<std::uint8_t>(KeyKind::kMlKem768);
 constexpr std::size_t kPrefixBytesWithoutRecord = 1'148;
 
@@ -46,7 +46,11 @@ SetUpKeys derive(const Hash& transcript, const Agreements& agreements, const Sec
 
 Bytes prefix_of(const TranscriptParts& parts, const Bundle& bundle) {
   Writer writer(kPrefixBytesWithoutRecord + parts.initiators_record.size());
-  writer.u8(kVersion).u8(kTypeSetUp).u8(parts.suite).lp(parts.initiators_record).u64(parts.initiators_list_version);
+  writer.u8(kSetUpVersion)
+      .u8(kTypeSetUp)
+      .u8(parts.suite)
+      .lp(parts.initiators_record)
+      .u64(parts.initiators_list_version);
   writer.raw(parts.ephemeral).u32(bundle.signed_prekey.key_id);
   writer.u32(bundle.one_time_prekey ? bundle.one_time_prekey->key_id : 0);
   writer.u8(kKemAlgorithm).u32(bundle.kem_prekey.key_id).raw(parts.ciphertext);
@@ -112,7 +116,7 @@ Result<BegunSetUp> begin_set_up(const Initiator& initiator, const Bundle& bundle
 std::optional<SetUpMessage> parse_set_up_message(BytesView bytes) {
   Reader reader(bytes);
   SetUpMessage message;
-  reader.expect_u8(kVersion);
+  reader.expect_u8(kSetUpVersion);
   reader.expect_u8(kTypeSetUp);
   message.suite = reader.u8();
   message.initiators_record = reader.lp(0, bytes.size());
@@ -126,19 +130,16 @@ std::optional<SetUpMessage> parse_set_up_message(BytesView bytes) {
   message.prefix = reader.seen();
 
   message.inner = bytes.substr(reader.position());
-  reader.expect_u8(kVersion);
-  reader.expect_u8(kTypePairwise);
+  reader.expect_u8(kSetUpVersion);
+  reader.expect_u8(kTypeInner);
   message.session_id = reader.fixed<SessionId>();
   if (reader.failed() || bytes.size() > limits::e2ee::kMessageMax) return std::nullopt;
   return message;
 }
 
-Status check_set_up(const SetUpMessage& message, const DeviceRecord* sender, std::uint64_t list_version,
-                    const DeviceRecord& own) {
-  if (sender == nullptr || message.initiators_record != sender->bytes || message.list_version > list_version) {
-    return untrusted();
-  }
-  if (message.suite != common_suite(*sender, own) || message.kem_algorithm != kKemAlgorithm ||
+Status check_set_up(const SetUpMessage& message, const DeviceRecord& sender, const DeviceRecord& own) {
+  if (message.initiators_record != sender.bytes) return untrusted();
+  if (message.suite != common_suite(sender, own) || message.kem_algorithm != kKemAlgorithm ||
       !is_valid(message.ephemeral)) {
     return bad_message();
   }
@@ -152,7 +153,7 @@ Result<AcceptedSetUp> accept_set_up(const SetUpMessage& message, const DeviceRec
   const OwnPrekey* one_time = message.one_time_id != 0 ? responder.one_time_prekey : nullptr;
   const OwnPrekey& kem_prekey = *responder.kem_prekey;
   const bool last_resort = kem_prekey.kind == PrekeyKind::kLastResort;
-  if (last_resort && (responder.was_seen || responder.seen_count >= limits::e2ee::kSeenMax)) return duplicate();
+  if (last_resort && (responder.was_seen || responder.seen_count >= limits::e2ee::kSeenMax)) return no_session();
 
   Agreements agreements;
   agreements.add(agreement_secret_of(signed_prekey), sender.agreement_key);

@@ -83,10 +83,9 @@ struct SetUpMessage {
 };
 std::optional<SetUpMessage> parse_set_up_message(BytesView message);
 
-// The refusals that come before the set-up counts against its sender's rate. `sender` is the record that the version
-// `list_version` of the sender's list names for the device, nullptr for none. UNTRUSTED, BAD_MESSAGE.
-Status check_set_up(const SetUpMessage& message, const DeviceRecord* sender, std::uint64_t list_version,
-                    const DeviceRecord& own);
+// The refusals that come before the set-up counts against its sender's rate. `sender` is the record that the sender's
+// list in the item's roster names for the device. UNTRUSTED, BAD_MESSAGE.
+Status check_set_up(const SetUpMessage& message, const DeviceRecord& sender, const DeviceRecord& own);
 
 struct Responder {
   const DeviceRecord& record;
@@ -109,7 +108,7 @@ struct AcceptedSetUp {
   std::vector<std::uint32_t> used_up;
   bool note_seen = false;
 };
-// Of a message that check_set_up() let through. NO_SESSION, DUPLICATE, BAD_MESSAGE; CRYPTO (the same code) where the
+// Of a message that check_set_up() let through. NO_SESSION, BAD_MESSAGE; CRYPTO (the same code) where the
 // provider fails.
 Result<AcceptedSetUp> accept_set_up(const SetUpMessage& message, const DeviceRecord& sender, const Responder& responder,
                                     const Kem& kem);

@@ -67,7 +67,7 @@ std::optional<Bundle> parse_bundle(const BundleBytes& bytes, const DeviceRecord&
   return bundle;
 }
 
-bool is_aged(const OwnPrekey& prekey, std::size_t newer_of_its_kind, std::uint64_t now_ms) {
+bool is_aged(const PrekeySummary& prekey, std::size_t newer_of_its_kind, std::uint64_t now_ms) {
   if (prekey.kind == PrekeyKind::kSigned || prekey.kind == PrekeyKind::kLastResort) {
     return prekey.successor_ms != 0 && is_old(now_ms, prekey.successor_ms, limits::e2ee::kSignedKept);
   }
@@ -134,6 +134,10 @@ OwnPrekey OwnPrekey::draw(PrekeyKind kind, std::uint32_t key_id, std::uint64_t n
   return prekey;
 }
 
+PrekeySummary summary_of(const OwnPrekey& prekey) {
+  return {prekey.kind, prekey.key_id, prekey.created_ms, prekey.successor_ms};
+}
+
 Result<Bytes> prekey_body(const OwnPrekey& prekey, const Kem& kem) {
   Writer writer(body_bytes(prekey.kind) + Signature::size());
   writer.u8(static_cast<std::uint8_t>(prekey.kind)).u32(prekey.key_id);
@@ -162,7 +166,7 @@ std::chrono::milliseconds draw_rotation_share(Random& random) {
   return std::chrono::milliseconds(random.below(static_cast<std::uint64_t>(kMost.count()) + 1));
 }
 
-bool is_rotation_due(const OwnPrekey& newest, std::size_t seen_under_last_resort, std::chrono::milliseconds share,
+bool is_rotation_due(const PrekeySummary& newest, std::size_t seen_under_last_resort, std::chrono::milliseconds share,
                      std::uint64_t now_ms) {
   return seen_under_last_resort >= limits::e2ee::kSeenMax ||
          is_old(now_ms, newest.created_ms, limits::e2ee::kSignedRotation - share);
@@ -172,15 +176,15 @@ std::size_t refill_count(std::size_t stored) {
   return stored < limits::e2ee::kOneTimeLow ? limits::e2ee::kOneTimeBatch : 0;
 }
 
-std::vector<std::uint32_t> aged_prekeys(std::span<const OwnPrekey> prekeys, std::uint64_t now_ms) {
+std::vector<std::uint32_t> aged_prekeys(std::span<const PrekeySummary> prekeys, std::uint64_t now_ms) {
   std::vector<std::uint32_t> aged;
   // Newest first, so that those counted of a kind are the newer ones.
-  std::vector<const OwnPrekey*> newest_first;
-  for (const OwnPrekey& prekey : prekeys) newest_first.push_back(&prekey);
+  std::vector<const PrekeySummary*> newest_first;
+  for (const PrekeySummary& prekey : prekeys) newest_first.push_back(&prekey);
   std::sort(newest_first.begin(), newest_first.end(),
-            [](const OwnPrekey* a, const OwnPrekey* b) { return a->key_id > b->key_id; });
+            [](const PrekeySummary* a, const PrekeySummary* b) { return a->key_id > b->key_id; });
   std::array<std::size_t, 5> newer{};
-  for (const OwnPrekey* prekey : newest_first) {
+  for (const PrekeySummary* prekey : newest_first) {
     if (is_aged(*prekey, newer[static_cast<std::size_t>(prekey->kind)]++, now_ms)) aged.push_back(prekey->key_id);
   }
   std::reverse(aged.begin(), aged.end());

@@ -86,6 +86,15 @@ struct OwnPrekey {
   static OwnPrekey draw(PrekeyKind kind, std::uint32_t key_id, std::uint64_t now_ms, Random& random);
 };
 
+// An own prekey without its secret.
+struct PrekeySummary {
+  PrekeyKind kind = PrekeyKind::kSigned;
+  std::uint32_t key_id = 0;
+  std::uint64_t created_ms = 0;
+  std::uint64_t successor_ms = 0;
+};
+PrekeySummary summary_of(const OwnPrekey& prekey);
+
 // All but the signature: what a transcript has of it. CRYPTO where the provider fails.
 Result<Bytes> prekey_body(const OwnPrekey& prekey, const Kem& kem);
 // What is uploaded.
@@ -96,12 +105,12 @@ Result<Bytes> published(const OwnPrekey& prekey, const PrekeyOwner& owner, const
 // all of them do it at once.
 std::chrono::milliseconds draw_rotation_share(Random& random);
 // Whether signed and last-resort prekey are replaced now: they are old, or too many set-ups used the last-resort one.
-bool is_rotation_due(const OwnPrekey& newest, std::size_t seen_under_last_resort, std::chrono::milliseconds share,
+bool is_rotation_due(const PrekeySummary& newest, std::size_t seen_under_last_resort, std::chrono::milliseconds share,
                      std::uint64_t now_ms);
 // How many one-time prekeys of a kind are made, where the server holds `stored` of it.
 std::size_t refill_count(std::size_t stored);
 // The key ids of those whose secret is deleted now (section 11.4), ascending.
-std::vector<std::uint32_t> aged_prekeys(std::span<const OwnPrekey> prekeys, std::uint64_t now_ms);
+std::vector<std::uint32_t> aged_prekeys(std::span<const PrekeySummary> prekeys, std::uint64_t now_ms);
 
 // Of what the server holds of a device; what it does not hold is an empty string.
 Hash keys_digest(BytesView device_record, BytesView signed_prekey, BytesView last_resort_prekey);

@@ -12,7 +12,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kPairwiseVersion = 1;
 constexpr std::uint8_t kTypePairwise = 2;
 constexpr std::size_t kHeaderBytes = 52;
 constexpr std::size_t kPaddedMin = 64;
@@ -217,7 +217,7 @@ Session accepted_session(AcceptedSetUp accepted, const Hash& peer_record, std::u
 std::optional<PairwiseMessage> parse_pairwise_message(BytesView bytes) {
   Reader reader(bytes);
   PairwiseMessage message;
-  reader.expect_u8(kVersion);
+  reader.expect_u8(kPairwiseVersion);
   reader.expect_u8(kTypePairwise);
   message.session_id = reader.fixed<SessionId>();
   message.ratchet_key = reader.fixed<AgreementKey>();
@@ -254,7 +254,7 @@ Result<Bytes> encrypt(Session& session, BytesView padded, Random& random) {
   session.sending_key = std::move(step.next);
 
   Writer header(kHeaderBytes);
-  header.u8(kVersion).u8(kTypePairwise).raw(session.session_id).raw(session.ratchet_public);
+  header.u8(kPairwiseVersion).u8(kTypePairwise).raw(session.session_id).raw(session.ratchet_public);
   header.u32(session.previous_count).u32(session.send_count).u16(0);
   ++session.send_count;
   const Bytes bound = associated_data(session, session.prefix, header.view());

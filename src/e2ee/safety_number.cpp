@@ -10,7 +10,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kSafetyVersion = 1;
 constexpr std::string_view kScannablePrefix = "csdk-safety:";
 constexpr int kHashesMore = 5'199;
 constexpr std::size_t kGroupDigits = 5;
@@ -55,7 +55,7 @@ SafetyNumber safety_number(const Identity& one, const Identity& other) {
   const auto digits = std::minmax({digits_of(view(first)), digits_of(view(second))});
   const auto hashes = std::minmax({view(first).substr(0, 32), view(second).substr(0, 32)});
   Writer writer;
-  writer.u8(kVersion).raw(hashes.first).raw(hashes.second);
+  writer.u8(kSafetyVersion).raw(hashes.first).raw(hashes.second);
   return {digits.first + digits.second, std::string(kScannablePrefix) + to_base64url(writer.view())};
 }
 
@@ -64,7 +64,7 @@ Scan compare_scanned(const SafetyNumber& own, std::string_view scanned) {
   if (!scanned.starts_with(kScannablePrefix)) return Scan::kDifferent;
   const auto body = from_base64url(scanned.substr(kScannablePrefix.size()));
   if (!body || body->empty()) return Scan::kDifferent;
-  return static_cast<std::uint8_t>(body->front()) == kVersion ? Scan::kDifferent : Scan::kOtherVersion;
+  return static_cast<std::uint8_t>(body->front()) == kSafetyVersion ? Scan::kDifferent : Scan::kOtherVersion;
 }
 
 }  // namespace chatsdk::e2ee

@@ -25,7 +25,7 @@ struct Peer {
   UserId user_id;
   DeviceId device_id;
 
-  friend bool operator==(const Peer&, const Peer&) = default;
+  friend auto operator<=>(const Peer&, const Peer&) = default;
 };
 
 // Rows hold keys: they are wiped when they end.

@@ -126,7 +126,8 @@ TEST(DeviceRecord, SpeaksTheHighestSuiteThatBothAndThisLibraryKnow) {
 TEST(DeviceKeys, AreDrawnInTheirOrder) {
   SeededRandom random(1);
   SeededRandom same(1);
-  const Bytes drawn = same.bytes(4) + same.bytes(32) + same.bytes(32);
+  Bytes drawn;
+  for (const std::size_t size : {4U, 32U, 32U}) drawn.append(same.bytes(size));
 
   const DeviceKeys keys = DeviceKeys::draw(random);
 

@@ -185,7 +185,7 @@ TEST_F(PrekeyBundle, RefusesAnEncapsulationKeyThatIsNotReduced) {
 }
 
 TEST(PrekeyRotation, IsDueAtItsAgeLessTheShare) {
-  OwnPrekey newest = bobs_prekey(1);
+  const PrekeySummary newest = summary_of(bobs_prekey(1));
   const std::uint64_t age = ms(limits::e2ee::kSignedRotation);
   EXPECT_FALSE(is_rotation_due(newest, 0, {}, kThen + age - 1));
   EXPECT_TRUE(is_rotation_due(newest, 0, {}, kThen + age));
@@ -193,11 +193,13 @@ TEST(PrekeyRotation, IsDueAtItsAgeLessTheShare) {
   EXPECT_FALSE(is_rotation_due(newest, 0, std::chrono::hours(12), kThen + age - ms(std::chrono::hours(12)) - 1));
 }
 
-TEST(PrekeyRotation, WaitsWhenTheClockWasSetBack) { EXPECT_FALSE(is_rotation_due(bobs_prekey(1), 0, {}, 5)); }
+TEST(PrekeyRotation, WaitsWhenTheClockWasSetBack) {
+  EXPECT_FALSE(is_rotation_due(summary_of(bobs_prekey(1)), 0, {}, 5));
+}
 
 TEST(PrekeyRotation, IsDueWhenTooManySetUpsWereSeen) {
-  EXPECT_FALSE(is_rotation_due(bobs_prekey(1), limits::e2ee::kSeenMax - 1, {}, kThen));
-  EXPECT_TRUE(is_rotation_due(bobs_prekey(1), limits::e2ee::kSeenMax, {}, kThen));
+  EXPECT_FALSE(is_rotation_due(summary_of(bobs_prekey(1)), limits::e2ee::kSeenMax - 1, {}, kThen));
+  EXPECT_TRUE(is_rotation_due(summary_of(bobs_prekey(1)), limits::e2ee::kSeenMax, {}, kThen));
 }
 
 TEST(PrekeyRotation, SharesUpToHalfADay) {
@@ -217,7 +219,9 @@ TEST(PrekeyRefill, BeginsBelowTheLowMark) {
 }
 
 std::vector<std::uint32_t> aged_after(const std::vector<OwnPrekey>& prekeys, std::chrono::milliseconds age) {
-  return aged_prekeys(prekeys, kThen + ms(age));
+  std::vector<PrekeySummary> summaries;
+  for (const OwnPrekey& prekey : prekeys) summaries.push_back(summary_of(prekey));
+  return aged_prekeys(summaries, kThen + ms(age));
 }
 
 TEST(PrekeyAge, KeepsTheNewestSignedOnesHoweverOldTheyAre) {

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/sender_chains.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
+#include "e2ee/ageing.h"
+#include "e2ee/outcome.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+constexpr std::uint8_t kEntryVersion = 1;
+constexpr std::uint8_t kGroupVersion = 1;
+constexpr std::uint8_t kTypeGroup = 3;
+constexpr std::uint8_t kTypeDistribution = 4;
+constexpr std::size_t kGroupHeaderBytes = 62;
+constexpr std::size_t kDistributionBytes = 119;
+constexpr std::size_t kPaddedEnvelopeMin = 64;
+static_assert(kGroupHeaderBytes + kSealOverheadBytes + Signature::size() == kGroupOverheadBytes);
+
+struct ChainStep {
+  Secret<32> next;
+  Secret<32> key;
+};
+
+ChainStep group_step(const Secret<32>& chain_key) {
+  auto [next, key] = halves(hmac(view(chain_key), {label::kGroupChain.bytes()}));
+  return {std::move(next), std::move(key)};
+}
+
+SealKey group_message_keys(const Secret<32>& message_key) {
+  return hmac(view(message_key), {label::kGroupMessage.bytes()});
+}
+
+// What names a chain, in its associated data.
+struct ChainName {
+  ConversationId conversation;
+  const UserId& user_id;
+  DeviceId device_id;
+  const ChainId& chain_id;
+  const SigningKey& signing_key;
+};
+
+// chain_ad ‖ header.
+Bytes group_associated(const ChainName& name, BytesView header) {
+  Writer writer;
+  writer.u64(name.conversation.value).user(name.user_id).u64(name.device_id.value);
+  writer.raw(name.chain_id).key(name.signing_key);
+  const Hash chain_ad = hash(label::kGroupAd, {writer.view()});
+  return Bytes(chain_ad.view()).append(header);
+}
+
+std::optional<GroupEntry> read_entry(BytesView bytes) {
+  Reader reader(bytes);
+  GroupEntry entry;
+  reader.expect_u8(kEntryVersion);
+  entry.conversation = ConversationId{reader.id()};
+  entry.roster_revision = reader.u64();
+  entry.previous = reader.fixed<Hash>();
+  const std::uint8_t operation = reader.u8();
+  const std::uint8_t role = reader.u8();
+  reader.require(operation >= 1 && operation <= 5 && role <= 3);
+  entry.subject = reader.user();
+  entry.actor = reader.user();
+  entry.actors_device = DeviceId{reader.id()};
+  entry.time_ms = reader.u64();
+  reader.raw(Signature::size());
+  if (!reader.finished()) return std::nullopt;
+  entry.operation = static_cast<Operation>(operation);
+  entry.role = static_cast<MemberRole>(role);
+  if (entry.operation == Operation::kLeave && entry.actor != entry.subject) return std::nullopt;
+  return entry;
+}
+
+}  // namespace
+
+Result<RosterHash> roster_hash(ConversationId conversation, std::uint64_t revision,
+                               std::span<const RosterMember> members) {
+  if (members.size() > limits::e2ee::kMembersMax) {
+    return error(Code::kTooLarge, "roster of " + std::to_string(members.size()) + " members, limit " +
+                                      std::to_string(limits::e2ee::kMembersMax));
+  }
+  std::vector<const RosterMember*> sorted;
+  for (const RosterMember& member : members) sorted.push_back(&member);
+  std::sort(sorted.begin(), sorted.end(),
+            [](const RosterMember* a, const RosterMember* b) { return a->user_id < b->user_id; });
+  Writer writer;
+  writer.u64(conversation.value).u64(revision).u32(static_cast<std::uint32_t>(sorted.size()));
+  const RosterMember* before = nullptr;
+  for (const RosterMember* member : sorted) {
+    if (before != nullptr && before->user_id == member->user_id) {
+      return error(Code::kInvalidArgument, "a member twice in a roster");
+    }
+    writer.user(member->user_id).u64(member->list_version).raw(member->list_hash);
+    before = member;
+  }
+  const Hash whole = hash(label::kGroupRoster, {writer.view()});
+  return RosterHash::from(whole.view());
+}
+
+Bytes sign_group_entry(const GroupEntry& entry, const SigningSeed& signing_seed) {
+  Writer writer(160 + 2 * limits::kUserIdBytesMax);
+  writer.u8(kEntryVersion).u64(entry.conversation.value).u64(entry.roster_revision).raw(entry.previous);
+  writer.u8(static_cast<std::uint8_t>(entry.operation)).u8(static_cast<std::uint8_t>(entry.role));
+  writer.user(entry.subject).user(entry.actor).u64(entry.actors_device.value).u64(entry.time_ms);
+  writer.raw(sign(signing_seed, label::kSigGroupEntry, writer.view()));
+  return writer.take();
+}
+
+std::optional<GroupEntry> peek_group_entry(BytesView bytes) { return read_entry(bytes); }
+
+std::optional<GroupEntry> parse_group_entry(BytesView bytes, const SigningKey& signing_key, const Hash& previous) {
+  auto entry = read_entry(bytes);
+  if (!entry || entry->previous != previous) return std::nullopt;
+  const std::size_t signed_bytes = bytes.size() - Signature::size();
+  const auto signature = Signature::from(bytes.substr(signed_bytes));
+  if (!verify(signing_key, label::kSigGroupEntry, bytes.substr(0, signed_bytes), signature)) return std::nullopt;
+  return entry;
+}
+
+Hash group_entry_hash(BytesView bytes) { return hash(label::kHashGroupEntry, {bytes}); }
+
+OwnChain OwnChain::draw(ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
+                        Random& random) {
+  OwnChain chain;
+  chain.conversation = conversation;
+  chain.chain_id = e2ee::draw<ChainId>(random);
+  chain.chain_key = draw_secret<32>(random);
+  chain.signing_seed = draw_secret<32>(random);
+  chain.roster_revision = roster_revision;
+  chain.created_ms = now_ms;
+  return chain;
+}
+
+OwnChain OwnChain::clone() const {
+  return {conversation, chain_id, chain_key.clone(), next, signing_seed.clone(), roster_revision, created_ms};
+}
+
+bool is_used_up(const OwnChain& chain, std::uint64_t now_ms) {
+  return chain.next >= limits::e2ee::kChainMessagesMax || is_old(now_ms, chain.created_ms, limits::e2ee::kChainAgeMax);
+}
+
+ReceivedChain ReceivedChain::clone() const {
+  return {conversation, sender, chain_id, chain_key.clone(), next, signing_key, order};
+}
+
+Bytes distribution_of(const OwnChain& chain, DeviceId own_device) {
+  Writer writer(kDistributionBytes);
+  writer.u8(kGroupVersion).u8(kTypeDistribution).u64(chain.conversation.value).u64(chain.roster_revision);
+  writer.u64(own_device.value).raw(chain.chain_id).u32(chain.next).raw(view(chain.chain_key));
+  writer.key(signing_key_of(chain.signing_seed)).u64(chain.created_ms);
+  return writer.take();
+}
+
+std::optional<Distribution> parse_distribution(BytesView bytes) {
+  Reader reader(bytes);
+  Distribution distribution;
+  reader.expect_u8(kGroupVersion);
+  reader.expect_u8(kTypeDistribution);
+  distribution.conversation = ConversationId{reader.id()};
+  distribution.roster_revision = reader.u64();
+  distribution.device_id = DeviceId{reader.id()};
+  distribution.chain_id = reader.fixed<ChainId>();
+  distribution.next = reader.u32();
+  reader.require(distribution.next < limits::e2ee::kCountMax);
+  distribution.chain_key = Secret<32>::copy_of(reader.raw(32));
+  distribution.signing_key = reader.signing_key();
+  distribution.created_ms = reader.u64();
+  if (!reader.finished()) return std::nullopt;
+  return distribution;
+}
+
+Result<Bytes> encrypt_group(OwnChain& chain, const GroupSender& sender, BytesView padded, std::uint64_t now_ms,
+                            Random& random) {
+  if (padded.size() < kPaddedEnvelopeMin || padded.size() > limits::e2ee::kPaddedMax) {
+    return error(Code::kTooLarge, "padded envelope of " + std::to_string(padded.size()) + " B, limit " +
+                                      std::to_string(limits::e2ee::kPaddedMax) + " B");
+  }
+  if (is_used_up(chain, now_ms)) return error(Code::kLimitReached, "messages or age of a sender chain");
+  ChainStep step = group_step(chain.chain_key);
+  Writer header(kGroupHeaderBytes);
+  header.u8(kGroupVersion).u8(kTypeGroup).u64(chain.conversation.value).u64(sender.roster.revision);
+  header.raw(sender.roster.hash).u64(sender.device_id.value).raw(chain.chain_id).u32(chain.next);
+  const SigningKey signing_key = signing_key_of(chain.signing_seed);
+  const Bytes associated = group_associated(
+      {chain.conversation, sender.user_id, sender.device_id, chain.chain_id, signing_key}, header.view());
+  const auto nonce = draw<Nonce>(random);
+  Bytes message(header.view());
+  message.append(seal(group_message_keys(step.key), nonce, padded, associated));
+  message.append(sign(chain.signing_seed, label::kSigGroupMessage, message).view());
+  chain.chain_key = std::move(step.next);
+  ++chain.next;
+  return message;
+}
+
+std::optional<GroupMessage> parse_group_message(BytesView bytes) {
+  Reader reader(bytes);
+  GroupMessage message;
+  reader.expect_u8(kGroupVersion);
+  reader.expect_u8(kTypeGroup);
+  message.conversation = ConversationId{reader.u64()};  // 0 is another conversation than the item's
+  message.roster.revision = reader.u64();
+  message.roster.hash = reader.fixed<RosterHash>();
+  message.device_id = DeviceId{reader.u64()};
+  message.chain_id = reader.fixed<ChainId>();
+  message.number = reader.u32();
+  message.header = reader.seen();
+  if (reader.failed()) return std::nullopt;
+  const BytesView rest = bytes.substr(reader.position());
+  if (rest.size() < kPaddedEnvelopeMin + kSealOverheadBytes + Signature::size() ||
+      rest.size() > limits::e2ee::kPaddedMax + kSealOverheadBytes + Signature::size()) {
+    return std::nullopt;
+  }
+  message.sealed = rest.substr(0, rest.size() - Signature::size());
+  message.signed_part = bytes.substr(0, bytes.size() - Signature::size());
+  message.signature = Signature::from(bytes.substr(bytes.size() - Signature::size()));
+  return message;
+}
+
+Result<OpenedGroup> open_group(const ReceivedChain& chain, const GroupMessage& message, std::uint32_t jump_max) {
+  if (message.number < chain.next) return duplicate();
+  if (message.number - chain.next > jump_max || message.number >= limits::e2ee::kCountMax) return bad_message();
+  // Before the steps: who has not signed costs no more than this.
+  if (!verify(chain.signing_key, label::kSigGroupMessage, message.signed_part, message.signature)) {
+    return bad_message();
+  }
+  ReceivedChain after = chain.clone();
+  while (after.next < message.number) {
+    after.chain_key = group_step(after.chain_key).next;
+    ++after.next;
+  }
+  ChainStep step = group_step(after.chain_key);
+  after.chain_key = std::move(step.next);
+  ++after.next;
+  const Bytes associated = group_associated(
+      {chain.conversation, chain.sender.user_id, chain.sender.device_id, chain.chain_id, chain.signing_key},
+      message.header);
+  auto padded = unseal(group_message_keys(step.key), message.sealed, associated);
+  if (!padded) return bad_message();
+  return OpenedGroup{std::move(*padded), std::move(after)};
+}
+
+}  // namespace chatsdk::e2ee

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/linking.h"
+
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+#include "unit/e2ee/sessions.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+// The linking of docs/e2ee.md section 26: Alice's device 3.
+class Linking : public ::testing::Test {
+ protected:
+  Linking() {
+    known_.user_id = "alice";
+    known_.account_key = alice_.list.account_key;
+    known_.lists.push_back(alice_.list);
+    known_.records.emplace(alice_.record.hash, alice_.record);
+  }
+  static Bytes drawn_at_start() {
+    Writer writer;
+    writer.u32(0x090a0b0c).raw(repeated(0x76, 32)).raw(repeated(0x77, 32)).raw(repeated(0x71, 16));
+    writer.raw(repeated(0x72, 32)).raw(repeated(0x73, 32));
+    return writer.take();
+  }
+  LinkNew start(std::uint64_t now_ms = kThen) const {
+    GivenRandom random(drawn_at_start());
+    return LinkNew::start("alice", DeviceId{3}, "laptop", now_ms, random).value();
+  }
+  Result<LinkOld> scan(std::string_view text, std::uint64_t now_ms = kThen) const {
+    SeededRandom random(1);
+    return LinkOld::scan(text, {alice_.user_id, DeviceId{1}, &known_}, now_ms, random);
+  }
+  LinkOld scan_as_written(const LinkNew& link) const {
+    GivenRandom random(repeated(0x74, 32) + repeated(0x75, 32));
+    return LinkOld::scan(link.text(), {alice_.user_id, DeviceId{1}, &known_}, kThen, random).value();
+  }
+  Bytes reveal(LinkNew& link, BytesView offer) const {
+    GivenRandom random(repeated(0x78, 24));
+    return link.reveal(offer, &known_, random).value();
+  }
+  Bytes confirm(LinkOld& old) const {
+    GivenRandom random(repeated(0x79, 24));
+    return old.confirm(alice_.account_seed, alice_.list, random).value();
+  }
+
+  Person alice_ = alice();
+  KnownUser known_;
+};
+
+TEST_F(Linking, HasTheValuesOfTheSpecification) {
+  LinkNew link = start();
+  EXPECT_EQ(link.text(),
+            "csdk-link:AXFxcXFxcXFxcXFxcXFxcXEFAAAAYWxpY2UDAAAAAAAAAM1I0Ggepz8JoA-DhZvRCIDfVoIgGc2jyIPg0VFONbEG8VTA4xL0"
+            "kA-xZGxiPddhD8zE5vQXJImRy1UL8hbRsOLAd2UYowEAAA");
+  LinkOld old = scan_as_written(link);
+  const Bytes reveal = this->reveal(link, old.offer());
+  EXPECT_EQ(hex_hash(reveal), "21b9fcf0fe0f9873f9f13cd612167b1d05053fa5481f63a9945070d141783fdf");
+  EXPECT_EQ(link.code(), "9419 3830");
+  ASSERT_TRUE(old.check(reveal).ok());
+  EXPECT_EQ(old.code(), link.code());
+  EXPECT_EQ(old.name(), "laptop");
+  const Bytes grant = confirm(old);
+  EXPECT_EQ(hex_hash(grant), "87eea71a5fae2b15339091af173d7a466338044d0f6e6d9bd525712ff697003e");
+  const auto granted = link.finish(grant);
+  ASSERT_TRUE(granted.ok());
+  EXPECT_EQ(to_hex(view(granted->account_seed)), to_hex(view(alice_.account_seed)));
+  EXPECT_EQ(granted->list, alice_.list);
+  EXPECT_EQ(granted->keys.registration_id, 0x090a0b0cU);
+}
+
+TEST_F(Linking, KnowsTheConfirmedDeviceByItsKeys) {
+  LinkNew link = start();
+  LinkOld old = scan_as_written(link);
+  ASSERT_TRUE(old.check(reveal(link, old.offer())).ok());
+  auto granted = link.clone();
+  const Bytes grant = confirm(old);
+  const auto keys = granted.finish(grant).value().keys.registration_id;
+  DeviceKeys same{keys, secret_of<32>(0x76), secret_of<32>(0x77)};
+  DeviceKeys other{keys, secret_of<32>(0x76), secret_of<32>(0x78)};
+  const DeviceDescription description{"alice", DeviceId{3}, kSuitesSpoken, kThen, {}};
+  EXPECT_TRUE(old.is_the_confirmed(make_device_record(description, same)));
+  EXPECT_FALSE(old.is_the_confirmed(make_device_record(description, other)));
+}
+
+TEST_F(Linking, TakesATextUntilItExpires) {
+  const LinkNew link = start();
+  const std::uint64_t valid = std::chrono::milliseconds(limits::e2ee::kLinkValid).count();
+  EXPECT_TRUE(scan(link.text(), kThen + valid - 1).ok());
+  EXPECT_FALSE(scan(link.text(), kThen + valid).ok());
+}
+
+TEST_F(Linking, TakesNoTextOfAnotherUserNorOfAListedDevice) {
+  SeededRandom random(1);
+  EXPECT_FALSE(scan(LinkNew::start("bob", DeviceId{3}, "", kThen, random)->text()).ok());
+  EXPECT_FALSE(scan(LinkNew::start("alice", DeviceId{1}, "", kThen, random)->text()).ok());
+  EXPECT_TRUE(scan(LinkNew::start("alice", DeviceId{2}, "", kThen, random)->text()).ok());
+}
+
+TEST_F(Linking, TakesNoTextThatIsCutOrChanged) {
+  const std::string text = start().text();
+  EXPECT_TRUE(parse_link_text(text).has_value());
+  for (std::size_t size = 0; size < text.size(); ++size) EXPECT_FALSE(parse_link_text(text.substr(0, size))) << size;
+  EXPECT_FALSE(parse_link_text(text + "A"));
+  EXPECT_FALSE(parse_link_text("csdk-safety:" + text.substr(10)));
+}
+
+TEST_F(Linking, EndsWithAnOfferOfADeviceThatIsNotListed) {
+  LinkNew link = start();
+  SeededRandom random(1);
+  const auto stranger = LinkOld::scan(link.text(), {alice_.user_id, DeviceId{9}, nullptr}, kThen, random);
+  EXPECT_EQ(link.reveal(stranger->offer(), &known_, random).code(), Code::kCrypto);
+  EXPECT_EQ(link.reveal(scan_as_written(start()).offer(), &known_, random).code(), Code::kWrongState);
+}
+
+TEST_F(Linking, EndsWithARevealInWhichAnyByteIsChanged) {
+  LinkNew link = start();
+  const LinkOld old = scan_as_written(link);
+  const Bytes reveal = this->reveal(link, old.offer());
+  for (std::size_t at = 0; at < reveal.size(); at += 3) {
+    LinkOld other = old.clone();
+    Bytes changed = reveal;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    EXPECT_EQ(other.check(changed).code(), Code::kCrypto) << at;
+    EXPECT_EQ(other.check(reveal).code(), Code::kWrongState);
+  }
+}
+
+TEST_F(Linking, CannotBeSteeredByOneInTheMiddle) {
+  // Somebody shows the old device a text of an own linking for the same device id, and the new device an own offer.
+  LinkNew link = start();
+  SeededRandom random(7);
+  LinkNew middle = LinkNew::start("alice", DeviceId{3}, "laptop", kThen, random).value();
+  auto offered = LinkOld::scan(link.text(), {alice_.user_id, DeviceId{1}, &known_}, kThen, random);
+  const Bytes to_middle = link.reveal(offered->offer(), &known_, random).value();
+  LinkOld old = scan(middle.text()).value();
+  // What the new device revealed opens nothing at the old one, and what the middle reveals gives another code.
+  EXPECT_FALSE(old.clone().check(to_middle).ok());
+  ASSERT_TRUE(old.check(middle.reveal(old.offer(), &known_, random).value()).ok());
+  EXPECT_NE(old.code(), link.code());
+}
+
+TEST_F(Linking, GivesNothingOutBeforeTheRevealWasChecked) {
+  LinkNew link = start();
+  LinkOld old = scan_as_written(link);
+  SeededRandom random(1);
+  EXPECT_EQ(old.confirm(alice_.account_seed, alice_.list, random).code(), Code::kWrongState);
+}
+
+TEST_F(Linking, GivesTheKeyOutOnce) {
+  LinkNew link = start();
+  LinkOld old = scan_as_written(link);
+  ASSERT_TRUE(old.check(reveal(link, old.offer())).ok());
+  confirm(old);
+  SeededRandom random(1);
+  EXPECT_EQ(old.confirm(alice_.account_seed, alice_.list, random).code(), Code::kWrongState);
+}
+
+TEST_F(Linking, TakesNoGrantWhoseSeedOrListIsAnothers) {
+  const auto granted = [this](const SigningSeed& seed, const DeviceList& list) {
+    LinkNew link = start();
+    LinkOld old = scan_as_written(link);
+    EXPECT_TRUE(old.check(reveal(link, old.offer())).ok());
+    SeededRandom random(1);
+    return link.finish(old.confirm(seed, list, random).value()).code();
+  };
+  EXPECT_EQ(granted(alice_.account_seed, alice_.list), Code::kOk);
+  EXPECT_EQ(granted(bob().account_seed, alice_.list), Code::kCrypto);
+  EXPECT_EQ(granted(bob().account_seed, bob().list), Code::kCrypto);
+  const Person without = person("alice", 4, 0x11, 5, {});  // the same account key, and a list without device 1
+  EXPECT_EQ(granted(alice_.account_seed, without.list), Code::kCrypto);
+}
+
+TEST_F(Linking, NamesAreBounded) {
+  SeededRandom random(1);
+  const std::string longest(limits::e2ee::kDeviceNameBytesMax, 'n');
+  EXPECT_TRUE(LinkNew::start("alice", DeviceId{3}, longest, kThen, random).ok());
+  EXPECT_EQ(LinkNew::start("alice", DeviceId{3}, longest + "n", kThen, random).code(), Code::kInvalidArgument);
+  EXPECT_EQ(LinkNew::start("alice", DeviceId{3}, "\xFF", kThen, random).code(), Code::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace chatsdk::e2ee

@@ -1,0 +1,493 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/session_manager.h"
+
+#include <gtest/gtest.h>
+
+#include "base/limits.h"
+#include "unit/e2ee/devices.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+std::uint64_t ms(std::chrono::milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
+
+class SessionManager : public ::testing::Test, protected Two {};
+
+// ---- Sending
+// ---------------------------------------------------------------------------------------------------------
+
+TEST_F(SessionManager, NeedsABundleBeforeTheFirstMessage) {
+  EXPECT_EQ(prepare(alice.state, bob.peer(), kThen).value(), Readiness::kNeedsBundle);
+  EXPECT_EQ(encrypt_for(alice.state, bob.peer(), "envelope", alice.random).code(), kNoSession);
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  EXPECT_EQ(prepare(alice.state, bob.peer(), kThen).value(), Readiness::kReady);
+}
+
+TEST_F(SessionManager, SendsNothingToADeviceThatIsNotListed) {
+  EXPECT_EQ(prepare(alice.state, {"bob", DeviceId{9}}, kThen).value(), Readiness::kNotListed);
+  EXPECT_EQ(prepare(alice.state, {"carol", DeviceId{2}}, kThen).value(), Readiness::kNotListed);
+  EXPECT_EQ(begin_session(alice.state, {"bob", DeviceId{9}}, bob.bundle(true), kThen, alice.random, own_kem()).code(),
+            kUntrusted);
+}
+
+TEST_F(SessionManager, BeginsNothingBeforeItsOwnDeviceIsListed) {
+  Device second(person("alice", 7, 0x61, 7, {}));
+  second.learn(bob);
+  EXPECT_EQ(second.begin(bob), kUntrusted);
+  second.learn(alice);  // whose list does not name it
+  EXPECT_EQ(second.begin(bob), kUntrusted);
+}
+
+TEST_F(SessionManager, ArchivesAnUnansweredSetUpAfterItsTime) {
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  const std::uint64_t most = ms(limits::e2ee::kUnansweredMax);
+  EXPECT_EQ(prepare(alice.state, bob.peer(), kThen + most - 1).value(), Readiness::kReady);
+  EXPECT_EQ(prepare(alice.state, bob.peer(), kThen + most).value(), Readiness::kNeedsBundle);
+  EXPECT_EQ(alice.count(bob, SessionStatus::kArchived), 1U);
+}
+
+TEST_F(SessionManager, KeepsAnAnsweredSessionHoweverOldItIs) {
+  talk();
+  EXPECT_EQ(prepare(alice.state, bob.peer(), kThen + 100 * ms(limits::e2ee::kUnansweredMax)).value(),
+            Readiness::kReady);
+}
+
+TEST_F(SessionManager, ArchivesASessionWithAnotherRecordThanTheListed) {
+  talk();
+  // Bob's device was installed again: the same id, other keys.
+  const Person again = person("bob", 2, 0x21, 99, {});
+  const DeviceId id{2};
+  const auto next =
+      next_device_list(bob.person.list, bob.person.account_seed, {&again.record, 1}, {&id, 1}, kThen).value();
+  alice.learn(bob, {next.bytes}, {again.record.bytes});
+  EXPECT_EQ(prepare(alice.state, bob.peer(), kThen).value(), Readiness::kNeedsBundle);
+  EXPECT_EQ(alice.count(bob, SessionStatus::kActive), 0U);
+}
+
+TEST_F(SessionManager, RefusesAnEnvelopeThatIsTooLong) {
+  talk();
+  const Hash before = alice.state.hash();
+  EXPECT_EQ(encrypt_for(alice.state, bob.peer(), Bytes(limits::e2ee::kPaddedMax + 1, 'e'), alice.random).code(),
+            Code::kTooLarge);
+  EXPECT_EQ(alice.state.hash(), before);
+}
+
+// ---- Receiving
+// -------------------------------------------------------------------------------------------------------
+
+TEST_F(SessionManager, OpensWhatWasWritten) {
+  talk();
+  ASSERT_EQ(bob.receive(alice, alice.write(bob, "hello")), Code::kOk);
+  EXPECT_EQ(bob.last.envelope.body, "hello");
+  EXPECT_EQ(bob.last.session_id, bob.active(alice));
+  EXPECT_FALSE(bob.last.lists_wanted);
+}
+
+TEST_F(SessionManager, OpensAMessageOnce) {
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  const Bytes first = alice.write(bob);
+  ASSERT_EQ(bob.receive(alice, first), Code::kOk);
+  EXPECT_EQ(bob.receive(alice, first), kDuplicate);
+}
+
+TEST_F(SessionManager, UsesOneTimeKeysUpWithTheSessionAndNotBefore) {
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  Bytes message = alice.write(bob);
+  const std::size_t kept = bob.state.prekeys()->size();
+  Bytes changed = message;
+  changed.back() = static_cast<char>(changed.back() ^ 1);
+  EXPECT_EQ(bob.receive(alice, changed), kBadMessage);
+  EXPECT_EQ(bob.state.prekeys()->size(), kept);
+  EXPECT_EQ(bob.receive(alice, message), Code::kOk);
+  EXPECT_EQ(bob.state.prekeys()->size(), kept - 2);
+}
+
+TEST_F(SessionManager, ASetUpThatComesAgainOpensNothingAlsoWhenItsSessionIsGone) {
+  for (const bool one_time : {true, false}) {
+    ASSERT_EQ(alice.begin(bob, one_time), Code::kOk);
+    const Bytes message = alice.write(bob);
+    ASSERT_EQ(bob.receive(alice, message), Code::kOk);
+    ASSERT_TRUE(bob.state.drop_all_sessions().ok());
+    EXPECT_EQ(bob.receive(alice, message), kNoSession) << one_time;
+  }
+}
+
+TEST_F(SessionManager, NothingOpensWithAnyByteChanged) {
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  const Bytes set_up = alice.write(bob);
+  for (std::size_t at = 0; at < set_up.size(); at += 61) {
+    Bytes changed = set_up;
+    changed[at] = static_cast<char>(changed[at] ^ 4);
+    EXPECT_NE(bob.receive(alice, changed), Code::kOk) << at;
+  }
+  ASSERT_EQ(bob.receive(alice, set_up), Code::kOk);
+  const Bytes steady = bob.write(alice);
+  for (std::size_t at = 0; at < steady.size(); ++at) {
+    Bytes changed = steady;
+    changed[at] = static_cast<char>(changed[at] ^ 4);
+    EXPECT_NE(alice.receive(bob, changed), Code::kOk) << at;
+    EXPECT_NE(alice.receive(bob, steady.substr(0, at)), Code::kOk) << at;
+  }
+  EXPECT_EQ(alice.receive(bob, steady), Code::kOk);
+}
+
+TEST_F(SessionManager, JudgesTheSenderByTheListOfTheItem) {
+  talk();
+  const Bytes message = alice.write(bob);
+  Incoming item = bob.item(alice, message);
+  item.list_version = 2;
+  EXPECT_EQ(bob.receive(item), kUntrusted);
+  item = bob.item(alice, message);
+  item.sender.device_id = DeviceId{9};
+  EXPECT_EQ(bob.receive(item), kUntrusted);
+  item = bob.item(alice, message);
+  item.binding = DirectBinding::of("bob", "carol");
+  EXPECT_EQ(bob.receive(item), kUntrusted);
+  EXPECT_EQ(bob.receive(alice, message), Code::kOk);
+}
+
+TEST_F(SessionManager, BindsAMessageToItsItemConversationAndKind) {
+  talk();
+  const Bytes message = alice.write(bob);
+  Incoming item = bob.item(alice, message);
+  item.client_message_id = ClientMessageId::from_bytes(repeated(0x52, 16)).value();
+  EXPECT_EQ(bob.receive(item), kBadMessage);
+  item = bob.item(alice, message);
+  item.binding = ConversationId{7};
+  EXPECT_EQ(bob.receive(item), kBadMessage);
+  item = bob.item(alice, message);
+  item.binding = DirectBinding::of("alice", "carol");
+  EXPECT_EQ(bob.receive(item), kBadMessage);
+  for (const SliceKind kind : {SliceKind::kKeys, SliceKind::kRetry, SliceKind::kRepair}) {
+    item = bob.item(alice, message);
+    item.kind = kind;
+    EXPECT_EQ(bob.receive(item), kBadMessage);
+  }
+}
+
+TEST_F(SessionManager, TakesRetryRequestsAndRepairsInItemsOfTheirKind) {
+  talk();
+  Envelope request = Device::text_envelope({});
+  request.body_type = BodyType::kRetryRequest;
+  request.body = serialize(RetryBody{4, request.client_message_id, {}});
+  Bytes message = alice.write(bob, request);
+  Incoming item = bob.item(alice, message);
+  item.kind = SliceKind::kRetry;
+  EXPECT_EQ(bob.receive(item), Code::kOk);
+
+  Envelope repair = Device::text_envelope({});
+  repair.body_type = BodyType::kRepair;
+  repair.body = serialize(RepairBody{4, repair.client_message_id, "content"});
+  message = alice.write(bob, repair);
+  item = bob.item(alice, message);
+  item.kind = SliceKind::kRepair;
+  EXPECT_EQ(bob.receive(item), Code::kOk);
+
+  repair.body.push_back('x');
+  message = alice.write(bob, repair);
+  item = bob.item(alice, message);
+  item.kind = SliceKind::kRepair;
+  EXPECT_EQ(bob.receive(item), kBadMessage);
+}
+
+TEST_F(SessionManager, RefusesWhatIsTooLongBeforeItLooksInside) {
+  talk();
+  EXPECT_EQ(bob.receive(alice, Bytes(limits::e2ee::kMessageMax + 1, '\1')), kBadMessage);
+  EXPECT_EQ(bob.receive(alice, {}), kBadMessage);
+  EXPECT_EQ(bob.receive(alice, "\x01"), kBadMessage);
+  EXPECT_EQ(bob.receive(alice, "\x01\x03"), kBadMessage);
+}
+
+TEST_F(SessionManager, ANewSessionWantsItsPrekeysAndASteadyMessageItsSession) {
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  const Bytes set_up = alice.write(bob);
+  const auto kept = bob.state.prekeys().value();
+  for (const PrekeySummary& prekey : kept) {
+    ASSERT_TRUE(bob.state.drop_prekey(prekey.key_id).ok());
+  }
+  EXPECT_EQ(bob.receive(alice, set_up), kNoSession);
+  EXPECT_EQ(bob.receive(alice, "\x01\x02" + Bytes(8, 'i')), kNoSession);
+}
+
+TEST_F(SessionManager, CountsSetUpsOfADeviceBeforeTheKem) {
+  DeviceRates rates(1, limits::e2ee::kSetUpRegain);
+  std::vector<Bytes> set_ups;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_EQ(alice.begin(bob), Code::kOk);
+    set_ups.push_back(alice.write(bob));
+  }
+  const auto code = [&](BytesView message, std::uint64_t now_ms) {
+    return receive_slice(bob.state, bob.item(alice, message), now_ms, own_kem(), &rates).code();
+  };
+  EXPECT_EQ(code(set_ups[0], kThen), Code::kOk);
+  EXPECT_EQ(code(set_ups[1], kThen), kBadMessage);
+  EXPECT_EQ(code(set_ups[1], kThen + ms(limits::e2ee::kSetUpRegain)), Code::kOk);
+}
+
+TEST_F(SessionManager, OpensASetUpFromAListThatIsAheadAndAsksForIt) {
+  // Alice has linked a device, and Bob reads an item whose roster does not know of it yet.
+  const Person second = person("alice", 7, 0x61, 7, {});
+  const auto next =
+      next_device_list(alice.person.list, alice.person.account_seed, {&second.record, 1}, {}, kThen).value();
+  alice.learn(alice, {next.bytes}, {second.record.bytes});
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  EXPECT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
+  EXPECT_TRUE(bob.last.lists_wanted);
+  bob.learn(alice, {next.bytes}, {second.record.bytes});
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  EXPECT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
+  EXPECT_FALSE(bob.last.lists_wanted);
+}
+
+// ---- Which session sends
+// ---------------------------------------------------------------------------------------------
+
+TEST_F(SessionManager, ANewSetUpBecomesActiveAndTheOneBeforeIsArchived) {
+  talk();
+  const SessionId before = bob.active(alice);
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  ASSERT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
+  EXPECT_EQ(bob.active(alice), alice.active(bob));
+  EXPECT_NE(bob.active(alice), before);
+  EXPECT_EQ(bob.count(alice, SessionStatus::kArchived), 1U);
+}
+
+TEST_F(SessionManager, AnArchivedSessionThatOpensSomethingSendsAgain) {
+  talk();
+  const SessionId before = alice.active(bob);
+  const Bytes late = bob.write(alice);
+  ASSERT_EQ(alice.begin(bob), Code::kOk);
+  ASSERT_NE(alice.active(bob), before);
+  ASSERT_EQ(alice.receive(bob, late), Code::kOk);
+  EXPECT_EQ(alice.active(bob), before);
+  for (const SessionSummary& session : alice.sessions(bob)) {
+    EXPECT_EQ(session.archived_ms, session.status == SessionStatus::kActive ? 0U : kThen);
+  }
+}
+
+TEST_F(SessionManager, SetUpsThatCrossEndInOneSession) {
+  for (int round = 0; round < 8; ++round) {
+    ASSERT_EQ(alice.begin(bob), Code::kOk);
+    ASSERT_EQ(bob.begin(alice), Code::kOk);
+    const Bytes from_alice = alice.write(bob);
+    const Bytes from_bob = bob.write(alice);
+    ASSERT_EQ(bob.receive(alice, from_alice), Code::kOk);
+    ASSERT_EQ(alice.receive(bob, from_bob), Code::kOk);
+    EXPECT_EQ(alice.active(bob), bob.active(alice));
+    // And what goes on opens.
+    ASSERT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
+    ASSERT_EQ(alice.receive(bob, bob.write(alice)), Code::kOk);
+    EXPECT_EQ(alice.active(bob), bob.active(alice));
+  }
+}
+
+TEST_F(SessionManager, KeepsNoMoreArchivedSessionsThanTheLimit) {
+  std::vector<Bytes> messages;
+  const std::size_t most = limits::e2ee::kArchivedMax;
+  for (std::size_t i = 0; i < most + 2; ++i) {
+    ++alice.now_ms;
+    ASSERT_EQ(alice.begin(bob), Code::kOk);
+    messages.push_back(alice.write(bob));
+    ASSERT_EQ(bob.receive(alice, messages.back()), Code::kOk);
+    ++bob.now_ms;
+  }
+  EXPECT_EQ(alice.count(bob, SessionStatus::kArchived), most);
+  EXPECT_EQ(bob.count(alice, SessionStatus::kArchived), most);
+  EXPECT_EQ(bob.receive(alice, messages[0]), kNoSession);  // gone with its session
+  EXPECT_EQ(bob.receive(alice, messages[1]), kDuplicate);
+}
+
+TEST_F(SessionManager, ArchivingAsksForASession) {
+  EXPECT_EQ(archive_active(alice.state, bob.peer(), kThen).code(), kNoSession);
+  talk();
+  EXPECT_TRUE(archive_active(alice.state, bob.peer(), kThen).ok());
+  EXPECT_EQ(archive_active(alice.state, bob.peer(), kThen).code(), kNoSession);
+  EXPECT_EQ(activate(alice.state, bob.peer(), fixed_of<SessionId>(1), kThen).code(), kNoSession);
+  ASSERT_TRUE(activate(alice.state, bob.peer(), bob.active(alice), kThen).ok());
+  EXPECT_EQ(alice.active(bob), bob.active(alice));
+}
+
+TEST_F(SessionManager, KeepsNoMoreSkippedKeysInAllThanTheLimit) {
+  talk();
+  const std::size_t most = limits::e2ee::kSkippedTotalMax;
+  // Made up: sessions with other devices that hold all that may be held.
+  for (std::uint64_t id = 100; id < 110; ++id) {
+    Session full = alice.state.session(bob.peer(), alice.active(bob)).value()->clone();
+    while (full.skipped.size() < most / 10) {
+      full.skipped.add(1, static_cast<std::uint32_t>(1'000 + full.skipped.size()), secret_of<32>(1), kThen - 1);
+    }
+    ASSERT_TRUE(bob.state.put_session({"dora", DeviceId{id}}, full).ok());
+  }
+  const auto total = [&] {
+    std::size_t keys = 0;
+    for (std::uint64_t id = 100; id < 110; ++id) {
+      keys += bob.state.session({"dora", DeviceId{id}}, alice.active(bob)).value()->skipped.size();
+    }
+    return keys;
+  };
+  const Bytes left_out = alice.write(bob);
+  ASSERT_EQ(total(), most);
+  ASSERT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
+  EXPECT_EQ(total(), most - 1);  // the oldest went
+  EXPECT_EQ(bob.receive(alice, left_out), Code::kOk);
+}
+
+// ---- Groups
+// ----------------------------------------------------------------------------------------------------------
+
+class GroupSessions : public SessionManager {
+ protected:
+  GroupSessions() { EXPECT_TRUE(begin_chain(alice.state, kConversation, 3, kThen, alice.random).ok()); }
+
+  void hand_over() { EXPECT_TRUE(receive_chain(bob.state, alice.peer(), distribution()).ok()); }
+  Bytes distribution() { return distribute_chain(alice.state, kConversation).value(); }
+  Bytes write() {
+    Envelope envelope = Device::text_envelope("to all");
+    envelope.binding = kConversation;
+    return encrypt_for_group(alice.state, kConversation, roster_, serialize(envelope), kThen, alice.random).value();
+  }
+  Incoming group_item(BytesView message) const {
+    Incoming item = bob.item(alice, message);
+    item.binding = kConversation;
+    return item;
+  }
+  Code receive(const Incoming& item, const RosterPoint& roster) {
+    const Hash before = bob.state.hash();
+    auto received = receive_group(bob.state, item, roster);
+    if (received.ok()) {
+      bob.last = std::move(*received);
+    } else {
+      EXPECT_EQ(bob.state.hash(), before);
+    }
+    return received.code();
+  }
+  Code receive(BytesView message) { return receive(group_item(message), roster_); }
+
+  static constexpr ConversationId kConversation{7};
+  RosterPoint roster_{3, fixed_of<RosterHash>(0x5c)};
+};
+
+TEST_F(GroupSessions, OpenWhatWasWrittenOnce) {
+  hand_over();
+  const Bytes message = write();
+  ASSERT_EQ(receive(message), Code::kOk);
+  EXPECT_EQ(bob.last.envelope.body, "to all");
+  EXPECT_EQ(receive(message), kDuplicate);
+}
+
+TEST_F(GroupSessions, ReadNothingOlderThanTheChainThatWasHandedOver) {
+  const Bytes before = write();
+  hand_over();
+  EXPECT_EQ(receive(before), kDuplicate);
+  EXPECT_EQ(receive(write()), Code::kOk);
+}
+
+TEST_F(GroupSessions, PassOverWhatNeverComes) {
+  hand_over();
+  const Bytes left_out = write();
+  EXPECT_EQ(receive(write()), Code::kOk);
+  EXPECT_EQ(receive(left_out), kDuplicate);
+}
+
+TEST_F(GroupSessions, WantTheChainTheRosterTheDeviceAndTheConversation) {
+  const Bytes message = write();
+  EXPECT_EQ(receive(message), kNoSession);
+  EXPECT_EQ(receive(group_item(message), {4, roster_.hash}), kUntrusted);
+  EXPECT_EQ(receive(group_item(message), {3, fixed_of<RosterHash>(0x5d)}), kUntrusted);
+  Incoming item = group_item(message);
+  item.binding = ConversationId{8};
+  EXPECT_EQ(receive(item, roster_), kUntrusted);
+  item = group_item(message);
+  item.sender = bob.peer();
+  EXPECT_EQ(receive(item, roster_), kUntrusted);
+  item = bob.item(alice, message);
+  EXPECT_EQ(receive(item, roster_), kBadMessage);
+  item = group_item(message);
+  item.kind = SliceKind::kKeys;
+  EXPECT_EQ(receive(item, roster_), kBadMessage);
+}
+
+TEST_F(GroupSessions, NothingOpensWithAnyByteChanged) {
+  const Bytes distribution = this->distribution();
+  const Bytes message = write();
+  ASSERT_TRUE(receive_chain(bob.state, alice.peer(), distribution).ok());
+  for (std::size_t at = 0; at < message.size(); ++at) {
+    Bytes changed = message;
+    changed[at] = static_cast<char>(changed[at] ^ 4);
+    EXPECT_NE(receive(changed), Code::kOk) << at;
+    EXPECT_NE(receive(BytesView(message).substr(0, at)), Code::kOk) << at;
+  }
+  EXPECT_EQ(receive(message), Code::kOk);
+}
+
+TEST_F(GroupSessions, TakeAChainOnlyFromItsDevice) {
+  EXPECT_EQ(receive_chain(bob.state, {"alice", DeviceId{9}}, distribution()).code(), kBadMessage);
+  Bytes changed = distribution();
+  changed.pop_back();
+  EXPECT_EQ(receive_chain(bob.state, alice.peer(), changed).code(), kBadMessage);
+}
+
+TEST_F(GroupSessions, AKnownChainIsNotPutBack) {
+  const Bytes early = distribution();
+  hand_over();
+  const Bytes message = write();
+  ASSERT_EQ(receive(message), Code::kOk);
+  EXPECT_TRUE(receive_chain(bob.state, alice.peer(), early).ok());
+  EXPECT_EQ(receive(message), kDuplicate);
+  Bytes forged = early;
+  forged.replace(79, 32, bob.person.record.signing_key.view());  // behind key kind, chain key and number
+  EXPECT_EQ(receive_chain(bob.state, alice.peer(), forged).code(), kBadMessage);
+}
+
+TEST_F(GroupSessions, ANewerChainEndsTheOlderOnes) {
+  hand_over();
+  const Bytes old_message = write();
+  ASSERT_TRUE(begin_chain(alice.state, kConversation, 3, kThen, alice.random).ok());
+  hand_over();
+  EXPECT_EQ(receive(write()), Code::kOk);
+  EXPECT_EQ(receive(old_message), kNoSession);
+}
+
+TEST_F(GroupSessions, KeepTheNewestChains) {
+  std::vector<Bytes> messages;
+  const std::size_t most = limits::e2ee::kSenderChainsMax;
+  for (std::size_t i = 0; i < most + 1; ++i) {
+    ASSERT_TRUE(begin_chain(alice.state, kConversation, 3, kThen, alice.random).ok());
+    hand_over();
+    messages.push_back(write());
+  }
+  EXPECT_EQ(bob.state.received_chains(kConversation, alice.peer())->size(), most);
+  EXPECT_EQ(receive(messages[0]), kNoSession);
+  for (std::size_t i = 1; i < messages.size(); ++i) EXPECT_EQ(receive(messages[i]), Code::kOk) << i;
+}
+
+TEST_F(GroupSessions, AChainTravelsInASlice) {
+  talk();
+  Envelope envelope = Device::text_envelope({});
+  envelope.body_type = BodyType::kSenderChain;
+  envelope.binding = kConversation;
+  envelope.body = distribution();
+  const auto code = [&](const Envelope& sent, const Binding& binding, SliceKind kind) {
+    const Bytes message = alice.write(bob, sent);
+    Incoming item = bob.item(alice, message);
+    item.binding = binding;
+    item.kind = kind;
+    return bob.receive(item);
+  };
+  EXPECT_EQ(code(envelope, kConversation, SliceKind::kMessage), Code::kOk);
+  EXPECT_EQ(code(envelope, kConversation, SliceKind::kKeys), Code::kOk);
+  Envelope moved = envelope;
+  moved.binding = ConversationId{8};  // a chain of another conversation than the envelope's
+  EXPECT_EQ(code(moved, ConversationId{8}, SliceKind::kKeys), kBadMessage);
+  Envelope direct = envelope;
+  direct.binding = DirectBinding::of("alice", "bob");
+  EXPECT_EQ(code(direct, DirectBinding::of("alice", "bob"), SliceKind::kKeys), kBadMessage);
+}
+
+TEST_F(GroupSessions, AskForAnOwnChain) {
+  EXPECT_EQ(distribute_chain(bob.state, kConversation).code(), kNoSession);
+  EXPECT_EQ(encrypt_for_group(bob.state, kConversation, roster_, "e", kThen, bob.random).code(), kNoSession);
+}
+
+}  // namespace
+}  // namespace chatsdk::e2ee
