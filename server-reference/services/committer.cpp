@@ -19,10 +19,30 @@ Error unavailable(std::string detail, std::chrono::milliseconds retry_after) {
 // of a batch is the end of the store.
 bool store_survives(Code code) { return code == Code::kStorageFull || code == Code::kBusy || code == Code::kNoMemory; }
 
-// What an op holds while it waits. Everything but content has a fixed size or a small limit of its own.
+std::size_t bytes_of(const std::vector<PrekeyRow>& prekeys) {
+  std::size_t bytes = 0;
+  for (const PrekeyRow& prekey : prekeys) bytes += sizeof(PrekeyRow) + prekey.prekey.size();
+  return bytes;
+}
+
+std::size_t bytes_of(const PublishLists& op) {
+  std::size_t bytes = 0;
+  for (const ListVersion& list : op.lists) {
+    bytes += sizeof(ListVersion) + list.list.size() + list.devices.size() * sizeof(ListedDevice);
+  }
+  for (const DeviceRecordRow& record : op.records) bytes += sizeof(DeviceRecordRow) + record.record.size();
+  return bytes;
+}
+
+// What an op holds while it waits. What is not looked at here has a fixed size or a small limit of its own.
 std::size_t bytes_of(const WriteOp& op) {
-  const auto* message = std::get_if<AppendMessage>(&op);
-  return sizeof(WriteOp) + (message == nullptr ? 0 : message->content.size());
+  std::size_t bytes = sizeof(WriteOp);
+  if (const auto* message = std::get_if<AppendMessage>(&op)) bytes += message->content.size();
+  if (const auto* lists = std::get_if<PublishLists>(&op)) bytes += bytes_of(*lists);
+  if (const auto* upload = std::get_if<UploadPrekeys>(&op)) {
+    bytes += bytes_of(upload->one_time) + bytes_of(upload->one_time_kem);
+  }
+  return bytes;
 }
 
 }  // namespace

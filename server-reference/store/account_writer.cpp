@@ -152,7 +152,7 @@ Status AccountWriter::apply(const OpenSession& op, Result<WriteAnswer>& answer) 
     }
     if (idle) CHATSDK_TRY(forget_device(*idle));
     CHATSDK_ASSIGN(device_id, insert_device(op));
-    CHATSDK_TRY(devices_changed(account->account_stream, op.now));
+    CHATSDK_TRY(streams_.append_devices_changed(account->account_stream, op.now));
   }
   if (!op.new_password_hash.empty()) {
     CHATSDK_TRY(update_password_.bind_text(1, op.user_id).bind_text(2, op.new_password_hash).run());
@@ -205,6 +205,7 @@ Status AccountWriter::forget_device(DeviceId device) {
   const std::int64_t device_id = to_column(device.value);
   CHATSDK_TRY(end_sessions_of(device));
   streams_.forget_send_numbers(device);
+  CHATSDK_TRY(keys_.forget(device));
   CHATSDK_TRY(delete_device_.bind(1, device_id).run());
   CHATSDK_TRY(delete_cursors_.bind(1, device_id).run());
   return delete_send_numbers_.bind(1, device_id).run();
@@ -275,7 +276,7 @@ Status AccountWriter::apply(const EndSessions& op, Result<WriteAnswer>& answer) 
     CHATSDK_TRY(forget_device(op.device_id));
     CHATSDK_ASSIGN(const auto account, find_account(op.user_id));
     if (!account) return error(Code::kCorrupt, "a device has no account");
-    CHATSDK_TRY(devices_changed(account->account_stream, op.now));
+    CHATSDK_TRY(streams_.append_devices_changed(account->account_stream, op.now));
   }
   answer = WriteAnswer(Done{});
   return {};
@@ -289,16 +290,6 @@ Status AccountWriter::apply(const TouchDevice& op, Result<WriteAnswer>& answer) 
 Status AccountWriter::apply(const ProbeWrite&, Result<WriteAnswer>& answer) {
   answer = WriteAnswer(Done{});
   return probe_.run();
-}
-
-Status AccountWriter::devices_changed(StreamId account_stream, WallTime now) {
-  CHATSDK_ASSIGN(StreamState * stream, streams_.find(account_stream));
-  if (stream == nullptr) return error(Code::kCorrupt, "an account has no stream");
-  ItemRow row;
-  row.kind = wire::ITEM_KIND_DEVICES_CHANGED;
-  row.time_ms = to_unix_ms(now);
-  CHATSDK_TRY(streams_.append(*stream, row, now));
-  return {};
 }
 
 }  // namespace chatsdk::server

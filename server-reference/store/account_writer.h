@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "server-reference/store/key_writer.h"
 #include "server-reference/store/open_sessions.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
@@ -19,9 +20,9 @@ namespace chatsdk::server {
 // In each call the Status tells whether the store works; the op's own answer or refusal goes to `answer`.
 class AccountWriter {
  public:
-  AccountWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions, MessageIdMaker& ids,
-                Random& random)
-      : db_(db), streams_(streams), sessions_(sessions), ids_(ids), random_(random) {}
+  AccountWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions, KeyWriter& keys,
+                MessageIdMaker& ids, Random& random)
+      : db_(db), streams_(streams), sessions_(sessions), keys_(keys), ids_(ids), random_(random) {}
   Status prepare();
 
   Status apply(const CreateAccount& op, Result<WriteAnswer>& answer);
@@ -44,11 +45,11 @@ class AccountWriter {
   Result<DeviceId> insert_device(const OpenSession& op);
   Result<std::size_t> count_devices(const UserId& user_id);
   Result<std::optional<Session>> find_session(SessionId session_id);
-  Status devices_changed(StreamId account_stream, WallTime now);
 
   sqlite::Database& db_;
   StreamWriter& streams_;
   OpenSessions& sessions_;
+  KeyWriter& keys_;
   MessageIdMaker& ids_;
   Random& random_;
 

@@ -145,8 +145,72 @@ CREATE TABLE session(
 );
 )sql";
 
+// The key directory of docs/e2ee.md section 17: public keys, what signs them, and nothing else.
+constexpr const char* kVersion2 = R"sql(
+-- The highest generation is the user's account key of today; the others were replaced and do not come back.
+CREATE TABLE account_key(
+  user_id     TEXT    NOT NULL,
+  generation  INTEGER NOT NULL,  -- 1, 2, ...
+  account_key BLOB    NOT NULL,
+  PRIMARY KEY (user_id, generation)
+) WITHOUT ROWID;
+
+-- The versions under the account key of today, without a gap.
+CREATE TABLE device_list(
+  user_id   TEXT    NOT NULL,
+  version   INTEGER NOT NULL,
+  list_hash BLOB    NOT NULL,
+  list      BLOB    NOT NULL,
+  PRIMARY KEY (user_id, version)
+) WITHOUT ROWID;
+
+-- What each version names.
+CREATE TABLE list_entry(
+  user_id     TEXT    NOT NULL,
+  version     INTEGER NOT NULL,
+  device_id   INTEGER NOT NULL,
+  record_hash BLOB    NOT NULL,
+  PRIMARY KEY (user_id, version, device_id)
+) WITHOUT ROWID;
+
+CREATE TABLE device_record(
+  user_id     TEXT    NOT NULL,
+  record_hash BLOB    NOT NULL,
+  device_id   INTEGER NOT NULL,
+  record      BLOB    NOT NULL,
+  PRIMARY KEY (user_id, record_hash)
+) WITHOUT ROWID;
+
+-- A row for each device that is in its user's newest list and still a device. The prekeys come last: a look at the
+-- counts does not read them.
+CREATE TABLE device_keys(
+  device_id            INTEGER NOT NULL PRIMARY KEY,
+  user_id              TEXT    NOT NULL,
+  record_hash          BLOB    NOT NULL,
+  one_time_left        INTEGER NOT NULL,
+  one_time_highest     INTEGER NOT NULL,  -- key_id that was ever taken, 0: none
+  one_time_kem_left    INTEGER NOT NULL,
+  one_time_kem_highest INTEGER NOT NULL,
+  signed_id            INTEGER NOT NULL,  -- key_id, 0: none
+  last_resort_id       INTEGER NOT NULL,
+  signed_ms            INTEGER NOT NULL,
+  signed_prekey        BLOB    NOT NULL,
+  last_resort          BLOB    NOT NULL
+);
+
+-- With a row id: a KEM prekey is too long to lie whole in the leaf of an index.
+CREATE TABLE one_time_prekey(
+  row_id    INTEGER NOT NULL PRIMARY KEY,
+  device_id INTEGER NOT NULL,
+  kind      INTEGER NOT NULL,  -- 2 X25519, 3 ML-KEM
+  key_id    INTEGER NOT NULL,
+  prekey    BLOB    NOT NULL,
+  UNIQUE (device_id, kind, key_id)
+);
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2};
 
 }  // namespace
 

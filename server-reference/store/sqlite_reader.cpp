@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "server-reference/store/account_rows.h"
+#include "server-reference/store/reading.h"
 #include "server-reference/store/stream_writer.h"
 
 namespace chatsdk::server {
@@ -19,18 +20,6 @@ std::int64_t limit_column(std::size_t max) {
   return static_cast<std::int64_t>(
       std::min<std::size_t>(max, static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max())));
 }
-
-// A statement that ends its read however its user returns: an open one would hold the snapshot and the log with it.
-class Reading {
- public:
-  explicit Reading(sqlite::Statement& statement) : statement_(statement) {}
-  ~Reading() { statement_.reset(); }
-  Reading(const Reading&) = delete;
-  Reading& operator=(const Reading&) = delete;
-
- private:
-  sqlite::Statement& statement_;
-};
 
 }  // namespace
 
@@ -63,7 +52,8 @@ Status SqliteReader::prepare() {
   CHATSDK_ASSIGN(select_marks_, db_.prepare("SELECT revision, user_id, kind, up_to, time_ms FROM mark_advance "
                                             "WHERE stream_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3"));
   CHATSDK_ASSIGN(select_progress_, db_.prepare("SELECT commits FROM progress"));
-  return {};
+  keys_.emplace(db_);
+  return keys_->prepare();
 }
 
 Result<std::optional<Account>> SqliteReader::account(const UserId& user_id) {
@@ -227,6 +217,20 @@ Result<std::vector<MarkAdvance>> SqliteReader::marks_after(ConversationId conver
     advances.push_back(std::move(advance));
   }
 }
+
+// ---- The key directory ---------------------------------------------------------------------------------------------
+
+Result<NewestList> SqliteReader::newest_list(const UserId& user_id) { return keys_->newest_list(user_id); }
+
+Result<ListPage> SqliteReader::device_lists(const UserId& user_id, const KnownList& known, std::size_t max) {
+  return keys_->device_lists(user_id, known, max);
+}
+
+Result<std::optional<DeviceKeys>> SqliteReader::device_keys(DeviceId device_id) {
+  return keys_->device_keys(device_id);
+}
+
+Result<std::optional<KeyCounts>> SqliteReader::key_counts(DeviceId device_id) { return keys_->key_counts(device_id); }
 
 Status SqliteReader::check() {
   const Reading reading(select_progress_);

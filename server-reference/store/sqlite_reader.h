@@ -8,9 +8,11 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "server-reference/store/item_row.h"
+#include "server-reference/store/key_reader.h"
 #include "server-reference/store/store.h"
 #include "store/sqlite.h"
 
@@ -31,6 +33,10 @@ class SqliteReader final : public StoreReader {
                          std::size_t max_bytes) override;
   Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
                                                std::size_t max) override;
+  Result<NewestList> newest_list(const UserId& user_id) override;
+  Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max) override;
+  Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id) override;
+  Result<std::optional<KeyCounts>> key_counts(DeviceId device_id) override;
   Status check() override;
 
  private:
@@ -72,6 +78,7 @@ class SqliteReader final : public StoreReader {
   sqlite::Statement select_items_;
   sqlite::Statement select_marks_;
   sqlite::Statement select_progress_;
+  std::optional<KeyReader> keys_;  // from prepare() on
 };
 
 }  // namespace chatsdk::server

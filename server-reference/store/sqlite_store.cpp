@@ -126,6 +126,8 @@ Status SqliteStore::load(bool is_new) {
     CHATSDK_TRY(db_.execute("UPDATE progress SET commits = commits + 1"));
     // A device that meets the new epoch begins at 0, and what it acknowledges from then on is all that it is held to.
     CHATSDK_TRY(db_.execute("DELETE FROM cursor"));
+    // Which of them had gone out since is lost. Their devices see it in the counts and upload others.
+    CHATSDK_TRY(forget_one_time_prekeys(db_));
   }
   return transaction.commit();
 }
@@ -148,10 +150,12 @@ Status SqliteStore::prepare() {
   streams_.emplace(db_, *ids_);
   sessions_.emplace(db_);
   messages_.emplace(db_, *streams_, *sessions_);
-  accounts_.emplace(db_, *streams_, *sessions_, *ids_, random_);
+  keys_.emplace(db_, *streams_, *sessions_);
+  accounts_.emplace(db_, *streams_, *sessions_, *keys_, *ids_, random_);
   CHATSDK_TRY(sessions_->prepare());
   CHATSDK_TRY(streams_->prepare());
   CHATSDK_TRY(messages_->prepare());
+  CHATSDK_TRY(keys_->prepare());
   CHATSDK_TRY(accounts_->prepare());
   CHATSDK_ASSIGN(update_progress_, db_.prepare("UPDATE progress SET commits = ?1, last_message_id = ?2"));
   return {};
@@ -197,6 +201,8 @@ Status SqliteStore::apply_all(std::span<const WriteOp> ops, CommitResult& result
         [&](const auto& write) -> Status {
           if constexpr (requires { messages_->apply(write, answer); }) {
             return messages_->apply(write, answer);
+          } else if constexpr (requires { keys_->apply(write, answer); }) {
+            return keys_->apply(write, answer);
           } else {
             return accounts_->apply(write, answer);
           }

@@ -5,7 +5,8 @@
 // store/epoch_file.h) and the empty "<path>-lock", which one server at a time holds.
 //
 // The epoch. The database holds an epoch and a count of its commits; "<path>.epoch", which no backup includes, repeats
-// both. When a store that is not new opens, a new epoch is drawn, written to both, and the devices' cursors are deleted
+// both. When a store that is not new opens, a new epoch is drawn, written to both, and the devices' cursors and
+// one-time prekeys are deleted
 //   - if the file is missing, or nothing whole in it names the database's epoch;
 //   - if the file counts more commits than the database.
 // So an older copy of the database is noticed whether the file was left beside it or not. One case is not: a copy that
@@ -27,6 +28,7 @@
 #include "base/random.h"
 #include "server-reference/store/account_writer.h"
 #include "server-reference/store/epoch_file.h"
+#include "server-reference/store/key_writer.h"
 #include "server-reference/store/message_writer.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
@@ -85,6 +87,7 @@ class SqliteStore final : public Store {
   std::optional<OpenSessions> sessions_;
   std::optional<StreamWriter> streams_;
   std::optional<MessageWriter> messages_;
+  std::optional<KeyWriter> keys_;
   std::optional<AccountWriter> accounts_;
   sqlite::Statement update_progress_;
   std::uint32_t log_pages_ = 0;  // as the last commit left the log

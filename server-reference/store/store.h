@@ -15,6 +15,7 @@
 //   3. Look-up of a repeat comes before every other check: a repeated op gets its first answer for as long as its
 //      record lives (limits::kDedupLifetime).
 //   4. Nothing new of a session is accepted behind the op that ended it, in the same batch or a later one.
+//   5. A one-time prekey is answered to one TakeBundles, also by a store that was restored and has noticed it.
 #pragma once
 
 #include <cstdint>
@@ -133,8 +134,8 @@ struct SessionRotated {
   Session session;
 };
 
-// Ends the sessions of a device and, when remove_device, the device itself. Refusals: NOT_FOUND, FORBIDDEN (another
-// user's device answers NOT_FOUND).
+// Ends the sessions of a device and, when remove_device, the device itself with its keys. Refusals: NOT_FOUND,
+// FORBIDDEN (another user's device answers NOT_FOUND).
 struct EndSessions {
   UserId user_id;
   DeviceId device_id;
@@ -231,12 +232,111 @@ struct RecordsPurged {
   std::size_t removed = 0;
 };
 
+// ---- Writes of the key directory (docs/e2ee.md section 17) ---------------------------------------------------------
+// Lists, records and prekeys are public bytes here, with what the store compares of them beside: what they hold and
+// who signed them was checked by whoever submits them.
+
+struct ListedDevice {
+  DeviceId device_id;
+  Bytes record_hash;
+};
+
+struct ListVersion {
+  std::uint64_t version = 0;  // 1, 2, 3, ...: a new account key goes on counting
+  Bytes hash;
+  Bytes previous;  // the hash of the version before
+  Bytes list;
+  std::vector<ListedDevice> devices;
+};
+
+struct DeviceRecordRow {
+  DeviceId device_id;
+  Bytes hash;
+  Bytes record;
+};
+
+// Stores the next versions of a user's device list; those of a new account key follow the last one of the key before,
+// and take the place of all of its versions. A device that the last of them has no more, or under another
+// record, loses its prekeys; one that it has no more loses its log-in too. Versions that are stored already are a
+// repeat; where that is all, nothing is written.
+// Refusals: NOT_FOUND (no such user), CONFLICT (not what follows the newest version; another account key without
+// replaces_account_key; an account key that was replaced; a record that neither the op nor the store has), FORBIDDEN
+// (the uploading device is neither in the newest version nor in the last of these), INVALID_ARGUMENT (a device that is
+// new to the list, or comes with another record, is none of this user), LIMIT_REACHED (limits::e2ee::kReplacedMax).
+struct PublishLists {
+  UserId user_id;
+  DeviceId uploader;
+  Bytes account_key;
+  std::vector<ListVersion> lists;  // at least one, each the successor of the one before
+  std::vector<DeviceRecordRow> records;
+  bool replaces_account_key = false;
+  WallTime now;
+};
+struct ListsPublished {
+  bool repeated = false;
+  std::vector<DeviceId> ended;  // devices of the user whose log-in has ended, if they had one
+};
+
+struct PrekeyRow {
+  std::uint32_t key_id = 0;
+  Bytes prekey;
+};
+
+// Unused one-time prekeys of a device.
+struct KeyCounts {
+  std::uint32_t one_time = 0;
+  std::uint32_t one_time_kem = 0;
+
+  friend bool operator==(const KeyCounts&, const KeyCounts&) = default;
+};
+
+// Stores prekeys of a device; answers KeyCounts. A one-time prekey whose key_id is not above the highest that was ever
+// taken of its kind is a repeat: it is there, or it has gone out and does not come back.
+// Refusals: FORBIDDEN (the device is not in its user's newest list), CONFLICT (its record is another one; a key_id that
+// has other bytes; a signed or last-resort prekey whose key_id is below the stored one's), LIMIT_REACHED (more than
+// limits::e2ee::kOneTimeStored of a kind).
+struct UploadPrekeys {
+  UserId user_id;
+  DeviceId device_id;
+  Bytes record_hash;                    // of the record whose key has signed them
+  PrekeyRow signed_prekey;              // key_id 0: none
+  PrekeyRow last_resort;                // likewise
+  std::vector<PrekeyRow> one_time;      // ascending by key_id
+  std::vector<PrekeyRow> one_time_kem;  // likewise
+  std::uint32_t drop_below = 0;         // one-time prekeys with a lower key_id are dropped first
+  WallTime now;
+};
+
+// Takes a bundle of each device that is in the user's newest list and has prekeys: the lowest one-time prekey of each
+// kind, which the store then has no more, and the last-resort prekey where there is no KEM prekey. Never refused.
+struct TakeBundles {
+  struct Wanted {
+    DeviceId device_id;
+    bool with_one_time = true;
+  };
+  UserId user_id;
+  std::vector<Wanted> devices;
+};
+struct TakenBundle {
+  DeviceId device_id;
+  Bytes record;
+  Bytes signed_prekey;
+  Bytes kem_prekey;
+  Bytes one_time_prekey;       // empty: none
+  bool used_one_time = false;  // of either kind
+  KeyCounts left;
+};
+struct BundlesTaken {
+  std::vector<TakenBundle> bundles;  // in the order asked; a device without is absent
+};
+
 struct Done {};
 
 using WriteOp = std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount,
-                             OpenSession, RotateSession, EndSessions, TouchDevice, ProbeWrite, PurgeRecords>;
-using WriteAnswer =
-    std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated, RecordsPurged>;
+                             OpenSession, RotateSession, EndSessions, TouchDevice, ProbeWrite, PurgeRecords,
+                             PublishLists, UploadPrekeys, TakeBundles>;
+using WriteAnswer = std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated,
+                                 RecordsPurged, ListsPublished, KeyCounts, BundlesTaken>;
 
 // One item that a batch appended, ready for fan-out. item is a serialised wire::Item.
 struct AppendedItem {
@@ -269,6 +369,34 @@ struct ItemPage {
   Seq head = 0;  // of the stream, in the same read
 };
 
+// The newest version of a user's device list that somebody knows; version 0: none.
+struct KnownList {
+  std::uint64_t version = 0;
+  Bytes hash;
+};
+
+struct ListPage {
+  std::uint64_t newest = 0;    // 0: the user has no list
+  std::vector<Bytes> lists;    // ascending
+  std::vector<Bytes> records;  // those that they name, each once
+};
+
+// What the next version of a user's device list is held against; version 0: there is none yet.
+struct NewestList {
+  std::uint64_t version = 0;
+  std::vector<DeviceRecordRow> devices;  // ascending by device_id
+};
+
+// What the directory holds of a device that is in its user's newest list, its one-time prekeys only as counts.
+struct DeviceKeys {
+  Bytes record_hash;
+  Bytes record;
+  PrekeyRow signed_prekey;  // key_id 0: none
+  PrekeyRow last_resort;    // likewise
+  WallTime signed_at;       // when the signed prekey was stored
+  KeyCounts counts;
+};
+
 class StoreReader {
  public:
   virtual ~StoreReader() = default;
@@ -284,6 +412,12 @@ class StoreReader {
   // Advances of a conversation above a revision, oldest first, at most max.
   virtual Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
                                                        std::size_t max) = 0;
+  virtual Result<NewestList> newest_list(const UserId& user_id) = 0;
+  // The versions after the one known, oldest first; where no version with this number and hash is stored, the newest.
+  // At most max either way.
+  virtual Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max) = 0;
+  virtual Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id) = 0;
+  virtual Result<std::optional<KeyCounts>> key_counts(DeviceId device_id) = 0;
   // True when the store answers: readiness.
   virtual Status check() = 0;
 };

@@ -166,6 +166,16 @@ Result<MessageId> StreamWriter::append(StreamState& stream, ItemRow row, WallTim
   return row.message_id;
 }
 
+Status StreamWriter::append_devices_changed(StreamId account_stream, WallTime now) {
+  CHATSDK_ASSIGN(StreamState * stream, find(account_stream));
+  if (stream == nullptr) return error(Code::kCorrupt, "an account has no stream");
+  ItemRow row;
+  row.kind = wire::ITEM_KIND_DEVICES_CHANGED;
+  row.time_ms = to_unix_ms(now);
+  CHATSDK_TRY(append(*stream, row, now));
+  return {};
+}
+
 Result<SendNumber*> StreamWriter::send_number(StreamState& stream, DeviceId device_id) {
   for (SendNumber& number : stream.send_numbers) {
     if (number.device_id == device_id) return &number;

@@ -79,6 +79,9 @@ class StreamWriter {
   // for kinds other than messages, until this returns.
   Result<MessageId> append(StreamState& stream, ItemRow row, WallTime now);
 
+  // The item that tells a user's devices of it.
+  Status append_devices_changed(StreamId account_stream, WallTime now);
+
   Result<SendNumber*> send_number(StreamState& stream, DeviceId device_id);
   // The device is no more: what this batch has changed of its numbers is not written.
   void forget_send_numbers(DeviceId device_id);

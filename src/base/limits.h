@@ -76,7 +76,7 @@ inline constexpr std::size_t kMarkClaimsMax = 65'536;            // some seconds
 inline constexpr std::size_t kMarkClaimsPerUserMax = 8'192;      // between two flushes; twice what one hello can name
 inline constexpr std::size_t kMarkRangesMax = 4;  // with gaps between them, of a user in one conversation
 inline constexpr std::size_t kConnectionWriteBytesMax = 1'048'576;  // a peer that reads slower is closed
-inline constexpr std::size_t kRequestBodyBytesMax = 65'536;         // REST bodies; none carries content yet
+inline constexpr std::size_t kRequestBodyBytesMax = 65'536;         // REST bodies; 51 KEM prekeys in protobuf
 inline constexpr std::size_t kDevicesPerUserMax = 32;
 inline constexpr std::size_t kPurgeRecordsMax = 512;       // deduplication records that one write looks at
 inline constexpr std::size_t kMarksPerFrameMax = 256;      // about 20 KB with long names
@@ -119,7 +119,7 @@ inline constexpr std::size_t kAppKeysMax = 64;                 // keys of the ap
 inline constexpr std::size_t kRsaBitsMin = 2'048;              // NIST SP 800-131A
 inline constexpr std::size_t kRsaBitsMax = 8'192;              // bounds the work of one verification
 inline constexpr std::size_t kPasswordHashesInFlightMax = 32;  // each takes tens of megabytes while it runs
-inline constexpr std::size_t kRateBucketsMax = 65'536;  // users or addresses with failed log-ins remembered at once
+inline constexpr std::size_t kRateBucketsMax = 65'536;  // users, devices or addresses that one rate limit remembers
 // What a cost of Argon2id may be: above, one log-in would hold a worker for minutes, or more memory than there is.
 inline constexpr std::size_t kPasswordOperationsMax = 64;
 inline constexpr std::size_t kPasswordMemoryBytesMax = std::size_t{1} << 30;
@@ -278,6 +278,20 @@ inline constexpr std::uint32_t kMemoryKib = 262'144;
 inline constexpr std::size_t kPassphraseBytesMin = 8;
 inline constexpr std::size_t kPassphraseBytesMax = 1'024;
 static_assert(content_bytes_max(kTextBytesMax) + 256 <= kPaddedMax, "with the names of two users around it");
+// The server's key directory. A burst at once, and one more each time the refill has passed.
+inline constexpr std::uint32_t kBundleBurst = 64;  // bundles of one user's devices that one user fetches
+inline constexpr auto kBundleRefill = 30s;
+inline constexpr std::uint32_t kBundleRequesterBurst = 512;  // bundles that one user fetches
+inline constexpr auto kBundleRequesterRefill = 1s;
+inline constexpr std::uint32_t kOneTimeBurst = 40;  // bundles of one device with one-time keys; beyond, without
+inline constexpr auto kOneTimeRefill = 90s;
+inline constexpr std::uint32_t kListBurst = 512;  // users whose device lists one user fetches
+inline constexpr auto kListRefill = 100ms;
+inline constexpr std::uint32_t kKeyUploadBurst = 32;  // uploads of one device; a refill of both kinds takes three
+inline constexpr auto kKeyUploadRefill = 10s;
+inline constexpr std::size_t kListUsersMax = 64;           // users whose device lists one request asks for
+inline constexpr std::size_t kListsAnswerBytes = 262'144;  // an answer names no further user above this size
+inline constexpr std::size_t kKeyChecksInFlightMax = 64;   // uploads whose signatures are being verified
 }  // namespace e2ee
 
 }  // namespace chatsdk::limits

@@ -185,6 +185,22 @@ TEST_F(CommitterTest, TheBytesOfAllOpsAreBounded) {
   }
 }
 
+TEST_F(CommitterTest, UploadsOfKeysCountWithTheirBytes) {
+  UploadPrekeys upload;
+  upload.one_time = {{1, Bytes(1'000, 'a')}};
+  upload.one_time_kem = {{2, Bytes(1'000, 'b')}, {3, Bytes(1'000, 'c')}};
+  submit(upload);
+  const std::size_t of_upload = committer().held_bytes();
+  EXPECT_GE(of_upload, sizeof(WriteOp) + 3'000);
+  PublishLists lists;
+  lists.lists = {{1, {}, {}, Bytes(1'000, 'l'), {}}};
+  lists.records = {{DeviceId{1}, {}, Bytes(1'000, 'r')}};
+  submit(lists);
+  EXPECT_GE(committer().held_bytes(), of_upload + sizeof(WriteOp) + 2'000);
+  writer.run_ready();
+  EXPECT_EQ(committer().held_bytes(), 0u);
+}
+
 TEST_F(CommitterTest, AnOpLargerThanTheQueueIsTakenAlone) {
   limits.queue_bytes_max = 100;
   submit(message(1, 1'000));

@@ -11,6 +11,7 @@ chatsdk_test(server_record_purge_test
 chatsdk_test(server_store_test
   SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/contract_accounts.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/contract_keys.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_messages.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_reads.cpp
     ${CMAKE_CURRENT_LIST_DIR}/disk_vfs.cpp

@@ -257,6 +257,36 @@ TEST_F(SqliteStoreTest, AnOlderCopyForgetsWhatDevicesAcknowledged) {
   EXPECT_EQ(sqlite().count("SELECT count(*) FROM cursor"), 0);
 }
 
+TEST_F(SqliteStoreTest, AnOlderCopyHandsOutNoOneTimePrekeyAgain) {
+  register_user("ann");
+  const DeviceId device = log_in("ann").session.device_id;
+  const Bytes hash(32, 'r');
+  write<ListsPublished>(PublishLists{"ann",
+                                     device,
+                                     Bytes(32, 'k'),
+                                     {{1, Bytes(32, '1'), {}, "list", {{device, hash}}}},
+                                     {{device, hash, "record"}},
+                                     false,
+                                     now()});
+  write<KeyCounts>(UploadPrekeys{
+      "ann", device, hash, {1, "signed"}, {2, "last resort"}, {{3, "one"}, {4, "two"}}, {{5, "kem"}}, 0, now()});
+  sqlite().close();
+  const std::string copy = content_of(path());
+  harness_->reopen();
+  const TakeBundles fetch{"ann", {{device, true}}};
+  EXPECT_EQ(write<BundlesTaken>(fetch).bundles.at(0).one_time_prekey, "one");
+  sqlite().close();
+  overwrite(path(), copy);
+  harness_->reopen();
+  EXPECT_EQ(**reader().key_counts(device), (KeyCounts{0, 0}));
+  const auto bundles = write<BundlesTaken>(fetch).bundles;
+  ASSERT_EQ(bundles.size(), 1u) << "the device stays reachable";
+  EXPECT_EQ(bundles[0].kem_prekey, "last resort");
+  EXPECT_TRUE(bundles[0].one_time_prekey.empty());
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("SELECT count(*) FROM one_time_prekey"), 0);
+}
+
 TEST_F(SqliteStoreTest, ACopyTakenWhileRunningGetsANewEpochAfterACrash) {
   commit(accounts(1));
   const std::uint64_t epoch = store().epoch();
@@ -314,6 +344,23 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
   }
 }
 
+// ---- Versions ------------------------------------------------------------------------------------------------------
+
+TEST_F(SqliteStoreTest, AStoreOfVersionOneIsBroughtUpToDate) {
+  commit(accounts(3));
+  const std::uint64_t epoch = store().epoch();
+  sqlite().execute(
+      "DROP TABLE account_key; DROP TABLE device_list; DROP TABLE list_entry; DROP TABLE device_record; "
+      "DROP TABLE device_keys; DROP TABLE one_time_prekey; PRAGMA user_version = 1");
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), epoch);
+  EXPECT_TRUE(reader().account("user2")->has_value());
+  EXPECT_EQ(reader().newest_list("user2")->version, 0u);
+  EXPECT_EQ(commit_code(accounts(1)), Code::kOk);
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
+}
+
 // ---- Rows ----------------------------------------------------------------------------------------------------------
 
 TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
@@ -323,7 +370,8 @@ TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
   const auto rows = [&] {
     std::int64_t sum = 0;
     for (const char* table : {"stream", "item", "dedup", "member", "direct", "send_number", "mark", "mark_advance",
-                              "cursor", "account", "device", "session"}) {
+                              "cursor", "account", "device", "session", "account_key", "device_list", "list_entry",
+                              "device_record", "device_keys", "one_time_prekey"}) {
       sum += sqlite().count(std::string("SELECT count(*) FROM ") + table);
     }
     return sum;
@@ -336,6 +384,9 @@ TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
   EXPECT_EQ(code(CreateAccount{account("ann")}), Code::kAlreadyExists);
   EXPECT_EQ(code(opening("nobody")), Code::kNotFound);
   EXPECT_EQ(code(AdvanceMarks{"ann", StreamId{5}, 0, 1, 1, now()}), Code::kNotFound);
+  EXPECT_EQ(code(PublishLists{"ann", DeviceId{5}, Bytes(32, 'k'), {{1, "hash", {}, "list", {}}}, {}, false, now()}),
+            Code::kForbidden);
+  EXPECT_EQ(code(UploadPrekeys{"ann", device, "hash", {}, {}, {{1, "one"}}, {}, 0, now()}), Code::kForbidden);
   EXPECT_EQ(rows(), before);
 }
 
