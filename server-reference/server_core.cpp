@@ -53,7 +53,10 @@ void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
         AccountService::Parts{seams_.rest, *rest_reader_, submit(), seams_.hash_workers, seams_.bus, *access_tokens_,
                               *refresh_tokens_, options_.app_keys.get(), seams_.random, seams_.log, &write_health_},
         options_.accounts);
-    rest_service_ = std::make_unique<RestService>(seams_.rest, *accounts_, std::move(rest), seams_.log);
+    keys_ = std::make_unique<KeyDirectory>(
+        KeyDirectory::Parts{seams_.rest, *rest_reader_, submit(), seams_.hash_workers, seams_.bus, seams_.log},
+        options_.keys);
+    rest_service_ = std::make_unique<RestService>(seams_.rest, *accounts_, *keys_, std::move(rest), seams_.log);
   });
   gateways_.resize(seams_.shards.size());
   for (std::size_t i = 0; i < gateways_.size(); ++i) make_gateway(i);
@@ -94,6 +97,7 @@ void ServerCore::write_out(Task written) {
 void ServerCore::stop() {
   gateways_.clear();
   rest_service_.reset();
+  keys_.reset();
   accounts_.reset();
   purge_.reset();
   marks_.reset();

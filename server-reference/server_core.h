@@ -26,6 +26,7 @@
 #include "server-reference/services/account_service.h"
 #include "server-reference/services/committer.h"
 #include "server-reference/services/delivery_service.h"
+#include "server-reference/services/key_directory.h"
 #include "server-reference/services/marks_service.h"
 #include "server-reference/services/record_purge.h"
 #include "server-reference/services/rest_service.h"
@@ -37,6 +38,7 @@ namespace chatsdk::server {
 struct ServerCoreOptions {
   GatewayOptions gateway;
   AccountOptions accounts;
+  KeyDirectoryOptions keys;
   AccessTokenOptions access_tokens;
   std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
   std::string websocket_url;                // what GET /v1/connect answers
@@ -46,7 +48,7 @@ struct ServerCoreOptions {
 struct ServerSeams {
   Executor& writer;  // store, committer, delivery and marks services
   Executor& reader;  // what the gateways read of the store
-  Executor& rest;    // REST and account services, with a reader of their own
+  Executor& rest;    // REST, account service and key directory, with a reader of their own
   std::vector<Executor*> hash_workers;
   std::vector<Executor*> shards;  // a gateway each
   // Runs a task as a turn of the executor and returns when it has ended.
@@ -104,6 +106,7 @@ class ServerCore {
   std::unique_ptr<MarksService> marks_;
   std::unique_ptr<RecordPurge> purge_;
   std::unique_ptr<AccountService> accounts_;
+  std::unique_ptr<KeyDirectory> keys_;
   std::unique_ptr<RestService> rest_service_;
   std::vector<std::unique_ptr<Gateway>> gateways_;
 

@@ -59,7 +59,13 @@ struct Kick {
   SessionId except_session = {};        // its connections stay; none: every session of the device ended
 };
 
-using UserMessage = std::variant<std::shared_ptr<const ItemHint>, std::shared_ptr<const MarksHint>, Kick>;
+// A device's one-time prekeys run low: a whole serialised wire::ServerFrame for it alone.
+struct KeysHint {
+  DeviceId device_id;
+  std::shared_ptr<const Bytes> frame;
+};
+
+using UserMessage = std::variant<std::shared_ptr<const ItemHint>, std::shared_ptr<const MarksHint>, Kick, KeysHint>;
 
 class Bus {
  public:

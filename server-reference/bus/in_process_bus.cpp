@@ -12,7 +12,7 @@ namespace chatsdk::server {
 
 namespace {
 
-// Kicks are few and small: they are not counted.
+// Kicks and hints of keys are few and small: they are not counted.
 std::size_t bytes_of(const UserMessage& message) {
   if (const auto* item = std::get_if<std::shared_ptr<const ItemHint>>(&message)) {
     return sizeof(ItemHint) + ((*item)->frame ? (*item)->frame->size() : 0);

@@ -69,6 +69,8 @@ void Gateway::on_user_message(const UserId& user, const UserMessage& message) {
       session->on_marks_hint(**moved);
     } else if (const auto* kick = std::get_if<Kick>(&message)) {
       session->on_kick(*kick);
+    } else if (const auto* keys = std::get_if<KeysHint>(&message)) {
+      session->on_keys_hint(*keys);
     }
   }
 }

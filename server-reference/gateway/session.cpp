@@ -4,6 +4,7 @@
 #include "server-reference/gateway/session.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/fault.h"
@@ -73,6 +74,7 @@ struct GatewaySession::Loaded {
   std::uint32_t protocol = 0;
   wire::Hello hello;
   std::vector<FollowedStream> followed;
+  std::optional<KeyCounts> key_counts;
 };
 
 GatewaySession::GatewaySession(SessionShard& shard, const ConnectionInfo& info, FrameSink& sink)
@@ -180,6 +182,7 @@ void GatewaySession::on_hello(wire::Hello hello) {
                 auto load = [&]() -> Status {
                   CHATSDK_TRY(check_session_open(reader, proven, wall_now));
                   CHATSDK_ASSIGN(loaded.followed, reader.followed(proven.user_id, proven.device_id));
+                  CHATSDK_ASSIGN(loaded.key_counts, reader.key_counts(proven.device_id));
                   return {};
                 };
                 if (Status status = load(); !status.ok()) loaded.failure = refusal_of(std::move(status).error());
@@ -220,17 +223,18 @@ void GatewaySession::on_loaded(Loaded loaded) {
   if (Status placed = place_streams(loaded.hello, loaded.followed); !placed.ok()) return fail(placed.error());
   state_ = State::kLive;
   CHATSDK_FAULT("gateway.between_admission_and_welcome");
-  send_welcome(loaded.hello, loaded.protocol);
+  send_welcome(loaded);
   shard_.write(*this, TouchDevice{device_, shard_.executor.clock().wall_now()},
                [](GatewaySession&, Result<WriteAnswer>) {});
   pump();
 }
 
-void GatewaySession::send_welcome(const wire::Hello& hello, std::uint32_t protocol) {
+void GatewaySession::send_welcome(const Loaded& loaded) {
+  const wire::Hello& hello = loaded.hello;
   wire::ServerFrame frame;
   wire::Welcome& welcome = *frame.mutable_welcome();
   const WallTime wall_now = shard_.executor.clock().wall_now();
-  welcome.set_protocol(protocol);
+  welcome.set_protocol(loaded.protocol);
   for (const std::string& feature : shard_.options.features) {
     if (std::find(hello.features().begin(), hello.features().end(), feature) != hello.features().end()) {
       welcome.add_features(feature);
@@ -246,6 +250,7 @@ void GatewaySession::send_welcome(const wire::Hello& hello, std::uint32_t protoc
   welcome.set_text_bytes_max(static_cast<std::uint32_t>(shard_.options.text_bytes_max));
   welcome.set_send_window(static_cast<std::uint32_t>(limits::kSendWindow));
   welcome.set_sends_in_flight(static_cast<std::uint32_t>(limits::kSendsInFlightMax));
+  if (loaded.key_counts) set_key_counts(*welcome.mutable_key_counts(), *loaded.key_counts);
   send(frame);
 }
 
@@ -299,6 +304,10 @@ void GatewaySession::on_kick(const Kick& kick) {
   if (kick.reason == Code::kReplaced && !place_.replaced()) return;
   if (CHATSDK_PLANTED(Bug::kP10OldConnectionAccepted) && kick.reason == Code::kReplaced) return;
   fail(error(kick.reason, kick.reason == Code::kReplaced ? "the device connected anew" : "the session was ended"));
+}
+
+void GatewaySession::on_keys_hint(const KeysHint& hint) {
+  if (state_ == State::kLive && hint.device_id == device_) send(hint.frame);
 }
 
 // ---- Sending -------------------------------------------------------------------------------------------------------

@@ -126,6 +126,8 @@ class GatewaySession {
   // What was lost with a digest only the store can tell.
   void on_digest_missed();
   void on_kick(const Kick& kick);
+  // One that comes before the welcome is not kept: the device's next connection has the counts.
+  void on_keys_hint(const KeysHint& hint);
   // Time passes: called at least every second.
   void tick();
   // Tells the client to reconnect after the given time and ends when every send was answered.
@@ -154,7 +156,7 @@ class GatewaySession {
   Result<std::uint32_t> check_hello(const wire::Hello& hello) const;
   void on_loaded(Loaded loaded);
   Status place_streams(const wire::Hello& hello, const std::vector<FollowedStream>& followed);
-  void send_welcome(const wire::Hello& hello, std::uint32_t protocol);
+  void send_welcome(const Loaded& loaded);
 
   void on_live_frame(wire::ClientFrame& frame);
   void on_authenticate(const wire::Authenticate& authenticate);

@@ -76,4 +76,15 @@ SharedFrame marks_frame(ConversationId conversation, std::uint64_t revision, std
   return std::make_shared<const Bytes>(encode(frame));
 }
 
+SharedFrame key_counts_frame(const KeyCounts& counts) {
+  wire::ServerFrame frame;
+  set_key_counts(*frame.mutable_key_counts(), counts);
+  return std::make_shared<const Bytes>(encode(frame));
+}
+
+void set_key_counts(wire::KeyCounts& out, const KeyCounts& counts) {
+  out.set_one_time(counts.one_time);
+  out.set_one_time_kem(counts.one_time_kem);
+}
+
 }  // namespace chatsdk::server

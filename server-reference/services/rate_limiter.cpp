@@ -7,24 +7,26 @@
 #include <algorithm>
 #include <array>
 
+#include "base/assert.h"
 #include "base/bytes.h"
 
 namespace chatsdk::server {
 
-std::chrono::microseconds RateLimiter::take(const std::string& key, MonotonicTime now) {
+std::chrono::microseconds RateLimiter::take(const std::string& key, MonotonicTime now, std::uint32_t count) {
+  CHATSDK_ASSERT(count <= limit_.burst);
   forget_full(now);
   const auto found = full_at_.find(key);
   const MonotonicTime full_at = found == full_at_.end() ? now : found->second->first;
-  const MonotonicTime next = full_at + limit_.refill;
+  const MonotonicTime next = full_at + limit_.refill * count;
   const MonotonicTime latest = now + limit_.refill * limit_.burst;
   if (next > latest) return next - latest;
   set(key, next, now);
   return std::chrono::microseconds(0);
 }
 
-void RateLimiter::give_back(const std::string& key, MonotonicTime now) {
+void RateLimiter::give_back(const std::string& key, MonotonicTime now, std::uint32_t count) {
   const auto found = full_at_.find(key);
-  if (found != full_at_.end()) set(key, found->second->first - limit_.refill, now);
+  if (found != full_at_.end()) set(key, found->second->first - limit_.refill * count, now);
 }
 
 void RateLimiter::forget_full(MonotonicTime now) {

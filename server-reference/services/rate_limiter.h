@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -27,10 +28,10 @@ class RateLimiter {
  public:
   RateLimiter(RateLimit limit, std::size_t entries_max) : limit_(limit), entries_max_(entries_max) {}
 
-  // 0: one was spent. Otherwise nothing was, and this is how long until one can be.
-  std::chrono::microseconds take(const std::string& key, MonotonicTime now);
-  // Returns one that was spent.
-  void give_back(const std::string& key, MonotonicTime now);
+  // 0: `count`, which is at most the burst, were spent. Otherwise nothing was, and this is how long until they can be.
+  std::chrono::microseconds take(const std::string& key, MonotonicTime now, std::uint32_t count = 1);
+  // Returns what was spent.
+  void give_back(const std::string& key, MonotonicTime now, std::uint32_t count = 1);
   std::size_t size() const { return full_at_.size(); }
 
  private:

@@ -107,6 +107,12 @@ const std::vector<RestService::Route>& RestService::routes() {
       {"DELETE", "/v1/sessions/current", &RestService::delete_session},
       {"GET", "/v1/devices", &RestService::get_devices},
       {"DELETE", "/v1/devices/{id}", &RestService::delete_device},
+      {"POST", "/v1/keys/lists", &RestService::post_lists},
+      {"POST", "/v1/keys/lists/query", &RestService::post_lists_query},
+      {"POST", "/v1/keys/prekeys", &RestService::post_prekeys},
+      {"GET", "/v1/keys/counts", &RestService::get_key_counts},
+      {"GET", "/v1/keys/digest", &RestService::get_key_digest},
+      {"POST", "/v1/keys/bundles", &RestService::post_bundles},
       {"GET", "/v1/connect", &RestService::get_connect},
       {"GET", "/healthz", &RestService::get_health},
       {"GET", "/readyz", &RestService::get_ready},
@@ -114,9 +120,11 @@ const std::vector<RestService::Route>& RestService::routes() {
   return kRoutes;
 }
 
-RestService::RestService(Executor& executor, AccountService& accounts, RestOptions options, Log& log)
+RestService::RestService(Executor& executor, AccountService& accounts, KeyDirectory& keys, RestOptions options,
+                         Log& log)
     : executor_(executor),
       accounts_(accounts),
+      keys_(keys),
       options_(std::move(options)),
       log_(log),
       refusals_(executor.clock(), log, {"rest", limits::kRefusedRequestsLogged}) {}
@@ -238,6 +246,12 @@ HttpResponse RestService::message_response(const Exchange& exchange, int status,
   return response;
 }
 
+template <typename Message>
+void RestService::answer_result(Exchange& exchange, const Result<Message>& result) {
+  if (!result.ok()) return answer_error(exchange, result.error());
+  answer(exchange, message_response(exchange, 200, *result));
+}
+
 HttpResponse RestService::problem_response(Form form, const Error& error, int status) const {
   const wire::Problem problem = problem_of(error, status);
   HttpResponse response{status, {}, problem.SerializeAsString()};
@@ -307,6 +321,23 @@ AccountService::OnDone RestService::empty_answer(Exchange exchange) {
   };
 }
 
+std::optional<Identity> RestService::authenticated(Exchange& exchange) {
+  auto identity = accounts_.authenticate(bearer_token(exchange.request.headers));
+  if (identity.ok()) return *std::move(identity);
+  answer_error(exchange, identity.error());
+  return std::nullopt;
+}
+
+template <typename Message>
+std::optional<std::pair<Identity, Message>> RestService::authenticated_body(Exchange& exchange) {
+  auto identity = authenticated(exchange);
+  if (!identity) return std::nullopt;
+  auto message = read_body<Message>(exchange);
+  if (message.ok()) return std::pair(*std::move(identity), *std::move(message));
+  answer_error(exchange, message.error());
+  return std::nullopt;
+}
+
 // ---- Handlers ------------------------------------------------------------------------------------------------------
 
 void RestService::post_account(Exchange exchange) {
@@ -353,6 +384,46 @@ void RestService::delete_device(Exchange exchange) {
     return answer_error(exchange, error(Code::kInvalidArgument, "device_id in the path is no decimal number above 0"));
   }
   accounts_.remove_device(*identity, device, empty_answer(std::move(exchange)));
+}
+
+void RestService::post_lists(Exchange exchange) {
+  auto upload = authenticated_body<wire::DeviceListUpload>(exchange);
+  if (!upload) return;
+  keys_.publish_lists(upload->first, std::move(upload->second), empty_answer(std::move(exchange)));
+}
+
+void RestService::post_lists_query(Exchange exchange) {
+  const auto request = authenticated_body<wire::DeviceListsRequest>(exchange);
+  if (!request) return;
+  answer_result(exchange, keys_.lists(request->first, request->second));
+}
+
+void RestService::post_prekeys(Exchange exchange) {
+  auto upload = authenticated_body<wire::PrekeyUpload>(exchange);
+  if (!upload) return;
+  keys_.upload_prekeys(upload->first, std::move(upload->second),
+                       [this, exchange = std::move(exchange)](Result<wire::KeyCounts> counts) mutable {
+                         answer_result(exchange, counts);
+                       });
+}
+
+void RestService::get_key_counts(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (identity) answer_result(exchange, keys_.counts(*identity));
+}
+
+void RestService::get_key_digest(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (identity) answer_result(exchange, keys_.digest(*identity));
+}
+
+void RestService::post_bundles(Exchange exchange) {
+  const auto request = authenticated_body<wire::BundlesRequest>(exchange);
+  if (!request) return;
+  keys_.take_bundles(request->first, request->second,
+                     [this, exchange = std::move(exchange)](Result<wire::Bundles> bundles) mutable {
+                       answer_result(exchange, bundles);
+                     });
 }
 
 // Where a user's gateway stands may depend on the user, so the question is asked with a token.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The REST interface: paths, methods, content types, problem documents. It turns requests into messages, asks the
-// account service, and turns answers back. docs/protocol-rest.md is its contract.
+// account service and the key directory, and turns answers back. docs/protocol-rest.md is its contract.
 //
 // Threads: handle() and set_draining() from any thread; the rest happens on the executor, which is the account
-// service's. The owner stops the executor before it destroys the service.
+// service's and the key directory's. The owner stops the executor before it destroys the service.
 // Invariants:
 //   1. Every request gets exactly one answer; every refusal is a problem document with a stable code.
 //   2. Nothing of a body, a token or a raw path reaches the log.
@@ -12,8 +12,10 @@
 
 #include <atomic>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/executor.h"
@@ -23,6 +25,7 @@
 #include "server-reference/services/client_address.h"
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/json_codec.h"
+#include "server-reference/services/key_directory.h"
 #include "server-reference/services/refusal_log.h"
 
 namespace chatsdk::server {
@@ -41,7 +44,7 @@ struct RestOptions {
 
 class RestService final : public HttpService {
  public:
-  RestService(Executor& executor, AccountService& accounts, RestOptions options, Log& log);
+  RestService(Executor& executor, AccountService& accounts, KeyDirectory& keys, RestOptions options, Log& log);
   ~RestService() override;
 
   void handle(HttpRequest request, std::string remote_address, Respond respond) override;
@@ -64,6 +67,12 @@ class RestService final : public HttpService {
   Result<Message> read_body(Exchange& exchange) const;
   template <typename Message>
   HttpResponse message_response(const Exchange& exchange, int status, const Message& message) const;
+  template <typename Message>
+  void answer_result(Exchange& exchange, const Result<Message>& result);
+  // Who asks, and what; whatever is wrong with either is answered.
+  std::optional<Identity> authenticated(Exchange& exchange);
+  template <typename Message>
+  std::optional<std::pair<Identity, Message>> authenticated_body(Exchange& exchange);
   HttpResponse problem_response(Form form, const Error& error, int status) const;
   void answer(Exchange& exchange, HttpResponse response);
   void answer_error(Exchange& exchange, const Error& error, int status = 0);
@@ -78,12 +87,19 @@ class RestService final : public HttpService {
   void delete_session(Exchange exchange);
   void get_devices(Exchange exchange);
   void delete_device(Exchange exchange);
+  void post_lists(Exchange exchange);
+  void post_lists_query(Exchange exchange);
+  void post_prekeys(Exchange exchange);
+  void get_key_counts(Exchange exchange);
+  void get_key_digest(Exchange exchange);
+  void post_bundles(Exchange exchange);
   void get_connect(Exchange exchange);
   void get_health(Exchange exchange);
   void get_ready(Exchange exchange);
 
   Executor& executor_;
   AccountService& accounts_;
+  KeyDirectory& keys_;
   RestOptions options_;
   Log& log_;
   RefusalLog refusals_;  // the executor's

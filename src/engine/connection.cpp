@@ -415,8 +415,9 @@ void Connection::on_link_frame(Frame arrived) {
     case wire::ServerFrame::kMarks:
       if (live()) return observer_.on_delivery_frame(frame);
       return fail(error(Code::kProtocol, "a frame of delivery before the welcome"), CloseCode::kProtocolError);
-    case wire::ServerFrame::BODY_NOT_SET:
-      return;  // of a newer protocol
+    case wire::ServerFrame::kKeyCounts:    // this client uploads no keys
+    case wire::ServerFrame::BODY_NOT_SET:  // of a newer protocol
+      return;
   }
 }
 

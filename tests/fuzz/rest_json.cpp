@@ -13,9 +13,20 @@
 
 namespace {
 
-constexpr std::array<std::string_view, 8> kMessages{
-    "chatsdk.v1.RegisterRequest", "chatsdk.v1.LoginRequest", "chatsdk.v1.RefreshRequest", "chatsdk.v1.Session",
-    "chatsdk.v1.Devices",         "chatsdk.v1.Connect",      "chatsdk.v1.Problem",        "chatsdk.v1.ServerFrame"};
+constexpr std::array<std::string_view, 14> kMessages{"chatsdk.v1.RegisterRequest",
+                                                     "chatsdk.v1.LoginRequest",
+                                                     "chatsdk.v1.RefreshRequest",
+                                                     "chatsdk.v1.Session",
+                                                     "chatsdk.v1.Devices",
+                                                     "chatsdk.v1.Connect",
+                                                     "chatsdk.v1.Problem",
+                                                     "chatsdk.v1.ServerFrame",
+                                                     "chatsdk.v1.DeviceListUpload",
+                                                     "chatsdk.v1.DeviceLists",
+                                                     "chatsdk.v1.DeviceListsRequest",
+                                                     "chatsdk.v1.PrekeyUpload",
+                                                     "chatsdk.v1.BundlesRequest",
+                                                     "chatsdk.v1.Bundles"};
 
 }  // namespace
 

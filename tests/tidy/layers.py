@@ -26,6 +26,7 @@ SERVER = {
 }
 SERVER_USES_CLIENT = ["protocol", "base"]  # and the SQLite wrapper of store/
 SHARED_WITH_SERVER = {"store/sqlite.h", "store/store_lock.h"}
+SERVER_READS_KEYS = "services"  # the one layer of the server that uses e2ee/: it checks what is uploaded
 
 # Third-party headers: prefix -> the places that may include it.
 THIRD_PARTY = {
@@ -76,7 +77,7 @@ REASONS = {
     "server": "the client knows nothing of the server",
     "whole": "a layer does not include what puts it together",
     "server layer": "that server layer does not stand below this one",
-    "shared": "the server shares only base, protocol and the SQLite wrapper with the client",
+    "shared": "the server shares only base, protocol, the SQLite wrapper and, in services, e2ee with the client",
     "client layer": "that client layer does not stand below this one",
     "c abi": "only capi sees the public headers",
 }
@@ -107,7 +108,8 @@ def judge(name, included, is_system):
     layer = included.split("/")[0]
     if layer in CLIENT and "/" in included:
         if parts[0] == "server-reference":
-            return None if layer in SERVER_USES_CLIENT or included in SHARED_WITH_SERVER else "shared"
+            shared = layer in SERVER_USES_CLIENT or included in SHARED_WITH_SERVER
+            return None if shared or (layer == "e2ee" and parts[1] == SERVER_READS_KEYS) else "shared"
         return None if layer == parts[1] or layer in CLIENT[parts[1]] else "client layer"
     if included.startswith("chatsdk/") and parts[:2] != ["src", "capi"]:
         return "c abi"

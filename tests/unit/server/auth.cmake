@@ -16,3 +16,13 @@ chatsdk_test(server_rest_test THREADS
     rest_threads_test.cpp
     rest_world.cpp
   LIBRARIES chatsdk_server_services chatsdk_server_store)
+
+# The key directory.
+chatsdk_test(server_keys_test THREADS
+  SOURCES
+    forge.cpp
+    key_directory_test.cpp
+    key_threads_test.cpp
+    key_uploads_test.cpp
+    rest_world.cpp
+  LIBRARIES chatsdk_server_services chatsdk_server_store)

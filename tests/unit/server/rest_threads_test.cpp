@@ -39,7 +39,10 @@ class ThreadedRest : public ::testing::Test {
                                                                        RandomStreams{random_, random_, random_},
                                                                        log_},
                                                  options);
-    rest_ = std::make_unique<RestService>(service_, *accounts_, RestOptions{}, log_);
+    keys_ = std::make_unique<KeyDirectory>(
+        KeyDirectory::Parts{service_, *reader_, submit, {&first_worker_, &second_worker_}, bus_, log_},
+        KeyDirectoryOptions{});
+    rest_ = std::make_unique<RestService>(service_, *accounts_, *keys_, RestOptions{}, log_);
   }
   ~ThreadedRest() override {
     first_worker_.stop();
@@ -102,6 +105,7 @@ class ThreadedRest : public ::testing::Test {
   ThreadExecutor first_worker_{"hash-0", clock_};
   ThreadExecutor second_worker_{"hash-1", clock_};
   std::unique_ptr<AccountService> accounts_;
+  std::unique_ptr<KeyDirectory> keys_;
   std::unique_ptr<RestService> rest_;
 };
 

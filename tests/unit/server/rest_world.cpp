@@ -42,11 +42,14 @@ RestWorld::RestWorld(RestWorldOptions options) {
   RestOptions rest_options;
   rest_options.trusted_proxies = options.trusted_proxies;
   rest_options.gateways = {{"wss://chat.example/v1/ws", "eu", 0}, {"wss://backup.example/v1/ws", "us", 1}};
-  rest = std::make_unique<RestService>(executor, *accounts, rest_options, log);
+  keys =
+      std::make_unique<KeyDirectory>(KeyDirectory::Parts{executor, *reader, submit, {&worker}, bus, log}, options.keys);
+  rest = std::make_unique<RestService>(executor, *accounts, *keys, rest_options, log);
 }
 
 RestWorld::~RestWorld() {
   rest.reset();
+  keys.reset();
   accounts.reset();
   reader.reset();
   store.reset();

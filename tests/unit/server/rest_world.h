@@ -20,6 +20,7 @@
 #include "base/executor.h"
 #include "base/random.h"
 #include "server-reference/services/account_service.h"
+#include "server-reference/services/key_directory.h"
 #include "server-reference/services/rest_service.h"
 #include "unit/server/forge.h"
 #include "unit/server/recording_log.h"
@@ -29,6 +30,7 @@ namespace chatsdk::server::testing {
 class RecordingBus final : public Bus {
  public:
   std::vector<Kick> kicks;
+  std::vector<KeysHint> keys_hints;
 
   SubscriberId add_subscriber(Executor&, Subscriber&) override { return 1; }
   void remove_subscriber(SubscriberId) override {}
@@ -36,12 +38,14 @@ class RecordingBus final : public Bus {
   void unfollow(SubscriberId, const UserId&) override {}
   void publish(const UserId&, UserMessage message) override {
     if (const Kick* kick = std::get_if<Kick>(&message)) kicks.push_back(*kick);
+    if (const KeysHint* hint = std::get_if<KeysHint>(&message)) keys_hints.push_back(*hint);
   }
   void publish_heads(std::shared_ptr<const HeadDigest>) override {}
 };
 
 struct RestWorldOptions {
   AccountOptions accounts;
+  KeyDirectoryOptions keys;
   bool with_app_keys = true;
   AddressRanges trusted_proxies;
   RestWorldOptions() {
@@ -67,6 +71,8 @@ class RestWorld {
             std::function<void(HttpResponse)> on_response);
   void run();
 
+  const std::filesystem::path& directory() const { return directory_; }
+
   nlohmann::json register_request(const std::string& user_id) const;
   // Registers and returns the Session as JSON.
   nlohmann::json registered(const std::string& user_id);
@@ -86,6 +92,7 @@ class RestWorld {
   std::unique_ptr<AccessTokens> access;
   std::unique_ptr<RefreshTokens> refresh;
   std::unique_ptr<AccountService> accounts;
+  std::unique_ptr<KeyDirectory> keys;
   std::unique_ptr<RestService> rest;
 
  private:
