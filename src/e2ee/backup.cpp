@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "e2ee/backup.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -40,12 +41,6 @@ Secret<kSize> derived(const RecoveryKey& key, const Label& label, const UserId& 
   return hkdf<kSize>(no_salt(), view(key), {label.bytes(), user_bytes(user_id)});
 }
 
-FileKey backup_file_key(const RecoveryKey& key, const BackupSalt& salt, const BackupId& id, std::uint64_t sequence) {
-  Writer which;
-  which.raw(id).u64(sequence);
-  return hkdf<32>(salt.view(), view(key), {label::kBackupFile.bytes(), which.view()});
-}
-
 // The first half of HM(mac_key, bytes).
 Secret<64> manifest_mac(const RecoveryKey& key, const UserId& user_id, BytesView bytes) {
   return hmac(view(derived<64>(key, label::kBackupManifest, user_id)), {bytes});
@@ -62,13 +57,8 @@ std::optional<unsigned> base32_value(char character) {
 }
 
 bool are_frames(std::span<const Bytes> frames) {
-  if (frames.empty() || frames.front().size() != kSeedFrameBytes || frames.front().front() != kFrameAccountSeed) {
-    return false;
-  }
-  for (const Bytes& frame : frames) {
-    if (frame.empty() || frame.size() > limits::e2ee::kBackupFrameMax) return false;
-  }
-  return true;
+  if (frames.empty() || !is_seed_frame(frames.front())) return false;
+  return std::all_of(frames.begin(), frames.end(), [](const Bytes& frame) { return is_backup_frame(frame); });
 }
 
 void wipe_frames(Frames& frames) {
@@ -105,6 +95,16 @@ Result<SealKey> wrap_key(const UserId& user_id, BytesView passphrase, BytesView 
 
 }  // namespace
 
+FileKey backup_file_key(const RecoveryKey& key, const BackupSalt& salt, const BackupId& id, std::uint64_t sequence) {
+  Writer which;
+  which.raw(id).u64(sequence);
+  return hkdf<32>(salt.view(), view(key), {label::kBackupFile.bytes(), which.view()});
+}
+
+bool is_backup_frame(BytesView frame) { return !frame.empty() && frame.size() <= limits::e2ee::kBackupFrameMax; }
+
+bool is_seed_frame(BytesView frame) { return frame.size() == kSeedFrameBytes && frame.front() == kFrameAccountSeed; }
+
 std::string shown_recovery_key(const RecoveryKey& key) {
   Writer writer(RecoveryKey::size() + kChecksumBytes);
   writer.raw(view(key)).raw(checksum(key).view().substr(0, kChecksumBytes));
@@ -115,7 +115,8 @@ std::string shown_recovery_key(const RecoveryKey& key) {
     if (i > 0 && i % kGroupCharacters == 0) shown.push_back('-');
     unsigned value = 0;
     for (std::size_t bit = 5 * i; bit < 5 * i + 5; ++bit) {
-      value = value << 1 | (static_cast<unsigned char>(bytes[bit / 8]) >> (7 - bit % 8) & 1U);
+      const unsigned byte = static_cast<unsigned char>(bytes[bit / 8]);
+      value = value << 1 | (byte >> (7 - bit % 8) & 1U);
     }
     shown.push_back(kBase32[value]);
   }
@@ -179,6 +180,16 @@ std::optional<Manifest> parse_manifest(BytesView bytes, const RecoveryKey& key, 
   return manifest;
 }
 
+Bytes make_manifest(const RecoveryKey& key, const BackupPlace& place, const BackupFile& file) {
+  Writer manifest(kManifestBytes);
+  manifest.u8(kManifestVersion).raw(backup_id(key, place.user_id)).u64(place.sequence).raw(place.previous);
+  manifest.u64(place.device_id.value).u64(place.time_ms).u8(kUncompressed).raw(file.salt).raw(file.header);
+  manifest.u64(file.padded_bytes).raw(file.hash);
+  const auto mac = manifest_mac(key, place.user_id, manifest.view());
+  manifest.raw(view(mac).substr(0, kMacBytes));
+  return manifest.take();
+}
+
 Hash manifest_hash(BytesView manifest) { return hash(label::kHashManifest, {manifest}); }
 
 bool supersedes(const Manifest& offered, const Manifest& known) {
@@ -198,18 +209,15 @@ Result<SealedBackup> seal_backup(const RecoveryKey& key, const BackupPlace& plac
   for (const Bytes& frame : frames) file.lp(frame);
   file.u32(0).zeros(static_cast<std::size_t>(padded_size(size) - size));
 
-  const auto salt = draw<BackupSalt>(random);
-  const auto header = draw<StreamHeader>(random);
-  const BackupId id = backup_id(key, place.user_id);
+  BackupFile written;
+  written.salt = draw<BackupSalt>(random);
+  written.header = draw<StreamHeader>(random);
+  written.key = backup_file_key(key, written.salt, backup_id(key, place.user_id), place.sequence);
   SealedBackup sealed;
-  sealed.ciphertext = seal_file(backup_file_key(key, salt, id, place.sequence), header, file.view());
-  Writer manifest(kManifestBytes);
-  manifest.u8(kManifestVersion).raw(id).u64(place.sequence).raw(place.previous).u64(place.device_id.value);
-  manifest.u64(place.time_ms).u8(kUncompressed).raw(salt).raw(header).u64(file.view().size());
-  manifest.raw(hash(label::kHashBackup, {sealed.ciphertext}));
-  const auto mac = manifest_mac(key, place.user_id, manifest.view());
-  manifest.raw(view(mac).substr(0, kMacBytes));
-  sealed.manifest = manifest.take();
+  sealed.ciphertext = seal_file(written.key, written.header, file.view());
+  written.padded_bytes = file.view().size();
+  written.hash = hash(label::kHashBackup, {sealed.ciphertext});
+  sealed.manifest = make_manifest(key, place, written);
   return sealed;
 }
 

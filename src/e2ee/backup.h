@@ -77,6 +77,19 @@ Result<SealedBackup> seal_backup(const RecoveryKey& key, const BackupPlace& plac
                                  Random& random);
 std::optional<Frames> open_backup(const RecoveryKey& key, const Manifest& manifest, BytesView ciphertext);
 
+// What backups are made of, also those that are larger than memory (e2ee/backup_files.h).
+struct BackupFile {
+  FileKey key;
+  BackupSalt salt;
+  StreamHeader header;
+  std::uint64_t padded_bytes = 0;
+  Hash hash;  // of the ciphertext
+};
+FileKey backup_file_key(const RecoveryKey& key, const BackupSalt& salt, const BackupId& id, std::uint64_t sequence);
+Bytes make_manifest(const RecoveryKey& key, const BackupPlace& place, const BackupFile& file);
+bool is_backup_frame(BytesView frame);
+bool is_seed_frame(BytesView frame);
+
 struct WrapCost {
   std::uint32_t passes = limits::e2ee::kPasses;
   std::uint32_t memory_kib = limits::e2ee::kMemoryKib;
