@@ -44,15 +44,14 @@ class OwnKem final : public Kem {
     return made;
   }
 
-  Result<SharedSecret> decapsulate(const Seed& seed, BytesView ciphertext) const override {
+  Result<Decapsulation> decapsulate(const Seed& seed, BytesView ciphertext) const override {
     const auto sent = exactly<mlkem768::kCiphertextBytes>(ciphertext);
     if (!sent) return malformed("ciphertext", ciphertext.size(), mlkem768::kCiphertextBytes);
-    EncapsulationKey public_key;
+    Decapsulation opened;
     mlkem768::DecapsulationKey secret_key;
-    mlkem768::generate(seed, public_key, secret_key);
-    SharedSecret secret;
-    mlkem768::decapsulate(secret_key, *sent, secret);
-    return secret;
+    mlkem768::generate(seed, opened.public_key, secret_key);
+    mlkem768::decapsulate(secret_key, *sent, opened.shared_secret);
+    return opened;
   }
 };
 

@@ -31,6 +31,11 @@ class Kem {
     SharedSecret shared_secret;
   };
 
+  struct Decapsulation {
+    SharedSecret shared_secret;
+    EncapsulationKey public_key;  // of the seed: the pair is made anew for every decapsulation
+  };
+
   virtual ~Kem() = default;
 
   // Whose code it is, for the feature query: "chatsdk", or a library with its version.
@@ -47,7 +52,7 @@ class Kem {
   virtual Result<Encapsulation> encapsulate(BytesView encapsulation_key, Message random) const = 0;
 
   // MALFORMED when the length is not that of a ciphertext, and for no other ciphertext; CRYPTO.
-  virtual Result<SharedSecret> decapsulate(const Seed& seed, BytesView ciphertext) const = 0;
+  virtual Result<Decapsulation> decapsulate(const Seed& seed, BytesView ciphertext) const = 0;
 };
 
 // Our own code: it needs no library, and no call of it fails for any other reason than its arguments.

@@ -128,7 +128,7 @@ void sample_small(std::span<const unsigned char, 32> seed, unsigned char nonce, 
   std::array<unsigned char, kCoefficients / 2> bits;
   shake256({seed, {&nonce, 1}}, bits);
   for (std::size_t i = 0; i < kCoefficients; ++i) {
-    const unsigned nibble = bits[i / 2] >> (4 * (i % 2));
+    const unsigned nibble = unsigned{bits[i / 2]} >> (4 * (i % 2));
     const unsigned plus = (nibble & 1U) + ((nibble >> 1U) & 1U);
     const unsigned minus = ((nibble >> 2U) & 1U) + ((nibble >> 3U) & 1U);
     poly.at[i] = narrow(reduce(plus + kQ - minus));

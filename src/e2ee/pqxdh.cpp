@@ -161,15 +161,14 @@ Result<AcceptedSetUp> accept_set_up(const SetUpMessage& message, const DeviceRec
   agreements.add(agreement_secret_of(signed_prekey), message.ephemeral);
   if (one_time != nullptr) agreements.add(agreement_secret_of(*one_time), message.ephemeral);
   if (!agreements.all_valid()) return bad_message();
-  auto shared_secret = kem.decapsulate(std::get<Kem::Seed>(kem_prekey.secret), message.ciphertext);
-  if (!shared_secret) return bad_message();
+  const auto opened = kem.decapsulate(std::get<Kem::Seed>(kem_prekey.secret), message.ciphertext);
+  if (!opened) return bad_message();
 
-  CHATSDK_ASSIGN(const Bytes signed_body, prekey_body(signed_prekey, kem));
-  CHATSDK_ASSIGN(const Bytes kem_body, prekey_body(kem_prekey, kem));
+  const AgreementKey signed_key = public_of(agreement_secret_of(signed_prekey));
+  const Bytes signed_body = prekey_body(signed_prekey, signed_key);
+  const Bytes kem_body = prekey_body(kem_prekey, opened->public_key);
   Bytes one_time_body;
-  if (one_time != nullptr) {
-    CHATSDK_ASSIGN(one_time_body, prekey_body(*one_time, kem));
-  }
+  if (one_time != nullptr) one_time_body = prekey_body(*one_time, public_of(agreement_secret_of(*one_time)));
   TranscriptParts parts;
   parts.suite = message.suite;
   parts.initiators_list_version = message.list_version;
@@ -182,11 +181,11 @@ Result<AcceptedSetUp> accept_set_up(const SetUpMessage& message, const DeviceRec
   parts.ciphertext = message.ciphertext;
 
   AcceptedSetUp accepted;
-  accepted.keys = derive(transcript_hash(parts), agreements, *shared_secret);
+  accepted.keys = derive(transcript_hash(parts), agreements, opened->shared_secret);
   if (accepted.keys.session_id != message.session_id) return bad_message();
   accepted.suite = message.suite;
   accepted.ratchet_secret = agreement_secret_of(signed_prekey).clone();
-  accepted.ratchet_public = public_of(accepted.ratchet_secret);
+  accepted.ratchet_public = signed_key;
   if (one_time != nullptr) accepted.used_up.push_back(one_time->key_id);
   if (!last_resort) accepted.used_up.push_back(kem_prekey.key_id);
   accepted.note_seen = last_resort;

@@ -138,18 +138,24 @@ PrekeySummary summary_of(const OwnPrekey& prekey) {
   return {prekey.kind, prekey.key_id, prekey.created_ms, prekey.successor_ms};
 }
 
-Result<Bytes> prekey_body(const OwnPrekey& prekey, const Kem& kem) {
+Bytes prekey_body(const OwnPrekey& prekey, const AgreementKey& public_key) {
+  Writer writer(body_bytes(prekey.kind) + Signature::size());
+  writer.u8(static_cast<std::uint8_t>(prekey.kind)).u32(prekey.key_id).key(public_key).u64(prekey.created_ms);
+  return writer.take();
+}
+
+Bytes prekey_body(const OwnPrekey& prekey, const Kem::EncapsulationKey& public_key) {
   Writer writer(body_bytes(prekey.kind) + Signature::size());
   writer.u8(static_cast<std::uint8_t>(prekey.kind)).u32(prekey.key_id);
-  if (is_kem(prekey.kind)) {
-    CHATSDK_ASSIGN(const auto key, kem.public_key(std::get<Kem::Seed>(prekey.secret)));
-    writer.u8(static_cast<std::uint8_t>(KeyKind::kMlKem768));
-    writer.raw(BytesView(reinterpret_cast<const char*>(key.data()), key.size()));
-  } else {
-    writer.key(public_of(std::get<AgreementSecret>(prekey.secret)));
-  }
-  writer.u64(prekey.created_ms);
+  writer.u8(static_cast<std::uint8_t>(KeyKind::kMlKem768));
+  writer.raw({reinterpret_cast<const char*>(public_key.data()), public_key.size()}).u64(prekey.created_ms);
   return writer.take();
+}
+
+Result<Bytes> prekey_body(const OwnPrekey& prekey, const Kem& kem) {
+  if (!is_kem(prekey.kind)) return prekey_body(prekey, public_of(std::get<AgreementSecret>(prekey.secret)));
+  CHATSDK_ASSIGN(const auto key, kem.public_key(std::get<Kem::Seed>(prekey.secret)));
+  return prekey_body(prekey, key);
 }
 
 Result<Bytes> published(const OwnPrekey& prekey, const PrekeyOwner& owner, const SigningSeed& signing_seed,

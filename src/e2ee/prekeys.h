@@ -97,6 +97,9 @@ PrekeySummary summary_of(const OwnPrekey& prekey);
 
 // All but the signature: what a transcript has of it. CRYPTO where the provider fails.
 Result<Bytes> prekey_body(const OwnPrekey& prekey, const Kem& kem);
+// The same with the public key at hand.
+Bytes prekey_body(const OwnPrekey& prekey, const AgreementKey& public_key);
+Bytes prekey_body(const OwnPrekey& prekey, const Kem::EncapsulationKey& public_key);
 // What is uploaded.
 Result<Bytes> published(const OwnPrekey& prekey, const PrekeyOwner& owner, const SigningSeed& signing_seed,
                         const Kem& kem);

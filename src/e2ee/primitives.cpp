@@ -192,6 +192,23 @@ Signature sign(const SigningSeed& seed, const Label& label, BytesView x) {
   return signature;
 }
 
+SigningPair SigningPair::clone() const {
+  SigningPair copy;
+  copy.seed_ = seed_.clone();
+  copy.key_ = key_;
+  return copy;
+}
+
+Signature sign(const SigningPair& pair, const Label& label, BytesView x) {
+  const Bytes message = concatenated({label.bytes(), x});
+  Secret<crypto_sign_SECRETKEYBYTES> expanded;  // the seed, then the public key
+  std::memcpy(expanded.data(), pair.seed().data(), SigningSeed::size());
+  std::memcpy(expanded.data() + SigningSeed::size(), pair.key().bytes.data(), SigningKey::size());
+  Signature signature;
+  crypto_sign_detached(signature.bytes.data(), nullptr, raw(message), message.size(), expanded.data());
+  return signature;
+}
+
 // libsodium refuses an S that is not reduced, an R of small order, and every R that is not the very encoding of
 // [S]B - [k]A: it does not multiply by the cofactor.
 bool verify(const SigningKey& key, const Label& label, BytesView x, const Signature& signature) {

@@ -75,6 +75,22 @@ std::optional<Secret<32>> x25519(const AgreementSecret& secret, const AgreementK
 SigningKey signing_key_of(const SigningSeed& seed);
 // sign(seed, "label", x).
 Signature sign(const SigningSeed& seed, const Label& label, BytesView x);
+// A seed with its public key, for who signs often: the key is half of what a signature costs. It is always that of the
+// seed, since a signature made with another one gives the seed away.
+class SigningPair {
+ public:
+  SigningPair() = default;  // of nobody
+  explicit SigningPair(SigningSeed seed) : seed_(std::move(seed)), key_(signing_key_of(seed_)) {}
+
+  const SigningSeed& seed() const { return seed_; }
+  const SigningKey& key() const { return key_; }
+  SigningPair clone() const;
+
+ private:
+  SigningSeed seed_;
+  SigningKey key_;
+};
+Signature sign(const SigningPair& pair, const Label& label, BytesView x);
 // Strict (section 2.2), with a key that is_valid() accepted when it was read.
 bool verify(const SigningKey& key, const Label& label, BytesView x, const Signature& signature);
 

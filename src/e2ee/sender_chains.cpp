@@ -129,14 +129,14 @@ OwnChain OwnChain::draw(ConversationId conversation, std::uint64_t roster_revisi
   chain.conversation = conversation;
   chain.chain_id = e2ee::draw<ChainId>(random);
   chain.chain_key = draw_secret<32>(random);
-  chain.signing_seed = draw_secret<32>(random);
+  chain.signing = SigningPair(draw_secret<32>(random));
   chain.roster_revision = roster_revision;
   chain.created_ms = now_ms;
   return chain;
 }
 
 OwnChain OwnChain::clone() const {
-  return {conversation, chain_id, chain_key.clone(), next, signing_seed.clone(), roster_revision, created_ms};
+  return {conversation, chain_id, chain_key.clone(), next, signing.clone(), roster_revision, created_ms};
 }
 
 bool is_used_up(const OwnChain& chain, std::uint64_t now_ms) {
@@ -151,7 +151,7 @@ Bytes distribution_of(const OwnChain& chain, DeviceId own_device) {
   Writer writer(kDistributionBytes);
   writer.u8(kGroupVersion).u8(kTypeDistribution).u64(chain.conversation.value).u64(chain.roster_revision);
   writer.u64(own_device.value).raw(chain.chain_id).u32(chain.next).raw(view(chain.chain_key));
-  writer.key(signing_key_of(chain.signing_seed)).u64(chain.created_ms);
+  writer.key(chain.signing.key()).u64(chain.created_ms);
   return writer.take();
 }
 
@@ -184,13 +184,12 @@ Result<Bytes> encrypt_group(OwnChain& chain, const GroupSender& sender, BytesVie
   Writer header(kGroupHeaderBytes);
   header.u8(kGroupVersion).u8(kTypeGroup).u64(chain.conversation.value).u64(sender.roster.revision);
   header.raw(sender.roster.hash).u64(sender.device_id.value).raw(chain.chain_id).u32(chain.next);
-  const SigningKey signing_key = signing_key_of(chain.signing_seed);
   const Bytes associated = group_associated(
-      {chain.conversation, sender.user_id, sender.device_id, chain.chain_id, signing_key}, header.view());
+      {chain.conversation, sender.user_id, sender.device_id, chain.chain_id, chain.signing.key()}, header.view());
   const auto nonce = draw<Nonce>(random);
   Bytes message(header.view());
   message.append(seal(group_message_keys(step.key), nonce, padded, associated));
-  message.append(sign(chain.signing_seed, label::kSigGroupMessage, message).view());
+  message.append(sign(chain.signing, label::kSigGroupMessage, message).view());
   chain.chain_key = std::move(step.next);
   ++chain.next;
   return message;

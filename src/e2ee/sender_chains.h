@@ -75,7 +75,7 @@ struct OwnChain {
   ChainId chain_id;
   Secret<32> chain_key;  // for the number `next`
   std::uint32_t next = 0;
-  SigningSeed signing_seed;
+  SigningPair signing;  // a store keeps its seed
   std::uint64_t roster_revision = 0;
   std::uint64_t created_ms = 0;
 

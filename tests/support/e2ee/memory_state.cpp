@@ -77,7 +77,7 @@ void add_user_rows(const KnownUser& user, SecretRows& rows) {
 Bytes own_chain_row(const OwnChain& chain) {
   Writer writer(128);
   begin(writer, Row::kOwnChain).u64(chain.conversation.value).raw(chain.chain_id).raw(view(chain.chain_key));
-  writer.u32(chain.next).raw(view(chain.signing_seed)).u64(chain.roster_revision).u64(chain.created_ms);
+  writer.u32(chain.next).raw(view(chain.signing.seed())).u64(chain.roster_revision).u64(chain.created_ms);
   return writer.take();
 }
 
@@ -160,7 +160,7 @@ bool RowReader::take_own_chain(Reader& reader) {
   chain.chain_id = reader.fixed<ChainId>();
   chain.chain_key = Secret<32>::copy_of(reader.raw(32));
   chain.next = reader.u32();
-  chain.signing_seed = SigningSeed::copy_of(reader.raw(32));
+  chain.signing = SigningPair(SigningSeed::copy_of(reader.raw(32)));
   chain.roster_revision = reader.u64();
   chain.created_ms = reader.u64();
   const ConversationId conversation = chain.conversation;

@@ -106,7 +106,7 @@ TEST(SenderChain, AForgedSignatureOpensNothingForWhoHasTheChainKey) {
   OwnChain chain = example_chain();
   const ReceivedChain before = received(chain);
   OwnChain forged = chain.clone();
-  forged.signing_seed = secret_of<32>(0x99);
+  forged.signing = SigningPair(secret_of<32>(0x99));
   SeededRandom random(1);
   EXPECT_EQ(open_group(before, parse_group_message(encrypt(forged, random).value()).value(), 10).code(), kBadMessage);
   EXPECT_TRUE(open_group(before, parse_group_message(encrypt(chain, random).value()).value(), 10).ok());
