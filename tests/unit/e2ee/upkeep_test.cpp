@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "unit/e2ee/devices.h"
+#include "unit/e2ee/sessions.h"
 
 namespace chatsdk::e2ee {
 namespace {
@@ -134,6 +135,13 @@ TEST_F(Upkeep, DropsArchivedSessionsAfterTheirTime) {
   EXPECT_EQ(alice.sessions(bob).size(), 1U);
   ASSERT_TRUE(age_all(alice.state, kThen + ms(limits::e2ee::kArchivedKept)).ok());
   EXPECT_TRUE(alice.sessions(bob).empty());
+}
+
+TEST_F(Upkeep, StateIsThatOfTheSpecification) {
+  GivenRandom random(repeated(0x31, 32) + repeated(0x32, 32) + repeated(0x33, 32) + repeated(0x34, 32) +
+                     repeated(0x35, 32) + repeated(0x36, 32));
+  ASSERT_TRUE(make_prekeys(bob.state, {true, 1, 1}, kThen, random, own_kem()).ok());
+  EXPECT_EQ(to_hex(bob.state.hash().view()), "ca24cf323c3968f127cb264cfd9d65878aa06ca0d70ae3a0a25c2381445d86f7");
 }
 
 TEST_F(Upkeep, StateSurvivesItsRows) {
