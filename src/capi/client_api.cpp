@@ -17,11 +17,6 @@ using namespace chatsdk::capi;  // NOLINT(google-build-using-namespace)
 
 namespace {
 
-constexpr std::size_t kUrlBytesMax = 2'048;
-constexpr std::size_t kPathBytesMax = 4'096;
-constexpr std::size_t kAssertionBytesMax = 8'192;
-constexpr std::int64_t kBackoffCapMaxMs = 3'600'000;
-
 Status set_text(chatsdk_config* config, std::string RuntimeOptions::*member, const char* data, std::size_t length,
                 const TextRule& rule) {
   CHATSDK_TRY(check(config));
@@ -111,7 +106,7 @@ bool initialise_sodium() {
 
 Status open_store(chatsdk_client* client, const char* path, size_t path_length, const uint8_t* key, size_t key_length,
                   bool afresh) {
-  CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, kPathBytesMax}));
+  CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, limits::kPathBytesMax}));
   if (key == nullptr || key_length != StoreKey::size()) {
     return error(Code::kInvalidArgument,
                  "key " + std::to_string(key == nullptr ? 0 : key_length) + " B, 32 B are needed");
@@ -159,7 +154,7 @@ int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, s
                                       chatsdk_error** out_error) {
   return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
-    CHATSDK_ASSIGN(const std::string_view text, text_in(url, url_length, {"url", 8, kUrlBytesMax}));
+    CHATSDK_ASSIGN(const std::string_view text, text_in(url, url_length, {"url", 8, limits::kUrlBytesMax}));
     CHATSDK_ASSIGN(const Url parts, parse_url(text));
     if (parts.scheme != "http" && parts.scheme != "https") {
       return error(Code::kInvalidArgument, "url: the scheme is neither http nor https");
@@ -181,7 +176,7 @@ int32_t chatsdk_config_set_device_name(chatsdk_config* config, const char* name,
 int32_t chatsdk_config_set_ca_file(chatsdk_config* config, const char* path, size_t path_length,
                                    chatsdk_error** out_error) {
   return guard(out_error, [&] {
-    return set_text(config, &RuntimeOptions::ca_file, path, path_length, {"path", 0, kPathBytesMax});
+    return set_text(config, &RuntimeOptions::ca_file, path, path_length, {"path", 0, limits::kPathBytesMax});
   });
 }
 
@@ -228,10 +223,10 @@ int32_t chatsdk_config_set_backoff_ms(chatsdk_config* config, int64_t base_ms, i
                                       chatsdk_error** out_error) {
   return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
-    if (base_ms < 1 || cap_ms < base_ms || cap_ms > kBackoffCapMaxMs) {
+    if (base_ms < 1 || cap_ms < base_ms || cap_ms > limits::kBackoffCapMax.count()) {
       return error(Code::kInvalidArgument, "base_ms " + std::to_string(base_ms) + ", cap_ms " + std::to_string(cap_ms) +
-                                               ": 1 <= base_ms <= cap_ms <= " + std::to_string(kBackoffCapMaxMs) +
-                                               " does not hold");
+                                               ": 1 <= base_ms <= cap_ms <= " +
+                                               std::to_string(limits::kBackoffCapMax.count()) + " does not hold");
     }
     config->options.client.backoff_base = std::chrono::milliseconds(base_ms);
     config->options.client.backoff_cap = std::chrono::milliseconds(cap_ms);
@@ -378,7 +373,7 @@ int32_t chatsdk_client_login_with_assertion(chatsdk_client* client, const char* 
                                             uint64_t* out_request, chatsdk_error** out_error) {
   return on_client(client, out_error, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view text,
-                   text_in(assertion, assertion_length, {"assertion", 1, kAssertionBytesMax}));
+                   text_in(assertion, assertion_length, {"assertion", 1, limits::kTokenBytesMax}));
     return start_request(client, out_request, [&](Client& engine, RequestId request) {
       engine.login_with_assertion(request, std::string(text));
     });

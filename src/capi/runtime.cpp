@@ -10,7 +10,6 @@ namespace chatsdk::capi {
 
 namespace {
 
-constexpr std::size_t kIdleReadersMax = 4;
 constexpr int kFinishAttemptsMax = 1'000;
 
 // At most five bytes each: with limits::kThreadNameBytesMax before them they fit into what Linux keeps.
@@ -337,7 +336,7 @@ Result<std::unique_ptr<DeviceReader>> Runtime::take_reader() {
 
 void Runtime::give_back(std::unique_ptr<DeviceReader> reader) {
   std::lock_guard lock(readers_mutex_);
-  if (readers_.size() < kIdleReadersMax) readers_.push_back(std::move(reader));
+  if (readers_.size() < limits::kIdleReadersMax) readers_.push_back(std::move(reader));
 }
 
 // ---- Events --------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/limits.h"
 #include "unit/server/forge.h"
 
 namespace chatsdk::server {
@@ -86,6 +87,21 @@ TEST(VerificationKeys, RefuseAnRsaKeyBelow2048Bits) {
   const auto key = VerificationKey::from_pem(Signer::make_rsa(1024).public_pem());
   EXPECT_EQ(key.code(), Code::kInvalidArgument);
   EXPECT_NE(key.error().detail.find("1024 bits"), std::string::npos) << key.error().detail;
+}
+
+TEST(VerificationKeys, TakeAnRsaKeyOf2048Bits) {
+  EXPECT_TRUE(
+      VerificationKey::from_pem(Signer::make_rsa(static_cast<unsigned>(limits::kRsaBitsMin)).public_pem()).ok());
+}
+
+TEST(VerificationKeys, RefuseAnRsaKeyAbove8192BitsBeforeAnyWorkOnIt) {
+  const Bytes exponent("\x01\x00\x01", 3);
+  const auto at_limit = VerificationKey::rsa(Bytes(limits::kRsaBitsMax / 8, '\xFF'), exponent);
+  EXPECT_EQ(at_limit.error().detail.find("limit"), std::string::npos) << "it is no key, but not for its size";
+
+  const auto above = VerificationKey::rsa(Bytes(limits::kRsaBitsMax / 8 + 1, '\xFF'), exponent);
+  EXPECT_EQ(above.code(), Code::kInvalidArgument);
+  EXPECT_NE(above.error().detail.find("8200 bits, limit 8192"), std::string::npos) << above.error().detail;
 }
 
 TEST(VerificationKeys, RefuseAnotherCurve) {

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "base/limits.h"
+
 namespace chatsdk {
 namespace {
 
@@ -58,7 +60,20 @@ TEST(Url, RefusesWhatCouldMisleadOrSmuggle) {
                                  "http://\xc3\xa4/"}) {
     EXPECT_EQ(parse_url(text).code(), Code::kInvalidArgument) << text;
   }
-  EXPECT_EQ(parse_url("http://a/" + std::string(2'048, 'x')).code(), Code::kInvalidArgument);
+}
+
+TEST(Url, TakesEveryLimitAndRefusesOneMore) {
+  const std::string start = "http://a/";
+  const std::string longest = start + std::string(limits::kUrlBytesMax - start.size(), 'x');
+  EXPECT_TRUE(parse_url(longest).ok());
+  EXPECT_EQ(parse_url(longest + 'x').error().detail, "url: 2049 B, limit 2048 B");
+
+  const std::string host(limits::kHostBytesMax, 'h');
+  EXPECT_EQ(parse_url("http://" + host + "/")->host, host);
+  EXPECT_EQ(parse_url("http://" + host + "h/").code(), Code::kInvalidArgument);
+
+  EXPECT_EQ(parse_url("http://a:65535")->port, 65'535);
+  EXPECT_EQ(parse_url("http://a:65536").code(), Code::kInvalidArgument);
 }
 
 TEST(Url, TellsWhatMayStandInAHeader) {
