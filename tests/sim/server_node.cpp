@@ -59,6 +59,8 @@ Status ServerNode::start() {
   store.vfs_name = disk_.vfs_name();
   store.checkpoint_pages = options_.checkpoint_pages;
   CHATSDK_ASSIGN(process->store, server::SqliteStore::open(store, keys_));
+  process->watched =
+      std::make_unique<WatchedStore>(*process->store, [this](DeviceId device) { on_accepted_after_removal(device); });
 
   server::ServerCoreOptions core;
   core.gateway = options_.gateway;
@@ -77,7 +79,7 @@ Status ServerNode::start() {
                                                                                *process->bus,
                                                                                RandomStreams{keys_, ids_, jitter_},
                                                                                log_},
-                                                           *process->store));
+                                                           *process->watched));
   CHATSDK_ASSIGN(process->inspector, process->store->open_reader());
   process->core->start([this](const Error&) { failed_ = true; });
   process->listening = true;

@@ -18,6 +18,7 @@
 #include "sim/network.h"
 #include "sim/scheduler.h"
 #include "sim/sim_disk.h"
+#include "sim/watched_store.h"
 
 namespace chatsdk::sim {
 
@@ -53,6 +54,8 @@ class ServerNode final : public ServerEndpoint {
   server::StoreReader& inspector();
   server::Store& store() { return *process_->store; }
   std::uint64_t starts() const { return starts_; }
+  // Something new of this device was accepted behind the commit that removed it.
+  std::function<void(DeviceId)> on_accepted_after_removal = [](DeviceId) {};
 
   // ServerEndpoint
   bool listening() const override { return process_ != nullptr && process_->listening; }
@@ -78,6 +81,7 @@ class ServerNode final : public ServerEndpoint {
     std::vector<std::unique_ptr<Lane>> shards;
     std::unique_ptr<LossyBus> bus;
     std::unique_ptr<server::SqliteStore> store;
+    std::unique_ptr<WatchedStore> watched;
     std::unique_ptr<server::StoreReader> inspector;
     std::unique_ptr<server::ServerCore> core;
     bool listening = false;

@@ -34,6 +34,10 @@ World::World(const RunOptions& options, Log& log)
   observer_.on_broken = [this](std::string property, std::string message) {
     violation(std::move(property), std::move(message));
   };
+  server_.on_accepted_after_removal = [this](DeviceId device) {
+    violation("removal", "The server accepted something of device id " + std::to_string(device.value) +
+                             " behind the commit that removed it.");
+  };
   scheduler_.after_turn = [this](NodeId) { after_turn(); };
   for (UserNumber user = 1; user <= options_.users; ++user) {
     for (std::uint32_t i = 0; i < options_.devices_per_user; ++i) {
