@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is built without CHATSDK_FAULTS holds no name of a fault point and none of its symbols, and the sources reach
 them through the macros alone, which are empty then.
-Usage: no_fault_points.py SOURCE_DIR BINARY... Prints what is found; exit 1 when there is any."""
+Usage: no_fault_points.py [--present] SOURCE_DIR BINARY... Prints what is found; exit 1 when there is any. --present turns the
+search in the binaries round: each must hold some name, which shows that the search finds what is there."""
 
 import pathlib
 import re
@@ -12,7 +13,9 @@ MACRO = re.compile(r'CHATSDK_FAULT(?:_BRANCH)?\("([^"]+)"\)')
 BEHIND_THEM = re.compile(r"\b(?:fault_point|is_planted|FaultHooks|FaultScope)\b")
 SYMBOLS = [b"fault_point", b"is_planted", b"FaultHooks", b"FaultScope"]
 
-source, binaries = pathlib.Path(sys.argv[1]), [pathlib.Path(each) for each in sys.argv[2:]]
+present = sys.argv[1] == "--present"
+arguments = sys.argv[2:] if present else sys.argv[1:]
+source, binaries = pathlib.Path(arguments[0]), [pathlib.Path(each) for each in arguments[1:]]
 names = set()
 findings = []
 for folder in ("src", "server-reference"):
@@ -26,6 +29,9 @@ for binary in binaries:
     content = binary.read_bytes()
     found = [name for name in sorted(names) if name.encode() in content]
     found += [symbol.decode() for symbol in SYMBOLS if symbol in content]
-    findings += [f"{binary.name} holds {name}" for name in found]
+    if present:
+        findings += [] if found else [f"{binary.name} was built with fault points and shows none"]
+    else:
+        findings += [f"{binary.name} holds {name}" for name in found]
 print("\n".join(findings + [f"{len(names)} names, {len(binaries)} binaries, {len(findings)} findings"]))
 sys.exit(1 if findings else 0)
