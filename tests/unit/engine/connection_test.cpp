@@ -186,6 +186,56 @@ TEST_F(Restarted, AsksAgainWhenTheRememberedGatewayRefusesTheToken) {
   EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
 }
 
+// A gateway that opens and does not welcome may have become another server.
+class Unwelcome : public Restarted {
+ protected:
+  // How often the gateway is opened until discovery is asked again, that attempt included.
+  std::size_t attempts_until_asked() {
+    const std::size_t asked = discoveries();
+    const std::size_t before = transport_.attempts();
+    for (int i = 0; i < 1'000 && discoveries() == asked; ++i) advance(1s);
+    return transport_.attempts() - before;
+  }
+};
+
+TEST_F(Unwelcome, AGatewayThatSaysNothingIsAskedForAnewAfterSomeAttempts) {
+  auto_welcome_ = false;
+  client_->start();
+
+  EXPECT_EQ(attempts_until_asked(), limits::kGatewayAttemptsMax + 1);
+  EXPECT_EQ(attempts_until_asked(), limits::kGatewayAttemptsMax) << "and so on";
+  auto_welcome_ = true;
+  advance(5min);
+  EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
+}
+
+TEST_F(Unwelcome, AGatewayThatRefusesIsAskedForAnewAfterSomeAttempts) {
+  auto_welcome_ = false;
+  const auto base = transport_.on_sent;
+  transport_.on_sent = [this, base](FakeTransport::Connection& connection, const wire::ClientFrame& frame) {
+    base(connection, frame);
+    if (frame.has_hello()) transport_.deliver(connection.id, failure_frame(Code::kProtocol));
+  };
+  client_->start();
+
+  EXPECT_EQ(attempts_until_asked(), limits::kGatewayAttemptsMax + 1);
+}
+
+TEST_F(Unwelcome, AWelcomeBetweenThemMakesTheAttemptsFew) {
+  go_online();
+  for (std::uint32_t i = 0; i < 2 * limits::kGatewayAttemptsMax; ++i) {
+    const std::size_t before = transport_.attempts();
+    auto_welcome_ = false;
+    drop();
+    while (transport_.attempts() == before) advance(100ms);
+    auto_welcome_ = true;
+    advance(limits::kHelloTimeout + 2min);
+    ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  }
+
+  EXPECT_EQ(discoveries(), 1u) << "within its time";
+}
+
 TEST_F(ConnectionTest, PausesGrowWithFullJitterUpToTheCap) {
   start_silent();
   std::vector<std::chrono::milliseconds> pauses;

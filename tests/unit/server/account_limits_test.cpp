@@ -160,6 +160,17 @@ TEST(RateLimiterTest, StaysWithinItsEntries) {
   }
 }
 
+TEST(RateLimiterTest, SpendsSeveralAtOnceOrNone) {
+  RateLimiter limiter({5, 10s}, 10);
+  MonotonicTime now{};
+  EXPECT_EQ(limiter.take("ann", now, 3).count(), 0);
+  EXPECT_EQ(limiter.take("ann", now, 3), 10s) << "one is missing";
+  EXPECT_EQ(limiter.take("ann", now, 2).count(), 0) << "the refused three were not spent";
+  limiter.give_back("ann", now, 4);
+  EXPECT_EQ(limiter.take("ann", now, 4).count(), 0);
+  EXPECT_EQ(limiter.take("ann", now), 10s);
+}
+
 TEST(RateLimiterTest, RegainsOneEachRefill) {
   RateLimiter limiter({2, 10s}, 10);
   MonotonicTime now{std::chrono::seconds(1)};

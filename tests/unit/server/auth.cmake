@@ -9,9 +9,13 @@ chatsdk_test(server_token_test
 
 chatsdk_test(server_rest_test THREADS
   SOURCES
+    account_limits_test.cpp
+    account_sessions_test.cpp
     account_test.cpp
     client_address_test.cpp
     forge.cpp
+    passwords_test.cpp
+    refusal_log_test.cpp
     rest_test.cpp
     rest_threads_test.cpp
     rest_world.cpp
