@@ -10,8 +10,8 @@
 namespace chatsdk::server {
 namespace {
 
-struct Pair : World {
-  Pair() {
+struct Replacing : World {
+  Replacing() {
     add_user("ada");
     add_user("bob");
     ada = add_device("ada");
@@ -22,7 +22,7 @@ struct Pair : World {
 
 TEST(GatewayReplace, TheNewestConnectionOfADeviceWins) {
   for (const std::size_t shard : {0u, 1u}) {
-    Pair world;
+    Replacing world;
     TestClient& older = world.connect(world.ada);
 
     TestClient& newer = world.connect(world.ada, &older, shard);
@@ -35,7 +35,7 @@ TEST(GatewayReplace, TheNewestConnectionOfADeviceWins) {
 }
 
 TEST(GatewayReplace, NothingOfAReplacedConnectionIsSubmitted) {
-  Pair world;
+  Replacing world;
   world.bus.lose_kicks = true;
   TestClient& older = world.connect(world.ada);
   TestClient& newer = world.connect(world.ada, &older, 1);
@@ -50,7 +50,7 @@ TEST(GatewayReplace, NothingOfAReplacedConnectionIsSubmitted) {
 }
 
 TEST(GatewayReplace, AnotherDeviceOfTheUserStays) {
-  Pair world;
+  Replacing world;
   TestClient& phone = world.connect(world.ada);
   TestClient& tablet = world.connect(world.add_device("ada", "tablet"));
 
@@ -59,7 +59,7 @@ TEST(GatewayReplace, AnotherDeviceOfTheUserStays) {
 }
 
 TEST(GatewayReplace, OfTwoThatBeginAtOnceOneStays) {
-  Pair world;
+  Replacing world;
   TestClient& first = world.open(world.token(world.ada), 0);
   TestClient& second = world.open(world.token(world.ada), 1);
   first.say(world.hello());
@@ -72,7 +72,7 @@ TEST(GatewayReplace, OfTwoThatBeginAtOnceOneStays) {
 }
 
 TEST(GatewayReplace, TheLaterHelloStaysWhicheverIsLoadedFirst) {
-  Pair world;
+  Replacing world;
   TestClient& first = world.open(world.token(world.ada), 0);
   TestClient& second = world.open(world.token(world.ada), 1);
   first.say(world.hello());
@@ -88,7 +88,7 @@ TEST(GatewayReplace, TheLaterHelloStaysWhicheverIsLoadedFirst) {
 }
 
 TEST(GatewayReplace, AnEndedSessionReplacesNobody) {
-  Pair world;
+  Replacing world;
   const std::string ended = world.token(world.ada);
   const World::Device again = world.add_device("ada");  // the same device, a new session
   ASSERT_EQ(again.id, world.ada.id);
@@ -106,7 +106,7 @@ TEST(GatewayReplace, AnEndedSessionReplacesNobody) {
 }
 
 TEST(GatewayReplace, TheOlderConnectionWorksUntilTheNewerIsAdmittedAndNotAfter) {
-  Pair world;
+  Replacing world;
   world.bus.lose_kicks = true;
   TestClient& older = world.connect(world.ada);
   TestClient& newer = world.open(world.token(world.ada), 1);
@@ -124,7 +124,7 @@ TEST(GatewayReplace, TheOlderConnectionWorksUntilTheNewerIsAdmittedAndNotAfter) 
 }
 
 TEST(GatewayReplace, ANewLogInOfTheDeviceClosesTheConnectionOfTheOldSession) {
-  Pair world;
+  Replacing world;
   TestClient& old = world.connect(world.ada);
   const World::Device again = world.add_device("ada");
   TestClient& fresh = world.open(world.token(again), 1);
@@ -141,7 +141,7 @@ TEST(GatewayReplace, ANewLogInOfTheDeviceClosesTheConnectionOfTheOldSession) {
 }
 
 TEST(GatewayReplace, ARevokedDeviceIsClosedAtOnce) {
-  Pair world;
+  Replacing world;
   TestClient& phone = world.connect(world.ada);
   TestClient& tablet = world.connect(world.add_device("ada", "tablet"), nullptr, 1);
 
