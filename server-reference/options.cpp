@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
@@ -51,9 +53,50 @@ std::string check_address(const std::string& text) {
   return ok ? "" : "\"" + text + "\" is not a numeric IPv4 or IPv6 address";
 }
 
+// [1, 65535] in decimal digits.
+bool is_port(std::string_view text) {
+  unsigned port = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return failure == std::errc() && end == text.data() + text.size() && port >= 1 && port <= 65'535;
+}
+
+// host, host:port, [address] or [address]:port.
+bool is_authority(std::string_view text) {
+  std::size_t host_end = 0;
+  if (text.starts_with('[')) {
+    host_end = text.find(']');
+    if (host_end == std::string_view::npos) return false;
+    in6_addr address = {};
+    if (inet_pton(AF_INET6, std::string(text.substr(1, host_end - 1)).c_str(), &address) != 1) return false;
+    ++host_end;
+  } else {
+    host_end = std::min(text.find(':'), text.size());
+    const auto is_of_a_host = [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    };
+    if (host_end == 0 ||
+        !std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(host_end), is_of_a_host)) {
+      return false;
+    }
+  }
+  const std::string_view behind = text.substr(host_end);
+  return behind.empty() || (behind.starts_with(':') && is_port(behind.substr(1)));
+}
+
 std::string check_websocket_url(const std::string& text) {
-  const bool ok = text.starts_with("ws://") || text.starts_with("wss://");
-  return ok ? "" : "\"" + text + "\" does not begin with ws:// or wss://";
+  std::string_view rest = text;
+  if (rest.starts_with("ws://")) {
+    rest.remove_prefix(5);
+  } else if (rest.starts_with("wss://")) {
+    rest.remove_prefix(6);
+  } else {
+    return "\"" + text + "\" does not begin with ws:// or wss://";
+  }
+  const std::size_t target = std::min(rest.find('/'), rest.size());
+  const bool is_printable =
+      std::all_of(rest.begin(), rest.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '#'; });
+  if (is_printable && is_authority(rest.substr(0, target))) return "";
+  return "\"" + text + "\" is not a URL such as wss://chat.example/v1/ws";
 }
 
 std::string check_origin(const std::string& text) {
@@ -231,6 +274,9 @@ Status finish(Raw raw, ProgramOptions& options) {
   const TlsFiles& tls = server.listener.tls;
   if (tls.certificate.empty() != tls.key.empty()) {
     return error(Code::kInvalidArgument, "--tls-cert and --tls-key need each other");
+  }
+  if (!tls.certificate.empty() && server.advertised_url.starts_with("ws://")) {
+    return bad("--advertise-url", server.advertised_url, "a client that came by https takes a wss:// URL only");
   }
   server.listener.serving.websockets_max = server.listener.connections_max;
   server.gateway.heartbeat = std::chrono::milliseconds(raw.heartbeat_ms);

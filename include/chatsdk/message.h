@@ -335,7 +335,7 @@ CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_convers
 #define CHATSDK_MESSAGE_RECEIVED 0
 #define CHATSDK_MESSAGE_QUEUED 1    /* durable here, never on the wire */
 #define CHATSDK_MESSAGE_SENDING 2   /* was on the wire, no answer yet */
-#define CHATSDK_MESSAGE_SENT 3      /* durable on the server */
+#define CHATSDK_MESSAGE_SENT 3      /* durable on the server, unless it lost it: chatsdk_message_failure */
 #define CHATSDK_MESSAGE_DELIVERED 4 /* stored by a device of the other member */
 #define CHATSDK_MESSAGE_READ 5
 #define CHATSDK_MESSAGE_FAILED 6 /* chatsdk_message_failure says why; retry or discard it */
@@ -559,7 +559,10 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_is_own(const chatsdk_message* m
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_message_time_ms(const chatsdk_message* message);
 /** @return one of CHATSDK_MESSAGE_ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_state(const chatsdk_message* message);
-/** @return the status that says why, of a CHATSDK_MESSAGE_FAILED; CHATSDK_OK otherwise */
+/**
+ * @return the status that says why, of a CHATSDK_MESSAGE_FAILED; CHATSDK_ROLLED_BACK, in any other state, of a message
+ *     that the server had and has no more, since its store was restored from a backup; CHATSDK_OK otherwise
+ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_failure(const chatsdk_message* message);
 /** @return "text/plain", or "" for a kind that this version cannot show */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_message_content_type(const chatsdk_message* message, size_t* out_length);

@@ -123,6 +123,10 @@ Status check_tls_files(const TlsFiles& files) {
     }
     return error(Code::kTls, "no key of the certificate in TLS file \"" + files.key + "\": " + reason);
   }
+  // A key of another kind than the certificate's stands beside it until it is asked for.
+  if (SSL_CTX_check_private_key(context.get()) != 1) {
+    return error(Code::kTls, "the key in TLS file \"" + files.key + "\" is not that of the certificate");
+  }
   return {};
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server-reference/services/record_purge.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -15,12 +16,22 @@ RecordPurge::~RecordPurge() {
   if (timer_ != 0) writer_.cancel(timer_);
 }
 
-void RecordPurge::start() { look(); }
+void RecordPurge::start() {
+  wall_at_start_ = writer_.clock().wall_now();
+  monotonic_at_start_ = writer_.clock().monotonic_now();
+  look_after(limits::kPurgeInterval);
+}
+
+WallTime RecordPurge::now() const {
+  const WallTime latest =
+      wall_at_start_ + (writer_.clock().monotonic_now() - monotonic_at_start_) + limits::kPurgeClockStepMax;
+  return std::min(writer_.clock().wall_now(), latest);
+}
 
 void RecordPurge::look() {
   timer_ = 0;
   submit_(
-      PurgeRecords{place_, limits::kPurgeRecordsMax, writer_.clock().wall_now()},
+      PurgeRecords{place_, limits::kPurgeRecordsMax, now()},
       [weak = std::weak_ptr(self_)](Result<WriteAnswer> answer) {
         if (const auto self = weak.lock()) (*self)->on_looked(answer);
       },

@@ -10,6 +10,7 @@
 // Invariants:
 //   1. At most one write of it is under way.
 //   2. One write looks at limits::kPurgeRecordsMax records at most.
+//   3. A clock that is set forward while the server runs makes no record older by more than limits::kPurgeClockStepMax.
 #pragma once
 
 #include <memory>
@@ -30,10 +31,11 @@ class RecordPurge {
   RecordPurge(const RecordPurge&) = delete;
   RecordPurge& operator=(const RecordPurge&) = delete;
 
-  // Begins the first sweep.
+  // The first sweep begins after limits::kPurgeInterval: a machine's clock may be wrong until it has been set.
   void start();
 
  private:
+  WallTime now() const;
   void look();
   void on_looked(const Result<WriteAnswer>& answer);
   void look_after(std::chrono::microseconds pause);
@@ -44,6 +46,9 @@ class RecordPurge {
   RecordKey place_;
   std::size_t removed_ = 0;  // in this sweep
   Executor::TimerId timer_ = 0;
+  // What both clocks said when the server started.
+  WallTime wall_at_start_;
+  MonotonicTime monotonic_at_start_;
   std::shared_ptr<RecordPurge*> self_;  // answers hold it weakly
 };
 

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::int64_t kIdEpochUnixMs = 1'704'067'200'000;  // 2024-01-01T00:00:00Z
 constexpr std::uint32_t kCountPerTick = 4096;
+// Of 2093: a clock that is set beyond it neither turns ids back nor makes them negative in a signed column.
+constexpr std::int64_t kTicksMax = (std::int64_t{1} << 41) - 1;
 
 }  // namespace
 
@@ -31,7 +33,8 @@ std::optional<ClientMessageId> ClientMessageId::from_bytes(std::string_view byte
 }
 
 MessageId MessageIdMaker::make(WallTime now) {
-  const auto ticks = static_cast<std::uint64_t>(std::max<std::int64_t>(to_unix_ms(now) - kIdEpochUnixMs, 1));
+  const auto ticks =
+      static_cast<std::uint64_t>(std::clamp<std::int64_t>(to_unix_ms(now) - kIdEpochUnixMs, 1, kTicksMax));
   if (ticks > last_ticks_) {
     last_ticks_ = ticks;
     next_count_ = 0;

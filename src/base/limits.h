@@ -220,10 +220,11 @@ inline constexpr std::chrono::seconds kRetryFull = 5s;              // as many c
 inline constexpr std::chrono::milliseconds kDrainSpread = 5s;       // reconnect times of a drain are within this
 inline constexpr std::chrono::milliseconds kAcceptPause = 100ms;    // when no connection can be taken
 inline constexpr std::chrono::seconds kLibraryTimeout = 120s;  // of libwebsockets; above every one of ours, which count
-inline constexpr auto kNoRoomTold = 60s;    // between two lines that connections are closed for want of a share
-inline constexpr auto kProbeInterval = 1s;  // of a store that refuses writes, however often readiness is asked
-inline constexpr auto kPurgePause = 1s;     // between two looks at records of one sweep
-inline constexpr auto kPurgeInterval = 1h;  // between two sweeps
+inline constexpr auto kNoRoomTold = 60s;         // between two lines that connections are closed for want of a share
+inline constexpr auto kProbeInterval = 1s;       // of a store that refuses writes, however often readiness is asked
+inline constexpr auto kPurgePause = 1s;          // between two looks at records of one sweep
+inline constexpr auto kPurgeInterval = 1h;       // between two sweeps, and before the first
+inline constexpr auto kPurgeClockStepMax = 24h;  // a clock set forward by more does not count
 
 // ---- End-to-end encryption: docs/e2ee.md section 4 -----------------------------------------------------------------
 namespace e2ee {

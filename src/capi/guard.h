@@ -84,7 +84,10 @@ Status read_struct(const Struct* in, Struct& out, const char* name) {
       return error(Code::kUnsupported, std::string(name) + " has fields set that this version does not know");
     }
   }
-  std::memcpy(&out, in, std::min(size, sizeof(Struct)));
+  Struct read = out;
+  std::memcpy(&read, in, std::min(size, sizeof(Struct)));
+  if (read.reserved != 0) return error(Code::kUnsupported, std::string(name) + ".reserved is not 0");
+  out = read;
   return {};
 }
 

@@ -65,6 +65,8 @@ Code code_of(int sqlite_result) {
       return Code::kWrongKey;
     case SQLITE_IOERR_NOMEM:
       return Code::kNoMemory;
+    case SQLITE_IOERR_SHMSIZE:  // the shared index of the log could not grow
+      return Code::kStorageFull;
     default:
       break;
   }

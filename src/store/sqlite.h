@@ -33,9 +33,10 @@ struct sqlite3_stmt;
 namespace chatsdk::sqlite {
 
 // The Code of a result code, basic or extended:
-//   FULL kStorageFull, READONLY kReadOnly, CORRUPT and NOTADB kCorrupt, BUSY and LOCKED kBusy, NOMEM kNoMemory,
-//   TOOBIG kTooLarge, INTERRUPT kCancelled, a uniqueness constraint kAlreadyExists, a foreign key kNotFound,
-//   IOERR_DATA kTampered and IOERR_AUTH kWrongKey (what the encrypting VFS returns), other IOERR, CANTOPEN and PERM
+//   FULL and IOERR_SHMSIZE kStorageFull, READONLY kReadOnly, CORRUPT and NOTADB kCorrupt, BUSY and LOCKED kBusy,
+//   NOMEM kNoMemory, TOOBIG kTooLarge, INTERRUPT kCancelled, a uniqueness constraint kAlreadyExists, a foreign key
+//   kNotFound, IOERR_DATA kTampered and IOERR_AUTH kWrongKey (what the encrypting VFS returns), other IOERR, CANTOPEN
+//   and PERM
 //   kStorage, everything else kInternal.
 Code code_of(int sqlite_result);
 

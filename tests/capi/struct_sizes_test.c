@@ -50,6 +50,9 @@ static void an_older_registration_is_read_as_far_as_it_goes(chatsdk_client* clie
 static void a_later_registration_is_read_while_its_tail_is_zero(chatsdk_client* client) {
   uint64_t request = 77;
   struct later_registration in;
+  chatsdk_registration reserved = registration_of("sizes-reserved", sizeof reserved);
+  reserved.reserved = 1;
+  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_client_register(client, &reserved, &request, NULL));
   memset(&in, 0, sizeof in);
   in.now = registration_of("sizes-new", sizeof in);
   in.tail[15] = 1;
@@ -64,6 +67,9 @@ static void an_older_send_options_is_read_as_far_as_it_goes(chatsdk_client* clie
   static const uint8_t id[CHATSDK_CLIENT_MESSAGE_ID_SIZE] = {1, 2, 3};
   uint8_t used[CHATSDK_CLIENT_MESSAGE_ID_SIZE];
   chatsdk_send_options in = CHATSDK_SEND_OPTIONS_INIT;
+  in.reserved = 1;
+  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_client_send_text(client, conversation, "no", 2, &in, used, NULL, NULL));
+  in.reserved = 0;
   in.struct_size = offsetof(chatsdk_send_options, time_limit_ms);
   in.client_message_id = id;
   in.time_limit_ms = -1; /* beyond the older struct's end */

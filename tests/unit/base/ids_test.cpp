@@ -35,6 +35,17 @@ TEST(MessageId, GrowsWhenTheClockStepsBack) {
   EXPECT_GT(after, before);
 }
 
+TEST(MessageId, GrowsWithAClockThatIsCenturiesAhead) {
+  MessageIdMaker maker(7, {});
+  MessageId last = maker.make(from_unix_ms(1'750'000'000'000));
+  for (const int years : {60, 100, 200, 280}) {
+    const MessageId id = maker.make(from_unix_ms(1'750'000'000'000) + years * 365 * 24h);
+    EXPECT_GT(id, last) << years;
+    EXPECT_LT(id.value >> 63, 1u) << years;
+    last = id;
+  }
+}
+
 TEST(MessageId, ContinuesAboveTheLastStoredId) {
   const MessageId stored = MessageIdMaker(7, {}).make(from_unix_ms(1'750'000'000'000));
 

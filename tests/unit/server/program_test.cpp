@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "support/test_ca.h"
+#include "unit/server/forge.h"
 #include "unit/server/server_program.h"
 
 namespace chatsdk::test {
@@ -250,6 +251,7 @@ TEST_F(ServerProgram, WarnsWhereClientsWouldBeSentInVain) {
       {{}, ""},
       {{"--address", "0.0.0.0"}, "listening on every address " + sent + "ws://0.0.0.0:"},
       {{"--address", "0.0.0.0", "--advertise-url", "ws://chat.example/v1/ws"}, ""},
+      {{"--address", "0.0.0.0", "--advertise-url", "ws://[fd00::7]:65535"}, ""},
       {{"--tls-cert", certificate, "--tls-key", key}, "TLS " + sent + "wss://127.0.0.1:"},
       {{"--tls-cert", certificate, "--tls-key", key, "--advertise-url", "wss://chat.example/v1/ws"}, ""},
   };
@@ -307,6 +309,21 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--log-format", "xml"}, 2, {"--log-format", "xml"}},
       {{"--allowed-origin", "app.example"}, 2, {"--allowed-origin", "app.example"}},
       {{"--advertise-url", "http://x"}, 2, {"--advertise-url", "http://x"}},
+      {{"--advertise-url", "ws://"}, 2, {"--advertise-url", "ws://"}},
+      {{"--advertise-url", "ws://a b/"}, 2, {"--advertise-url", "ws://a b/"}},
+      {{"--advertise-url", "ws:///v1/ws"}, 2, {"--advertise-url", "ws:///v1/ws"}},
+      {{"--advertise-url", "wss://user@chat.example/"}, 2, {"--advertise-url", "user@"}},
+      {{"--advertise-url", "wss://chat.example:0/"}, 2, {"--advertise-url", "chat.example:0"}},
+      {{"--advertise-url", "wss://chat.example:65536/"}, 2, {"--advertise-url", "chat.example:65536"}},
+      {{"--advertise-url", "wss://[::g]/"}, 2, {"--advertise-url", "[::g]"}},
+      {{"--advertise-url", "wss://chat.example/#part"}, 2, {"--advertise-url", "#part"}},
+      {{"--tls-cert", certificate, "--tls-key", write("its.pem", identity.key_pem), "--advertise-url", "ws://x/"},
+       2,
+       {"--advertise-url", "ws://x/", "wss://"}},
+      {{"--tls-cert", certificate, "--tls-key",
+        write("rsa.pem", server::testing::Signer::make_rsa(2'048).private_pem())},
+       2,
+       {"--tls-key", "rsa.pem", "certificate"}},
       {{"--tls-cert", no_pem}, 2, {"--tls-key"}},
       {{"--tls-cert", unreadable, "--tls-key", no_pem}, 2, {"--tls-cert", unreadable, "No such file"}},
       {{"--tls-cert", no_pem, "--tls-key", no_pem}, 2, {"--tls-cert", no_pem}},

@@ -16,6 +16,8 @@
 namespace chatsdk::server {
 namespace {
 
+using namespace std::chrono_literals;
+
 class RecordPurgeTest : public ::testing::Test {
  protected:
   RecordPurgeTest() {
@@ -25,6 +27,10 @@ class RecordPurgeTest : public ::testing::Test {
           waiting.push_back(std::move(on_written));
         },
         writer, log);
+  }
+  void begin() {
+    purge_->start();
+    pass(limits::kPurgeInterval);
   }
   void answer(Result<WriteAnswer> answer) {
     ASSERT_EQ(waiting.size(), 1u) << "one write at a time";
@@ -50,8 +56,29 @@ class RecordPurgeTest : public ::testing::Test {
   std::optional<RecordPurge> purge_;
 };
 
-TEST_F(RecordPurgeTest, GoesOnFromTheLastPlaceAfterAPause) {
+TEST_F(RecordPurgeTest, WaitsForAClockThatIsStillToBeSet) {
+  clock.jump_wall(24h * 401);
   purge_->start();
+  pass(limits::kPurgeInterval - std::chrono::microseconds(1));
+  EXPECT_TRUE(asked.empty());
+  clock.jump_wall(-24h * 401);
+  pass(std::chrono::microseconds(1));
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].now, clock.wall_now());
+}
+
+TEST_F(RecordPurgeTest, AClockThatIsSetForwardMakesNothingOld) {
+  begin();
+  const WallTime before = clock.wall_now();
+  answer(stopped_at(7));
+  clock.jump_wall(24h * 401);
+  pass(limits::kPurgePause);
+  ASSERT_EQ(asked.size(), 2u);
+  EXPECT_EQ(asked[1].now, before + limits::kPurgePause + limits::kPurgeClockStepMax);
+}
+
+TEST_F(RecordPurgeTest, GoesOnFromTheLastPlaceAfterAPause) {
+  begin();
   ASSERT_EQ(asked.size(), 1u);
   EXPECT_EQ(asked[0].after.stream, StreamId{});
   EXPECT_EQ(asked[0].max, limits::kPurgeRecordsMax);
@@ -66,7 +93,7 @@ TEST_F(RecordPurgeTest, GoesOnFromTheLastPlaceAfterAPause) {
 }
 
 TEST_F(RecordPurgeTest, BeginsAnewAfterTheInterval) {
-  purge_->start();
+  begin();
   answer(stopped_at(7));
   pass(limits::kPurgePause);
   answer(at_the_end());
@@ -78,7 +105,7 @@ TEST_F(RecordPurgeTest, BeginsAnewAfterTheInterval) {
 }
 
 TEST_F(RecordPurgeTest, ARefusedLookIsRepeatedLater) {
-  purge_->start();
+  begin();
   answer(stopped_at(7));
   pass(limits::kPurgePause);
   answer(error(Code::kUnavailable, "full"));
@@ -88,7 +115,7 @@ TEST_F(RecordPurgeTest, ARefusedLookIsRepeatedLater) {
 }
 
 TEST_F(RecordPurgeTest, EndsWithItsOwner) {
-  purge_->start();
+  begin();
   answer(stopped_at(7));
   purge_.reset();
   pass(limits::kPurgeInterval);
@@ -96,7 +123,7 @@ TEST_F(RecordPurgeTest, EndsWithItsOwner) {
 }
 
 TEST_F(RecordPurgeTest, IgnoresAnAnswerAfterItsEnd) {
-  purge_->start();
+  begin();
   purge_.reset();
   answer(stopped_at(7));
   pass(limits::kPurgeInterval);

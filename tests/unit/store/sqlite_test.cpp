@@ -214,6 +214,7 @@ TEST(SqliteCode, EveryResultMapsToOneCode) {
   EXPECT_EQ(code_of(SQLITE_NOTADB), Code::kCorrupt);
   EXPECT_EQ(code_of(SQLITE_IOERR_FSYNC), Code::kStorage);
   EXPECT_EQ(code_of(SQLITE_IOERR_NOMEM), Code::kNoMemory);
+  EXPECT_EQ(code_of(SQLITE_IOERR_SHMSIZE), Code::kStorageFull);
   EXPECT_EQ(code_of(SQLITE_IOERR_DATA), Code::kTampered);
   EXPECT_EQ(code_of(SQLITE_IOERR_AUTH), Code::kWrongKey);
   EXPECT_EQ(code_of(SQLITE_NOMEM), Code::kNoMemory);
