@@ -62,12 +62,14 @@ Status Server::make_core() {
 }
 
 ServerCoreOptions Server::core_options() const {
-  return {options_.gateway,
-          options_.accounts,
-          options_.access_tokens,
-          options_.app_keys,
-          options_.advertised_url.empty() ? websocket_url() : options_.advertised_url,
-          options_.trusted_proxies};
+  ServerCoreOptions core;
+  core.gateway = options_.gateway;
+  core.accounts = options_.accounts;
+  core.access_tokens = options_.access_tokens;
+  core.app_keys = options_.app_keys;
+  core.websocket_url = options_.advertised_url.empty() ? websocket_url() : options_.advertised_url;
+  core.trusted_proxies = options_.trusted_proxies;
+  return core;
 }
 
 std::string Server::http_url() const {
