@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server-reference/options.h"
 
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
@@ -15,6 +13,7 @@
 #include <type_traits>
 
 #include "base/limits.h"
+#include "base/url.h"
 
 namespace chatsdk::server {
 
@@ -48,55 +47,14 @@ Error bad(const std::string& option, const std::string& value, const std::string
 
 // A numeric address: names are resolved by whoever connects, not by whoever listens.
 std::string check_address(const std::string& text) {
-  unsigned char bytes[16];
-  const bool ok = inet_pton(AF_INET, text.c_str(), bytes) == 1 || inet_pton(AF_INET6, text.c_str(), bytes) == 1;
-  return ok ? "" : "\"" + text + "\" is not a numeric IPv4 or IPv6 address";
-}
-
-// [1, 65535] in decimal digits.
-bool is_port(std::string_view text) {
-  unsigned port = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return failure == std::errc() && end == text.data() + text.size() && port >= 1 && port <= 65'535;
-}
-
-// host, host:port, [address] or [address]:port.
-bool is_authority(std::string_view text) {
-  std::size_t host_end = 0;
-  if (text.starts_with('[')) {
-    host_end = text.find(']');
-    if (host_end == std::string_view::npos) return false;
-    in6_addr address = {};
-    if (inet_pton(AF_INET6, std::string(text.substr(1, host_end - 1)).c_str(), &address) != 1) return false;
-    ++host_end;
-  } else {
-    host_end = std::min(text.find(':'), text.size());
-    const auto is_of_a_host = [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
-    };
-    if (host_end == 0 ||
-        !std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(host_end), is_of_a_host)) {
-      return false;
-    }
-  }
-  const std::string_view behind = text.substr(host_end);
-  return behind.empty() || (behind.starts_with(':') && is_port(behind.substr(1)));
+  return is_address(text) ? "" : "\"" + text + "\" is not a numeric IPv4 or IPv6 address";
 }
 
 std::string check_websocket_url(const std::string& text) {
-  std::string_view rest = text;
-  if (rest.starts_with("ws://")) {
-    rest.remove_prefix(5);
-  } else if (rest.starts_with("wss://")) {
-    rest.remove_prefix(6);
-  } else {
-    return "\"" + text + "\" does not begin with ws:// or wss://";
-  }
-  const std::size_t target = std::min(rest.find('/'), rest.size());
-  const bool is_printable =
-      std::all_of(rest.begin(), rest.end(), [](char c) { return c > ' ' && c < '\x7f' && c != '#'; });
-  if (is_printable && is_authority(rest.substr(0, target))) return "";
-  return "\"" + text + "\" is not a URL such as wss://chat.example/v1/ws";
+  const Result<Url> url = parse_url(text);
+  if (url.ok() && (url->scheme == "ws" || url->scheme == "wss")) return "";
+  const std::string why = url.ok() ? "the scheme is neither ws nor wss" : url.error().detail;
+  return "\"" + text + "\" is not a URL such as wss://chat.example/v1/ws: " + why;
 }
 
 std::string check_origin(const std::string& text) {

@@ -8,9 +8,9 @@
 #include <mutex>
 
 #include "base/limits.h"
+#include "base/url.h"
 #include "capi/guard.h"
 #include "capi/handles.h"
-#include "transport/url.h"
 
 using namespace chatsdk;        // NOLINT(google-build-using-namespace): this file is the boundary
 using namespace chatsdk::capi;  // NOLINT(google-build-using-namespace)

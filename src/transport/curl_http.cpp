@@ -14,11 +14,11 @@
 #include <variant>
 #include <vector>
 
+#include "base/url.h"
 #include "transport/curl_library.h"
 #include "transport/liveness.h"
 #include "transport/sigpipe_scope.h"
 #include "transport/tls_checks.h"
-#include "transport/url.h"
 
 namespace chatsdk {
 

@@ -30,11 +30,11 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "base/url.h"
 #include "transport/lws_flow.h"
 #include "transport/lws_transport.h"
 #include "transport/resolver.h"
 #include "transport/transport.h"
-#include "transport/url.h"
 
 namespace chatsdk {
 

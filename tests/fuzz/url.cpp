@@ -3,7 +3,7 @@
 // The URLs that an app and a server's answer name. Whatever is accepted holds one host and no second header line.
 //
 // Threads: one.
-#include "transport/url.h"
+#include "base/url.h"
 
 #include "fuzz/fuzz.h"
 

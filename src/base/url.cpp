@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "transport/url.h"
+#include "base/url.h"
 
 #include <arpa/inet.h>
 
