@@ -14,7 +14,7 @@ import tempfile
 import time
 
 console, url = sys.argv[1], sys.argv[2]
-PATIENCE_S = 30
+PATIENCE_S = 90
 
 
 def command(name, *words):

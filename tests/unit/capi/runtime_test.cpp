@@ -44,7 +44,7 @@ class HangingResolver {
   }
   void wait_until_asked() {
     std::unique_lock lock(state_->mutex);
-    ASSERT_TRUE(state_->changed.wait_for(lock, 10s, [&] { return state_->asked > 0; }));
+    ASSERT_TRUE(state_->changed.wait_for(lock, 60s, [&] { return state_->asked > 0; }));
   }
   bool asked() {
     std::lock_guard lock(state_->mutex);

@@ -16,6 +16,14 @@ class InboxTest : public EngineWorld {
     deliver_and_run(items_frame(kConversation, 0, std::move(items)));
   }
   Seq cursor() { return (*store_->cursor(StreamId{kConversation}))->seq; }
+  // What it is when all that was delivered has arrived, and the inbox's own turn, which the first frame asked for, has
+  // not come yet.
+  Seq cursor_on_arrival() {
+    Seq seen = 0;
+    executor_.post([&] { seen = cursor(); });
+    run();
+    return seen;
+  }
 };
 
 TEST_F(InboxTest, AcknowledgesAfterTheCommit) {
@@ -54,6 +62,35 @@ TEST_F(InboxTest, ATransactionHoldsNoMoreThanTheBatch) {
   run();
 
   EXPECT_EQ(store_->revision(), revision + 2);
+}
+
+TEST_F(InboxTest, WaitingItemsAreAppliedOnArrivalWhenTheyAreTooMany) {
+  have_conversation();
+  constexpr Seq kMax = limits::kWaitingItemsMax;
+
+  for (Seq seq = 1; seq < kMax; ++seq) deliver(items_frame(kConversation, seq, {message_item(seq + 1, "m")}));
+  EXPECT_EQ(cursor_on_arrival(), 1u);
+
+  for (Seq seq = kMax; seq < 2 * kMax; ++seq) deliver(items_frame(kConversation, seq, {message_item(seq + 1, "m")}));
+  EXPECT_EQ(cursor_on_arrival(), 2 * kMax);
+}
+
+TEST_F(InboxTest, WaitingFramesAreAppliedOnArrivalWhenTheyAreTooMany) {
+  have_conversation(2);
+  // Marks of two conversations in turn, so that none is merged into the frame before.
+  const auto deliver_marks = [&](std::size_t count) {
+    wire::ServerFrame others;
+    others.mutable_marks()->set_conversation_id(kConversation + 1);
+    for (std::size_t i = 0; i < count; ++i) deliver(i % 2 == 0 ? others : read_mark_frame("bob", 1, i));
+  };
+
+  deliver(items_frame(kConversation, 2, {message_item(3, "m")}));
+  deliver_marks(limits::kWaitingFramesMax - 2);
+  EXPECT_EQ(cursor_on_arrival(), 2u);
+
+  deliver(items_frame(kConversation, 3, {message_item(4, "m")}));
+  deliver_marks(limits::kWaitingFramesMax - 1);
+  EXPECT_EQ(cursor_on_arrival(), 4u);
 }
 
 TEST_F(InboxTest, OneAcknowledgementNamesAllStreamsOfATurn) {
@@ -115,6 +152,17 @@ TEST_F(InboxTest, AFilledGapMakesWayForTheNext) {
 
   ASSERT_EQ(pulls().size(), 2u);
   EXPECT_EQ(pulls()[1].after_seq(), 5u);
+}
+
+TEST_F(InboxTest, NoMoreGapsThanTheLimitAreAskedForAtOnce) {
+  go_online();
+
+  for (std::uint64_t i = 0; i < limits::kPulledMax + 1; ++i) {
+    EXPECT_EQ(pulls().size(), i);
+    deliver_and_run(caught_up_frame(10'000 + i, 1));
+  }
+
+  EXPECT_EQ(pulls().size(), limits::kPulledMax);
 }
 
 TEST_F(InboxTest, ACaughtUpBeyondTheCursorIsAGap) {

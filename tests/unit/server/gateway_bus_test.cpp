@@ -154,6 +154,20 @@ TEST(InProcessBus, ARemovedSubscriberHearsNothing) {
   EXPECT_TRUE(parts.recorder.digests.empty());
 }
 
+TEST(InProcessBus, DigestsBeyondTheLimitAreDroppedAndCounted) {
+  Buses parts;
+  InProcessBus bus;
+  bus.add_subscriber(parts.executor, parts.recorder);
+
+  for (std::size_t i = 0; i < limits::kDigestsWaitingMax; ++i) bus.publish_heads(std::make_shared<HeadDigest>());
+  EXPECT_EQ(bus.dropped(), 0u);
+  bus.publish_heads(std::make_shared<HeadDigest>());
+  parts.executor.run_ready();
+
+  EXPECT_EQ(parts.recorder.digests.size(), limits::kDigestsWaitingMax);
+  EXPECT_EQ(bus.dropped(), 1u);
+}
+
 TEST(InProcessBus, AHandlerMayRemoveItsSubscriber) {
   Buses parts;
   InProcessBus bus;

@@ -56,7 +56,7 @@ class EchoHandler : public server::ConnectionHandler {
   }
 
   bool wait_until(const std::function<bool(const EchoHandler&)>& condition,
-                  std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+                  std::chrono::milliseconds patience = std::chrono::seconds(60)) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, patience, [&] { return condition(*this); });
   }
@@ -100,7 +100,7 @@ class PlainHttp : public server::HttpService {
     Respond respond;
     {
       std::unique_lock lock(mutex_);
-      ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20), [&] { return !waiting_.empty(); }));
+      ASSERT_TRUE(changed_.wait_for(lock, std::chrono::seconds(60), [&] { return !waiting_.empty(); }));
       respond = std::move(waiting_.front());
       waiting_.erase(waiting_.begin());
     }
@@ -111,7 +111,7 @@ class PlainHttp : public server::HttpService {
   }
   bool wait_asked() {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return !waiting_.empty(); });
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return !waiting_.empty(); });
   }
 
  private:
@@ -131,7 +131,7 @@ class LinesLog final : public Log {
   bool enabled(LogLevel) const override { return true; }
   bool wait_for(const std::string& beginning) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return count_locked(beginning) > 0; });
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return count_locked(beginning) > 0; });
   }
   std::size_t count(const std::string& beginning) {
     std::lock_guard lock(mutex_);

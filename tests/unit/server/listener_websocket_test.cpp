@@ -34,7 +34,7 @@ class ListenerWebSocket : public ListenerFixture {
       run();
       done.set_value();
     });
-    ASSERT_EQ(done.get_future().wait_for(20s), std::future_status::ready);
+    ASSERT_EQ(done.get_future().wait_for(60s), std::future_status::ready);
   }
 };
 
@@ -464,7 +464,7 @@ TEST_F(ListenerWebSocket, StopsAtOnceWithLiveConnectionsAndLeavesNoDescriptor) {
   const auto took = std::chrono::steady_clock::now() - begun;
   listener_.reset();
 
-  EXPECT_LT(took, 2s);
+  EXPECT_LT(took, 10s);
   EXPECT_EQ(echo_.closed_, 50U);
   EXPECT_EQ(ended_, 2U);
   for (RawClient& client : clients) EXPECT_TRUE(client.read_to_end());

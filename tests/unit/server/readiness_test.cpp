@@ -81,7 +81,7 @@ TEST_F(Readiness, FollowsTheStoresWritesDownAndUp) {
 
   // Nobody writes, for nobody is sent here: the questions themselves find out.
   full_.store(false);
-  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   int status = 503;
   while (status != 200 && std::chrono::steady_clock::now() < patience) {
     status = status_of("GET /readyz");

@@ -92,10 +92,10 @@ class RecordingHandler final : public Transport::Handler {
     });
   }
 
-  // Under the lock; false when ten seconds were not enough.
+  // Under the lock; false when a minute was not enough.
   bool wait(const std::function<bool(const RecordingHandler&)>& condition) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return condition(*this); });
+    return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return condition(*this); });
   }
   bool wait_for_open() {
     return wait([](const auto& self) { return self.opened == 1; });

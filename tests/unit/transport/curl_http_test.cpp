@@ -240,7 +240,7 @@ TEST(CurlHttp, ServesManyRequestsAtOnce) {
       });
     }
   });
-  EXPECT_EQ(all.get_future().wait_for(10s), std::future_status::ready);
+  EXPECT_EQ(all.get_future().wait_for(60s), std::future_status::ready);
 }
 
 TEST(CurlHttp, StartsAgainAfterTheThreadEndedIdle) {

@@ -61,7 +61,7 @@ class ClosingPeer {
   ~ClosingPeer() { go_on(); }
 
   std::string url() const { return peer_.url("ws"); }
-  bool wait_for_close_frame() { return seen_.get_future().wait_for(10s) == std::future_status::ready; }
+  bool wait_for_close_frame() { return seen_.get_future().wait_for(60s) == std::future_status::ready; }
   // Writes the bytes and reads to the end.
   void go_on() {
     if (!std::exchange(went_on_, true)) may_go_on_.set_value();

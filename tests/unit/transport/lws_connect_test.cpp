@@ -94,6 +94,25 @@ TEST(LwsTransport, RefusesAnAnswerThatIsNotOurWebSocket) {
   }
 }
 
+// libwebsockets keeps the values of the headers that it knows; together with its own book-keeping they count.
+TEST(LwsTransport, RefusesAnAnswerWhoseHeadersAreLargerThanTheLimit) {
+  const auto answer_of = [](std::size_t bytes) {
+    return refuse_with("HTTP/1.1 503 Busy\r\nServer: " + std::string(bytes, 's') + "\r\nContent-Length: 0\r\n\r\n");
+  };
+  RawPeer fits(answer_of(limits::kUpgradeAnswerBytesMax - 1'000));
+  Client client;
+  client.open(fits.url("ws"));
+  ASSERT_TRUE(client.handler.wait_for_close());
+  EXPECT_EQ(client.handler.close_info.http_status, 503);
+
+  RawPeer larger(answer_of(limits::kUpgradeAnswerBytesMax));
+  Client refusing;
+  refusing.open(larger.url("ws"));
+  ASSERT_TRUE(refusing.handler.wait_for_close());
+  EXPECT_EQ(refusing.handler.close_info.http_status, 0);
+  EXPECT_NE(refusing.close_code(), Code::kOk);
+}
+
 TEST(LwsTransport, AnswersGarbageAndHangupsInTheHandshakeWithAnError) {
   for (const char* answer : {"", "\r\n\r\n", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 101\r\n\r\n", "\0\1\2\3\r\n\r\n"}) {
     RawPeer peer(refuse_with(answer));

@@ -228,7 +228,7 @@ TEST(LwsTransportTls, HandshakesWhileAnotherClientBegins) {
   Client second({.ca_file = ca.root_file()});
 
   first.open(slow.url("wss", "localhost"));
-  EXPECT_EQ(greeted.get_future().wait_for(10s), std::future_status::ready);
+  EXPECT_EQ(greeted.get_future().wait_for(60s), std::future_status::ready);
   second.open(quick.url("wss", "localhost"));
   EXPECT_TRUE(second.handler.wait_for_open()) << second.handler.close_info.error.detail;
   go_on.set_value();

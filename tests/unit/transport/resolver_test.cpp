@@ -30,7 +30,7 @@ class Names {
   }
   bool wait_for_asked(std::size_t count) {
     std::unique_lock lock(state_->mutex);
-    return state_->changed.wait_for(lock, 10s, [&] { return state_->asked >= count; });
+    return state_->changed.wait_for(lock, 60s, [&] { return state_->asked >= count; });
   }
   std::size_t asked() {
     std::lock_guard lock(state_->mutex);
