@@ -6,7 +6,7 @@
 // Threads: everything runs on the shard's executor.
 // Invariants:
 //   1. on_open, then on_frame in order, then exactly one on_closed; nothing after it, and the sink is dead from then
-//   on.
+//      on.
 //   2. A frame is handed over whole and at most once.
 #pragma once
 

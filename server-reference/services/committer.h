@@ -19,8 +19,8 @@
 //      destruction of the committer, which drops what is still queued.
 //   3. An answer is posted only after its commit returned, and after the observer saw it.
 //   4. At most Limits::queue_max ops wait; at most Limits::batch_max messages share a transaction. The ops that wait or
-//   are
-//      being written hold at most Limits::queue_bytes_max; an op that is larger alone is taken when there is no other.
+//      are being written hold at most Limits::queue_bytes_max; an op that is larger alone is taken when there is no
+//      other.
 //   5. A write whose outcome is unknown is answered with UNAVAILABLE, so that the caller repeats it, never with a
 //      refusal for good.
 #pragma once

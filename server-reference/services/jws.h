@@ -10,8 +10,7 @@
 // Invariants:
 //   1. The key's record fixes the algorithm. The header's alg must equal it and selects nothing.
 //   2. The header holds alg, kid and, optionally, typ, as strings; any other parameter refuses the token, so no key,
-//   URL
-//      or certificate that a token brings along is ever looked at.
+//      URL or certificate that a token brings along is ever looked at.
 //   3. Every byte string has exactly one accepted spelling: strict base64url, raw 64-byte ES256 signatures.
 #pragma once
 

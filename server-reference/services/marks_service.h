@@ -9,8 +9,7 @@
 //   1. Nothing is written that no device claimed; merged claims cover no position that none of them covered.
 //   2. A claim whose write is refused for now is gathered again; only a refusal for good drops it.
 //   3. At most limits::kMarkClaimsMax keys are gathered, at most limits::kMarkClaimsPerUserMax of one user or device,
-//   and
-//      at most kSliceMax writes wait in the committer.
+//      and at most kSliceMax writes wait in the committer.
 //   4. What one user claims displaces no claim of another.
 #pragma once
 

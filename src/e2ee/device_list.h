@@ -7,7 +7,7 @@
 // Invariants:
 //   1. A DeviceList was parsed from `bytes` and keeps them: they are what is hashed, signed and compared.
 //   2. Its account key is valid as section 2.1 says; it has 1 to limits::e2ee::kDevicesMax devices, their ids
-//   ascending.
+//      ascending.
 #pragma once
 
 #include <cstdint>

@@ -128,8 +128,7 @@ std::optional<LinkText> parse_link_text(std::string_view text) {
   return link;
 }
 
-// ---- The new device
-// --------------------------------------------------------------------------------------------------
+// ---- The new device ------------------------------------------------------------------------------------------------
 
 Result<LinkNew> LinkNew::start(const UserId& user_id, DeviceId device_id, std::string_view name, std::uint64_t now_ms,
                                Random& random) {
@@ -225,8 +224,7 @@ LinkNew LinkNew::clone() const {
   return copy;
 }
 
-// ---- The old device
-// --------------------------------------------------------------------------------------------------
+// ---- The old device ------------------------------------------------------------------------------------------------
 
 Result<LinkOld> LinkOld::scan(std::string_view text, const Device& device, std::uint64_t now_ms, Random& random) {
   auto link_text = parse_link_text(text);

@@ -8,7 +8,7 @@
 // Invariants:
 //   1. Each step is taken once and in its order; what does not hold ends the linking for good.
 //   2. The account key leaves a device only behind confirm(), which the caller calls when its user has compared the
-//   code.
+//      code.
 #pragma once
 
 #include <cstdint>

@@ -11,7 +11,7 @@
 // Invariants:
 //   1. Between two calls every coefficient of a polynomial is in [0, q); in a compressed one in [0, 2^bits).
 //   2. No branch and no address depends on a coefficient, sample_uniform() and is_reduced() apart: they see public
-//   ones.
+//      ones.
 #pragma once
 
 #include <sodium.h>

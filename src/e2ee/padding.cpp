@@ -9,7 +9,7 @@ namespace chatsdk::e2ee {
 namespace {
 
 constexpr std::uint64_t kSmallMax = 1024;  // up to here in steps of 64
-constexpr std::uint64_t kSmallStep = 64;
+constexpr std::uint64_t kSmallStep = kPaddedMin;
 
 constexpr std::uint64_t floor_log2(std::uint64_t value) { return std::bit_width(value) - 1; }
 
@@ -19,7 +19,7 @@ constexpr std::uint64_t round_up(std::uint64_t size, std::uint64_t step) { retur
 
 std::uint64_t padded_size(std::uint64_t size) {
   CHATSDK_ASSERT(size <= std::uint64_t{1} << 62);
-  if (size == 0) return kSmallStep;
+  if (size == 0) return kPaddedMin;
   if (size <= kSmallMax) return round_up(size, kSmallStep);
   const std::uint64_t exponent = floor_log2(size);
   const std::uint64_t cleared_bits = exponent - (floor_log2(exponent) + 1);

@@ -6,11 +6,14 @@
 // Threads: pure functions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "base/bytes.h"
 
 namespace chatsdk::e2ee {
+
+inline constexpr std::size_t kPaddedMin = 64;  // P of nothing
 
 // P(n), for n up to 2^62.
 std::uint64_t padded_size(std::uint64_t size);

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "e2ee/ageing.h"
 #include "e2ee/outcome.h"
+#include "e2ee/padding.h"
 
 namespace chatsdk::e2ee {
 namespace {
@@ -15,7 +16,6 @@ namespace {
 constexpr std::uint8_t kPairwiseVersion = 1;
 constexpr std::uint8_t kTypePairwise = 2;
 constexpr std::size_t kHeaderBytes = 52;
-constexpr std::size_t kPaddedMin = 64;
 static_assert(kHeaderBytes + kSealOverheadBytes == kPairwiseOverheadBytes);
 
 struct Step {

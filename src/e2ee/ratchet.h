@@ -7,8 +7,7 @@
 // Threads: values and pure functions.
 // Invariants:
 //   1. open() works on a copy: where it fails, the session that it was given is as before. encrypt() changes its
-//   session
-//      only when it succeeds.
+//      session only when it succeeds.
 //   2. A message key exists while it is used, or among the skipped keys; a chain key only for its next number.
 //   3. The receiving chains ascend by their numbers; the current one is number chains_begun, where there is one.
 #pragma once

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "e2ee/ageing.h"
 #include "e2ee/outcome.h"
+#include "e2ee/padding.h"
 
 namespace chatsdk::e2ee {
 namespace {
@@ -18,7 +19,6 @@ constexpr std::uint8_t kTypeGroup = 3;
 constexpr std::uint8_t kTypeDistribution = 4;
 constexpr std::size_t kGroupHeaderBytes = 62;
 constexpr std::size_t kDistributionBytes = 119;
-constexpr std::size_t kPaddedEnvelopeMin = 64;
 static_assert(kGroupHeaderBytes + kSealOverheadBytes + Signature::size() == kGroupOverheadBytes);
 
 struct ChainStep {
@@ -175,7 +175,7 @@ std::optional<Distribution> parse_distribution(BytesView bytes) {
 
 Result<Bytes> encrypt_group(OwnChain& chain, const GroupSender& sender, BytesView padded, std::uint64_t now_ms,
                             Random& random) {
-  if (padded.size() < kPaddedEnvelopeMin || padded.size() > limits::e2ee::kPaddedMax) {
+  if (padded.size() < kPaddedMin || padded.size() > limits::e2ee::kPaddedMax) {
     return error(Code::kTooLarge, "padded envelope of " + std::to_string(padded.size()) + " B, limit " +
                                       std::to_string(limits::e2ee::kPaddedMax) + " B");
   }
@@ -209,7 +209,7 @@ std::optional<GroupMessage> parse_group_message(BytesView bytes) {
   message.header = reader.seen();
   if (reader.failed()) return std::nullopt;
   const BytesView rest = bytes.substr(reader.position());
-  if (rest.size() < kPaddedEnvelopeMin + kSealOverheadBytes + Signature::size() ||
+  if (rest.size() < kPaddedMin + kSealOverheadBytes + Signature::size() ||
       rest.size() > limits::e2ee::kPaddedMax + kSealOverheadBytes + Signature::size()) {
     return std::nullopt;
   }

@@ -57,8 +57,7 @@ Result<std::uint32_t> jump_max_for(State& state, const UserId& sender) {
   return own ? limits::e2ee::kJumpMaxOwn : limits::e2ee::kJumpMax;
 }
 
-// ---- What every incoming part is judged by
-// ---------------------------------------------------------------------------
+// ---- What every incoming part is judged by -------------------------------------------------------------------------
 
 struct Sender {
   DeviceRecord record;
@@ -123,8 +122,7 @@ Result<Envelope> envelope_of(Bytes padded, const Incoming& item, BodyType body_t
   return std::move(*envelope);
 }
 
-// ---- Slices
-// ----------------------------------------------------------------------------------------------------------
+// ---- Slices --------------------------------------------------------------------------------------------------------
 
 constexpr std::size_t kSessionIdAt = 2;  // behind version and type
 constexpr std::uint8_t kMessageVersion = 1;
@@ -275,8 +273,7 @@ Result<std::uint64_t> own_list_version(State& state, const Self& self) {
 
 }  // namespace
 
-// ---- Sending
-// ---------------------------------------------------------------------------------------------------------
+// ---- Sending -------------------------------------------------------------------------------------------------------
 
 Result<Readiness> prepare(State& state, const Peer& peer, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const KnownUser* user, state.user(peer.user_id));
@@ -343,8 +340,7 @@ Status activate(State& state, const Peer& peer, const SessionId& session_id, std
   return active == nullptr ? Status() : archive(state, peer, active->session_id, now_ms);
 }
 
-// ---- Receiving
-// -------------------------------------------------------------------------------------------------------
+// ---- Receiving -----------------------------------------------------------------------------------------------------
 
 Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t now_ms, const Kem& kem,
                                DeviceRates* set_up_rate) {
@@ -363,8 +359,7 @@ Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t
   return received;
 }
 
-// ---- Groups
-// ----------------------------------------------------------------------------------------------------------
+// ---- Groups --------------------------------------------------------------------------------------------------------
 
 Status begin_chain(State& state, ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
                    Random& random) {

@@ -9,8 +9,7 @@
 // Invariants:
 //   1. With each device there is at most one active session, and no more than limits::e2ee::kArchivedMax archived ones.
 //   2. An operation that refuses has written nothing. One that fails in the store leaves the rest to the rollback of
-//   its
-//      transaction.
+//      its transaction.
 //   3. What opening says of a failure is one of the outcomes of e2ee/outcome.h, without detail; any other code comes
 //      from the store.
 #pragma once
@@ -27,8 +26,7 @@
 
 namespace chatsdk::e2ee {
 
-// ---- Sending
-// ---------------------------------------------------------------------------------------------------------
+// ---- Sending -------------------------------------------------------------------------------------------------------
 
 enum class Readiness {
   kReady,        // there is an active session
@@ -48,8 +46,7 @@ Status archive_active(State& state, const Peer& peer, std::uint64_t now_ms);
 // Makes the session send and archives the one before. NO_SESSION.
 Status activate(State& state, const Peer& peer, const SessionId& session_id, std::uint64_t now_ms);
 
-// ---- Receiving
-// -------------------------------------------------------------------------------------------------------
+// ---- Receiving -----------------------------------------------------------------------------------------------------
 
 enum class SliceKind : std::uint8_t { kMessage, kKeys, kRetry, kRepair };
 
@@ -71,8 +68,7 @@ struct Received {
 Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t now_ms, const Kem& kem,
                                DeviceRates* set_up_rate);
 
-// ---- Groups
-// ----------------------------------------------------------------------------------------------------------
+// ---- Groups --------------------------------------------------------------------------------------------------------
 
 // A new own chain for the conversation, in place of the one before.
 Status begin_chain(State& state, ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,

@@ -21,8 +21,7 @@
 
 namespace chatsdk::e2ee {
 
-// ---- Identities
-// ------------------------------------------------------------------------------------------------------
+// ---- Identities ----------------------------------------------------------------------------------------------------
 
 // learn() of e2ee/directory.h, and what it does to sessions and chains: those with removed devices are archived, those
 // of another identity deleted. A refusal is a result and no error.
@@ -35,8 +34,7 @@ Status forget_user(State& state, const UserId& user_id);
 // So that nothing sends to the device in the session that did; what is under way still opens.
 Status archive_sessions_with(State& state, const Peer& peer, std::uint64_t now_ms);
 
-// ---- Own prekeys
-// -----------------------------------------------------------------------------------------------------
+// ---- Own prekeys ---------------------------------------------------------------------------------------------------
 
 struct NewPrekeys {
   bool signed_pair = false;  // one of the kinds 1 and 4 each

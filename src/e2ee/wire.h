@@ -6,8 +6,7 @@
 // Threads: one owner.
 // Invariants:
 //   1. A Reader never reads past the end. Once something did not fit it has failed for good: what it gives then is
-//   zeros
-//      and empty strings, and finished() is false. So a parser reads all fields in a row and asks once.
+//      zeros and empty strings, and finished() is false. So a parser reads all fields in a row and asks once.
 //   2. A Writer's buffer never grows beyond what was reserved without wiping what it leaves behind.
 #pragma once
 

@@ -10,8 +10,7 @@
 // Invariants:
 //   1. A function that returns ok has committed with synchronous=FULL; one that returns an error has changed nothing.
 //   2. A message and its outbox row, items and their stream's cursor, an answer and the row that it settles change in
-//   one
-//      transaction.
+//      one transaction.
 //   3. Every commit that changes what the app can see raises revision() by one.
 //   4. Within a conversation, messages with a seq come in seq order; own messages without one stand after them in the
 //      order they were queued.

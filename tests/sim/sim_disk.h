@@ -19,7 +19,7 @@
 // Invariants:
 //   1. The same calls with the same seed have the same results: no address, clock or hash order decides anything.
 //   2. While the power is off, and for a handle that was opened before it was, every operation fails and changes
-//   nothing.
+//      nothing.
 //   3. A flipped bit is in what one read returned, never in an image.
 #pragma once
 

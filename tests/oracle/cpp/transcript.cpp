@@ -17,8 +17,7 @@
 namespace chatsdk::e2ee::oracle {
 namespace {
 
-// ---- Reading lines
-// ---------------------------------------------------------------------------------------------------
+// ---- Reading lines -------------------------------------------------------------------------------------------------
 
 Bytes hex_of(const Json& line, const char* name) { return from_hex(line.at(name).get<std::string>()).value(); }
 std::uint64_t number_of(const Json& line, const char* name) { return std::stoull(line.at(name).get<std::string>()); }
@@ -88,8 +87,7 @@ BundleBytes bundle_of(const Json& json) {
   return bundle;
 }
 
-// ---- What operations get and give
-// ------------------------------------------------------------------------------------
+// ---- What operations get and give ----------------------------------------------------------------------------------
 
 struct Op {
   Device& device;
@@ -250,8 +248,7 @@ Outputs safety(const Op& op) {
   return Json{{"digits", number.grouped()}, {"scannable", number.scannable}};
 }
 
-// ---- Linking: a step that fails is taken on a copy, as transcripts want it
-// -------------------------------------------
+// ---- Linking: a step that fails is taken on a copy, as transcripts want it -----------------------------------------
 
 Outputs link_start(const Op& op) {
   const Peer own = peer_of(op.line);
@@ -322,8 +319,7 @@ Outputs link_finish(const Op& op) {
   return out;
 }
 
-// ---- Files
-// -----------------------------------------------------------------------------------------------------------
+// ---- Files ---------------------------------------------------------------------------------------------------------
 
 Outputs attachment_seal(const Op& op) {
   CHATSDK_ASSIGN(const SealedAttachment sealed, seal_attachment(hex_of(op.line, "plain"), op.random));

@@ -18,8 +18,7 @@ Bytes turned(Bytes bytes, std::size_t at) {
   return bytes;
 }
 
-// ---- Streams
-// ---------------------------------------------------------------------------------------------------------
+// ---- Streams -------------------------------------------------------------------------------------------------------
 
 class Stream : public ::testing::Test {
  protected:
@@ -56,8 +55,7 @@ TEST_F(Stream, RefusesEverythingBehindARefusal) {
   EXPECT_FALSE(opener.open(BytesView(sealed).substr(0, kSealedChunkBytes), false));
 }
 
-// ---- Attachments
-// -----------------------------------------------------------------------------------------------------
+// ---- Attachments ---------------------------------------------------------------------------------------------------
 
 class Attachment : public ::testing::Test {
  protected:
@@ -135,8 +133,7 @@ TEST_F(Attachment, KeyHasBounds) {
   EXPECT_FALSE(parse_key_part(turned(part, 1)));
 }
 
-// ---- Backups
-// ---------------------------------------------------------------------------------------------------------
+// ---- Backups -------------------------------------------------------------------------------------------------------
 
 class Backup : public ::testing::Test {
  protected:

@@ -13,8 +13,7 @@ std::uint64_t ms(std::chrono::milliseconds duration) { return static_cast<std::u
 
 class SessionManager : public ::testing::Test, protected Two {};
 
-// ---- Sending
-// ---------------------------------------------------------------------------------------------------------
+// ---- Sending -------------------------------------------------------------------------------------------------------
 
 TEST_F(SessionManager, NeedsABundleBeforeTheFirstMessage) {
   EXPECT_EQ(prepare(alice.state, bob.peer(), kThen).value(), Readiness::kNeedsBundle);
@@ -72,8 +71,7 @@ TEST_F(SessionManager, RefusesAnEnvelopeThatIsTooLong) {
   EXPECT_EQ(alice.state.hash(), before);
 }
 
-// ---- Receiving
-// -------------------------------------------------------------------------------------------------------
+// ---- Receiving -----------------------------------------------------------------------------------------------------
 
 TEST_F(SessionManager, OpensWhatWasWritten) {
   talk();
@@ -239,8 +237,7 @@ TEST_F(SessionManager, OpensASetUpFromAListThatIsAheadAndAsksForIt) {
   EXPECT_FALSE(bob.last.lists_wanted);
 }
 
-// ---- Which session sends
-// ---------------------------------------------------------------------------------------------
+// ---- Which session sends -------------------------------------------------------------------------------------------
 
 TEST_F(SessionManager, ANewSetUpBecomesActiveAndTheOneBeforeIsArchived) {
   talk();
@@ -332,8 +329,7 @@ TEST_F(SessionManager, KeepsNoMoreSkippedKeysInAllThanTheLimit) {
   EXPECT_EQ(bob.receive(alice, left_out), Code::kOk);
 }
 
-// ---- Groups
-// ----------------------------------------------------------------------------------------------------------
+// ---- Groups --------------------------------------------------------------------------------------------------------
 
 class GroupSessions : public SessionManager {
  protected:
