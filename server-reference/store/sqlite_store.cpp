@@ -73,6 +73,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
 
 Status SqliteStore::open_files() {
   CHATSDK_ASSIGN(lock_, StoreLock::acquire(options_.path, options_.vfs_name));
+  CHATSDK_TRY(lock_->claim_file(StoreLock::IfAbsent::kMake));
   CHATSDK_ASSIGN(db_, sqlite::Database::open(options_.path, {.mode = sqlite::OpenMode::kReadWriteCreate,
                                                              .vfs_name = options_.vfs_name,
                                                              .busy_timeout = kBusyTimeout}));

@@ -236,9 +236,13 @@ Result<DeviceStore::Impl::Found> DeviceStore::Impl::look() {
 }
 
 Status DeviceStore::Impl::open() {
+  CHATSDK_TRY(lock.claim_file(StoreLock::IfAbsent::kClaimNothing));
   CHATSDK_ASSIGN(const Found found, look());
   is_new = found.is_new;
-  if (is_new) CHATSDK_TRY(lock.remember(StoreLock::History::kBegun));
+  if (is_new) {
+    CHATSDK_TRY(lock.remember(StoreLock::History::kBegun));
+    CHATSDK_TRY(lock.claim_file(StoreLock::IfAbsent::kMake));
+  }
   Status opened = open_database(found);
   if (opened.ok()) opened = lock.remember(StoreLock::History::kMade);
   if (opened.ok()) return {};

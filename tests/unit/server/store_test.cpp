@@ -209,6 +209,19 @@ TEST_F(SqliteStoreTest, ALinkToTheStoreIsTheSameStore) {
   EXPECT_EQ(open_code(), Code::kStoreInUse);
 }
 
+TEST_F(SqliteStoreTest, AHardLinkToTheStoreIsTheSameStore) {
+  TemporaryDirectory elsewhere;
+  SqliteStoreOptions linked;
+  linked.path = elsewhere.file("other.db");
+  fs::create_hard_link(path(), linked.path);
+  SeededRandom random{43};
+
+  EXPECT_EQ(SqliteStore::open(linked, random).code(), Code::kStoreInUse);
+
+  sqlite().close();
+  EXPECT_TRUE(SqliteStore::open(linked, random).ok());
+}
+
 TEST_F(SqliteStoreTest, AnOpeningCutShortAfterTheTablesIsStillNew) {
   sqlite().execute("DELETE FROM progress; DELETE FROM meta");
   harness_->reopen();
