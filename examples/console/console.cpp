@@ -347,9 +347,11 @@ void console::wait_command(const std::vector<std::string>& words) {
     const auto last = std::find_if(rows.rbegin(), rows.rend(), [](const auto& m) { return m.is_own(); });
     if (last == rows.rend()) return false;
     if (last->state() != CHATSDK_MESSAGE_FAILED && last->state() >= wanted) return true;
-    // What has failed, or waits behind one that has, stays so until somebody acts.
-    const auto failed = std::find_if(last, rows.rend(),
-                                     [](const auto& m) { return m.is_own() && m.state() == CHATSDK_MESSAGE_FAILED; });
+    // What has failed, or waits behind one that has, stays so until somebody acts. Nothing waits behind a lost one.
+    const auto failed = std::find_if(last, rows.rend(), [&](const auto& m) {
+      return m.is_own() && m.state() == CHATSDK_MESSAGE_FAILED &&
+             (m.failure() != CHATSDK_ROLLED_BACK || m.key() == last->key());
+    });
     if (failed != rows.rend() && last->state() != CHATSDK_MESSAGE_SENT && last->state() != CHATSDK_MESSAGE_DELIVERED) {
       throw failure("a message to " + peer + " has failed (" + chatsdk_status_name(failed->failure()) + "); 'retry " +
                     peer + "' or 'discard " + peer + "' goes on");

@@ -99,14 +99,16 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client
 /**
  * Queues a failed message again. Its key stays. Its id stays when the server refused it; a message that failed with
  * TIMED_OUT after it had been on the wire, or with VOIDED, is voided on the server for ever and goes on under a new id,
- * which chatsdk_message_client_id reports from then on.
+ * which chatsdk_message_client_id reports from then on. One that failed with ROLLED_BACK, which the server had and has
+ * lost, goes under its old id to the end of what waits in its conversation; devices that show the lost one show it at
+ * its new place then, not twice. It blocks nothing while it waits to be retried or discarded.
  *
  * @param client the client
  * @param message the message's number
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), STORAGE, STORAGE_FULL, CORRUPT,
- *   TAMPERED, CLOSED, NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), LIMIT_REACHED (too many wait),
+ *   STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -331,11 +333,12 @@ CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_convers
 
 /* ---- Messages --------------------------------------------------------------------------------------------------- */
 
-/* The state of a message; open list. Own messages go from QUEUED to READ; FAILED comes only before SENT. */
+/* The state of a message; open list. Own messages go from QUEUED to READ; FAILED comes before SENT, or when the server
+ * lost the message. */
 #define CHATSDK_MESSAGE_RECEIVED 0
 #define CHATSDK_MESSAGE_QUEUED 1    /* durable here, never on the wire */
 #define CHATSDK_MESSAGE_SENDING 2   /* was on the wire, no answer yet */
-#define CHATSDK_MESSAGE_SENT 3      /* durable on the server, unless it lost it: chatsdk_message_failure */
+#define CHATSDK_MESSAGE_SENT 3      /* durable on the server */
 #define CHATSDK_MESSAGE_DELIVERED 4 /* stored by a device of the other member */
 #define CHATSDK_MESSAGE_READ 5
 #define CHATSDK_MESSAGE_FAILED 6 /* chatsdk_message_failure says why; retry or discard it */
@@ -560,8 +563,9 @@ CHATSDK_API int64_t CHATSDK_CALL chatsdk_message_time_ms(const chatsdk_message* 
 /** @return one of CHATSDK_MESSAGE_ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_state(const chatsdk_message* message);
 /**
- * @return the status that says why, of a CHATSDK_MESSAGE_FAILED; CHATSDK_ROLLED_BACK, in any other state, of a message
- *     that the server had and has no more, since its store was restored from a backup; CHATSDK_OK otherwise
+ * @return the status that says why, of a CHATSDK_MESSAGE_FAILED. CHATSDK_ROLLED_BACK, of it or of a
+ *     CHATSDK_MESSAGE_RECEIVED: the server had the message and has it no more, since its store was restored from a
+ *     backup. CHATSDK_OK otherwise
  */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_failure(const chatsdk_message* message);
 /** @return "text/plain", or "" for a kind that this version cannot show */

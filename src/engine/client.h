@@ -127,7 +127,8 @@ class Client final {
   // Durable when it returns ok. INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, NOT_LOGGED_IN (the store has no owner yet),
   // NOT_FOUND, CONFLICT, LIMIT_REACHED, STORAGE….
   Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& options);
-  // A message that the server has voided goes on under another id; its key stays.
+  // A message that the server has voided goes on under another id; one that it has lost behind what waits. The key
+  // stays.
   Status retry(const ClientMessageId& id);
   Status discard(const ClientMessageId& id);
   Status mark_read(ConversationKey conversation, Seq up_to);

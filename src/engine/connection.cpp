@@ -361,7 +361,9 @@ Status Connection::accept_welcome(const wire::Welcome& welcome) {
   CHATSDK_ASSIGN(const std::uint64_t epoch, context_.store.store_epoch());
   if (epoch != welcome.store_epoch()) {
     CHATSDK_FAULT("connection.before_new_epoch");
-    CHATSDK_TRY(context_.store.begin_epoch(welcome.store_epoch(), StreamId{welcome.account_stream_id()}));
+    CHATSDK_ASSIGN(auto changes,
+                   context_.store.begin_epoch(welcome.store_epoch(), StreamId{welcome.account_stream_id()}));
+    context_.events.changes(std::move(changes));
   }
   gateway_attempts_ = 0;
   return remember_gateway();

@@ -62,14 +62,14 @@ constexpr char kUndelivered[] = "SELECT " CHATSDK_CURSOR_COLUMNS
                                 " FROM stream s LEFT JOIN mark k ON k.conversation = s.conversation AND k.user = '' "
                                 "WHERE s.conversation IS NOT NULL AND s.seq > coalesce(k.delivered_up_to, 0) LIMIT ?1";
 
-// The turn of an epoch, in this order. Placeholders are made anew; what had a seq steps half a place back and waits to
-// be sent again; marks, ids and cursors are the server's to tell.
+// The turn of an epoch, in this order. Placeholders are made anew; what had a seq steps one place back and waits to be
+// sent again; marks, ids and cursors are the server's to tell.
 constexpr char kForgetPlaceholders[] = "DELETE FROM message WHERE sender = '' AND content = x'' AND lost = 0";
 constexpr char kKeepKeys[] =
     "UPDATE meta SET key_floor = max(key_floor, coalesce((SELECT max(key) FROM message), 0)) WHERE id = 1";
 constexpr char kCloseEpoch[] = "UPDATE message SET lost = 3 WHERE lost IN (1, 2)";
 constexpr char kStepBack[] =
-    "UPDATE message SET place = place - 1, lost = CASE WHEN sender > '' AND place <= 2 * (SELECT c.read_up_to FROM "
+    "UPDATE message SET place = place - 1, lost = CASE WHEN sender > '' AND place <= ?2 * (SELECT c.read_up_to FROM "
     "conversation c WHERE c.key = message.conversation) THEN 2 ELSE 1 END WHERE lost = 0 AND place < ?1";
 constexpr char kForgetMarks[] = "DELETE FROM mark";
 constexpr char kForgetAdvances[] = "DELETE FROM mark_advance";
@@ -77,12 +77,24 @@ constexpr char kForgetAccountStream[] = "DELETE FROM stream WHERE kind = ?1";
 constexpr char kRewindStreams[] = "UPDATE stream SET seq = 0, delivered_from = 0, marks_revision = 0";
 constexpr char kRewindConversations[] =
     "UPDATE conversation SET head = 0, read_up_to = 0, read_confirmed = 0, unread_count = 0, "
-    "conversation_id = CASE WHEN peer IS NULL THEN conversation_id END, "
-    "last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = conversation.key "
-    "ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
+    "conversation_id = CASE WHEN peer IS NULL THEN conversation_id END";
+constexpr char kFindLastActivity[] =
+    "UPDATE conversation SET last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = "
+    "conversation.key ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
 constexpr char kAddAccountStream[] =
     "INSERT OR IGNORE INTO stream(stream_id, kind, seq, delivered_from, marks_revision) VALUES (?1, ?2, 0, 0, 0)";
 constexpr char kMessagesAside[] = "SELECT key, conversation FROM message WHERE lost IN (1, 2)";
+// What a conversation has lost stands together, in its old order, right behind the seq where the histories part: before
+// the place that the first of it had, and before the first message here that the server has accepted later, by its
+// message_id. Trimmed ranges are not lost. Where there is no room for more, the keys order. ?1: kPlacesPerSeq.
+constexpr char kGatherLost[] =
+    "UPDATE message SET place = r.part + min(r.number, ?1 - 2) FROM (SELECT m.key AS lost_key, p.part, row_number() "
+    "OVER (PARTITION BY m.conversation ORDER BY m.place, m.key) AS number FROM (SELECT c.key AS conversation, (SELECT "
+    "min(l.place + 1, coalesce((SELECT min(h.place) FROM message h WHERE h.conversation = c.key AND h.lost = 0 AND "
+    "h.message_id > l.message_id), l.place + 1)) - ?1 FROM message l WHERE l.conversation = c.key AND l.lost IN (1, 2) "
+    "AND l.place > coalesce((SELECT max(s.delivered_from) FROM stream s WHERE s.conversation = c.key), 0) * ?1 "
+    "ORDER BY l.place, l.key LIMIT 1) AS part FROM conversation c) p JOIN message m ON m.conversation = p.conversation "
+    "AND m.lost > 0 AND m.place > p.part) AS r WHERE key = r.lost_key";
 
 StreamCursor read_cursor(const sqlite::Statement& row) {
   StreamCursor cursor;
@@ -323,28 +335,27 @@ Status DeviceStore::Impl::load() {
   return {};
 }
 
-Status DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
+Result<Changes> DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
   if (!account_stream) return error(Code::kInvalidArgument, "an epoch has an account stream");
-  const auto written = write([&](Changes&) -> Status {
+  return write([&](Changes& changes) -> Status {
     if (epoch != memory.store_epoch) {
       CHATSDK_TRY(sql(kKeepKeys).run());
       CHATSDK_TRY(sql(kForgetPlaceholders).run());
-      CHATSDK_TRY(sql(kCloseEpoch).run());
-      CHATSDK_TRY(sql(kStepBack).run(rows::kPendingPlace));
+      if (memory.epoch_open) CHATSDK_TRY(close_epoch(changes));
+      CHATSDK_TRY(sql(kStepBack).run(rows::kPendingPlace, rows::kPlacesPerSeq));
       if (db.changes() > 0) memory.epoch_open = memory.any_lost = true;
       CHATSDK_TRY(sql(kForgetMarks).run());
       CHATSDK_TRY(sql(kForgetAdvances).run());
       CHATSDK_TRY(sql(kForgetAccountStream).run(wire::STREAM_KIND_ACCOUNT));
       CHATSDK_TRY(sql(kRewindStreams).run());
       CHATSDK_TRY(sql(kRewindConversations).run());
+      CHATSDK_TRY(sql(kFindLastActivity).run());
       memory.store_epoch = epoch;
       forget_cursors();
       ++memory.revision;
     }
     return sql(kAddAccountStream).run(account_stream, wire::STREAM_KIND_ACCOUNT);
   });
-  if (!written.ok()) return written.error();
-  return {};
 }
 
 Result<Changes> DeviceStore::Impl::settle_epoch() {
@@ -353,20 +364,24 @@ Result<Changes> DeviceStore::Impl::settle_epoch() {
     none.revision = memory.revision;
     return none;
   }
-  return write([&](Changes& changes) -> Status {
-    {
-      rows::Query query = sql(kMessagesAside);
-      for (auto more = query.first();; more = query.next()) {
-        CHATSDK_ASSIGN(const bool row, std::move(more));
-        if (!row) break;
-        const ConversationKey conversation{unsigned_at(query.row(), 1)};
-        changes.updated.push_back({conversation, MessageKey{unsigned_at(query.row(), 0)}});
-        changes.conversations.push_back(conversation);
-      }
+  return write([&](Changes& changes) { return close_epoch(changes); });
+}
+
+Status DeviceStore::Impl::close_epoch(Changes& changes) {
+  {
+    rows::Query query = sql(kMessagesAside);
+    for (auto more = query.first();; more = query.next()) {
+      CHATSDK_ASSIGN(const bool row, std::move(more));
+      if (!row) break;
+      const ConversationKey conversation{unsigned_at(query.row(), 1)};
+      changes.updated.push_back({conversation, MessageKey{unsigned_at(query.row(), 0)}});
+      changes.conversations.push_back(conversation);
     }
-    memory.epoch_open = false;
-    return sql(kCloseEpoch).run();
-  });
+  }
+  CHATSDK_TRY(sql(kGatherLost).run(rows::kPlacesPerSeq));
+  CHATSDK_TRY(sql(kFindLastActivity).run());
+  memory.epoch_open = false;
+  return sql(kCloseEpoch).run();
 }
 
 // ---- DeviceStore ---------------------------------------------------------------------------------------------------
@@ -504,7 +519,7 @@ Status DeviceStore::save_gateway(const StoredGateway& gateway) {
 
 Result<std::uint64_t> DeviceStore::store_epoch() { return impl_->memory.store_epoch; }
 
-Status DeviceStore::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
+Result<Changes> DeviceStore::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
   return impl_->begin_epoch(epoch, account_stream);
 }
 

@@ -46,7 +46,7 @@ enum class MessageState : std::int32_t {
   kSent = 3,       // own, from whichever device: durable on the server
   kDelivered = 4,  // own: derived from the other members' delivered marks
   kRead = 5,       // own: derived from the read marks
-  kFailed = 6,     // own: refused for good; blocks the later ones of its conversation
+  kFailed = 6,     // own: refused for good, which blocks the later ones of its conversation; or lost by the server
 };
 
 // ---- Rows ----------------------------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ struct MessageRow {
   DeviceId sender_device;
   WallTime time;  // the server's once accepted, the device's before
   MessageState state = MessageState::kReceived;
-  Code failure = Code::kOk;  // kFailed: why; kRolledBack in any other state: the server has lost it
+  Code failure = Code::kOk;  // kFailed: why; kRolledBack, also with kReceived: the server has lost it
   std::string failure_detail;
   Bytes content;  // a serialised wire::Content, as it came; empty: a placeholder for what could not be had
 };
@@ -201,10 +201,11 @@ class DeviceStore {
   // Another epoch: cursors return to 0, sequences and ids of messages beyond are forgotten by the server; what the
   // server sends again is matched by client_message_id and message_id and not shown twice. The epoch that is stored
   // already only makes the account stream known. Until settle_epoch(), messages wait at their places without a seq; a
-  // message of others that was read stays read.
-  Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
-  // Every stream is caught up: messages that the server did not send again are shown with failure ROLLED_BACK, at the
-  // places that they had. Costs nothing when no epoch is open, so that each catching up may call it.
+  // message of others that was read stays read. The changes are those of an earlier epoch that was never settled.
+  Result<Changes> begin_epoch(std::uint64_t epoch, StreamId account_stream);
+  // Every stream is caught up: messages that the server did not send again are lost. They are shown with failure
+  // ROLLED_BACK, together and in their old order, where the old history and the new one part. Costs nothing when no
+  // epoch is open, so that each catching up may call it.
   Result<Changes> settle_epoch();
   // While many items come, the log grows further before it is copied into the file: the copying takes its time from
   // the commits. The first commit afterwards copies.
@@ -253,11 +254,12 @@ class DeviceStore {
   Result<Changes> fail(const ClientMessageId& id, const Error& reason);
   // A failed message is queued again: under the same id and number when the server has refused it, since nothing of it
   // is there. The id of one that the server has voided is never accepted, and its number is closed: such a message goes
-  // on under another id and the next number, in its place before the later ones. NOT_FOUND, WRONG_STATE, CONFLICT
-  // (another_id is known already).
+  // on under another id and the next number, in its place before the later ones. One that the server has lost goes to
+  // the end of what waits, under its id. NOT_FOUND, WRONG_STATE, CONFLICT (another_id is known already), LIMIT_REACHED
+  // (lost: outbox_max).
   Result<Changes> retry(const ClientMessageId& id, const ClientMessageId& another_id, WallTime deadline);
-  // A queued or failed message goes; its number is closed on the server by a kVoid row. WRONG_STATE: it may be on the
-  // way; NOT_FOUND.
+  // A queued or failed message goes; its number, unless the server has lost it, is closed there by a kVoid row.
+  // WRONG_STATE: it may be on the way; NOT_FOUND.
   Result<Changes> discard(const ClientMessageId& id);
   // The server has confirmed a tombstone. A kVoid row goes; a kSend row fails for the reason that it was voided for:
   // TIMED_OUT (its deadline passed) or TOO_LARGE (the server takes less than it did).

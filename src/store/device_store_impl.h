@@ -88,8 +88,10 @@ class DeviceStore::Impl {
   Status load();
   void leave();
   Result<Changes> settle_epoch();
+  // What was not sent again is lost.
+  Status close_epoch(Changes& changes);
   Result<std::vector<StreamCursor>> cursors(const char* query_text, std::size_t max);
-  Status begin_epoch(std::uint64_t epoch, StreamId account_stream);
+  Result<Changes> begin_epoch(std::uint64_t epoch, StreamId account_stream);
 
   // -- device_store_conversation.cpp --
   Result<std::optional<ConversationState>> find_conversation(ConversationKey key);
@@ -119,6 +121,8 @@ class DeviceStore::Impl {
     Bytes content;
   };
   Result<std::vector<OwnMessage>> own_messages(const ClientMessageId& id);
+  // The one that a server has lost; else NOT_FOUND or WRONG_STATE.
+  Result<OwnMessage> lost_message(const ClientMessageId& id);
   struct OutboxEntry {
     MessageKey id;
     ConversationKey conversation;
@@ -147,6 +151,11 @@ class DeviceStore::Impl {
   Status retry_anew(const OutboxEntry& entry, const ClientMessageId& id, WallTime deadline);
   // Moves the numbers of the rows behind one, and the last number given, up or down by one.
   Status shift_numbers(ConversationKey conversation, std::uint64_t behind, int by);
+  // A message that the server has lost goes to the end of what waits.
+  Status send_again(const OwnMessage& lost, const ClientMessageId& id, WallTime deadline, Changes& changes);
+  // The outbox row of a message that stands at its pending place.
+  Result<std::uint64_t> insert_outbox_row(MessageKey message, ConversationState& conversation,
+                                          const ClientMessageId& id, WallTime deadline, bool on_wire, Changes& changes);
   Status accept_one(const AcceptedSend& accepted, Changes& changes);
 
   // -- Transactions --

@@ -43,6 +43,8 @@ constexpr char kSetClientId[] = "UPDATE message SET client_message_id = ?2 WHERE
 constexpr char kNumberBehind[] = "SELECT min(send_number) FROM outbox WHERE conversation = ?1 AND send_number > ?2";
 constexpr char kMakeVoid[] =
     "UPDATE outbox SET kind = 1, failure = 0, failure_detail = NULL, deadline = 0, on_wire = 0 WHERE id = ?1";
+constexpr char kWaitAgain[] =
+    "UPDATE message SET place = ?2, lost = 0, sender_device = ?3, message_id = 0, time = ?4 WHERE key = ?1";
 constexpr char kSettle[] = "UPDATE message SET place = ?2, lost = 0, message_id = ?3, time = ?4 WHERE key = ?1";
 constexpr char kAtPlace[] = "SELECT key, sender FROM message WHERE conversation = ?1 AND place = ?2 AND lost = 0";
 constexpr char kLose[] = "UPDATE message SET place = place - 1, lost = 3 WHERE key = ?1";
@@ -119,10 +121,6 @@ Result<std::vector<Head>> heads(rows::Statements& sql) {
   }
 }
 
-Error not_waiting(bool known) {
-  return known ? error(Code::kWrongState, "the message has been sent") : error(Code::kNotFound, "no such message");
-}
-
 }  // namespace
 
 // ---- Rows ----------------------------------------------------------------------------------------------------------
@@ -142,6 +140,15 @@ Result<std::vector<DeviceStore::Impl::OwnMessage>> DeviceStore::Impl::own_messag
     message.content = Bytes(query->blob(5));
     own.push_back(std::move(message));
   }
+}
+
+Result<DeviceStore::Impl::OwnMessage> DeviceStore::Impl::lost_message(const ClientMessageId& id) {
+  CHATSDK_ASSIGN(auto own, own_messages(id));
+  for (OwnMessage& message : own) {
+    if (message.lost == rows::LostState::kLost) return std::move(message);
+  }
+  return own.empty() ? error(Code::kNotFound, "no such message")
+                     : error(Code::kWrongState, "the message has been sent");
 }
 
 Result<std::optional<DeviceStore::Impl::OutboxEntry>> DeviceStore::Impl::outbox_entry(const ClientMessageId& id) {
@@ -228,6 +235,20 @@ Status DeviceStore::Impl::shift_numbers(ConversationKey conversation, std::uint6
   return sql(kShiftLastNumber).run(conversation, by);
 }
 
+Result<std::uint64_t> DeviceStore::Impl::insert_outbox_row(MessageKey message, ConversationState& conversation,
+                                                           const ClientMessageId& id, WallTime deadline, bool on_wire,
+                                                           Changes& changes) {
+  if (memory.outbox_count >= outbox_max && !CHATSDK_PLANTED(Bug::kP14QueueWithoutLimit)) {
+    return error(Code::kLimitReached,
+                 std::to_string(memory.outbox_count) + " messages wait, limit " + std::to_string(outbox_max));
+  }
+  const std::uint64_t number = ++conversation.last_send_number;
+  CHATSDK_TRY(sql(kInsertOutbox).run(message, conversation.key, number, id, deadline, on_wire));
+  ++memory.outbox_count;
+  CHATSDK_TRY(save(conversation, changes));
+  return number;
+}
+
 // ---- Queueing ------------------------------------------------------------------------------------------------------
 
 Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation, const ClientMessageId& id,
@@ -256,20 +277,14 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
     if (target->peer.empty() && target->kind == wire::CONVERSATION_KIND_UNSPECIFIED) {
       return error(Code::kWrongState, "the members of the conversation are not known yet");
     }
-    if (impl.memory.outbox_count >= impl.outbox_max && !CHATSDK_PLANTED(Bug::kP14QueueWithoutLimit)) {
-      return error(Code::kLimitReached, std::to_string(impl.memory.outbox_count) + " messages wait, limit " +
-                                            std::to_string(impl.outbox_max));
-    }
     enqueued.message = impl.take_key();
-    enqueued.send_number = ++target->last_send_number;
     CHATSDK_TRY(impl.sql(kInsertOwn)
                     .run(enqueued.message, conversation, rows::pending_place(enqueued.message), sender_device, id, now,
                          Blob{content}));
-    CHATSDK_TRY(
-        impl.sql(kInsertOutbox).run(enqueued.message, conversation, enqueued.send_number, id, deadline, on_wire));
-    ++impl.memory.outbox_count;
     changes.added.push_back({conversation, enqueued.message});
-    return impl.save(*target, changes);
+    CHATSDK_ASSIGN(enqueued.send_number,
+                   impl.insert_outbox_row(enqueued.message, *target, id, deadline, on_wire, changes));
+    return {};
   }));
   return enqueued;
 }
@@ -399,8 +414,8 @@ Result<Changes> DeviceStore::retry(const ClientMessageId& id, const ClientMessag
   return impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry || entry->kind == OutboxRow::Kind::kVoid) {
-      CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
-      return not_waiting(!own.empty());
+      CHATSDK_ASSIGN(const auto lost, impl.lost_message(id));
+      return impl.send_again(lost, id, deadline, changes);
     }
     if (entry->failure == Code::kOk) return error(Code::kWrongState, "the message has not failed");
     if (entry->tombstoned()) {
@@ -412,6 +427,21 @@ Result<Changes> DeviceStore::retry(const ClientMessageId& id, const ClientMessag
     changes.conversations.push_back(entry->conversation);
     return {};
   });
+}
+
+// The number is the next one of the conversation, and the server has no other of this id: the restored store has no
+// record of it, and who holds the lost copy knows it by its id.
+Status DeviceStore::Impl::send_again(const OwnMessage& lost, const ClientMessageId& id, WallTime deadline,
+                                     Changes& changes) {
+  CHATSDK_ASSIGN(auto conversation, find_conversation(lost.conversation));
+  CHATSDK_ASSERT(conversation.has_value());
+  // Its key is older than those of what waits already.
+  const std::int64_t place = rows::pending_place(take_key());
+  CHATSDK_TRY(sql(kWaitAgain).run(lost.key, place, device_id, clock.wall_now()));
+  changes.updated.push_back({lost.conversation, lost.key});
+  CHATSDK_ASSIGN([[maybe_unused]] const auto number,
+                 insert_outbox_row(lost.key, *conversation, id, deadline, false, changes));
+  return {};
 }
 
 Status DeviceStore::Impl::retry_anew(const OutboxEntry& entry, const ClientMessageId& id, WallTime deadline) {
@@ -440,17 +470,20 @@ Result<Changes> DeviceStore::discard(const ClientMessageId& id) {
   Impl& impl = *impl_;
   return impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
-    if (!entry || entry->kind == OutboxRow::Kind::kVoid) {
-      CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
-      return not_waiting(!own.empty());
+    MessageRef message;
+    if (entry && entry->kind == OutboxRow::Kind::kSend) {
+      if (entry->failure == Code::kOk && entry->on_wire) {
+        return error(Code::kWrongState, "the message may be on its way");
+      }
+      CHATSDK_TRY(impl.sql(kMakeVoid).run(entry->id));
+      message = {entry->conversation, entry->id};
+    } else {
+      CHATSDK_ASSIGN(const auto lost, impl.lost_message(id));
+      message = {lost.conversation, lost.key};
     }
-    if (entry->failure == Code::kOk && entry->on_wire) {
-      return error(Code::kWrongState, "the message may be on its way");
-    }
-    CHATSDK_TRY(impl.sql(kMakeVoid).run(entry->id));
-    CHATSDK_TRY(impl.delete_message(entry->id));
-    changes.removed.push_back({entry->conversation, entry->id});
-    CHATSDK_ASSIGN(const auto conversation, impl.find_conversation(entry->conversation));
+    CHATSDK_TRY(impl.delete_message(message.message));
+    changes.removed.push_back(message);
+    CHATSDK_ASSIGN(const auto conversation, impl.find_conversation(message.conversation));
     CHATSDK_ASSERT(conversation.has_value());
     return impl.save(*conversation, changes);
   });

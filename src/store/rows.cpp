@@ -33,6 +33,7 @@ MessageRow read_message(const sqlite::Statement& row, const UserId& owner) {
   message.state = own ? MessageState::kSent : MessageState::kReceived;
   if (lost == LostState::kNo) message.seq = seq_at(place);
   if (lost == LostState::kLost) {
+    if (own) message.state = MessageState::kFailed;
     message.failure = Code::kRolledBack;
     message.failure_detail = "the server's store went back and does not hold it any more";
   }

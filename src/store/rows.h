@@ -23,16 +23,18 @@ namespace chatsdk::rows {
 //
 // A message's place orders it in its conversation; equal places fall back on the key.
 //
-//   2 * seq              on the server at seq
-//   2 * seq - 1          was at seq before the server's store went back: stands just before what is there now
-//   kPendingPlace + key  own, not accepted yet: after everything, in the order they were queued
+//   seq * kPlacesPerSeq      on the server at seq
+//   seq * kPlacesPerSeq - 1  was at seq when an epoch began, and was not sent again yet
+//   between two of those     what a server has lost, in its old order
+//   kPendingPlace + key      own, not accepted yet: after everything, in the order they were queued
+inline constexpr std::int64_t kPlacesPerSeq = 1 << 16;
 inline constexpr std::int64_t kPendingPlace = std::int64_t{1} << 62;
-inline constexpr Seq kSeqMax = Seq{1} << 60;
+inline constexpr Seq kSeqMax = Seq{1} << 45;
 
-inline std::int64_t place_of(Seq seq) { return static_cast<std::int64_t>(seq) * 2; }
+inline std::int64_t place_of(Seq seq) { return static_cast<std::int64_t>(seq) * kPlacesPerSeq; }
 inline std::int64_t pending_place(MessageKey key) { return kPendingPlace + static_cast<std::int64_t>(key.value); }
 inline bool is_pending(std::int64_t place) { return place >= kPendingPlace; }
-inline Seq seq_at(std::int64_t place) { return (static_cast<Seq>(place) + 1) / 2; }
+inline Seq seq_at(std::int64_t place) { return (static_cast<Seq>(place) + 1) / kPlacesPerSeq; }
 
 // Whether the server is known to hold a message: message.lost.
 enum class LostState : std::int64_t {

@@ -125,8 +125,13 @@ constexpr const char* kVersion4 =
     "ALTER TABLE meta ADD COLUMN gateway_url TEXT; ALTER TABLE meta ADD COLUMN gateway_server TEXT; "
     "ALTER TABLE meta ADD COLUMN gateway_expires INTEGER NOT NULL DEFAULT 0;";
 
+// A place was 2 * seq, and 2 * seq - 1 of what a server has lost.
+constexpr const char* kVersion5 =
+    "UPDATE message SET place = (min(place, 70368744177664) + (lost IN (1, 2))) * 32768 - (lost IN (1, 2)) "
+    "WHERE place < 4611686018427387904;";
+
 // Step i leads from version i to version i + 1; a step that has once been released is never edited.
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

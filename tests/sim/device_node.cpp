@@ -399,7 +399,9 @@ void DeviceNode::observe(const MessageRow& row) {
   const UserNumber sender = Observer::user_named(row.sender);
   const bool own = sender == options_.user;
 
-  if (row.state == MessageState::kFailed) {
+  // What the server has lost blocks nothing and is left as it is: it says so until it comes again.
+  const bool lost = row.failure == Code::kRolledBack;
+  if (row.state == MessageState::kFailed && !lost) {
     failed_.insert(row.key);
   } else {
     failed_.erase(row.key);
@@ -416,9 +418,9 @@ void DeviceNode::observe(const MessageRow& row) {
     if (row.seq != 0 && before.seq != row.seq && sent_here_.contains(row.client_message_id)) {
       record(event::Acked{options_.number, row.client_message_id, row.seq});
     }
-    record(event::StateSeen{options_.number, row.client_message_id, seen(row.state)});
+    if (!lost) record(event::StateSeen{options_.number, row.client_message_id, seen(row.state)});
   }
-  if (row.state == MessageState::kFailed || row.failure == Code::kRolledBack) {
+  if (row.state == MessageState::kFailed || lost) {
     record(event::Failed{options_.number, row.client_message_id, row.failure});
   }
 }
@@ -474,16 +476,17 @@ bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<Co
   if (cursor != cursors.end()) read.cursor = cursor->second.seq;
   std::vector<MessageRow> rows;
   const bool whole = each_row(row.key, [&](const MessageRow& message) {
-    const bool pending =
-        message.seq == 0 && (message.state == MessageState::kQueued || message.state == MessageState::kSending ||
-                             message.state == MessageState::kFailed);
+    const bool lost = message.failure == Code::kRolledBack;
+    const bool pending = message.seq == 0 && !lost &&
+                         (message.state == MessageState::kQueued || message.state == MessageState::kSending ||
+                          message.state == MessageState::kFailed);
     if (pending) {
       read.pending.push_back({message.client_message_id, content_hash(message.content), seen(message.state)});
     } else {
       const bool placeholder = message.content.empty();
       read.rows.push_back({message.seq, placeholder ? ClientMessageId{} : message.client_message_id,
                            Observer::user_named(message.sender), placeholder ? 0 : content_hash(message.content),
-                           placeholder, message.failure == Code::kRolledBack});
+                           placeholder, lost});
     }
     rows.push_back(message);
   });

@@ -8,7 +8,35 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_F(Outbox, APermanentRefusalFailsTheMessageWithItsReason) {
+class Refusals : public Outbox {
+ protected:
+  struct Two {
+    ClientMessageId failed;
+    ClientMessageId later;
+  };
+  // Messages "0" and "1", of which "0" alone has left and is refused for good.
+  Two refuse_the_first_of_two(Code code) {
+    send_window_ = 1;
+    go_online();
+    const Two two{queue("0"), queue("1")};
+    run();
+    deliver_and_run(refused_frame(std::string(two.failed.view()), code));
+    return two;
+  }
+  // Messages "0" and "1" have left, and both are refused for good.
+  Two refuse_both() {
+    go_online();
+    const Two two{queue("0"), queue("1")};
+    run();
+    for (const ClientMessageId& id : {two.failed, two.later}) {
+      deliver(refused_frame(std::string(id.view()), Code::kForbidden));
+    }
+    run();
+    return two;
+  }
+};
+
+TEST_F(Refusals, APermanentRefusalFailsTheMessageWithItsReason) {
   go_online();
   const ClientMessageId id = queue("x");
   run();
@@ -19,7 +47,7 @@ TEST_F(Outbox, APermanentRefusalFailsTheMessageWithItsReason) {
   EXPECT_EQ(row(id).failure, Code::kForbidden);
 }
 
-TEST_F(Outbox, ConflictAndVoidedAreForGood) {
+TEST_F(Refusals, ConflictAndVoidedAreForGood) {
   go_online();
   for (const Code code : {Code::kConflict, Code::kVoided}) {
     auto key = client_->direct_conversation("user" + std::to_string(static_cast<int>(code)));
@@ -30,14 +58,8 @@ TEST_F(Outbox, ConflictAndVoidedAreForGood) {
   }
 }
 
-TEST_F(Outbox, AFailedMessageBlocksTheLaterOnes) {
-  send_window_ = 1;
-  go_online();
-  const ClientMessageId failed = queue("0");
-  const ClientMessageId later = queue("1");
-  run();
-
-  deliver_and_run(refused_frame(std::string(failed.view()), Code::kForbidden));
+TEST_F(Refusals, AFailedMessageBlocksTheLaterOnes) {
+  const ClientMessageId later = refuse_the_first_of_two(Code::kForbidden).later;
   const ClientMessageId newest = queue("2");
   run();
 
@@ -46,13 +68,8 @@ TEST_F(Outbox, AFailedMessageBlocksTheLaterOnes) {
   EXPECT_EQ(state(newest), MessageState::kQueued);
 }
 
-TEST_F(Outbox, AFailedMessageBlocksTheLaterOnesAfterAReconnectToo) {
-  send_window_ = 1;
-  go_online();
-  const ClientMessageId failed = queue("0");
-  queue("1");
-  run();
-  deliver_and_run(refused_frame(std::string(failed.view()), Code::kForbidden));
+TEST_F(Refusals, AFailedMessageBlocksTheLaterOnesAfterAReconnectToo) {
+  refuse_the_first_of_two(Code::kForbidden);
 
   drop();
   advance(2s);
@@ -62,7 +79,7 @@ TEST_F(Outbox, AFailedMessageBlocksTheLaterOnesAfterAReconnectToo) {
   EXPECT_TRUE(sends().empty());
 }
 
-TEST_F(Outbox, AFailedMessageDoesNotBlockOtherConversations) {
+TEST_F(Refusals, AFailedMessageDoesNotBlockOtherConversations) {
   go_online();
   const ClientMessageId failed = queue("0");
   run();
@@ -75,13 +92,8 @@ TEST_F(Outbox, AFailedMessageDoesNotBlockOtherConversations) {
   EXPECT_EQ(state(sent->id), MessageState::kSending);
 }
 
-TEST_F(Outbox, RetrySendsTheSameBytesAgainAndUnblocks) {
-  send_window_ = 1;
-  go_online();
-  const ClientMessageId failed = queue("0");
-  queue("1");
-  run();
-  deliver_and_run(refused_frame(std::string(failed.view()), Code::kForbidden));
+TEST_F(Refusals, RetrySendsTheSameBytesAgainAndUnblocks) {
+  const ClientMessageId failed = refuse_the_first_of_two(Code::kForbidden).failed;
 
   ASSERT_TRUE(client_->retry(failed).ok());
   run();
@@ -92,13 +104,31 @@ TEST_F(Outbox, RetrySendsTheSameBytesAgainAndUnblocks) {
   EXPECT_EQ(texts(sends()), (std::vector<std::string>{"0", "0", "1"}));
 }
 
-TEST_F(Outbox, DiscardClosesTheNumberAndUnblocks) {
-  send_window_ = 1;
+TEST_F(Refusals, AMessageThatARestoredServerHasLostIsSentAgainWhenItIsRetried) {
   go_online();
-  const ClientMessageId failed = queue("0");
-  queue("1");
+  const ClientMessageId id = queue("x");
   run();
-  deliver_and_run(refused_frame(std::string(failed.view()), Code::kForbidden));
+  deliver_and_run(accepted_frame(std::string(id.view()), 2));
+  drop();
+  epoch_ = kEpoch + 1;
+  advance(2s);
+  ASSERT_EQ(state(id), MessageState::kFailed);
+  EXPECT_EQ(row(id).failure, Code::kRolledBack);
+  const ClientMessageId newer = queue("newer");
+  run();
+  EXPECT_EQ(state(newer), MessageState::kSending) << "what is lost blocks nothing";
+
+  ASSERT_TRUE(client_->retry(id).ok());
+  deliver_and_run(accepted_frame(std::string(newer.view()), 2));
+
+  EXPECT_EQ(texts(sends()), (std::vector<std::string>{"newer", "x"}));
+  EXPECT_EQ(sends().back().client_message_id(), id.view());
+  deliver_and_run(accepted_frame(std::string(id.view()), 3));
+  EXPECT_EQ(state(id), MessageState::kSent);
+}
+
+TEST_F(Refusals, DiscardClosesTheNumberAndUnblocks) {
+  const ClientMessageId failed = refuse_the_first_of_two(Code::kForbidden).failed;
 
   ASSERT_TRUE(client_->discard(failed).ok());
   run();
@@ -112,7 +142,7 @@ TEST_F(Outbox, DiscardClosesTheNumberAndUnblocks) {
   EXPECT_EQ(history(), (std::vector<std::string>{"1"}));
 }
 
-TEST_F(Outbox, ADiscardLeavesInItsPlaceInTheOrder) {
+TEST_F(Refusals, ADiscardLeavesInItsPlaceInTheOrder) {
   have_session();
   make_client();
   queue("0");
@@ -130,7 +160,7 @@ TEST_F(Outbox, ADiscardLeavesInItsPlaceInTheOrder) {
   EXPECT_EQ(numbers, (std::vector<std::uint64_t>{1, 102, 3}));
 }
 
-TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfGoes) {
+TEST_F(Refusals, ADiscardThatTheServerWillNotHearOfGoes) {
   go_online();
   const ClientMessageId failed = queue("0");
   run();
@@ -146,13 +176,8 @@ TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfGoes) {
   EXPECT_EQ(sink_.decided, decided + 1) << "whoever waits for the outbox to be empty hears of it";
 }
 
-TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfLeavesItsNumberToTheNext) {
-  send_window_ = 1;
-  go_online();
-  const ClientMessageId failed = queue("0");
-  queue("1");
-  run();
-  deliver_and_run(refused_frame(std::string(failed.view()), Code::kNotFound));
+TEST_F(Refusals, ADiscardThatTheServerWillNotHearOfLeavesItsNumberToTheNext) {
+  const ClientMessageId failed = refuse_the_first_of_two(Code::kNotFound).failed;
   ASSERT_TRUE(client_->discard(failed).ok());
   run();
 
@@ -166,7 +191,7 @@ TEST_F(Outbox, ADiscardThatTheServerWillNotHearOfLeavesItsNumberToTheNext) {
   EXPECT_EQ(sends()[2].send_number(), 2u);
 }
 
-TEST_F(Outbox, ARefusedHeadTakesTheNumberThatTheServerExpects) {
+TEST_F(Refusals, ARefusedHeadTakesTheNumberThatTheServerExpects) {
   go_online();
   const ClientMessageId first = queue("0");
   const ClientMessageId second = queue("1");
@@ -186,7 +211,7 @@ TEST_F(Outbox, ARefusedHeadTakesTheNumberThatTheServerExpects) {
   EXPECT_EQ(sends()[2].client_message_id(), first.view());
 }
 
-TEST_F(Outbox, ARowThatWaitsForAnEarlierOneKeepsItsNumber) {
+TEST_F(Refusals, ARowThatWaitsForAnEarlierOneKeepsItsNumber) {
   go_online();
   const ClientMessageId first = queue("0");
   const ClientMessageId second = queue("1");
@@ -202,7 +227,7 @@ TEST_F(Outbox, ARowThatWaitsForAnEarlierOneKeepsItsNumber) {
   EXPECT_EQ(sends()[3].SerializeAsString(), sends()[1].SerializeAsString());
 }
 
-TEST_F(Outbox, ANumberThatNoServerCanExpectChangesNothing) {
+TEST_F(Refusals, ANumberThatNoServerCanExpectChangesNothing) {
   go_online();
   const ClientMessageId id = queue("0");
   run();
@@ -217,14 +242,8 @@ TEST_F(Outbox, ANumberThatNoServerCanExpectChangesNothing) {
   EXPECT_EQ(client_->connection_state(), ConnectionState::kOnline);
 }
 
-TEST_F(Outbox, ASecondFailedMessageStillBlocksOnceTheFirstIsDiscarded) {
-  go_online();
-  const ClientMessageId first = queue("0");
-  const ClientMessageId second = queue("1");
-  run();
-  deliver(refused_frame(std::string(first.view()), Code::kForbidden));
-  deliver(refused_frame(std::string(second.view()), Code::kForbidden));
-  run();
+TEST_F(Refusals, ASecondFailedMessageStillBlocksOnceTheFirstIsDiscarded) {
+  const auto [first, second] = refuse_both();
 
   ASSERT_TRUE(client_->discard(first).ok());
   run();
@@ -240,14 +259,8 @@ TEST_F(Outbox, ASecondFailedMessageStillBlocksOnceTheFirstIsDiscarded) {
   EXPECT_EQ(state(later), MessageState::kSending);
 }
 
-TEST_F(Outbox, ASecondFailedMessageStillBlocksOnceTheFirstIsRetried) {
-  go_online();
-  const ClientMessageId first = queue("0");
-  const ClientMessageId second = queue("1");
-  run();
-  deliver(refused_frame(std::string(first.view()), Code::kForbidden));
-  deliver(refused_frame(std::string(second.view()), Code::kForbidden));
-  run();
+TEST_F(Refusals, ASecondFailedMessageStillBlocksOnceTheFirstIsRetried) {
+  const auto [first, second] = refuse_both();
 
   ASSERT_TRUE(client_->retry(first).ok());
   run();
@@ -259,7 +272,7 @@ TEST_F(Outbox, ASecondFailedMessageStillBlocksOnceTheFirstIsRetried) {
   EXPECT_EQ(state(later), MessageState::kQueued);
 }
 
-TEST_F(Outbox, AHeadRefusedForNowIsSentAgainThoughALaterOneFailed) {
+TEST_F(Refusals, AHeadRefusedForNowIsSentAgainThoughALaterOneFailed) {
   go_online();
   const ClientMessageId head = queue("0");
   const ClientMessageId later = queue("1");
@@ -276,7 +289,7 @@ TEST_F(Outbox, AHeadRefusedForNowIsSentAgainThoughALaterOneFailed) {
   EXPECT_EQ(state(later), MessageState::kFailed);
 }
 
-TEST_F(Outbox, ARetryableRefusalIsSentAgainAfterRetryAfter) {
+TEST_F(Refusals, ARetryableRefusalIsSentAgainAfterRetryAfter) {
   go_online();
   const ClientMessageId id = queue("0");
   run();
@@ -291,7 +304,7 @@ TEST_F(Outbox, ARetryableRefusalIsSentAgainAfterRetryAfter) {
   EXPECT_EQ(sends()[1].SerializeAsString(), sends()[0].SerializeAsString());
 }
 
-TEST_F(Outbox, AFullDiskOfTheServerIsWaitedForAndFailsNothing) {
+TEST_F(Refusals, AFullDiskOfTheServerIsWaitedForAndFailsNothing) {
   go_online();
   const ClientMessageId id = queue("0");
   run();
@@ -305,7 +318,7 @@ TEST_F(Outbox, AFullDiskOfTheServerIsWaitedForAndFailsNothing) {
   EXPECT_EQ(sends()[1].client_message_id(), id.view());
 }
 
-TEST_F(Outbox, EverythingFromTheRefusedRowOnIsSentAgainInOrder) {
+TEST_F(Refusals, EverythingFromTheRefusedRowOnIsSentAgainInOrder) {
   go_online();
   std::vector<ClientMessageId> ids;
   for (int i = 0; i < 4; ++i) ids.push_back(queue(std::to_string(i)));

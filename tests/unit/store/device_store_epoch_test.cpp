@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The server's store went back to an earlier state: another epoch. What it sends again is recognised; what it does not
-// is marked, at its place.
+// is lost: gathered where the histories part, and the own of it failed.
 #include <gmock/gmock.h>
 
 #include "device_store_fixture.h"
@@ -99,7 +99,7 @@ TEST_F(Epoch, ASequenceThatChangedIsTaken) {
   EXPECT_EQ(failure_of(chat, 3), Code::kOk);
 }
 
-TEST_F(Epoch, WhatTheServerLostIsMarkedAtItsPlaceOnceCaughtUp) {
+TEST_F(Epoch, WhatTheServerLostStandsWhereTheHistoriesPart) {
   const auto chat = chat_of_four();
   must(store_->begin_epoch(2, kAccount));
   must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "b")));
@@ -110,12 +110,12 @@ TEST_F(Epoch, WhatTheServerLostIsMarkedAtItsPlaceOnceCaughtUp) {
   EXPECT_THAT(changes.conversations, ElementsAre(chat));
   must(store_->apply(ItemsOf(kChat, 2).message(kBob, 21, "x").message(kBob, 22, "y")));
 
-  EXPECT_THAT(history(chat, 1), ElementsAre("2:b", "-:c", "3:x", "-:d", "4:y", "-:e", "-:waits"));
+  EXPECT_THAT(history(chat, 1), ElementsAre("2:b", "-:c", "-:d", "-:e", "3:x", "4:y", "-:waits"));
   const auto rows = must(reader_->history_before(chat, Seq{0}, 50)).rows;
   EXPECT_EQ(rows[1].failure, Code::kRolledBack);
-  EXPECT_EQ(rows[1].state, MessageState::kSent);
-  EXPECT_EQ(rows[3].failure, Code::kRolledBack);
-  EXPECT_EQ(rows[3].state, MessageState::kReceived);
+  EXPECT_EQ(rows[1].state, MessageState::kFailed);
+  EXPECT_EQ(rows[2].failure, Code::kRolledBack);
+  EXPECT_EQ(rows[2].state, MessageState::kReceived);
   EXPECT_EQ(rows[6].failure, Code::kOk);
   EXPECT_EQ(reader_->receipt(rows[1].key, kBob).code(), Code::kNotFound);
   EXPECT_EQ(unread(chat), 3u);
@@ -133,9 +133,10 @@ TEST_F(Epoch, ALostMessageThatIsSentAgainLaterTakesItsPlace) {
 
   must(store_->apply(ItemsOf(kChat, 1).message(kBob, 4, "d").message(kAnn, 3, "c", kLaptop)));
 
-  EXPECT_THAT(history(chat), ElementsAre("-:b", "2:d", "3:c", "-:e", "-:waits"));
-  EXPECT_EQ(failure_of(chat, 0), Code::kRolledBack);
-  EXPECT_EQ(failure_of(chat, 1), Code::kOk);
+  EXPECT_THAT(history(chat), ElementsAre("-:b", "-:e", "2:d", "3:c", "-:waits"));
+  EXPECT_EQ(failure_of(chat, 1), Code::kRolledBack);
+  EXPECT_EQ(failure_of(chat, 2), Code::kOk);
+  EXPECT_EQ(state_of(3), MessageState::kSent);
 }
 
 TEST_F(Epoch, WhatWasReadStaysReadAndIsToldAgain) {
@@ -242,11 +243,169 @@ TEST_F(Epoch, TwoTurnsInARowKeepOrderAndMark) {
   const auto chat = chat_of_four();
   must(store_->begin_epoch(2, kAccount));
   must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 70, "second epoch")));
-  must(store_->begin_epoch(3, kAccount));
+  const auto turned = must(store_->begin_epoch(3, kAccount));
+  EXPECT_THAT(turned.updated, SizeIs(4));
   must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 71, "third epoch")));
   must(store_->settle_epoch());
 
-  EXPECT_THAT(history(chat, 1), ElementsAre("-:b", "-:second epoch", "2:third epoch", "-:c", "-:d", "-:e", "-:waits"));
+  EXPECT_THAT(history(chat, 1), ElementsAre("-:b", "-:c", "-:d", "-:e", "-:second epoch", "2:third epoch", "-:waits"));
+}
+
+TEST_F(Epoch, ATurnThatGoesBackFurtherGathersWhatWasLostBefore) {
+  const auto chat = chat_of_four();
+  must(store_->begin_epoch(2, kAccount));
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "b").message(kAnn, 3, "c", kPhone)));
+  must(store_->settle_epoch());
+  must(store_->apply(ItemsOf(kChat, 3).message(kBob, 30, "x")));
+  ASSERT_THAT(history(chat), ElementsAre("2:b", "3:c", "-:d", "-:e", "4:x", "-:waits"));
+
+  must(store_->begin_epoch(3, kAccount));
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "b").message(kBob, 31, "y")));
+  must(store_->settle_epoch());
+
+  EXPECT_THAT(history(chat), ElementsAre("2:b", "-:c", "-:d", "-:e", "-:x", "3:y", "-:waits"));
+}
+
+TEST_F(Epoch, TheNewestMessageIsTheConversationsLast) {
+  const auto chat = open_chat();
+  must(store_->apply(ItemsOf(kChat, 1).message(kBob, 2, "b").message(kBob, 3, "c").message(kBob, 4, "d")));
+  must(store_->begin_epoch(2, kAccount));
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 20, "new")));
+
+  must(store_->settle_epoch());
+
+  const auto row = must(reader_->conversation(chat));
+  ASSERT_TRUE(row.last_message.has_value());
+  EXPECT_EQ(show(*row.last_message), "2:new");
+  EXPECT_EQ(row.last_activity, row.last_message->time);
+  EXPECT_EQ(row.unread_count, 1u);
+  EXPECT_EQ(show(must(reader_->conversations(std::nullopt, 10)).rows.at(0).last_message.value()), "2:new");
+}
+
+TEST_F(Epoch, WhatTheServerLostKeepsItsOrder) {
+  const auto chat = open_chat();
+  must(queue(chat, 4, "queued first", true));
+  must(store_->apply(ItemsOf(kChat, 1).message(kBob, 2, "b").message(kBob, 3, "c").message(kAnn, 4, "d", kPhone)));
+  must(store_->begin_epoch(2, kAccount));
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
+
+  must(store_->settle_epoch());
+
+  EXPECT_THAT(history(chat, 1), ElementsAre("-:b", "-:c", "-:queued first"));
+}
+
+// Its acceptance came; the items before it had not come yet when the server went back, and come now.
+TEST_F(Epoch, AnAcceptedMessageAheadOfTheCursorIsLostBehindWhatWasAcceptedBefore) {
+  const auto chat = open_chat();
+  must(queue(chat, 9, "mine", true));
+  must(accept(9, 9));
+  must(store_->begin_epoch(2, kAccount));
+
+  ItemsOf items = ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "before").message(kBob, 30, "after");
+  items.get().mutable_items(2)->set_message_id(2'000);
+  must(store_->apply(items));
+  must(store_->settle_epoch());
+
+  EXPECT_THAT(history(chat), ElementsAre("2:before", "-:mine", "3:after"));
+}
+
+TEST_F(Epoch, WhatIsTrimmedStaysWhereItWas) {
+  const auto chat = chat_of_four();
+  must(store_->begin_epoch(2, kAccount));
+
+  must(store_->apply(
+      ItemsOf(kChat, 0).skip(3, wire::SKIP_REASON_TRIMMED).message(kBob, 4, "d").message(kBob, 30, "new")));
+  must(store_->settle_epoch());
+
+  EXPECT_THAT(history(chat), ElementsAre("-:b", "-:c", "3:(placeholder)", "4:d", "-:e", "5:new", "-:waits"));
+}
+
+// ---- What is lost and own ------------------------------------------------------------------------------------------
+
+class LostOwn : public Epoch {
+ protected:
+  // Items 3 (of this device) and 5 (of another) are lost, and a message waits.
+  ConversationKey chat_of_lost() {
+    const auto chat = chat_of_four();
+    must(store_->begin_epoch(2, kAccount));
+    must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "b").message(kBob, 4, "d")));
+    must(store_->settle_epoch());
+    return chat;
+  }
+  std::vector<std::uint64_t> waiting(ConversationKey chat) {
+    std::vector<std::uint64_t> ids;
+    for (const OutboxRow& row : must(store_->outbox(chat, 0, 10))) ids.push_back(row.client_message_id.bytes[15]);
+    return ids;
+  }
+};
+
+TEST_F(LostOwn, MessageFailsAndBlocksNothing) {
+  const auto chat = chat_of_lost();
+
+  EXPECT_EQ(state_of(3), MessageState::kFailed);
+  EXPECT_EQ(state_of(5), MessageState::kFailed);
+  EXPECT_EQ(must(reader_->message_by_client_id(client_id(3))).failure, Code::kRolledBack);
+  EXPECT_THAT(waiting(chat), ElementsAre(6));
+}
+
+TEST_F(LostOwn, MessageThatIsRetriedWaitsBehindTheOthersUnderItsId) {
+  const auto chat = chat_of_lost();
+
+  const auto changes = must(store_->retry(client_id(3), client_id(99), at(8'000'000)));
+  must(store_->retry(client_id(5), client_id(98), at(8'000'000)));
+  reopen();
+
+  EXPECT_THAT(changes.updated, SizeIs(1));
+  EXPECT_EQ(state_of(3), MessageState::kQueued);
+  EXPECT_THAT(waiting(chat), ElementsAre(6, 3, 5));
+  EXPECT_THAT(history(chat), ElementsAre("2:b", "3:d", "-:waits", "-:c", "-:e"));
+  const auto row = must(store_->outbox(chat, 0, 10)).at(1);
+  EXPECT_EQ(row.content, text("c"));
+  EXPECT_EQ(row.deadline, at(8'000'000));
+  EXPECT_FALSE(row.on_wire);
+  EXPECT_EQ(must(reader_->message_by_client_id(client_id(5))).sender_device, kPhone);
+  EXPECT_EQ(store_->retry(client_id(3), client_id(97), at(8'000'000)).code(), Code::kWrongState);
+}
+
+TEST_F(LostOwn, MessageThatIsRetriedIsAcceptedOnce) {
+  const auto chat = chat_of_lost();
+  must(store_->retry(client_id(3), client_id(99), at(8'000'000)));
+
+  must(store_->apply(ItemsOf(kChat, 3).message(kAnn, 3, "c", kPhone)));
+  must(accept(3, 4));
+
+  EXPECT_THAT(history(chat), ElementsAre("2:b", "-:e", "3:d", "4:c", "-:waits"));
+  EXPECT_EQ(state_of(3), MessageState::kSent);
+  EXPECT_THAT(waiting(chat), ElementsAre(6));
+}
+
+TEST_F(LostOwn, MessageThatIsDiscardedIsGone) {
+  const auto chat = chat_of_lost();
+
+  const auto changes = must(store_->discard(client_id(3)));
+
+  EXPECT_THAT(changes.removed, SizeIs(1));
+  EXPECT_THAT(history(chat), ElementsAre("2:b", "-:e", "3:d", "-:waits"));
+  EXPECT_THAT(waiting(chat), ElementsAre(6));
+  EXPECT_EQ(store_->discard(client_id(3)).code(), Code::kNotFound);
+}
+
+TEST_F(LostOwn, MessageIsNotRetriedAboveTheLimitOfTheOutbox) {
+  chat_of_lost();
+  outbox_max_ = 1;
+  reopen();
+
+  EXPECT_EQ(store_->retry(client_id(3), client_id(99), at(8'000'000)).code(), Code::kLimitReached);
+  EXPECT_EQ(state_of(3), MessageState::kFailed);
+}
+
+TEST_F(LostOwn, MessageOfOthersIsNeitherRetriedNorDiscarded) {
+  chat_of_four();
+  must(store_->begin_epoch(2, kAccount));
+  must(store_->settle_epoch());
+
+  EXPECT_EQ(store_->retry(client_id(2), client_id(99), at(8'000'000)).code(), Code::kNotFound);
+  EXPECT_EQ(store_->discard(client_id(2)).code(), Code::kNotFound);
 }
 
 }  // namespace

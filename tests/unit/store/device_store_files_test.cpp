@@ -57,11 +57,17 @@ TEST_F(StoreFiles, KeepTheGatewayUntilAnotherIsSaved) {
 
 TEST_F(StoreFiles, OfAnEarlierVersionAreBroughtToTodays) {
   const auto chat = open_chat();
+  must(store_->apply(ItemsOf(kChat, 1).message(kBob, 2, "b").message(kBob, 3, "c").message(kBob, 4, "d")));
   must(queue(chat, 1, "waits"));
+  must(store_->begin_epoch(2, kAccount));
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "b").message(kBob, 20, "new")));
   close();
   meddle(kToVersion2);
 
   reopen();
+  EXPECT_THAT(history(chat), ElementsAre("2:b", "-:c", "3:new", "-:d", "-:waits"));
+  must(store_->apply(ItemsOf(kChat, 3).skip(4, wire::SKIP_REASON_ALREADY_ACKNOWLEDGED)));
+  EXPECT_THAT(history(chat), ElementsAre("2:b", "-:c", "3:new", "4:d", "-:waits"));
 
   EXPECT_EQ(store_->text_bytes_max(), 0u);
   must(store_->save_text_bytes_max(70'000));
