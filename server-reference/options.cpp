@@ -5,10 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <type_traits>
 
@@ -48,6 +50,24 @@ Error bad(const std::string& option, const std::string& value, const std::string
 // A numeric address: names are resolved by whoever connects, not by whoever listens.
 std::string check_address(const std::string& text) {
   return is_address(text) ? "" : "\"" + text + "\" is not a numeric IPv4 or IPv6 address";
+}
+
+// A number in decimal digits, the first of several not 0: elsewhere 0x50 and 080 mean other numbers than they seem to.
+std::optional<std::uint64_t> decimal(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_whole = failure == std::errc() && end == text.data() + text.size();
+  return is_whole && (text.size() == 1 || text.front() != '0') ? std::optional(number) : std::nullopt;
+}
+
+CLI::Validator range(std::uint64_t least, std::uint64_t most) {
+  const auto check = [least, most](const std::string& text) -> std::string {
+    const auto number = decimal(text);
+    if (number && *number >= least && *number <= most) return "";
+    return "\"" + text + "\" is no number of " + std::to_string(least) + " to " + std::to_string(most) +
+           " in decimal digits, without leading zeros";
+  };
+  return CLI::Validator(check, "in [" + std::to_string(least) + " - " + std::to_string(most) + "]");
 }
 
 std::string check_websocket_url(const std::string& text) {
@@ -112,14 +132,14 @@ CLI::Option* add(CLI::App& app, const std::string& name, Value& value, const std
 void add_listener_options(CLI::App& app, ListenerOptions& listener, Raw& raw) {
   add(app, "--address", listener.address, "Numeric address to listen on")->check(check_address);
   add(app, "--port", listener.port, "Port to listen on; 0 takes any free one")
-      ->check(CLI::Range(std::uint16_t{0}, std::numeric_limits<std::uint16_t>::max()));
+      ->check(range(0, std::numeric_limits<std::uint16_t>::max()));
   add(app, "--threads", listener.threads, "Listener threads, which share the port")
-      ->check(CLI::Range(std::size_t{1}, limits::kListenerThreadsMax));
+      ->check(range(1, limits::kListenerThreadsMax));
   add(app, "--connections-max", listener.connections_max, "Connections above this wait or are turned away")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
+      ->check(range(1, 10'000'000));
   add(app, "--connections-per-address-max", listener.connections_per_address_max,
       "Connections above this from one address (IPv6: one /64 network) are closed; a reverse proxy is one address")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{10'000'000}));
+      ->check(range(1, 10'000'000));
   add(app, "--tls-cert", listener.tls.certificate, "Certificate chain (PEM); needs --tls-key");
   add(app, "--tls-key", listener.tls.key, "Private key of the certificate (PEM)");
   add(app, "--trusted-proxy", raw.trusted_proxies,
@@ -133,18 +153,17 @@ void add_service_options(CLI::App& app, ServerOptions& server, Raw& raw) {
   add(app, "--advertise-url", server.advertised_url, "WebSocket URL that clients are told to connect to")
       ->check(check_websocket_url);
   add(app, "--text-bytes-max", server.gateway.text_bytes_max, "Largest text of a message, in bytes of UTF-8")
-      ->check(CLI::Range(std::size_t{1}, limits::kTextBytesMax));
+      ->check(range(1, limits::kTextBytesMax));
   add(app, "--heartbeat-ms", raw.heartbeat_ms, "How often an idle client shows that it is there")
-      ->check(CLI::Range(std::uint64_t{100}, std::uint64_t{600'000}));
-  add(app, "--hash-workers", server.hash_workers, "Threads for password hashes")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{64}));
+      ->check(range(100, 600'000));
+  add(app, "--hash-workers", server.hash_workers, "Threads for password hashes")->check(range(1, 64));
   add(app, "--argon-operations", server.accounts.password_cost.operations, "Argon2id passes for new password hashes")
-      ->check(CLI::Range(std::size_t{1}, limits::kPasswordOperationsMax));
+      ->check(range(1, limits::kPasswordOperationsMax));
   add(app, "--argon-memory-mib", raw.argon_memory_mib, "Argon2id memory for new password hashes")
-      ->check(CLI::Range(std::size_t{1}, limits::kPasswordMemoryBytesMax >> 20U));
+      ->check(range(1, limits::kPasswordMemoryBytesMax >> 20U));
   add(app, "--registrations-per-address", server.accounts.registrations_per_address.burst,
       "Accounts that one client address may make at once; it regains one a minute; 0: no limit")
-      ->check(CLI::Range(std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max()));
+      ->check(range(0, std::numeric_limits<std::uint32_t>::max()));
   add(app, "--app-issuer", raw.app_issuer, "Issuer (iss) of tokens that the app's own backend signs");
   add(app, "--app-audience", raw.app_audience, "Audience (aud) of those tokens");
   add(app, "--app-keys", raw.app_keys_file, "File with the JWK set whose keys may sign them");
@@ -159,8 +178,7 @@ void add_program_options(CLI::App& app, Raw& raw) {
   for (const auto& [name, level] : kLevels) levels.emplace_back(name);
   add(app, "--data-dir", raw.data_dir, "Directory for the database");
   add(app, "--database", raw.database, "SQLite file; chatsdk-server.db in the data directory when not given");
-  add(app, "--drain-seconds", raw.drain_seconds, "At most this long for a graceful stop")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{86'400}));
+  add(app, "--drain-seconds", raw.drain_seconds, "At most this long for a graceful stop")->check(range(0, 86'400));
   add(app, "--log-level", raw.log_level, "Least level that is logged")->check(CLI::IsMember(levels));
   add(app, "--log-format", raw.log_format, "text, or json: one object a line")
       ->check(CLI::IsMember(std::vector<std::string>{"text", "json"}));

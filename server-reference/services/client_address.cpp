@@ -68,7 +68,9 @@ Status AddressRanges::add(std::string_view text) {
     const std::string_view digits = text.substr(slash + 1);
     unsigned bits = 0;
     const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-    if (failure != std::errc() || end != digits.data() + digits.size() || bits > 128 - offset) {
+    const bool is_decimal =
+        failure == std::errc() && end == digits.data() + digits.size() && (digits.size() == 1 || digits.front() != '0');
+    if (!is_decimal || bits > 128 - offset) {
       return error(Code::kInvalidArgument, "has no prefix length from 0 to " + std::to_string(128 - offset));
     }
     range.prefix_bits = bits + offset;

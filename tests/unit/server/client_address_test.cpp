@@ -29,8 +29,8 @@ TEST(AddressRanges, HoldAddressesAndNetworksOfBothFamilies) {
 }
 
 TEST(AddressRanges, RefuseWhatIsNone) {
-  for (const char* text : {"", "localhost", "10.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x",
-                           "::/129", "/8", "10.0.0.0/8/8", "1.2.3.4 "}) {
+  for (const char* text : {"", "localhost", "10.0.0", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/08",
+                           "10.0.0.0/0x8", "10.0.0.0/8x", "::/129", "/8", "10.0.0.0/8/8", "1.2.3.4 "}) {
     AddressRanges refused;
     EXPECT_EQ(refused.add(text).code(), Code::kInvalidArgument) << text;
     EXPECT_TRUE(refused.empty());
