@@ -33,7 +33,9 @@ bool is_websocket_key(std::string_view key) {
   return key.size() == 24 && key.ends_with("==") && std::all_of(key.begin(), key.end() - 2, is_base64);
 }
 
-bool is_served_method(std::string_view method) { return method == "GET" || method == "POST" || method == "DELETE"; }
+bool is_served_method(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "POST" || method == "DELETE";
+}
 
 std::string_view path_of(std::string_view url) { return url.substr(0, url.find('?')); }
 
@@ -121,7 +123,7 @@ bool ServedConnection::take_head() {
   if (http.head.wants_websocket) return begin_websocket();
   if (!is_served_method(request.method)) {
     HttpResponse response = problem_response(405, Code::kUnsupported, "this method is not served");
-    response.headers["allow"] = "GET, POST, DELETE";
+    response.headers["allow"] = "GET, HEAD, POST, DELETE";
     refuse(405, std::move(response));
     return true;
   }
@@ -148,6 +150,7 @@ void ServedConnection::dispatch() {
   carrier_.set_deadline(serving_.options.answer_timeout);
   HttpRequest request = std::exchange(http_->head.request, {});
   http_->asked_bytes = request.body.size();
+  http_->without_body = request.method == "HEAD";
   // The service may answer at once, but its answer comes as a turn of its own.
   serving_.http->handle(std::move(request), http_->remote_address, carrier_.responder(http_->request_number));
 }
@@ -156,7 +159,7 @@ void ServedConnection::answer(std::uint32_t request_number, HttpResponse respons
   if (state_ != State::kAnswering || http_->request_number != request_number) return;
   http_->asked_bytes = 0;
   const bool keep_alive = http_->head.keep_alive && !serving_.state.draining.load();
-  queue(encode_http_response(response, keep_alive, false));
+  queue(encode_http_response(response, keep_alive, http_->without_body));
   if (!keep_alive) {
     linger();
     return;

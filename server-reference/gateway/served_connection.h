@@ -149,6 +149,7 @@ class ServedConnection final : public FrameSink {
     std::string input;  // bytes of requests that are not used yet
     HttpHead head;
     std::size_t asked_bytes = 0;  // of the body that the service has
+    bool without_body = false;    // the answer that is awaited: HEAD
     std::uint32_t request_number = 0;
     bool request_begun = true;  // false between an answer and the next request's first byte
   };

@@ -33,8 +33,9 @@ JsonCodec::JsonCodec() {
 JsonCodec::~JsonCodec() = default;
 
 Result<Bytes> JsonCodec::to_binary(std::string_view message, std::string_view json) const {
-  // The mapping's own parser is lenient (single quotes, trailing commas, duplicate names): RFC 8259 is checked first.
-  CHATSDK_TRY(check_strict_json(json));
+  // The mapping's own parser is lenient (single quotes, trailing commas, duplicate names, one field in both spellings):
+  // RFC 8259 is checked first.
+  CHATSDK_TRY(check_strict_json(json, limits::kJsonDepthMax, JsonNames::kOfFields));
   pb::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;
   Bytes binary;

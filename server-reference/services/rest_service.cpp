@@ -136,11 +136,13 @@ const RestService::Route* RestService::find(std::string_view path, std::string_v
   for (const Route& route : routes()) {
     const auto value = route.match(path);
     if (!value) continue;
-    if (route.method == method) {
+    // HEAD is answered as GET; whoever carries the answer leaves its body out.
+    const bool is_get = route.method == "GET";
+    if (route.method == method || (is_get && method == "HEAD")) {
       parameter = *value;
       return &route;
     }
-    allow += (allow.empty() ? "" : ", ") + std::string(route.method);
+    allow += (allow.empty() ? "" : ", ") + std::string(route.method) + (is_get ? ", HEAD" : "");
   }
   return nullptr;
 }

@@ -11,10 +11,25 @@ namespace {
 
 using Json = nlohmann::json;
 
+// lower_snake_case to lowerCamelCase, as the mapping names fields; what is that already stays as it is.
+std::string name_of_field(std::string_view name) {
+  std::string field;
+  bool raise = false;
+  for (const char c : name) {
+    if (c == '_') {
+      raise = true;
+      continue;
+    }
+    field += raise && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    raise = false;
+  }
+  return field;
+}
+
 // Follows the parser's events and remembers the names of each open object.
 class StrictChecker final : public nlohmann::json_sax<Json> {
  public:
-  explicit StrictChecker(std::size_t depth_max) : depth_max_(depth_max) {}
+  StrictChecker(std::size_t depth_max, JsonNames same) : depth_max_(depth_max), same_(same) {}
   const char* reason() const { return reason_; }
 
   bool null() override { return true; }
@@ -27,7 +42,8 @@ class StrictChecker final : public nlohmann::json_sax<Json> {
 
   bool start_object(std::size_t) override { return open(); }
   bool key(string_t& name) override {
-    return names_.back().insert(name).second || refuse("JSON object has a duplicate name");
+    const bool is_new = names_.back().insert(same_ == JsonNames::kOfFields ? name_of_field(name) : name).second;
+    return is_new || refuse("JSON object has a duplicate name");
   }
   bool end_object() override { return close(); }
   bool start_array(std::size_t) override { return open(); }
@@ -53,16 +69,17 @@ class StrictChecker final : public nlohmann::json_sax<Json> {
   }
 
   std::size_t depth_max_;
+  JsonNames same_;
   std::vector<std::set<std::string>> names_;  // of each open object; empty for an array
   const char* reason_ = "not well-formed JSON";
 };
 
 }  // namespace
 
-Status check_strict_json(std::string_view text, std::size_t depth_max) {
+Status check_strict_json(std::string_view text, std::size_t depth_max, JsonNames names) {
   // The parser would skip a byte order mark, which RFC 8259 section 8.1 forbids to send.
   if (text.starts_with("\xEF\xBB\xBF")) return error(Code::kMalformed, "JSON begins with a byte order mark");
-  StrictChecker checker(depth_max);
+  StrictChecker checker(depth_max, names);
   if (!Json::sax_parse(text.begin(), text.end(), &checker, Json::input_format_t::json, /*strict=*/true)) {
     return error(Code::kMalformed, checker.reason());
   }

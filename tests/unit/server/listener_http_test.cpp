@@ -70,7 +70,6 @@ TEST_F(ListenerHttp, RefusalsAreProblemsAndEndTheConnection) {
     const char* code;
   };
   const std::vector<Case> cases = {
-      {"HEAD", "HEAD /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 405, nullptr},
       {"PUT", "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", 405, "unsupported"},
       {"unknown method", "BREW /coffee HTTP/1.1\r\nHost: h\r\n\r\n", 405, "unsupported"},
       {"body over the limit", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n" + std::string(65'537, 'x'),
@@ -86,20 +85,36 @@ TEST_F(ListenerHttp, RefusalsAreProblemsAndEndTheConnection) {
     RawClient client = connect();
 
     client.send(c.bytes);
-    if (c.code == nullptr) {
-      // The answer to HEAD has the length of a body that does not come.
-      const std::string text = client.read_some();
-      EXPECT_TRUE(text.starts_with("HTTP/1.1 405 ") && text.ends_with("\r\n\r\n")) << text;
-      continue;
-    }
     RawClient::Response response = client.read_response();
 
     EXPECT_EQ(response.status, c.status) << c.what;
     EXPECT_EQ(response.headers["content-type"], "application/problem+json") << c.what;
     EXPECT_NE(response.body.find("\"code\":\"" + std::string(c.code) + "\""), std::string::npos) << response.body;
     EXPECT_EQ(response.headers["connection"], "close") << c.what;
+    const std::string methods = c.status == 405 ? "GET, HEAD, POST, DELETE" : "";
+    EXPECT_EQ(response.headers["allow"], methods) << c.what;
     EXPECT_TRUE(client.read_to_end()) << c.what;
   }
+}
+
+TEST_F(ListenerHttp, AnswersHeadWithoutTheBody) {
+  start();
+  RawClient client = connect();
+
+  // What follows the head of its answer on the connection is the next answer.
+  client.send("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  std::string text;
+  while (!text.ends_with("GET /b ")) {
+    const std::string more = client.read_some();
+    ASSERT_FALSE(more.empty()) << text;
+    text += more;
+  }
+
+  EXPECT_TRUE(text.starts_with("HTTP/1.1 200 ")) << text;
+  EXPECT_NE(text.find("content-length: 8\r\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("HEAD /a"), std::string::npos) << text;
+  const std::size_t head_end = text.find("\r\n\r\n") + 4;
+  EXPECT_TRUE(text.substr(head_end).starts_with("HTTP/1.1 200 ")) << text;
 }
 
 TEST_F(ListenerHttp, APostWithoutLengthHasNoBody) {

@@ -76,11 +76,22 @@ TEST(RestPaths, WrongMethodsNameTheRightOnes) {
                                                                   {"/readyz", "GET"}};
   for (const auto& [path, allowed] : paths) {
     for (const char* method : {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "get", "X", ""}) {
-      if (method == allowed) continue;
+      const bool is_get = allowed == "GET";
+      if (method == allowed || (is_get && std::string_view(method) == "HEAD")) continue;
       const auto response = world.call(method, path);
       EXPECT_EQ(verdict_of(response), "405 unsupported") << method << " " << path;
-      EXPECT_EQ(response.headers.at("allow"), allowed);
+      EXPECT_EQ(response.headers.at("allow"), is_get ? "GET, HEAD" : allowed);
     }
+  }
+}
+
+TEST(RestPaths, TakeHeadWhereverTheyTakeGet) {
+  RestWorld world;
+  for (const char* path : {"/healthz", "/readyz", "/v1/devices", "/v1/connect"}) {
+    const auto get = world.call("GET", path);
+    const auto head = world.call("HEAD", path);
+    EXPECT_EQ(head.status, get.status) << path;
+    EXPECT_EQ(head.headers, get.headers) << path;
   }
 }
 
@@ -130,6 +141,8 @@ const std::vector<BodyCase>& body_cases() {
       {"JsonNul", json_headers(), Bytes("{}\0", 3), "400 malformed"},
       {"JsonRawControl", json_headers(), "{\"deviceName\":\"a\nb\"}", "400 malformed"},
       {"JsonDuplicate", json_headers(), "{\"deviceName\":\"a\",\"deviceName\":\"b\"}", "400 malformed"},
+      {"JsonBothSpellings", json_headers(), "{\"deviceName\":\"a\",\"device_name\":\"b\"}", "400 malformed"},
+      {"JsonBothSpellingsDeep", json_headers(), "{\"x\":[{\"a_b_c\":1,\"aBC\":null}]}", "400 malformed"},
       {"JsonDuplicateUnknown", json_headers(), "{\"x\":{\"y\":1,\"y\":2}}", "400 malformed"},
       {"JsonWrongType", json_headers(), "{\"deviceName\":{},\"refreshToken\":{}}", "400 malformed"},
       {"JsonTextAsList", json_headers(), "{\"deviceName\":[\"a\"],\"refreshToken\":[\"a\"]}", "400 malformed"},
@@ -155,6 +168,7 @@ const std::vector<BodyCase>& body_cases() {
       {"ProtobufOverlongVarint", protobuf_headers(), Bytes(11, '\x80') + "\x01", "400 malformed"},
       {"ProtobufInvalidUtf8", protobuf_headers(), "\x0a\x02\xC0\xAF", "400 malformed"},
       {"ProtobufEmpty", protobuf_headers(), "", "400 invalid_argument"},
+      {"JsonOneSpellingEach", json_headers(), "{\"x_y\":1,\"xZ\":2,\"x\":{\"xY\":3}}", "400 invalid_argument"},
       {"JsonObjectEmpty", json_headers(), "{}", "400 invalid_argument"},
       {"JsonUnknownFieldsOnly", json_headers(), "{\"x\":{\"y\":[1,2.5,null]}}", "400 invalid_argument"},
       {"JsonNullFields", json_headers(), "{\"userId\":null}", "400 invalid_argument"},
