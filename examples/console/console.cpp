@@ -85,30 +85,55 @@ chatsdk::config make_config(const options& opts) {
   return config;
 }
 
-// Words, the last of which may be a whole rest of line.
-std::vector<std::string> split(std::string_view line) {
-  std::vector<std::string> words;
-  std::istringstream in{std::string(line)};
-  for (std::string word; in >> word;) words.push_back(word);
-  return words;
-}
-
-std::string rest_of(std::string_view line, std::size_t words_before) {
-  std::size_t at = 0;
-  for (std::size_t i = 0; i <= words_before; ++i) {
-    at = line.find_first_not_of(" \t", at);
-    if (at == std::string_view::npos) return {};
-    if (i == words_before) break;
-    at = line.find_first_of(" \t", at);
-    if (at == std::string_view::npos) return {};
+// Takes a line apart from its front. A word that begins with a double quote goes on to the next one, and a backslash in
+// it stands for the character behind it; a text is the whole rest of the line, as it is.
+class line_reader {
+ public:
+  explicit line_reader(std::string_view line) : left_(line) {
+    if (left_.ends_with('\r')) left_.remove_suffix(1);  // the line ends of Windows
+    skip_space();
   }
-  return std::string(line.substr(at));
-}
+  bool at_end() const { return left_.empty(); }
+  std::string_view rest() const { return left_; }
+  std::string word() {
+    if (left_.starts_with('"')) return quoted_word();
+    const std::string_view found = left_.substr(0, left_.find_first_of(kSpace));
+    left_.remove_prefix(found.size());
+    skip_space();
+    return std::string(found);
+  }
+
+ private:
+  static constexpr std::string_view kSpace = " \t";
+
+  std::string quoted_word() {
+    std::string found;
+    std::size_t at = 1;
+    for (; at < left_.size() && left_[at] != '"'; ++at) {
+      if (left_[at] == '\\' && at + 1 < left_.size()) ++at;
+      found += left_[at];
+    }
+    const std::string_view behind = left_.substr(std::min(at + 1, left_.size()));
+    if (at >= left_.size()) throw failure("a quote is not closed");
+    if (!behind.empty() && kSpace.find(behind.front()) == std::string_view::npos) {
+      throw failure("a space is missing behind a closing quote");
+    }
+    left_ = behind;
+    skip_space();
+    return found;
+  }
+  void skip_space() { left_.remove_prefix(std::min(left_.find_first_not_of(kSpace), left_.size())); }
+
+  std::string_view left_;
+};
 
 std::uint64_t number_of(const std::string& word) {
   std::uint64_t number = 0;
   const auto end = std::from_chars(word.data(), word.data() + word.size(), number);
-  if (end.ec != std::errc() || end.ptr != word.data() + word.size()) throw failure("'" + word + "' is no number");
+  const bool is_whole = end.ec == std::errc() && end.ptr == word.data() + word.size();
+  if (!is_whole || (word.size() > 1 && word.front() == '0')) {
+    throw failure("'" + word + "' is no number in decimal digits, without leading zeros");
+  }
   return number;
 }
 
@@ -202,6 +227,15 @@ std::string shown(std::string_view text) {
   return out;
 }
 
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
 const char* console::help() {
   return "register USER PASSWORD   make an account and log in\n"
          "login USER PASSWORD      log in\n"
@@ -218,7 +252,8 @@ const char* console::help() {
          "wait sent|delivered|read PEER   until the last own message has got so far\n"
          "sync                     wait until nothing is left to tell the server\n"
          "say TEXT                 print a line\n"
-         "quit";
+         "quit\n"
+         "A word with spaces stands in double quotes, with \\\" for a quote in it; TEXT is the rest of the line.";
 }
 
 console::console(const options& opts, std::ostream& out) : options_(opts), out_(out), client_(make_config(opts)) {
@@ -238,16 +273,33 @@ void console::login(const std::string& user, const std::string& password) {
 
 void console::start() { client_.start(); }
 
-void console::print(const std::string& line) { out_ << options_.prefix << shown(line) << std::endl; }
+void console::print(const std::string& line) {
+  errno = 0;
+  out_ << options_.prefix << shown(line) << std::endl;
+  if (!out_) throw output_failure(std::string("standard output: ") + (errno != 0 ? std::strerror(errno) : "it failed"));
+}
 
 // ---- Commands ------------------------------------------------------------------------------------------------------
 
 bool console::run(std::string_view line) {
-  const std::vector<std::string> words = split(line);
-  if (words.empty() || words[0][0] == '#') return true;
-  const std::string& command = words[0];
-  const auto need = [&](std::size_t count) {
-    if (words.size() < count + 1) throw failure("'" + command + "' needs more words; try 'help'");
+  line_reader in(line);
+  if (in.at_end() || in.rest().front() == '#') return true;
+  const std::string command = in.word();
+  const auto need_more = [&] {
+    if (in.at_end()) throw failure("'" + command + "' needs more words; try 'help'");
+  };
+  const auto word = [&] {
+    need_more();
+    return in.word();
+  };
+  const auto text = [&] {
+    need_more();
+    return std::string(in.rest());
+  };
+  const auto last_word = [&] {
+    std::string last = word();
+    if (!in.at_end()) throw failure("'" + command + "' takes fewer words; a word with spaces stands in double quotes");
+    return last;
   };
 
   if (command == "quit") return false;
@@ -255,13 +307,11 @@ bool console::run(std::string_view line) {
     std::istringstream lines(help());
     for (std::string one; std::getline(lines, one);) print(one);
   } else if (command == "say") {
-    print(rest_of(line, 1));
-  } else if (command == "register") {
-    need(2);
-    register_account(words[1], words[2]);
-  } else if (command == "login") {
-    need(2);
-    login(words[1], words[2]);
+    print(std::string(in.rest()));
+  } else if (command == "register" || command == "login") {
+    const std::string user = word();
+    const std::string password = last_word();
+    command == "register" ? register_account(user, password) : login(user, password);
   } else if (command == "logout") {
     complete(client_.logout(), "logged out");
   } else if (command == "online") {
@@ -274,20 +324,18 @@ bool console::run(std::string_view line) {
     if (!client_.sync(options_.wait_limit)) throw failure("gave up waiting: sync");
     pump(std::chrono::milliseconds(0));
   } else if (command == "send") {
-    need(2);
-    client_.send_text(client_.direct_conversation(words[1]), rest_of(line, 2));
+    const std::string peer = word();
+    const std::string said = text();
+    client_.send_text(client_.direct_conversation(peer), said);
   } else if (command == "history") {
-    need(1);
-    history(words[1], words.size() > 2 ? number_of(words[2]) : 20);
+    const std::string peer = word();
+    history(peer, in.at_end() ? 20 : number_of(last_word()));
   } else if (command == "receipts") {
-    need(1);
-    receipts(words[1]);
+    receipts(last_word());
   } else if (command == "read") {
-    need(1);
-    mark_read(words[1]);
+    mark_read(last_word());
   } else if (command == "retry" || command == "discard") {
-    need(1);
-    const std::uint64_t failed = oldest_failed(words[1]);
+    const std::uint64_t failed = oldest_failed(last_word());
     command == "retry" ? client_.retry_message(failed) : client_.discard_message(failed);
   } else if (command == "conversations") {
     conversations();
@@ -295,11 +343,11 @@ bool console::run(std::string_view line) {
     complete(client_.list_devices(), nullptr);
     show_devices(devices_);
   } else if (command == "revoke") {
-    need(1);
-    complete(client_.revoke_device(number_of(words[1])), "revoked");
+    complete(client_.revoke_device(number_of(last_word())), "revoked");
   } else if (command == "wait") {
-    need(1);
-    wait_command(words);
+    const std::string what = word();
+    const std::string peer = what == "message" ? word() : last_word();
+    what == "message" ? wait_for_message(peer, text()) : wait_for_state(what, peer);
   } else {
     throw failure("unknown command '" + command + "'; try 'help'");
   }
@@ -324,19 +372,14 @@ void console::wait_until(const std::string& what, const std::function<bool()>& h
   }
 }
 
-void console::wait_command(const std::vector<std::string>& words) {
-  const std::string& what = words[1];
-  if (words.size() < 3) throw failure("'wait " + what + "' needs a peer");
-  const std::string& peer = words[2];
-  if (what == "message") {
-    std::string text;
-    for (std::size_t i = 3; i < words.size(); ++i) text += (i > 3 ? " " : "") + words[i];
-    wait_until("message from " + peer, [&] {
-      const auto rows = tail(peer, 50);
-      return std::any_of(rows.begin(), rows.end(), [&](const auto& m) { return !m.is_own() && m.text() == text; });
-    });
-    return;
-  }
+void console::wait_for_message(const std::string& peer, const std::string& text) {
+  wait_until("message from " + peer, [&] {
+    const auto rows = tail(peer, 50);
+    return std::any_of(rows.begin(), rows.end(), [&](const auto& m) { return !m.is_own() && m.text() == text; });
+  });
+}
+
+void console::wait_for_state(const std::string& what, const std::string& peer) {
   const std::int32_t wanted = what == "sent"        ? CHATSDK_MESSAGE_SENT
                               : what == "delivered" ? CHATSDK_MESSAGE_DELIVERED
                               : what == "read"      ? CHATSDK_MESSAGE_READ

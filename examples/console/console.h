@@ -23,6 +23,14 @@ struct failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What was to be said cannot be said any more.
+struct output_failure : failure {
+  using failure::failure;
+};
+
+// A word of a line that is this text, whatever is in it.
+std::string quoted(std::string_view text);
+
 // The text as it may stand in a line on a terminal, whoever wrote it: what would move the cursor, change colours,
 // answer for the keyboard or turn the direction of writing around is shown as its number instead, as \x1b or \u202e.
 std::string shown(std::string_view text);
@@ -42,7 +50,8 @@ class console {
  public:
   console(const options& opts, std::ostream& out);
 
-  // Runs one line; false: the line was `quit`. Throws failure or chatsdk::exception.
+  // Runs one line, which may end with a carriage return; false: the line was `quit`. Throws failure or
+  // chatsdk::exception.
   bool run(std::string_view line);
   // Make an account, or log in, and wait for the server's answer.
   void register_account(const std::string& user, const std::string& password);
@@ -61,7 +70,9 @@ class console {
  private:
   void complete(std::uint64_t request, const char* what);
   void wait_until(const std::string& what, const std::function<bool()>& holds);
-  void wait_command(const std::vector<std::string>& words);
+  void wait_for_message(const std::string& peer, const std::string& text);
+  // what: sent, delivered or read, of the last own message.
+  void wait_for_state(const std::string& what, const std::string& peer);
   void show(const chatsdk::event& event);
   void show_message(const chatsdk::message& message);
   void show_devices(const std::vector<chatsdk::device>& devices);

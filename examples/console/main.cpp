@@ -6,7 +6,10 @@
 // Threads: the main one; in `chat` a second reads the keyboard and wakes the first.
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
+#include <cstring>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -30,7 +33,18 @@ int run_script(console::console& session, std::istream& in) {
       return 1;
     }
   }
+  if (in.bad()) throw console::failure("the script cannot be read to its end");
   return 0;
+}
+
+int run_script_file(console::console& session, const std::string& path) {
+  if (path == "-") return run_script(session, std::cin);
+  // A directory opens as a file does, and has no line.
+  errno = std::filesystem::is_directory(path) ? EISDIR : 0;
+  std::ifstream file;
+  if (errno == 0) file.open(path);
+  if (!file.is_open()) throw console::failure("cannot read " + path + ": " + std::strerror(errno));
+  return run_script(session, file);
 }
 
 // Lines from the keyboard, read by a thread of their own.
@@ -79,7 +93,8 @@ class Keyboard {
 
 // Runs until `/quit` or the end of the input. A line that cannot be done is told and ends nothing.
 void talk(console::console& session, const std::string& peer) {
-  session.run("history " + peer);
+  const std::string with_peer = " " + console::quoted(peer);
+  session.run("history" + with_peer);
   session.start();
   Keyboard keyboard(session);
   for (;;) {
@@ -88,16 +103,20 @@ void talk(console::console& session, const std::string& peer) {
     for (const std::string& line : lines) {
       try {
         if (line.empty()) continue;
-        if (!session.run(line[0] == '/' ? line.substr(1) : "send " + peer + " " + line)) return;
+        if (!session.run(line[0] == '/' ? line.substr(1) : "send" + with_peer + " " + line)) return;
+      } catch (const console::output_failure&) {
+        throw;
       } catch (const std::exception& e) {
         std::cerr << console::shown(e.what()) << std::endl;
       }
     }
     if (ended) return;
     try {
-      session.run("read " + peer);
+      session.run("read" + with_peer);
       // A command that waits may have used up the signal for a line that came meanwhile: look again before waiting.
       session.pump(std::chrono::milliseconds(lines.empty() ? -1 : 0));
+    } catch (const console::output_failure&) {
+      throw;
     } catch (const std::exception& e) {
       std::cerr << console::shown(e.what()) << std::endl;
     }
@@ -111,9 +130,14 @@ int run_chat(console::console& session, const std::string& peer) {
   return 0;
 }
 
-}  // namespace
+// In decimal digits; another form would be read as another number than it seems to be.
+std::string check_seconds(const std::string& text) {
+  const bool is_decimal = !text.empty() && text.size() <= 9 && text.find_first_not_of("0123456789") == text.npos &&
+                          (text.size() == 1 || text.front() != '0');
+  return is_decimal ? "" : "\"" + text + "\" is no number of 0 to 999999999 in decimal digits, without leading zeros";
+}
 
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("A chat client for the terminal, over chatsdk.");
   console::options options;
   options.server = "http://127.0.0.1:8080";
@@ -125,7 +149,9 @@ int main(int argc, char** argv) {
   app.add_option("--device-name", options.device_name, "This device's name")->capture_default_str();
   app.add_option("--prefix", options.prefix, "Printed before every line");
   std::int64_t wait_s = 30;
-  app.add_option("--wait-limit", wait_s, "Seconds after which a wait fails")->capture_default_str();
+  app.add_option("--wait-limit", wait_s, "Seconds after which a wait fails")
+      ->capture_default_str()
+      ->check(check_seconds);
   app.require_subcommand(1);
 
   std::string script = "-";
@@ -156,21 +182,28 @@ int main(int argc, char** argv) {
     // First of all: where nobody gives a password no store is made.
     if (enters && password.empty()) password = console::read_password(registers);
     console::console session(options, std::cout);
-    if (app.got_subcommand(script_command)) {
-      if (script == "-") return run_script(session, std::cin);
-      std::ifstream file(script);
-      if (!file) throw console::failure("cannot read " + script);
-      return run_script(session, file);
-    }
+    if (app.got_subcommand(script_command)) return run_script_file(session, script);
     if (app.got_subcommand(chat_command)) return run_chat(session, peer);
     if (enters) {
       registers ? session.register_account(user, password) : session.login(user, password);
     } else {
-      session.run("history " + peer);
+      session.run("history " + console::quoted(peer));
     }
     return 0;
   } catch (const std::exception& e) {
     std::cerr << "chatsdk-console: " << console::shown(e.what()) << std::endl;
     return 1;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int exit_code = run(argc, argv);
+  // What nobody could read was not said: also of --help and of the last line.
+  if (exit_code == 0 && !std::cout.flush()) {
+    std::cerr << "chatsdk-console: standard output: " << std::strerror(errno) << std::endl;
+    return 1;
+  }
+  return exit_code;
 }

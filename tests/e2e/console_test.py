@@ -136,7 +136,56 @@ def bad_lines_are_told():
     script("ann", "login ann wrong-password\n", fails="unauthenticated")
     script("ann", "wait long ben\n", fails="unknown wait 'long'")
     script("ann", "history ben many\n", fails="'many' is no number")
+    script("ann", "history ben 020\n", fails="'020' is no number in decimal digits, without leading zeros")
+    script("ann", "history ben 0x20\n", fails="'0x20' is no number")
+    script("ann", "read ben now\n", fails="'read' takes fewer words; a word with spaces stands in double quotes")
+    script("ann", 'read "ben\n', fails="a quote is not closed")
+    script("ann", 'read "ben"s\n', fails="a space is missing behind a closing quote")
     assert script("ann", "# a remark\n\nquit\nteleport\n") == []
+
+
+def line_ends_of_windows_are_taken():
+    assert script("ann", "say one\r\n\r\n# a remark\r\nsay  two  words \r\nquit\r\nteleport\r\n") == ["one", "two  words "]
+
+
+def every_space_of_a_text_counts():
+    script("ann", "online\nsend ben two  spaces\nwait sent ben\n")
+    script("ben", "online\nwait message ann two  spaces\n")
+    done = subprocess.run(command("ben", "--wait-limit", "1", "script", "-"), input="wait message ann two spaces\n", text=True,
+                          capture_output=True, timeout=120)
+    assert done.returncode == 1 and "gave up waiting" in done.stderr, done
+
+
+def names_with_spaces_are_quoted():
+    name = 'iris "eye" o\\n'
+    word = '"iris \\"eye\\" o\\\\n"'
+    script("iris", f"register {word} a-password\nonline\nsend ben one\nwait sent ben\n")
+    script("ben", f"online\nwait message {word} one\nsend {word} two\nwait sent {word}\n")
+    done = subprocess.run(command("ben", "history", name), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2, done
+    done = subprocess.run(command("ben", "chat", name), input="three\n/say told\n/quit\n", capture_output=True, text=True,
+                          timeout=120)
+    assert (done.returncode, done.stderr) == (0, "") and "ben: three" in done.stdout, done
+    script("ben", f"online\nsync\nread {word}\n")
+
+
+def what_cannot_be_read_or_written_is_told():
+    def fails(*words, **how):
+        done = subprocess.run(command("ann", *words), stderr=subprocess.PIPE, text=True, timeout=120, **how)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done
+        return done.stderr
+
+    assert "cannot read .: Is a directory" in fails("script", ".", stdout=subprocess.DEVNULL)
+    assert "cannot read none: No such file or directory" in fails("script", "none", stdout=subprocess.DEVNULL)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        assert "No space left on device" in fails("script", "-", input="say a\nsay b\n", stdout=full)
+        assert "No space left on device" in fails("history", "ben", stdout=full)
+        assert "No space left on device" in fails("chat", "ben", input="one\n/quit\n", stdout=full)
+        assert "No space left on device" in fails("--help", stdout=full)
+    for bad in ("0x10", "010", "-1", "1.5"):
+        done = subprocess.run(command("ann", f"--wait-limit={bad}", "script", "-"), input="", capture_output=True, text=True,
+                              timeout=120)
+        assert done.returncode != 0 and f'"{bad}" is no number of 0 to 999999999 in decimal digits' in done.stderr, done
 
 
 def long_histories_are_shown_whole():
@@ -273,6 +322,10 @@ with tempfile.TemporaryDirectory() as root:
     devices_are_listed_and_removed()
     logged_out_is_logged_out()
     bad_lines_are_told()
+    line_ends_of_windows_are_taken()
+    every_space_of_a_text_counts()
+    names_with_spaces_are_quoted()
+    what_cannot_be_read_or_written_is_told()
     long_histories_are_shown_whole()
     what_others_write_is_harmless()
     a_password_is_no_argument()
