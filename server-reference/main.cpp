@@ -131,6 +131,22 @@ std::string take_from_others(const std::string& database, Log& log) {
   return {};
 }
 
+// What whoever runs the server should know of its database, though nobody needs to have done anything wrong.
+void tell_origin(SqliteStore::Origin origin, const std::string& database, Log& log) {
+  switch (origin) {
+    case SqliteStore::Origin::kContinued:
+    case SqliteStore::Origin::kNew:
+      return;
+    case SqliteStore::Origin::kNewBesideMark:
+      return log.write(LogLevel::kWarning, "server",
+                       "\"" + database + ".epoch\" is of a database that is gone: a new and empty one was made");
+    case SqliteStore::Origin::kPutBack:
+      return log.write(LogLevel::kWarning, "server",
+                       "the database went back to an older state, or \"" + database +
+                           ".epoch\" is not its own: it begins a new epoch, and devices read all of it again");
+  }
+}
+
 // Which options an error of Server::create is about.
 std::string options_of(Code code) {
   switch (code) {
@@ -183,6 +199,7 @@ int run(int argc, const char* const* argv) {
   store_options.path = options.database;
   auto store = SqliteStore::open(store_options, random);
   if (!store.ok()) return fail_of_store(options, store.error());
+  tell_origin((*store)->origin(), options.database, log);
   // Now that it is open it is the store's, whatever its first pages told.
   if (const std::string problem = take_from_others(options.database, log); !problem.empty()) {
     return fail(kExitRunTime, options.database_option + ": " + problem);

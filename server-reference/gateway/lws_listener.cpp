@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 namespace chatsdk::server {
 
@@ -97,8 +99,33 @@ int refuse_pass_phrase(char*, int, int, void* asked) {
   return 0;
 }
 
+constexpr int kToldBeforeExpiryDays = 14;  // time to renew what somebody renews by hand
+
+// Clients refuse such a certificate, or soon will, and the server serves it all the same: a clock may be wrong.
+void warn_of_times(const X509* certificate, const std::string& file, Log& log) {
+  const auto from_now = [](const ASN1_TIME* time) -> std::optional<std::int64_t> {
+    int days = 0;
+    int seconds = 0;
+    if (ASN1_TIME_diff(&days, &seconds, nullptr, time) != 1) return std::nullopt;
+    return std::int64_t{86'400} * days + seconds;
+  };
+  const auto begins = from_now(X509_get0_notBefore(certificate));
+  const auto ends = from_now(X509_get0_notAfter(certificate));
+  std::string what;
+  if (begins && *begins > 0) {
+    what = "is not valid yet";
+  } else if (ends && *ends < 0) {
+    what = "has expired";
+  } else if (ends && *ends < std::int64_t{86'400} * kToldBeforeExpiryDays) {
+    what = "expires in less than " + std::to_string(*ends / 86'400 + 1) + (*ends < 86'400 ? " day" : " days");
+  }
+  if (!what.empty()) {
+    log.write(LogLevel::kWarning, "listener", "a certificate in TLS file \"" + file + "\" " + what);
+  }
+}
+
 // The library would start without saying what is wrong with a file, so the files are tried before it sees them.
-Status check_tls_files(const TlsFiles& files) {
+Status check_tls_files(const TlsFiles& files, Log& log) {
   if (files.certificate.empty() && files.key.empty()) return {};
   if (files.certificate.empty()) return error(Code::kInvalidArgument, "a TLS key without a certificate");
   if (files.key.empty()) return error(Code::kInvalidArgument, "a TLS certificate without a key");
@@ -127,6 +154,10 @@ Status check_tls_files(const TlsFiles& files) {
   if (SSL_CTX_check_private_key(context.get()) != 1) {
     return error(Code::kTls, "the key in TLS file \"" + files.key + "\" is not that of the certificate");
   }
+  warn_of_times(SSL_CTX_get0_certificate(context.get()), files.certificate, log);
+  STACK_OF(X509)* chain = nullptr;
+  SSL_CTX_get0_chain_certs(context.get(), &chain);
+  for (int i = 0; i < sk_X509_num(chain); ++i) warn_of_times(sk_X509_value(chain, i), files.certificate, log);
   return {};
 }
 
@@ -163,7 +194,7 @@ Result<std::unique_ptr<LwsListener>> LwsListener::create(ListenerOptions options
                                              std::to_string(limits::kListenerThreadsMax));
   }
   CHATSDK_ASSIGN(SocketAddress address, parse_address(options.address, options.port));
-  CHATSDK_TRY(check_tls_files(options.tls));
+  CHATSDK_TRY(check_tls_files(options.tls, log));
   options.connections_max = fit_descriptor_limit(options.connections_max, log);
   options.serving.websockets_max = std::min(options.serving.websockets_max, options.connections_max);
 

@@ -64,6 +64,14 @@ Result<bool> EpochFile::vouches_for(const EpochMark& database) {
   return named;
 }
 
+Result<bool> EpochFile::is_marked() {
+  for (const std::int64_t offset : {kAnchorOffset, kAdvanceOffset}) {
+    CHATSDK_ASSIGN(const Bytes bytes, file_->read(offset, kSlotBytes));
+    if (decode(bytes)) return true;
+  }
+  return false;
+}
+
 Status EpochFile::anchor(const EpochMark& mark) {
   const Bytes slot = encode(mark);
   for (const std::int64_t offset : {kAdvanceOffset, kAnchorOffset}) {

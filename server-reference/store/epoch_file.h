@@ -45,6 +45,8 @@ class EpochFile {
 
   // False: the database that says this of itself was restored from an older state, or the file is not its own.
   Result<bool> vouches_for(const EpochMark& database);
+  // True: the file was a database's before.
+  Result<bool> is_marked();
   // Writes both slots, syncing each before the other is touched.
   Status anchor(const EpochMark& mark);
   // Writes the advance slot. A failure costs only that a later restore may go unnoticed, so it is not reported.

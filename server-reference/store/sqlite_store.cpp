@@ -114,6 +114,8 @@ Status SqliteStore::load(bool is_new) {
   }
   // An opening that was cut short after the first migration left the tables without these rows: the store is still new.
   is_new = is_new || !found;
+  CHATSDK_ASSIGN(const bool marked, epoch_file_->is_marked());
+  origin_ = !is_new ? Origin::kPutBack : marked ? Origin::kNewBesideMark : Origin::kNew;
 
   mark_.epoch = random_.next_u64() | 1;  // never 0, which means none
   ++mark_.commits;

@@ -50,6 +50,10 @@ struct SqliteStoreOptions {
 
 class SqliteStore final : public Store {
  public:
+  // What opening found. kNewBesideMark: no database, but the epoch file of one. kPutBack: a database that is older than
+  // its epoch file tells, or that has none of its own; it has a new epoch.
+  enum class Origin { kContinued, kNew, kNewBesideMark, kPutBack };
+
   // Makes the store when there is no file. ids gives epoch, secret and session ids and outlives the store.
   // CORRUPT (damaged, or no database of ours: left as it is), READ_ONLY, SCHEMA_TOO_NEW, STORE_IN_USE, STORAGE.
   static Result<std::unique_ptr<SqliteStore>> open(SqliteStoreOptions options, Random& ids);
@@ -61,6 +65,7 @@ class SqliteStore final : public Store {
   Result<CommitResult> commit(std::span<const WriteOp> ops) override;
   Result<std::unique_ptr<StoreReader>> open_reader() override;
   std::uint64_t epoch() const override { return mark_.epoch; }
+  Origin origin() const { return origin_; }
   Bytes secret() const override { return secret_; }
 
  private:
@@ -81,6 +86,7 @@ class SqliteStore final : public Store {
   std::unique_ptr<EpochFile> epoch_file_;
   sqlite::Database db_;
   EpochMark mark_;
+  Origin origin_ = Origin::kContinued;
   Bytes secret_;
   MessageId last_message_id_;
   std::optional<MessageIdMaker> ids_;

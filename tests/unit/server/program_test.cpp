@@ -223,6 +223,79 @@ std::vector<std::string> options_of(Program& help) {
   return names;
 }
 
+TEST_F(ServerProgram, WarnsOfADatabaseThatIsGoneOrWasPutBack) {
+  const std::string database = directory_ + "/chatsdk-server.db";
+  const auto starts = [&] {
+    Program program(arguments(), error_file());
+    ASSERT_TRUE(program.read_line().starts_with("chatsdk-server ")) << errors();
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0);
+  };
+  const auto lines_with = [&](const std::string& words) {
+    const std::string text = errors();
+    int count = 0;
+    for (std::size_t at = text.find(words); at != text.npos; at = text.find(words, at + 1)) ++count;
+    return count;
+  };
+  const std::string gone = "is of a database that is gone";
+  const std::string went_back = "went back to an older state";
+
+  starts();
+  EXPECT_EQ(lines_with(gone) + lines_with(went_back), 0) << errors();
+  std::filesystem::copy_file(database, directory_ + "/copy");
+  starts();
+  EXPECT_EQ(lines_with(gone) + lines_with(went_back), 0) << errors();
+
+  // Another database's epoch file and an older copy look the same: the file does not vouch for what is there.
+  std::filesystem::remove(database + ".epoch");
+  starts();
+  EXPECT_EQ(lines_with(went_back), 1) << errors();
+  EXPECT_EQ(lines_with(gone), 0) << errors();
+  std::filesystem::copy_file(directory_ + "/copy", database, std::filesystem::copy_options::overwrite_existing);
+  starts();
+  EXPECT_EQ(lines_with(went_back), 1) << errors();
+  starts();
+  EXPECT_EQ(lines_with(went_back), 0) << errors();
+
+  std::filesystem::remove(database);
+  starts();
+  EXPECT_EQ(lines_with(gone), 1) << errors();
+  EXPECT_EQ(lines_with(went_back), 0) << errors();
+  starts();
+  EXPECT_EQ(lines_with(gone), 0) << errors();
+}
+
+TEST_F(ServerProgram, WarnsOfACertificateOutOfItsTime) {
+  constexpr long kDay = 86'400;
+  const TestCa root;
+  const CertificateRequest old_issuer{.common_name = "old issuer", .valid_from_s = -3 * kDay, .valid_to_s = -kDay};
+  const TestCa issuer(root, old_issuer);
+  struct Case {
+    Identity identity;
+    std::string warning;
+  };
+  const Case cases[] = {
+      {TestCa::self_signed({.valid_to_s = 15 * kDay}), ""},
+      {TestCa::self_signed({.valid_to_s = 13 * kDay + kDay / 2}), "expires in less than 14 days"},
+      {TestCa::self_signed({.valid_to_s = 3'600}), "expires in less than 1 day\n"},
+      {TestCa::self_signed({.valid_from_s = -2 * kDay, .valid_to_s = -kDay}), "has expired"},
+      {TestCa::self_signed({.valid_from_s = kDay, .valid_to_s = 30 * kDay}), "is not valid yet"},
+      {issuer.issue({.valid_to_s = 30 * kDay}), "has expired"},
+  };
+  for (const Case& c : cases) {
+    const std::string certificate = write("cert.pem", c.identity.certificate_pem + c.identity.chain_pem);
+    const std::string key = write("key.pem", c.identity.key_pem);
+    Program program(arguments({"--tls-cert", certificate, "--tls-key", key}), error_file());
+    ASSERT_TRUE(program.read_line().starts_with("chatsdk-server ")) << errors();
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0);
+
+    const std::string words = "a certificate in TLS file \"" + certificate + "\" " + c.warning;
+    EXPECT_EQ(errors().find("a certificate in TLS file") == std::string::npos, c.warning.empty()) << errors();
+    EXPECT_EQ(errors().find(words) == std::string::npos, c.warning.empty()) << errors();
+  }
+}
+
 // The key under a pass phrase: as PKCS #8, or as OpenSSL wrote keys before that.
 std::string encrypted_key(const std::string& pem, bool pkcs8) {
   using Bio = std::unique_ptr<BIO, decltype(&BIO_free_all)>;
@@ -284,6 +357,12 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--port", "65536"}, 2, {"--port", "65536", "0 to 65535"}},
       {{"--port", "70000"}, 2, {"--port", "70000", "0 to 65535"}},
       {{"--port", "-1"}, 2, {"--port", "-1", "0 to 65535"}},
+      {{"--port", "0x50"}, 2, {"--port", "\"0x50\" is no number of 0 to 65535 in decimal digits"}},
+      {{"--port", "08090"}, 2, {"--port", "\"08090\" is no number of 0 to 65535 in decimal digits"}},
+      {{"--port", "+80"}, 2, {"--port", "\"+80\" is no number of 0 to 65535 in decimal digits"}},
+      {{"--port", "80.0"}, 2, {"--port", "\"80.0\" is no number of 0 to 65535 in decimal digits"}},
+      {{"--heartbeat-ms", "010000"}, 2, {"--heartbeat-ms", "without leading zeros"}},
+      {{"--config", write("octal.conf", "drain-seconds=010\n")}, 2, {"drain-seconds", "\"010\"", "decimal digits"}},
       {{"--address", "localhost"}, 2, {"--address", "localhost"}},
       {{"--threads", "0"}, 2, {"--threads", "0", "1 to 64"}},
       {{"--threads", "65"}, 2, {"--threads", "65", "1 to 64"}},
@@ -385,6 +464,7 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
 TEST_F(ServerProgram, RefusesBadValuesOfTheEnvironmentByName) {
   const std::pair<std::string, std::string> cases[] = {{"CHATSDK_THREADS=0", "threads"},
                                                        {"CHATSDK_HEARTBEAT_MS=soon", "heartbeat-ms"},
+                                                       {"CHATSDK_DRAIN_SECONDS=0x10", "drain-seconds"},
                                                        {"CHATSDK_LOG_LEVEL=loud", "log-level"},
                                                        {"CHATSDK_ARGON_MEMORY_MIB=2048", "argon-memory-mib"},
                                                        {"CHATSDK_ALLOW_PASSWORDS=perhaps", "allow-passwords"},
