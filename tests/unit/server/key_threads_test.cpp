@@ -3,7 +3,6 @@
 // The key directory as the server runs it: the directory, the checks and the committer each on a thread of their own,
 // and requests from several more. Whatever comes at once, a one-time prekey goes to one of them.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -14,6 +13,7 @@
 #include "server-reference/services/committer.h"
 #include "server-reference/services/key_directory.h"
 #include "server-reference/store/sqlite_store.h"
+#include "support/scratch_directory.h"
 #include "unit/server/key_people.h"
 
 namespace chatsdk::server {
@@ -89,13 +89,7 @@ class ThreadedKeys : public ::testing::Test {
     return ask<Result<wire::Bundles>>([&](auto done) { directory_->take_bundles(identity, request, std::move(done)); });
   }
 
-  static std::string make_folder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "chatsdk-keys-XXXXXX").string();
-    CHATSDK_ASSERT(mkdtemp(pattern.data()) != nullptr);
-    return pattern;
-  }
-
-  const std::string folder_ = make_folder();
+  const std::string folder_ = test::make_scratch_directory("keys");
   SystemClock clock_;
   SodiumRandom random_;
   NullLog log_;

@@ -4,7 +4,6 @@
 //
 // Threads: the server's, and the test's.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -14,6 +13,7 @@
 #include "server-reference/server.h"
 #include "server-reference/store/sqlite_store.h"
 #include "support/raw_client.h"
+#include "support/scratch_directory.h"
 
 namespace chatsdk::server {
 namespace {
@@ -38,8 +38,7 @@ class FillingStore final : public Store {
 class Readiness : public ::testing::Test {
  protected:
   Readiness() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "chatsdk-ready-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
+    directory_ = test::make_scratch_directory("ready");
     auto store = SqliteStore::open({.path = directory_ + "/server.db", .vfs_name = {}}, random_).value();
     ServerOptions options;
     options.accounts.password_cost = PasswordCost::minimum();

@@ -3,7 +3,6 @@
 // REST as the server runs it: the service, the hashes and the committer each on a thread of their own, requests from
 // several more. What is shared is looked at by the thread sanitizer; what is promised, here.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <future>
@@ -11,6 +10,7 @@
 
 #include "server-reference/services/committer.h"
 #include "server-reference/store/sqlite_store.h"
+#include "support/scratch_directory.h"
 #include "unit/server/rest_world.h"
 
 namespace chatsdk::server {
@@ -83,13 +83,7 @@ class ThreadedRest : public ::testing::Test {
     return {registered.status, devices.status, refreshed.status, left.status};
   }
 
-  static std::string make_directory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "chatsdk-rest-XXXXXX").string();
-    CHATSDK_ASSERT(mkdtemp(pattern.data()) != nullptr);
-    return pattern;
-  }
-
-  const std::string directory_ = make_directory();
+  const std::string directory_ = test::make_scratch_directory("rest");
   SystemClock clock_;
   SodiumRandom random_;
   NullLog log_;

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unit/server/rest_world.h"
 
-#include <unistd.h>
-
-#include "base/assert.h"
 #include "server-reference/store/sqlite_store.h"
+#include "support/scratch_directory.h"
 
 namespace chatsdk::server::testing {
 
 RestWorld::RestWorld(RestWorldOptions options) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "chatsdk-rest-XXXXXX").string();
-  CHATSDK_ASSERT(mkdtemp(pattern.data()) != nullptr);
-  directory_ = pattern;
+  directory_ = test::make_scratch_directory("rest");
   store = SqliteStore::open({.path = directory_ / "server.db", .vfs_name = {}}, random).value();
   reader = store->open_reader().value();
   access = std::make_unique<AccessTokens>(store->secret(), AccessTokenOptions{});

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "support/raw_client.h"
+#include "support/scratch_directory.h"
 
 namespace chatsdk::test {
 
@@ -103,10 +104,7 @@ class Program {
 
 class ServerProgram : public ::testing::Test {
  protected:
-  ServerProgram() {
-    std::string name = (std::filesystem::temp_directory_path() / "chatsdk-program-XXXXXX").string();
-    directory_ = ::mkdtemp(name.data());
-  }
+  ServerProgram() : directory_(make_scratch_directory("program")) {}
   ~ServerProgram() override { std::filesystem::remove_all(directory_); }
 
   std::vector<std::string> arguments(const std::vector<std::string>& more = {}) const {
