@@ -288,7 +288,7 @@ LwsShard::LwsShard(Settings settings, const ServingOptions& options, ServingStat
       listen_fd_(settings_.listen_fd),
       log_(log),
       turn_clock_(system_clock_),
-      serving_{options, state, log, turn_clock_, nullptr, nullptr, nullptr, {}, 0, true, {}},
+      serving_{.options = options, .state = state, .log = log, .clock = turn_clock_},
       inbox_(std::make_shared<Inbox>()) {}
 
 Result<std::unique_ptr<LwsShard>> LwsShard::create(Settings settings, const ServingOptions& options,

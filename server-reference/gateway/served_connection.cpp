@@ -122,9 +122,7 @@ bool ServedConnection::take_head() {
   const HttpRequest& request = http.head.request;
   if (http.head.wants_websocket) return begin_websocket();
   if (!is_served_method(request.method)) {
-    HttpResponse response = problem_response(405, Code::kUnsupported, "this method is not served");
-    response.headers["allow"] = "GET, HEAD, POST, DELETE";
-    refuse(405, std::move(response));
+    refuse({405, Code::kUnsupported, "this method is not served"}, {{"allow", "GET, HEAD, POST, DELETE"}});
     return true;
   }
   if (http.head.expects_continue && http.head.body_bytes > http.input.size()) {
@@ -146,6 +144,7 @@ bool ServedConnection::take_body() {
 
 void ServedConnection::dispatch() {
   state_ = State::kAnswering;
+  serving_.refusals.look();
   ++http_->request_number;
   carrier_.set_deadline(serving_.options.answer_timeout);
   HttpRequest request = std::exchange(http_->head.request, {});
@@ -177,17 +176,20 @@ void ServedConnection::await_next_request() {
   carrier_.set_deadline(serving_.options.keep_alive_timeout);
 }
 
-void ServedConnection::refuse(const HttpRefusal& refusal) {
-  refuse(refusal.status, problem_response(refusal.status, refusal.code, refusal.detail));
-}
-
-void ServedConnection::refuse(int status, HttpResponse response) {
-  if (serving_.log.enabled(LogLevel::kInfo)) {
-    serving_.log.write(LogLevel::kInfo, "listener",
-                       "connection " + std::to_string(id_) + " refused with status " + std::to_string(status));
-  }
+void ServedConnection::refuse(const HttpRefusal& refusal, Headers headers) {
+  if (serving_.log.enabled(LogLevel::kInfo)) log_refusal(refusal);
+  HttpResponse response = problem_response(refusal.status, refusal.code, refusal.detail);
+  response.headers.merge(headers);
   queue(encode_http_response(response, false, http_->head.request.method == "HEAD"));
   linger();
+}
+
+void ServedConnection::log_refusal(const HttpRefusal& refusal) {
+  const std::string what = http_->head.wants_websocket ? "an upgrade" : "a request";
+  const std::string kind = what + " from " + http_->remote_address + ": " + std::string(code_name(refusal.code));
+  if (!serving_.refusals.note(kind)) return;
+  serving_.log.write(LogLevel::kInfo, "listener",
+                     "refused " + kind + ": " + refusal.detail + ", status " + std::to_string(refusal.status));
 }
 
 // ---- WebSocket -----------------------------------------------------------------------------------------------------
@@ -206,39 +208,39 @@ bool ServedConnection::origin_allowed() const {
                      [&](const std::string& entry) { return entry == "*" || equal_ascii_any_case(entry, origin); });
 }
 
-std::optional<HttpResponse> ServedConnection::refuse_upgrade() const {
+std::optional<ServedConnection::RefusedUpgrade> ServedConnection::refuse_upgrade() const {
   const HttpRequest& request = http_->head.request;
   if (request.method != "GET" || http_->head.body_bytes != 0) {
-    return problem_response(400, Code::kMalformed, "an upgrade is a GET without a body");
+    return RefusedUpgrade{{400, Code::kMalformed, "an upgrade is a GET without a body"}, {}};
   }
   if (path_of(request.url) != kWebSocketPath) {
-    return problem_response(404, Code::kNotFound, "there is no WebSocket at this path");
+    return RefusedUpgrade{{404, Code::kNotFound, "there is no WebSocket at this path"}, {}};
   }
   if (header(request.headers, "sec-websocket-version") != "13") {
-    HttpResponse response = problem_response(426, Code::kUnsupported, "only version 13 of WebSocket is spoken");
-    response.headers["sec-websocket-version"] = "13";
-    return response;
+    return RefusedUpgrade{{426, Code::kUnsupported, "only version 13 of WebSocket is spoken"},
+                          {{"sec-websocket-version", "13"}}};
   }
   if (!is_websocket_key(header(request.headers, "sec-websocket-key"))) {
-    return problem_response(400, Code::kMalformed, "sec-websocket-key is not base64 of 16 bytes");
+    return RefusedUpgrade{{400, Code::kMalformed, "sec-websocket-key is not base64 of 16 bytes"}, {}};
   }
   if (!list_contains(header(request.headers, "sec-websocket-protocol"), kSubprotocol)) {
-    return problem_response(400, Code::kUnsupported, "subprotocol " + std::string(kSubprotocol) + " was not offered");
+    return RefusedUpgrade{{400, Code::kUnsupported, "subprotocol " + std::string(kSubprotocol) + " was not offered"},
+                          {}};
   }
-  if (!origin_allowed()) return problem_response(403, Code::kForbidden, "this origin may not connect");
+  if (!origin_allowed()) return RefusedUpgrade{{403, Code::kForbidden, "this origin may not connect"}, {}};
   const bool full = serving_.state.websockets.load() >= serving_.options.websockets_max;
   if (full || serving_.state.draining.load()) {
-    HttpResponse response =
-        problem_response(503, Code::kUnavailable,
-                         full ? "the server has as many connections as it takes" : "the server is about to stop");
-    response.headers["retry-after"] = std::to_string(serving_.options.refused_retry_after.count());
-    return response;
+    const char* why = full ? "the server has as many connections as it takes" : "the server is about to stop";
+    return RefusedUpgrade{{503, Code::kUnavailable, why}, {retry_after()}};
   }
   Status token = check_token();
   if (token.ok()) return std::nullopt;
-  HttpResponse response = problem_response(401, token.code(), token.error().detail);
-  response.headers["www-authenticate"] = "Bearer error=\"invalid_token\"";
-  return response;
+  return RefusedUpgrade{{401, token.code(), token.error().detail},
+                        {{"www-authenticate", "Bearer error=\"invalid_token\""}}};
+}
+
+ServedConnection::Headers::value_type ServedConnection::retry_after() const {
+  return {"retry-after", std::to_string(serving_.options.refused_retry_after.count())};
 }
 
 // A client without a token is let in: a browser cannot send one before its first frame. A wrong one is refused here.
@@ -254,8 +256,7 @@ Status ServedConnection::check_token() const {
 // True always: the state changes to open or lingering.
 bool ServedConnection::begin_websocket() {
   if (auto refused = refuse_upgrade()) {
-    const int status = refused->status;
-    refuse(status, std::move(*refused));
+    refuse(refused->why, std::move(refused->headers));
     return true;
   }
   const auto& headers = http_->head.request.headers;
@@ -324,13 +325,10 @@ bool ServedConnection::within_budget() {
 void ServedConnection::on_over_budget() {
   switch (state_) {
     case State::kHead:
-    case State::kBody: {
+    case State::kBody:
       if (state_ == State::kHead && http_->input.empty()) return linger();  // answers that it does not read
-      HttpResponse response = problem_response(503, Code::kUnavailable, "the server has no room for more requests");
-      response.headers["retry-after"] = std::to_string(serving_.options.refused_retry_after.count());
-      refuse(503, std::move(response));
+      refuse({503, Code::kUnavailable, "the server has no room for more requests"}, {retry_after()});
       return;
-    }
     case State::kAnswering:
       // What came behind the request waits for its answer, and no more is read.
       carrier_.pause_reading(true);
@@ -448,6 +446,7 @@ void ServedConnection::linger() {
 }
 
 void ServedConnection::on_deadline() {
+  serving_.refusals.look();
   switch (state_) {
     case State::kHead:
       // Silence between requests is no fault and gets no answer.

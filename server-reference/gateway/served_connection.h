@@ -33,6 +33,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -50,6 +51,7 @@
 #include "server-reference/gateway/unproven_budget.h"
 #include "server-reference/gateway/ws_codec.h"
 #include "server-reference/services/http_service.h"
+#include "server-reference/services/refusal_log.h"
 
 namespace chatsdk::server {
 
@@ -89,13 +91,14 @@ struct Serving {
   ServingState& state;
   Log& log;
   const Clock& clock;
+  RefusalLog refusals{clock, log, {"listener", limits::kRefusedRequestsLogged}};  // heads and upgrades
   ConnectionHandler* handler = nullptr;
   HttpService* http = nullptr;
   const TokenVerifier* verifier = nullptr;  // null: upgrades are not checked for their token
-  std::string pack;                         // where ready frames are packed; empty between writes
+  std::string pack{};                       // where ready frames are packed; empty between writes
   std::size_t requests = 0;                 // connections with a request that is counted, and not ended
   bool counting = true;                     // until the shard drains
-  Task requests_done;                       // when the last of them ends
+  Task requests_done{};                     // when the last of them ends
 };
 
 class ServedConnection final : public FrameSink {
@@ -143,6 +146,11 @@ class ServedConnection final : public FrameSink {
 
  private:
   enum class State : std::uint8_t { kHead, kBody, kAnswering, kOpen, kClosing, kLingering, kEnded };
+  using Headers = std::map<std::string, std::string>;
+  struct RefusedUpgrade {
+    HttpRefusal why;
+    Headers headers;
+  };
   // What only a connection that speaks HTTP needs; gone after the upgrade.
   struct Http {
     std::string remote_address;
@@ -163,10 +171,11 @@ class ServedConnection final : public FrameSink {
   bool take_body();
   void dispatch();
   void await_next_request();
-  void refuse(const HttpRefusal& refusal);
-  void refuse(int status, HttpResponse response);
+  void refuse(const HttpRefusal& refusal, Headers headers = {});
+  void log_refusal(const HttpRefusal& refusal);
+  Headers::value_type retry_after() const;
   bool begin_websocket();
-  std::optional<HttpResponse> refuse_upgrade() const;
+  std::optional<RefusedUpgrade> refuse_upgrade() const;
   bool origin_allowed() const;
   Status check_token() const;
   void on_websocket_input(std::span<char> bytes);

@@ -113,7 +113,8 @@ class UnprovenConnection : public ::testing::Test {
   testing::RecordingLog log_;
   ManualClock clock_;
   Handlers handlers_;
-  Serving serving_{options_, state_, log_, clock_, &handlers_, &handlers_, nullptr, {}, 0, true, {}};
+  Serving serving_{
+      .options = options_, .state = state_, .log = log_, .clock = clock_, .handler = &handlers_, .http = &handlers_};
   std::deque<Peer> peers_;  // goes before what it refers to
 };
 
@@ -333,6 +334,27 @@ TEST_F(UnprovenConnection, ThatSaysNothingIsCutOffAtItsTimeLimit) {
 
   EXPECT_TRUE(peer.carrier.aborted);
   EXPECT_TRUE(peer.carrier.written.empty());
+}
+
+// ---- What the log says of refusals ---------------------------------------------------------------------------------
+
+using RefusedHead = UnprovenConnection;
+
+TEST_F(RefusedHead, IsLoggedWithAddressCodeAndReasonOnceAndThenCounted) {
+  std::string version_7 = upgrade();
+  version_7.replace(version_7.find("13\r\n"), 2, "7");
+
+  for (int i = 0; i < 300; ++i) connect().say(version_7);
+  EXPECT_EQ(log_.lines,
+            std::vector<std::string>{"listener: refused an upgrade from 192.0.2.1: unsupported: only version 13 "
+                                     "of WebSocket is spoken, status 426"});
+
+  clock_.advance(limits::kRefusalWindow);
+  connect().say("PUT /v1/accounts HTTP/1.1\r\nHost: h\r\n\r\n");
+  ASSERT_EQ(log_.lines.size(), 3U);
+  EXPECT_EQ(log_.lines[1], "listener: refused 299 more: an upgrade from 192.0.2.1: unsupported");
+  EXPECT_EQ(log_.lines[2],
+            "listener: refused a request from 192.0.2.1: unsupported: this method is not served, status 405");
 }
 
 }  // namespace
