@@ -23,6 +23,9 @@ run() {
   [ "$times" = 1 ] || { printf 'what is needed is said %s times:\n%s\n' "$times" "$said"; exit 1; }
 }
 
+said=$(PATH=$dir/bin sh "$dir/dev" test --quik 2>&1) && { printf 'an argument that is none was taken\n'; exit 1; }
+case $said in *"unknown argument '--quik'"*) ;; *) printf 'no word of the argument:\n%s\n' "$said"; exit 1 ;; esac
+
 run 1
 case $said in *"there is no cmake"*) ;; *) printf 'no word of cmake:\n%s\n' "$said"; exit 1 ;; esac
 printf '#!/bin/sh\nprintf "cmake was called\\n"\n' >"$dir/bin/cmake"
