@@ -119,9 +119,19 @@ Status check_directory(const DeviceStoreOptions& options) {
     return error(Code::kStorage, "the directory of the store does not exist: " + parent.string(),
                  {CauseDomain::kSystem, failed ? failed.value() : ENOTDIR});
   }
-  if (std::filesystem::is_directory(path, failed)) {
-    return error(Code::kStorage, "the path of the store is a directory: " + options.path,
-                 {CauseDomain::kSystem, EISDIR});
+  return {};
+}
+
+// A pipe would hold whoever opens it until somebody writes. The path is resolved by now.
+Status check_kinds(const DeviceStoreOptions& options) {
+  if (!options.base_vfs.empty()) return {};
+  for (const char* suffix : {"", "-wal", "-journal", "-lock"}) {
+    std::error_code failed;
+    const std::string path = options.path + suffix;
+    const std::filesystem::file_status found = std::filesystem::status(path, failed);
+    if (!std::filesystem::exists(found) || std::filesystem::is_regular_file(found)) continue;
+    return error(Code::kStorage, "not a regular file: " + path,
+                 {CauseDomain::kSystem, std::filesystem::is_directory(found) ? EISDIR : EINVAL});
   }
   return {};
 }
@@ -392,6 +402,7 @@ Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions&
   CHATSDK_TRY(check_directory(given));
   DeviceStoreOptions options = given;
   CHATSDK_ASSIGN(options.path, sqlite::resolve_path(given.path, given.base_vfs));
+  CHATSDK_TRY(check_kinds(options));
   CHATSDK_TRY(check_existence(options));
   CHATSDK_ASSIGN(auto lock, StoreLock::acquire(options.path, options.base_vfs));
   CHATSDK_ASSIGN(auto vfs, CryptVfs::create({options.base_vfs, *options.key, keys}));

@@ -3,6 +3,7 @@
 // The device store and its files: what opening refuses, what a full or read-only disk does, and what can be read from
 // outside.
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <iterator>
@@ -171,6 +172,26 @@ TEST_F(StoreFiles, NeedTheirDirectory) {
 
   elsewhere.path = directory_.string();
   EXPECT_EQ(DeviceStore::open(elsewhere, random_, clock_).code(), Code::kStorage);
+}
+
+TEST_F(StoreFiles, ThatAreNotRegularAreRefusedWithoutBeingOpened) {
+  reopen();
+  close();
+  for (const char* suffix : {"", "-wal", "-journal", "-lock"}) {
+    const std::filesystem::path file = path() + suffix;
+    const std::filesystem::path aside = path() + "-aside";
+    std::error_code absent;
+    std::filesystem::rename(file, aside, absent);
+    ASSERT_EQ(mkfifo(file.c_str(), 0600), 0);
+
+    const auto refused = try_open();
+
+    EXPECT_EQ(refused.code(), Code::kStorage) << suffix;
+    EXPECT_THAT(refused.error().detail, HasSubstr("not a regular file: " + file.string()));
+    std::filesystem::remove(file);
+    if (!absent) std::filesystem::rename(aside, file);
+  }
+  EXPECT_TRUE(try_open().ok()) << "nothing was changed";
 }
 
 TEST_F(StoreFiles, MustExistMakesNothing) {
