@@ -13,10 +13,12 @@
 #include <signal.h>
 #include <sodium.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -25,6 +27,7 @@
 #include <cstring>
 #include <string>
 
+#include "base/limits.h"
 #include "server-reference/options.h"
 #include "server-reference/server.h"
 #include "server-reference/spdlog_log.h"
@@ -108,6 +111,16 @@ int serve(Server& server, int signals, std::chrono::seconds drain_time, const st
   return store_failed.happened() ? kExitRunTime : 0;
 }
 
+// A library that finds no descriptor for its loop ends the program. Empty: there are enough.
+std::string descriptor_problem() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limits::kDescriptorsMin) return {};
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, limits::kDescriptorsMin);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= limits::kDescriptorsMin) return {};
+  return "the system allows " + std::to_string(limit.rlim_cur) + " open files, at least " +
+         std::to_string(limits::kDescriptorsMin) + " are needed";
+}
+
 // Says what SQLite would not: why no file can be made there. Empty: one can.
 std::string directory_problem(const std::string& database) {
   const std::size_t slash = database.rfind('/');
@@ -182,6 +195,7 @@ int run(int argc, const char* const* argv) {
     log.write(LogLevel::kWarning, "server", "the environment has " + name + ", which names no option");
   }
 
+  if (const std::string problem = descriptor_problem(); !problem.empty()) return fail(kExitRunTime, problem);
   if (const std::string problem = directory_problem(options.database); !problem.empty()) {
     return fail(kExitRunTime, options.database_option + ": " + problem);
   }

@@ -5,8 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <memory>
@@ -188,11 +191,18 @@ void add_program_options(CLI::App& app, Raw& raw) {
   app.config_formatter(std::make_shared<FileBelowEnvironment>(app));
 }
 
+// Why a file cannot be read. Empty: it can.
+std::string reading_problem(const std::string& path) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) return "it is a directory";
+  if (::access(path.c_str(), R_OK) != 0) return std::string("the file cannot be read: ") + std::strerror(errno);
+  return {};
+}
+
 Result<std::string> read_file(const std::string& option, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  if (const std::string problem = reading_problem(path); !problem.empty()) return bad(option, path, problem);
   std::stringstream text;
-  if (file) text << file.rdbuf();
-  if (!file) return bad(option, path, "the file cannot be read");
+  text << std::ifstream(path, std::ios::binary).rdbuf();
   return text.str();
 }
 
@@ -289,6 +299,10 @@ Result<ParsedOptions> parse_options(int argc, const char* const* argv) {
     return ParsedOptions{std::nullopt, app.help()};
   } catch (const CLI::CallForVersion& version) {
     return ParsedOptions{std::nullopt, std::string(version.what()) + "\n"};
+  } catch (const CLI::FileError& refused) {
+    const auto file = app.get_config_ptr()->as<std::string>();
+    const std::string problem = reading_problem(file);
+    return bad("--config", file, problem.empty() ? refused.what() : problem);
   } catch (const CLI::ConfigError& refused) {
     return bad("--config", app.get_config_ptr()->as<std::string>(), refused.what());
   } catch (const CLI::Error& refused) {

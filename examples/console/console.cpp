@@ -62,9 +62,11 @@ void write_key(const std::string& path, const chatsdk::store_key& key) {
   throw failed;
 }
 
-// Reads the store's key, or makes one that only this user can read. An app keeps it in the platform's key store.
-chatsdk::store_key load_key(const std::string& path) {
+// Reads the store's key, or makes one that only this user can read, where there is no store yet: another key opens
+// none. An app keeps it in the platform's key store.
+chatsdk::store_key load_key(const std::string& path, const std::string& store) {
   chatsdk::store_key key{};
+  errno = 0;
   if (std::ifstream file(path, std::ios::binary); file) {
     if (!file.read(reinterpret_cast<char*>(key.data()), key.size()) ||
         file.peek() != std::ifstream::traits_type::eof()) {
@@ -72,6 +74,9 @@ chatsdk::store_key load_key(const std::string& path) {
     }
     return key;
   }
+  if (errno != ENOENT) throw system_failure("key file " + path);
+  if (::access(store.c_str(), F_OK) == 0)
+    throw failure("the store " + store + " is there, its key file " + path + " is not");
   std::ifstream random("/dev/urandom", std::ios::binary);
   if (!random.read(reinterpret_cast<char*>(key.data()), key.size())) throw failure("no source of randomness");
   write_key(path, key);
@@ -247,7 +252,8 @@ const char* console::help() {
          "read PEER                mark everything read\n"
          "retry PEER | discard PEER  the oldest failed message\n"
          "conversations            the list, newest first\n"
-         "devices                  the account's devices; revoke ID removes one\n"
+         "devices                  the account's devices\n"
+         "revoke ID                removes one of them\n"
          "wait message PEER TEXT   until this message has come\n"
          "wait sent|delivered|read PEER   until the last own message has got so far\n"
          "sync                     wait until nothing is left to tell the server\n"
@@ -257,7 +263,7 @@ const char* console::help() {
 }
 
 console::console(const options& opts, std::ostream& out) : options_(opts), out_(out), client_(make_config(opts)) {
-  client_.open_store(opts.store, load_key(opts.key_file));
+  client_.open_store(opts.store, load_key(opts.key_file, opts.store));
 }
 
 void console::register_account(const std::string& user, const std::string& password) {
@@ -296,11 +302,18 @@ bool console::run(std::string_view line) {
     need_more();
     return std::string(in.rest());
   };
+  const auto no_more = [&] {
+    if (!in.at_end()) throw failure("'" + command + "' takes fewer words; a word with spaces stands in double quotes");
+  };
   const auto last_word = [&] {
     std::string last = word();
-    if (!in.at_end()) throw failure("'" + command + "' takes fewer words; a word with spaces stands in double quotes");
+    no_more();
     return last;
   };
+
+  constexpr std::string_view kAlone[] = {"quit",    "help", "logout",        "online",
+                                         "offline", "sync", "conversations", "devices"};
+  if (std::find(std::begin(kAlone), std::end(kAlone), command) != std::end(kAlone)) no_more();
 
   if (command == "quit") return false;
   if (command == "help") {
@@ -329,7 +342,9 @@ bool console::run(std::string_view line) {
     client_.send_text(client_.direct_conversation(peer), said);
   } else if (command == "history") {
     const std::string peer = word();
-    history(peer, in.at_end() ? 20 : number_of(last_word()));
+    const std::uint64_t count = in.at_end() ? 20 : number_of(last_word());
+    if (count == 0) throw failure("'history' shows at least one message");
+    history(peer, count);
   } else if (command == "receipts") {
     receipts(last_word());
   } else if (command == "read") {
@@ -416,7 +431,7 @@ void console::tell_what_waits() {
       });
       if (count == 0) continue;
       print("-- " + std::to_string(count) + (count == 1 ? " message to " : " messages to ") + peer +
-            " queued; what is queued leaves when the program runs again");
+            " queued; what is queued leaves when this account is online again");
     }
     if (!page.has_more) return;
   }

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 
 namespace chatsdk::server {
@@ -133,6 +134,9 @@ Status check_tls_files(const TlsFiles& files, Log& log) {
     if (::access(file->c_str(), R_OK) != 0) {
       return error(Code::kTls, "cannot read TLS file \"" + *file + "\": " + strerror(errno));
     }
+    std::error_code unknown;
+    if (std::filesystem::is_directory(*file, unknown))
+      return error(Code::kTls, "TLS file \"" + *file + "\" is a directory");
   }
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_server_method()), &SSL_CTX_free);
   if (context == nullptr) return error(Code::kTls, "OpenSSL did not start: " + tls_reason());

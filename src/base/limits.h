@@ -81,7 +81,7 @@ inline constexpr std::size_t kDevicesPerUserMax = 32;
 inline constexpr std::size_t kPurgeRecordsMax = 512;       // deduplication records that one write looks at
 inline constexpr std::size_t kMarksPerFrameMax = 256;      // about 20 KB with long names
 inline constexpr std::size_t kDigestStreamsMax = 65'536;   // a digest of this many streams is published at once
-inline constexpr std::size_t kDigestsWaitingMax = 16;      // of one shard; the store heals what a later one pushes out
+inline constexpr std::size_t kDigestsWaitingMax = 16;      // of one shard; the store heals the want of a later one
 inline constexpr std::size_t kCachedStreamsMax = 32'768;   // a state takes some 400 bytes: under 16 MB
 inline constexpr std::size_t kCachedSessionsMax = 65'536;  // of senders; an entry takes some 50 bytes
 // Lines of the log for what is refused again and again, in half a second: sends and voids of one connection, requests
@@ -97,6 +97,7 @@ inline constexpr std::size_t kConnectionsDefault = 100'000;
 inline constexpr std::size_t kConnectionsPerAddressDefault = 20'000;
 inline constexpr std::size_t kListenerThreadsMax = 64;
 inline constexpr std::size_t kOtherDescriptors = 512;  // beside those of connections: store, log, loops
+inline constexpr std::size_t kDescriptorsMin = 64;     // with fewer a server does not start
 inline constexpr int kAcceptsPerTurn = 64;             // a storm of connects does not starve those that are connected
 // What those may hold together that have not proven who they are: of one address, so that it does not take what is
 // there for all, and of all. Every connection takes a share from its accept until its first request head or first frame

@@ -139,6 +139,9 @@ def bad_lines_are_told():
     script("ann", "history ben 020\n", fails="'020' is no number in decimal digits, without leading zeros")
     script("ann", "history ben 0x20\n", fails="'0x20' is no number")
     script("ann", "read ben now\n", fails="'read' takes fewer words; a word with spaces stands in double quotes")
+    script("ann", "devices revoke 1\n", fails="'devices' takes fewer words")
+    script("ann", "logout now\n", fails="'logout' takes fewer words")
+    script("ann", "history ben 0\n", fails="'history' shows at least one message")
     script("ann", 'read "ben\n', fails="a quote is not closed")
     script("ann", 'read "ben"s\n', fails="a space is missing behind a closing quote")
     assert script("ann", "# a remark\n\nquit\nteleport\n") == []
@@ -186,6 +189,15 @@ def what_cannot_be_read_or_written_is_told():
         done = subprocess.run(command("ann", f"--wait-limit={bad}", "script", "-"), input="", capture_output=True, text=True,
                               timeout=120)
         assert done.returncode != 0 and f'"{bad}" is no number of 0 to 999999999 in decimal digits' in done.stderr, done
+
+
+def a_lost_key_is_not_replaced():
+    script("kim", "quit\n")
+    os.rename("kim.db.key", "kim.kept")
+    script("kim", "quit\n", fails="the store kim.db is there, its key file kim.db.key is not")
+    assert not os.path.exists("kim.db.key")
+    os.rename("kim.kept", "kim.db.key")
+    script("kim", "quit\n")
 
 
 def long_histories_are_shown_whole():
@@ -285,7 +297,7 @@ def what_waits_at_the_end_of_a_chat_is_told():
         done = subprocess.run([console, "--server", "http://127.0.0.1:9", "--store", "yan.db", "chat", "ben"], text=True,
                               input=lines, capture_output=True, timeout=120)
         assert done.returncode == 0, done
-        assert ("queued; what is queued leaves when the program runs again" in done.stdout) == (told is not None), done
+        assert ("queued; what is queued leaves when this account is online again" in done.stdout) == (told is not None), done
         assert (told or "") in done.stdout, done
 
 
@@ -326,6 +338,7 @@ with tempfile.TemporaryDirectory() as root:
     every_space_of_a_text_counts()
     names_with_spaces_are_quoted()
     what_cannot_be_read_or_written_is_told()
+    a_lost_key_is_not_replaced()
     long_histories_are_shown_whole()
     what_others_write_is_harmless()
     a_password_is_no_argument()

@@ -7,6 +7,7 @@
 #include <openssl/pem.h>
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "support/test_ca.h"
 #include "unit/server/forge.h"
 #include "unit/server/server_program.h"
@@ -206,6 +208,22 @@ TEST_F(ServerProgram, DrainsConnectionsAndASecondSignalStopsAtOnce) {
 
   EXPECT_EQ(program.wait(), 0) << errors();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(30)) << "the drain went on";
+}
+
+TEST_F(ServerProgram, NeedsDescriptors) {
+  const auto allow = [](rlim_t count) {
+    return [count] {
+      const rlimit limit{count, count};
+      ::setrlimit(RLIMIT_NOFILE, &limit);
+    };
+  };
+  Program few(arguments(), error_file(), {}, allow(limits::kDescriptorsMin - 1));
+  EXPECT_EQ(few.wait(), 1);
+  EXPECT_EQ(errors(), "chatsdk-server: the system allows 63 open files, at least 64 are needed\n");
+
+  Program enough(arguments(), error_file(), {}, allow(limits::kDescriptorsMin));
+  RawClient client(enough.read_port());
+  EXPECT_EQ(client.upgrade().status, 101);
 }
 
 // The options that --help names, but for those that only print.
@@ -418,7 +436,10 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", unreadable}, 2, {"--app-keys", unreadable}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", no_pem}, 2, {"--app-keys", no_pem}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-key", "kid"}, 2, {"--app-key", "KID=FILE"}},
-      {{"--config", unreadable}, 2, {unreadable}},
+      {{"--config", unreadable}, 2, {"--config", unreadable, "No such file"}},
+      {{"--config", "/"}, 2, {"--config", "\"/\"", "directory"}},
+      {{"--tls-cert", "/", "--tls-key", no_pem}, 2, {"--tls-cert", "\"/\"", "directory"}},
+      {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", "/"}, 2, {"--app-keys", "\"/\"", "directory"}},
       {{"--config", write("bad.ini", "prot=1\n")}, 2, {"--config", "bad.ini", "prot"}},
       {{"--config", write("worse.ini", "threads=0\n")}, 2, {"threads", "0"}},
       {{"--data-dir", ""}, 2, {"--data-dir", "empty"}},
