@@ -28,6 +28,7 @@ Result<std::unique_ptr<SqliteReader>> SqliteReader::open(const std::string& path
   CHATSDK_ASSIGN(reader->db_,
                  sqlite::Database::open(
                      path, {.mode = sqlite::OpenMode::kReadOnly, .vfs_name = vfs_name, .busy_timeout = kBusyTimeout}));
+  CHATSDK_TRY(reader->log_index_.stand_before(reader->db_));
   CHATSDK_TRY(reader->prepare());
   return reader;
 }

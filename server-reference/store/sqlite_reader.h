@@ -13,6 +13,7 @@
 
 #include "server-reference/store/item_row.h"
 #include "server-reference/store/key_reader.h"
+#include "server-reference/store/log_index.h"
 #include "server-reference/store/store.h"
 #include "store/sqlite.h"
 
@@ -68,6 +69,7 @@ class SqliteReader final : public StoreReader {
   Result<bool> add_items(StreamId stream_id, Seq last, PageLimits& room, ItemPage& page);
   static bool add(Bytes item, Seq seq, PageLimits& room, ItemPage& page);
 
+  LogIndex log_index_;
   sqlite::Database db_;
   sqlite::Statement select_account_;
   sqlite::Statement select_session_;

@@ -66,6 +66,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(SqliteStoreOptions option
   Status opened = store->open_files();
   if (!opened.ok()) {
     store->failed_ = opened.error();  // what was not opened whole is not written at the end either
+    if (opened.code() == Code::kStorageFull) return store->full_at_opening(opened.error());
     return std::move(opened).error();
   }
   return store;
@@ -77,6 +78,8 @@ Status SqliteStore::open_files() {
   CHATSDK_ASSIGN(db_, sqlite::Database::open(options_.path, {.mode = sqlite::OpenMode::kReadWriteCreate,
                                                              .vfs_name = options_.vfs_name,
                                                              .busy_timeout = kBusyTimeout}));
+  CHATSDK_TRY(log_index_.stand_before(db_));
+  CHATSDK_TRY(keep_room_for_the_log());
   // SQLite opens a file that it may not write for reading instead.
   if (sqlite3_db_readonly(db_.handle(), "main") == 1) {
     return error(Code::kReadOnly, options_.path + " can only be read");
@@ -95,8 +98,23 @@ Status SqliteStore::open_files() {
   CHATSDK_ASSIGN(epoch_file_, EpochFile::open(options_.path + ".epoch", options_.vfs_name));
   CHATSDK_TRY(load(version == 0));
   CHATSDK_FAULT("server_store.open_between_epoch_and_anchor");
-  CHATSDK_TRY(epoch_file_->anchor(mark_));
+  const Status anchored = epoch_file_->anchor(mark_);
+  // Without room the slots stay as they were: they vouch for the database, or the next opening draws another epoch.
+  if (!anchored.ok() && anchored.code() != Code::kStorageFull) return anchored;
   return prepare();
+}
+
+// Otherwise SQLite removes log and index with the last connection. A VFS without them need not know this.
+Status SqliteStore::keep_room_for_the_log() {
+  int keep = 1;
+  const int kept = sqlite3_file_control(db_.handle(), "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+  if (kept != SQLITE_OK && kept != SQLITE_NOTFOUND) return sqlite::error_of(kept, "keep the log's file");
+  return {};
+}
+
+Error SqliteStore::full_at_opening(const Error& failure) const {
+  const std::string what = log_index_.was_refused() ? "no room for \"" + options_.path + "-shm\"" : failure.detail;
+  return error(Code::kStorageFull, "the disk is full: " + what, failure.cause);
 }
 
 Status SqliteStore::load(bool is_new) {

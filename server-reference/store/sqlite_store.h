@@ -13,7 +13,8 @@
 // is put back after a power loss which also took the file's last advances, and that misses only commits which the file
 // no longer counts.
 //
-// Failures. A full disk refuses the batch with STORAGE_FULL and the store works on. Any other failure of a commit, or
+// Failures. A full disk refuses the batch with STORAGE_FULL and the store works on; it does not bar opening either, for
+// log and index stay when the store is closed, the log empty, and so does their room. Any other failure of a commit, or
 // of the checkpoint after it, makes the state of the disk unknown: that commit answers its error, or the checkpoint's
 // commit still its answers, and every later commit STORAGE.
 //
@@ -29,6 +30,7 @@
 #include "server-reference/store/account_writer.h"
 #include "server-reference/store/epoch_file.h"
 #include "server-reference/store/key_writer.h"
+#include "server-reference/store/log_index.h"
 #include "server-reference/store/message_writer.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
@@ -55,7 +57,8 @@ class SqliteStore final : public Store {
   enum class Origin { kContinued, kNew, kNewBesideMark, kPutBack };
 
   // Makes the store when there is no file. ids gives epoch, secret and session ids and outlives the store.
-  // CORRUPT (damaged, or no database of ours: left as it is), READ_ONLY, SCHEMA_TOO_NEW, STORE_IN_USE, STORAGE.
+  // CORRUPT (damaged, or no database of ours: left as it is), READ_ONLY, SCHEMA_TOO_NEW, STORE_IN_USE, STORAGE,
+  // STORAGE_FULL (only if the store is new, was restored or is of an older schema, or the index of its log is gone).
   static Result<std::unique_ptr<SqliteStore>> open(SqliteStoreOptions options, Random& ids);
 
   ~SqliteStore() override;
@@ -71,6 +74,8 @@ class SqliteStore final : public Store {
  private:
   SqliteStore(SqliteStoreOptions options, Random& ids) : options_(std::move(options)), random_(ids) {}
   Status open_files();
+  Status keep_room_for_the_log();
+  Error full_at_opening(const Error& failure) const;
   Status load(bool is_new);
   Status write_meta(const char* name, BytesView value);
   Result<Bytes> read_meta(const char* name);
@@ -84,6 +89,7 @@ class SqliteStore final : public Store {
   Random& random_;
   std::optional<StoreLock> lock_;
   std::unique_ptr<EpochFile> epoch_file_;
+  LogIndex log_index_;
   sqlite::Database db_;
   EpochMark mark_;
   Origin origin_ = Origin::kContinued;

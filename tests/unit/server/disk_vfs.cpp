@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/server/disk_vfs.h"
 
+#include <algorithm>
+#include <filesystem>
+
 namespace chatsdk::server {
 
 DiskVfs* DiskVfs::active_ = nullptr;
@@ -29,11 +32,12 @@ int DiskVfs::open(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags,
   if (result != SQLITE_OK || file->pMethods == nullptr) return result;
   const sqlite3_io_methods* base = file->pMethods;
   std::lock_guard lock(self.mutex_);
-  self.open_[file] = {base, (flags & SQLITE_OPEN_WAL) != 0};
+  self.open_[file] = {base, (flags & SQLITE_OPEN_WAL) != 0, path == nullptr ? "" : path};
   const auto [place, is_new] = self.changed_.try_emplace(base, *base);
   if (is_new) {
     place->second.xWrite = write;
     place->second.xSync = sync;
+    place->second.xShmMap = map_index;
     place->second.xClose = close;
   }
   file->pMethods = &place->second;
@@ -61,6 +65,18 @@ int DiskVfs::sync(sqlite3_file* file, int flags) {
     active_->unsynced_log_writes = 0;
   }
   return result;
+}
+
+// A mapping behind the end of its file is what memory without blocks is: the system refuses to write to it.
+int DiskVfs::map_index(sqlite3_file* file, int region, int bytes, int extend, void volatile** out) {
+  const Open opened = active_->opened(file);
+  const int result = opened.base->xShmMap(file, region, bytes, extend, out);
+  if (result != SQLITE_OK || *out == nullptr) return result;
+  const std::string index = opened.path + "-shm";
+  const auto begin = static_cast<std::uintmax_t>(region) * static_cast<std::uintmax_t>(bytes);
+  const auto end = begin + static_cast<std::uintmax_t>(bytes);
+  std::filesystem::resize_file(index, active_->index_room ? std::max(end, std::filesystem::file_size(index)) : begin);
+  return SQLITE_OK;
 }
 
 int DiskVfs::close(sqlite3_file* file) {

@@ -29,6 +29,7 @@ class DiskVfs {
   std::atomic<int> write_result = SQLITE_OK;  // of each write
   std::atomic<int> sync_result = SQLITE_OK;   // of each sync
   std::atomic<bool> read_only = false;        // files open for reading only
+  std::atomic<bool> index_room = true;        // false: the index of the log ends where its last region would begin
   std::atomic<std::uint64_t> log_syncs = 0;
   std::atomic<std::uint64_t> unsynced_log_writes = 0;
 
@@ -36,11 +37,13 @@ class DiskVfs {
   static int open(sqlite3_vfs* vfs, const char* path, sqlite3_file* file, int flags, int* out_flags);
   static int write(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset);
   static int sync(sqlite3_file* file, int flags);
+  static int map_index(sqlite3_file* file, int region, int bytes, int extend, void volatile** out);
   static int close(sqlite3_file* file);
 
   struct Open {
     const sqlite3_io_methods* base;
     bool log;
+    std::string path;
   };
   Open opened(sqlite3_file* file);
 

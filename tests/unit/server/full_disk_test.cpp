@@ -22,14 +22,21 @@ using test::RawClient;
 
 class FullDisk : public ::testing::Test {
  protected:
-  FullDisk() {
+  FullDisk() { start(); }
+  ~FullDisk() override { server_->stop(); }
+
+  void start() {
     ServerOptions options;
     options.accounts.password_cost = {1, 8'192};
     auto store = SqliteStore::open({.path = folder_.file("chat.db"), .vfs_name = DiskVfs::kName}, random_);
     server_ = std::move(Server::create(std::move(options), std::move(store).value(), log_)).value();
     server_->start([this](const Error&) { failed_ = true; });
   }
-  ~FullDisk() override { server_->stop(); }
+  void restart() {
+    server_->stop();
+    server_.reset();
+    start();
+  }
 
   RawClient::Response post_account(const std::string& user) {
     const std::string json = R"({"userId":")" + user +
@@ -92,6 +99,35 @@ TEST_F(FullDisk, SendsWaitOthersGoOnAndNothingIsLost) {
   EXPECT_EQ(bob.read_text("ada"), "while it is full");
   EXPECT_EQ(post_account("cyd").status, 201);
   EXPECT_FALSE(failed_);
+}
+
+TEST_F(FullDisk, AServerStartsServesReadsAndRefusesWritesWhileItIsFull) {
+  const std::string adas_token = register_user("ada");
+  const std::string bobs_token = register_user("bob");
+  {
+    ProgramClient ada(server_->port(), adas_token);
+    catch_up(ada);
+    ada.send_text("bob", "before", message_id('1'), 1);
+    ASSERT_EQ(answer_of(ada), Code::kOk);
+  }
+  disk_.write_result = SQLITE_FULL;
+
+  restart();
+
+  ProgramClient bob(server_->port(), bobs_token);
+  bob.hello();
+  EXPECT_EQ(bob.read_text("ada"), "before");
+  ProgramClient ada(server_->port(), adas_token);
+  catch_up(ada);
+  ada.send_text("bob", "while it is full", message_id('2'), 2);
+  EXPECT_EQ(answer_of(ada), Code::kStorageFull);
+  const RawClient::Response refused = post_account("cyd");
+  EXPECT_EQ(refused.status, 507) << refused.body;
+  EXPECT_FALSE(failed_);
+  disk_.write_result = SQLITE_OK;
+  ada.send_text("bob", "while it is full", message_id('2'), 2);
+  EXPECT_EQ(answer_of(ada), Code::kOk);
+  EXPECT_EQ(bob.read_text("ada"), "while it is full");
 }
 
 }  // namespace

@@ -59,6 +59,7 @@ class FailingDisk : public SqliteStoreTest {
     disk_->write_result = SQLITE_OK;
     disk_->sync_result = SQLITE_OK;
     disk_->read_only = false;
+    disk_->index_room = true;
     harness_.reset();
   }
   static DiskVfs* disk_;
@@ -116,6 +117,91 @@ TEST_F(FailingDisk, AFailedSyncEndsTheStore) {
   harness_->reopen();
   EXPECT_TRUE(reader().account("ann")->has_value());
   EXPECT_EQ(commit_code(accounts(1)), Code::kOk);
+}
+
+TEST_F(FailingDisk, AFullDiskDoesNotBarOpening) {
+  register_user("ann");
+  const std::uint64_t epoch = store().epoch();
+  sqlite().close();
+  disk_->write_result = SQLITE_FULL;
+
+  harness_->reopen();
+
+  EXPECT_EQ(store().epoch(), epoch);
+  EXPECT_TRUE(reader().account("ann")->has_value());
+  EXPECT_EQ(commit_code(accounts(1)), Code::kStorageFull);
+  disk_->write_result = SQLITE_OK;
+  EXPECT_EQ(commit_code(accounts(1)), Code::kOk);
+}
+
+TEST_F(FailingDisk, AFullDiskDoesNotBarOpeningAfterACrash) {
+  register_user("ann");
+  const std::uint64_t epoch = store().epoch();
+  TemporaryDirectory left;
+  for (const char* suffix : {"", "-wal", "-shm", ".epoch"})
+    fs::copy_file(path() + suffix, left.file("chat.db") + suffix);
+  SeededRandom random{43};
+  SqliteStoreOptions options;
+  options.path = left.file("chat.db");
+  options.vfs_name = DiskVfs::kName;
+  disk_->write_result = SQLITE_FULL;
+
+  auto opened = SqliteStore::open(options, random);
+
+  ASSERT_TRUE(opened.ok()) << opened.error().detail;
+  EXPECT_EQ((*opened)->epoch(), epoch);
+  EXPECT_TRUE((*(*opened)->open_reader())->account("ann")->has_value());
+  EXPECT_EQ((*opened)->commit(accounts(1)).code(), Code::kStorageFull);
+  disk_->write_result = SQLITE_OK;
+  EXPECT_EQ((*opened)->commit(accounts(1)).code(), Code::kOk);
+}
+
+TEST_F(FailingDisk, LogAndIndexKeepTheirRoomWhenTheStoreIsClosed) {
+  register_user("ann");
+
+  sqlite().close();
+
+  EXPECT_EQ(fs::file_size(path() + "-wal"), 0u);
+  EXPECT_GE(fs::file_size(path() + "-shm"), 32'768u);
+}
+
+TEST_F(FailingDisk, AnIndexWithoutRoomRefusesOpeningByItsName) {
+  register_user("ann");
+  sqlite().close();
+  const std::string before = content_of(path());
+  disk_->index_room = false;
+
+  const auto refused = sqlite().try_open();
+
+  EXPECT_EQ(refused.code(), Code::kStorageFull);
+  EXPECT_EQ(refused.error().detail, "the disk is full: no room for \"" + path() + "-shm\"");
+  EXPECT_EQ(content_of(path()), before);
+  disk_->index_room = true;
+  harness_->reopen();
+  EXPECT_TRUE(reader().account("ann")->has_value());
+}
+
+TEST_F(FailingDisk, AnIndexThatCannotGrowRefusesTheBatchAndTheStoreWorksOn) {
+  sqlite().close();
+  SeededRandom random{43};
+  SqliteStoreOptions options;
+  options.path = path();
+  options.vfs_name = DiskVfs::kName;
+  options.checkpoint_pages = 1'000'000;
+  auto opened = std::move(SqliteStore::open(options, random)).value();
+  auto reader = std::move(opened->open_reader()).value();
+  disk_->index_room = false;
+  // The first region of the index is full after 4,062 pages.
+  Code code = Code::kOk;
+  for (int batch = 0; code == Code::kOk && batch < 200; ++batch) code = opened->commit(accounts(100)).code();
+  EXPECT_EQ(code, Code::kStorageFull);
+  EXPECT_EQ(opened->commit(accounts(100)).code(), Code::kStorageFull);
+  EXPECT_TRUE(reader->account("user0")->has_value());
+
+  disk_->index_room = true;
+
+  EXPECT_EQ(opened->commit(accounts(1)).code(), Code::kOk);
+  EXPECT_TRUE(reader->account("user" + std::to_string(next_user_ - 1))->has_value());
 }
 
 TEST_F(FailingDisk, AReadOnlyStoreIsRefusedAtOpen) {
