@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "protocol/frames.h"
+#include "protocol/keys.pb.h"
 #include "server-reference/services/http_service.h"
 #include "server-reference/store/store.h"
 

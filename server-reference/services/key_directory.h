@@ -24,6 +24,7 @@
 #include "base/result.h"
 #include "base/task.h"
 #include "protocol/frames.h"
+#include "protocol/keys.pb.h"
 #include "server-reference/bus/bus.h"
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/rate_limiter.h"

@@ -4,10 +4,11 @@
 #include "store/device_store.h"
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <filesystem>
+#include <cstdio>
 #include <system_error>
 
 #include "base/assert.h"
@@ -109,42 +110,46 @@ StreamCursor read_cursor(const sqlite::Statement& row) {
 
 // ---- Files ---------------------------------------------------------------------------------------------------------
 
+// Of what a path leads to; 0 with errno: nothing that is known.
+mode_t mode_of(const std::string& path) {
+  struct stat found = {};
+  return ::stat(path.c_str(), &found) == 0 ? found.st_mode : 0;
+}
+
+bool is_link(const std::string& path) {
+  struct stat found = {};
+  return ::lstat(path.c_str(), &found) == 0 && S_ISLNK(found.st_mode);
+}
+
 // What the platform's files tell before anything is opened. Another VFS has names of its own.
 Status check_directory(const DeviceStoreOptions& options) {
   if (!options.base_vfs.empty()) return {};
-  std::error_code failed;
-  const std::filesystem::path path(options.path);
-  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  if (!std::filesystem::is_directory(parent, failed)) {
-    return error(Code::kStorage, "the directory of the store does not exist: " + parent.string(),
-                 {CauseDomain::kSystem, failed ? failed.value() : ENOTDIR});
-  }
-  return {};
+  const std::size_t slash = options.path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : options.path.substr(0, slash + 1);
+  const mode_t mode = mode_of(parent);
+  if (S_ISDIR(mode)) return {};
+  return error(Code::kStorage, "the directory of the store does not exist: " + parent,
+               {CauseDomain::kSystem, mode == 0 ? errno : ENOTDIR});
 }
 
 // A pipe would hold whoever opens it until somebody writes. The path is resolved by now.
-Status check_kinds(const DeviceStoreOptions& options) {
+Status check_files(const DeviceStoreOptions& options) {
   if (!options.base_vfs.empty()) return {};
-  for (const char* suffix : {"", "-wal", "-journal", "-lock"}) {
-    std::error_code failed;
+  for (const char* suffix : {"-wal", "-journal", "", "-lock"}) {
     const std::string path = options.path + suffix;
-    const std::filesystem::file_status found = std::filesystem::status(path, failed);
-    if (!std::filesystem::exists(found) || std::filesystem::is_regular_file(found)) continue;
+    const mode_t mode = mode_of(path);
+    if (mode == 0 || S_ISREG(mode)) continue;
     return error(Code::kStorage, "not a regular file: " + path,
-                 {CauseDomain::kSystem, std::filesystem::is_directory(found) ? EISDIR : EINVAL});
+                 {CauseDomain::kSystem, S_ISDIR(mode) ? EISDIR : EINVAL});
   }
   return {};
 }
 
 // The path is resolved by now.
 Status check_existence(const DeviceStoreOptions& options) {
-  if (!options.base_vfs.empty()) return {};
-  std::error_code failed;
-  if (options.must_exist && !std::filesystem::exists(options.path, failed) &&
-      !std::filesystem::exists(options.path + "-lock", failed)) {
-    return error(Code::kNotFound, "no store at " + options.path);
-  }
-  return {};
+  if (!options.base_vfs.empty() || !options.must_exist) return {};
+  if (mode_of(options.path) != 0 || mode_of(options.path + "-lock") != 0) return {};
+  return error(Code::kNotFound, "no store at " + options.path);
 }
 
 void keep_log(sqlite::Database& db) { sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
@@ -152,11 +157,10 @@ void keep_log(sqlite::Database& db) { sqlite3_db_config(db.handle(), SQLITE_DBCO
 // Renames a store and its log out of the way; a link to the store stays, and names the place of the next one. Answers
 // where it went; nothing when nothing was there. The path is resolved.
 Result<std::string> set_aside(const std::string& path) {
-  std::error_code failed;
   constexpr const char* kSuffixes[] = {"-wal", "-journal", ""};
   const auto any = [&](const std::string& base) {
     return std::any_of(std::begin(kSuffixes), std::end(kSuffixes),
-                       [&](const char* suffix) { return std::filesystem::exists(base + suffix, failed); });
+                       [&](const char* suffix) { return mode_of(base + suffix) != 0; });
   };
   if (!any(path)) return std::string();
   std::string aside;
@@ -164,14 +168,12 @@ Result<std::string> set_aside(const std::string& path) {
   // The log first: if only one rename succeeds, the store is still found corrupt and no new one appears beside an old
   // log.
   for (const char* suffix : kSuffixes) {
-    if (!std::filesystem::exists(path + suffix, failed)) continue;
-    std::filesystem::rename(path + suffix, aside + suffix, failed);
-    if (failed) {
-      return error(Code::kStorage, "the store could not be set aside: " + failed.message(),
-                   {CauseDomain::kSystem, failed.value()});
-    }
+    if (mode_of(path + suffix) == 0 || ::rename((path + suffix).c_str(), (aside + suffix).c_str()) == 0) continue;
+    const std::error_code failed(errno, std::system_category());
+    return error(Code::kStorage, "the store could not be set aside: " + failed.message(),
+                 {CauseDomain::kSystem, failed.value()});
   }
-  return std::filesystem::path(aside).filename().string();
+  return aside.substr(aside.rfind('/') + 1);
 }
 
 }  // namespace
@@ -402,7 +404,7 @@ Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions&
   CHATSDK_TRY(check_directory(given));
   DeviceStoreOptions options = given;
   CHATSDK_ASSIGN(options.path, sqlite::resolve_path(given.path, given.base_vfs));
-  CHATSDK_TRY(check_kinds(options));
+  CHATSDK_TRY(check_files(options));
   CHATSDK_TRY(check_existence(options));
   CHATSDK_ASSIGN(auto lock, StoreLock::acquire(options.path, options.base_vfs));
   CHATSDK_ASSIGN(auto vfs, CryptVfs::create({options.base_vfs, *options.key, keys}));
@@ -429,9 +431,8 @@ Result<std::unique_ptr<DeviceStore>> DeviceStore::open(const DeviceStoreOptions&
     std::string detail = opened.error().detail;
     if (!aside.ok()) detail += "; " + aside.error().detail;
     if (aside.ok() && !aside->empty()) {
-      std::error_code ignored;
       detail += "; set aside as " + *aside;
-      if (std::filesystem::is_symlink(given.path, ignored)) detail += " beside the file that the path links to";
+      if (is_link(given.path)) detail += " beside the file that the path links to";
     }
     return error(Code::kCorrupt, std::move(detail));
   }

@@ -55,13 +55,17 @@ def shapes(proto):
     return messages + enums
 
 
+def protocol_text(root):
+    return "".join((root / f"src/protocol/{name}.proto").read_text() for name in ("chatsdk", "keys"))
+
+
 def flat(text):
     return " ".join(text.split())
 
 
 def shape_problems(root):
     shown = flat((root / "docs/protocol.md").read_text() + (root / "docs/protocol-rest.md").read_text())
-    for shape in shapes((root / "src/protocol/chatsdk.proto").read_text()):
+    for shape in shapes(protocol_text(root)):
         if shape not in shown:
             yield f"docs/protocol.md, protocol-rest.md: not shown as it is: {shape}"
 
@@ -112,7 +116,7 @@ def reference_problems(root):
 def main():
     root = pathlib.Path(sys.argv[1])
     if "--shapes" in sys.argv:
-        for shape in shapes((root / "src/protocol/chatsdk.proto").read_text()):
+        for shape in shapes(protocol_text(root)):
             # A field stays on one line: the blanks within it are others while the lines are broken.
             whole = re.sub(r"(\d+) (repeated )?([\w.]+) (\w+)", lambda m: m.group().replace(" ", "~"), shape)
             lines = textwrap.wrap(re.sub(r" }$", "~}", whole), COLUMNS, subsequent_indent="    ", break_long_words=False)
