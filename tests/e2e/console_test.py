@@ -168,8 +168,9 @@ def names_with_spaces_are_quoted():
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 2, done
     done = subprocess.run(command("ben", "chat", name), input="three\n/say told\n/quit\n", capture_output=True, text=True,
                           timeout=120)
-    assert (done.returncode, done.stderr) == (0, "") and "ben: three" in done.stdout, done
+    assert (done.returncode, done.stderr) == (0, "") and "told" in done.stdout, done
     script("ben", f"online\nsync\nread {word}\n")
+    holds(script("ben", f"history {word}\n"), "ben: three")
 
 
 def what_cannot_be_read_or_written_is_told():
