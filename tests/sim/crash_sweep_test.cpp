@@ -43,6 +43,7 @@ constexpr std::uint64_t kSampleEvery = 60;
 constexpr std::uint64_t kSampleEvery = 5;
 #endif
 constexpr std::size_t kFailuresShown = 3;
+constexpr const char* kLoggedOut = "logged out";
 
 struct Scenario {
   const char* name;
@@ -84,6 +85,11 @@ void offline(World& world, NodeId number, milliseconds from, milliseconds until)
 template <typename Kind>
 bool is(const Event& happened) {
   return std::holds_alternative<Kind>(happened);
+}
+
+bool logged_out(const Event& happened) {
+  const auto* const cut = std::get_if<event::Cut>(&happened);
+  return cut != nullptr && cut->mode == kLoggedOut;
 }
 
 void nothing_more(World&) {}
@@ -133,6 +139,28 @@ void reconnect(World& world) {
   send_at(world, kSettled, kSender, kReceivingUser, 6);
 }
 
+// The app is put away, or suspended, which is the same to the store, while a message is under way; and comes back.
+void close(World& world) {
+  send_at(world, kSettled - seconds(4), kReceiver, kSendingUser, 2);
+  send_at(world, kSettled, kSender, kReceivingUser, 3);
+  at(world, kSettled + milliseconds(20), [&world] {
+    if (DeviceNode* const device = world.device(kSender)) world.close_device(*device, seconds(2));
+  });
+}
+
+// With messages that still wait; the app logs in again after a moment.
+void log_out(World& world) {
+  offline(world, kSender, kSettled - seconds(1), kSettled + seconds(1));
+  send_at(world, kSettled, kSender, kReceivingUser, 2);
+  device_at(world, kSettled + milliseconds(1'100), kSender, [](DeviceNode& device) { device.log_out(); });
+  for (milliseconds time = kSettled + seconds(1); time < kSettled + seconds(4); time += milliseconds(50)) {
+    device_at(world, time, kSender, [&world](DeviceNode& device) {
+      if (device.state() == ConnectionState::kNotLoggedIn)
+        world.observer().record(kSender, event::Cut{kSender, kLoggedOut});
+    });
+  }
+}
+
 // Everybody at once, so that one transaction takes several senders' messages.
 void group_commit(World& world) {
   for (NodeId from = 1; from <= 4; ++from) {
@@ -164,6 +192,9 @@ const Scenario kScenarios[] = {
     {"Discard", kSender, kBegin, seconds(40), discard, is<event::Discarded>},
     {"TokenRefresh", kSender, kBegin, seconds(110), token_refresh, is<event::Acked>, seconds(75)},
     {"Reconnect", kReceiver, kBegin, seconds(40), reconnect, is<event::Shown>},
+    {"Close", kSender, kBegin, seconds(40), close, is<event::Restart>},
+    {"LogOut", kSender, kBegin, seconds(40), log_out, logged_out},
+    {"EndSession", 0, kBegin, seconds(40), log_out, logged_out},
     {"GroupCommit", 0, kBegin, seconds(40), group_commit, is<event::Acked>},
     {"ServerRestart", 0, kBegin, seconds(45), server_restart, is<event::Acked>},
     {"ServerRestore", 0, kBegin, seconds(45), server_restore, is<event::EpochSeen>},
@@ -219,15 +250,19 @@ class CrashSweep : public testing::TestWithParam<Scenario> {
   std::uint64_t count_points() {
     std::uint64_t before = 0;
     std::uint64_t after = 0;
+    std::size_t first = 0;
     bool exercised = false;
     const auto script = [&](World& world) {
       const auto points = [&world] { return disk_of(world, GetParam().victim).counters().crash_points; };
       GetParam().script(world);
-      at(world, GetParam().from, [&before, points] { before = points(); });
-      at(world, GetParam().duration - milliseconds(1), [&world, &after, &exercised, points] {
+      at(world, GetParam().from, [&world, &before, &first, points] {
+        before = points();
+        first = world.observer().history().records().size();
+      });
+      at(world, GetParam().duration - milliseconds(1), [&world, &after, &first, &exercised, points] {
         after = points();
         const auto& records = world.observer().history().records();
-        exercised = std::any_of(records.begin(), records.end(),
+        exercised = std::any_of(records.begin() + static_cast<std::ptrdiff_t>(first), records.end(),
                                 [](const Record& record) { return GetParam().exercised(record.event); });
       });
     };
