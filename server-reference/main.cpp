@@ -212,7 +212,11 @@ int run(int argc, const char* const* argv) {
   SqliteStoreOptions store_options;
   store_options.path = options.database;
   auto store = SqliteStore::open(store_options, random);
-  if (!store.ok()) return fail_of_store(options, store.error());
+  if (!store.ok()) {
+    Error failure = store.error();
+    if (failure.code == Code::kCorrupt) failure.detail += "; put a backup in its place";
+    return fail_of_store(options, failure);
+  }
   tell_origin((*store)->origin(), options.database, log);
   // Now that it is open it is the store's, whatever its first pages told.
   if (const std::string problem = take_from_others(options.database, log); !problem.empty()) {

@@ -149,6 +149,28 @@ TEST_F(ServerProgram, LeavesWhatIsNotItsOwnAsItWas) {
   }
 }
 
+TEST_F(ServerProgram, NamesTheWayOutOfADamagedDatabase) {
+  const std::string file = directory_ + "/chatsdk-server.db";
+  {
+    Program first(arguments(), error_file());
+    ASSERT_NE(first.read_port(), 0) << errors();
+    first.signal(SIGTERM);
+    EXPECT_EQ(first.wait(), 0);
+  }
+  // The header stays, so that it is still known for the server's.
+  std::string content = content_of(file);
+  ASSERT_GT(content.size(), 4096U);
+  std::fill(content.begin() + 100, content.begin() + 4096, '\x5a');
+  std::ofstream(file, std::ios::binary) << content;
+
+  Program second(arguments(), error_file());
+
+  EXPECT_EQ(second.wait(), 1);
+  EXPECT_NE(errors().find(file), std::string::npos) << errors();
+  EXPECT_NE(errors().find("put a backup in its place"), std::string::npos) << errors();
+  EXPECT_EQ(content_of(file), content);
+}
+
 TEST_F(ServerProgram, RefusesAPipeBesideTheDatabase) {
   const std::string pipe = directory_ + "/chatsdk-server.db.epoch";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0644), 0);

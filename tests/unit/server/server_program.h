@@ -60,12 +60,12 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  // Up to a line end; empty when the program ends or takes more than 20 s.
+  // Up to a line end; empty when the program ends or takes more than 60 s.
   std::string read_line() {
     std::string line;
     char c = 0;
     pollfd entry{output_, POLLIN, 0};
-    while (::poll(&entry, 1, 20'000) > 0 && ::read(output_, &c, 1) == 1) {
+    while (::poll(&entry, 1, 60'000) > 0 && ::read(output_, &c, 1) == 1) {
       if (c == '\n') return line;
       line += c;
     }
@@ -76,7 +76,7 @@ class Program {
     std::string text;
     char c = 0;
     pollfd entry{output_, POLLIN, 0};
-    while (::poll(&entry, 1, 20'000) > 0 && ::read(output_, &c, 1) == 1) text += c;
+    while (::poll(&entry, 1, 60'000) > 0 && ::read(output_, &c, 1) == 1) text += c;
     return text;
   }
   // The port that the start line names.
