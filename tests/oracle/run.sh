@@ -18,7 +18,8 @@ command -v node >/dev/null 2>&1 || skip "node is not installed"
 [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ] || skip "node $(node --version) is older than 18"
 if [ ! -d node_modules/@noble/post-quantum ]; then
   command -v npm >/dev/null 2>&1 || skip "its packages are not there, and npm is not installed"
-  npm ci --ignore-scripts >"$work/log" 2>&1 || skip "npm could not fetch its packages: $(tail -n 3 "$work/log" | tr '\n' ' ')"
+  # Where there is no network, npm's own patience is more than a minute, four times.
+  npm ci --ignore-scripts --fetch-retries=1 --fetch-retry-mintimeout=1000 >"$work/log" 2>&1 || skip "npm could not fetch its packages: $(tail -n 3 "$work/log" | tr '\n' ' ')"
 fi
 
 long=${CHATSDK_LONG:-0}
