@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# chatsdk_test(<name> SOURCES ... LIBRARIES ... [THREADS] [LABELS ...] [TIMEOUT seconds]): one GoogleTest program.
+# chatsdk_test(<name> [SOURCES ...] [THREADS ...] LIBRARIES ... [LABELS ...] [TIMEOUT seconds]): one GoogleTest program.
 #
 # Every case in it is a ctest of its own, named <Suite>.<Case>; under a sanitizer, where a process is slow to start, the
-# program is one ctest. THREADS: its cases run on several threads; only such programs are built for ThreadSanitizer, the
-# others have one thread and nothing to show there.
+# program is one ctest. THREADS names its files whose cases run on several threads, and what these need of the others:
+# ThreadSanitizer builds them alone, and no program without any; the cases in SOURCES have one thread and nothing to show
+# there.
 #
 # Tests of the client link protobuf-lite, tests of the server full protobuf: one of chatsdk_protobuf_lite and
 # chatsdk_protobuf_full stands among LIBRARIES when messages are used.
@@ -32,14 +33,17 @@ target_precompile_headers(chatsdk_test_headers PRIVATE
   <gmock/gmock.h> <gtest/gtest.h> <chrono> <filesystem> <functional> <map> <memory> <optional> <string> <vector>)
 
 function(chatsdk_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 ARG "THREADS" "TIMEOUT" "SOURCES;LIBRARIES;LABELS")
-  if(CHATSDK_SANITIZE STREQUAL "thread" AND NOT ARG_THREADS)
-    return()
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "TIMEOUT" "SOURCES;THREADS;LIBRARIES;LABELS")
+  if(CHATSDK_SANITIZE STREQUAL "thread")
+    if(NOT ARG_THREADS)
+      return()
+    endif()
+    set(ARG_SOURCES "")
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
-  add_executable(${name} ${ARG_SOURCES})
+  add_executable(${name} ${ARG_SOURCES} ${ARG_THREADS})
   # A program's files are compiled as one: most of what a test file costs are templates that its neighbours need too.
   set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
   target_precompile_headers(${name} REUSE_FROM chatsdk_test_headers)

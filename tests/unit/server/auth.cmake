@@ -7,26 +7,28 @@ chatsdk_test(server_token_test
     token_test.cpp
   LIBRARIES chatsdk_server_services)
 
-chatsdk_test(server_rest_test THREADS
+chatsdk_test(server_rest_test
   SOURCES
     account_limits_test.cpp
     account_sessions_test.cpp
     account_test.cpp
     client_address_test.cpp
-    forge.cpp
     passwords_test.cpp
     refusal_log_test.cpp
     rest_test.cpp
+  THREADS
+    forge.cpp
     rest_threads_test.cpp
     rest_world.cpp
   LIBRARIES chatsdk_server_services chatsdk_server_store)
 
 # The key directory.
-chatsdk_test(server_keys_test THREADS
+chatsdk_test(server_keys_test
   SOURCES
-    forge.cpp
     key_directory_test.cpp
-    key_threads_test.cpp
     key_uploads_test.cpp
+  THREADS
+    forge.cpp
+    key_threads_test.cpp
     rest_world.cpp
   LIBRARIES chatsdk_server_services chatsdk_server_store)

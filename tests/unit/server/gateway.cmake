@@ -1,6 +1,5 @@
-chatsdk_test(server_gateway_test THREADS
+chatsdk_test(server_gateway_test
   SOURCES
-    gateway_bus_test.cpp
     gateway_delivery_test.cpp
     gateway_flow_test.cpp
     gateway_keys_test.cpp
@@ -9,6 +8,8 @@ chatsdk_test(server_gateway_test THREADS
     gateway_restore_test.cpp
     gateway_send_test.cpp
     gateway_session_test.cpp
+  THREADS
+    gateway_bus_test.cpp
     sqlite_harness.cpp
   LIBRARIES chatsdk_server_gateway chatsdk_server_store chatsdk_protobuf_full SQLite::SQLite3)
 

@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-std::vector<std::string> numbered(std::size_t count) {
+std::vector<std::string> numbered_texts(std::size_t count) {
   std::vector<std::string> out;
   for (std::size_t i = 1; i <= count; ++i) {
     out.push_back("m" + std::to_string(i) + " ");
@@ -94,7 +94,7 @@ TEST_F(GatewayRestore, CursorsOfAnotherEpochCountAsZero) {
   TestClient& b = connect_bob(true);
 
   EXPECT_EQ(b.of(wire::ServerFrame::kWelcome).at(0).welcome().store_epoch(), world_->store->epoch());
-  EXPECT_EQ(b.texts(conversation_), numbered(10));
+  EXPECT_EQ(b.texts(conversation_), numbered_texts(10));
   EXPECT_EQ(b.failure(), Code::kOk);
 }
 
@@ -106,7 +106,7 @@ TEST_F(GatewayRestore, AResumeThatWasCutShortBeforeAnyAcknowledgementIsRepeated)
   TestClient& b = connect_bob(true);
 
   EXPECT_EQ(b.failure(), Code::kOk);
-  EXPECT_EQ(b.texts(conversation_), numbered(10));
+  EXPECT_EQ(b.texts(conversation_), numbered_texts(10));
   EXPECT_EQ(b.gaps, 0u);
 }
 

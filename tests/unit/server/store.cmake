@@ -1,6 +1,6 @@
 # The server's store and the committer before it.
-chatsdk_test(server_committer_test THREADS
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/committer_test.cpp
+chatsdk_test(server_committer_test
+  THREADS ${CMAKE_CURRENT_LIST_DIR}/committer_test.cpp
   LIBRARIES chatsdk_server_services)
 
 chatsdk_test(server_record_purge_test
