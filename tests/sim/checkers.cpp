@@ -35,13 +35,17 @@ class Checkers::Impl final : public Report {
   }
 
   void violation(std::string_view property, ConversationNumber conversation, std::string message) override {
-    if (is_over() || (property == "S5" && !options_.in_order)) return;
+    if (is_over() || !is_judged(property)) return;
     violations_.push_back({std::string(property), std::move(message), conversation, number_});
   }
 
   const std::vector<Violation>& violations() const { return violations_; }
 
  private:
+  bool is_judged(std::string_view property) const {
+    if (!options_.unaltered) return property == "S14" || property == "S17";
+    return property != "S5" || options_.in_order;
+  }
   bool is_over() const { return options_.stop_at_first && !violations_.empty(); }
 
   const CheckerOptions options_;

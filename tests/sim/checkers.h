@@ -95,6 +95,9 @@ struct CheckerOptions {
   // What is said inside a connection arrives in the order in which it was said. Else a late refusal may give a message
   // another number than those behind it took for granted: S5 is not judged.
   bool in_order = true;
+  // What is said arrives as it was said. Else what a message says, and who says it, may be another thing than anybody
+  // meant: only what one side does by itself is judged, S14 and S17.
+  bool unaltered = true;
 };
 
 class Facts;

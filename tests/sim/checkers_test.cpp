@@ -597,6 +597,23 @@ TEST(Streams, LetsAStreamGrowAndBeTrimmedBehindEverybody) {
   EXPECT_SOUND(story);
 }
 
+// ---- What is judged where what is said may be altered on its way ----------------------------------------------------
+
+TEST(Altered, LeavesOutWhatFramesSay) {
+  Story story({.unaltered = false});
+  story.shows(2, 1, 1);  // nobody sent it
+  EXPECT_SOUND(story);
+}
+
+TEST(Altered, StillFindsWhatOneSideDoesByItself) {
+  Story bounds({.unaltered = false});
+  bounds.tell({Bound{"outbox", 3, 2}});
+  EXPECT_BROKEN("S14", bounds);
+  Story streams({.unaltered = false});
+  streams.tell({stream_read({{1, 11}}), stream_read({{1, 12}})});
+  EXPECT_BROKEN("S17", streams);
+}
+
 }  // namespace
 
 }  // namespace chatsdk::sim

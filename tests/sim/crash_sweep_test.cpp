@@ -76,10 +76,10 @@ void send_at(World& world, milliseconds time, NodeId from, UserNumber to, int co
 
 void offline(World& world, NodeId number, milliseconds from, milliseconds until) {
   at(world, from, [&world, number] {
-    world.isolate(number, true);
+    world.network().isolate(number);
     world.network().cut(number);
   });
-  at(world, until, [&world, number] { world.isolate(number, false); });
+  at(world, until, [&world, number] { world.network().end_isolation(number); });
 }
 
 template <typename Kind>

@@ -68,7 +68,8 @@ DeviceNode::~DeviceNode() {
 Status DeviceNode::start() {
   CHATSDK_ASSERT(process_ == nullptr);
   disk_failures_at_start_ = disk_failures();
-  auto process = std::make_unique<Process>(scheduler_, network_, options_.number, clock_);
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  auto process = std::make_unique<Process>(scheduler_, network_, options_.number, clock_, disk_);
   DeviceStoreOptions store;
   store.path = kStorePath;
   store.key = &store_key_;
@@ -121,6 +122,7 @@ CrashReport DeviceNode::crash(CrashMode mode) {
 
 void DeviceNode::close() {
   if (process_ == nullptr) return;
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
   process_->client->stop();
   network_.device_crashed(options_.number, false);
   process_.reset();
@@ -512,10 +514,12 @@ std::vector<ConversationRow> DeviceNode::all_conversations() {
     if (!page->more || page->rows.empty()) break;
     page = process_->reader->conversations(page->rows.back().key, kPage);
   }
+  cannot_read_ = cannot_read_ || !page.ok();
   return rows;
 }
 
 void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<event::ReceiptSeen>* receipts) {
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
   observe_epoch();
   std::map<ConversationKey, StreamCursor> cursors;
   const auto all = process_->store->cursors(limits::kHelloCursorsMax);
@@ -527,6 +531,7 @@ void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<ev
     if (cursor.kind == wire::STREAM_KIND_CONVERSATION) cursors[cursor.conversation] = cursor;
   }
   const std::vector<ConversationRow> rows = all_conversations();
+  if (cannot_read_) return;  // a cursor says nothing without what is below it
   std::set<ConversationNumber> unread;
   for (const ConversationRow& row : rows) {
     if (!read_conversation(row, cursors, reads)) unread.insert(conversation(row.key).value_or(kNoConversation));

@@ -51,6 +51,7 @@ class DeviceNode final : private EventSink {
 
   NodeId number() const { return options_.number; }
   UserNumber user() const { return options_.user; }
+  bool makes_account() const { return options_.makes_account; }
   SimDisk& disk() { return disk_; }
   NodeClock& clock() { return clock_; }
 
@@ -108,8 +109,8 @@ class DeviceNode final : private EventSink {
  private:
   // Destroyed from the last member to the first.
   struct Process {
-    Process(Scheduler& scheduler, Network& world_network, NodeId node, const Clock& clock)
-        : lane(scheduler, node, clock), network(world_network, node, lane) {}
+    Process(Scheduler& scheduler, Network& world_network, NodeId node, const Clock& clock, const SimDisk& disk)
+        : lane(scheduler, node, clock), network(world_network, node, lane, [&disk] { return disk.powered(); }) {}
     ~Process() { lane.shut(); }
 
     Lane lane;

@@ -35,7 +35,7 @@ bool FaultPoints::cut_power() {
   const bool in_turn = world_.scheduler().in_turn();
   DeviceNode* const device = in_turn ? world_.device(world_.scheduler().current_node()) : nullptr;
   if (in_turn && world_.scheduler().current_node() != 0 && device == nullptr) return false;
-  if (!in_turn && world_.server().running()) return false;
+  if (!in_turn && (world_.scheduler().current_node() != 0 || world_.server().running())) return false;
   SimDisk& disk = device != nullptr ? device->disk() : world_.server().disk();
   if (!disk.powered()) return false;
   disk.power_off();

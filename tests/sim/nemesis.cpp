@@ -11,6 +11,11 @@ using std::chrono::seconds;
 void Nemesis::begin(MonotonicTime end) {
   const MonotonicTime start = world_.scheduler().now();
   const auto span = static_cast<std::uint64_t>((end - start).count());
+  // While a store is made, names are what a power cut takes.
+  const bool crashes = world_.options().fault_weights[static_cast<std::size_t>(FaultKind::kServerCrashPoint)] != 0;
+  if (world_.options().faults != 0 && crashes && random_.below(2) == 0) {
+    world_.server().disk().crash_after(1 + random_.below(60), CrashMoment::kDrawn);
+  }
   for (std::uint32_t i = 0; i < world_.options().faults; ++i) {
     world_.scheduler().at(start + microseconds(random_.below(span)), [this] { strike(); });
   }
@@ -32,16 +37,25 @@ void Nemesis::raise(std::uint32_t NetworkFaults::*chance, std::uint32_t per_mill
   world_.scheduler().after(up_to_seconds(30), [this, chance] { world_.network().faults.*chance = 0; });
 }
 
+// Some operations come with every turn, some only when a process starts or ends: it does so then.
+bool Nemesis::restarts(DiskOp op, Side side) {
+  if (op == DiskOp::kLock) return side == Side::kOfDevice;
+  return op == DiskOp::kOpen || op == DiskOp::kDelete || op == DiskOp::kTruncate;
+}
+
 // To SQLite a read that is cut short is the end of the file, and what it lacks is zeros: only the encrypted store below
-// a device notices that there should be more.
-DiskFault Nemesis::draw_disk_fault(bool short_reads) {
+// a device notices that there should be more. Its files have one owner: locks are taken when it opens, and no more.
+DiskFault Nemesis::draw_disk_fault(Side side) {
   DiskFault fault;
-  const DiskOp ops[] = {DiskOp::kWrite, DiskOp::kSync, DiskOp::kRead, DiskOp::kOpen, DiskOp::kTruncate};
-  fault.op = ops[random_.below(std::size(ops))];
-  fault.nth = 1 + random_.below(40);
+  const DiskOp ops[] = {DiskOp::kWrite, DiskOp::kWrite, DiskOp::kSync, DiskOp::kSync,     DiskOp::kRead,
+                        DiskOp::kLock,  DiskOp::kLock,  DiskOp::kOpen, DiskOp::kTruncate, DiskOp::kDelete};
+  const DiskOp op = ops[random_.below(std::size(ops))];
+  fault.op = op;
+  fault.nth = 1 + random_.below(restarts(op, side) ? 2 : op == DiskOp::kSync ? 8 : 40);
   fault.failure = DiskFailure::kIoError;
-  if (fault.op == DiskOp::kWrite && random_.below(2) == 0) fault.failure = DiskFailure::kFull;
-  if (fault.op == DiskOp::kRead && random_.below(2) == 0 && short_reads) fault.failure = DiskFailure::kShortRead;
+  if (op == DiskOp::kWrite && random_.below(2) == 0) fault.failure = DiskFailure::kFull;
+  if (op == DiskOp::kLock) fault.failure = DiskFailure::kBusy;
+  if (op == DiskOp::kRead && random_.below(2) == 0 && side == Side::kOfDevice) fault.failure = DiskFailure::kShortRead;
   fault.from_then_on = random_.below(4) == 0;
   return fault;
 }
@@ -67,7 +81,7 @@ void Nemesis::strike(FaultKind kind) {
     case FaultKind::kServerRestore:
       return strike_server(kind);
     case FaultKind::kClockJump: {
-      const auto by = microseconds(static_cast<std::int64_t>(random_.below(240'000'000)) - 120'000'000);
+      const auto by = microseconds(static_cast<std::int64_t>(random_.below(240'000'000)) - 119'999'999);
       const bool server = random_.below(4) == 0;
       DeviceNode& device = *world_.draw_device();
       (server ? world_.server().clock() : device.clock()).jump_wall(by);
@@ -96,19 +110,17 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
   bool effect = false;
   switch (kind) {
     case FaultKind::kCut:
-      effect = world_.network().cut(number);
+      world_.network().cut(number);
       break;
     case FaultKind::kClog:
-      effect = world_.network().clog(number, up, down, up_to_seconds(20));
+      world_.network().clog(number, up, down, up_to_seconds(20));
       break;
     case FaultKind::kSilence:
-      effect = world_.network().silence(number, up, down);
+      world_.network().silence(number, up, down);
       break;
     case FaultKind::kIsolate:
-      world_.isolate(number, true);
-      world_.network().silence(number, true, true);
-      world_.scheduler().after(up_to_seconds(60), [this, number] { world_.isolate(number, false); });
-      effect = device.running();
+      world_.network().isolate(number);
+      world_.scheduler().after(up_to_seconds(60), [this, number] { world_.network().end_isolation(number); });
       break;
     case FaultKind::kDeviceCrash:
       effect = device.running();
@@ -120,7 +132,11 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
       break;
     case FaultKind::kDeviceDiskFails:
       if (!device.running()) break;
-      device.disk().arm(draw_disk_fault(true));
+      {
+        const DiskFault fault = draw_disk_fault(Side::kOfDevice);
+        device.disk().arm(fault);
+        if (restarts(*fault.op, Side::kOfDevice)) world_.close_device(device, up_to_seconds(5));
+      }
       // An app that keeps failing is started again by its user.
       world_.scheduler().after(up_to_seconds(30), [this, number] {
         DeviceNode* const node = world_.device(number);
@@ -132,7 +148,9 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
       break;
     case FaultKind::kDeviceBitFlip:
       if (!device.running()) break;
-      device.disk().set_flip_rate(20'000, DeviceNode::kStorePath);
+      device.disk().set_flip_rate(100'000, DeviceNode::kStorePath);
+      // What it has in memory it does not read.
+      world_.close_device(device, microseconds(0));
       world_.scheduler().after(up_to_seconds(10), [this, number] {
         DeviceNode* const node = world_.device(number);
         if (node == nullptr) return;
@@ -143,7 +161,6 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
       break;
     case FaultKind::kDeviceStall:
       device.stall(up_to_seconds(20));
-      effect = device.running();
       break;
     default:
       break;
@@ -163,8 +180,11 @@ void Nemesis::strike_server(FaultKind kind) {
       server.disk().crash_after(1 + random_.below(200), CrashMoment::kDrawn);
       effect = false;  // counted where it strikes
       break;
-    case FaultKind::kServerDiskFails:
-      server.disk().arm(draw_disk_fault(false));
+    case FaultKind::kServerDiskFails: {
+      const DiskFault fault = draw_disk_fault(Side::kOfServer);
+      server.disk().arm(fault);
+      if (restarts(*fault.op, Side::kOfServer)) world_.drain_server(up_to_seconds(5));
+    }
       effect = false;  // counted when it ends, as the bus
       world_.scheduler().after(up_to_seconds(30), [this] {
         world_.server().disk().clear_faults();
@@ -173,6 +193,7 @@ void Nemesis::strike_server(FaultKind kind) {
       break;
     case FaultKind::kServerStall:
       server.shard(random_.below(server.shard_count())).stall_until(world_.scheduler().now() + up_to_seconds(10));
+      effect = false;  // counted when it holds something up
       break;
     case FaultKind::kServerDrain:
       world_.drain_server(up_to_seconds(5));

@@ -27,7 +27,9 @@ class Nemesis {
   }
   // Raises one of the network's chances for a while.
   void raise(std::uint32_t NetworkFaults::*chance, std::uint32_t per_mille);
-  DiskFault draw_disk_fault(bool short_reads);
+  enum class Side { kOfDevice, kOfServer };
+  DiskFault draw_disk_fault(Side side);
+  static bool restarts(DiskOp op, Side side);
 
   World& world_;
   SeededRandom random_;

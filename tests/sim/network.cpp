@@ -30,6 +30,12 @@ CloseInfo broken(std::string detail) {
 
 }  // namespace
 
+// A fault that holds something up, or may: it is counted once, when it first does.
+struct Network::Hold {
+  const char* kind;
+  bool felt = false;
+};
+
 // ---- One connection ------------------------------------------------------------------------------------------------
 
 class Network::Wire final : public server::FrameSink {
@@ -46,7 +52,8 @@ class Network::Wire final : public server::FrameSink {
     std::size_t bytes = 0;
     MonotonicTime last_arrival;
     MonotonicTime clogged_until;
-    bool silent = false;
+    std::shared_ptr<Hold> clog;
+    std::shared_ptr<Hold> silence;  // set: nothing arrives
     bool scheduled = false;
     bool ended = false;  // nothing more is put in
   };
@@ -74,9 +81,7 @@ class Network::Wire final : public server::FrameSink {
     const NetworkOptions& hostile = network_.options_;
     if (network_.one_in(hostile.drop_one_in)) return network_.observer_.on_fault("frame_dropped");
     if (network_.one_in(hostile.alter_one_in) && !bytes->empty()) {
-      auto altered = std::make_shared<Bytes>(*bytes);
-      (*altered)[network_.random_.below(altered->size())] ^= static_cast<char>(1u << network_.random_.below(8));
-      bytes = std::move(altered);
+      bytes = std::make_shared<const Bytes>(network_.altered(*bytes, is_up));
       network_.observer_.on_fault("frame_altered");
     }
     put(is_up, {Parcel::Kind::kFrame, bytes, 0, {}});
@@ -95,7 +100,7 @@ class Network::Wire final : public server::FrameSink {
 
   // FrameSink: the server's side.
   void send(std::shared_ptr<const Bytes> frame) override {
-    if (server_over) return;
+    if (server_over || !network_.server_alive()) return;
     wire::ServerFrame parsed;
     if (parsed.ParseFromString(*frame)) network_.observer_.on_server_frame(device, parsed);
     if (parsed.has_welcome()) token_ends(parsed.welcome().token_expires_at_ms());
@@ -108,7 +113,7 @@ class Network::Wire final : public server::FrameSink {
   }
   std::size_t queued_bytes() const override { return down.bytes > kKernelBytes ? down.bytes - kKernelBytes : 0; }
   void close(CloseCode code) override {
-    if (server_over || server_closing) return;
+    if (server_over || server_closing || !network_.server_alive()) return;
     server_closing = true;
     if (code == CloseCode::kUnauthenticated && welcome_number != 0 && network_.scheduler_.now() >= token_end) {
       network_.observer_.on_fault("token_expired_while_connected");
@@ -218,6 +223,7 @@ void Network::forget_if_over(WireId id) {
 
 Transport::ConnectionId DeviceNetwork::open(const ConnectRequest& request, Handler& handler) {
   const auto id = ++network_.last_wire_;
+  if (!alive_()) return id;
   network_.wires_.emplace(id, std::make_unique<Network::Wire>(network_, id, device_, lane_, handler));
   network_.scheduler_.after(network_.latency() * 2,
                             [&network = network_, id, request] { network.connect(id, request); });
@@ -234,7 +240,7 @@ void Network::refuse(WireId id, CloseInfo info) {
 void Network::connect(WireId id, ConnectRequest request) {
   Wire* const found = wire(id);
   if (found == nullptr || found->device_over) return;
-  if (isolated_[found->device]) {
+  if (is_isolated(found->device)) {
     scheduler_.after(limits::kConnectTimeout, [this, id] { refuse(id, broken("no route")); });
     return;
   }
@@ -283,7 +289,7 @@ void Network::connect(WireId id, ConnectRequest request) {
 
 bool DeviceNetwork::send(ConnectionId connection, Bytes frame) {
   Network::Wire* const wire = network_.wire(connection);
-  if (wire == nullptr || wire->device_over || wire->device_closing) return true;
+  if (wire == nullptr || wire->device_over || wire->device_closing || !alive_()) return true;
   wire->put_frame(true, std::make_shared<const Bytes>(std::move(frame)));
   if (wire->up.bytes <= limits::kSendBufferBytesMax) return true;
   wire->wants_writable = true;
@@ -292,7 +298,7 @@ bool DeviceNetwork::send(ConnectionId connection, Bytes frame) {
 
 void DeviceNetwork::close(ConnectionId connection, std::uint16_t close_code) {
   Network::Wire* const wire = network_.wire(connection);
-  if (wire == nullptr || wire->device_over || std::exchange(wire->device_closing, true)) return;
+  if (wire == nullptr || wire->device_over || !alive_() || std::exchange(wire->device_closing, true)) return;
   wire->put(true, {Network::Wire::Parcel::Kind::kClose, nullptr, close_code, {}});
   network_.scheduler_.after(limits::kCloseTimeout, [&network = network_, connection, close_code] {
     if (Network::Wire* closing = network.wire(connection)) {
@@ -306,7 +312,7 @@ void DeviceNetwork::close(ConnectionId connection, std::uint16_t close_code) {
 
 void DeviceNetwork::abort(ConnectionId connection) {
   Network::Wire* const wire = network_.wire(connection);
-  if (wire == nullptr || wire->device_over) return;
+  if (wire == nullptr || wire->device_over || !alive_()) return;
   wire->put(true, {Network::Wire::Parcel::Kind::kBroken, nullptr, 1006, {}});
   CloseInfo info;
   info.error = error(Code::kClosed, "aborted here");
@@ -317,9 +323,12 @@ void DeviceNetwork::abort(ConnectionId connection) {
 void Network::schedule(WireId id, bool up) {
   Wire* const found = wire(id);
   Wire::Pipe& pipe = up ? found->up : found->down;
-  if (pipe.scheduled || pipe.silent || pipe.parcels.empty()) return;
+  if (pipe.parcels.empty()) return;
+  if (pipe.silence) return felt(pipe.silence);
+  if (pipe.scheduled) return;
   pipe.scheduled = true;
   const MonotonicTime time = std::max(pipe.parcels.front().arrival, pipe.clogged_until);
+  if (pipe.clog && time > pipe.parcels.front().arrival) felt(pipe.clog);
   scheduler_.at(time, [this, id, up] { arrive(id, up); });
 }
 
@@ -345,7 +354,8 @@ void Network::arrive(WireId id, bool up) {
   if (found == nullptr) return;
   Wire::Pipe& pipe = up ? found->up : found->down;
   pipe.scheduled = false;
-  if (pipe.silent || pipe.parcels.empty()) return;
+  if (pipe.parcels.empty()) return;
+  if (pipe.silence) return felt(pipe.silence);
   if (pipe.clogged_until > scheduler_.now() || pipe.parcels.front().arrival > scheduler_.now()) return schedule(id, up);
   Wire::Parcel parcel = std::move(pipe.parcels.front());
   pipe.parcels.pop_front();
@@ -421,6 +431,7 @@ void Network::arrive(WireId id, bool up) {
 
 HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callback) {
   const auto id = ++network_.last_exchange_;
+  if (!alive_()) return id;
   auto exchange = std::make_unique<Network::Exchange>();
   exchange->device = device_;
   exchange->lane = &lane_;
@@ -431,7 +442,7 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
 
   Network& network = network_;
   network.scheduler_.after(timeout, [&network, id] { network.request_ends(id, error(Code::kTimedOut, "no answer")); });
-  if (network.isolated_[device_]) return id;
+  if (network.is_isolated(device_)) return id;
   if (network.chance(network.faults.lose_request)) {
     network.observer_.on_fault("request_lost");
     if (network.random_.below(2) == 0) {
@@ -450,10 +461,10 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
     network.request_arrives(id, device, std::move(copy));
   });
   if (network.chance(network.faults.repeat_request)) {
-    network.observer_.on_fault("request_repeated");
     travel += network.latency();
     network.scheduler_.after(travel, [&network, copy = std::move(request), device = device_]() mutable {
-      if (network.server_ == nullptr || !network.server_->listening() || network.isolated_[device]) return;
+      if (!network.server_alive() || !network.server_->listening() || network.is_isolated(device)) return;
+      network.observer_.on_fault("request_repeated");
       Lane& shard = network.server_->shard(0);
       shard.post([&network, copy = std::move(copy), device]() mutable {
         network.server_->http().handle(std::move(copy), "device-" + std::to_string(device), [](HttpResponse) {});
@@ -476,13 +487,13 @@ void Network::request_arrives(std::uint64_t id, NodeId device, HttpRequest reque
     found->second->reached = true;
   }
   const bool lose = chance(faults.lose_response);
-  if (lose) observer_.on_fault("response_lost");
   const bool tell = random_.below(2) == 0;
   server_->shard(id % server_->shard_count())
       .post([this, id, lose, tell, run = server_run_, request = std::move(request), device]() mutable {
         server_->http().handle(
             std::move(request), "device-" + std::to_string(device), [this, id, lose, tell, run](HttpResponse response) {
-              if (run != server_run_) return;
+              if (run != server_run_ || !server_alive()) return;
+              if (lose) observer_.on_fault("response_lost");
               scheduler_.after(latency(), [this, id, lose, tell, response = std::move(response)]() mutable {
                 if (!lose) return request_ends(id, std::move(response));
                 if (tell) request_ends(id, error(Code::kNetwork, "connection lost"));
@@ -513,7 +524,7 @@ void Network::break_wire(Wire& wire, bool tell_device, bool tell_server) {
       if (pipe.parcels.back().bytes) pipe.bytes -= pipe.parcels.back().bytes->size();
       pipe.parcels.pop_back();
     }
-    pipe.silent = false;
+    pipe.silence.reset();
     pipe.ended = false;
     if (up ? tell_server : tell_device) {
       // Mostly at once, sometimes much later than the other side.
@@ -526,7 +537,7 @@ void Network::break_wire(Wire& wire, bool tell_device, bool tell_server) {
   }
 }
 
-bool Network::cut(NodeId device) {
+void Network::cut(NodeId device) {
   bool any = false;
   for (const WireId id : wires_of(device)) {
     Wire& found = *wire(id);
@@ -534,34 +545,67 @@ bool Network::cut(NodeId device) {
     break_wire(found, true, true);
     any = true;
   }
-  return any;
+  if (any) observer_.on_fault("cut");
 }
 
-bool Network::clog(NodeId device, bool up, bool down, microseconds time) {
-  bool any = false;
+void Network::felt(const std::shared_ptr<Hold>& hold) {
+  if (!std::exchange(hold->felt, true)) observer_.on_fault(hold->kind);
+}
+
+void Network::clog(NodeId device, bool up, bool down, microseconds time) {
+  const auto hold = std::make_shared<Hold>(Hold{"clog"});
   for (const WireId id : wires_of(device)) {
     Wire& found = *wire(id);
     if (found.device_over) continue;
-    if (up) found.up.clogged_until = scheduler_.now() + time;
-    if (down) found.down.clogged_until = scheduler_.now() + time;
-    any = true;
+    for (const bool is_up : {true, false}) {
+      if (!(is_up ? up : down)) continue;
+      Wire::Pipe& pipe = is_up ? found.up : found.down;
+      pipe.clogged_until = scheduler_.now() + time;
+      pipe.clog = hold;
+    }
   }
-  return any;
 }
 
-bool Network::silence(NodeId device, bool up, bool down) {
-  bool any = false;
+void Network::silence(NodeId device, bool up, bool down) {
+  silence(device, up, down, std::make_shared<Hold>(Hold{"silence"}));
+}
+
+void Network::silence(NodeId device, bool up, bool down, const std::shared_ptr<Hold>& hold) {
   for (const WireId id : wires_of(device)) {
     Wire& found = *wire(id);
     if (found.device_over) continue;
-    if (up) found.up.silent = true;
-    if (down) found.down.silent = true;
-    any = true;
+    if (up) found.up.silence = hold;
+    if (down) found.down.silence = hold;
   }
-  return any;
 }
 
-void Network::isolate(NodeId device, bool isolated) { isolated_[device] = isolated; }
+void Network::isolate(NodeId device) {
+  const auto hold = std::make_shared<Hold>(Hold{"isolate"});
+  isolated_[device] = hold;
+  silence(device, true, true, hold);
+}
+
+bool Network::is_isolated(NodeId device) {
+  const auto found = isolated_.find(device);
+  if (found == isolated_.end()) return false;
+  felt(found->second);
+  return true;
+}
+
+// One bit is another. Where the middle may not change what is said, the frame is none any more: mostly cut short, else
+// with a tag at its end that no field has.
+Bytes Network::altered(BytesView frame, bool up) {
+  constexpr char kNoField = 0x07;
+  Bytes bytes(frame);
+  const auto says_something = [&] {
+    return up ? wire::ClientFrame().ParseFromString(bytes) : wire::ServerFrame().ParseFromString(bytes);
+  };
+  bytes[random_.below(bytes.size())] ^= static_cast<char>(1u << random_.below(8));
+  if (options_.alters_meaning || !says_something()) return bytes;
+  bytes.resize(random_.below(bytes.size()));
+  if (says_something()) bytes += kNoField;
+  return bytes;
+}
 
 void Network::heal() {
   healed_ = true;
@@ -573,7 +617,8 @@ void Network::heal() {
   for (const auto& [id, unused] : wires_) ids.push_back(id);
   for (const WireId id : ids) {
     Wire& found = *wire(id);
-    found.up.silent = found.down.silent = false;
+    found.up.silence.reset();
+    found.down.silence.reset();
     found.up.clogged_until = found.down.clogged_until = {};
     if (hostile) break_wire(found, true, true);
     schedule(id, true);

@@ -24,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -45,6 +46,8 @@ struct NetworkOptions {
   std::uint32_t repeat_one_in = 0;
   std::uint32_t reorder_one_in = 0;
   std::uint32_t alter_one_in = 0;
+  // What it alters may still be a frame, and say something else; else it is none any more.
+  bool alters_meaning = false;
 };
 
 // Chances of what befalls new connections and requests, in 1,000. Changed by the nemesis, zero after the heal.
@@ -62,6 +65,8 @@ class ServerEndpoint {
   virtual ~ServerEndpoint() = default;
   virtual bool listening() const = 0;
   virtual bool draining() const = 0;
+  // It has power: what it does in the rest of a turn in which it lost it reaches nobody.
+  virtual bool alive() const = 0;
   virtual std::size_t shard_count() const = 0;
   virtual Lane& shard(std::size_t index) = 0;
   virtual server::ConnectionHandler& handler(std::size_t shard) = 0;
@@ -88,15 +93,16 @@ class Network {
   void set_server(ServerEndpoint* server) { server_ = server; }
   NetworkFaults faults;
 
-  // -- For the nemesis. Each returns false when there was nothing to do it to. --
+  // -- For the nemesis. What holds something up is counted when it first does. --
   // Ends a connection of the device; each direction keeps a prefix, each side learns at a time of its own.
-  bool cut(NodeId device);
+  void cut(NodeId device);
   // Nothing arrives in one direction or both until the time; then everything does.
-  bool clog(NodeId device, bool up, bool down, std::chrono::microseconds time);
+  void clog(NodeId device, bool up, bool down, std::chrono::microseconds time);
   // As a clog, without an end: only time limits help.
-  bool silence(NodeId device, bool up, bool down);
-  // All future connections and requests of the device meet nothing until healed.
-  void isolate(NodeId device, bool isolated);
+  void silence(NodeId device, bool up, bool down);
+  // Its connections fall silent; later ones and requests meet nothing, until end_isolation or heal.
+  void isolate(NodeId device);
+  void end_isolation(NodeId device) { isolated_.erase(device); }
   // Every clog, silence and isolation ends, and in the hostile mode every connection too.
   void heal();
 
@@ -111,6 +117,7 @@ class Network {
   friend class DeviceNetwork;
   class Wire;
   struct Exchange;
+  struct Hold;
   using WireId = std::uint64_t;
 
   std::chrono::microseconds latency();
@@ -122,6 +129,11 @@ class Network {
   std::vector<WireId> wires_of(NodeId device) const;
   void connect(WireId id, ConnectRequest request);
   void refuse(WireId id, CloseInfo info);
+  void silence(NodeId device, bool up, bool down, const std::shared_ptr<Hold>& hold);
+  void felt(const std::shared_ptr<Hold>& hold);
+  bool is_isolated(NodeId device);
+  bool server_alive() const { return server_ != nullptr && server_->alive(); }
+  Bytes altered(BytesView frame, bool up);
   void schedule(WireId id, bool up);
   void arrive(WireId id, bool up);
   void forget_if_over(WireId id);
@@ -143,13 +155,14 @@ class Network {
   std::uint64_t frames_ = 0;
   std::map<WireId, std::unique_ptr<Wire>> wires_;
   std::map<std::uint64_t, std::unique_ptr<Exchange>> exchanges_;
-  std::map<NodeId, bool> isolated_;
+  std::map<NodeId, std::shared_ptr<Hold>> isolated_;
 };
 
-// One device process's view: the client's two seams.
+// One device process's view: the client's two seams. Once its machine has lost its power nothing leaves any more.
 class DeviceNetwork final : public Transport, public HttpClient {
  public:
-  DeviceNetwork(Network& network, NodeId device, Lane& lane) : network_(network), device_(device), lane_(lane) {}
+  DeviceNetwork(Network& network, NodeId device, Lane& lane, std::function<bool()> alive)
+      : network_(network), device_(device), lane_(lane), alive_(std::move(alive)) {}
 
   ConnectionId open(const ConnectRequest& request, Handler& handler) override;
   bool send(ConnectionId connection, Bytes frame) override;
@@ -163,6 +176,7 @@ class DeviceNetwork final : public Transport, public HttpClient {
   Network& network_;
   const NodeId device_;
   Lane& lane_;
+  const std::function<bool()> alive_;
 };
 
 }  // namespace chatsdk::sim

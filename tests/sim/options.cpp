@@ -39,7 +39,7 @@ constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
 // How often each is chosen before the swarm weighs it.
 constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4, 1};
 constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8, 10,
-                                                           4,  2,  5, 4, 6, 3, 4, 2, 6, 4, 1};
+                                                           12, 6,  5, 4, 6, 8, 4, 2, 6, 4, 2};
 
 constexpr std::string_view kHostile = "hostile";
 constexpr std::string_view kFaultPoints = "fault_points";
@@ -48,7 +48,7 @@ constexpr std::string_view kFaultPoints = "fault_points";
 std::string hostile_line(const NetworkOptions& network) {
   return ", hostile (one in: drop " + std::to_string(network.drop_one_in) + ", repeat " +
          std::to_string(network.repeat_one_in) + ", reorder " + std::to_string(network.reorder_one_in) + ", alter " +
-         std::to_string(network.alter_one_in) + ")";
+         std::to_string(network.alter_one_in) + (network.alters_meaning ? ", also what they say)" : ")");
 }
 
 std::string weight_text(const char* name, std::uint32_t weight) {
@@ -81,14 +81,14 @@ RunOptions draw_options(std::uint64_t seed) {
     options.fault_weights[i] = off ? 0 : kFaultBase[i] * static_cast<std::uint32_t>(between(1, 100));
   }
   // A store that goes back changes what the rest can show: only some seeds have it.
-  if (random.below(8) != 0) options.fault_weights[static_cast<std::size_t>(FaultKind::kServerRestore)] = 0;
+  if (random.below(4) != 0) options.fault_weights[static_cast<std::size_t>(FaultKind::kServerRestore)] = 0;
   options.kill_mode_drawn = random.below(2) == 0;
   options.kill_mode = static_cast<CrashMode>(random.below(4));
 
   options.network.latency_min = std::chrono::microseconds(one_of({200, 1'000, 20'000}));
   options.network.latency_mean = std::chrono::microseconds(one_of({500, 10'000, 100'000}));
   options.network.bytes_per_ms = static_cast<std::uint32_t>(one_of({10, 1'000, 100'000}));
-  options.hostile = random.below(16) == 0;
+  options.hostile = random.below(8) == 0;
   if (options.hostile) {
     options.network.drop_one_in = static_cast<std::uint32_t>(one_of({0, 50, 400}));
     options.network.repeat_one_in = static_cast<std::uint32_t>(one_of({0, 20, 200}));
@@ -108,6 +108,11 @@ RunOptions draw_options(std::uint64_t seed) {
   if (more.below(4) == 0) options.outbox_max = options.users + more.below(8);
   options.fault_points = more.below(3) == 0;
   options.all_start_again = more.below(2) == 0;
+  if (options.hostile) {
+    constexpr std::uint64_t kAlterOneIn[] = {0, 50, 400};
+    options.network.alter_one_in = static_cast<std::uint32_t>(kAlterOneIn[more.below(3)]);
+    options.network.alters_meaning = options.network.alter_one_in != 0 && more.below(3) == 0;
+  }
   return options;
 }
 
@@ -146,6 +151,8 @@ bool turn_off(RunOptions& options, std::string_view name) {
   if (name == kHostile) {
     options.hostile = false;
     options.network.drop_one_in = options.network.repeat_one_in = options.network.reorder_one_in = 0;
+    options.network.alter_one_in = 0;
+    options.network.alters_meaning = false;
     return true;
   }
   if (name == kFaultPoints) {

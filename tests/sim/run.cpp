@@ -26,16 +26,16 @@ namespace {
 constexpr std::size_t kTail = 200;
 constexpr seconds kReadEvery{20};
 
-// libsodium's own draws belong to the run: one generator, in the order of turns, which the seed decides.
-SeededRandom* library_random = nullptr;
+class LibraryRandom;
+LibraryRandom* library_random = nullptr;
 
 const char* random_name() { return "simulation"; }
+void random_bytes(void* out, std::size_t size);
 std::uint32_t random_word() {
   std::uint32_t word = 0;
-  library_random->fill({reinterpret_cast<unsigned char*>(&word), sizeof word});
+  random_bytes(&word, sizeof word);
   return word;
 }
-void random_bytes(void* out, std::size_t size) { library_random->fill({static_cast<unsigned char*>(out), size}); }
 randombytes_implementation simulated_random = {random_name, random_word, nullptr, nullptr, random_bytes, nullptr};
 
 // One thread runs everything and nobody asks for figures, so SQLite needs neither locks nor counts; where it has begun
@@ -56,22 +56,52 @@ void spare_the_machine() {
 #endif
 }
 
+// What libsodium and SQLite draw by themselves belongs to the node whose turn it is: each has a stream of its own, so
+// that a draw more on one node changes nothing on another. SQLite's generator is one for the process; it starts anew
+// from the node's stream when the turn passes to it.
 class LibraryRandom {
  public:
-  explicit LibraryRandom(std::uint64_t seed) : random_(seed) {
-    library_random = &random_;
+  explicit LibraryRandom(std::uint64_t seed) : seed_(seed) {
+    library_random = this;
+    know(0);
     static const bool installed = [] {
       spare_the_machine();
       return randombytes_set_implementation(&simulated_random) == 0 && sodium_init() >= 0;
     }();
     CHATSDK_ASSERT(installed);
-    SimDisk::seed_sqlite(static_cast<std::uint32_t>(seed | 1));
+    pass_to(0);
   }
   ~LibraryRandom() { SimDisk::seed_sqlite(0); }
+  LibraryRandom(const LibraryRandom&) = delete;
+  LibraryRandom& operator=(const LibraryRandom&) = delete;
+
+  void pass_to(NodeId node) {
+    know(node);
+    node_ = node;
+    SimDisk::seed_sqlite(static_cast<std::uint32_t>(streams_[node].sqlite.next_u64() | 1));
+  }
+  SeededRandom& sodium() { return streams_[node_].sodium; }
 
  private:
-  SeededRandom random_;
+  struct Streams {
+    SeededRandom sodium;
+    SeededRandom sqlite;
+  };
+  void know(NodeId node) {
+    while (streams_.size() <= node) {
+      const std::uint64_t stream = seed_ * 1'000'003 + streams_.size() * 2;
+      streams_.push_back({SeededRandom(stream), SeededRandom(stream + 1)});
+    }
+  }
+
+  const std::uint64_t seed_;
+  NodeId node_ = 0;
+  std::vector<Streams> streams_;  // by node
 };
+
+void random_bytes(void* out, std::size_t size) {
+  library_random->sodium().fill({static_cast<unsigned char*>(out), size});
+}
 
 class RunLog final : public Log {
  public:
@@ -96,6 +126,7 @@ class Run {
   Run(const RunOptions& options, const RunSettings& settings)
       : libraries_(options.seed * 31 + 21), log_(settings.log), world_(options, log_), script_(settings.script) {
     current_run = this;
+    world_.scheduler().on_node = [this](NodeId node) { libraries_.pass_to(node); };
     if (!settings.log) return;
     world_.observer().on_record = [this](const Record& record) {
       std::fprintf(stderr, "%s\n", to_line(record).c_str());
@@ -146,12 +177,13 @@ class Run {
  private:
   void safety() {
     const MonotonicTime end = world_.scheduler().now() + world_.options().duration;
-    if (script_) script_(world_);
-    world_.start_all();
-    if (!script_) {
+    if (script_) {
+      script_(world_);
+    } else {
       workload_.begin(end);
       nemesis_.begin(end);
     }
+    world_.start_all();
     MonotonicTime next_read = world_.scheduler().now();
     while (world_.scheduler().now() < end && !world_.failed()) {
       next_read += kReadEvery;

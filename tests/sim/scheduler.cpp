@@ -2,6 +2,7 @@
 #include "sim/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace chatsdk::sim {
 
@@ -35,11 +36,17 @@ void Lane::shut() {
   timers_.clear();
 }
 
-std::optional<MonotonicTime> Lane::next_time() const {
+void Lane::stall_until(MonotonicTime time) {
+  stalled_until_ = time;
+  stall_unfelt_ = time > scheduler_.now_;
+}
+
+std::optional<MonotonicTime> Lane::next_time() {
   std::optional<MonotonicTime> next = timers_.next_time();
   if (!tasks_.empty()) next = scheduler_.now_;
-  if (next) next = std::max(*next, stalled_until_);
-  return next;
+  if (!next || *next >= stalled_until_) return next;
+  if (std::exchange(stall_unfelt_, false) && scheduler_.on_stall_felt) scheduler_.on_stall_felt(node_);
+  return stalled_until_;
 }
 
 void Lane::run_one() {
@@ -80,20 +87,23 @@ bool Scheduler::run_one(MonotonicTime limit) {
     if (choice == ready_.size()) {
       Task task = std::move(events_.begin()->second);
       events_.erase(events_.begin());
-      current_node_ = 0;
+      pass_to(0);
       task();
       return true;
     }
     Lane& lane = *ready_[choice];
     const NodeId node = lane.node_;
-    current_node_ = node;
+    pass_to(node);
     in_turn_ = true;
     lane.run_one();  // may destroy lanes, its own not among them
     in_turn_ = false;
-    current_node_ = 0;
     if (after_turn) after_turn(node);
     return true;
   }
+}
+
+void Scheduler::pass_to(NodeId node) {
+  if (std::exchange(current_node_, node) != node && on_node) on_node(node);
 }
 
 void Scheduler::run_until(MonotonicTime time) {

@@ -58,7 +58,7 @@ class Lane final : public Executor {
   const Clock& clock() const override { return clock_; }
 
   // Nothing runs before this time: a process that the operating system does not schedule.
-  void stall_until(MonotonicTime time) { stalled_until_ = time; }
+  void stall_until(MonotonicTime time);
   // Drops everything; later posts are dropped too.
   void shut();
   bool idle() const { return tasks_.empty(); }
@@ -66,7 +66,7 @@ class Lane final : public Executor {
 
  private:
   friend class Scheduler;
-  std::optional<MonotonicTime> next_time() const;
+  std::optional<MonotonicTime> next_time();
   void run_one();
 
   Scheduler& scheduler_;
@@ -76,6 +76,7 @@ class Lane final : public Executor {
   TimerQueue timers_;
   TimerId last_timer_ = 0;
   MonotonicTime stalled_until_;
+  bool stall_unfelt_ = false;  // nothing had to wait for it yet
   bool shut_ = false;
 };
 
@@ -93,15 +94,35 @@ class Scheduler {
   bool run_one(MonotonicTime limit);
   void run_until(MonotonicTime time);
 
-  // Whose turn it is: what randomness inside libraries belongs to. The world's own events are the server's.
+  // Whose turn it is: what randomness inside libraries belongs to. The world's own events are the server's, except
+  // where they act for a node.
   NodeId current_node() const { return current_node_; }
+  class ActingFor {
+   public:
+    ActingFor(Scheduler& scheduler, NodeId node) : scheduler_(scheduler), before_(scheduler.current_node_) {
+      scheduler_.pass_to(node);
+    }
+    ~ActingFor() { scheduler_.pass_to(before_); }
+    ActingFor(const ActingFor&) = delete;
+    ActingFor& operator=(const ActingFor&) = delete;
+
+   private:
+    Scheduler& scheduler_;
+    const NodeId before_;
+  };
   bool in_turn() const { return in_turn_; }
   std::uint64_t turns() const { return turns_; }
   // Called after each turn of a lane, with its node.
   UniqueFunction<void(NodeId)> after_turn;
+  // Called when a stall first holds something up, with the lane's node: once for each stall.
+  UniqueFunction<void(NodeId)> on_stall_felt;
+  // Called when what runs from here on belongs to another node than before.
+  UniqueFunction<void(NodeId)> on_node;
 
  private:
   friend class Lane;
+
+  void pass_to(NodeId node);
 
   MonotonicTime now_{std::chrono::seconds(1)};
   SeededRandom ties_;

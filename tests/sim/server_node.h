@@ -60,6 +60,7 @@ class ServerNode final : public ServerEndpoint {
   // ServerEndpoint
   bool listening() const override { return process_ != nullptr && process_->listening; }
   bool draining() const override { return process_->draining; }
+  bool alive() const override { return process_ != nullptr && disk_.powered(); }
   std::size_t shard_count() const override { return process_->shards.size(); }
   Lane& shard(std::size_t index) override { return *process_->shards[index]; }
   server::ConnectionHandler& handler(std::size_t shard) override { return process_->core->gateway(shard); }

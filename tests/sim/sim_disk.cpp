@@ -217,6 +217,7 @@ std::optional<DiskFailure> SimDisk::begin(const DiskOperation& operation) {
   const auto failure = draw_failure(operation);
   if (failure) ++counters_.failures[static_cast<std::size_t>(*failure)];
   if (failure && operation.op == DiskOp::kSync) ++counters_.failed_syncs;
+  if (failure && operation.op == DiskOp::kDelete) ++counters_.failed_deletes;
   return failure;
 }
 

@@ -96,6 +96,7 @@ struct DiskCounters {
   std::array<std::uint64_t, kDiskOps> operations{};
   std::array<std::uint64_t, kDiskFailures> failures{};  // injected
   std::uint64_t failed_syncs = 0;                       // among them
+  std::uint64_t failed_deletes = 0;                     // likewise
   std::uint64_t directory_syncs = 0;
   std::uint64_t bytes_read = 0;
   std::uint64_t bytes_written = 0;

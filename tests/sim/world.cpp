@@ -26,7 +26,7 @@ World::World(const RunOptions& options, Log& log)
       log_(log),
       scheduler_(options.seed * 31 + 1),
       observer_(scheduler_),
-      checkers_({.in_order = !options.hostile}),
+      checkers_({.in_order = !options.hostile, .unaltered = !options.network.alters_meaning}),
       random_(options.seed * 31 + 2),
       network_(scheduler_, options.seed * 31 + 3, options.network, observer_),
       server_(scheduler_, network_, log, options.seed * 31 + 4, options.server) {
@@ -39,6 +39,7 @@ World::World(const RunOptions& options, Log& log)
                              " behind the commit that removed it.");
   };
   scheduler_.after_turn = [this](NodeId) { after_turn(); };
+  scheduler_.on_stall_felt = [this](NodeId node) { observer_.on_fault(node == 0 ? "server_stall" : "device_stall"); };
   for (UserNumber user = 1; user <= options_.users; ++user) {
     for (std::uint32_t i = 0; i < options_.devices_per_user; ++i) {
       DeviceNodeOptions device;
@@ -112,8 +113,12 @@ void World::start_server() {
     return;
   }
   // The disk failed under it, or a crash point was reached while it opened.
-  if (!server_.disk().powered()) server_.disk().crash(draw_mode());
+  if (!server_.disk().powered()) {
+    observer_.on_fault("server_died_at_crash_point");
+    cut_power(server_.disk(), 0);
+  }
   server_.disk().clear_faults();
+  count_faults();
   scheduler_.after(seconds(1), [this] { start_server(); });
 }
 
@@ -125,7 +130,10 @@ void World::start_device(NodeId number) {
   const Status status = node->start();
   if (status.ok()) return;
   const bool disk_failed = !node->disk().powered();
-  if (disk_failed) node->disk().crash(draw_mode());
+  if (disk_failed) {
+    observer_.on_fault("device_died_at_crash_point");
+    cut_power(node->disk(), number);
+  }
   const bool damaged =
       status.code() == Code::kCorrupt || status.code() == Code::kTampered || status.code() == Code::kWrongKey;
   // Where the disk gave other bytes than are there, saying so is right.
@@ -137,6 +145,7 @@ void World::start_device(NodeId number) {
     return;
   }
   node->disk().clear_faults();
+  count_faults();
   scheduler_.after(seconds(1), [this, number] { start_device(number); });
 }
 
@@ -181,17 +190,20 @@ void World::crash_device(DeviceNode& node, CrashMode mode, microseconds down) {
 void World::close_device(DeviceNode& node, microseconds down) {
   if (!node.running()) return;
   node.close();
-  // A crash point may have been reached while it closed.
-  if (!node.disk().powered()) node.disk().crash(draw_mode());
+  // A crash point may have been reached while it closed, or the battery is empty before the app is opened again.
+  const bool died = !node.disk().powered();
+  if (died) observer_.on_fault("device_died_at_crash_point");
+  if (died || power_goes()) cut_power(node.disk(), node.number());
   scheduler_.after(down, [this, number = node.number()] { start_device(number); });
 }
 
 void World::drain_server(microseconds down) {
   if (!server_.running() || std::exchange(draining_, true)) return;
-  observer_.on_fault("server_drained");
+  if (!healed_) observer_.on_fault("server_drained");
   const auto starts = server_.starts();
   server_.stop_gracefully([this, down] {
     draining_ = false;
+    if (!server_.disk().powered() || power_goes()) cut_power(server_.disk(), 0);
     scheduler_.after(down, [this] { start_server(); });
   });
   // An operator's patience, as the program's.
@@ -209,8 +221,7 @@ void World::reinstall(DeviceNode& node) {
   DeviceNodeOptions device;
   device.number = static_cast<NodeId>(devices_.size() + 1);
   device.user = node.user();
-  device.makes_account =
-      old <= options_.users * options_.devices_per_user && (old - 1) % options_.devices_per_user == 0;
+  device.makes_account = node.makes_account();  // the old one may not have come to it
   device.send_time_limit = options_.send_time_limit;
   device.outbox_max = options_.outbox_max;
   devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
@@ -252,9 +263,12 @@ void World::count_disk(const SimDisk& disk, NodeId node) {
   };
   const auto failed = [&](DiskFailure failure) { return now.of(failure) - before.of(failure); };
   const std::uint64_t syncs = now.failed_syncs - before.failed_syncs;
+  const std::uint64_t deletes = now.failed_deletes - before.failed_deletes;
   const bool server = node == 0;
-  count(failed(DiskFailure::kIoError) - syncs, server ? "server_io_error" : "device_io_error");
+  count(failed(DiskFailure::kIoError) - syncs - deletes, server ? "server_io_error" : "device_io_error");
   count(syncs, server ? "server_sync_failed" : "device_sync_failed");
+  count(deletes, server ? "server_delete_failed" : "device_delete_failed");
+  count(failed(DiskFailure::kBusy), server ? "server_disk_busy" : "device_disk_busy");
   count(failed(DiskFailure::kFull), server ? "server_disk_full" : "device_disk_full");
   if (server) return;
   count(failed(DiskFailure::kShortRead), "device_short_read");
@@ -268,6 +282,14 @@ void World::count_crash(const CrashReport& report, NodeId node) {
   if (report.garbage != 0) observer_.on_fault(server ? "server_write_garbage" : "device_write_garbage");
   if (report.names_dropped != 0) observer_.on_fault(server ? "server_name_lost" : "device_name_lost");
 }
+
+// Of a machine on which nothing runs: what its last process left unsynced, names above all, has its fate.
+void World::cut_power(SimDisk& disk, NodeId node) {
+  disk.cancel_crash();
+  count_crash(disk.crash(draw_mode()), node);
+}
+
+bool World::power_goes() { return !healed_ && options_.faults != 0 && random_.below(4) == 0; }
 
 void World::count_faults() {
   count_disk(server_.disk(), 0);
@@ -410,6 +432,7 @@ void World::record_marks(StreamId stream, ConversationNumber conversation) {
 }
 
 void World::read_all_stores() {
+  const Scheduler::ActingFor turn(scheduler_, 0);
   read_server();
   for (DeviceNode* node : devices()) {
     if (node->running()) node->read_store();

@@ -56,7 +56,6 @@ class World {
   CrashMode draw_mode();
   // Counts what disks and bus did since the last call. Whoever ends a time of failing calls it.
   void count_faults();
-  void isolate(NodeId device, bool on) { network_.isolate(device, on); }
 
   // Faults end, all nodes are brought up, from here on nobody is let down.
   void heal();
@@ -92,6 +91,8 @@ class World {
   };
   void count_disk(const SimDisk& disk, NodeId node);
   void count_crash(const CrashReport& report, NodeId node);
+  void cut_power(SimDisk& disk, NodeId node);
+  bool power_goes();
 
   enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
