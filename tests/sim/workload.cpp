@@ -38,7 +38,7 @@ void Workload::act() {
     case Action::kRepeatSend:
       return device.repeat_last_send();
     case Action::kRead:
-      return device.read(number);
+      return read(device, number);
     case Action::kRetryFailed:
       return device.retry_failed(number);
     case Action::kDiscardFailed:
@@ -55,6 +55,15 @@ void Workload::act() {
       return world_.close_device(device, microseconds(number % 60'000'000));
     case Action::kReinstall:
       return world_.reinstall(device);
+  }
+}
+
+// Now and then on all of the user's devices at once: their marks cross.
+void Workload::read(DeviceNode& device, std::uint64_t number) {
+  device.read(number);
+  if (number % 4 != 0) return;
+  for (DeviceNode* other : world_.devices()) {
+    if (other != &device && other->user() == device.user()) other->read(random_.next_u64());
   }
 }
 

@@ -20,6 +20,7 @@ class Workload {
   void act();
   Action draw();
   void send(DeviceNode& device);
+  void read(DeviceNode& device, std::uint64_t number);
 
   World& world_;
   SeededRandom random_;
