@@ -39,9 +39,7 @@ inline PendingRow pending(int number, SeenState state = SeenState::kQueued) { re
 // Users 1 and 2 talk; user 1 has devices 1 and 3, user 2 has device 2. Message n has the content h(n).
 class Story {
  public:
-  explicit Story(CheckerOptions options = {}) : checkers_(options) {
-    tell({Linked{1, 1}, Linked{2, 2}, Linked{3, 1}});
-  }
+  explicit Story(CheckerOptions options = {}) : checkers_(options) { tell({Linked{1, 1}, Linked{2, 2}, Linked{3, 1}}); }
 
   Story& tell(std::initializer_list<Event> events) {
     for (const Event& event : events) checkers_.on(history_.record(time_us_ += 1'000, 0, event));
