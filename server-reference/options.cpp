@@ -88,6 +88,7 @@ std::string check_origin(const std::string& text) {
 }
 
 constexpr std::string_view kEnvironmentPrefix = "CHATSDK_";
+constexpr std::string_view kOfTheConsole = "CHATSDK_SERVER";  // where chatsdk-console finds a server
 
 // What the environment says of an option; empty: nothing.
 std::string environment_of(const CLI::Option& option) {
@@ -250,7 +251,7 @@ std::vector<std::string> unknown_environment(const CLI::App& app) {
     const std::string_view text(*entry);
     const std::string name(text.substr(0, text.find('=')));
     const auto options = app.get_options([&](const CLI::Option* option) { return option->get_envname() == name; });
-    if (name.starts_with(kEnvironmentPrefix) && options.empty()) unknown.push_back(name);
+    if (name.starts_with(kEnvironmentPrefix) && name != kOfTheConsole && options.empty()) unknown.push_back(name);
   }
   return unknown;
 }

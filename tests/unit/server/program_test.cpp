@@ -149,6 +149,14 @@ TEST_F(ServerProgram, LeavesWhatIsNotItsOwnAsItWas) {
   }
 }
 
+TEST_F(ServerProgram, TellsOfAVariableThatNamesNothing) {
+  Program program(arguments(), error_file(), {"CHATSDK_LOG_LEVLE=debug", "CHATSDK_SERVER=http://localhost:1"});
+  ASSERT_NE(program.read_port(), 0) << errors();
+
+  EXPECT_NE(errors().find("CHATSDK_LOG_LEVLE, which names no option"), std::string::npos) << errors();
+  EXPECT_EQ(errors().find("CHATSDK_SERVER"), std::string::npos) << errors();
+}
+
 TEST_F(ServerProgram, NamesTheWayOutOfADamagedDatabase) {
   const std::string file = directory_ + "/chatsdk-server.db";
   {
