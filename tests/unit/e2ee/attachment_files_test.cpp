@@ -16,7 +16,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::size_t kChunk = limits::e2ee::kStreamChunkBytes;
+constexpr std::size_t kAttachmentChunk = limits::e2ee::kStreamChunkBytes;
 
 // Key, hash and sizes.
 Bytes copy_of(const AttachmentKey& key) { return serialize_key_part(key); }
@@ -38,12 +38,12 @@ File sealed(const Bytes& plain, std::size_t piece_bytes = 1'000) {
 }
 
 // What the two passes say, and what they gave.
-struct Reading {
+struct AttachmentReading {
   Code check = Code::kOk;
   Code open = Code::kOk;
   Bytes plain;
 };
-Reading read_attachment(const Bytes& ciphertext, const AttachmentKey& key, std::size_t piece_bytes = 10'000) {
+AttachmentReading read_attachment(const Bytes& ciphertext, const AttachmentKey& key, std::size_t piece_bytes = 10'000) {
   AttachmentCheck check(key);
   for (BytesView rest = ciphertext; !rest.empty(); rest.remove_prefix(std::min(piece_bytes, rest.size()))) {
     const Status added = check.add(rest.substr(0, piece_bytes));
@@ -67,7 +67,8 @@ TEST(AttachmentFiles, HaveTheHashOfTheSpecification) {
 }
 
 TEST(AttachmentFiles, AreTheSameAsAWholeOne) {
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kChunk, kChunk + 1, std::size_t{100'000}}) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, kAttachmentChunk, kAttachmentChunk + 1, std::size_t{100'000}}) {
     GivenRandom given(repeated(0xA1, 32) + repeated(0xA2, 24));
     const Bytes plain = counting_bytes(size);
     const auto whole = seal_attachment(plain, given);
@@ -81,11 +82,12 @@ TEST(AttachmentFiles, AreTheSameAsAWholeOne) {
 
 TEST(AttachmentFiles, GiveTheFileWithoutItsPadding) {
   for (const std::size_t size :
-       {std::size_t{0}, std::size_t{1}, std::size_t{64}, kChunk - 1, kChunk, kChunk + 1, 2 * kChunk, 3 * kChunk + 17}) {
+       {std::size_t{0}, std::size_t{1}, std::size_t{64}, kAttachmentChunk - 1, kAttachmentChunk, kAttachmentChunk + 1,
+        2 * kAttachmentChunk, 3 * kAttachmentChunk + 17}) {
     const Bytes plain = counting_bytes(size);
     const File file = sealed(plain);
     for (const std::size_t piece : {std::size_t{999}, kSealedChunkBytes, file.ciphertext.size()}) {
-      const Reading reading = read_attachment(file.ciphertext, key_of(file.key), piece);
+      const AttachmentReading reading = read_attachment(file.ciphertext, key_of(file.key), piece);
       EXPECT_EQ(reading.check, Code::kOk) << size;
       EXPECT_EQ(reading.open, Code::kOk) << size;
       EXPECT_EQ(reading.plain, plain) << size;
@@ -110,7 +112,7 @@ TEST(AttachmentFiles, TellTheirSizeBeforeTheyAreFetched) {
 }
 
 TEST(AttachmentFiles, DoNotOpenAnotherFileThatTookTheirPlace) {
-  const File file = sealed(counting_bytes(2 * kChunk));
+  const File file = sealed(counting_bytes(2 * kAttachmentChunk));
   AttachmentCheck check(key_of(file.key));
   ASSERT_TRUE(check.add(file.ciphertext).ok());
   const auto checked = check.finish();
@@ -121,7 +123,7 @@ TEST(AttachmentFiles, DoNotOpenAnotherFileThatTookTheirPlace) {
   Kept plain;
   AttachmentOpener opener(*checked, plain.sink());
   EXPECT_EQ(hand_over(opener, other, 5'000), kBadMessage);
-  EXPECT_EQ(plain.bytes(), counting_bytes(kChunk));
+  EXPECT_EQ(plain.bytes(), counting_bytes(kAttachmentChunk));
 }
 
 // A sender who hides something in the padding, with the right hash.
@@ -133,7 +135,7 @@ TEST(AttachmentFiles, ArePaddedWithZeros) {
     AttachmentKey key = key_of(sealed(Bytes(100, 'x')).key);
     const Bytes ciphertext = seal_file(key.key, key.header, padded_file);
     key.hash = attachment_hash(ciphertext);
-    const Reading reading = read_attachment(ciphertext, key);
+    const AttachmentReading reading = read_attachment(ciphertext, key);
     EXPECT_EQ(reading.check, Code::kOk) << at;
     EXPECT_EQ(reading.open, kBadMessage) << at;
     EXPECT_TRUE(reading.plain.empty()) << at;

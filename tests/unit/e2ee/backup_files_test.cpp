@@ -16,9 +16,9 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::size_t kChunk = limits::e2ee::kStreamChunkBytes;
+constexpr std::size_t kBackupChunk = limits::e2ee::kStreamChunkBytes;
 
-SealedBackup written(const std::vector<Bytes>& frames) {
+SealedBackup written_backup(const std::vector<Bytes>& frames) {
   GivenRandom given(repeated(0x94, 32) + repeated(0x95, 24));
   const UserId user_id = "alice";
   const RecoveryKey key = recovery_key();
@@ -31,12 +31,12 @@ SealedBackup written(const std::vector<Bytes>& frames) {
 }
 
 // What the two passes say, and the frames that they gave.
-struct Reading {
+struct BackupReading {
   Code check = Code::kOk;
   Code read = Code::kOk;
   Frames frames;
 };
-Reading read_backup(const SealedBackup& sealed, std::size_t piece_bytes = 10'000) {
+BackupReading read_backup(const SealedBackup& sealed, std::size_t piece_bytes = 10'000) {
   const Manifest manifest = parse_manifest(sealed.manifest, recovery_key(), "alice").value();
   BackupCheck check(manifest);
   for (BytesView rest = sealed.ciphertext; !rest.empty(); rest.remove_prefix(std::min(piece_bytes, rest.size()))) {
@@ -45,7 +45,7 @@ Reading read_backup(const SealedBackup& sealed, std::size_t piece_bytes = 10'000
   }
   const auto checked = check.finish();
   if (!checked) return {checked.code(), Code::kOk, {}};
-  Reading reading;
+  BackupReading reading;
   BackupReader reader(recovery_key(), *checked, [&reading](BytesView frame) {
     reading.frames.emplace_back(frame);
     return Status();
@@ -65,21 +65,21 @@ const std::vector<Bytes>& many_frames() {
 TEST(BackupFiles, AreTheSameAsAWholeOne) {
   for (const std::vector<Bytes>& frames : {std::vector<Bytes>{seed_frame()}, many_frames()}) {
     const SealedBackup whole = sealed_backup(frames);
-    const SealedBackup file = written(frames);
+    const SealedBackup file = written_backup(frames);
     EXPECT_EQ(file.ciphertext, whole.ciphertext);
     EXPECT_EQ(file.manifest, whole.manifest);
   }
 }
 
 TEST(BackupFiles, GiveBackTheirFramesHoweverTheyAreCut) {
-  const SealedBackup file = written(many_frames());
-  for (const std::size_t piece : {std::size_t{4'001}, kChunk, kSealedChunkBytes, file.ciphertext.size()}) {
-    const Reading reading = read_backup(file, piece);
+  const SealedBackup file = written_backup(many_frames());
+  for (const std::size_t piece : {std::size_t{4'001}, kBackupChunk, kSealedChunkBytes, file.ciphertext.size()}) {
+    const BackupReading reading = read_backup(file, piece);
     EXPECT_EQ(reading.check, Code::kOk);
     EXPECT_EQ(reading.read, Code::kOk);
     EXPECT_EQ(reading.frames, many_frames());
   }
-  const Reading bytewise = read_backup(written({seed_frame(), history_frame(1)}), 1);
+  const BackupReading bytewise = read_backup(written_backup({seed_frame(), history_frame(1)}), 1);
   EXPECT_EQ(bytewise.read, Code::kOk);
   EXPECT_EQ(bytewise.frames.size(), 2U);
 }
@@ -87,14 +87,14 @@ TEST(BackupFiles, GiveBackTheirFramesHoweverTheyAreCut) {
 // A frame's length may lie across the end of a chunk.
 TEST(BackupFiles, GiveBackFramesOfEveryLengthAtTheEndOfAChunk) {
   const std::size_t before = 2 * (4 + seed_frame().size()) - 4;
-  for (std::size_t bytes = kChunk - before - 8; bytes <= kChunk - before; ++bytes) {
+  for (std::size_t bytes = kBackupChunk - before - 8; bytes <= kBackupChunk - before; ++bytes) {
     const std::vector<Bytes> frames = {seed_frame(), history_frame(bytes), history_frame(32), history_frame(5)};
-    EXPECT_EQ(read_backup(written(frames)).frames, frames) << bytes;
+    EXPECT_EQ(read_backup(written_backup(frames)).frames, frames) << bytes;
   }
 }
 
 TEST(BackupFiles, AreNotReadBeforeTheirHashHolds) {
-  const SealedBackup file = written({seed_frame()});
+  const SealedBackup file = written_backup({seed_frame()});
   with_each_byte_flipped(file.ciphertext, [&file](const Bytes& flipped, std::size_t at) {
     EXPECT_EQ(read_backup({flipped, file.manifest}).check, kBadMessage) << at;
   });
@@ -105,7 +105,7 @@ TEST(BackupFiles, AreNotReadBeforeTheirHashHolds) {
 }
 
 TEST(BackupFiles, AreNotReadWithAnotherKey) {
-  const SealedBackup file = written({seed_frame()});
+  const SealedBackup file = written_backup({seed_frame()});
   const Manifest manifest = parse_manifest(file.manifest, recovery_key(), "alice").value();
   BackupCheck check(manifest);
   EXPECT_EQ(check.file_bytes(), file.ciphertext.size());
@@ -121,7 +121,7 @@ TEST(BackupFiles, AreNotReadWithAnotherKey) {
 // Of a writer that holds the key: the frames are judged all the same.
 TEST(BackupFiles, HoldOnlyWhatThePageAllows) {
   for (const auto& [name, file] : wrong_files()) {
-    const Reading reading = read_backup(with_plaintext(file));
+    const BackupReading reading = read_backup(with_plaintext(file));
     EXPECT_EQ(reading.check, Code::kOk) << name;
     EXPECT_EQ(reading.read, kBadMessage) << name;
   }
@@ -144,7 +144,7 @@ TEST(BackupFiles, BeginWithTheSeedAndHoldFramesUpToTheirLimit) {
 }
 
 TEST(BackupFiles, StopWhereASinkFails) {
-  const SealedBackup file = written(many_frames());
+  const SealedBackup file = written_backup(many_frames());
   const Manifest manifest = parse_manifest(file.manifest, recovery_key(), "alice").value();
   BackupCheck check(manifest);
   ASSERT_TRUE(check.add(file.ciphertext).ok());

@@ -14,7 +14,7 @@ namespace chatsdk::e2ee {
 namespace {
 
 // The fields of a list as they are written, right or wrong, and then signed.
-struct Fields {
+struct ListFields {
   std::uint8_t version = 1;
   UserId user_id = "alice";
   std::uint8_t kind = 1;
@@ -24,7 +24,7 @@ struct Fields {
   std::vector<std::uint64_t> devices = {1, 2};
   int more_counted = 0;
 };
-Bytes written(const Fields& fields) {
+Bytes written_list(const ListFields& fields) {
   Writer writer;
   writer.u8(fields.version).user(fields.user_id).u8(fields.kind).raw(fields.account_key);
   writer.u64(fields.list_version).raw(fields.previous).u64(kThen);
@@ -34,7 +34,7 @@ Bytes written(const Fields& fields) {
   return writer.take();
 }
 
-std::optional<DeviceList> of_alice(BytesView bytes) { return valid_device_list(bytes, "alice"); }
+std::optional<DeviceList> list_of_alice(BytesView bytes) { return valid_device_list(bytes, "alice"); }
 
 DeviceRecord record_of(const UserId& user_id, std::uint64_t device_id) {
   return person(user_id, device_id, static_cast<unsigned char>(0x60 + 4 * device_id), 1, {}).record;
@@ -57,7 +57,7 @@ TEST(DeviceList, HasTheBytesOfTheSpecification) {
 TEST(DeviceList, ReadsWhatWasMade) {
   const Person alice = e2ee::alice();
 
-  const auto list = of_alice(alice.list.bytes);
+  const auto list = list_of_alice(alice.list.bytes);
 
   ASSERT_TRUE(list.has_value());
   EXPECT_EQ(list->user_id, "alice");
@@ -67,52 +67,52 @@ TEST(DeviceList, ReadsWhatWasMade) {
   EXPECT_EQ(list->devices, (std::vector<ListedDevice>{{DeviceId{1}, alice.record.hash}}));
 }
 
-TEST(DeviceList, IsTakenWholeOrNotAtAll) { expect_whole_or_nothing(written({}), of_alice); }
+TEST(DeviceList, IsTakenWholeOrNotAtAll) { expect_whole_or_nothing(written_list({}), list_of_alice); }
 
 TEST(DeviceList, RefusesEachFieldThatIsNotAsStated) {
-  ASSERT_TRUE(of_alice(written({})).has_value());
+  ASSERT_TRUE(list_of_alice(written_list({})).has_value());
   const struct {
     const char* name;
-    std::function<void(Fields&)> spoil;
+    std::function<void(ListFields&)> spoil;
   } cases[] = {
-      {"version 0", [](Fields& f) { f.version = 0; }},
-      {"version 2", [](Fields& f) { f.version = 2; }},
-      {"empty user", [](Fields& f) { f.user_id.clear(); }},
-      {"other user", [](Fields& f) { f.user_id = "bob"; }},
-      {"account key of another kind", [](Fields& f) { f.kind = 2; }},
-      {"account key of low order", [](Fields& f) { f.account_key = SigningKey{}; }},
-      {"account key that did not sign", [](Fields& f) { f.account_key = signing_key_of(secret_of<32>(0x21)); }},
-      {"list_version 0", [](Fields& f) { f.list_version = 0; }},
-      {"list_version 1 after another", [](Fields& f) { f.list_version = 1; }},
-      {"no device", [](Fields& f) { f.devices.clear(); }},
-      {"nine devices", [](Fields& f) { f.devices = {1, 2, 3, 4, 5, 6, 7, 8, 9}; }},
+      {"version 0", [](ListFields& f) { f.version = 0; }},
+      {"version 2", [](ListFields& f) { f.version = 2; }},
+      {"empty user", [](ListFields& f) { f.user_id.clear(); }},
+      {"other user", [](ListFields& f) { f.user_id = "bob"; }},
+      {"account key of another kind", [](ListFields& f) { f.kind = 2; }},
+      {"account key of low order", [](ListFields& f) { f.account_key = SigningKey{}; }},
+      {"account key that did not sign", [](ListFields& f) { f.account_key = signing_key_of(secret_of<32>(0x21)); }},
+      {"list_version 0", [](ListFields& f) { f.list_version = 0; }},
+      {"list_version 1 after another", [](ListFields& f) { f.list_version = 1; }},
+      {"no device", [](ListFields& f) { f.devices.clear(); }},
+      {"nine devices", [](ListFields& f) { f.devices = {1, 2, 3, 4, 5, 6, 7, 8, 9}; }},
       {"device 0",
-       [](Fields& f) {
+       [](ListFields& f) {
          f.devices = {0, 1};
        }},
       {"one device twice",
-       [](Fields& f) {
+       [](ListFields& f) {
          f.devices = {1, 1};
        }},
       {"devices not ascending",
-       [](Fields& f) {
+       [](ListFields& f) {
          f.devices = {2, 1};
        }},
-      {"one device more counted", [](Fields& f) { f.more_counted = 1; }},
-      {"one device less counted", [](Fields& f) { f.more_counted = -1; }},
+      {"one device more counted", [](ListFields& f) { f.more_counted = 1; }},
+      {"one device less counted", [](ListFields& f) { f.more_counted = -1; }},
   };
   for (const auto& bad : cases) {
-    Fields fields;
+    ListFields fields;
     bad.spoil(fields);
-    EXPECT_FALSE(of_alice(written(fields)).has_value()) << bad.name;
+    EXPECT_FALSE(list_of_alice(written_list(fields)).has_value()) << bad.name;
   }
 }
 
 TEST(DeviceList, TakesAsManyDevicesAsThereMayBe) {
-  Fields full;
+  ListFields full;
   full.devices = {1, 2, 3, 4, 5, 6, 7, 8};
   ASSERT_EQ(full.devices.size(), limits::e2ee::kDevicesMax);
-  EXPECT_TRUE(of_alice(written(full)).has_value());
+  EXPECT_TRUE(list_of_alice(written_list(full)).has_value());
 }
 
 TEST(DeviceList, RefusesEachChangedByte) {
@@ -120,7 +120,7 @@ TEST(DeviceList, RefusesEachChangedByte) {
   for (std::size_t at = 0; at < good.size(); ++at) {
     Bytes changed = good;
     changed[at] = static_cast<char>(changed[at] ^ 0x04);
-    EXPECT_FALSE(of_alice(changed).has_value()) << "byte " << at;
+    EXPECT_FALSE(list_of_alice(changed).has_value()) << "byte " << at;
   }
 }
 
@@ -138,7 +138,7 @@ TEST(NextDeviceList, FollowsTheOneBefore) {
   const auto next = next_device_list(alice.list, alice.account_seed, {&second, 1}, {}, kThen + 5);
 
   ASSERT_TRUE(next.ok());
-  EXPECT_TRUE(of_alice(next->bytes).has_value());
+  EXPECT_TRUE(list_of_alice(next->bytes).has_value());
   EXPECT_EQ(next->version, 2U);
   EXPECT_EQ(next->previous, alice.list.hash);
   EXPECT_EQ(next->time_ms, kThen + 5);

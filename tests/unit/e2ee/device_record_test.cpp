@@ -13,7 +13,7 @@ namespace chatsdk::e2ee {
 namespace {
 
 // The fields of a record as they are written, right or wrong, and then signed.
-struct Fields {
+struct RecordFields {
   std::uint8_t version = 1;
   UserId user_id = "alice";
   std::uint64_t device_id = 1;
@@ -25,7 +25,7 @@ struct Fields {
   std::uint32_t suites = 1;
   Bytes sealed_name;
 };
-Bytes written(const Fields& fields) {
+Bytes written_record(const RecordFields& fields) {
   Writer writer;
   writer.u8(fields.version).user(fields.user_id).u64(fields.device_id).u32(fields.registration_id);
   writer.u8(fields.signing_kind).raw(fields.signing_key).u8(fields.agreement_kind).raw(fields.agreement_key);
@@ -34,12 +34,14 @@ Bytes written(const Fields& fields) {
   return writer.take();
 }
 
-std::optional<DeviceRecord> of_alice(BytesView bytes) { return valid_device_record(bytes, "alice", DeviceId{1}); }
+std::optional<DeviceRecord> record_of_alice(BytesView bytes) {
+  return valid_device_record(bytes, "alice", DeviceId{1});
+}
 
 TEST(DeviceRecord, HasTheBytesOfTheSpecification) {
-  const DeviceRecord of_alice = alice().record;
-  EXPECT_EQ(of_alice.bytes.size(), 304U);
-  EXPECT_EQ(to_hex(of_alice.hash.view()), "71cb36bcba60bfa04f6a1ed9c0efdd5576f6ac3c6fdd2e545a8eadb6f88cb000");
+  const DeviceRecord record_of_alice = alice().record;
+  EXPECT_EQ(record_of_alice.bytes.size(), 304U);
+  EXPECT_EQ(to_hex(record_of_alice.hash.view()), "71cb36bcba60bfa04f6a1ed9c0efdd5576f6ac3c6fdd2e545a8eadb6f88cb000");
   const DeviceRecord of_bob = bob().record;
   EXPECT_EQ(of_bob.bytes.size(), 166U);
   EXPECT_EQ(to_hex(of_bob.hash.view()), "a5918687b933aa380febaeedf907d1dc98966da11e90396e2f7eefd6c8668e0f");
@@ -48,7 +50,7 @@ TEST(DeviceRecord, HasTheBytesOfTheSpecification) {
 TEST(DeviceRecord, ReadsWhatWasMade) {
   const Person alice = e2ee::alice();
 
-  const auto record = of_alice(alice.record.bytes);
+  const auto record = record_of_alice(alice.record.bytes);
 
   ASSERT_TRUE(record.has_value());
   EXPECT_EQ(record->user_id, "alice");
@@ -61,49 +63,49 @@ TEST(DeviceRecord, ReadsWhatWasMade) {
   EXPECT_EQ(record->hash, alice.record.hash);
 }
 
-TEST(DeviceRecord, IsTakenWholeOrNotAtAll) { expect_whole_or_nothing(alice().record.bytes, of_alice); }
+TEST(DeviceRecord, IsTakenWholeOrNotAtAll) { expect_whole_or_nothing(alice().record.bytes, record_of_alice); }
 
 TEST(DeviceRecord, RefusesEachFieldThatIsNotAsStated) {
-  ASSERT_TRUE(of_alice(written({})).has_value());
+  ASSERT_TRUE(record_of_alice(written_record({})).has_value());
   const struct {
     const char* name;
-    std::function<void(Fields&)> spoil;
+    std::function<void(RecordFields&)> spoil;
   } cases[] = {
-      {"version 0", [](Fields& f) { f.version = 0; }},
-      {"version 2", [](Fields& f) { f.version = 2; }},
-      {"empty user", [](Fields& f) { f.user_id.clear(); }},
-      {"user of 65 bytes", [](Fields& f) { f.user_id.assign(65, 'a'); }},
-      {"user that is no UTF-8", [](Fields& f) { f.user_id = "\xFF"; }},
-      {"other user", [](Fields& f) { f.user_id = "alicf"; }},
-      {"device 0", [](Fields& f) { f.device_id = 0; }},
-      {"other device", [](Fields& f) { f.device_id = 2; }},
-      {"registration_id 0", [](Fields& f) { f.registration_id = 0; }},
-      {"DSK of another kind", [](Fields& f) { f.signing_kind = 2; }},
-      {"DSK of low order", [](Fields& f) { f.signing_key = SigningKey{}; }},
-      {"DSK of another device", [](Fields& f) { f.signing_key = signing_key_of(secret_of<32>(0x22)); }},
-      {"DAK of another kind", [](Fields& f) { f.agreement_kind = 1; }},
-      {"DAK of low order", [](Fields& f) { f.agreement_key = AgreementKey{}; }},
-      {"DAK not canonical", [](Fields& f) { f.agreement_key = fixed_of<AgreementKey>(0xFF); }},
-      {"no suite", [](Fields& f) { f.suites = 0; }},
-      {"suite 2 alone", [](Fields& f) { f.suites = 2; }},
-      {"name of 1 byte", [](Fields& f) { f.sealed_name = Bytes(1, 'n'); }},
-      {"name of 135 bytes", [](Fields& f) { f.sealed_name = Bytes(135, 'n'); }},
-      {"name of 137 bytes", [](Fields& f) { f.sealed_name = Bytes(137, 'n'); }},
+      {"version 0", [](RecordFields& f) { f.version = 0; }},
+      {"version 2", [](RecordFields& f) { f.version = 2; }},
+      {"empty user", [](RecordFields& f) { f.user_id.clear(); }},
+      {"user of 65 bytes", [](RecordFields& f) { f.user_id.assign(65, 'a'); }},
+      {"user that is no UTF-8", [](RecordFields& f) { f.user_id = "\xFF"; }},
+      {"other user", [](RecordFields& f) { f.user_id = "alicf"; }},
+      {"device 0", [](RecordFields& f) { f.device_id = 0; }},
+      {"other device", [](RecordFields& f) { f.device_id = 2; }},
+      {"registration_id 0", [](RecordFields& f) { f.registration_id = 0; }},
+      {"DSK of another kind", [](RecordFields& f) { f.signing_kind = 2; }},
+      {"DSK of low order", [](RecordFields& f) { f.signing_key = SigningKey{}; }},
+      {"DSK of another device", [](RecordFields& f) { f.signing_key = signing_key_of(secret_of<32>(0x22)); }},
+      {"DAK of another kind", [](RecordFields& f) { f.agreement_kind = 1; }},
+      {"DAK of low order", [](RecordFields& f) { f.agreement_key = AgreementKey{}; }},
+      {"DAK not canonical", [](RecordFields& f) { f.agreement_key = fixed_of<AgreementKey>(0xFF); }},
+      {"no suite", [](RecordFields& f) { f.suites = 0; }},
+      {"suite 2 alone", [](RecordFields& f) { f.suites = 2; }},
+      {"name of 1 byte", [](RecordFields& f) { f.sealed_name = Bytes(1, 'n'); }},
+      {"name of 135 bytes", [](RecordFields& f) { f.sealed_name = Bytes(135, 'n'); }},
+      {"name of 137 bytes", [](RecordFields& f) { f.sealed_name = Bytes(137, 'n'); }},
   };
   for (const auto& bad : cases) {
-    Fields fields;
+    RecordFields fields;
     bad.spoil(fields);
-    EXPECT_FALSE(of_alice(written(fields)).has_value()) << bad.name;
+    EXPECT_FALSE(record_of_alice(written_record(fields)).has_value()) << bad.name;
   }
 }
 
 TEST(DeviceRecord, TakesWhatOnlyLooksUnusual) {
-  Fields later_suites;
+  RecordFields later_suites;
   later_suites.suites = 0xFFFFFFFF;
-  Fields name_that_opens_nowhere;
+  RecordFields name_that_opens_nowhere;
   name_that_opens_nowhere.sealed_name = Bytes(136, 'n');
-  EXPECT_TRUE(of_alice(written(later_suites)).has_value());
-  EXPECT_TRUE(of_alice(written(name_that_opens_nowhere)).has_value());
+  EXPECT_TRUE(record_of_alice(written_record(later_suites)).has_value());
+  EXPECT_TRUE(record_of_alice(written_record(name_that_opens_nowhere)).has_value());
 }
 
 TEST(DeviceRecord, RefusesEachChangedByte) {
@@ -111,14 +113,14 @@ TEST(DeviceRecord, RefusesEachChangedByte) {
   for (std::size_t at = 0; at < good.size(); ++at) {
     Bytes changed = good;
     changed[at] = static_cast<char>(changed[at] ^ 0x04);
-    EXPECT_FALSE(of_alice(changed).has_value()) << "byte " << at;
+    EXPECT_FALSE(record_of_alice(changed).has_value()) << "byte " << at;
   }
 }
 
 TEST(DeviceRecord, SpeaksTheHighestSuiteThatBothAndThisLibraryKnow) {
-  Fields later_suites;
+  RecordFields later_suites;
   later_suites.suites = 0xFFFFFFFF;
-  const DeviceRecord later = of_alice(written(later_suites)).value();
+  const DeviceRecord later = record_of_alice(written_record(later_suites)).value();
   EXPECT_EQ(common_suite(later, later), 1);
   EXPECT_EQ(common_suite(bob().record, later), 1);
 }

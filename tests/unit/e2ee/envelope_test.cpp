@@ -24,14 +24,14 @@ Envelope hello() {
 }
 
 // The fields of an envelope as they are written, right or wrong.
-struct Fields {
+struct EnvelopeFields {
   unsigned version = 1;
   unsigned body_type = 1;
   unsigned binding = 1;
   Bytes users = bytes_of_hex("05000000616c69636503000000626f62");
   Bytes body = "content";
 };
-Bytes written(const Fields& fields) {
+Bytes written_envelope(const EnvelopeFields& fields) {
   Writer writer;
   writer.u8(static_cast<std::uint8_t>(fields.version)).u8(static_cast<std::uint8_t>(fields.body_type));
   writer.raw(repeated(0x51, 16)).u8(static_cast<std::uint8_t>(fields.binding)).raw(fields.users);
@@ -64,51 +64,51 @@ TEST(Envelope, IsTakenWholeOrNotAtAll) {
 }
 
 TEST(Envelope, RefusesEachFieldThatIsNotAsStated) {
-  ASSERT_TRUE(parse_padded_envelope(written({})).has_value());
+  ASSERT_TRUE(parse_padded_envelope(written_envelope({})).has_value());
   const struct {
     const char* name;
-    std::function<void(Fields&)> spoil;
+    std::function<void(EnvelopeFields&)> spoil;
   } cases[] = {
-      {"version 0", [](Fields& f) { f.version = 0; }},
-      {"version 2", [](Fields& f) { f.version = 2; }},
-      {"body_type 0", [](Fields& f) { f.body_type = 0; }},
-      {"body_type 5", [](Fields& f) { f.body_type = 5; }},
-      {"binding 0", [](Fields& f) { f.binding = 0; }},
-      {"binding 3", [](Fields& f) { f.binding = 3; }},
-      {"users not sorted", [](Fields& f) { f.users = bytes_of_hex("03000000626f6205000000616c696365"); }},
-      {"one user twice", [](Fields& f) { f.users = bytes_of_hex("03000000626f6203000000626f62"); }},
-      {"empty user", [](Fields& f) { f.users = bytes_of_hex("0000000003000000626f62"); }},
+      {"version 0", [](EnvelopeFields& f) { f.version = 0; }},
+      {"version 2", [](EnvelopeFields& f) { f.version = 2; }},
+      {"body_type 0", [](EnvelopeFields& f) { f.body_type = 0; }},
+      {"body_type 5", [](EnvelopeFields& f) { f.body_type = 5; }},
+      {"binding 0", [](EnvelopeFields& f) { f.binding = 0; }},
+      {"binding 3", [](EnvelopeFields& f) { f.binding = 3; }},
+      {"users not sorted", [](EnvelopeFields& f) { f.users = bytes_of_hex("03000000626f6205000000616c696365"); }},
+      {"one user twice", [](EnvelopeFields& f) { f.users = bytes_of_hex("03000000626f6203000000626f62"); }},
+      {"empty user", [](EnvelopeFields& f) { f.users = bytes_of_hex("0000000003000000626f62"); }},
       {"user that is no UTF-8",
-       [](Fields& f) {
+       [](EnvelopeFields& f) {
          f.users = bytes_of_hex(
              "0100000061"
              "01000000ff");
        }},
       {"user of 65 bytes",
-       [](Fields& f) {
+       [](EnvelopeFields& f) {
          f.users = bytes_of_hex(
                        "0100000061"
                        "41000000") +
                    Bytes(65, 'b');
        }},
       {"conversation_id 0",
-       [](Fields& f) {
+       [](EnvelopeFields& f) {
          f.binding = 2;
          f.users = Bytes(8, '\0');
        }},
   };
   for (const auto& bad : cases) {
-    Fields fields;
+    EnvelopeFields fields;
     bad.spoil(fields);
-    EXPECT_FALSE(parse_padded_envelope(written(fields)).has_value()) << bad.name;
+    EXPECT_FALSE(parse_padded_envelope(written_envelope(fields)).has_value()) << bad.name;
   }
 }
 
 TEST(Envelope, TakesEachBodyType) {
   for (unsigned type = 1; type <= 4; ++type) {
-    Fields fields;
+    EnvelopeFields fields;
     fields.body_type = type;
-    const auto envelope = parse_padded_envelope(written(fields));
+    const auto envelope = parse_padded_envelope(written_envelope(fields));
     ASSERT_TRUE(envelope.has_value()) << type;
     EXPECT_EQ(static_cast<unsigned>(envelope->body_type), type);
   }

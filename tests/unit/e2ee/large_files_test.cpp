@@ -14,7 +14,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::size_t kChunk = limits::e2ee::kStreamChunkBytes;
+constexpr std::size_t kLargeChunk = limits::e2ee::kStreamChunkBytes;
 constexpr std::uint64_t kMuch = 1U << 30;
 
 FileKey file_key() { return secret_of<32>(0xA1); }
@@ -35,11 +35,11 @@ SealedFile sealed_file(const Bytes& plain, std::size_t piece_bytes = 1'000) {
 }
 
 // What opening says, and what it gave.
-struct Reading {
+struct LargeReading {
   Code code = Code::kOk;
   Bytes plain;
 };
-Reading read_file(const Bytes& ciphertext, std::uint64_t padded_bytes, std::size_t piece_bytes = 10'000) {
+LargeReading read_file(const Bytes& ciphertext, std::uint64_t padded_bytes, std::size_t piece_bytes = 10'000) {
   Kept plain;
   FileOpener opener(file_key(), file_header(), padded_bytes, plain.sink());
   const Code code = hand_over(opener, ciphertext, piece_bytes);
@@ -51,8 +51,8 @@ Code checked(const Bytes& ciphertext, const FileSealer::Sealed& made) {
 }
 
 const std::vector<std::size_t>& sizes() {
-  static const std::vector<std::size_t> kSizes = {0,      1,          64,         1'025,          kChunk - 1,
-                                                  kChunk, kChunk + 1, 2 * kChunk, 2 * kChunk + 1, 200'000};
+  static const std::vector<std::size_t> kSizes = {
+      0, 1, 64, 1'025, kLargeChunk - 1, kLargeChunk, kLargeChunk + 1, 2 * kLargeChunk, 2 * kLargeChunk + 1, 200'000};
   return kSizes;
 }
 
@@ -65,7 +65,7 @@ TEST(LargeFiles, GiveBackWhatWasSealedWithItsPadding) {
     EXPECT_EQ(file.ciphertext.size(), sealed_file_bytes(padded_size(size)));
     EXPECT_EQ(file.made.hash, hash(label::kHashAttachment, {file.ciphertext}));
     EXPECT_EQ(checked(file.ciphertext, file.made), Code::kOk);
-    const Reading reading = read_file(file.ciphertext, file.made.padded_bytes);
+    const LargeReading reading = read_file(file.ciphertext, file.made.padded_bytes);
     EXPECT_EQ(reading.code, Code::kOk) << size;
     EXPECT_EQ(reading.plain, padded(plain)) << size;
   }
@@ -75,7 +75,8 @@ TEST(LargeFiles, AreTheSameHoweverTheyAreCutIntoPieces) {
   const Bytes plain = counting_bytes(200'000);
   const SealedFile file = sealed_file(plain);
   EXPECT_EQ(file.ciphertext, seal_file(file_key(), file_header(), padded(plain)));
-  for (const std::size_t piece : {std::size_t{7}, kChunk - 1, kChunk, kChunk + 1, kSealedChunkBytes, 3 * kChunk}) {
+  for (const std::size_t piece :
+       {std::size_t{7}, kLargeChunk - 1, kLargeChunk, kLargeChunk + 1, kSealedChunkBytes, 3 * kLargeChunk}) {
     EXPECT_EQ(sealed_file(plain, piece).ciphertext, file.ciphertext) << piece;
     EXPECT_EQ(read_file(file.ciphertext, file.made.padded_bytes, piece).plain, padded(plain)) << piece;
   }
@@ -85,7 +86,7 @@ TEST(LargeFiles, HoldNoMoreThanAChunk) {
   Kept ciphertext;
   FileSealer sealer(file_key(), file_header(), label::kHashAttachment, kMuch, ciphertext.sink());
   for (std::size_t chunks = 1; chunks <= 8; ++chunks) {
-    ASSERT_TRUE(sealer.add(Bytes(kChunk, 'x')).ok());
+    ASSERT_TRUE(sealer.add(Bytes(kLargeChunk, 'x')).ok());
     EXPECT_EQ(ciphertext.calls(), chunks - 1);
   }
   const auto made = sealer.finish();
@@ -96,16 +97,16 @@ TEST(LargeFiles, HoldNoMoreThanAChunk) {
   FileOpener opener(file_key(), file_header(), made->padded_bytes, plain.sink());
   for (std::size_t chunks = 1; chunks <= 8; ++chunks) {
     ASSERT_TRUE(opener.add(ciphertext.bytes().substr((chunks - 1) * kSealedChunkBytes, kSealedChunkBytes)).ok());
-    EXPECT_EQ(plain.bytes().size(), chunks * kChunk);
+    EXPECT_EQ(plain.bytes().size(), chunks * kLargeChunk);
   }
   EXPECT_TRUE(opener.finish().ok());
-  EXPECT_EQ(plain.largest(), kChunk);
+  EXPECT_EQ(plain.largest(), kLargeChunk);
 }
 
 TEST(LargeFiles, OpenNothingOfAChunkThatWasTouched) {
   const SealedFile file = sealed_file(Bytes(100, 'x'));
   with_each_byte_flipped(file.ciphertext, [&file](const Bytes& flipped, std::size_t at) {
-    const Reading reading = read_file(flipped, file.made.padded_bytes);
+    const LargeReading reading = read_file(flipped, file.made.padded_bytes);
     EXPECT_EQ(reading.code, kBadMessage) << at;
     EXPECT_TRUE(reading.plain.empty()) << at;
     EXPECT_EQ(checked(flipped, file.made), kBadMessage) << at;
@@ -113,19 +114,19 @@ TEST(LargeFiles, OpenNothingOfAChunkThatWasTouched) {
 }
 
 TEST(LargeFiles, GiveTheChunksBeforeATouchedOneAndNoneBehindIt) {
-  const Bytes plain = counting_bytes(3 * kChunk + 5);
+  const Bytes plain = counting_bytes(3 * kLargeChunk + 5);
   const SealedFile file = sealed_file(plain);
   Bytes flipped = file.ciphertext;
   flipped[kSealedChunkBytes + 100] = static_cast<char>(flipped[kSealedChunkBytes + 100] ^ 1);
-  const Reading reading = read_file(flipped, file.made.padded_bytes);
+  const LargeReading reading = read_file(flipped, file.made.padded_bytes);
   EXPECT_EQ(reading.code, kBadMessage);
-  EXPECT_EQ(reading.plain, plain.substr(0, kChunk));
+  EXPECT_EQ(reading.plain, plain.substr(0, kLargeChunk));
 }
 
 TEST(LargeFiles, MissNoByteAtTheirEnd) {
   const SealedFile file = sealed_file(Bytes(100, 'x'));
   for (std::size_t size = 0; size < file.ciphertext.size(); ++size) {
-    const Reading reading = read_file(file.ciphertext.substr(0, size), file.made.padded_bytes);
+    const LargeReading reading = read_file(file.ciphertext.substr(0, size), file.made.padded_bytes);
     EXPECT_EQ(reading.code, kBadMessage) << size;
     EXPECT_TRUE(reading.plain.empty()) << size;
     EXPECT_EQ(checked(file.ciphertext.substr(0, size), file.made), kBadMessage) << size;
@@ -135,22 +136,22 @@ TEST(LargeFiles, MissNoByteAtTheirEnd) {
 }
 
 TEST(LargeFiles, KeepTheirChunksInOrder) {
-  const SealedFile file = sealed_file(counting_bytes(4 * kChunk));
+  const SealedFile file = sealed_file(counting_bytes(4 * kLargeChunk));
   const BytesView all = file.ciphertext;
   const auto chunk = [all](std::size_t i) { return Bytes(all.substr(i * kSealedChunkBytes, kSealedChunkBytes)); };
-  EXPECT_EQ(read_file(chunk(1) + chunk(0) + chunk(2) + chunk(3), 4 * kChunk).code, kBadMessage);
-  EXPECT_EQ(read_file(chunk(0) + chunk(0) + chunk(2) + chunk(3), 4 * kChunk).code, kBadMessage);
-  EXPECT_EQ(read_file(chunk(0) + chunk(2) + chunk(3), 3 * kChunk).code, kBadMessage);
-  EXPECT_EQ(read_file(chunk(0) + chunk(1) + chunk(2) + chunk(3), 4 * kChunk).code, Code::kOk);
+  EXPECT_EQ(read_file(chunk(1) + chunk(0) + chunk(2) + chunk(3), 4 * kLargeChunk).code, kBadMessage);
+  EXPECT_EQ(read_file(chunk(0) + chunk(0) + chunk(2) + chunk(3), 4 * kLargeChunk).code, kBadMessage);
+  EXPECT_EQ(read_file(chunk(0) + chunk(2) + chunk(3), 3 * kLargeChunk).code, kBadMessage);
+  EXPECT_EQ(read_file(chunk(0) + chunk(1) + chunk(2) + chunk(3), 4 * kLargeChunk).code, Code::kOk);
 }
 
 TEST(LargeFiles, EndWithTheChunkThatSaysSo) {
-  const SealedFile two = sealed_file(counting_bytes(2 * kChunk));
-  EXPECT_EQ(read_file(two.ciphertext.substr(0, kSealedChunkBytes), kChunk).code, kBadMessage);
+  const SealedFile two = sealed_file(counting_bytes(2 * kLargeChunk));
+  EXPECT_EQ(read_file(two.ciphertext.substr(0, kSealedChunkBytes), kLargeChunk).code, kBadMessage);
 
-  const SealedFile one = sealed_file(counting_bytes(kChunk));
+  const SealedFile one = sealed_file(counting_bytes(kLargeChunk));
   const Bytes behind = two.ciphertext.substr(kSealedChunkBytes);
-  const Reading reading = read_file(one.ciphertext + behind, 2 * kChunk);
+  const LargeReading reading = read_file(one.ciphertext + behind, 2 * kLargeChunk);
   EXPECT_EQ(reading.code, kBadMessage);
   EXPECT_TRUE(reading.plain.empty());
 }
@@ -201,13 +202,13 @@ TEST(LargeFiles, TakeUpToTheirLimit) {
 }
 
 TEST(LargeFiles, StopWhereASinkFails) {
-  const SealedFile file = sealed_file(counting_bytes(3 * kChunk));
+  const SealedFile file = sealed_file(counting_bytes(3 * kLargeChunk));
   int calls = 0;
   const ByteSink full = [&calls](BytesView) {
     return ++calls == 2 ? Status(error(Code::kStorageFull, "disk full")) : Status();
   };
   FileSealer sealer(file_key(), file_header(), label::kHashAttachment, kMuch, full);
-  EXPECT_EQ(sealer.add(counting_bytes(4 * kChunk)).code(), Code::kStorageFull);
+  EXPECT_EQ(sealer.add(counting_bytes(4 * kLargeChunk)).code(), Code::kStorageFull);
   EXPECT_EQ(sealer.add("x").code(), Code::kStorageFull);
   EXPECT_EQ(sealer.finish().code(), Code::kStorageFull);
   EXPECT_EQ(calls, 2);

@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -21,6 +23,7 @@
 namespace chatsdk::e2ee {
 
 inline constexpr std::uint64_t kThen = 1'800'000'000'000;  // all times of section 26
+constexpr std::uint64_t ms(std::chrono::milliseconds time) { return static_cast<std::uint64_t>(time.count()); }
 
 // [hh]n.
 inline Bytes repeated(unsigned char byte, std::size_t count) { return Bytes(count, static_cast<char>(byte)); }

@@ -15,8 +15,6 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint64_t ms(std::chrono::milliseconds time) { return static_cast<std::uint64_t>(time.count()); }
-
 TEST(Prekey, HasTheBytesOfTheSpecification) {
   EXPECT_EQ(hex_hash(bobs_published(1)), "2233c267413fff15dcd8c0942e676e50077eac228f525c06245b733414e82fdc");
   EXPECT_EQ(hex_hash(bobs_published(2)), "93c9183ed207586caf65b8d604c77e3e443235b65c01256e6547b46276725ad0");

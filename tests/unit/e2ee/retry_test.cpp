@@ -12,8 +12,6 @@
 namespace chatsdk::e2ee {
 namespace {
 
-std::uint64_t ms(std::chrono::milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
-
 class MemoryNotes final : public RetryNotes {
  public:
   Result<bool> was_asked(StreamId conversation, Seq seq) override { return asked_.contains({conversation, seq}); }

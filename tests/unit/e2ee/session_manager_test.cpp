@@ -9,8 +9,6 @@
 namespace chatsdk::e2ee {
 namespace {
 
-std::uint64_t ms(std::chrono::milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
-
 class SessionManager : public ::testing::Test, protected Two {};
 
 // ---- Sending -------------------------------------------------------------------------------------------------------

@@ -10,8 +10,6 @@
 namespace chatsdk::e2ee {
 namespace {
 
-std::uint64_t ms(std::chrono::milliseconds duration) { return static_cast<std::uint64_t>(duration.count()); }
-
 class Upkeep : public ::testing::Test, protected Two {
  protected:
   DeviceList bobs_next(const DeviceList& before, std::vector<DeviceRecord> add, std::vector<DeviceId> remove) const {
