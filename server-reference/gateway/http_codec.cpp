@@ -19,11 +19,13 @@ bool equal_any_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
 }
 
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter_or_digit(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
 // RFC 9110 section 5.6.2.
 bool is_token_char(char c) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         kMarks.find(c) != std::string_view::npos;
+  return is_letter_or_digit(c) || kMarks.find(c) != std::string_view::npos;
 }
 bool is_token(std::string_view text) { return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char); }
 
@@ -109,7 +111,6 @@ std::optional<HttpRefusal> read_length(HttpHead& head) {
   }
   if (!has_length) return std::nullopt;
   const std::string_view text = header(headers, "content-length");
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   if (text.empty() || text.size() > 18 || !std::all_of(text.begin(), text.end(), is_digit)) {
     return malformed("content-length is not a number");
   }
@@ -122,13 +123,35 @@ std::optional<HttpRefusal> read_length(HttpHead& head) {
   return std::nullopt;
 }
 
+// RFC 9110 section 7.2: uri-host [":" port]. An address is not told apart from a name: this server is asked by any.
+bool is_host(std::string_view host) {
+  constexpr std::string_view kNameMarks = "-._~!$&'()*+,;=%";
+  constexpr std::string_view kAddressMarks = ":.";
+  const bool in_brackets = host.starts_with('[');
+  const std::size_t name_end = in_brackets ? host.find(']') : host.find(':');
+  const std::string_view name = host.substr(0, name_end).substr(in_brackets ? 1 : 0);
+  std::string_view port = name_end == std::string_view::npos ? std::string_view() : host.substr(name_end);
+  if (name.empty() || (in_brackets && port.empty())) return false;
+  const std::string_view marks = in_brackets ? kAddressMarks : kNameMarks;
+  if (!std::all_of(name.begin(), name.end(),
+                   [&](char c) { return is_letter_or_digit(c) || marks.find(c) != marks.npos; }))
+    return false;
+  if (in_brackets) port.remove_prefix(1);
+  return port.empty() || (port.front() == ':' && std::all_of(port.begin() + 1, port.end(), is_digit));
+}
+
 std::optional<HttpRefusal> read_connection(HttpHead& head, bool is_1_1) {
   const auto& headers = head.request.headers;
-  if (is_1_1 && header(headers, "host").empty()) return malformed("header host is missing");
+  const std::string_view host = header(headers, "host");
+  if (is_1_1 && host.empty()) return malformed("header host is missing");
+  if (headers.contains("host") && !is_host(host)) return malformed("header host names no host");
   const std::string_view connection = header(headers, "connection");
-  head.keep_alive = is_1_1 ? !list_contains(connection, "close") : list_contains(connection, "keep-alive");
+  const auto connection_has = [&](std::string_view token) {
+    return list_contains(connection, token, LetterCase::kAny);
+  };
+  head.keep_alive = is_1_1 ? !connection_has("close") : connection_has("keep-alive");
   head.wants_websocket =
-      is_1_1 && list_contains(header(headers, "upgrade"), "websocket") && list_contains(connection, "upgrade");
+      is_1_1 && connection_has("upgrade") && list_contains(header(headers, "upgrade"), "websocket", LetterCase::kAny);
   const std::string_view expect = header(headers, "expect");
   if (expect.empty()) return std::nullopt;
   if (!equal_any_case(expect, "100-continue")) {
@@ -150,10 +173,11 @@ void append_json_string(std::string& out, std::string_view text) {
 
 }  // namespace
 
-bool list_contains(std::string_view list, std::string_view token) {
+bool list_contains(std::string_view list, std::string_view token, LetterCase letters) {
   while (!list.empty()) {
     const std::size_t comma = list.find(',');
-    if (equal_any_case(trimmed(list.substr(0, comma)), token)) return true;
+    const std::string_view entry = trimmed(list.substr(0, comma));
+    if (letters == LetterCase::kExact ? entry == token : equal_any_case(entry, token)) return true;
     if (comma == std::string_view::npos) return false;
     list.remove_prefix(comma + 1);
   }
@@ -207,7 +231,10 @@ Bytes encode_http_response(const HttpResponse& response, bool keep_alive, bool w
   // RFC 9110 section 8.6: none with 204.
   if (response.status != 204)
     out.append("content-length: ").append(std::to_string(response.body.size())).append("\r\n");
-  out.append(keep_alive ? "connection: keep-alive\r\n\r\n" : "connection: close\r\n\r\n");
+  out.append("connection: ").append(keep_alive ? "keep-alive" : "close");
+  // RFC 9110 section 7.8: it holds for this connection alone.
+  if (response.headers.contains("upgrade")) out.append(", upgrade");
+  out.append("\r\n\r\n");
   if (!without_body && response.status != 204) out.append(response.body);
   return out;
 }

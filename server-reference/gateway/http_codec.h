@@ -41,12 +41,13 @@ struct HttpNeedMore {};
 // Reads a head from the front of bytes.
 std::variant<HttpNeedMore, HttpHead, HttpRefusal> parse_http_head(BytesView bytes);
 
-// The value of Sec-WebSocket-Protocol and of Connection are lists: true when token stands in it, in any case of
-// letters.
-bool list_contains(std::string_view list, std::string_view token);
+// The values of Connection, Upgrade and Sec-WebSocket-Protocol are lists: true when token stands in it. Those of HTTP
+// are compared in any case of letters, the names of subprotocols as they are (RFC 6455 section 4.1).
+enum class LetterCase { kAny, kExact };
+bool list_contains(std::string_view list, std::string_view token, LetterCase letters);
 
-// A whole response. content-length and connection are the codec's; a header whose name or value could break out
-// of its line is left out. without_body: the answer to HEAD.
+// A whole response. content-length and connection are the codec's, the latter with "upgrade" beside a header of that
+// name; a header whose name or value could break out of its line is left out. without_body: the answer to HEAD.
 Bytes encode_http_response(const HttpResponse& response, bool keep_alive, bool without_body);
 // The problem document (RFC 9457) of a refusal, in the shape that every other refusal of this server has.
 HttpResponse problem_response(int status, Code code, std::string_view detail);

@@ -33,10 +33,6 @@ bool is_websocket_key(std::string_view key) {
   return key.size() == 24 && key.ends_with("==") && std::all_of(key.begin(), key.end() - 2, is_base64);
 }
 
-bool is_served_method(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "POST" || method == "DELETE";
-}
-
 std::string_view path_of(std::string_view url) { return url.substr(0, url.find('?')); }
 
 }  // namespace
@@ -121,8 +117,10 @@ bool ServedConnection::take_head() {
   said_whole_ = !http.head.wants_websocket;
   const HttpRequest& request = http.head.request;
   if (http.head.wants_websocket) return begin_websocket();
-  if (!is_served_method(request.method)) {
-    refuse({405, Code::kUnsupported, "this method is not served"}, {{"allow", "GET, HEAD, POST, DELETE"}});
+  if (path_of(request.url) == kWebSocketPath) {
+    refuse({426, Code::kUnsupported,
+            "this path takes a WebSocket: a GET of HTTP/1.1 with Upgrade: websocket and Connection: Upgrade"},
+           {upgrade_to_websocket()});
     return true;
   }
   if (http.head.expects_continue && http.head.body_bytes > http.input.size()) {
@@ -218,12 +216,12 @@ std::optional<ServedConnection::RefusedUpgrade> ServedConnection::refuse_upgrade
   }
   if (header(request.headers, "sec-websocket-version") != "13") {
     return RefusedUpgrade{{426, Code::kUnsupported, "only version 13 of WebSocket is spoken"},
-                          {{"sec-websocket-version", "13"}}};
+                          {upgrade_to_websocket(), {"sec-websocket-version", "13"}}};
   }
   if (!is_websocket_key(header(request.headers, "sec-websocket-key"))) {
     return RefusedUpgrade{{400, Code::kMalformed, "sec-websocket-key is not base64 of 16 bytes"}, {}};
   }
-  if (!list_contains(header(request.headers, "sec-websocket-protocol"), kSubprotocol)) {
+  if (!list_contains(header(request.headers, "sec-websocket-protocol"), kSubprotocol, LetterCase::kExact)) {
     return RefusedUpgrade{{400, Code::kUnsupported, "subprotocol " + std::string(kSubprotocol) + " was not offered"},
                           {}};
   }
@@ -238,6 +236,9 @@ std::optional<ServedConnection::RefusedUpgrade> ServedConnection::refuse_upgrade
   return RefusedUpgrade{{401, token.code(), token.error().detail},
                         {{"www-authenticate", "Bearer error=\"invalid_token\""}}};
 }
+
+// What a 426 has to name (RFC 9110 section 15.5.22).
+ServedConnection::Headers::value_type ServedConnection::upgrade_to_websocket() { return {"upgrade", "websocket"}; }
 
 ServedConnection::Headers::value_type ServedConnection::retry_after() const {
   return {"retry-after", std::to_string(serving_.options.refused_retry_after.count())};

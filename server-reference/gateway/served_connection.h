@@ -174,6 +174,7 @@ class ServedConnection final : public FrameSink {
   void refuse(const HttpRefusal& refusal, Headers headers = {});
   void log_refusal(const HttpRefusal& refusal);
   Headers::value_type retry_after() const;
+  static Headers::value_type upgrade_to_websocket();
   bool begin_websocket();
   std::optional<RefusedUpgrade> refuse_upgrade() const;
   bool origin_allowed() const;

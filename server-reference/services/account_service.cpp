@@ -27,7 +27,7 @@ Status check_device_fields(const std::string& device_name, const Bytes& installa
 
 Status check_registration(const wire::RegisterRequest& request) {
   CHATSDK_TRY(check_user_id(request.user_id()));
-  CHATSDK_TRY(check_password(request.password()));
+  CHATSDK_TRY(check_new_password(request.password()));
   CHATSDK_TRY(check_display_name(request.display_name()));
   CHATSDK_TRY(check_email(request.email()));
   CHATSDK_TRY(check_phone(request.phone()));
@@ -37,7 +37,7 @@ Status check_registration(const wire::RegisterRequest& request) {
 Status check_login(const wire::LoginRequest& request) {
   if (request.assertion().empty()) {
     CHATSDK_TRY(check_user_id(request.user_id()));
-    CHATSDK_TRY(check_password(request.password()));
+    CHATSDK_TRY(check_tried_password(request.password()));
   } else if (!request.user_id().empty() || !request.password().empty()) {
     return invalid("log in either with user_id and password or with an assertion");
   }

@@ -49,8 +49,10 @@ class StrictChecker final : public nlohmann::json_sax<Json> {
   bool start_array(std::size_t) override { return open(); }
   bool end_array() override { return close(); }
 
-  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
-    return refuse("not well-formed JSON");
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& failure) override {
+    constexpr int kNumberOverflow = 406;  // of the library's exceptions
+    return refuse(failure.id == kNumberOverflow ? "JSON holds a number that does not fit a double"
+                                                : "not well-formed JSON");
   }
 
  private:

@@ -73,6 +73,12 @@ bool has_white_space(std::string_view value) {
   return false;
 }
 
+Status check_password(std::string_view password, std::size_t bytes_min) {
+  CHATSDK_TRY(check_size("password", password, bytes_min, limits::kPasswordBytesMax));
+  if (!is_utf8(password)) return invalid("password is not valid UTF-8");
+  return {};
+}
+
 bool is_domain(std::string_view domain) {
   return !domain.empty() && domain.front() != '.' && domain.back() != '.' &&
          domain.find("..") == std::string_view::npos;
@@ -86,11 +92,8 @@ Status check_user_id(std::string_view user_id) {
   return check_ends("user_id", user_id);
 }
 
-Status check_password(std::string_view password) {
-  CHATSDK_TRY(check_size("password", password, limits::kPasswordBytesMin, limits::kPasswordBytesMax));
-  if (!is_utf8(password)) return invalid("password is not valid UTF-8");
-  return {};
-}
+Status check_new_password(std::string_view password) { return check_password(password, limits::kPasswordBytesMin); }
+Status check_tried_password(std::string_view password) { return check_password(password, 1); }
 
 Status check_display_name(std::string_view name) {
   CHATSDK_TRY(check_size("display_name", name, 0, limits::kDisplayNameBytesMax));

@@ -15,8 +15,11 @@ namespace chatsdk::server {
 
 // 1 to limits::kUserIdBytesMax bytes of UTF-8, no control character, no white space at either end.
 Status check_user_id(std::string_view user_id);
-// limits::kPasswordBytesMin to kPasswordBytesMax bytes of UTF-8.
-Status check_password(std::string_view password);
+// Of a new account: limits::kPasswordBytesMin to kPasswordBytesMax bytes of UTF-8.
+Status check_new_password(std::string_view password);
+// What somebody tries to log in with: 1 to kPasswordBytesMax bytes of UTF-8. One that no account can have is a wrong
+// one.
+Status check_tried_password(std::string_view password);
 // The optional ones accept "".
 Status check_display_name(std::string_view name);
 Status check_device_name(std::string_view name);

@@ -124,9 +124,19 @@ TEST_F(RateLimited, ClientsBehindATrustedProxyEachByTheirOwnAddress) {
   }
 }
 
-TEST_F(RateLimited, AnUnknownUserLikeAKnownOne) {
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(attempt("nobody", "wrong horse", "198.51.100.1"), "401 unauthenticated");
-  EXPECT_EQ(attempt("nobody", "wrong horse", "198.51.100.1"), "429 rate_limited");
+TEST_F(RateLimited, AnUnknownUserAndAPasswordTooShortLikeOthers) {
+  world.registered("alice");
+  const struct {
+    const char* user;
+    const char* wrong;
+    const char* address;
+  } table[] = {{"nobody", "wrong horse", "198.51.100.1"},
+               {"nobody else", "w", "198.51.100.2"},
+               {"alice", "7 bytes", "198.51.100.3"}};
+  for (const auto& [user, wrong, address] : table) {
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(attempt(user, wrong, address), "401 unauthenticated") << wrong;
+    EXPECT_EQ(attempt(user, wrong, address), "429 rate_limited") << wrong;
+  }
 }
 
 TEST_F(RateLimited, AnAddressAtTheLimitOfFailures) {

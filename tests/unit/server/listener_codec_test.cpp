@@ -69,6 +69,7 @@ TEST(HttpHead, RefusesWhatIsNotStrictHttp) {
       {"HTTP/0.9 spelling", "GET / http/1.1\r\nHost: h\r\n\r\n", 400},
       {"no host", "GET / HTTP/1.1\r\n\r\n", 400},
       {"two hosts", request_of("Host: i\r\n"), 400},
+      {"the same host twice", request_of("Host: h\r\n"), 400},
       {"bare line feed", "GET / HTTP/1.1\nHost: h\r\n\r\n", 400},
       {"lone carriage return", request_of("X: a\rb\r\n"), 400},
       {"NUL in a value", request_of(std::string("X: a\0b\r\n", 8)), 400},
@@ -85,6 +86,23 @@ TEST(HttpHead, RefusesWhatIsNotStrictHttp) {
       {"unknown expectation", request_of("Expect: wonders\r\n"), 417},
   };
   for (const Case& c : cases) EXPECT_EQ(refused_status(c.bytes), c.status) << c.what;
+}
+
+TEST(HttpHead, AHostIsANameOrAnAddressWithAPort) {
+  for (const char* version : {"1.1", "1.0"}) {
+    const auto status_of = [&](const std::string& host) {
+      return refused_status("GET / HTTP/" + std::string(version) + "\r\nHost: " + host + "\r\n\r\n");
+    };
+    for (const char* good : {"h", "chat.example.org", "localhost:8080", "127.0.0.1:80", "[2001:db8::7]", "[::1]:8443",
+                             "[::ffff:192.0.2.7]", "a_b-c~d", "xn--4ca.example:", "h%C3%A4"}) {
+      EXPECT_EQ(status_of(good), 0) << good;
+    }
+    for (const char* bad : {"a b",  "a, b",      "a/b",    "http://h", "u@h",     "h?q",   "h#f",   "h\\i", "\"h\"",
+                            "<h>",  "h\xC3\xA4", "h\ti",   ":80",      "h:80:81", "h:8o",  "h: 80", "::1",  "[::1",
+                            "::1]", "[]",        "[::1]x", "[::1]80",  "[::1]]",  "[a b]", "h[1]"}) {
+      EXPECT_EQ(status_of(bad), 400) << bad;
+    }
+  }
 }
 
 TEST(HttpHead, TakesEveryLimitAndRefusesOneMore) {
@@ -125,6 +143,16 @@ TEST(HttpResponseText, LeavesOutHeadersThatBreakTheirLine) {
   const Bytes bytes = encode_http_response(response, true, false);
 
   EXPECT_EQ(bytes, "HTTP/1.1 200 OK\r\ngood: 1\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nab");
+}
+
+TEST(HttpResponseText, AnUpgradeThatIsNamedIsAnOptionOfTheConnection) {
+  HttpResponse response;
+  response.status = 426;
+  response.headers = {{"upgrade", "websocket"}};
+
+  EXPECT_EQ(encode_http_response(response, false, false),
+            "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket\r\ncontent-length: 0\r\n"
+            "connection: close, upgrade\r\n\r\n");
 }
 
 TEST(HttpResponseText, ProblemNamesStatusAndCode) {

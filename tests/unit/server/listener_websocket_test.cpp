@@ -361,15 +361,28 @@ TEST_F(ListenerWebSocket, RefusesHandshakesThatAreNotOfThisProtocol) {
   const std::vector<Case> cases = {
       {"no subprotocol", begin + key + version, 400},
       {"another subprotocol", begin + key + version + "Sec-WebSocket-Protocol: chatsdk.v2\r\n", 400},
+      {"subprotocol in other letters", begin + key + version + "Sec-WebSocket-Protocol: CHATSDK.V1\r\n", 400},
       {"no key", begin + version + protocol, 400},
       {"short key", begin + version + protocol + "Sec-WebSocket-Key: YWJj\r\n", 400},
       {"old version", begin + key + protocol + "Sec-WebSocket-Version: 8\r\n", 426},
       {"POST", "POST" + begin.substr(3) + key + version + protocol, 400},
+      {"no upgrade", "GET /v1/ws HTTP/1.1\r\nHost: h\r\n" + key + version + protocol, 426},
+      {"no upgrade, with a query", "GET /v1/ws?x=y HTTP/1.1\r\nHost: h\r\n", 426},
+      {"no Connection", "GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n" + key + version + protocol, 426},
+      {"no Upgrade", "GET /v1/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n" + key + version + protocol, 426},
+      {"upgrade to another protocol", "GET /v1/ws HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n", 426},
+      {"HTTP/1.0",
+       "GET /v1/ws HTTP/1.0" + begin.substr(std::string("GET /v1/ws HTTP/1.1").size()) + key + version + protocol, 426},
+      {"PUT without an upgrade", "PUT /v1/ws HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx", 426},
   };
   for (const Case& c : cases) {
     RawClient client = connect();
     client.send(c.bytes + "\r\n");
-    EXPECT_EQ(client.read_response().status, c.status) << c.what;
+    RawClient::Response response = client.read_response();
+    EXPECT_EQ(response.status, c.status) << c.what;
+    // RFC 9110 section 15.5.22: who is told to upgrade is told to what.
+    EXPECT_EQ(response.headers["upgrade"], c.status == 426 ? "websocket" : "") << c.what;
+    EXPECT_EQ(response.headers["connection"], c.status == 426 ? "close, upgrade" : "close") << c.what;
   }
   EXPECT_TRUE(echo_.opened_.empty());
 }

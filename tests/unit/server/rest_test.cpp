@@ -144,6 +144,8 @@ const std::vector<BodyCase>& body_cases() {
       {"JsonBothSpellings", json_headers(), "{\"deviceName\":\"a\",\"device_name\":\"b\"}", "400 malformed"},
       {"JsonBothSpellingsDeep", json_headers(), "{\"x\":[{\"a_b_c\":1,\"aBC\":null}]}", "400 malformed"},
       {"JsonDuplicateUnknown", json_headers(), "{\"x\":{\"y\":1,\"y\":2}}", "400 malformed"},
+      {"JsonNumberBeyondADouble", json_headers(), "{\"x\":1e999999}", "400 malformed"},
+      {"JsonNegativeBeyondADouble", json_headers(), "{\"x\":[-1e309]}", "400 malformed"},
       {"JsonWrongType", json_headers(), "{\"deviceName\":{},\"refreshToken\":{}}", "400 malformed"},
       {"JsonTextAsList", json_headers(), "{\"deviceName\":[\"a\"],\"refreshToken\":[\"a\"]}", "400 malformed"},
       {"JsonBytesNoBase64", json_headers(), "{\"installationId\":\"!\",\"requestId\":\"!\"}", "400 malformed"},
@@ -212,7 +214,7 @@ TEST(RestBodies, OverTheLimitNameBothSizes) {
 TEST(RestBodies, OfJsonMayNameUtf8AndUnknownFields) {
   RestWorld world;
   json request = world.register_request("alice");
-  request["unknown"] = {{"deep", json::array({1, "two"})}};
+  request["unknown"] = {{"deep", json::array({1, "two", 1.7e308})}};
   for (const char* type : {"application/json; charset=utf-8", "Application/JSON;charset=\"UTF-8\""}) {
     const auto response = world.call("POST", "/v1/accounts", {{"content-type", type}}, request.dump());
     EXPECT_LT(response.status, 300) << response.body;
@@ -349,9 +351,10 @@ TEST(RestFields, OfLogInAndRefreshAreCheckedToo) {
     request[field] = value;
     return request;
   };
-  for (const json& bad : {changed(login, "userId", repeated(65)), changed(login, "userId", " a"),
-                          changed(login, "password", "short"), changed(login, "deviceName", repeated(129)),
-                          changed(login, "installationId", base64_zeros(15)), changed(login, "assertion", "a.b.c")}) {
+  for (const json& bad :
+       {changed(login, "userId", repeated(65)), changed(login, "userId", " a"), changed(login, "password", ""),
+        changed(login, "password", repeated(1'025)), changed(login, "deviceName", repeated(129)),
+        changed(login, "installationId", base64_zeros(15)), changed(login, "assertion", "a.b.c")}) {
     EXPECT_EQ(verdict_of(world.post_json("/v1/sessions", bad)), "400 invalid_argument") << bad;
   }
   EXPECT_EQ(verdict_of(world.post_json("/v1/sessions/refresh", changed(refresh, "requestId", base64_zeros(15)))),

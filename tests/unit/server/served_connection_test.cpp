@@ -350,11 +350,11 @@ TEST_F(RefusedHead, IsLoggedWithAddressCodeAndReasonOnceAndThenCounted) {
                                      "of WebSocket is spoken, status 426"});
 
   clock_.advance(limits::kRefusalWindow);
-  connect().say("PUT /v1/accounts HTTP/1.1\r\nHost: h\r\n\r\n");
+  connect().say("GET /v1/accounts HTTP/1.1\r\nHost: a b\r\n\r\n");
   ASSERT_EQ(log_.lines.size(), 3U);
   EXPECT_EQ(log_.lines[1], "listener: refused 299 more: an upgrade from 192.0.2.1: unsupported");
   EXPECT_EQ(log_.lines[2],
-            "listener: refused a request from 192.0.2.1: unsupported: this method is not served, status 405");
+            "listener: refused a request from 192.0.2.1: malformed: header host names no host, status 400");
 }
 
 }  // namespace
