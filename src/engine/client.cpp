@@ -29,7 +29,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
         session(context, rest, *this),
         connection(context, session, rest, *this),
         outbox(context, connection),
-        inbox(context, connection),
+        inbox(context, connection, outbox),
         receipts(context, connection),
         account(context, session, rest, connection) {}
 

@@ -144,6 +144,7 @@ Status Inbox::apply_burst() {
   auto together = context_.store.apply_together(arrivals);
   CHATSDK_FAULT("inbox.between_burst_and_events");
   if (!together.ok()) return is_storage(together.code()) ? Status(together.error()) : apply_singly(burst);
+  outbox_.on_applied(together->changes);
   context_.events.changes(std::move(together->changes));
   auto applied = together->items.begin();
   for (const wire::ServerFrame& frame : burst) {
@@ -164,6 +165,7 @@ Status Inbox::apply_singly(const std::vector<wire::ServerFrame>& burst) {
 
 Status Inbox::apply(const wire::Items& items) {
   CHATSDK_ASSIGN(auto applied, context_.store.apply(items));
+  outbox_.on_applied(applied.changes);
   context_.events.changes(std::move(applied.changes));
   note(items, applied);
   return {};

@@ -16,12 +16,14 @@
 #include <vector>
 
 #include "engine/connection.h"
+#include "engine/outbox.h"
 
 namespace chatsdk {
 
 class Inbox {
  public:
-  Inbox(const EngineContext& context, Connection& connection) : context_(context), connection_(connection) {}
+  Inbox(const EngineContext& context, Connection& connection, Outbox& outbox)
+      : context_(context), connection_(connection), outbox_(outbox) {}
 
   void on_lost();
   void on_writable() { acknowledge(); }
@@ -51,6 +53,7 @@ class Inbox {
 
   const EngineContext& context_;
   Connection& connection_;
+  Outbox& outbox_;
   std::deque<wire::ServerFrame> waiting_;
   std::size_t waiting_items_ = 0;
   bool scheduled_ = false;

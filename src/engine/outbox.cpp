@@ -106,6 +106,16 @@ void Outbox::changed_by_app() {
   if (auto loaded = load_lanes(); !loaded.ok()) store_failed(loaded.error());
 }
 
+void Outbox::on_applied(const Changes& changes) {
+  for (const MessageRef& ref : changes.updated) {
+    const auto found = lanes_.find(ref.conversation);
+    if (found == lanes_.end() || !found->second.blocked) continue;
+    read_again(found->second);
+    make_ready(ref.conversation, found->second);
+    schedule();
+  }
+}
+
 // ---- Lanes ---------------------------------------------------------------------------------------------------------
 
 bool Outbox::can_send(const Lane& lane) const {
@@ -157,7 +167,6 @@ void Outbox::enqueued(ConversationKey conversation, std::uint64_t send_number, W
     return hand_over();
   }
   lane.more = true;
-  if (lane.blocked) read_again(lane);  // an item may have settled what blocked it
   make_ready(conversation, lane);
   schedule();
 }

@@ -53,6 +53,8 @@ class Outbox {
   void enqueued(ConversationKey conversation, std::uint64_t send_number, WallTime deadline, bool on_wire);
   // The app has retried or discarded something.
   void changed_by_app();
+  // Items were applied: one may be of a message that had failed here and that another device sent again.
+  void on_applied(const Changes& changes);
 
  private:
   struct Unanswered {

@@ -79,6 +79,21 @@ TEST_F(Refusals, AFailedMessageBlocksTheLaterOnesAfterAReconnectToo) {
   EXPECT_TRUE(sends().empty());
 }
 
+// Another device of the user may send again what has failed here.
+TEST_F(Refusals, WhatWaitsBehindAFailedMessageGoesOnceItsItemComes) {
+  const auto [failed, later] = refuse_the_first_of_two(Code::kForbidden);
+  ASSERT_EQ(state(failed), MessageState::kFailed);
+  ASSERT_EQ(sends().size(), 1u);
+
+  const std::string id(failed.view());
+  deliver_and_run(items_frame(kConversation, 0, {roster_item(1), message_item(2, "0", "alice", id, kDevice + 1)}));
+
+  EXPECT_EQ(state(failed), MessageState::kSent);
+  EXPECT_EQ(state(later), MessageState::kSending);
+  ASSERT_EQ(sends().size(), 2u);
+  EXPECT_EQ(sends()[1].client_message_id(), later.view());
+}
+
 TEST_F(Refusals, AFailedMessageDoesNotBlockOtherConversations) {
   go_online();
   const ClientMessageId failed = queue("0");
