@@ -289,7 +289,7 @@ void Facts::on(const Acked& e) {
 }
 
 void Facts::give_up(Message& message) {
-  if (message.closed_in == kNoEpoch) message.closed_in = epoch();
+  if (message.closed_in == kNoEpoch && !message.resent) message.closed_in = epoch();
 }
 
 void Facts::on(const Failed& e) {
@@ -307,9 +307,13 @@ void Facts::on(const StateSeen& e) {
 }
 
 void Facts::on(const Discarded& e) {
-  Message& message = messages_[index_of(e.k)];
+  const MessageIndex index = index_of(e.k);
+  Message& message = messages_[index];
   message.discarded = true;
-  give_up(message);
+  if (!e.lost) give_up(message);
+  // What the server has lost was shown here, and need not be here any more.
+  std::vector<bool>& held = device_at(e.device).held;
+  if (index < held.size() && place_in(message, epoch_of(e.device)) == nullptr) held[index] = false;
 }
 
 void Facts::on(const Retried& e) {
@@ -317,6 +321,11 @@ void Facts::on(const Retried& e) {
   if (e.k_old == e.k_new) {
     message.told_failed = false;
     message.closed_in = kNoEpoch;
+    // Where it stands among what its devices send is not known any more.
+    if (e.lost) {
+      message.resent = true;
+      for (Attempt& attempt : message.attempts) attempt.again = true;
+    }
   } else {
     message.discarded = true;
     give_up(message);

@@ -177,10 +177,13 @@ class NoSilentGap final : public Property {
   void judge_shown(const StoreRead& e, const Facts& facts, Report& report) {
     marks_.start();
     marks_.set_rows(e, facts);
+    waiting_.start();  // what was lost and goes again; that it is not back in the same epoch is S4's
+    waiting_.set_pending(e, facts);
     facts.conversation(e.conversation)
         .claims.walk(1, std::numeric_limits<Seq>::max() - 1, [&](const ClaimTable::Slot& slot) {
           for (const Claim& claim : slot) {
-            if (!facts.holds(e.device, claim.message) || marks_.has(claim.message)) continue;
+            if (!facts.holds(e.device, claim.message)) continue;
+            if (marks_.has(claim.message) || waiting_.has(claim.message)) continue;
             report.violation("S8", e.conversation,
                              name_of(facts.message(claim.message)) + " was shown on device " +
                                  std::to_string(e.device) + " and is not in its store any more; it was at seq " +
@@ -203,6 +206,7 @@ class NoSilentGap final : public Property {
   }
 
   ReadMarks marks_;
+  ReadMarks waiting_;
 };
 
 }  // namespace

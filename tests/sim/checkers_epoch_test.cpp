@@ -55,6 +55,53 @@ TEST(Epochs, FindsStatesThatFallBelowSent) {
   EXPECT_BROKEN("S9", story);
 }
 
+// Messages 1 and 2 of device 1 were shown to user 2; the server went back to before message 2, and its devices know.
+void lose_second(Story& story) {
+  story.delivers(1, 2).delivers(2, 3).shows(2, 1, 2).shows(2, 2, 3).tell({restored_to(2), EpochSeen{1, 2}});
+  story.tell({EpochSeen{2, 2}, Failed{1, k(2), Code::kRolledBack}}).reads(1, 2, {row(2, 1), lost(2)});
+}
+
+TEST(Epochs, FindsALostMessageGoneThatGoesAgain) {
+  Story story;
+  lose_second(story);
+  story.tell({Retried{1, k(2), k(2), true}}).reads(1, 2, {row(2, 1)});
+  EXPECT_BROKEN("S7", story);
+}
+
+TEST(Epochs, FindsALostMessageTwiceThatWentAgain) {
+  Story story;
+  lose_second(story);
+  story.tell({Retried{1, k(2), k(2), true}}).accepts(1, 2, 3).reads(2, 3, {row(2, 1), lost(2), row(3, 2)});
+  EXPECT_BROKEN("S3", story);
+}
+
+TEST(Epochs, FindsALostMessageGoneElsewhereThatOneDeviceHasGivenUp) {
+  Story story;
+  lose_second(story);
+  story.tell({Discarded{1, k(2), true}}).reads(2, 2, {row(2, 1)});
+  EXPECT_BROKEN("S8", story);
+}
+
+TEST(Epochs, LetsALostMessageGoAgainThatFailedElsewhere) {
+  Story story;
+  lose_second(story);
+  story.tell({Retried{1, k(2), k(2), true}});
+  story.tell({SendCalled{3, kTalk, k(2), h(2)}, SendReturned{3, k(2), Code::kOk}, Retried{3, k(2), k(2), true}});
+  story.tell({Failed{1, k(2), Code::kTimedOut}}).accepts(3, 2, 3).shows(1, 2, 3);
+  story.tell({StateSeen{1, k(2), SeenState::kSent}});
+  EXPECT_SOUND(story);
+}
+
+TEST(Epochs, LetsALostMessageGoAgainFromAnyDeviceOfItsSender) {
+  Story story;
+  lose_second(story);
+  story.tell({Discarded{1, k(2), true}}).reads(1, 2, {row(2, 1)});
+  story.tell({SendCalled{3, kTalk, k(2), h(2)}, SendReturned{3, k(2), Code::kOk}, Retried{3, k(2), k(2), true}});
+  story.reads(3, 2, {row(2, 1)}, {pending(2)}).accepts(3, 2, 3).shows(3, 2, 3).shows(1, 2, 3);
+  story.reads(1, 3, {row(2, 1), row(3, 2)});
+  EXPECT_SOUND(story);
+}
+
 TEST(Epochs, LetsTheServersMarksGoBackWithItsStore) {
   Story story;
   story.delivers(1, 2).delivers(2, 3).shows(2, 1, 2).shows(2, 2, 3).tell(

@@ -16,9 +16,9 @@ namespace {
 // ---- States --------------------------------------------------------------------------------------------------------
 
 // For each device and message: queued < sending < sent < delivered < read, never back. failed comes only before sent
-// and ends with a Retried of the same id. An Acked counts as sent, a Failed as failed. A message that was given up, by
-// failing or by being discarded, is not accepted afterwards in the same epoch. In a new epoch delivered and read may
-// fall to sent.
+// and ends with a Retried of the same id, or with what another device sent again that the server had lost. An Acked
+// counts as sent, a Failed as failed. A message that was given up, by failing or by being discarded, is not accepted
+// afterwards in the same epoch. In a new epoch delivered and read may fall to sent.
 class StatesAdvance final : public Property {
  public:
   void on(const Record& record, const Facts& facts, Report& report) override {
@@ -73,9 +73,15 @@ class StatesAdvance final : public Property {
     Seen& seen = at->second;
     if (seen.epoch != epoch && seen.state != SeenState::kFailed) seen.state = std::min(seen.state, SeenState::kSent);
     seen.epoch = epoch;
-    const bool fine =
-        state == seen.state || (seen.state != SeenState::kFailed &&
-                                (state == SeenState::kFailed ? seen.state < SeenState::kSent : state > seen.state));
+    const auto sent_elsewhere = [&] {
+      const auto index = facts.find(k);
+      return index && facts.message(*index).resent;
+    };
+    bool fine = state == seen.state;
+    if (!fine && seen.state == SeenState::kFailed) fine = state >= SeenState::kSent && sent_elsewhere();
+    if (!fine && seen.state != SeenState::kFailed) {
+      fine = state == SeenState::kFailed ? seen.state < SeenState::kSent : state > seen.state;
+    }
     if (!fine) {
       const auto index = facts.find(k);
       report.violation("S9", index ? facts.message(*index).conversation : kNoConversation,

@@ -60,7 +60,8 @@ class Bounds final : public Property {
 // answered otherwise, once voided it is answered with voided or refused as voided and never accepted. A refusal before
 // either may change its mind later: nothing was stored. With a new epoch the server has forgotten what it answered
 // above the restored heads, and all requests. The same holds on the device: a send that is asked for again under its id
-// is the message that it was, and only the disk can be in the way of saying so.
+// is the message that it was, and another text under its id is a conflict; only the disk can be in the way of saying
+// so.
 class Idempotence final : public Property {
  public:
   void on(const Record& record, const Facts& facts, Report& report) override {
@@ -74,6 +75,8 @@ class Idempotence final : public Property {
       judge(*answer, facts, report);
     } else if (const auto* repeated = std::get_if<SendRepeated>(&record.event)) {
       judge(*repeated, facts, report);
+    } else if (const auto* contradicted = std::get_if<SendContradicted>(&record.event)) {
+      judge(*contradicted, facts, report);
     } else if (std::holds_alternative<EpochBegun>(record.event)) {
       answers_.clear();
     }
@@ -113,6 +116,15 @@ class Idempotence final : public Property {
     } else if (!is_of_the_disk(e.code)) {
       report.violation("S15", conversation, what + "is refused, " + std::string(code_name(e.code)));
     }
+  }
+
+  static void judge(const SendContradicted& e, const Facts& facts, Report& report) {
+    if (e.code == Code::kConflict || is_of_the_disk(e.code)) return;
+    const auto index = facts.find(e.k);
+    report.violation(
+        "S15", index ? facts.message(*index).conversation : kNoConversation,
+        "another text under the id of message " + to_text(e.k) + " on device " + std::to_string(e.device) +
+            (e.code == Code::kOk ? std::string(" is taken") : " is refused as " + std::string(code_name(e.code))));
   }
 
   static bool is_of_the_disk(Code code) {

@@ -529,6 +529,24 @@ TEST(Idempotence, LetsTheDiskBeInTheWayOfARepeat) {
   EXPECT_SOUND(story);
 }
 
+TEST(Idempotence, FindsAnotherTextTakenUnderTheSameId) {
+  Story story;
+  story.sends(1, 1).tell({SendContradicted{1, k(1), Code::kOk}});
+  EXPECT_BROKEN("S15", story);
+}
+
+TEST(Idempotence, FindsAnotherTextRefusedForAnotherReason) {
+  Story story;
+  story.sends(1, 1).tell({SendContradicted{1, k(1), Code::kLimitReached}});
+  EXPECT_BROKEN("S15", story);
+}
+
+TEST(Idempotence, LetsAnotherTextBeAConflictUnlessTheDiskFails) {
+  Story story;
+  story.sends(1, 1).tell({SendContradicted{1, k(1), Code::kConflict}, SendContradicted{1, k(1), Code::kStorage}});
+  EXPECT_SOUND(story);
+}
+
 TEST(Idempotence, LetsARefusalChangeItsMindAndAVoidBeToldTwice) {
   Story story;
   story.tell({RequestAnswered{5, 50}, RequestAnswered{6, 51}, RequestAnswered{5, 50}}).sends(1, 1).sends(1, 2);

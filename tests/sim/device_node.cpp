@@ -65,16 +65,16 @@ DeviceNode::~DeviceNode() {
 
 // ---- The process ---------------------------------------------------------------------------------------------------
 
-Status DeviceNode::start() {
+Status DeviceNode::open_process(bool must_exist) {
   CHATSDK_ASSERT(process_ == nullptr);
   disk_failures_at_start_ = disk_failures();
-  const Scheduler::ActingFor turn(scheduler_, options_.number);
   auto process = std::make_unique<Process>(scheduler_, network_, options_.number, clock_, disk_);
   DeviceStoreOptions store;
   store.path = kStorePath;
   store.key = &store_key_;
   store.base_vfs = disk_.vfs_name();
   store.outbox_max = options_.outbox_max;
+  store.must_exist = must_exist;
   CHATSDK_ASSIGN(process->store, DeviceStore::open(store, keys_, clock_));
   CHATSDK_ASSIGN(process->reader, process->store->open_reader());
 
@@ -88,19 +88,48 @@ Status DeviceNode::start() {
   process->client = std::make_unique<Client>(
       client, ClientSeams{process->lane, RandomStreams{keys_, ids_, jitter_}, process->network, process->network, log_},
       *process->store, sink);
+  process_ = std::move(process);
+  state_ = ConnectionState::kStopped;
+  log_in_request_ = 0;
+  log_in_waits_ = false;
+  suspended_ = false;
+  return {};
+}
 
+Status DeviceNode::start() {
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  CHATSDK_TRY(open_process(false));
   told_.clear();
   conversations_.clear();
   shown_up_to_.clear();
   failed_.clear();
+  lost_.clear();
   last_send_.reset();
-  state_ = ConnectionState::kStopped;
-  log_in_request_ = 0;
-  log_in_waits_ = false;
   cannot_read_ = false;
-  process_ = std::move(process);
   record(event::Restart{options_.number});
   read_store();
+  begin();
+  return {};
+}
+
+void DeviceNode::suspend() {
+  if (process_ == nullptr) return;
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  process_->client->finish();
+  network_.device_crashed(options_.number, false);
+  process_.reset();
+  state_ = ConnectionState::kStopped;
+  suspended_ = true;
+}
+
+Status DeviceNode::resume() {
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  CHATSDK_TRY(open_process(true));
+  begin();
+  return {};
+}
+
+void DeviceNode::begin() {
   act([this] {
     const auto session = process_->store->session();
     // The process may have ended between the session's saving and the log-in's end.
@@ -109,7 +138,6 @@ Status DeviceNode::start() {
     process_->client->start();
     if (session.ok() && !session->has_value()) log_in();
   });
-  return {};
 }
 
 CrashReport DeviceNode::crash(CrashMode mode) {
@@ -117,6 +145,7 @@ CrashReport DeviceNode::crash(CrashMode mode) {
   network_.device_crashed(options_.number, mode != CrashMode::kProcessOnly);
   process_.reset();
   state_ = ConnectionState::kStopped;
+  suspended_ = false;
   return disk_.crash(mode);
 }
 
@@ -188,6 +217,18 @@ void DeviceNode::repeat_last_send() {
   });
 }
 
+void DeviceNode::contradict_last_send() {
+  act([this] {
+    // The store forgets the id of a message that is gone.
+    if (!last_send_ || !process_->reader->message_by_client_id(last_send_->k).ok()) return;
+    const LastSend last = *last_send_;
+    Client::SendOptions options;
+    options.id = last.k;
+    const Result<Client::Sent> sent = process_->client->send_text(last.conversation, last.text + "!", options);
+    record(event::SendContradicted{options_.number, last.k, sent.ok() ? Code::kOk : sent.code()});
+  });
+}
+
 void DeviceNode::read(std::uint64_t draw) {
   act([this, draw] {
     if (shown_up_to_.empty()) return;
@@ -207,23 +248,53 @@ void DeviceNode::retry_failed(std::uint64_t draw) {
     if (failed_.empty()) return;
     auto key = failed_.begin();
     std::advance(key, static_cast<std::ptrdiff_t>(draw % failed_.size()));
-    const auto row = process_->reader->message(*key);
-    if (!row.ok() || row->state != MessageState::kFailed) return;
-    open_retry_ = OpenRetry{*key, row->client_message_id};
-    if (process_->client->retry(row->client_message_id).ok()) failed_.erase(*key);
-    if (!alive()) return;  // the next read of the store tells what came of it
-    const auto after = process_->reader->message(row->key);
-    cannot_read_ = cannot_read_ || !after.ok();
-    if (after.ok()) settle_retry(*after);
+    retry(*key);
+  });
+}
+
+void DeviceNode::retry(MessageKey key) {
+  const auto row = process_->reader->message(key);
+  if (!row.ok() || row->state != MessageState::kFailed) return;
+  open_retry_ = OpenRetry{key, row->client_message_id, row->failure == Code::kRolledBack};
+  if (process_->client->retry(row->client_message_id).ok()) {
+    failed_.erase(key);
+    lost_.erase(key);
+  }
+  if (!alive()) return;  // the next read of the store tells what came of it
+  const auto after = process_->reader->message(key);
+  cannot_read_ = cannot_read_ || !after.ok();
+  if (after.ok()) settle_retry(*after);
+}
+
+void DeviceNode::settle_lost(std::uint64_t draw) {
+  act([this, draw] {
+    if (lost_.empty()) return;
+    auto key = lost_.begin();
+    std::advance(key, static_cast<std::ptrdiff_t>(draw / 4 % lost_.size()));
+    if (draw % 4 == 0) {
+      give_up(*key);
+    } else {
+      retry(*key);
+    }
+  });
+}
+
+void DeviceNode::retry_lost() {
+  act([this] {
+    const std::set<MessageKey> lost = lost_;
+    for (const MessageKey key : lost) {
+      if (alive()) retry(key);
+    }
   });
 }
 
 // What came of a retry: the message has failed as before, or it waits again, perhaps under another id.
 void DeviceNode::settle_retry(const MessageRow& row) {
   if (!open_retry_ || open_retry_->message != row.key) return;
-  const ClientMessageId before = std::exchange(open_retry_, std::nullopt)->k;
+  const OpenRetry asked = *std::exchange(open_retry_, std::nullopt);
+  const ClientMessageId before = asked.k;
   if (row.client_message_id == before && row.state == MessageState::kFailed) return;
-  if (row.client_message_id != before) {
+  if (!sent_here_.contains(row.client_message_id)) {
     if (last_send_ && last_send_->k == before) last_send_->k = row.client_message_id;
     const auto number = conversation(row.conversation);
     sent_here_.insert(row.client_message_id);
@@ -231,7 +302,7 @@ void DeviceNode::settle_retry(const MessageRow& row) {
                              content_hash(row.content)});
     record(event::SendReturned{options_.number, row.client_message_id, Code::kOk});
   }
-  record(event::Retried{options_.number, before, row.client_message_id});
+  record(event::Retried{options_.number, before, row.client_message_id, asked.lost});
 }
 
 void DeviceNode::discard_failed(std::uint64_t draw) {
@@ -243,16 +314,29 @@ void DeviceNode::discard_failed(std::uint64_t draw) {
   });
 }
 
+// One that never was on its way: offline, mostly.
+void DeviceNode::discard_queued(std::uint64_t draw) {
+  act([this, draw] {
+    std::vector<MessageKey> queued;
+    for (const auto& [key, told] : told_) {
+      if (told.state == MessageState::kQueued) queued.push_back(key);
+    }
+    if (!queued.empty()) give_up(queued[draw % queued.size()]);
+  });
+}
+
 void DeviceNode::give_up(MessageKey key) {
   const auto row = process_->reader->message(key);
-  if (!row.ok() || row->state != MessageState::kFailed) return;
+  if (!row.ok() || (row->state != MessageState::kFailed && row->state != MessageState::kQueued)) return;
   const bool discarded = process_->client->discard(row->client_message_id).ok();
   // Also when the disk failed in the middle: the app asks no more for what it has given up.
   if (last_send_ && last_send_->k == row->client_message_id) last_send_.reset();
   if (!discarded) return;
   failed_.erase(key);
+  lost_.erase(key);
   // Durable, also when the process ended right behind it.
-  observer_.record(options_.number, event::Discarded{options_.number, row->client_message_id});
+  const bool lost = row->failure == Code::kRolledBack;
+  observer_.record(options_.number, event::Discarded{options_.number, row->client_message_id, lost});
 }
 
 bool DeviceNode::settle_failed() {
@@ -291,6 +375,30 @@ void DeviceNode::revoke_another_device() {
   act([this] { process_->client->list_devices(++last_request_); });
 }
 
+// Whoever uses a refresh token that was used ends the session with it: the device logs in again.
+void DeviceNode::reuse_refresh_token() {
+  act([this] {
+    const auto session = process_->store->session();
+    if (!session.ok() || !session->has_value() || (*session)->refresh_token.empty()) return;
+    if (copied_token_.empty()) copied_token_ = (*session)->refresh_token;
+    if (copied_token_ == (*session)->refresh_token) return;
+    wire::RefreshRequest body;
+    body.set_refresh_token(std::exchange(copied_token_, {}));
+    body.set_request_id(ids_.bytes(limits::kRequestIdBytes));
+    HttpRequest request;
+    request.method = "POST";
+    request.url = "http://server/v1/sessions/refresh";
+    request.headers["content-type"] = std::string(kProtobufType);
+    request.headers["accept"] = std::string(kProtobufType);
+    request.body = body.SerializeAsString();
+    process_->network.request(std::move(request), [this](const Result<HttpResponse>& answer) {
+      // In the state that the server went back to it may be the newest.
+      if (!answer.ok() || answer->status != 200 || observer_.faults().contains("server_restored")) return;
+      observer_.on_broken("tokens", "A refresh token that had been used before was taken again.");
+    });
+  });
+}
+
 void DeviceNode::restart_client() {
   act([this] {
     process_->client->stop();
@@ -306,7 +414,10 @@ void DeviceNode::network_changed() {
 
 void DeviceNode::log_in() {
   log_in_request_ = ++last_request_;
-  if (account_made_) {
+  if (options_.backend != nullptr) {
+    const std::string user = Observer::name_of(options_.user);
+    process_->client->login_with_assertion(log_in_request_, options_.backend->vouch_for(user));
+  } else if (account_made_) {
     process_->client->login(log_in_request_, Observer::name_of(options_.user), kPassword);
   } else {
     Registration registration;
@@ -381,6 +492,7 @@ void DeviceNode::on_changes(const Changes& changes) {
   for (const auto& ref : changes.removed) {
     told_.erase(ref.message);
     failed_.erase(ref.message);
+    lost_.erase(ref.message);
   }
   for (const ConversationKey key : changes.marks) observe_marks(key);
 }
@@ -401,8 +513,13 @@ void DeviceNode::observe(const MessageRow& row) {
   const UserNumber sender = Observer::user_named(row.sender);
   const bool own = sender == options_.user;
 
-  // What the server has lost blocks nothing and is left as it is: it says so until it comes again.
+  // What the server has lost blocks nothing, and says so until it comes again.
   const bool lost = row.failure == Code::kRolledBack;
+  if (lost && own) {
+    lost_.insert(row.key);
+  } else {
+    lost_.erase(row.key);
+  }
   if (row.state == MessageState::kFailed && !lost) {
     failed_.insert(row.key);
   } else {
@@ -452,6 +569,72 @@ void DeviceNode::observe_marks(ConversationKey key, std::vector<event::ReceiptSe
       if (receipts != nullptr) receipts->push_back(seen);
     }
   }
+}
+
+// ---- By pages ------------------------------------------------------------------------------------------------------
+
+void DeviceNode::page(std::uint64_t draw) {
+  act([this, draw] {
+    const std::vector<ConversationRow> all = all_conversations();
+    if (all.empty() || cannot_read_) return;
+    const auto pages_of = [](std::uint64_t size) { return static_cast<std::size_t>(1 + size % limits::kPageMax); };
+    const auto found = paging_error(all[draw % all.size()], pages_of(draw / 7 % 11), pages_of(draw / 77));
+    if (found) observer_.on_broken("paging", "Device " + std::to_string(options_.number) + ": " + *found + ".");
+  });
+}
+
+// What the pages of one direction say, those of the other and single reads say too, whatever their size.
+std::optional<std::string> DeviceNode::paging_error(const ConversationRow& conversation, std::size_t up,
+                                                    std::size_t down) {
+  const auto unreadable = [this] {
+    cannot_read_ = true;
+    return std::nullopt;
+  };
+  DeviceReader& reader = *process_->reader;
+  std::vector<MessageRow> forwards;
+  for (auto page = reader.history_after(conversation.key, Seq{0}, up);;) {
+    if (!page.ok()) return unreadable();
+    if (page->rows.size() > up) return "a page has " + std::to_string(page->rows.size()) + " rows";
+    forwards.insert(forwards.end(), page->rows.begin(), page->rows.end());
+    if (!page->more) break;
+    if (page->rows.empty()) return std::string("an empty page says that there is more");
+    page = reader.history_after(conversation.key, page->rows.back().key, up);
+  }
+  std::vector<MessageRow> backwards;
+  for (auto page = reader.history_before(conversation.key, Seq{0}, down);;) {
+    if (!page.ok()) return unreadable();
+    if (page->rows.size() > down) return "a page has " + std::to_string(page->rows.size()) + " rows";
+    backwards.insert(backwards.begin(), page->rows.begin(), page->rows.end());
+    if (!page->more) break;
+    if (page->rows.empty()) return std::string("an empty page says that there is more");
+    page = reader.history_before(conversation.key, page->rows.front().key, down);
+  }
+  const auto same = [](const MessageRow& a, const MessageRow& b) {
+    return a.key == b.key && a.seq == b.seq && a.state == b.state && a.content == b.content;
+  };
+  if (!std::equal(forwards.begin(), forwards.end(), backwards.begin(), backwards.end(), same)) {
+    return std::to_string(forwards.size()) + " rows forwards by " + std::to_string(up) + ", " +
+           std::to_string(backwards.size()) + " backwards by " + std::to_string(down) + ", and not the same";
+  }
+  if (forwards.empty()) return std::nullopt;
+  const MessageRow& one = forwards[forwards.size() / 2];
+  const auto alone = reader.message(one.key);
+  if (!alone.ok()) return unreadable();
+  if (!same(one, *alone)) return "message " + to_text(one.client_message_id) + " is another one when it is read alone";
+  if (one.seq != 0) {
+    const auto before = reader.history_before(conversation.key, one.seq, limits::kPageMax);
+    if (!before.ok()) return unreadable();
+    const auto lower = [&](const MessageRow& row) { return row.seq < one.seq; };
+    if (!std::all_of(before->rows.begin(), before->rows.end(), lower)) {
+      return "a page before seq " + std::to_string(one.seq) + " has it or what is behind it";
+    }
+  }
+  std::uint64_t unread = 0;
+  for (const ConversationRow& row : all_conversations()) unread += row.unread_count;
+  const auto total = reader.unread_total();
+  if (!total.ok() || cannot_read_) return unreadable();
+  if (*total == unread) return std::nullopt;
+  return std::to_string(*total) + " unread messages in all, and " + std::to_string(unread) + " in the conversations";
 }
 
 // ---- Full reads ----------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@
 
 #include "base/limits.h"
 #include "engine/client.h"
+#include "sim/app_backend.h"
 #include "sim/network.h"
 #include "sim/observer.h"
 #include "sim/scheduler.h"
@@ -37,6 +38,8 @@ struct DeviceNodeOptions {
   NodeId number = 1;
   UserNumber user = 1;
   bool makes_account = true;  // the user's first device
+  // The app's backend vouches for the user, who has no password.
+  const AppBackend* backend = nullptr;
   std::chrono::milliseconds send_time_limit{600'000};
   std::chrono::milliseconds backoff_cap{8'000};
   std::size_t outbox_max = limits::kOutboxMax;
@@ -66,6 +69,11 @@ class DeviceNode final : private EventSink {
   CrashReport crash(CrashMode mode);
   // As an app that is closed: the process ends in order.
   void close();
+  // As an app that lets go of its store while it is in the background, and remembers what it was told; resume() goes on
+  // where it was. What start() does instead finds an app that was ended meanwhile.
+  void suspend();
+  Status resume();
+  bool suspended() const { return suspended_; }
   void stall(std::chrono::microseconds time);
   // An operation of the disk failed under this process.
   bool disk_failed() const { return disk_failures() != disk_failures_at_start_; }
@@ -79,15 +87,22 @@ class DeviceNode final : private EventSink {
   void send(UserNumber peer, std::size_t text_bytes, std::optional<std::chrono::milliseconds> time_limit,
             std::function<void(const SendOutcome&)> returned = {});
   void repeat_last_send();
+  void contradict_last_send();  // another text under its id
   void read(std::uint64_t draw);
   void retry_failed(std::uint64_t draw);
   void discard_failed(std::uint64_t draw);
+  void discard_queued(std::uint64_t draw);
+  void settle_lost(std::uint64_t draw);  // what the server has lost: sends it again, or gives it up
+  void page(std::uint64_t draw);         // reads a history by pages, both ways
+  void reuse_refresh_token();            // whoever copied one earlier uses it
   void log_out();
   void revoke_another_device();
   void restart_client();  // stop and start without ending the process
   void network_changed();
   // Gives up every message that failed; false when there is none.
   bool settle_failed();
+  // Sends again all that the server has lost.
+  void retry_lost();
   void read_all();
 
   // -- For the checks --
@@ -107,6 +122,9 @@ class DeviceNode final : private EventSink {
   static constexpr const char* kStorePath = "/device/store.db";
 
  private:
+  Status open_process(bool must_exist);
+  void begin();
+
   // Destroyed from the last member to the first.
   struct Process {
     Process(Scheduler& scheduler, Network& world_network, NodeId node, const Clock& clock, const SimDisk& disk)
@@ -138,7 +156,9 @@ class DeviceNode final : private EventSink {
   void log_in();
   void log_in_later();
   void settle_retry(const MessageRow& row);
+  void retry(MessageKey key);
   void give_up(MessageKey key);
+  std::optional<std::string> paging_error(const ConversationRow& conversation, std::size_t up, std::size_t down);
   void observe_epoch();
   void observe(const MessageRow& row);
   void observe_marks(ConversationKey key, std::vector<event::ReceiptSeen>* receipts = nullptr);
@@ -177,6 +197,7 @@ class DeviceNode final : private EventSink {
   std::map<ConversationKey, ConversationNumber> conversations_;
   std::map<ConversationKey, Seq> shown_up_to_;
   std::set<MessageKey> failed_;
+  std::set<MessageKey> lost_;  // own, by the server
   ConnectionState state_ = ConnectionState::kStopped;
   RequestId last_request_ = 0;
   RequestId log_in_request_ = 0;
@@ -194,11 +215,14 @@ class DeviceNode final : private EventSink {
   struct OpenRetry {
     MessageKey message;
     ClientMessageId k;
+    bool lost = false;
   };
   std::optional<OpenRetry> open_retry_;  // asked for, and not seen yet what came of it
   bool account_made_;
   bool linked_ = false;
   std::set<ClientMessageId> sent_here_;
+  bool suspended_ = false;
+  std::string copied_token_;  // a refresh token that somebody else has
   std::uint64_t sends_ = 0;
   std::uint64_t epoch_ = 0;
   std::uint64_t disk_failures_at_start_ = 0;

@@ -117,20 +117,34 @@ struct Failed {
   CHATSDK_SIM_EVENT(Failed) { visit("device", device), visit("k", k), visit("code", code); }
 };
 
-// The app has given the message up, and the call returned ok.
+// The app asked for another text to be sent under the id of a message that its store holds.
+struct SendContradicted {
+  DeviceNumber device = 0;
+  ClientMessageId k;
+  Code code = Code::kOk;
+  CHATSDK_SIM_EVENT(SendContradicted) { visit("device", device), visit("k", k), visit("code", code); }
+};
+
+// The app has given the message up, and the call returned ok. lost: one that the server has lost; another device of the
+// sender may still send it again.
 struct Discarded {
   DeviceNumber device = 0;
   ClientMessageId k;
-  CHATSDK_SIM_EVENT(Discarded) { visit("device", device), visit("k", k); }
+  bool lost = false;
+  CHATSDK_SIM_EVENT(Discarded) { visit("device", device), visit("k", k), visit("lost", lost); }
 };
 
 // The app has asked for a failed message to be sent again, and the call returned ok. Under the same id k_new is k_old;
-// under a new id k_old is given up, and k_new has a SendCalled of its own.
+// under a new id k_old is given up, and k_new has a SendCalled of its own. lost: one that the server has lost goes
+// again, behind what waits, from any device of its sender; one that did not send it first has a SendCalled of its own.
 struct Retried {
   DeviceNumber device = 0;
   ClientMessageId k_old;
   ClientMessageId k_new;
-  CHATSDK_SIM_EVENT(Retried) { visit("device", device), visit("k_old", k_old), visit("k_new", k_new); }
+  bool lost = false;
+  CHATSDK_SIM_EVENT(Retried) {
+    visit("device", device), visit("k_old", k_old), visit("k_new", k_new), visit("lost", lost);
+  }
 };
 
 struct StateSeen {
@@ -423,13 +437,14 @@ struct ClockJump {
 
 }  // namespace event
 
-using Event = std::variant<event::SendCalled, event::SendReturned, event::Acked, event::Failed, event::Discarded,
-                           event::Retried, event::StateSeen, event::Shown, event::PlaceholderShown, event::StoreRead,
-                           event::CursorSeen, event::ReceiptSeen, event::MarkedRead, event::MarkReadReturned,
-                           event::StreamRead, event::ItemCommitted, event::StreamTrimmed, event::PushedLive,
-                           event::AnswerSeen, event::RequestAnswered, event::Member, event::Linked, event::Unlinked,
-                           event::EpochBegun, event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart,
-                           event::Fault, event::Cut, event::Heal, event::ClockJump, event::SendRepeated>;
+using Event =
+    std::variant<event::SendCalled, event::SendReturned, event::Acked, event::Failed, event::Discarded, event::Retried,
+                 event::StateSeen, event::Shown, event::PlaceholderShown, event::StoreRead, event::CursorSeen,
+                 event::ReceiptSeen, event::MarkedRead, event::MarkReadReturned, event::StreamRead,
+                 event::ItemCommitted, event::StreamTrimmed, event::PushedLive, event::AnswerSeen,
+                 event::RequestAnswered, event::Member, event::Linked, event::Unlinked, event::EpochBegun,
+                 event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart, event::Fault, event::Cut,
+                 event::Heal, event::ClockJump, event::SendRepeated, event::SendContradicted>;
 
 struct Record {
   std::uint64_t number = 0;

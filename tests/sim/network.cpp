@@ -467,7 +467,7 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
       network.observer_.on_fault("request_repeated");
       Lane& shard = network.server_->shard(0);
       shard.post([&network, copy = std::move(copy), device]() mutable {
-        network.server_->http().handle(std::move(copy), "device-" + std::to_string(device), [](HttpResponse) {});
+        network.serve(std::move(copy), device, [](HttpResponse) {});
       });
     });
   }
@@ -490,16 +490,24 @@ void Network::request_arrives(std::uint64_t id, NodeId device, HttpRequest reque
   const bool tell = random_.below(2) == 0;
   server_->shard(id % server_->shard_count())
       .post([this, id, lose, tell, run = server_run_, request = std::move(request), device]() mutable {
-        server_->http().handle(
-            std::move(request), "device-" + std::to_string(device), [this, id, lose, tell, run](HttpResponse response) {
-              if (run != server_run_ || !server_alive()) return;
-              if (lose) observer_.on_fault("response_lost");
-              scheduler_.after(latency(), [this, id, lose, tell, response = std::move(response)]() mutable {
-                if (!lose) return request_ends(id, std::move(response));
-                if (tell) request_ends(id, error(Code::kNetwork, "connection lost"));
-              });
-            });
+        serve(std::move(request), device, [this, id, lose, tell, run](HttpResponse response) {
+          if (run != server_run_ || !server_alive()) return;
+          if (lose) observer_.on_fault("response_lost");
+          scheduler_.after(latency(), [this, id, lose, tell, response = std::move(response)]() mutable {
+            if (!lose) return request_ends(id, std::move(response));
+            if (tell) request_ends(id, error(Code::kNetwork, "connection lost"));
+          });
+        });
       });
+}
+
+void Network::serve(HttpRequest request, NodeId device, UniqueFunction<void(HttpResponse)> respond) {
+  auto asked = std::make_shared<const HttpRequest>(request);
+  server_->http().handle(std::move(request), "device-" + std::to_string(device),
+                         [this, asked, respond = std::move(respond)](HttpResponse response) mutable {
+                           if (server_alive()) observer_.on_answer(*asked, response);
+                           respond(std::move(response));
+                         });
 }
 
 void Network::request_ends(std::uint64_t id, Result<HttpResponse> response) {

@@ -81,6 +81,8 @@ class NetworkObserver {
   // The server's session hands a frame to a device's connection.
   virtual void on_server_frame(NodeId device, const wire::ServerFrame& frame) = 0;
   virtual void on_fault(const char* kind) = 0;
+  // The server answered a request.
+  virtual void on_answer(const HttpRequest& request, const HttpResponse& response) = 0;
   // The server went on with a connection's frame after it had welcomed a newer connection of the same device.
   virtual void on_replaced_served(NodeId device) = 0;
 };
@@ -140,6 +142,7 @@ class Network {
   void break_wire(Wire& wire, bool tell_device, bool tell_server);
   // The client may have given up by now, or be gone: the exchange is, and the request arrives all the same.
   void request_arrives(std::uint64_t id, NodeId device, HttpRequest request);
+  void serve(HttpRequest request, NodeId device, UniqueFunction<void(HttpResponse)> respond);
   void request_ends(std::uint64_t id, Result<HttpResponse> response);
 
   Scheduler& scheduler_;

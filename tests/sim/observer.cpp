@@ -73,6 +73,26 @@ void Observer::learn_from(NodeId device, StreamId stream, const wire::Item& item
   }
 }
 
+void Observer::on_committed(const server::AppendedItem& appended) {
+  wire::Item item;
+  if (!item.ParseFromString(*appended.item)) return;
+  if (item.has_roster() && item.roster().changes_size() == 2) {
+    learn(appended.stream_id,
+          conversation(user_named(item.roster().changes(0).user_id()), user_named(item.roster().changes(1).user_id())));
+  }
+  record(0, event::ItemCommitted{
+                appended.stream_id.value, conversation_of(appended.stream_id), {appended.seq, hash_of_item(item)}});
+}
+
+// A rotation that was answered is answered so again: the same request id, the same successor.
+void Observer::on_answer(const HttpRequest& request, const HttpResponse& response) {
+  if (response.status != 200 || request.url != "/v1/sessions/refresh") return;
+  wire::RefreshRequest asked;
+  wire::Session session;
+  if (!asked.ParseFromString(request.body) || !session.ParseFromString(response.body)) return;
+  record(0, event::RequestAnswered{hash_of(asked.request_id()), hash_of(session.refresh_token())});
+}
+
 void Observer::on_replaced_served(NodeId device) {
   if (!on_broken) return;
   on_broken("connections", "The server took a frame of device " + std::to_string(device) +

@@ -46,6 +46,8 @@ class Observer final : public NetworkObserver {
   static std::uint64_t hash_of_item(const wire::Item& item);
   void on_server_frame(NodeId device, const wire::ServerFrame& frame) override;
   void on_replaced_served(NodeId device) override;
+  void on_answer(const HttpRequest& request, const HttpResponse& response) override;
+  void on_committed(const server::AppendedItem& appended);
   // What is judged without a record: the property and the finding.
   std::function<void(std::string, std::string)> on_broken;
 

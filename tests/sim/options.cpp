@@ -11,8 +11,9 @@ namespace chatsdk::sim {
 namespace {
 
 constexpr std::array<const char*, kActions> kActionNames = {
-    "send",           "repeat_send",     "read",           "retry_failed", "discard_failed", "log_out", "revoke",
-    "restart_client", "network_changed", "close_and_open", "reinstall"};
+    "send",           "repeat_send",     "read",           "retry_failed", "discard_failed", "log_out",    "revoke",
+    "restart_client", "network_changed", "close_and_open", "reinstall",    "suspend",        "contradict", "stranger",
+    "discard_queued", "settle_lost",     "page",           "reuse_token"};
 constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
                                                           "clog",
                                                           "silence",
@@ -37,7 +38,7 @@ constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
                                                           "server_restore"};
 
 // How often each is chosen before the swarm weighs it.
-constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4, 1};
+constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4, 1, 4, 2, 3, 4, 6, 6, 2};
 constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8, 10,
                                                            12, 6,  5, 4, 6, 8, 4, 2, 6, 4, 2};
 
@@ -108,6 +109,7 @@ RunOptions draw_options(std::uint64_t seed) {
   if (more.below(4) == 0) options.outbox_max = options.users + more.below(8);
   options.fault_points = more.below(3) == 0;
   options.all_start_again = more.below(2) == 0;
+  options.assertions = more.below(3) == 0;
   if (options.hostile) {
     constexpr std::uint64_t kAlterOneIn[] = {0, 50, 400};
     options.network.alter_one_in = static_cast<std::uint32_t>(kAlterOneIn[more.below(3)]);
@@ -131,7 +133,8 @@ std::string to_line(const RunOptions& options) {
       std::to_string(options.server.access_token_lifetime.count()) + " s, time limit " +
       std::to_string(options.send_time_limit.count()) + " ms" +
       (options.hostile ? hostile_line(options.network) : std::string()) +
-      (options.fault_points ? ", fault points" : "") + (options.all_start_again ? "" : ", apps go on after the heal") +
+      (options.fault_points ? ", fault points" : "") + (options.assertions ? ", assertions" : "") +
+      (options.all_start_again ? "" : ", apps go on after the heal") +
       (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max));
   if (options.planted != Bug::kNone) line += std::string(", planted ") + to_text(options.planted);
   line += "; weights:";

@@ -34,8 +34,15 @@ enum class Action : std::uint8_t {
   kNetworkChanged,
   kCloseAndOpen,  // the app is closed for a while
   kReinstall,
+  kSuspend,        // and resumes after a while
+  kContradict,     // another text under an id that is taken
+  kStranger,       // to a user whom there is not
+  kDiscardQueued,  // what never was on its way
+  kSettleLost,     // sends again, or gives up, what the server has lost
+  kPage,
+  kReuseToken,
 };
-inline constexpr std::size_t kActions = 11;
+inline constexpr std::size_t kActions = 18;
 
 // What befalls the world.
 enum class FaultKind : std::uint8_t {
@@ -80,6 +87,7 @@ struct RunOptions {
   bool kill_mode_drawn = true;  // each crash draws its own
   bool hostile = false;
   bool fault_points = false;  // the points in the code strike
+  bool assertions = false;    // the app's backend vouches for every other user
   // With the heal every app is started again; else only those whose disk had failed, and connections that live have to
   // notice by themselves what they have missed.
   bool all_start_again = true;

@@ -221,6 +221,10 @@ class Run {
   }
 
   void finish() {
+    // What the server has lost goes again, from every device that has it.
+    for (DeviceNode* device : world_.devices()) device->retry_lost();
+    await_rest("L4");
+    if (world_.failed()) return;
     // Messages that failed are the app's to settle: they would hold back the probes. Those behind them may fail next.
     for (int round = 0; round < 2'000 && settle_failed(); ++round) {
       await_rest("L4");

@@ -61,12 +61,16 @@ Status ServerNode::start() {
   CHATSDK_ASSIGN(process->store, server::SqliteStore::open(store, keys_));
   process->watched =
       std::make_unique<WatchedStore>(*process->store, [this](DeviceId device) { on_accepted_after_removal(device); });
+  process->watched->on_committed = [this](const server::AppendedItem& item) { on_committed(item); };
+  process->watched->on_failed = [this] { left_in_doubt_ = true; };
 
   server::ServerCoreOptions core;
   core.gateway = options_.gateway;
   core.accounts.password_cost = server::PasswordCost::minimum();
   core.access_tokens.lifetime = options_.access_token_lifetime;
   core.websocket_url = "ws://server/v1/ws";
+  core.app_keys = options_.app_keys;
+  core.accounts.passwords_beside_app_keys = true;
   std::vector<Executor*> shards;
   for (const auto& shard : process->shards) shards.push_back(shard.get());
   CHATSDK_ASSIGN(process->core, server::ServerCore::create(std::move(core),
@@ -84,6 +88,7 @@ Status ServerNode::start() {
   process->core->start([this](const Error&) { failed_ = true; });
   process->listening = true;
   process_ = std::move(process);
+  left_in_doubt_ = false;
   network_.set_server(this);
   return {};
 }

@@ -27,6 +27,7 @@ struct ServerNodeOptions {
   std::chrono::seconds access_token_lifetime{900};
   server::GatewayOptions gateway;
   std::uint32_t checkpoint_pages = 4'096;
+  std::shared_ptr<const server::AppKeys> app_keys;  // null: users have passwords
   WallTime wall_start = from_unix_ms(1'750'000'000'000);
 };
 
@@ -56,6 +57,10 @@ class ServerNode final : public ServerEndpoint {
   std::uint64_t starts() const { return starts_; }
   // Something new of this device was accepted behind the commit that removed it.
   std::function<void(DeviceId)> on_accepted_after_removal = [](DeviceId) {};
+  // A commit returned with this item.
+  std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
+  // A commit of the last process failed: what came of it only the store can tell.
+  bool left_in_doubt() const { return left_in_doubt_; }
 
   // ServerEndpoint
   bool listening() const override { return process_ != nullptr && process_->listening; }
@@ -103,6 +108,7 @@ class ServerNode final : public ServerEndpoint {
   SeededRandom bus_random_;
   std::unique_ptr<Process> process_;
   bool failed_ = false;
+  bool left_in_doubt_ = false;
   std::uint64_t starts_ = 0;
 };
 

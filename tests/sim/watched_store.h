@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The server's store as it is, with an eye on one promise: that nothing new of a device is accepted behind the commit
-// that removed it. What waits in the committer's queue at that moment is what could break it.
+// that removed it. What waits in the committer's queue at that moment is what could break it. It also tells what was
+// committed.
 //
 // Threads: the writer's.
 #pragma once
@@ -22,7 +23,11 @@ class WatchedStore final : public server::Store {
 
   Result<server::CommitResult> commit(std::span<const server::WriteOp> ops) override {
     auto result = store_.commit(ops);
-    if (!result.ok()) return result;
+    if (!result.ok()) {
+      on_failed();
+      return result;
+    }
+    for (const server::AppendedItem& item : result->appended) on_committed(item);
     for (std::size_t i = 0; i < ops.size(); ++i) {
       if (result->answers[i].ok()) look(ops[i], *result->answers[i]);
     }
@@ -31,6 +36,10 @@ class WatchedStore final : public server::Store {
   Result<std::unique_ptr<server::StoreReader>> open_reader() override { return store_.open_reader(); }
   std::uint64_t epoch() const override { return store_.epoch(); }
   Bytes secret() const override { return store_.secret(); }
+
+  // A commit returned with this item, or with an error.
+  std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
+  std::function<void()> on_failed = [] {};
 
  private:
   void look(const server::WriteOp& op, const server::WriteAnswer& answer) {

@@ -55,6 +55,20 @@ void Workload::act() {
       return world_.close_device(device, microseconds(number % 60'000'000));
     case Action::kReinstall:
       return world_.reinstall(device);
+    case Action::kSuspend:
+      return world_.suspend_device(device, microseconds(number % 60'000'000));
+    case Action::kContradict:
+      return device.contradict_last_send();
+    case Action::kStranger:
+      return device.send(world_.options().users + 1 + static_cast<UserNumber>(number % 2), 30, std::nullopt);
+    case Action::kDiscardQueued:
+      return device.discard_queued(number);
+    case Action::kSettleLost:
+      return device.settle_lost(number);
+    case Action::kPage:
+      return device.page(number);
+    case Action::kReuseToken:
+      return device.reuse_refresh_token();
   }
 }
 

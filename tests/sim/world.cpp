@@ -28,8 +28,10 @@ World::World(const RunOptions& options, Log& log)
       observer_(scheduler_),
       checkers_({.in_order = !options.hostile, .unaltered = !options.network.alters_meaning}),
       random_(options.seed * 31 + 2),
+      backend_clock_(scheduler_.now(), options.server.wall_start),
+      backend_(backend_clock_),
       network_(scheduler_, options.seed * 31 + 3, options.network, observer_),
-      server_(scheduler_, network_, log, options.seed * 31 + 4, options.server) {
+      server_(scheduler_, network_, log, options.seed * 31 + 4, server_options()) {
   observer_.on_record = [this](const Record& record) { checkers_.on(record); };
   observer_.on_broken = [this](std::string property, std::string message) {
     violation(std::move(property), std::move(message));
@@ -38,6 +40,7 @@ World::World(const RunOptions& options, Log& log)
     violation("removal", "The server accepted something of device id " + std::to_string(device.value) +
                              " behind the commit that removed it.");
   };
+  server_.on_committed = [this](const server::AppendedItem& item) { observer_.on_committed(item); };
   scheduler_.after_turn = [this](NodeId) { after_turn(); };
   scheduler_.on_stall_felt = [this](NodeId node) { observer_.on_fault(node == 0 ? "server_stall" : "device_stall"); };
   for (UserNumber user = 1; user <= options_.users; ++user) {
@@ -46,16 +49,28 @@ World::World(const RunOptions& options, Log& log)
       device.number = static_cast<NodeId>(devices_.size() + 1);
       device.user = user;
       device.makes_account = i == 0;
-      device.send_time_limit = options_.send_time_limit;
-      device.outbox_max = options_.outbox_max;
-      devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
-                                                      options_.seed * 1'000 + device.number, device));
+      devices_.push_back(make_device(device));
       retired_.push_back(false);
     }
   }
 }
 
 World::~World() = default;
+
+ServerNodeOptions World::server_options() const {
+  ServerNodeOptions server = options_.server;
+  server.app_keys = backend_.keys();
+  return server;
+}
+
+// In some runs the app's backend vouches for every other user.
+std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
+  device.send_time_limit = options_.send_time_limit;
+  device.outbox_max = options_.outbox_max;
+  if (options_.assertions && device.user % 2 == 0) device.backend = &backend_;
+  return std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_, options_.seed * 1'000 + device.number,
+                                      device);
+}
 
 std::vector<DeviceNode*> World::devices() {
   std::vector<DeviceNode*> all;
@@ -95,17 +110,16 @@ void World::start_all() {
 
 void World::start_server() {
   if (server_.running()) return;
+  const bool in_doubt = server_.left_in_doubt();
+  const auto refusals = [this] { return server_.disk().counters().of(DiskFailure::kFull); };
+  const std::uint64_t refusals_before = refusals();
   const Status status = server_.start();
   if (status.ok()) {
     observer_.record(0, event::Restart{0});
-    if (std::exchange(expects_new_epoch_, false)) {
-      event::EpochBegun begun;
-      begun.epoch = server_.epoch();
-      for (const ServerStream& stream : server_streams()) {
-        begun.heads.push_back({stream.stream.value, observer_.conversation_of(stream.stream), stream.head});
-      }
-      observer_.record(0, std::move(begun));
-    }
+    begin_epoch();
+    if (in_doubt) read_server();
+    // Where there was no room to note the epoch, the next start may have to take another one.
+    epoch_in_doubt_ = refusals() != refusals_before;
     return;
   }
   if (status.code() == Code::kCorrupt || status.code() == Code::kTampered || healed_) {
@@ -120,6 +134,21 @@ void World::start_server() {
   server_.disk().clear_faults();
   count_faults();
   scheduler_.after(seconds(1), [this] { start_server(); });
+}
+
+void World::begin_epoch() {
+  const std::uint64_t epoch = server_.epoch();
+  const bool put_back = std::exchange(expects_new_epoch_, false);
+  const std::uint64_t before = std::exchange(epoch_, epoch);
+  if (before == 0 || (epoch == before && !put_back)) return;
+  if (!put_back && !epoch_in_doubt_)
+    violation("epoch", "The server has another epoch, although its store is as it was.");
+  event::EpochBegun begun;
+  begun.epoch = epoch;
+  for (const ServerStream& stream : server_streams()) {
+    begun.heads.push_back({stream.stream.value, observer_.conversation_of(stream.stream), stream.head});
+  }
+  observer_.record(0, std::move(begun));
 }
 
 void World::start_device(NodeId number) {
@@ -197,6 +226,31 @@ void World::close_device(DeviceNode& node, microseconds down) {
   scheduler_.after(down, [this, number = node.number()] { start_device(number); });
 }
 
+void World::suspend_device(DeviceNode& node, microseconds away) {
+  if (!node.running()) return;
+  node.suspend();
+  if (!node.disk().powered()) {
+    observer_.on_fault("device_died_at_crash_point");
+    return lose_suspended(node, away);
+  }
+  // An app in the background may be ended without a word, and its machine may lose its power.
+  if (power_goes()) return lose_suspended(node, away);
+  scheduler_.after(away, [this, number = node.number()] { resume_device(number); });
+}
+
+void World::lose_suspended(DeviceNode& node, microseconds down) {
+  observer_.record(node.number(), event::Crash{node.number(), "suspended"});
+  cut_power(node.disk(), node.number());
+  scheduler_.after(down, [this, number = node.number()] { start_device(number); });
+}
+
+void World::resume_device(NodeId number) {
+  DeviceNode* const node = device(number);
+  if (node == nullptr || node->running()) return;
+  if (node->suspended() && node->resume().ok()) return;
+  start_device(number);  // the app ends, and is started again
+}
+
 void World::drain_server(microseconds down) {
   if (!server_.running() || std::exchange(draining_, true)) return;
   if (!healed_) observer_.on_fault("server_drained");
@@ -222,10 +276,7 @@ void World::reinstall(DeviceNode& node) {
   device.number = static_cast<NodeId>(devices_.size() + 1);
   device.user = node.user();
   device.makes_account = node.makes_account();  // the old one may not have come to it
-  device.send_time_limit = options_.send_time_limit;
-  device.outbox_max = options_.outbox_max;
-  devices_.push_back(std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_,
-                                                  options_.seed * 1'000 + device.number, device));
+  devices_.push_back(make_device(device));
   retired_.push_back(false);
   scheduler_.after(up_to(seconds(5)), [this, number = device.number] { start_device(number); });
 }
@@ -320,7 +371,7 @@ void World::heal() {
     if (node->running()) {
       close_device(*node, microseconds(0));
     } else {
-      start_device(node->number());
+      resume_device(node->number());
     }
   }
   scheduler_.after(microseconds(0), [this] {

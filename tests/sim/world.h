@@ -49,6 +49,7 @@ class World {
   void crash_server(CrashMode mode, std::chrono::microseconds down);
   void crash_device(DeviceNode& device, CrashMode mode, std::chrono::microseconds down);
   void close_device(DeviceNode& device, std::chrono::microseconds down);
+  void suspend_device(DeviceNode& device, std::chrono::microseconds away);
   void drain_server(std::chrono::microseconds down);
   // Keeps a copy of the server's disk, or puts the last one back.
   void back_up_server();
@@ -98,7 +99,12 @@ class World {
 
   void after_turn();
   void start_server();
+  void begin_epoch();
   void start_device(NodeId number);
+  void resume_device(NodeId number);
+  void lose_suspended(DeviceNode& device, std::chrono::microseconds down);
+  std::unique_ptr<DeviceNode> make_device(DeviceNodeOptions device);
+  ServerNodeOptions server_options() const;
   std::vector<ServerStream> server_streams(Extent extent = Extent::kItems);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
   std::optional<ServerStream> read_head(UserNumber reader, StreamId conversation);
@@ -113,6 +119,8 @@ class World {
   Observer observer_;
   Checkers checkers_;
   SeededRandom random_;
+  NodeClock backend_clock_;
+  const AppBackend backend_;
   Network network_;
   ServerNode server_;
   std::vector<std::unique_ptr<DeviceNode>> devices_;
@@ -120,6 +128,8 @@ class World {
   DiskImage backup_;
   bool has_backup_ = false;
   bool expects_new_epoch_ = false;
+  bool epoch_in_doubt_ = false;
+  std::uint64_t epoch_ = 0;  // of the server's last process
   bool healed_ = false;
   bool draining_ = false;
   std::map<NodeId, Counted> counted_;
