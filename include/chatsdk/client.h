@@ -87,7 +87,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_server_url(chatsdk_config* c
  * The name under which the user finds this device in the list of devices.
  *
  * @param config the configuration
- * @param name the device's name, UTF-8
+ * @param name the device's name, UTF-8, without control characters (C0, DEL, C1)
  * @param name_length bytes of name, at most 128, or CHATSDK_STRLEN
  * @param[out] out_error why it failed; NULL allowed
  *
@@ -105,7 +105,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_device_name(chatsdk_config* 
  * A PEM file of certificate authorities to trust instead of the platform's. Verification cannot be turned off.
  *
  * @param config the configuration
- * @param path the file's path, UTF-8; empty: the platform's authorities
+ * @param path the file's path, UTF-8, without a NUL; empty: the platform's authorities
  * @param path_length bytes of path, at most 4,096, or CHATSDK_STRLEN
  * @param[out] out_error why it failed; NULL allowed
  *
@@ -247,7 +247,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_create(const chatsdk_config* con
  * Damage inside the file may also be found when it is first used.
  *
  * @param client the client
- * @param path the store's path, UTF-8
+ * @param path the store's path, UTF-8, without a NUL; from the root it has at most 500 bytes, and its last part 240
  * @param path_length bytes of path, at most 4,096, or CHATSDK_STRLEN
  * @param key 32 bytes from a good random source
  * @param key_length 32
@@ -272,7 +272,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_open_store(chatsdk_client* clien
  * Where no store ever was, it does what chatsdk_client_open_store does.
  *
  * @param client the client
- * @param path the store's path, UTF-8
+ * @param path the store's path, UTF-8, without a NUL; from the root it has at most 500 bytes, and its last part 240
  * @param path_length bytes of path, at most 4,096, or CHATSDK_STRLEN
  * @param key 32 bytes from a good random source
  * @param key_length 32

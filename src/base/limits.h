@@ -29,6 +29,10 @@ inline constexpr std::size_t kEmailLocalBytesMax = 64;  // RFC 5321 section 4.5.
 inline constexpr std::size_t kUrlBytesMax = 2'048;      // of a server or gateway; every HTTP server takes as much
 inline constexpr std::size_t kHostBytesMax = 253;       // RFC 1035 section 2.3.4, in text form
 inline constexpr std::size_t kPathBytesMax = 4'096;     // of a file that the app names; what Linux opens
+// Of a store's path once it begins at the root, and of its last part. SQLite holds 512 bytes and file systems 255, of
+// which the names of the files beside the store ("-journal", ".corrupt-<n>") need the rest.
+inline constexpr std::size_t kStorePathBytesMax = 500;
+inline constexpr std::size_t kStoreNameBytesMax = 240;
 
 // ---- Message content -----------------------------------------------------------------------------------------------
 inline constexpr std::size_t kTextBytesDefault = 65'536;

@@ -106,7 +106,8 @@ bool initialise_sodium() {
 
 Status open_store(chatsdk_client* client, const char* path, size_t path_length, const uint8_t* key, size_t key_length,
                   bool afresh) {
-  CHATSDK_ASSIGN(const std::string_view file, text_in(path, path_length, {"path", 1, limits::kPathBytesMax}));
+  CHATSDK_ASSIGN(const std::string_view file,
+                 text_in(path, path_length, {"path", 1, limits::kPathBytesMax, TextUse::kPath}));
   if (key == nullptr || key_length != StoreKey::size()) {
     return error(Code::kInvalidArgument,
                  "key " + std::to_string(key == nullptr ? 0 : key_length) + " B, 32 B are needed");
@@ -169,14 +170,15 @@ int32_t chatsdk_config_set_device_name(chatsdk_config* config, const char* name,
                                        chatsdk_error** out_error) {
   return guard(out_error, [&] {
     return set_client_text(config, &ClientOptions::device_name, name, name_length,
-                           {"name", 0, limits::kDeviceNameBytesMax});
+                           {"name", 0, limits::kDeviceNameBytesMax, TextUse::kName});
   });
 }
 
 int32_t chatsdk_config_set_ca_file(chatsdk_config* config, const char* path, size_t path_length,
                                    chatsdk_error** out_error) {
   return guard(out_error, [&] {
-    return set_text(config, &RuntimeOptions::ca_file, path, path_length, {"path", 0, limits::kPathBytesMax});
+    return set_text(config, &RuntimeOptions::ca_file, path, path_length,
+                    {"path", 0, limits::kPathBytesMax, TextUse::kPath});
   });
 }
 
@@ -185,11 +187,7 @@ int32_t chatsdk_config_set_thread_name(chatsdk_config* config, const char* prefi
   return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
     CHATSDK_ASSIGN(const std::string_view text,
-                   text_in(prefix, prefix_length, {"prefix", 1, limits::kThreadNameBytesMax}));
-    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-    if (std::any_of(text.begin(), text.end(), is_control)) {
-      return error(Code::kInvalidArgument, "prefix has a control character");
-    }
+                   text_in(prefix, prefix_length, {"prefix", 1, limits::kThreadNameBytesMax, TextUse::kName}));
     config->options.thread_name = std::string(text);
     return {};
   });

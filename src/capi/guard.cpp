@@ -5,6 +5,20 @@
 
 namespace chatsdk::capi {
 
+namespace {
+
+// Those of C0 and C1, and DEL; the text is valid UTF-8.
+bool has_control(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7F) return true;
+    if (byte == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::int32_t report(Error error, chatsdk_error** out_error) noexcept {
   const auto status = static_cast<std::int32_t>(error.code);
   if (out_error != nullptr) {
@@ -40,6 +54,12 @@ Result<std::string_view> text_in(const char* data, std::size_t length, const Tex
   }
   const std::string_view text(data == nullptr ? "" : data, size);
   if (!is_utf8(text)) return error(Code::kInvalidUtf8, name + " is not valid UTF-8");
+  if (rule.use == TextUse::kPath && text.find('\0') != std::string_view::npos) {
+    return error(Code::kInvalidArgument, name + " holds a NUL");
+  }
+  if (rule.use == TextUse::kName && has_control(text)) {
+    return error(Code::kInvalidArgument, name + " has a control character");
+  }
   return text;
 }
 

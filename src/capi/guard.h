@@ -55,10 +55,16 @@ std::int32_t guard(chatsdk_error** out_error, Body&& body) noexcept {
 }
 
 // A text argument: pointer and length, or CHATSDK_STRLEN. NULL with length 0 or CHATSDK_STRLEN is no text.
+enum class TextUse {
+  kAny,
+  kPath,  // the system would take what stands before a NUL for all of it
+  kName,  // shown to people: no control character
+};
 struct TextRule {
   const char* name;  // as the header names the parameter
   std::size_t bytes_min;
   std::size_t bytes_max;
+  TextUse use = TextUse::kAny;
 };
 Result<std::string_view> text_in(const char* data, std::size_t length, const TextRule& rule);
 

@@ -2,11 +2,16 @@
 #include "store/sqlite.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 #include <new>
 #include <vector>
+
+#include "base/limits.h"
 
 namespace chatsdk::sqlite {
 
@@ -112,6 +117,22 @@ Error error_of(int sqlite_result, std::string_view what) {
   return error(code_of(sqlite_result), std::move(detail), {CauseDomain::kSqlite, sqlite_result});
 }
 
+namespace {
+
+Error too_large(const char* what, std::size_t bytes, std::size_t limit) {
+  return error(Code::kTooLarge, what + std::to_string(bytes) + " B, limit " + std::to_string(limit) + " B");
+}
+Error path_too_large(std::size_t bytes) { return too_large("path from the root ", bytes, limits::kStorePathBytesMax); }
+
+// As though it led through no links.
+std::size_t bytes_from_root(const std::string& path) {
+  std::array<char, limits::kPathBytesMax> directory{};
+  if (path.starts_with('/') || ::getcwd(directory.data(), directory.size()) == nullptr) return path.size();
+  return std::strlen(directory.data()) + 1 + path.size();
+}
+
+}  // namespace
+
 Result<std::string> resolve_path(const std::string& path, const std::string& vfs_name) {
   if (const int started = sqlite3_initialize(); started != SQLITE_OK) return error_of(started, "start SQLite");
   sqlite3_vfs* vfs = sqlite3_vfs_find(vfs_name.empty() ? nullptr : vfs_name.c_str());
@@ -119,8 +140,17 @@ Result<std::string> resolve_path(const std::string& path, const std::string& vfs
   std::vector<char> resolved(static_cast<std::size_t>(vfs->mxPathname) + 1);
   const int named = vfs->xFullPathname(vfs, path.c_str(), vfs->mxPathname, resolved.data());
   // A note beside SQLITE_OK says that symbolic links were followed.
-  if ((named & 0xFF) != SQLITE_OK) return error_of(named, "find the file that the path names");
-  return std::string(resolved.data());
+  if ((named & 0xFF) != SQLITE_OK) {
+    const std::size_t bytes = bytes_from_root(path);
+    if (bytes > limits::kStorePathBytesMax) return path_too_large(bytes);
+    return error_of(named, "find the file that the path names");
+  }
+  std::string found(resolved.data());
+  if (found.size() > limits::kStorePathBytesMax) return path_too_large(found.size());
+  const std::size_t name_bytes = found.size() - (found.rfind('/') + 1);  // without a '/' all of it
+  if (name_bytes > limits::kStoreNameBytesMax)
+    return too_large("name of the file ", name_bytes, limits::kStoreNameBytesMax);
+  return found;
 }
 
 // ---- Statement -----------------------------------------------------------------------------------------------------

@@ -35,6 +35,30 @@ struct flock claim_of(short type) {
 }
 #endif
 
+// SQLite asks a second time, for reading alone, and keeps that answer. 0: it opens now.
+int errno_of_opening(const std::string& path) {
+  const int opened = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (opened < 0) return errno;
+  ::close(opened);
+  return 0;
+}
+
+Error error_of_system(int failed, const std::string& path) {
+  Code code = Code::kStorage;
+  const char* what = " cannot be opened";
+  if (failed == EAGAIN) {
+    code = Code::kStoreInUse;
+    what = " is held by another owner";
+  } else if (failed == EACCES || failed == EPERM || failed == EROFS) {
+    code = Code::kReadOnly;
+    what = " can only be read";
+  } else if (failed == ENOSPC || failed == EDQUOT) {
+    code = Code::kStorageFull;
+    what = " finds no room";
+  }
+  return error(code, path + what, {CauseDomain::kSystem, failed});
+}
+
 }  // namespace
 
 struct StoreLock::File {
@@ -116,7 +140,10 @@ Result<StoreLock> StoreLock::acquire(const std::string& store_path, const std::s
   int out_flags = 0;
   const int opened = vfs->xOpen(vfs, file->name, file->handle(),
                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MAIN_DB, &out_flags);
-  if (opened != SQLITE_OK) return sqlite::error_of(opened, "open the lock file");
+  if (opened != SQLITE_OK) {
+    const int cause = vfs_name.empty() ? errno_of_opening(path) : 0;
+    return cause == 0 ? sqlite::error_of(opened, "open the lock file") : error_of_system(cause, path);
+  }
   if ((out_flags & SQLITE_OPEN_READONLY) != 0) return error(Code::kReadOnly, "the lock file cannot be written");
 
   // Of several that share, one alone can reserve: unlike an exclusive lock this never refuses two at once.
@@ -133,19 +160,7 @@ Status StoreLock::claim_file(IfAbsent if_absent) {
   const int failed = file_->claim_store(if_absent);
   if (failed == 0) return {};
   file_->let_go_of_store();
-  Code code = Code::kStorage;
-  const char* what = " cannot be claimed";
-  if (failed == EAGAIN) {
-    code = Code::kStoreInUse;
-    what = " is held by another owner";
-  } else if (failed == EACCES || failed == EPERM || failed == EROFS) {
-    code = Code::kReadOnly;
-    what = " can only be read";
-  } else if (failed == ENOSPC || failed == EDQUOT) {
-    code = Code::kStorageFull;
-    what = " finds no room";
-  }
-  return error(code, file_->store_path + what, {CauseDomain::kSystem, failed});
+  return error_of_system(failed, file_->store_path);
 }
 
 Result<StoreLock::History> StoreLock::history() {

@@ -229,6 +229,7 @@ static void every_failure_has_an_error_object(void) {
 }
 
 static void refused_settings_name_limit_and_value(void) {
+  static const uint8_t some_key[32] = {1};
   chatsdk_config* config = NULL;
   chatsdk_client* client = NULL;
   chatsdk_error* written = (chatsdk_error*)(void*)foreign;
@@ -246,6 +247,14 @@ static void refused_settings_name_limit_and_value(void) {
               chatsdk_config_set_device_name(config, long_text, 129, &error));
   CHECK_ERROR(CHATSDK_TOO_LARGE, "path 4097 B, limit 4096 B",
               chatsdk_config_set_ca_file(config, long_text, 4097, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "path holds a NUL", chatsdk_config_set_ca_file(config, "a.pem\0b", 7, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "name has a control character",
+              chatsdk_config_set_device_name(config, "a\tb", 3, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "name has a control character",
+              chatsdk_config_set_device_name(config, "a\0b", 3, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "name has a control character",
+              chatsdk_config_set_device_name(config, "a\xC2\x9F", 3, &error));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_device_name(config, "a \xC2\xA0", 4, NULL));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "threading 2", chatsdk_config_set_threading(config, 2, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "limit_ms 0", chatsdk_config_set_send_time_limit_ms(config, 0, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "cap_ms 3600001", chatsdk_config_set_backoff_ms(config, 1, 3600001, &error));
@@ -256,6 +265,14 @@ static void refused_settings_name_limit_and_value(void) {
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &client, NULL));
   chatsdk_config_destroy(config);
   CHECK_ERROR(CHATSDK_WRONG_STATE, "no store is open", chatsdk_client_start(client, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "path holds a NUL",
+              chatsdk_client_open_store(client, "a.db\0b", 6, some_key, sizeof some_key, &error));
+  CHECK_ERROR(CHATSDK_TOO_LARGE, "path 4097 B, limit 4096 B",
+              chatsdk_client_open_store(client, long_text, 4097, some_key, sizeof some_key, &error));
+  CHECK_ERROR(CHATSDK_TOO_LARGE, "limit 500 B",
+              chatsdk_client_open_store(client, long_text, 4096, some_key, sizeof some_key, &error));
+  CHECK_ERROR(CHATSDK_TOO_LARGE, "name of the file 241 B, limit 240 B",
+              chatsdk_client_open_store(client, long_text, 241, some_key, sizeof some_key, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "deadline_ms", chatsdk_client_suspend(client, -1, &error));
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_close(client, NULL));
   CHECK_ERROR(CHATSDK_CLOSED, "closed", chatsdk_client_stop(client, &error));

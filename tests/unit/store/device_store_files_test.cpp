@@ -296,6 +296,51 @@ TEST_F(StoreFiles, ThatCannotBeWrittenAreReadOnly) {
   base_vfs_.clear();
 }
 
+TEST_F(StoreFiles, InADirectoryThatCannotBeWrittenAreReadOnly) {
+  // Nothing is forbidden to the superuser.
+  const bool is_root = ::geteuid() == 0;
+  constexpr uid_t kNobody = 65'534;
+  ASSERT_EQ(::chmod(directory_.c_str(), 0555), 0);
+  if (is_root) {
+    ASSERT_EQ(::seteuid(kNobody), 0);
+  }
+
+  const auto refused = try_open();
+
+  if (is_root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  ASSERT_EQ(::chmod(directory_.c_str(), 0755), 0);
+  EXPECT_EQ(refused.code(), Code::kReadOnly);
+  EXPECT_THAT(refused.error().detail, HasSubstr(path()));
+  EXPECT_EQ(refused.error().cause, (Cause{CauseDomain::kSystem, EACCES}));
+  EXPECT_TRUE(try_open().ok());
+}
+
+TEST_F(StoreFiles, HavePathsThatLeaveRoomForTheirNeighbours) {
+  std::filesystem::path deep = directory_;
+  while (deep.native().size() < limits::kStorePathBytesMax - 150) deep /= std::string(100, 'd');
+  std::filesystem::create_directories(deep);
+  const std::size_t left = limits::kStorePathBytesMax - deep.native().size() - 1;
+  const auto opened_at = [&](const std::filesystem::path& file) {
+    auto given = options();
+    given.path = file.string();
+    return DeviceStore::open(given, random_, clock_);
+  };
+
+  EXPECT_TRUE(opened_at(deep / std::string(left - 1, 'a')).ok());
+  EXPECT_TRUE(opened_at(deep / std::string(left, 'a')).ok());
+  for (const std::size_t bytes : {left + 1, left + 20}) {
+    const auto refused = opened_at(deep / std::string(bytes, 'a'));
+    EXPECT_EQ(refused.code(), Code::kTooLarge);
+    EXPECT_THAT(refused.error().detail,
+                HasSubstr(std::to_string(limits::kStorePathBytesMax + bytes - left) + " B, limit 500"));
+  }
+  EXPECT_TRUE(opened_at(directory_ / std::string(limits::kStoreNameBytesMax - 1, 'a')).ok());
+  EXPECT_TRUE(opened_at(directory_ / std::string(limits::kStoreNameBytesMax, 'a')).ok());
+  EXPECT_EQ(opened_at(directory_ / std::string(limits::kStoreNameBytesMax + 1, 'a')).code(), Code::kTooLarge);
+}
+
 TEST_F(StoreFiles, FullAtOpeningIsToldAndLeavesNothingHalfMade) {
   FaultVfs vfs("full-at-once");
   base_vfs_ = "full-at-once";
