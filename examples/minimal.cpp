@@ -4,10 +4,11 @@
 // Usage: minimal-cpp SERVER_URL USER PASSWORD PEER
 #include <chatsdk/chatsdk.hpp>
 #include <iostream>
+#include <stdexcept>
 
 namespace {
 
-bool chat(const std::string& url, const std::string& user, const std::string& password, const std::string& peer) {
+void chat(const std::string& url, const std::string& user, const std::string& password, const std::string& peer) {
   // A real app makes 32 random bytes once and keeps them in the platform's key store.
   const chatsdk::store_key key{1, 2, 3};
 
@@ -20,7 +21,7 @@ bool chat(const std::string& url, const std::string& user, const std::string& pa
   client.start();
   for (;;) {
     const std::vector<chatsdk::event> events = client.poll(std::chrono::seconds(30));
-    if (events.empty()) return false;
+    if (events.empty()) throw std::runtime_error(peer + " has not answered");
     for (const chatsdk::event& event : events) {
       if (event.type() == CHATSDK_EVENT_COMPLETED && event.request() == request) {
         event.check();
@@ -28,7 +29,12 @@ bool chat(const std::string& url, const std::string& user, const std::string& pa
       } else if (event.type() == CHATSDK_EVENT_MESSAGE_ADDED) {
         const chatsdk::message message = client.find_message(event.message());
         std::cout << message.sender() << ": " << message.text() << std::endl;
-        if (!message.is_own()) return true;
+        if (!message.is_own()) return;
+      } else if (event.type() == CHATSDK_EVENT_MESSAGE_UPDATED) {
+        const chatsdk::message message = client.find_message(event.message());
+        if (message.state() != CHATSDK_MESSAGE_FAILED) continue;
+        client.discard_message(event.message());
+        throw std::runtime_error(std::string("send: ") + chatsdk_status_name(message.failure()));
       }
     }
   }
@@ -39,8 +45,9 @@ bool chat(const std::string& url, const std::string& user, const std::string& pa
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
   try {
-    return chat(argv[1], argv[2], argv[3], argv[4]) ? 0 : 1;
-  } catch (const chatsdk::exception& e) {
+    chat(argv[1], argv[2], argv[3], argv[4]);
+    return 0;
+  } catch (const std::exception& e) {
     std::cerr << e.what() << std::endl;
     return 1;
   }

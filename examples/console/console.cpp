@@ -503,9 +503,23 @@ void console::show_devices(const std::vector<chatsdk::device>& devices) {
   }
 }
 
+std::optional<std::uint64_t> console::known_conversation(const std::string& peer) {
+  std::uint64_t after = 0;
+  for (;;) {
+    const auto page = client_.conversations(50, after);
+    for (const chatsdk::conversation& conversation : page.rows) {
+      after = conversation.key();
+      if (conversation.peer() == peer) return conversation.key();
+    }
+    if (!page.has_more) return std::nullopt;
+  }
+}
+
 std::vector<chatsdk::message> console::tail(const std::string& peer, std::size_t max) {
-  const std::uint64_t conversation = client_.direct_conversation(peer);
   std::vector<chatsdk::message> rows;
+  const std::optional<std::uint64_t> known = known_conversation(peer);
+  if (!known) return rows;
+  const std::uint64_t conversation = *known;
   auto page = client_.history_before(conversation, 0, std::min(max, kPageMax));
   for (;;) {
     rows.insert(rows.begin(), page.rows.begin(), page.rows.end());
@@ -516,7 +530,9 @@ std::vector<chatsdk::message> console::tail(const std::string& peer, std::size_t
 
 std::uint64_t console::oldest_failed(const std::string& peer) {
   // Messages that wait or have failed have no seq and stand at the end.
-  const std::uint64_t conversation = client_.direct_conversation(peer);
+  const std::optional<std::uint64_t> known = known_conversation(peer);
+  if (!known) throw failure("no failed message");
+  const std::uint64_t conversation = *known;
   std::uint64_t failed = 0;
   auto page = client_.history_before(conversation, 0, kPageMax);
   while (!page.rows.empty()) {
@@ -531,7 +547,9 @@ std::uint64_t console::oldest_failed(const std::string& peer) {
 }
 
 void console::history(const std::string& peer, std::size_t max) {
-  for (const chatsdk::message& message : tail(peer, std::max<std::size_t>(max, 1))) show_message(message);
+  const auto rows = tail(peer, std::max<std::size_t>(max, 1));
+  for (const chatsdk::message& message : rows) show_message(message);
+  if (rows.empty()) print("-- no messages with " + peer);
 }
 
 void console::receipts(const std::string& peer) {
@@ -559,8 +577,8 @@ void console::conversations() {
 }
 
 void console::mark_read(const std::string& peer) {
-  const std::uint64_t key = client_.direct_conversation(peer);
-  client_.mark_read(key, client_.find_conversation(key).head());
+  const std::optional<std::uint64_t> known = known_conversation(peer);
+  if (known) client_.mark_read(*known, client_.find_conversation(*known).head());
 }
 
 }  // namespace console

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <iosfwd>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -80,6 +81,8 @@ class console {
   void receipts(const std::string& peer);
   void conversations();
   void mark_read(const std::string& peer);
+  // Looking at somebody makes no conversation.
+  std::optional<std::uint64_t> known_conversation(const std::string& peer);
   // The last messages, oldest first.
   std::vector<chatsdk::message> tail(const std::string& peer, std::size_t max);
   std::uint64_t oldest_failed(const std::string& peer);

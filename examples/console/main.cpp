@@ -190,6 +190,10 @@ int run(int argc, char** argv) {
       session.run("history " + console::quoted(peer));
     }
     return 0;
+  } catch (const chatsdk::exception& e) {
+    const char* hint = e.status() == CHATSDK_WRONG_STATE ? "; --store FILE names another store" : "";
+    std::cerr << "chatsdk-console: " << console::shown(e.what()) << hint << std::endl;
+    return 1;
   } catch (const std::exception& e) {
     std::cerr << "chatsdk-console: " << console::shown(e.what()) << std::endl;
     return 1;

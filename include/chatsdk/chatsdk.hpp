@@ -14,7 +14,7 @@
 //   client.start();
 //   for (;;) {
 //     const std::vector<chatsdk::event> events = client.poll(std::chrono::seconds(30));
-//     if (events.empty()) return false;
+//     if (events.empty()) throw std::runtime_error(peer + " has not answered");
 //     for (const chatsdk::event& event : events) {
 //       if (event.type() == CHATSDK_EVENT_COMPLETED && event.request() == request) {
 //         event.check();
@@ -22,7 +22,12 @@
 //       } else if (event.type() == CHATSDK_EVENT_MESSAGE_ADDED) {
 //         const chatsdk::message message = client.find_message(event.message());
 //         std::cout << message.sender() << ": " << message.text() << std::endl;
-//         if (!message.is_own()) return true;
+//         if (!message.is_own()) return;
+//       } else if (event.type() == CHATSDK_EVENT_MESSAGE_UPDATED) {
+//         const chatsdk::message message = client.find_message(event.message());
+//         if (message.state() != CHATSDK_MESSAGE_FAILED) continue;
+//         client.discard_message(event.message());
+//         throw std::runtime_error(std::string("send: ") + chatsdk_status_name(message.failure()));
 //       }
 //     }
 //   }

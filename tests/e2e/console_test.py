@@ -142,6 +142,9 @@ def bad_lines_are_told():
     script("ann", "devices revoke 1\n", fails="'devices' takes fewer words")
     script("ann", "logout now\n", fails="'logout' takes fewer words")
     script("ann", "history ben 0\n", fails="'history' shows at least one message")
+    # Looking at somebody makes no conversation with them.
+    lines = script("ann", "history stranger\nread stranger\nreceipts stranger\nconversations\n")
+    assert lines[0] == "-- no messages with stranger" and not any("stranger  (" in line for line in lines), lines
     script("ann", 'read "ben\n', fails="a quote is not closed")
     script("ann", 'read "ben"s\n', fails="a space is missing behind a closing quote")
     assert script("ann", "# a remark\n\nquit\nteleport\n") == []

@@ -21,3 +21,13 @@ peer=$!
 wait "$peer"
 grep -q '^example: hello$' out
 grep -q '^peer: Good day.$' out
+
+# It says why it ends: once for a peer without an account, again when nothing of that is left, and for a taken name.
+for _ in first second; do
+  ! "$minimal" "$url" hasty hastys-password nobody 2>err || exit 1
+  grep -q 'send: not_found' err || { cat err; exit 1; }
+done
+mkdir other
+cd other
+! "$minimal" "$url" example another-password peer 2>err || exit 1
+grep -q 'already_exists' err || { cat err; exit 1; }
