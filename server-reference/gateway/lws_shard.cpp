@@ -24,6 +24,12 @@ namespace {
 
 constexpr const char* kProtocolName = "chatsdk";
 
+// Of TLS 1.2 what has forward secrecy and authenticated encryption; those of TLS 1.3 all have.
+constexpr const char* kTls12Suites =
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
 constexpr double accept_pause_seconds() { return std::chrono::duration<double>(limits::kAcceptPause).count(); }
 
 // libwebsockets keeps process-wide counts and OpenSSL state; contexts are made and destroyed one at a time.
@@ -351,6 +357,7 @@ Status LwsShard::create_context() {
     info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     info.ssl_cert_filepath = settings_.tls.certificate.c_str();
     info.ssl_private_key_filepath = settings_.tls.key.c_str();
+    info.ssl_cipher_list = kTls12Suites;
     info.ssl_options_set = static_cast<long>(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_RENEGOTIATION);
     info.alpn = "http/1.1";
   }

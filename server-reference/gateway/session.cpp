@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "server-reference/services/account_service.h"
+#include "server-reference/services/log_text.h"
 
 namespace chatsdk::server {
 
@@ -570,7 +571,7 @@ void GatewaySession::log_refusal(const char* what, BytesView id, const Error& re
   const std::string device = " device " + std::to_string(device_.value);
   if (!shard_.refusals.note(connection + device)) return;
   shard_.log.write(LogLevel::kInfo, "gateway",
-                   connection + " user " + *user_ + device + " session " + std::to_string(session_.value) +
+                   connection + " user " + in_quotes(*user_) + device + " session " + std::to_string(session_.value) +
                        " refused " + what + " " + to_hex(id.substr(0, limits::kClientMessageIdBytes)) + ": " +
                        std::string(code_name(refused.code)) + ": " + refused.detail);
 }

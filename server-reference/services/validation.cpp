@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/limits.h"
+#include "server-reference/services/code_points.h"
 
 namespace chatsdk::server {
 
@@ -25,25 +26,6 @@ Status check_size(std::string_view field, std::string_view value, std::size_t mi
 Status check_exact_size(std::string_view field, BytesView value, std::size_t size) {
   if (value.size() != size) return invalid(sized(field, value.size()) + ", must be " + std::to_string(size) + " B");
   return {};
-}
-
-// The code point at the front of well-formed UTF-8, which is then shortened by it.
-char32_t take_code_point(std::string_view& text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t size = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  char32_t point = size == 1 ? lead : lead & (0xFFU >> (size + 1));
-  for (std::size_t i = 1; i < size; ++i) point = point << 6 | (static_cast<unsigned char>(text[i]) & 0x3FU);
-  text.remove_prefix(size);
-  return point;
-}
-
-bool is_control(char32_t point) { return point < 0x20 || (point >= 0x7F && point <= 0x9F); }
-
-// Unicode's White_Space property.
-bool is_white_space(char32_t point) {
-  return (point >= 0x09 && point <= 0x0D) || point == 0x20 || point == 0x85 || point == 0xA0 || point == 0x1680 ||
-         (point >= 0x2000 && point <= 0x200A) || point == 0x2028 || point == 0x2029 || point == 0x202F ||
-         point == 0x205F || point == 0x3000;
 }
 
 Status check_no_controls(std::string_view field, std::string_view value) {

@@ -71,7 +71,7 @@ TEST(GatewaySend, EveryBadValueIsRefusedAndTheConnectionStays) {
     const auto refusals = world.log.with(" refused send ");
     ASSERT_EQ(refusals.size(), 1u);
     EXPECT_TRUE(refusals[0].starts_with(
-        "gateway: connection " + std::to_string(a.id()) + " user ada device " + std::to_string(world.ada.id.value) +
+        "gateway: connection " + std::to_string(a.id()) + " user \"ada\" device " + std::to_string(world.ada.id.value) +
         " session " + std::to_string(world.ada.session.value) + " refused send " +
         to_hex(frame.send().client_message_id().substr(0, 16)) + ": " + std::string(code_name(bad.refused)) + ": "))
         << refusals[0];
@@ -85,6 +85,26 @@ TEST(GatewaySend, EveryBadValueIsRefusedAndTheConnectionStays) {
     world.run();
     EXPECT_TRUE(results(a).back().has_accepted());
   }
+}
+
+TEST(GatewaySend, ARefusedUserCannotWriteTheLineThatNamesThem) {
+  Pair world;
+  const std::string name = "eve device 1\xE2\x80\xA8 \"gateway\xE2\x80\xAE";
+  world.add_user(name);
+  const auto device = world.add_device(name);
+  TestClient& eve = world.connect(device);
+  wire::ClientFrame frame = world.text_to("bob", "hello", 1);
+  frame.mutable_send()->set_content(std::string(limits::content_bytes_max(world.options.text_bytes_max) + 1, 'x'));
+
+  eve.say(frame);
+  world.run();
+
+  const auto refusals = world.log.with(" refused send ");
+  ASSERT_EQ(refusals.size(), 1u);
+  EXPECT_TRUE(refusals[0].starts_with("gateway: connection " + std::to_string(eve.id()) +
+                                      R"( user "eve device 1\u{2028} \"gateway\u{202e}" device )" +
+                                      std::to_string(device.id.value) + " session "))
+      << refusals[0];
 }
 
 TEST(GatewaySend, TextOfExactlyTheLimitIsAccepted) {

@@ -482,13 +482,12 @@ class ListenerTls : public ListenerFixture {
     std::filesystem::create_directory(folder_);
     options_.tls.certificate = folder_ / "cert.pem";
     options_.tls.key = folder_ / "key.pem";
-    write_certificate();
+    write_certificate(EVP_EC_gen("P-256"));
   }
   ~ListenerTls() override { std::filesystem::remove_all(folder_); }
 
- private:
-  void write_certificate() const {
-    EVP_PKEY* key = EVP_EC_gen("P-256");
+  // Takes the key.
+  void write_certificate(EVP_PKEY* key) const {
     X509* certificate = X509_new();
     X509_set_version(certificate, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
@@ -510,6 +509,7 @@ class ListenerTls : public ListenerFixture {
     EVP_PKEY_free(key);
   }
 
+ private:
   std::filesystem::path folder_;
 };
 
@@ -531,6 +531,60 @@ TEST_F(ListenerTls, ServesHttpAndWebSocket) {
   EXPECT_EQ(client.read_frame().close_code(), 1005);
   EXPECT_TRUE(client.read_to_end());
   EXPECT_TRUE(echo_.wait_closed(1));
+}
+
+// The suite that a client of TLS 1.2 gets which offers this one alone; "" when the server refuses.
+std::string agreed_suite(std::uint16_t port, const std::string& offered) {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+  // The client's own caution must not be what refuses.
+  EXPECT_EQ(SSL_CTX_set_cipher_list(context, (offered + ":@SECLEVEL=0").c_str()), 1) << offered;
+  BIO* connection = BIO_new_ssl_connect(context);
+  BIO_set_conn_hostname(connection, ("127.0.0.1:" + std::to_string(port)).c_str());
+  std::string agreed;
+  if (BIO_do_handshake(connection) == 1) {
+    SSL* tls = nullptr;
+    BIO_get_ssl(connection, &tls);
+    agreed = SSL_get_cipher_name(tls);
+  }
+  BIO_free_all(connection);
+  SSL_CTX_free(context);
+  return agreed;
+}
+
+TEST_F(ListenerTls, Tls12TakesForwardSecrecyWithAuthenticatedEncryptionAlone) {
+  struct Kind {
+    const char* name;
+    EVP_PKEY* key;
+    std::vector<std::string> accepted;
+    std::vector<std::string> refused;
+  };
+  const std::vector<Kind> kinds = {
+      {"ECDSA",
+       EVP_EC_gen("P-256"),
+       {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"},
+       {"ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384",
+        "ECDHE-ECDSA-AES128-CCM", "ECDHE-ECDSA-AES128-CCM8"}},
+      {"RSA",
+       EVP_RSA_gen(2'048),
+       {"ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"},
+       {"AES128-SHA", "AES256-SHA", "AES128-SHA256", "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-CCM",
+        "ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA384", "DHE-RSA-AES128-GCM-SHA256", "DHE-RSA-AES128-SHA",
+        "AECDH-AES128-SHA", "ADH-AES128-GCM-SHA256", "ECDHE-RSA-NULL-SHA"}},
+  };
+  for (const Kind& kind : kinds) {
+    SCOPED_TRACE(kind.name);
+    write_certificate(kind.key);
+    start();
+    for (const std::string& suite : kind.accepted) EXPECT_EQ(agreed_suite(listener_->port(), suite), suite);
+    for (const std::string& suite : kind.refused) EXPECT_EQ(agreed_suite(listener_->port(), suite), "") << suite;
+    RawClient client = connect();
+    EXPECT_EQ(client.tls_version(), "TLSv1.3");
+    client.send(kGet);
+    EXPECT_EQ(client.read_response().status, 200);
+    listener_->stop();
+    listener_.reset();
+  }
 }
 
 TEST_F(ListenerTls, APlainClientIsClosedAndOthersAreServed) {
