@@ -27,7 +27,7 @@ typedef struct chatsdk_event chatsdk_event;
 #define CHATSDK_EVENT_RECEIPTS_CHANGED 6     /* conversation: delivered or read marks advanced */
 #define CHATSDK_EVENT_DEVICES_CHANGED 7      /* nothing: the account's devices changed */
 #define CHATSDK_EVENT_SESSION_ENDED 8        /* error: log in again (ROLLED_BACK: an older store was restored) */
-#define CHATSDK_EVENT_RESYNC 9               /* nothing: events were folded, read what is shown anew */
+#define CHATSDK_EVENT_RESYNC 9               /* nothing: events were folded or memory ran out; read anew */
 #define CHATSDK_EVENT_MESSAGE_REMOVED 10     /* message, conversation: the key names nothing any more */
 
 /**
@@ -85,7 +85,8 @@ typedef void(CHATSDK_CALL* chatsdk_event_handler)(const chatsdk_event* event, vo
  * @param handler receives each event
  * @param user handed to handler, and not kept
  *
- * - Errors: INVALID_ARGUMENT, BUSY (another thread polls or ticks, or called from a handler), CLOSED, NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT, BUSY (another thread polls or ticks, or called from a handler), CLOSED, NO_MEMORY (a
+ *   later tick begins anew what was under way).
  * - Ownership: none.
  * - Thread: one at a time for a client.
  * - Blocks: for the work of its budget, in tick mode for the disk too, and for the handlers.

@@ -11,6 +11,8 @@ namespace chatsdk {
 
 namespace {
 
+constexpr std::chrono::milliseconds kRecoveryPause{100};
+
 // Tasks may own objects whose destructors post again: destroys them outside the lock until none is left. One by one, as
 // an end must not need memory.
 void destroy_all(std::mutex& mutex, std::deque<Task>& tasks, TimerQueue& timers) {
@@ -119,25 +121,47 @@ bool ThreadExecutor::cancel(TimerId timer) {
   return timers_.remove(timer);
 }
 
+void ThreadExecutor::lose_turn() noexcept {
+  {
+    std::lock_guard lock(mutex_);
+    lost_ = true;
+  }
+  wake_.notify_one();
+}
+
+void ThreadExecutor::recover_with(Task recovery) {
+  std::lock_guard lock(mutex_);
+  recovery_ = std::move(recovery);
+}
+
 void ThreadExecutor::run(const std::string& name) {
   name_this_thread(name);
   std::unique_lock lock(mutex_);
+  bool pauses = false;  // the recovery has just found no memory
   while (!stopping_) {
-    Task task = timers_.take_due(source_clock_.monotonic_now());
-    if (!task && !tasks_.empty()) {
+    const bool recovers = lost_ && !pauses && recovery_;
+    Task task = recovers ? Task() : timers_.take_due(source_clock_.monotonic_now());
+    if (!recovers && !task && !tasks_.empty()) {
       task = std::move(tasks_.front());
       tasks_.pop_front();
     }
-    if (task) {
+    pauses = false;
+    if (recovers || task) {
+      if (recovers) lost_ = false;
       lock.unlock();
       turn_clock_.refresh();
+      bool lost = false;
       try {
-        task();
+        (recovers ? recovery_ : task)();
       } catch (const std::bad_alloc&) {
-        // The turn ends where memory did; what it had committed stands, and the next turns go on from there.
+        lost = true;  // the turn ends where memory did; what it had committed stands
       }
       task = {};
       lock.lock();
+      lost_ = lost_ || lost;
+      pauses = recovers && lost;
+    } else if (lost_ && recovery_) {
+      wake_.wait_for(lock, kRecoveryPause);
     } else if (const auto next = timers_.next_time()) {
       wake_.wait_for(lock, *next - source_clock_.monotonic_now());
     } else {
@@ -174,8 +198,9 @@ bool ManualExecutor::cancel(TimerId timer) {
 
 bool ManualExecutor::run_one() {
   turn_clock_.refresh();
+  const bool recovers = recovery_ && lost_.exchange(false);
   Task task;
-  {
+  if (!recovers) {
     std::lock_guard lock(mutex_);
     task = timers_.take_due(source_clock_.monotonic_now());
     if (!task && !tasks_.empty()) {
@@ -183,8 +208,13 @@ bool ManualExecutor::run_one() {
       tasks_.pop_front();
     }
   }
-  if (!task) return false;
-  task();
+  if (!task && !recovers) return false;
+  try {
+    (recovers ? recovery_ : task)();
+  } catch (...) {
+    lost_ = true;
+    throw;
+  }
   return true;
 }
 

@@ -12,9 +12,11 @@
 //   1. After the executor's destruction starts no further task runs; tasks not run are destroyed.
 //   2. clock() is constant within a turn.
 //   3. Ending takes no memory. A turn that finds none ends there: ThreadExecutor goes on with the next one,
-//      ManualExecutor hands std::bad_alloc to whoever runs it.
+//      ManualExecutor hands std::bad_alloc to whoever runs it. Before any later turn the recovery runs, until it
+//      passes.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +46,8 @@ class Executor {
   // True when the timer was pending and will now not fire.
   virtual bool cancel(TimerId timer) = 0;
   virtual const Clock& clock() const = 0;
+  // Something that was to become a turn was lost for want of memory, as if a turn had. Takes none. From any thread.
+  virtual void lose_turn() noexcept {}
 
   TimerId post_after(std::chrono::microseconds delay, Task task) {
     return post_at(clock().monotonic_now() + delay, std::move(task));
@@ -78,6 +82,9 @@ class ThreadExecutor final : public Executor {
   TimerId post_at(MonotonicTime time, Task task) override;
   bool cancel(TimerId timer) override;
   const Clock& clock() const override { return turn_clock_; }
+  void lose_turn() noexcept override;
+  // What puts right what a lost turn has left. While it finds no memory itself, turns go on between its attempts.
+  void recover_with(Task recovery);
 
   bool on_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
   // Ends the thread after the turn in progress and destroys what is pending. Not from the executor's own thread.
@@ -93,6 +100,8 @@ class ThreadExecutor final : public Executor {
   std::deque<Task> tasks_;
   TimerQueue timers_;
   TimerId last_timer_ = 0;
+  Task recovery_;
+  bool lost_ = false;
   bool stopping_ = false;
   std::thread thread_;
 };
@@ -106,6 +115,9 @@ class ManualExecutor final : public Executor {
   TimerId post_at(MonotonicTime time, Task task) override;
   bool cancel(TimerId timer) override;
   const Clock& clock() const override { return turn_clock_; }
+  void lose_turn() noexcept override { lost_ = true; }
+  // What puts right what a lost turn has left. It is what runs next, and again, until it passes.
+  void recover_with(Task recovery) { recovery_ = std::move(recovery); }
 
   // Runs one task or due timer; false when there was none.
   bool run_one();
@@ -124,6 +136,8 @@ class ManualExecutor final : public Executor {
   TimerQueue timers_;
   TimerId last_timer_ = 0;
   Task wake_;
+  Task recovery_;
+  std::atomic<bool> lost_{false};
 };
 
 }  // namespace chatsdk

@@ -99,6 +99,15 @@ void Runtime::make_parts() {
   client_ = std::make_unique<Client>(
       options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log},
       *store_, sink);
+  const auto recover = [this] {
+    client_->recover(started_);
+    events_->push(Ref<chatsdk_event>(make_event(CHATSDK_EVENT_RESYNC).release()));
+  };
+  if (options_.tick_driven) {
+    static_cast<ManualExecutor&>(*executor_).recover_with(recover);
+  } else {
+    static_cast<ThreadExecutor&>(*executor_).recover_with(recover);
+  }
 }
 
 bool Runtime::close_parts(std::chrono::milliseconds limit) {
@@ -136,23 +145,25 @@ void Runtime::drop_parts() {
 Status Runtime::start() {
   std::unique_lock gate(gate_);
   CHATSDK_TRY(check_open());
-  run_on_engine([this] {
+  change_engine([this] {
     client_->start();
     note_state();
+    started_ = true;
   });
-  started_ = true;
   return {};
 }
 
 Status Runtime::stop() {
   std::unique_lock gate(gate_);
-  if (client_ != nullptr) {
-    run_on_engine([this] {
-      client_->stop();
-      note_state();
-    });
+  if (client_ == nullptr) {
+    started_ = false;
+    return {};
   }
-  started_ = false;
+  change_engine([this] {
+    client_->stop();
+    note_state();
+    started_ = false;
+  });
   return {};
 }
 
@@ -199,7 +210,7 @@ void Runtime::close() noexcept {
 
 Status Runtime::network_changed() {
   std::shared_lock gate(gate_);
-  if (client_ != nullptr) run_on_engine([this] { client_->network_changed(); });
+  if (client_ != nullptr) change_engine([this] { client_->network_changed(); });
   return {};
 }
 
@@ -274,14 +285,31 @@ bool Runtime::run_on_engine(const std::function<void()>& body, std::chrono::mill
   return true;
 }
 
+// What could not be done to its end is no half: the recovery follows.
+void Runtime::change_engine(const std::function<void()>& body) {
+  run_on_engine([&] {
+    try {
+      body();
+    } catch (...) {
+      executor_->lose_turn();
+      throw;
+    }
+  });
+}
+
 void Runtime::drive(std::optional<MonotonicTime> end) {
   if (!options_.tick_driven) return;
   std::shared_lock gate(gate_);
   if (client_ == nullptr) return;
   std::lock_guard lock(tick_mutex_);
-  transport_->drive();
-  http_->drive();
   auto& executor = static_cast<ManualExecutor&>(*executor_);
+  try {
+    transport_->drive();
+    http_->drive();
+  } catch (...) {
+    executor.lose_turn();
+    throw;
+  }
   while (executor.run_one() && (!end || clock_.monotonic_now() < *end)) {
   }
   client_->tell_overdue();
@@ -310,7 +338,14 @@ Result<std::uint64_t> Runtime::request(std::function<void(Client&, RequestId)> b
   std::shared_lock gate(gate_);
   CHATSDK_TRY(check_open());
   const std::uint64_t id = ++last_request_;
-  run_on_engine([&] { body(*client_, id); });
+  change_engine([&] {
+    try {
+      body(*client_, id);
+    } catch (...) {
+      client_->forget(id);
+      throw;
+    }
+  });
   return id;
 }
 

@@ -146,6 +146,8 @@ class Runtime final : private EventSink {
   void drive(std::optional<MonotonicTime> end);
   // Runs body on the engine and waits. False: the engine was busy for the whole limit, and body will not run.
   bool run_on_engine(const std::function<void()>& body, std::chrono::milliseconds limit = limits::kWaitMax);
+  // As run_on_engine, for what is more than one commit: when it throws, the engine begins anew from the store.
+  void change_engine(const std::function<void()>& body);
   Result<std::unique_ptr<DeviceReader>> take_reader();
   void give_back(std::unique_ptr<DeviceReader> reader);
 
@@ -161,7 +163,7 @@ class Runtime final : private EventSink {
   StoreKey key_;
   bool has_store_ = false;  // open_store succeeded once
   bool suspended_ = false;
-  bool started_ = false;
+  bool started_ = false;  // the engine's, where there is one
   bool closed_ = false;
 
   std::mutex tick_mutex_;  // tick mode: one caller at a time is the engine

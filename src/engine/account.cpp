@@ -56,7 +56,9 @@ bool Account::open(RequestId request) {
 }
 
 void Account::complete(RequestId request, Status status) {
-  if (open_.erase(request) != 0) context_.events.completed(request, std::move(status));
+  if (open_.count(request) == 0) return;
+  context_.events.completed(request, std::move(status));
+  open_.erase(request);
 }
 
 Session::StatusCallback Account::completing(RequestId request) {
@@ -122,12 +124,11 @@ void Account::revoke_device(RequestId request, DeviceId device) {
       completing(request));
 }
 
-void Account::cancel_all() {
+void Account::cancel_all(const Error& cause) {
   guard_.renew();
-  std::set<RequestId> open;
-  open.swap(open_);
-  for (const RequestId request : open) {
-    context_.events.completed(request, error(Code::kCancelled, "the client was stopped"));
+  while (!open_.empty()) {
+    context_.events.completed(*open_.begin(), cause);
+    open_.erase(open_.begin());
   }
 }
 

@@ -23,8 +23,9 @@ class Account {
   void logout(RequestId request);
   void list_devices(RequestId request);
   void revoke_device(RequestId request, DeviceId device);
-  // Completes what is open with CANCELLED.
-  void cancel_all();
+  // Completes what is open.
+  void cancel_all(const Error& cause);
+  void forget(RequestId request) { open_.erase(request); }
 
  private:
   // False, and completed, when the id cannot be taken.

@@ -73,21 +73,22 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   }
 
   // Tells the parts what a commit of the app's has changed. The app's answer is the commit's, so a part that finds no
-  // memory may not spoil it: the connection is made anew, and its welcome reads the store.
+  // memory may not spoil it: the recovery begins anew from the store.
   template <typename Tell>
   void tell_parts(Tell&& tell) {
     try {
       tell();
     } catch (const std::bad_alloc&) {
-      lose_connection();
+      context.executor.lose_turn();
     }
   }
-  void lose_connection() {
-    try {
-      if (connection.live()) connection.fail(error(Code::kNoMemory, {}), CloseCode::kGoingAway);
-    } catch (const std::bad_alloc&) {
-      // What was not told now is told after the next reconnect.
-    }
+
+  void stop(const Error& cause) {
+    connection.stop();
+    outbox.stop();
+    session.cancel_all();
+    rest.cancel_all();
+    account.cancel_all(cause);
   }
 
   Result<WallTime> deadline(const std::optional<std::chrono::milliseconds>& named) const {
@@ -162,13 +163,18 @@ void Client::start() {
   impl_->connection.start();
 }
 
-void Client::stop() {
-  impl_->connection.stop();
-  impl_->outbox.stop();
-  impl_->session.cancel_all();
-  impl_->rest.cancel_all();
-  impl_->account.cancel_all();
+void Client::stop() { impl_->stop(error(Code::kCancelled, "the client was stopped")); }
+
+void Client::recover(bool runs) {
+  const Error cause = error(Code::kNoMemory, "memory ran out");
+  impl_->stop(cause);
+  impl_->session.forget();
+  if (!runs) return;
+  impl_->outbox.start();
+  impl_->connection.start_after_loss(cause);
 }
+
+void Client::forget(RequestId request) { impl_->account.forget(request); }
 
 void Client::finish() {
   stop();

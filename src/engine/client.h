@@ -102,6 +102,12 @@ class Client final {
   void finish();
   // Tells what found no memory in its own turn. For an owner that runs the turns itself: after a round of them.
   void tell_overdue();
+  // A turn has ended for want of memory, and nobody knows what it would have done: what is in the store is true, all
+  // else is begun anew. Open requests complete with NO_MEMORY; where the client is to run it connects after a pause.
+  // Found no memory either: may be called again.
+  void recover(bool runs);
+  // The app was told that the request could not be begun: it completes no more.
+  void forget(RequestId request);
   // The network changed: a waiting reconnect starts now, a live connection is probed at once.
   void network_changed();
   ConnectionState connection_state() const;

@@ -98,8 +98,14 @@ void Connection::start() {
   begin_attempt();
 }
 
+void Connection::start_after_loss(const Error& cause) {
+  if (phase_ != Phase::kStopped) return;
+  not_before_ = {};
+  paused_ = false;
+  wait(cause);
+}
+
 void Connection::stop() {
-  if (phase_ == Phase::kStopped) return;
   leave(CloseCode::kNormal);
   become(Phase::kStopped);
 }
@@ -171,22 +177,30 @@ void Connection::unpause() {
 }
 
 void Connection::leave(std::optional<CloseCode> close_code) {
-  const bool was_live = live();
+  owes_lost_ = owes_lost_ || live();
   attempt_.renew();
   wait_timer_.cancel();
   phase_timer_.cancel();
   heartbeat_timer_.cancel();
   pong_timer_.cancel();
   renewal_timer_.cancel();
-  if (link_ != nullptr && close_code.has_value()) link_->close(static_cast<std::uint16_t>(*close_code));
+  if (link_ != nullptr) {
+    close_code.has_value() ? link_->close(static_cast<std::uint16_t>(*close_code)) : link_->abort();
+  }
   link_.reset();
   online_ = false;
   draining_ = false;
   writable_ = true;
   pong_owed_.reset();
-  if (!was_live) return;
+  if (!owes_lost_) return;
   phase_ = Phase::kWaiting;
-  observer_.on_lost();
+  owes_lost_ = false;
+  try {
+    observer_.on_lost();
+  } catch (...) {
+    owes_lost_ = true;  // the recovery comes here again
+    throw;
+  }
 }
 
 void Connection::wait(const Error& cause) {
@@ -208,8 +222,8 @@ void Connection::become(Phase phase, const Error& cause, std::chrono::millisecon
   phase_ = phase;
   const ConnectionState now = state();
   if (now == published_ && now != ConnectionState::kWaiting) return;
-  published_ = now;
   context_.events.connection(now, cause, retry_in);
+  published_ = now;
 }
 
 // ---- An attempt ----------------------------------------------------------------------------------------------------

@@ -46,6 +46,8 @@ class Connection final : private Link::Listener {
   Connection(const EngineContext& context, Session& session, RestApi& rest, Observer& observer);
 
   void start();
+  // As start(), with a pause first: what there was has ended for this cause.
+  void start_after_loss(const Error& cause);
   void stop();
   void network_changed();
   ConnectionState state() const;
@@ -124,6 +126,7 @@ class Connection final : private Link::Listener {
 
   Phase phase_ = Phase::kStopped;
   bool online_ = false;
+  bool owes_lost_ = false;  // on_lost() found no memory
   bool paused_ = false;
   ConnectionState published_ = ConnectionState::kStopped;
   Guard attempt_;  // of everything that belongs to the attempt or connection in progress

@@ -112,9 +112,10 @@ RestApi::RestApi(HttpClient& http, std::string server_url) : http_(http), server
 RestApi::~RestApi() { cancel_all(); }
 
 void RestApi::cancel_all() {
-  std::set<HttpClient::RequestId> open;
-  open.swap(open_);
-  for (const HttpClient::RequestId request : open) http_.cancel(request);
+  while (!open_.empty()) {
+    http_.cancel(*open_.begin());
+    open_.erase(open_.begin());
+  }
 }
 
 RestApi::CallId RestApi::call(std::string method, const std::string& path, const std::string& access_token, Bytes body,
@@ -128,6 +129,9 @@ RestApi::CallId RestApi::call(std::string method, const std::string& path, const
   request.body = std::move(body);
   // The callback runs as a later task, so the id is in place by then.
   auto id = std::make_shared<HttpClient::RequestId>(0);
+  // Its place comes first: what is on its way must be known, or nobody could cancel it.
+  std::set<HttpClient::RequestId> place{0};
+  auto node = place.extract(0);
   *id = http_.request(std::move(request),
                       guard_.wrap([this, id, callback = std::move(callback)](Result<HttpResponse> response) mutable {
                         open_.erase(*id);
@@ -135,7 +139,8 @@ RestApi::CallId RestApi::call(std::string method, const std::string& path, const
                         if (response->status < 200 || response->status > 299) return callback(refusal(*response));
                         callback(std::move(response->body));
                       }));
-  open_.insert(*id);
+  node.value() = *id;
+  open_.insert(std::move(node));
   return *id;
 }
 

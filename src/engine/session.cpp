@@ -193,13 +193,12 @@ void Session::login_with_assertion(const std::string& assertion, StatusCallback 
   send_login(request, std::move(callback));
 }
 
-void Session::send_login(const wire::LoginRequest& request, StatusCallback callback) {
-  wire::LoginRequest complete = request;
-  const WipeAtEnd wiped(*complete.mutable_password());
-  complete.set_device_name(context_.options.device_name);
-  complete.set_installation_id(context_.store.installation_id());
+// Completes the request in place: a message of protobuf's that finds no memory while it is copied keeps what it has.
+void Session::send_login(wire::LoginRequest& request, StatusCallback callback) {
+  request.set_device_name(context_.options.device_name);
+  request.set_installation_id(context_.store.installation_id());
   account_call_ = true;
-  rest_.login(complete, login_answer(std::move(callback)));
+  rest_.login(request, login_answer(std::move(callback)));
 }
 
 RestApi::Callback<wire::Session> Session::login_answer(StatusCallback callback) {
@@ -262,6 +261,11 @@ void Session::logout(StatusCallback callback) {
         observer_.on_session_over({});
         callback({});
       }));
+}
+
+void Session::forget() {
+  session_.reset();
+  loaded_ = false;
 }
 
 void Session::cancel_all() {

@@ -64,6 +64,8 @@ class Session {
   void logout(StatusCallback callback);
   // Drops every request on its way; their callbacks do not run.
   void cancel_all();
+  // What is in the store counts, not what a turn that ended in the middle has left here.
+  void forget();
 
   // Calls with a token; an answer of UNAUTHENTICATED refreshes once and calls again.
   template <typename T>
@@ -93,7 +95,7 @@ class Session {
   bool needs_refresh() const;
   void finish_refresh(const Result<std::string>& outcome);
   void on_refreshed(Result<wire::Session> answer);
-  void send_login(const wire::LoginRequest& request, StatusCallback callback);
+  void send_login(wire::LoginRequest& request, StatusCallback callback);
   RestApi::Callback<wire::Session> login_answer(StatusCallback callback);
   // Checks and saves what a log-in gave.
   Status install(const wire::Session& answer);

@@ -247,6 +247,11 @@ Status Statement::run() {
   }
 }
 
+void Statement::attempt() noexcept {
+  sqlite3_step(statement_);
+  sqlite3_reset(statement_);
+}
+
 Status Statement::step_row() {
   CHATSDK_ASSIGN(const bool row, step());
   if (!row) return error(Code::kNotFound, "no such row");
@@ -514,8 +519,7 @@ void Transaction::rollback() {
   Database* db = std::exchange(db_, nullptr);
   if (db == nullptr || !db->in_transaction()) return;
   // A failure leaves the connection in its error state, which the next statement reports.
-  const Status ignored = db->rollback_.run();
-  static_cast<void>(ignored);
+  db->rollback_.attempt();
 }
 
 }  // namespace chatsdk::sqlite

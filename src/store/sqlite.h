@@ -84,6 +84,8 @@ class Statement {
   Result<bool> step();
   // Runs to the end, ignores rows, resets.
   Status run();
+  // For a destructor: runs once, and says nothing of a failure, as the words would take memory.
+  void attempt() noexcept;
   // The single row that must be there: kNotFound when it is not. The caller resets after reading it.
   Status step_row();
   // Ends the read in progress; a reader that stops before step() returned false calls it, for its snapshot pins the

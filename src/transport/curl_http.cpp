@@ -7,6 +7,7 @@
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string_view>
 #include <thread>
@@ -99,8 +100,18 @@ std::string resolve_line(const Url& url, const std::vector<std::string>& address
   return line;
 }
 
-std::size_t take_header(char* data, std::size_t, std::size_t size, void* user) {
-  auto& exchange = *static_cast<Exchange*>(user);
+// Runs what a callback of libcurl does: no exception may leave it.
+template <typename Take>
+std::size_t contain(Exchange& exchange, Take take) noexcept {
+  try {
+    return take();
+  } catch (const std::bad_alloc&) {
+    exchange.failure = Error{Code::kNoMemory, {}, {}};
+    return 0;
+  }
+}
+
+std::size_t read_header(char* data, std::size_t size, Exchange& exchange) {
   exchange.header_bytes += size;
   if (exchange.header_bytes > limits::kResponseHeaderBytesMax) {
     exchange.failure =
@@ -122,8 +133,7 @@ std::size_t take_header(char* data, std::size_t, std::size_t size, void* user) {
   return size;
 }
 
-std::size_t take_body(char* data, std::size_t, std::size_t size, void* user) {
-  auto& exchange = *static_cast<Exchange*>(user);
+std::size_t read_body(char* data, std::size_t size, Exchange& exchange) {
   const std::size_t total = exchange.response.body.size() + size;
   if (total > exchange.body_bytes_max) {
     exchange.failure = error(Code::kTooLarge, "body above " + std::to_string(exchange.body_bytes_max) + " B");
@@ -131,6 +141,16 @@ std::size_t take_body(char* data, std::size_t, std::size_t size, void* user) {
   }
   exchange.response.body.append(data, size);
   return size;
+}
+
+std::size_t take_header(char* data, std::size_t, std::size_t size, void* user) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  return contain(exchange, [&] { return read_header(data, size, exchange); });
+}
+
+std::size_t take_body(char* data, std::size_t, std::size_t size, void* user) {
+  auto& exchange = *static_cast<Exchange*>(user);
+  return contain(exchange, [&] { return read_body(data, size, exchange); });
 }
 
 CURLcode demand_host(CURL*, void* context, void* user) {
@@ -213,7 +233,9 @@ class CurlHttp::Service {
   }
 
   void cancel(RequestId id) {
-    if (callbacks_.erase(id) != 0) enqueue(CancelCommand{id});
+    if (callbacks_.count(id) == 0) return;
+    enqueue(CancelCommand{id});
+    callbacks_.erase(id);
   }
 
   void drive() {
@@ -258,19 +280,28 @@ class CurlHttp::Service {
     if (!running_) {
       // The thread that ended for want of work has left the lock for good: it only has to be joined.
       if (thread_.joinable()) thread_.join();
+      try {
+        thread_ = std::thread([this] { run(); });
+      } catch (...) {
+        commands_.pop_back();
+        throw std::bad_alloc();  // want of memory, or of what the system counts like it
+      }
       running_ = true;
-      thread_ = std::thread([this] { run(); });
     } else if (multi_ != nullptr) {
       curl().multi_wakeup(multi_);
     }
   }
 
   void answer(RequestId id, Result<HttpResponse> result) {
-    engine_.post([this, liveness = liveness_, id, result = std::move(result)]() mutable {
-      if (!liveness->alive) return;
-      auto found = callbacks_.extract(id);
-      if (!found.empty()) found.mapped()(std::move(result));
-    });
+    try {
+      engine_.post([this, liveness = liveness_, id, result = std::move(result)]() mutable {
+        if (!liveness->alive) return;
+        auto found = callbacks_.extract(id);
+        if (!found.empty()) found.mapped()(std::move(result));
+      });
+    } catch (const std::bad_alloc&) {
+      engine_.lose_turn();
+    }
   }
 
   // From the resolver's threads, while a ticket lives: so the thread runs, or the owner drives.
@@ -287,9 +318,13 @@ class CurlHttp::Service {
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // the host's signal handlers do not run here
-    make_multi();
     while (!should_stop()) {
-      turn();
+      try {
+        make_multi();
+        turn();
+      } catch (const std::bad_alloc&) {
+        engine_.lose_turn();
+      }
       if (multi_ == nullptr) {
         if (ends_idle()) return;
         continue;
@@ -356,7 +391,7 @@ class CurlHttp::Service {
     if (multi_ != nullptr) curl().multi_cleanup(std::exchange(multi_, nullptr));
   }
 
-  static Error ended() { return error(Code::kClosed, "the HTTP client was shut down"); }
+  static Error ended() { return {Code::kClosed, {}, {}}; }  // no text: an end takes no memory
 
   void turn() {
     std::vector<Command> commands;
@@ -440,6 +475,7 @@ class CurlHttp::Service {
     curl().multi_remove_handle(multi_, easy);
     exchange->response.status = static_cast<int>(status);
     const RequestId id = exchange->id;
+    const auto ended = exchanges_.extract(id);  // also where there is no memory to tell
     if (code == CURLE_OK) {
       answer(id, std::move(exchange->response));
     } else {
@@ -449,7 +485,6 @@ class CurlHttp::Service {
       }
       answer(id, failure);
     }
-    exchanges_.erase(id);
   }
 
   bool configure(Exchange& exchange) const {

@@ -311,8 +311,8 @@ void LwsConnection::abort() {
 // Ends the connection for something the peer did. The close leaves from the next writable callback: an error returned
 // from the receive callback of libwebsockets 4.1.6 in the middle of a frame leaves its read position where it is, and
 // what the peer sends next is written past the end of its buffer.
-int LwsConnection::fail(std::uint16_t close_code, Code code, std::string detail) {
-  blame(code, std::move(detail), {CauseDomain::kWebSocket, close_code});
+int LwsConnection::fail(std::uint16_t close_code, Code code, std::string_view detail) {
+  blame(code, detail, {CauseDomain::kWebSocket, close_code});
   outcome_.close_code = close_code;
   failing_ = true;
   state_ = State::kClosing;
@@ -371,6 +371,16 @@ void LwsConnection::end_early() {
   lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 }
 
+void LwsConnection::blame(Code code, std::string_view detail, Cause cause) noexcept {
+  Error why{code, {}, {}, 0, cause};
+  try {
+    why.detail = detail;
+  } catch (const std::bad_alloc&) {
+    // The code must do.
+  }
+  blame(std::move(why));
+}
+
 void LwsConnection::blame(Error why) {
   if (outcome_.error.code == Code::kOk) outcome_.error = std::move(why);
 }
@@ -403,7 +413,11 @@ void LwsConnection::forget_timer(lws_context* context) {
 }
 
 void LwsConnection::on_deadline(lws_sorted_usec_list_t* timer) {
-  reinterpret_cast<Deadline*>(timer)->connection->deadline_passed();
+  LwsConnection& connection = *reinterpret_cast<Deadline*>(timer)->connection;
+  connection.contain(0, [&] {
+    connection.deadline_passed();
+    return 0;
+  });
 }
 
 void LwsConnection::deadline_passed() {

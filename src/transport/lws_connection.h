@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,6 +72,7 @@ class LwsConnection : public std::enable_shared_from_this<LwsConnection> {
     virtual void received(LwsConnection& connection, Bytes frame) = 0;
     virtual void drained(LwsConnection& connection) = 0;  // the send buffer, see LwsFlow
     virtual void finished(LwsConnection& connection, const CloseInfo& info) = 0;
+    virtual void lost() noexcept = 0;  // for want of memory: the engine begins anew
   };
 
   // host outlives the connection's finished().
@@ -97,13 +99,27 @@ class LwsConnection : public std::enable_shared_from_this<LwsConnection> {
   static LwsConnection* of(lws* wsi) { return static_cast<LwsConnection*>(lws_get_opaque_user_data(wsi)); }
   // A callback of the library; its answer.
   int handle(lws* wsi, lws_callback_reasons reason, void* in, std::size_t length);
+  // Runs what a callback of the library does. Without memory the connection ends, for no exception may leave the
+  // callback; its answer is then `refusal`.
+  template <typename Body>
+  int contain(int refusal, Body body) noexcept {
+    const Ref self = shared_from_this();
+    try {
+      return body();
+    } catch (const std::bad_alloc&) {
+      failing_ = true;
+      if (wsi_ != nullptr) lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+      host_.lost();
+      return refusal;
+    }
+  }
   // The library's verify callback: whether the handshake goes on.
   bool accepts_certificate(void* store_context, std::size_t verdict);
 
   // ---- The end of the context ----
 
   // The reason, unless there is one already.
-  void blame(Code code, std::string detail, Cause cause = {}) { blame(error(code, std::move(detail), cause)); }
+  void blame(Code code, std::string_view detail, Cause cause = {}) noexcept;
   void blame(Error why);
   void forget_timer(lws_context* context);
   void finish();
@@ -138,7 +154,7 @@ class LwsConnection : public std::enable_shared_from_this<LwsConnection> {
   void note_sent();
 
   int note_peers_close(BytesView payload);
-  int fail(std::uint16_t close_code, Code code, std::string detail);
+  int fail(std::uint16_t close_code, Code code, std::string_view detail);
   void connecting_failed(std::string_view text);
   void ended(lws* wsi);
   void explain_end(lws* wsi);

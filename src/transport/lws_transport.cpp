@@ -8,7 +8,9 @@
 #include <csignal>
 #include <map>
 #include <mutex>
+#include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -76,8 +78,8 @@ class LwsTransport::Service final : public LwsConnection::Host {
   void abort(ConnectionId id) {
     const LwsConnection::Ref connection = find(id);
     if (!connection) return;
-    live_.at(id).muted = true;
     later(connection, [](LwsConnection& ending) { ending.abort(); });
+    live_.at(id).muted = true;
   }
 
   void drive() {
@@ -135,7 +137,11 @@ class LwsTransport::Service final : public LwsConnection::Host {
 
   void start_thread() {
     if (!options_.own_thread || thread_.joinable()) return;
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (const std::system_error&) {
+      throw std::bad_alloc();  // want of memory, or of what the system counts like it
+    }
   }
 
   bool commands_waiting() {
@@ -153,11 +159,15 @@ class LwsTransport::Service final : public LwsConnection::Host {
   }
 
   void report_closed(ConnectionId id, CloseInfo info) {
-    engine_.post([this, liveness = liveness_, id, info = std::move(info)] {
-      if (!liveness->alive) return;
-      const auto live = live_.extract(id);
-      if (!live.empty()) live.mapped().handler->on_closed(id, info);
-    });
+    try {
+      engine_.post([this, liveness = liveness_, id, info = std::move(info)] {
+        if (!liveness->alive) return;
+        const auto live = live_.extract(id);
+        if (!live.empty()) live.mapped().handler->on_closed(id, info);
+      });
+    } catch (const std::bad_alloc&) {
+      lost();
+    }
   }
 
   // ---- What a connection asks for and says, on the service's side ----
@@ -202,9 +212,11 @@ class LwsTransport::Service final : public LwsConnection::Host {
                      " closed: " + std::string(code_name(info.error.code)) + ", code " +
                      std::to_string(info.close_code) + ", " + info.error.detail);
     }
-    report_closed(connection.id(), info);
     served_.erase(connection.id());
+    report_closed(connection.id(), info);
   }
+
+  void lost() noexcept override { engine_.lose_turn(); }
 
   // ---- The service's side ----
 
@@ -214,9 +226,13 @@ class LwsTransport::Service final : public LwsConnection::Host {
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);  // the host's signal handlers do not run here
     const LwsLogScope log_scope(log_);
-    make_context();
     while (!should_stop()) {
-      run_commands();
+      try {
+        make_context();
+        run_commands();
+      } catch (const std::bad_alloc&) {
+        lost();
+      }
       if (context_ != nullptr) {
         lws_service(context_, 0);
       } else {
@@ -255,7 +271,11 @@ class LwsTransport::Service final : public LwsConnection::Host {
       for (auto& [id, connection] : served_) connection->forget_timer(context);
       lws_context_destroy(context);
     }
-    while (!served_.empty()) served_.begin()->second->finish();
+    while (!served_.empty()) {
+      const LwsConnection::Ref connection = served_.begin()->second;
+      served_.erase(served_.begin());
+      connection->finish();
+    }
     tls_.end();
   }
 
@@ -281,13 +301,14 @@ class LwsTransport::Service final : public LwsConnection::Host {
 
   static int on_event(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::size_t length) {
     LwsConnection* const connection = LwsConnection::of(wsi);
-    if (reason == LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION) {
-      // This one passes (store context, SSL, verdict so far) as (user, in, length). Without a connection: refuse.
-      return connection != nullptr && connection->accepts_certificate(user, length) ? 0 : 1;
-    }
-    if (connection == nullptr) return 0;
+    const bool judges = reason == LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION;
+    if (connection == nullptr) return judges ? 1 : 0;  // without a connection: refuse
+    // This one passes (store context, SSL, verdict so far) as (user, in, length).
+    if (judges) return connection->contain(1, [&] { return connection->accepts_certificate(user, length) ? 0 : 1; });
     ++static_cast<Service*>(lws_context_user(lws_get_context(wsi)))->events_;
-    return connection->handle(wsi, reason, in, length);
+    // In the middle of a frame the library takes no error, see LwsConnection::fail().
+    const int refusal = reason == LWS_CALLBACK_CLIENT_RECEIVE ? 0 : -1;
+    return connection->contain(refusal, [&] { return connection->handle(wsi, reason, in, length); });
   }
 
   Executor& engine_;

@@ -6,7 +6,9 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <string>
 #include <string_view>
+#include <utility>
 
 namespace chatsdk::tls {
 
@@ -14,8 +16,9 @@ namespace {
 
 constexpr unsigned kNameFlags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
 
+// Needs no destructor: to register a thread's takes memory, without which glibc ends the process.
 struct HandshakeFailure {
-  std::string reason;
+  unsigned long code = 0;
   bool peer_left = false;
 };
 thread_local HandshakeFailure handshake_failure;
@@ -47,8 +50,7 @@ void note_handshake(const SSL* ssl, int where, int result) {
   if (code == 0) return;
   handshake_failure.peer_left =
       ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
-  const char* reason = ERR_reason_error_string(code);
-  handshake_failure.reason = reason != nullptr ? reason : "error " + std::to_string(code);
+  handshake_failure.code = code;
 }
 
 bool certificate_is_for(X509* certificate, const std::string& host) {
@@ -112,10 +114,11 @@ int judge(x509_store_ctx_st* verification, bool library_accepts, const std::stri
 std::string describe_verdict(int verdict) { return X509_verify_cert_error_string(verdict); }
 
 std::string take_handshake_failure(bool* peer_left) {
-  *peer_left = handshake_failure.peer_left;
-  std::string reason = std::move(handshake_failure.reason);
-  handshake_failure = {};
-  return reason;
+  const HandshakeFailure failure = std::exchange(handshake_failure, {});
+  *peer_left = failure.peer_left;
+  if (failure.code == 0) return {};
+  const char* reason = ERR_reason_error_string(failure.code);
+  return reason != nullptr ? reason : "error " + std::to_string(failure.code);
 }
 
 bool peer_has_closed(ssl_st* ssl) { return ssl != nullptr && (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0; }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <new>
 #include <string>
 
 namespace chatsdk {
@@ -51,6 +52,53 @@ TEST(ManualExecutor, KeepsTimeConstantWithinATurn) {
     EXPECT_EQ(executor.clock().monotonic_now(), before);
   });
   executor.run_ready();
+}
+
+TEST(ManualExecutor, RecoversBeforeLaterTurns) {
+  ManualClock clock;
+  ManualExecutor executor(clock);
+  std::string order;
+  int attempts = 0;
+  executor.recover_with([&] {
+    order += 'r';
+    if (++attempts == 1) throw std::bad_alloc();
+  });
+  executor.post([&] { throw std::bad_alloc(); });
+  executor.post([&] { order += 'a'; });
+  EXPECT_THROW(executor.run_ready(), std::bad_alloc);  // the turn
+  EXPECT_THROW(executor.run_ready(), std::bad_alloc);  // the first recovery
+  executor.run_ready();
+  EXPECT_EQ(order, "rra");
+
+  executor.lose_turn();
+  executor.run_ready();
+  EXPECT_EQ(order, "rrar");
+}
+
+// While the recovery itself finds no memory turns go on: an app's calls are among them.
+TEST(ThreadExecutor, RecoversBeforeLaterTurns) {
+  SystemClock clock;
+  ThreadExecutor executor("test", clock);
+  std::string order;
+  std::promise<void> recovered;
+  int attempts = 0;
+  executor.recover_with([&] {
+    order += 'r';
+    if (++attempts == 1) throw std::bad_alloc();
+    if (attempts == 3) recovered.set_value();
+  });
+  std::promise<void> told;
+  executor.post([&] {
+    executor.post([&] { throw std::bad_alloc(); });
+    executor.post([&] { order += 'a'; });
+    executor.post([&] { order += 'b'; });
+    executor.post([&] { told.set_value(); });
+  });
+  told.get_future().wait();
+  executor.lose_turn();
+  recovered.get_future().wait();
+  executor.stop();
+  EXPECT_EQ(order, "rarbr");
 }
 
 TEST(ThreadExecutor, RunsTasksInOrderOnOneThread) {
