@@ -15,6 +15,11 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::size_t kKernelBytes = 65'536;  // taken by the kernel, as the server sees it
+// Up to its limit a side goes on, and then with one frame of any size.
+constexpr std::size_t kServerBytesWaitingMax =
+    limits::kConnectionWriteBytesMax + limits::server_frame_bytes_max(limits::kTextBytesDefault);
+constexpr std::size_t kDeviceBytesWaitingMax =
+    limits::kSendBufferBytesMax + limits::client_frame_bytes_max(limits::kTextBytesDefault);
 
 std::string_view path_of(std::string_view url) {
   const auto scheme = url.find("://");
@@ -110,6 +115,7 @@ class Network::Wire final : public server::FrameSink {
       welcomed_device = parsed.welcome().device_id();
     }
     put_frame(false, std::move(frame));
+    network_.observer_.on_waiting(0, queued_bytes(), kServerBytesWaitingMax);
   }
   std::size_t queued_bytes() const override { return down.bytes > kKernelBytes ? down.bytes - kKernelBytes : 0; }
   void close(CloseCode code) override {
@@ -290,7 +296,9 @@ void Network::connect(WireId id, ConnectRequest request) {
 bool DeviceNetwork::send(ConnectionId connection, Bytes frame) {
   Network::Wire* const wire = network_.wire(connection);
   if (wire == nullptr || wire->device_over || wire->device_closing || !alive_()) return true;
+  network_.observer_.on_device_frame(device_, frame);
   wire->put_frame(true, std::make_shared<const Bytes>(std::move(frame)));
+  network_.observer_.on_waiting(device_, wire->up.bytes, kDeviceBytesWaitingMax);
   if (wire->up.bytes <= limits::kSendBufferBytesMax) return true;
   wire->wants_writable = true;
   return false;
@@ -438,6 +446,7 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
   exchange->callback = std::move(callback);
   const auto timeout = request.timeout;
   request.url = std::string(path_of(request.url));
+  network_.observer_.on_request(device_, request);
   network_.exchanges_.emplace(id, std::move(exchange));
 
   Network& network = network_;

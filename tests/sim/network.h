@@ -80,6 +80,11 @@ class NetworkObserver {
   virtual ~NetworkObserver() = default;
   // The server's session hands a frame to a device's connection.
   virtual void on_server_frame(NodeId device, const wire::ServerFrame& frame) = 0;
+  // A device's engine hands a frame to its connection, or asks the server.
+  virtual void on_device_frame(NodeId device, BytesView frame) = 0;
+  virtual void on_request(NodeId device, const HttpRequest& request) = 0;
+  // What waits on the sender's side of a connection, in bytes.
+  virtual void on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) = 0;
   virtual void on_fault(const char* kind) = 0;
   // The server answered a request.
   virtual void on_answer(const HttpRequest& request, const HttpResponse& response) = 0;

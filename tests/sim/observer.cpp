@@ -11,6 +11,8 @@ namespace chatsdk::sim {
 
 namespace {
 
+constexpr std::string_view kRefreshPath = "/v1/sessions/refresh";
+
 // A refusal that the server's store decided, after it had looked for the message: it says that it is not accepted.
 bool says_not_accepted(Code code) {
   switch (code) {
@@ -86,7 +88,7 @@ void Observer::on_committed(const server::AppendedItem& appended) {
 
 // A rotation that was answered is answered so again: the same request id, the same successor.
 void Observer::on_answer(const HttpRequest& request, const HttpResponse& response) {
-  if (response.status != 200 || request.url != "/v1/sessions/refresh") return;
+  if (response.status != 200 || request.url != kRefreshPath) return;
   wire::RefreshRequest asked;
   wire::Session session;
   if (!asked.ParseFromString(request.body) || !session.ParseFromString(response.body)) return;
@@ -99,7 +101,54 @@ void Observer::on_replaced_served(NodeId device) {
                                " from a connection that a newer replaced.");
 }
 
+// The quiet of the end: what a node still sends then, it would send for ever.
+std::vector<FinalState::Activity> Observer::activity() const {
+  std::vector<FinalState::Activity> all;
+  for (const auto& [device, kinds] : sent_) {
+    for (const auto& [what, times] : kinds) all.push_back({device, what, times});
+  }
+  return all;
+}
+
+void Observer::count(NodeId device, std::string what) {
+  if (!began_anew_.contains(device)) ++sent_[device][std::move(what)];
+}
+
+void Observer::begins_anew(NodeId device) {
+  if (began_anew_.insert(device).second) {
+    sent_.erase(device);
+  } else {
+    ++sent_[device]["greets again"];
+  }
+}
+
+void Observer::on_device_frame(NodeId device, BytesView frame) {
+  wire::ClientFrame parsed;
+  if (!watches_ || !parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return;
+  if (parsed.has_ping() || parsed.has_pong() || parsed.has_authenticate()) return;
+  if (parsed.has_hello()) return begins_anew(device);
+  count(device, "sends frames of kind " + std::to_string(static_cast<int>(parsed.body_case())));
+}
+
+void Observer::on_request(NodeId device, const HttpRequest& request) {
+  // Discovery and log-in come before a hello.
+  const bool leads_to_hello =
+      request.url == kRefreshPath || request.url == "/v1/sessions" || request.url == "/v1/connect";
+  if (watches_ && !leads_to_hello) count(device, "asks " + request.method + " " + request.url);
+}
+
+// Each time that it has doubled, and whenever it is too much.
+void Observer::on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) {
+  std::size_t& most = most_waiting_[sender];
+  if (bytes <= limit && bytes < 2 * most + 1'024) return;
+  most = bytes;
+  record(sender, event::Bound{"bytes waiting on one connection", bytes, limit});
+}
+
 void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
+  if (watches_ && !frame.has_ping() && !frame.has_pong() && !frame.has_authenticated()) {
+    count(device, "is sent frames of kind " + std::to_string(static_cast<int>(frame.body_case())));
+  }
   switch (frame.body_case()) {
     case wire::ServerFrame::kItems:
       for (const wire::Item& item : frame.items().items()) {

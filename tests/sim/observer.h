@@ -9,11 +9,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "protocol/frames.h"
+#include "sim/checkers.h"
 #include "sim/history.h"
 #include "sim/network.h"
 #include "sim/scheduler.h"
@@ -45,19 +48,33 @@ class Observer final : public NetworkObserver {
 
   static std::uint64_t hash_of_item(const wire::Item& item);
   void on_server_frame(NodeId device, const wire::ServerFrame& frame) override;
+  void on_device_frame(NodeId device, BytesView frame) override;
+  void on_request(NodeId device, const HttpRequest& request) override;
+  void on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) override;
   void on_replaced_served(NodeId device) override;
   void on_answer(const HttpRequest& request, const HttpResponse& response) override;
   void on_committed(const server::AppendedItem& appended);
+  // From here on counts what devices send and are sent, apart from what keeps connections alive and tokens fresh. A
+  // token or a session that ends only now may make a device begin anew, once.
+  void watch_activity() { watches_ = true; }
+  std::vector<FinalState::Activity> activity() const;
+
   // What is judged without a record: the property and the finding.
   std::function<void(std::string, std::string)> on_broken;
 
  private:
   void learn_from(NodeId device, StreamId stream, const wire::Item& item);
+  void count(NodeId device, std::string what);
+  void begins_anew(NodeId device);
 
   const Scheduler& scheduler_;
   History history_;
   std::map<std::string, std::uint64_t> faults_;
   std::map<NodeId, UserNumber> user_of_;
+  std::map<NodeId, std::size_t> most_waiting_;  // as last recorded
+  bool watches_ = false;
+  std::map<NodeId, std::map<std::string, std::uint64_t>> sent_;  // while it watches, by device
+  std::set<NodeId> began_anew_;
   std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
   std::unordered_map<StreamId, ConversationNumber> conversation_of_;
 };

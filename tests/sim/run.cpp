@@ -25,6 +25,9 @@ namespace {
 
 constexpr std::size_t kTail = 200;
 constexpr seconds kReadEvery{20};
+// At the end: until what is under way has come to rest, and then nothing more is sent.
+constexpr seconds kLastMoves{10};
+constexpr seconds kQuiet{20};
 
 class LibraryRandom;
 LibraryRandom* library_random = nullptr;
@@ -238,8 +241,13 @@ class Run {
       }
     }
     if (world_.failed()) return;
+    run_until(world_.scheduler().now() + kLastMoves);
+    world_.observer().watch_activity();
+    run_until(world_.scheduler().now() + kQuiet);
+    if (world_.failed()) return;
     FinalState state = world_.final_state();
     state.probes = std::move(probes_);
+    state.activity = world_.observer().activity();
     if (!world_.failed()) world_.checkers().at_end(state);
     if (!world_.failed()) reopen();
   }

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whole runs that show what the end of one demands: a world that has come to rest sends nothing more.
+//
+// Threads: one; each run is a process of its own.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+#include "sim/child.h"
+#include "sim/world.h"
+
+namespace chatsdk::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+RunOptions calm_options() {
+  RunOptions options = draw_options(1);
+  options.users = 2;
+  options.devices_per_user = 1;
+  options.duration = seconds(20);
+  options.hostile = options.fault_points = options.assertions = false;
+  options.network = {};
+  return options;
+}
+
+RunResult run_with(const std::function<void(World&)>& script) {
+  return run_in_child([&script] { return run(calm_options(), {.log = false, .script = script}); });
+}
+
+TEST(Quiet, IsAWorldInWhichNobodyActs) {
+  const RunResult result = run_with([](World&) {});
+  EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+}
+
+// Every message is delivered and settled long before the next: the stores agree whenever they are looked at.
+TEST(Quiet, IsNotAWorldInWhichADeviceGoesOnSending) {
+  const RunResult result = run_with([](World& world) {
+    for (int i = 0; i < 60; ++i) {
+      world.scheduler().after(milliseconds(10'500) + i * seconds(5), [&world] {
+        if (DeviceNode* const device = world.device(1)) device->send(2, 30, std::nullopt);
+      });
+    }
+  });
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.violations.front().property, "L4");
+  EXPECT_NE(result.violations.front().message.find("is not quiet"), std::string::npos)
+      << result.violations.front().message;
+}
+
+}  // namespace
+}  // namespace chatsdk::sim
