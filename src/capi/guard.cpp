@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "capi/guard.h"
 
+#include <system_error>
+
 #include "capi/snapshot.h"
 
 namespace chatsdk::capi {
@@ -29,6 +31,24 @@ std::int32_t report(Error error, chatsdk_error** out_error) noexcept {
     }
   }
   return status;
+}
+
+std::int32_t run_guarded(BodyRef body, chatsdk_error** out_error) noexcept {
+  if (out_error != nullptr) *out_error = nullptr;
+  try {
+    Status status = body();
+    return status.ok() ? CHATSDK_OK : report(std::move(status).error(), out_error);
+  } catch (const std::bad_alloc&) {
+    return report(Error{Code::kNoMemory, {}, {}}, out_error);
+  } catch (const std::system_error& failure) {
+    // A thread that cannot be made is want of memory or of what the system counts like it.
+    const bool no_thread = failure.code() == std::errc::resource_unavailable_try_again;
+    return report(
+        Error{no_thread ? Code::kNoMemory : Code::kInternal, {}, {}, 0, {CauseDomain::kSystem, failure.code().value()}},
+        out_error);
+  } catch (...) {
+    return report(Error{Code::kInternal, {}, {}}, out_error);
+  }
 }
 
 Result<std::string_view> text_in(const char* data, std::size_t length, const TextRule& rule) {

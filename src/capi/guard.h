@@ -13,7 +13,6 @@
 #include <new>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -34,24 +33,24 @@ inline Error error_with_text_if_possible(Code code, std::string_view detail) noe
   return made;
 }
 
+// The body of an entry point behind one type, so that what surrounds each of them is compiled once. Refers to the body.
+class BodyRef {
+ public:
+  template <typename Body>
+  explicit BodyRef(Body& body) : body_(&body), run_([](void* of) -> Status { return (*static_cast<Body*>(of))(); }) {}
+  Status operator()() const { return run_(body_); }
+
+ private:
+  void* body_;
+  Status (*run_)(void*);
+};
+
+std::int32_t run_guarded(BodyRef body, chatsdk_error** out_error) noexcept;
+
 // Runs the body of an entry point: no exception leaves it. *out_error is NULL on success.
 template <typename Body>
-std::int32_t guard(chatsdk_error** out_error, Body&& body) noexcept {
-  if (out_error != nullptr) *out_error = nullptr;
-  try {
-    Status status = body();
-    return status.ok() ? CHATSDK_OK : report(std::move(status).error(), out_error);
-  } catch (const std::bad_alloc&) {
-    return report(Error{Code::kNoMemory, {}, {}}, out_error);
-  } catch (const std::system_error& failure) {
-    // A thread that cannot be made is want of memory or of what the system counts like it.
-    const bool no_thread = failure.code() == std::errc::resource_unavailable_try_again;
-    return report(
-        Error{no_thread ? Code::kNoMemory : Code::kInternal, {}, {}, 0, {CauseDomain::kSystem, failure.code().value()}},
-        out_error);
-  } catch (...) {
-    return report(Error{Code::kInternal, {}, {}}, out_error);
-  }
+std::int32_t guard(chatsdk_error** out_error, Body body) noexcept {
+  return run_guarded(BodyRef(body), out_error);
 }
 
 // A text argument: pointer and length, or CHATSDK_STRLEN. NULL with length 0 or CHATSDK_STRLEN is no text.

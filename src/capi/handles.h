@@ -106,37 +106,12 @@ inline Status check(const chatsdk_client* client) {
   return {};
 }
 
-// A call on a client, from its check to its return.
-class Call {
- public:
-  explicit Call(const chatsdk_client* client) : status_(check(client)) {
-    if (!status_.ok()) return;
-    if (client->calls.enter()) {
-      client_ = client;
-    } else {
-      status_ = error(Code::kClosed, "the client is closed");
-    }
-  }
-  ~Call() {
-    if (client_ != nullptr) client_->calls.leave();
-  }
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-  const Status& status() const { return status_; }
-
- private:
-  Status status_;
-  const chatsdk_client* client_ = nullptr;
-};
+std::int32_t run_on_client(const chatsdk_client* client, BodyRef body, chatsdk_error** out_error) noexcept;
 
 // Runs the body of an entry point inside a client.
 template <typename Body>
-std::int32_t on_client(const chatsdk_client* client, chatsdk_error** out_error, Body&& body) noexcept {
-  return guard(out_error, [&]() -> Status {
-    const Call call(client);
-    CHATSDK_TRY(call.status());
-    return body();
-  });
+std::int32_t on_client(const chatsdk_client* client, chatsdk_error** out_error, Body body) noexcept {
+  return run_on_client(client, BodyRef(body), out_error);
 }
 
 }  // namespace chatsdk::capi
