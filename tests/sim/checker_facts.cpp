@@ -200,6 +200,11 @@ void Facts::hold(DeviceNumber device, MessageIndex message) {
   held[message] = true;
 }
 
+void Facts::unhold(DeviceNumber device, MessageIndex message) {
+  std::vector<bool>& held = device_at(device).held;
+  if (message < held.size()) held[message] = false;
+}
+
 bool Facts::has_placeholder(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
   for (const auto& [first, last] : view(device, conversation).placeholders) {
     if (first <= seq && seq <= last) return true;
@@ -312,12 +317,12 @@ void Facts::on(const Discarded& e) {
   message.discarded = true;
   if (!e.lost) give_up(message);
   // What the server has lost was shown here, and need not be here any more.
-  std::vector<bool>& held = device_at(e.device).held;
-  if (index < held.size() && place_in(message, epoch_of(e.device)) == nullptr) held[index] = false;
+  if (place_in(message, epoch_of(e.device)) == nullptr) unhold(e.device, index);
 }
 
 void Facts::on(const Retried& e) {
-  Message& message = messages_[index_of(e.k_old)];
+  const MessageIndex index = index_of(e.k_old);
+  Message& message = messages_[index];
   if (e.k_old == e.k_new) {
     message.told_failed = false;
     message.closed_in = kNoEpoch;
@@ -325,6 +330,7 @@ void Facts::on(const Retried& e) {
     if (e.lost) {
       message.resent = true;
       for (Attempt& attempt : message.attempts) attempt.again = true;
+      unhold(e.device, index);  // it waits again, wherever another device's attempt may have brought it meanwhile
     }
   } else {
     message.discarded = true;

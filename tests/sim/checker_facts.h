@@ -207,6 +207,7 @@ class Facts {
   Device& device_at(DeviceNumber number);
   DeviceConversation& view_at(DeviceNumber device, ConversationNumber conversation);
   void hold(DeviceNumber device, MessageIndex message);
+  void unhold(DeviceNumber device, MessageIndex message);
   void raise_highest(ConversationNumber conversation, Epoch epoch, Seq seq);
   void give_up(Message& message);
   void claim(Claim claim);
