@@ -342,6 +342,7 @@ void Facts::on(const Retried& e) {
     if (retried.attempts.empty()) return;
     retried.attempts.front().called = first.called;
     retried.attempts.front().returned = first.returned;
+    retried.attempts.front().again |= first.again;
   }
 }
 

@@ -102,6 +102,23 @@ TEST(Epochs, LetsALostMessageGoAgainFromAnyDeviceOfItsSender) {
   EXPECT_SOUND(story);
 }
 
+TEST(Epochs, LetsALostMessageWaitWhereAnotherDevicesAttemptWasAccepted) {
+  Story story;
+  lose_second(story);
+  story.tell({Retried{1, k(2), k(2), true}});
+  story.tell({SendCalled{3, kTalk, k(2), h(2)}, SendReturned{3, k(2), Code::kOk}, Retried{3, k(2), k(2), true}});
+  story.accepts(3, 2, 3).reads(1, 2, {row(2, 1)}, {pending(2)});
+  EXPECT_SOUND(story);
+}
+
+TEST(Epochs, LetsALostMessageGoAgainUnderANewIdBehindLaterOnes) {
+  Story story;
+  lose_second(story);
+  story.delivers(3, 3).tell({Retried{1, k(2), k(2), true}, Failed{1, k(2), Code::kTimedOut}});
+  story.sends(1, 4).tell({Retried{1, k(2), k(4), false}}).accepts(1, 4, 4);
+  EXPECT_SOUND(story);
+}
+
 TEST(Epochs, LetsTheServersMarksGoBackWithItsStore) {
   Story story;
   story.delivers(1, 2).delivers(2, 3).shows(2, 1, 2).shows(2, 2, 3).tell(

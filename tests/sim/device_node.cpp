@@ -440,6 +440,8 @@ void DeviceNode::on_completed(RequestId request, const Status& status) {
   if (!alive() || request != log_in_request_) return;
   log_in_request_ = 0;
   if (status.code() == Code::kAlreadyExists) account_made_ = true;
+  // A server that was put back may have lost the account, of which its user knows.
+  if (status.code() == Code::kUnauthenticated && linked_) account_made_ = false;
   if (!status.ok()) return log_in_later();
   account_made_ = true;
   if (!std::exchange(linked_, true)) record(event::Linked{options_.number, options_.user});
