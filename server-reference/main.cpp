@@ -96,7 +96,9 @@ int serve(Server& server, int signals, std::chrono::seconds drain_time, const st
   });
   std::printf("chatsdk-server %s listening on %s and %s, database %s\n", std::string(kServerVersion).c_str(),
               server.http_url().c_str(), server.websocket_url().c_str(), database.c_str());
-  std::fflush(stdout);
+  if (std::fflush(stdout) != 0) {
+    log.write(LogLevel::kWarning, "server", std::string("standard output took no ready line: ") + std::strerror(errno));
+  }
 
   wait_for_signal(signals, store_failed, -1);
   if (!store_failed.happened()) {

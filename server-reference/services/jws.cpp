@@ -103,10 +103,10 @@ std::optional<std::array<std::string_view, 3>> split(std::string_view token) {
 }
 
 // An object without white space around it, which no signer emits and nobody needs to tolerate.
-Result<nlohmann::json> token_object(BytesView text, std::size_t depth_max) {
+Result<nlohmann::json> token_object(BytesView text) {
   if (text.empty() || text.front() != '{' || text.back() != '}')
     return refused_token("part of the token is no JSON object");
-  auto object = parse_strict_object(text, depth_max);
+  auto object = parse_strict_object(text);
   if (!object.ok()) return error(Code::kUnauthenticated, object.error().detail + ", in a token");
   return object;
 }
@@ -271,7 +271,7 @@ Result<ParsedJws> parse_jws(std::string_view token) {
   auto signature = from_base64url(signature_text);
   if (!header_bytes || !payload || !signature) return refused_token("token is not strict base64url");
 
-  CHATSDK_ASSIGN(const nlohmann::json header, token_object(*header_bytes, 1));
+  CHATSDK_ASSIGN(const nlohmann::json header, token_object(*header_bytes));
   for (const auto& [name, value] : header.items()) {
     if (name != "alg" && name != "kid" && name != "typ") return refused_token("token header has an unknown parameter");
     if (!value.is_string()) return refused_token("token header has a parameter that is no string");
@@ -295,7 +295,7 @@ Result<ParsedJws> parse_jws(std::string_view token) {
                    *std::move(payload)};
 }
 
-Result<nlohmann::json> parse_claims(BytesView payload) { return token_object(payload, limits::kJsonDepthMax); }
+Result<nlohmann::json> parse_claims(BytesView payload) { return token_object(payload); }
 
 Result<std::optional<std::int64_t>> time_claim(const nlohmann::json& claims, const char* name) {
   const auto found = claims.find(name);

@@ -81,6 +81,8 @@ class StrictChecker final : public nlohmann::json_sax<Json> {
 Status check_strict_json(std::string_view text, std::size_t depth_max, JsonNames names) {
   // The parser would skip a byte order mark, which RFC 8259 section 8.1 forbids to send.
   if (text.starts_with("\xEF\xBB\xBF")) return error(Code::kMalformed, "JSON begins with a byte order mark");
+  // It would take a zero byte for the end of the text, and what follows for nothing.
+  if (text.find('\0') != text.npos) return error(Code::kMalformed, "JSON holds a zero byte");
   StrictChecker checker(depth_max, names);
   if (!Json::sax_parse(text.begin(), text.end(), &checker, Json::input_format_t::json, /*strict=*/true)) {
     return error(Code::kMalformed, checker.reason());

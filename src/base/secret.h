@@ -7,9 +7,9 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <string_view>
 
 namespace chatsdk {
@@ -32,10 +32,10 @@ class Secret {
     return *this;
   }
 
-  // The caller checked that bytes holds exactly kSize.
+  // Of exactly kSize bytes; of fewer, which a reader gives that was at its end, the rest is zeros.
   static Secret copy_of(std::string_view bytes) {
     Secret secret;
-    std::memcpy(secret.bytes_.data(), bytes.data(), kSize < bytes.size() ? kSize : bytes.size());
+    std::copy_n(bytes.begin(), std::min(kSize, bytes.size()), secret.bytes_.begin());
     return secret;
   }
   Secret clone() const {

@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 
 #include "base/limits.h"

@@ -2,6 +2,8 @@
 //
 // Entry points of the C ABI: conversations and messages. Each checks its arguments, calls the runtime and translates;
 // no logic lives here.
+#include <cstring>
+
 #include "base/limits.h"
 #include "capi/guard.h"
 #include "capi/handles.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "e2ee/mlkem768.h"
 
+#include <cstring>
+
 #include "e2ee/constant_time.h"
 #include "e2ee/keccak.h"
 #include "e2ee/mlkem_poly.h"

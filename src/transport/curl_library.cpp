@@ -3,7 +3,10 @@
 
 #include <dlfcn.h>
 
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace chatsdk {
 
@@ -16,21 +19,15 @@ constexpr const char* kFileName = "libcurl.4.dylib";
 constexpr const char* kFileName = "libcurl.so.4";
 #endif
 
-struct Loaded {
-  CurlLibrary library{};
-  std::string failure;  // empty: the library is there
-};
-
 template <typename Function>
 bool find(void* file, const char* name, Function& function) {
   function = reinterpret_cast<Function>(::dlsym(file, name));
   return function != nullptr;
 }
 
-Loaded load_once() {
-  Loaded loaded;
+Result<CurlLibrary> load_once() {
   void* file = ::dlopen(kFileName, RTLD_NOW | RTLD_LOCAL);
-  CurlLibrary& curl = loaded.library;
+  CurlLibrary curl{};
   const bool whole =
       file != nullptr && find(file, "curl_global_init", curl.global_init) &&
       find(file, "curl_easy_init", curl.easy_init) && find(file, "curl_easy_cleanup", curl.easy_cleanup) &&
@@ -44,19 +41,29 @@ Loaded load_once() {
       find(file, "curl_slist_append", curl.slist_append) && find(file, "curl_slist_free_all", curl.slist_free_all);
   if (!whole) {
     const char* reason = ::dlerror();
-    loaded.failure = reason != nullptr ? reason : kFileName;
-  } else if (curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-    loaded.failure = "libcurl did not start";
+    const std::string detail = reason != nullptr ? reason : kFileName;
+    if (file != nullptr) ::dlclose(file);
+    return error(Code::kUnsupported, detail);
   }
-  return loaded;
+  if (curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    ::dlclose(file);
+    return error(Code::kUnsupported, "libcurl did not start");
+  }
+  return curl;
 }
 
 }  // namespace
 
 Result<const CurlLibrary*> CurlLibrary::load() {
-  static const Loaded loaded = load_once();
-  if (!loaded.failure.empty()) return error(Code::kUnsupported, loaded.failure);
-  return &loaded.library;
+  static std::mutex mutex;
+  static std::optional<CurlLibrary> loaded;
+  const std::lock_guard lock(mutex);
+  if (!loaded) {
+    auto library = load_once();
+    if (!library.ok()) return std::move(library).error();
+    loaded = *library;
+  }
+  return &*loaded;
 }
 
 }  // namespace chatsdk

@@ -32,7 +32,7 @@ struct CurlLibrary {
   decltype(&::curl_slist_free_all) slist_free_all;
 
   // The first call loads and initialises it. UNSUPPORTED: this machine has no libcurl of the ABI that we were built
-  // against; every call says so then.
+  // against, or had no memory for it just then: the next call looks again.
   static Result<const CurlLibrary*> load();
 };
 

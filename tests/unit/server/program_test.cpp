@@ -3,12 +3,14 @@
 // The program chatsdk-server as a process: what it prints, what it refuses and how it ends.
 //
 // Threads: one.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -155,6 +157,21 @@ TEST_F(ServerProgram, TellsOfAVariableThatNamesNothing) {
 
   EXPECT_NE(errors().find("CHATSDK_LOG_LEVLE, which names no option"), std::string::npos) << errors();
   EXPECT_EQ(errors().find("CHATSDK_SERVER"), std::string::npos) << errors();
+}
+
+TEST_F(ServerProgram, TellsOfAReadyLineThatNobodyGot) {
+  // Its log comes where its standard output came.
+  Program program(arguments(), error_file(), {}, [] {
+    ::dup2(STDOUT_FILENO, STDERR_FILENO);
+    ::dup2(::open("/dev/full", O_WRONLY), STDOUT_FILENO);
+  });
+
+  std::string line = program.read_line();
+  while (!line.empty() && line.find("ready line") == line.npos) line = program.read_line();
+  EXPECT_NE(line.find("standard output took no ready line: No space left"), std::string::npos) << line;
+
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.wait(), 0);
 }
 
 TEST_F(ServerProgram, NamesTheWayOutOfADamagedDatabase) {

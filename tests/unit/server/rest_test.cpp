@@ -133,6 +133,8 @@ const std::vector<BodyCase>& body_cases() {
       {"JsonArray", json_headers(), "[]", "400 malformed"},
       {"JsonCut", json_headers(), "{\"userId\":\"al", "400 malformed"},
       {"JsonTrailingComma", json_headers(), "{\"userId\":\"alice\",}", "400 malformed"},
+      {"JsonThatEndsAtAZeroByte", json_headers(), std::string(R"({"userId":"alice"})") + std::string("\0{}", 3),
+       "400 malformed"},
       {"JsonTrailingText", json_headers(), "{}{}", "400 malformed"},
       {"JsonSingleQuotes", json_headers(), "{'userId':'alice'}", "400 malformed"},
       {"JsonBareName", json_headers(), "{userId:\"alice\"}", "400 malformed"},

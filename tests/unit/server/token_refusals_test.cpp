@@ -344,6 +344,10 @@ const std::vector<Attack>& attacks() {
       {"HeaderSpaceAround", [](const Forge& f) { return f.token(" " + f.header.dump() + " ", f.claims.dump()); }},
       {"HeaderTrailingText", [](const Forge& f) { return f.token(f.header.dump() + "{}", f.claims.dump()); }},
       {"ClaimsTrailingText", [](const Forge& f) { return f.token(f.header.dump(), f.claims.dump() + "{}"); }},
+      {"HeaderThatEndsAtAZeroByte",
+       [](const Forge& f) { return f.token(f.header.dump() + std::string("\0{}", 3), f.claims.dump()); }},
+      {"ClaimsThatEndAtAZeroByte",
+       [](const Forge& f) { return f.token(f.header.dump(), f.claims.dump() + std::string("\0{}", 3)); }},
       {"HeaderArray", [](const Forge& f) { return f.token(json::array({f.header}).dump(), f.claims.dump()); }},
       {"ClaimsArray", [](const Forge& f) { return f.token(f.header.dump(), json::array({f.claims}).dump()); }},
       {"ClaimsNotJson", [](const Forge& f) { return f.token(f.header.dump(), "alice"); }},
@@ -401,6 +405,15 @@ TEST_P(RefusedToken, IsUnauthenticatedAndItsReasonQuotesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(AttackTable, RefusedToken, ::testing::ValuesIn(attacks()),
                          [](const auto& param_info) { return std::string(param_info.param.name); });
+
+TEST(TokenHeader, WithAParameterThatIsNotTakenIsRefusedForThat) {
+  for (const Forge& forge : all_forges()) {
+    const Status status = forge.verify(forge.with_header("crit", json::array({"exp"})));
+
+    ASSERT_EQ(status.code(), Code::kUnauthenticated);
+    EXPECT_EQ(status.error().detail, "token header has an unknown parameter");
+  }
+}
 
 // What only our access tokens carry.
 class RefusedAccessToken : public ::testing::TestWithParam<Attack> {};
