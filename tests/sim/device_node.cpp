@@ -108,6 +108,7 @@ Status DeviceNode::start() {
   cannot_read_ = false;
   record(event::Restart{options_.number});
   read_store();
+  if (!cannot_read_) open_discards_.clear();  // what is still there stays
   begin();
   return {};
 }
@@ -328,15 +329,31 @@ void DeviceNode::discard_queued(std::uint64_t draw) {
 void DeviceNode::give_up(MessageKey key) {
   const auto row = process_->reader->message(key);
   if (!row.ok() || (row->state != MessageState::kFailed && row->state != MessageState::kQueued)) return;
-  const bool discarded = process_->client->discard(row->client_message_id).ok();
+  const Status discarded = process_->client->discard(row->client_message_id);
   // Also when the disk failed in the middle: the app asks no more for what it has given up.
   if (last_send_ && last_send_->k == row->client_message_id) last_send_.reset();
-  if (!discarded) return;
+  const event::Discarded gone{options_.number, row->client_message_id, row->failure == Code::kRolledBack};
+  if (!discarded.ok()) {
+    // The disk failed or lost its power in the middle: the transaction may be on it.
+    const bool is_open = !alive() || discarded.code() == Code::kStorage;
+    if (is_open) open_discards_.insert_or_assign(gone.k, OpenDiscard{row->conversation, gone});
+    return;
+  }
   failed_.erase(key);
   lost_.erase(key);
   // Durable, also when the process ended right behind it.
-  const bool lost = row->failure == Code::kRolledBack;
-  observer_.record(options_.number, event::Discarded{options_.number, row->client_message_id, lost});
+  observer_.record(options_.number, gone);
+}
+
+// What came of discards that did not return ok, as a full read of their conversation shows it.
+void DeviceNode::settle_discards(ConversationKey read, const std::vector<MessageRow>& rows) {
+  std::erase_if(open_discards_, [&](const auto& open) {
+    if (open.second.conversation != read) return false;
+    const auto is_it = [&](const MessageRow& row) { return row.client_message_id == open.first; };
+    if (std::any_of(rows.begin(), rows.end(), is_it)) return false;
+    record(open.second.event);
+    return true;
+  });
 }
 
 bool DeviceNode::settle_failed() {
@@ -682,6 +699,7 @@ bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<Co
     return false;
   }
   for (const MessageRow& message : rows) settle_retry(message);
+  settle_discards(row.key, rows);
   record(read);
   if (reads != nullptr) reads->push_back(std::move(read));
   for (const MessageRow& message : rows) {

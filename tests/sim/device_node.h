@@ -156,6 +156,7 @@ class DeviceNode final : private EventSink {
   void log_in();
   void log_in_later();
   void settle_retry(const MessageRow& row);
+  void settle_discards(ConversationKey read, const std::vector<MessageRow>& rows);
   void retry(MessageKey key);
   void give_up(MessageKey key);
   std::optional<std::string> paging_error(const ConversationRow& conversation, std::size_t up, std::size_t down);
@@ -218,6 +219,11 @@ class DeviceNode final : private EventSink {
     bool lost = false;
   };
   std::optional<OpenRetry> open_retry_;  // asked for, and not seen yet what came of it
+  struct OpenDiscard {
+    ConversationKey conversation;
+    event::Discarded event;
+  };
+  std::map<ClientMessageId, OpenDiscard> open_discards_;  // the same
   bool account_made_;
   bool linked_ = false;
   std::set<ClientMessageId> sent_here_;

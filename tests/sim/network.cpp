@@ -466,12 +466,12 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
     travel += microseconds(network.random_.below(static_cast<std::uint64_t>(microseconds(timeout).count()) * 2));
   }
   // What is on its way is the network's: the exchange is the client's side of it, which may end before.
-  network.scheduler_.after(travel, [&network, id, device = device_, copy = request]() mutable {
+  network.arrives_after(travel, [&network, id, device = device_, copy = request]() mutable {
     network.request_arrives(id, device, std::move(copy));
   });
   if (network.chance(network.faults.repeat_request)) {
     travel += network.latency();
-    network.scheduler_.after(travel, [&network, copy = std::move(request), device = device_]() mutable {
+    network.arrives_after(travel, [&network, copy = std::move(request), device = device_]() mutable {
       if (!network.server_alive() || !network.server_->listening() || network.is_isolated(device)) return;
       network.observer_.on_fault("request_repeated");
       Lane& shard = network.server_->shard(0);
@@ -484,6 +484,16 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
 }
 
 void DeviceNetwork::cancel(RequestId request) { network_.exchanges_.erase(request); }
+
+void Network::arrives_after(microseconds travel, Task arrival) {
+  const std::uint64_t id = ++last_travelling_;
+  travelling_.emplace(id, std::move(arrival));
+  scheduler_.after(travel, [this, id] { arrive(id); });
+}
+
+void Network::arrive(std::uint64_t travelling) {
+  if (auto arrival = travelling_.extract(travelling)) arrival.mapped()();
+}
 
 void Network::request_arrives(std::uint64_t id, NodeId device, HttpRequest request) {
   const auto found = exchanges_.find(id);
@@ -640,6 +650,9 @@ void Network::heal() {
     if (hostile) break_wire(found, true, true);
     schedule(id, true);
     schedule(id, false);
+  }
+  for (const auto& [id, unused] : travelling_) {
+    scheduler_.after(latency(), [this, id = id] { arrive(id); });
   }
 }
 

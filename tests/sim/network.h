@@ -110,7 +110,8 @@ class Network {
   // Its connections fall silent; later ones and requests meet nothing, until end_isolation or heal.
   void isolate(NodeId device);
   void end_isolation(NodeId device) { isolated_.erase(device); }
-  // Every clog, silence and isolation ends, and in the hostile mode every connection too.
+  // Every clog, silence and isolation ends, and in the hostile mode every connection too; requests that are on their
+  // way arrive.
   void heal();
 
   // The node's process ended. abrupt: its machine too, so that nothing tells the peer.
@@ -145,6 +146,8 @@ class Network {
   void arrive(WireId id, bool up);
   void forget_if_over(WireId id);
   void break_wire(Wire& wire, bool tell_device, bool tell_server);
+  void arrives_after(std::chrono::microseconds travel, Task arrival);
+  void arrive(std::uint64_t travelling);
   // The client may have given up by now, or be gone: the exchange is, and the request arrives all the same.
   void request_arrives(std::uint64_t id, NodeId device, HttpRequest request);
   void serve(HttpRequest request, NodeId device, UniqueFunction<void(HttpResponse)> respond);
@@ -163,6 +166,8 @@ class Network {
   std::uint64_t frames_ = 0;
   std::map<WireId, std::unique_ptr<Wire>> wires_;
   std::map<std::uint64_t, std::unique_ptr<Exchange>> exchanges_;
+  std::uint64_t last_travelling_ = 0;
+  std::map<std::uint64_t, Task> travelling_;  // requests on their way, repeated ones too
   std::map<NodeId, std::shared_ptr<Hold>> isolated_;
 };
 
