@@ -2,7 +2,8 @@
 //
 // The nth access to the disk fails, for every n, in each of thirty things that an app does with its store. Whatever
 // fails says STORAGE or STORAGE_FULL and has changed nothing; whatever says OK is there; and once the disk is well, the
-// same client goes on and a new one opens the store. No file stays open.
+// same client does what it could not and a new one opens the store. No file stays open. Then the same of a client that
+// is at work with the server: what its ticks could not do is done again, and nothing is lost.
 //
 // The clients are driven by ticks that never come, so that everything happens in the calls: the nth access is the same
 // one in each run. SQLite's default VFS stands below the library's, and that is where the failures are.
@@ -37,6 +38,18 @@ class Disk {
     return disk;
   }
 
+  // While it lives nothing fails, and no access counts.
+  class Held {
+   public:
+    explicit Held(Disk& disk) : disk_(disk) { disk_.held_ = true; }
+    ~Held() { disk_.held_ = false; }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+   private:
+    Disk& disk_;
+  };
+
   void arm(Failure failure, int nth) {
     failure_ = failure;
     left_ = nth;
@@ -51,6 +64,7 @@ class Disk {
  private:
   struct File {
     sqlite3_file base;
+    bool fails;  // when it is its turn
     sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
   };
   static sqlite3_file* real(sqlite3_file* file) { return reinterpret_cast<File*>(file)->real(); }
@@ -62,11 +76,11 @@ class Disk {
     vfs_.szOsFile = static_cast<int>(sizeof(File)) + base_->szOsFile;
     vfs_.xOpen = open;
     vfs_.xDelete = [](sqlite3_vfs*, const char* path, int sync) {
-      const int failed = instance().access(true, SQLITE_IOERR_DELETE);
+      const int failed = instance().access(path, true, SQLITE_IOERR_DELETE);
       return failed != SQLITE_OK ? failed : instance().base_->xDelete(instance().base_, path, sync);
     };
     vfs_.xAccess = [](sqlite3_vfs*, const char* path, int flags, int* out) {
-      const int failed = instance().access(false, SQLITE_IOERR_ACCESS);
+      const int failed = instance().access(path, false, SQLITE_IOERR_ACCESS);
       return failed != SQLITE_OK ? failed : instance().base_->xAccess(instance().base_, path, flags, out);
     };
     vfs_.xFullPathname = [](sqlite3_vfs*, const char* path, int size, char* out) {
@@ -82,8 +96,17 @@ class Disk {
     CHECK(sqlite3_vfs_register(&vfs_, 1) == SQLITE_OK);
   }
 
+  // Another client may be at work beside the one that the failures are for.
+  static bool may_fail(const char* path) { return path == nullptr || std::strstr(path, "/work/") != nullptr; }
+
+  int access(sqlite3_file* file, bool writes, int io_error) {
+    return reinterpret_cast<File*>(file)->fails ? access(writes, io_error) : SQLITE_OK;
+  }
+  int access(const char* path, bool writes, int io_error) {
+    return may_fail(path) ? access(writes, io_error) : SQLITE_OK;
+  }
   int access(bool writes, int io_error) {
-    if (failure_ == Failure::kNone || (failure_ == Failure::kFull && !writes) || --left_ > 0) return SQLITE_OK;
+    if (held_ || failure_ == Failure::kNone || (failure_ == Failure::kFull && !writes) || --left_ > 0) return SQLITE_OK;
     if (failure_ == Failure::kIoError && left_ < 0) return SQLITE_OK;
     failed_ = true;
     return failure_ == Failure::kFull ? SQLITE_FULL : io_error;
@@ -92,7 +115,8 @@ class Disk {
   static int open(sqlite3_vfs*, const char* path, sqlite3_file* file, int flags, int* out_flags) {
     Disk& disk = instance();
     file->pMethods = nullptr;
-    if (disk.access(false, SQLITE_CANTOPEN) != SQLITE_OK) return SQLITE_CANTOPEN;
+    if (disk.access(path, false, SQLITE_CANTOPEN) != SQLITE_OK) return SQLITE_CANTOPEN;
+    reinterpret_cast<File*>(file)->fails = may_fail(path);
     const int result = disk.base_->xOpen(disk.base_, path, real(file), flags, out_flags);
     if (result == SQLITE_OK) file->pMethods = &disk.methods_;
     return result;
@@ -103,23 +127,23 @@ class Disk {
     methods.iVersion = 1;
     methods.xClose = [](sqlite3_file* file) { return real(file)->pMethods->xClose(real(file)); };
     methods.xRead = [](sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
-      const int failed = instance().access(false, SQLITE_IOERR_READ);
+      const int failed = instance().access(file, false, SQLITE_IOERR_READ);
       return failed != SQLITE_OK ? failed : real(file)->pMethods->xRead(real(file), out, size, offset);
     };
     methods.xWrite = [](sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
-      const int failed = instance().access(true, SQLITE_IOERR_WRITE);
+      const int failed = instance().access(file, true, SQLITE_IOERR_WRITE);
       return failed != SQLITE_OK ? failed : real(file)->pMethods->xWrite(real(file), bytes, size, offset);
     };
     methods.xTruncate = [](sqlite3_file* file, sqlite3_int64 size) {
-      const int failed = instance().access(true, SQLITE_IOERR_TRUNCATE);
+      const int failed = instance().access(file, true, SQLITE_IOERR_TRUNCATE);
       return failed != SQLITE_OK ? failed : real(file)->pMethods->xTruncate(real(file), size);
     };
     methods.xSync = [](sqlite3_file* file, int flags) {
-      const int failed = instance().access(false, SQLITE_IOERR_FSYNC);
+      const int failed = instance().access(file, false, SQLITE_IOERR_FSYNC);
       return failed != SQLITE_OK ? failed : real(file)->pMethods->xSync(real(file), flags);
     };
     methods.xFileSize = [](sqlite3_file* file, sqlite3_int64* out) {
-      const int failed = instance().access(false, SQLITE_IOERR_FSTAT);
+      const int failed = instance().access(file, false, SQLITE_IOERR_FSTAT);
       return failed != SQLITE_OK ? failed : real(file)->pMethods->xFileSize(real(file), out);
     };
     methods.xLock = [](sqlite3_file* file, int level) { return real(file)->pMethods->xLock(real(file), level); };
@@ -143,6 +167,7 @@ class Disk {
   Failure failure_ = Failure::kNone;
   int left_ = 0;
   bool failed_ = false;
+  bool held_ = false;
 };
 
 // ---- The store that every run begins with --------------------------------------------------------------------------
@@ -352,7 +377,8 @@ struct Outcome {
   std::string same, anew;  // what this client saw afterwards, and what a new one did
 };
 
-Outcome run(const Scenario& scenario, Disk::Failure failure, int nth) {
+// again: on the same client, once the disk is well, if it failed.
+Outcome run(const Scenario& scenario, Disk::Failure failure, int nth, bool again = false) {
   fs::remove_all("work");
   fs::copy(scenario.fixture, "work");
   const std::string path = "work" + kStore;
@@ -368,6 +394,7 @@ Outcome run(const Scenario& scenario, Disk::Failure failure, int nth) {
     }
     outcome.failed = Disk::instance().disarm();
     if (outcome.status != CHATSDK_OK && scenario.again) scenario.again(client, path);
+    if (outcome.status != CHATSDK_OK && again) scenario.act(client, path);
     if (std::strcmp(scenario.name, "close") != 0) outcome.same = describe(client);
   } catch (const chatsdk::exception& e) {
     outcome.same = std::string("afterwards: ") + e.what();
@@ -402,6 +429,11 @@ std::map<std::string, int> sweep(const Scenario& scenario, Disk::Failure failure
     if (outcome.same != expected)
       wrong(scenario, failure, nth, "the client sees\n" + outcome.same + "not\n" + expected);
     if (outcome.anew != expected) wrong(scenario, failure, nth, "another sees\n" + outcome.anew + "not\n" + expected);
+    if (outcome.status != CHATSDK_OK && !scenario.opens) {
+      const Outcome repeated = run(scenario, failure, nth, true);
+      if (repeated.same != well.same || repeated.anew != well.same)
+        wrong(scenario, failure, nth, "again it comes to\n" + repeated.anew + "not\n" + well.same);
+    }
     if (open_files() != files) wrong(scenario, failure, nth, "a file stays open");
     for (const auto& entry : fs::directory_iterator("work")) {
       const bool aside = entry.path().string().find(".corrupt-") != std::string::npos;
@@ -412,6 +444,89 @@ std::map<std::string, int> sweep(const Scenario& scenario, Disk::Failure failure
   return statuses;
 }
 
+// ---- A client at work ----------------------------------------------------------------------------------------------
+
+struct Live {
+  bool failed = false;  // the disk did
+  int told = 0;         // events that said so
+  std::string description;
+};
+
+// Of an account of its own: an older copy of a store that the server knows is a device that was restored, which has to
+// log in anew.
+std::string make_worker(chatsdk::client& ben) {
+  static int count = 0;
+  const std::string name = "worker-" + std::to_string(++count);
+  fs::remove_all("work");
+  chatsdk::client client{chatsdk::config(url)};
+  join(client, name, "work");
+  for (int i = 0; i < 2; ++i) ben.send_text(ben.direct_conversation(name), "from ben " + std::to_string(i));
+  wait_until(client, [&] { return client.unread_total() == 2; });
+  client.sync(60s);
+  return name;
+}
+
+// Sends, marks read and connects; the failure ends when the app is told of it, or when all is done.
+Live live(chatsdk::client& ben, Disk::Failure failure, int nth) {
+  const std::string name = make_worker(ben);
+  chatsdk::config config(url);
+  config.tick_driven().backoff(1ms, 20ms);
+  chatsdk::client client(config);
+  client.open_store("work" + kStore, kKey);
+  const std::uint64_t with_ben = client.direct_conversation("ben");
+  chatsdk::send_options options;
+  options.id = kNewId;
+  client.send_text(with_ben, "new", options);
+  client.mark_read(with_ben, 2);
+  client.start();
+
+  Live outcome;
+  const auto note = [&](const chatsdk::event& event) {
+    if (event.type() != CHATSDK_EVENT_CONNECTION) return;
+    const std::int32_t status = event.status();
+    if (status == CHATSDK_STORAGE || status == CHATSDK_STORAGE_FULL) ++outcome.told;
+  };
+  // What this looks at is not the client's work.
+  const auto done = [&] {
+    const Disk::Held well(Disk::instance());
+    return client.connection_state() == CHATSDK_CONNECTION_ONLINE && client.outbox_count() == 0 &&
+           client.find_message(kNewId).state() == CHATSDK_MESSAGE_DELIVERED;
+  };
+  const auto late = std::chrono::steady_clock::now() + 60s;
+  const auto in_time = [&] { return std::chrono::steady_clock::now() < late; };
+  Disk::instance().arm(failure, nth);
+  while (outcome.told == 0 && !done() && in_time()) client.tick(10ms, note);
+  outcome.failed = Disk::instance().disarm();
+  while (!done() && in_time()) client.tick(10ms, note);
+  outcome.description = describe(client);
+  for (auto at = outcome.description.find(name); at != std::string::npos; at = outcome.description.find(name)) {
+    outcome.description.replace(at, name.size(), "me");
+  }
+  return outcome;
+}
+
+void sweep_live(Disk::Failure failure, int step) {
+  chatsdk::client ben{chatsdk::config(url)};
+  ben.open_store("ben" + kStore, kKey);
+  ben.start();
+  const std::string expected = live(ben, Disk::Failure::kNone, 0).description;
+  const char* const name = failure == Disk::Failure::kFull ? "disk full" : "I/O error";
+  int runs = 0;
+  int told = 0;
+  for (int nth = 1;; nth += step, ++runs) {
+    const Live outcome = live(ben, failure, nth);
+    if (outcome.description != expected) {
+      std::fprintf(stderr, "at work, %s at access %d: the client sees\n%snot\n%s", name, nth,
+                   outcome.description.c_str(), expected.c_str());
+      std::exit(1);
+    }
+    if (!outcome.failed) break;
+    told += outcome.told > 0 ? 1 : 0;
+  }
+  std::printf("at work, %s: %d runs, the app was told in %d\n", name, runs, told);
+  CHECK(told > 0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -419,6 +534,7 @@ int main(int argc, char** argv) {
   if (argc == 4 && std::strcmp(argv[1], "--step") == 0) step = std::atoi(argv[2]);
   CHECK((argc == 2 || argc == 4) && step > 0);
   url = argv[argc - 1];
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   Disk::instance();
   make_fixtures();
   Keys keys;
@@ -444,5 +560,6 @@ int main(int argc, char** argv) {
     }
   }
   std::printf("%d runs\n", runs);
+  for (const Disk::Failure failure : {Disk::Failure::kIoError, Disk::Failure::kFull}) sweep_live(failure, step);
   return 0;
 }
