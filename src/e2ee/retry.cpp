@@ -46,7 +46,7 @@ Result<bool> ask_again(State& state, RetryNotes& notes, const Incoming& item, co
   if (!is_listed) return false;
   CHATSDK_ASSIGN(const bool was_asked, notes.was_asked(place.conversation, place.seq));
   if (was_asked || !retry_rate.take(item.sender, now_ms)) return false;
-  CHATSDK_TRY(notes.note_asked(place.conversation, place.seq));
+  CHATSDK_TRY(notes.note_asked(place.conversation, place.seq, now_ms));
   return true;
 }
 

@@ -36,7 +36,7 @@ class RetryNotes {
   virtual ~RetryNotes() = default;
 
   virtual Result<bool> was_asked(StreamId conversation, Seq seq) = 0;
-  virtual Status note_asked(StreamId conversation, Seq seq) = 0;
+  virtual Status note_asked(StreamId conversation, Seq seq, std::uint64_t now_ms) = 0;
   // The session that this device began for its last request to the device.
   virtual Result<std::optional<SessionId>> begun_for_request(const Peer& peer) = 0;
   virtual Status note_begun(const Peer& peer, const SessionId& session_id) = 0;

@@ -283,7 +283,8 @@ Result<Readiness> prepare(State& state, const Peer& peer, std::uint64_t now_ms) 
   const SessionSummary* active = active_of(sessions);
   if (active == nullptr) return Readiness::kNeedsBundle;
   const bool unanswered = active->has_prefix && is_old(now_ms, active->created_ms, limits::e2ee::kUnansweredMax);
-  if (!unanswered && active->peer_record == record->hash) return Readiness::kReady;
+  const bool used_up = active->send_count >= limits::e2ee::kCountMax - 1;
+  if (!unanswered && !used_up && active->peer_record == record->hash) return Readiness::kReady;
   CHATSDK_TRY(archive(state, peer, active->session_id, now_ms));
   return Readiness::kNeedsBundle;
 }

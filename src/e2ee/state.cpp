@@ -15,8 +15,8 @@ Self Self::clone() const {
 }
 
 SessionSummary summary_of(const Session& session) {
-  return {session.session_id,  session.role,       session.status,     !session.prefix.empty(),
-          session.peer_record, session.created_ms, session.archived_ms};
+  return {session.session_id,  session.role,       session.status,      !session.prefix.empty(),
+          session.peer_record, session.created_ms, session.archived_ms, session.send_count};
 }
 
 }  // namespace chatsdk::e2ee

@@ -46,6 +46,7 @@ struct SessionSummary {
   Hash peer_record;
   std::uint64_t created_ms = 0;
   std::uint64_t archived_ms = 0;
+  std::uint32_t send_count = 0;
 };
 SessionSummary summary_of(const Session& session);
 
@@ -84,6 +85,8 @@ class State {
   virtual Status put_session(const Peer& peer, const Session& session) = 0;
   virtual Status put_status(const Peer& peer, const SessionId& session_id, SessionStatus status,
                             std::uint64_t archived_ms) = 0;
+  // All that are active, with whomever; of those that are too many then, the longest archived go.
+  virtual Status archive_all(std::uint64_t now_ms) = 0;
   virtual Status drop_session(const Peer& peer, const SessionId& session_id) = 0;
   // With every device of the user.
   virtual Status drop_sessions(const UserId& user_id) = 0;

@@ -39,6 +39,7 @@ class MemoryState final : public State {
   Status put_session(const Peer& peer, const Session& session) override;
   Status put_status(const Peer& peer, const SessionId& session_id, SessionStatus status,
                     std::uint64_t archived_ms) override;
+  Status archive_all(std::uint64_t now_ms) override;
   Status drop_session(const Peer& peer, const SessionId& session_id) override;
   Status drop_sessions(const UserId& user_id) override;
   Status drop_all_sessions() override;

@@ -15,7 +15,7 @@ namespace {
 class MemoryNotes final : public RetryNotes {
  public:
   Result<bool> was_asked(StreamId conversation, Seq seq) override { return asked_.contains({conversation, seq}); }
-  Status note_asked(StreamId conversation, Seq seq) override {
+  Status note_asked(StreamId conversation, Seq seq, std::uint64_t) override {
     asked_.insert({conversation, seq});
     return {};
   }

@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/direct.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "base/wipe.h"
+#include "e2ee/ageing.h"
+#include "e2ee/outcome.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+constexpr std::chrono::milliseconds kBundlePause = std::chrono::minutes(1);  // section 6
+
+Peer own_peer(const Self& self) { return {self.record.user_id, self.record.device_id}; }
+
+bool is_outcome(Code code) {
+  return code == kDuplicate || code == kNoSession || code == kUntrusted || code == kBadMessage;
+}
+
+// The list of a member that the roster means, where it is kept byte for byte.
+const DeviceList* list_of(const KnownUser* user, const RosterMember& member) {
+  const DeviceList* list = user == nullptr ? nullptr : user->list(member.list_version);
+  return list != nullptr && list->hash == member.list_hash ? list : nullptr;
+}
+
+const RosterMember* find_member(const Roster& roster, const UserId& user_id) {
+  const auto at = std::find_if(roster.members.begin(), roster.members.end(),
+                               [&user_id](const RosterMember& member) { return member.user_id == user_id; });
+  return at == roster.members.end() ? nullptr : &*at;
+}
+
+void add_events(const Learned& learned, const UserId& user_id, bool was_verified, std::vector<Event>& events) {
+  switch (learned.result) {
+    case Learning::kIdentityChanged:
+      events.push_back({EventKind::kIdentityChanged, user_id, {}});
+      if (was_verified) events.push_back({EventKind::kVerifiedChanged, user_id, {}});
+      break;
+    case Learning::kRefused:
+      // What lies between is asked for, and what comes is judged then.
+      if (!learned.missing) events.push_back({EventKind::kListRefused, user_id, {}});
+      break;
+    default:
+      break;
+  }
+  for (const DeviceId device : learned.added) events.push_back({EventKind::kDeviceAdded, user_id, device});
+  for (const DeviceId device : learned.removed) events.push_back({EventKind::kDeviceRemoved, user_id, device});
+}
+
+Result<Learned> learn_of(State& state, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(const KnownUser* known, state.user(given.user_id));
+  const bool was_verified = known != nullptr && known->verified;
+  CHATSDK_ASSIGN(Learned learned, learn_lists(state, given.user_id, given.lists, given.records, now_ms));
+  add_events(learned, given.user_id, was_verified, events);
+  return learned;
+}
+
+// As the roster names it: of the last list that came, whether it was learned or not.
+RosterMember member_of(const UserLists& given) {
+  const auto newest = parse_device_list(given.lists.back());
+  return newest ? RosterMember{given.user_id, newest->version, newest->hash} : RosterMember{given.user_id, 0, {}};
+}
+
+void put_member(Roster& roster, RosterMember member) {
+  for (RosterMember& known : roster.members) {
+    if (known.user_id != member.user_id) continue;
+    known = std::move(member);
+    return;
+  }
+  roster.members.push_back(std::move(member));
+}
+
+bool has_request(const std::vector<Task>& tasks, const Peer& to) {
+  return std::any_of(tasks.begin(), tasks.end(),
+                     [&to](const Task& task) { return task.kind == TaskKind::kRetry && task.to == to; });
+}
+
+void finish(Plan& plan) {
+  const bool waits = !plan.lists.empty() || !plan.bundles.empty() || plan.ask_again_ms != 0;
+  plan.outcome = waits ? Plan::Outcome::kWaits : Plan::Outcome::kReady;
+  std::sort(plan.devices.begin(), plan.devices.end(),
+            [](const Peer& a, const Peer& b) { return a.device_id < b.device_id; });
+}
+
+// Whether the newest list of the own user names this device as it is.
+bool is_listed(const KnownUser* own, const Self& self) {
+  const DeviceRecord* record = own == nullptr ? nullptr : listed(*own, self.record.device_id);
+  return record != nullptr && record->bytes == self.record.bytes;
+}
+
+}  // namespace
+
+// ---- Lists and bundles ---------------------------------------------------------------------------------------------
+
+Result<Learned> DirectConversations::take_lists(Kept kept, const UserLists& given, std::uint64_t now_ms,
+                                                std::vector<Event>& events) {
+  if (!given.lists.empty()) return learn_of(kept.state, given, now_ms, events);
+  CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
+  if (known == nullptr) events.push_back({EventKind::kPeerWithoutKeys, given.user_id, {}});
+  Learned nothing;
+  nothing.result = Learning::kSame;
+  return nothing;
+}
+
+Status DirectConversations::take_bundle(Kept kept, const Peer& peer, const BundleBytes* bundle, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const std::vector<Task> tasks, kept.notes.tasks());
+  const bool for_request = has_request(tasks, peer);
+  // Meanwhile the device may have begun a session itself, or have left its list.
+  CHATSDK_ASSIGN(const Readiness readiness, for_request ? prepare_request(kept.state, kept.notes, peer, now_ms)
+                                                        : prepare(kept.state, peer, now_ms));
+  if (readiness != Readiness::kNeedsBundle) return {};
+  if (bundle != nullptr) {
+    const auto begun = begin_session(kept.state, peer, *bundle, now_ms, keys_, kem_);
+    if (begun.ok()) return for_request ? kept.notes.note_begun(peer, *begun) : Status();
+    if (!is_outcome(begun.code())) return begun.error();
+  }
+  std::erase_if(pauses_, [now_ms](const auto& pause) { return pause.second <= now_ms; });
+  pauses_[peer] = now_ms + static_cast<std::uint64_t>(kBundlePause.count());
+  return {};
+}
+
+// ---- Sending -------------------------------------------------------------------------------------------------------
+
+// Where it is not known for want of lists, the plan says whose.
+Result<Roster> DirectConversations::roster_for_sending(Kept kept, const DirectTarget& target, const UserId& own,
+                                                       Plan& plan) {
+  std::optional<Roster> roster;
+  if (target.conversation) {
+    CHATSDK_ASSIGN(roster, kept.notes.roster(target.conversation));
+    const auto told = told_.find(target.conversation);
+    if (told != told_.end() && (!roster || told->second.revision > roster->revision)) roster = told->second;
+  }
+  if (roster) return std::move(*roster);
+  roster.emplace();
+  for (const UserId& user_id : {own, target.peer}) {
+    CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(user_id));
+    if (user == nullptr) {
+      plan.lists.push_back(user_id);
+    } else {
+      roster->members.push_back({user_id, user->newest().version, user->newest().hash});
+    }
+  }
+  return std::move(*roster);
+}
+
+void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan) {
+  if (readiness == Readiness::kReady) plan.devices.push_back(peer);
+  if (readiness != Readiness::kNeedsBundle) return;
+  const auto pause = pauses_.find(peer);
+  if (pause == pauses_.end() || pause->second <= now_ms) {
+    plan.bundles.push_back(peer);
+  } else if (plan.ask_again_ms == 0 || pause->second < plan.ask_again_ms) {
+    plan.ask_again_ms = pause->second;
+  }
+}
+
+Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, std::uint64_t now_ms) {
+  Plan plan;
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) {
+    plan.outcome = Plan::Outcome::kUnlisted;
+    return plan;
+  }
+  const Peer own = own_peer(*self);
+  CHATSDK_ASSIGN(const KnownUser* own_user, kept.state.user(own.user_id));
+  if (!is_listed(own_user, *self)) {
+    plan.outcome = Plan::Outcome::kUnlisted;
+    return plan;
+  }
+  CHATSDK_ASSIGN(const Roster roster, roster_for_sending(kept, target, own.user_id, plan));
+  plan.roster_revision = roster.revision;
+
+  std::vector<Peer> wanted;
+  std::set<DeviceId> device_ids;
+  for (const RosterMember& member : roster.members) {
+    (member.user_id == own.user_id ? plan.own_list_version : plan.peer_list_version) = member.list_version;
+    CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(member.user_id));
+    const DeviceList* list = list_of(user, member);
+    if (list == nullptr) {
+      plan.lists.push_back(member.user_id);
+      continue;
+    }
+    for (const ListedDevice& device : list->devices) {
+      if (!device_ids.insert(device.device_id).second) {
+        plan.outcome = Plan::Outcome::kForbidden;
+        return plan;
+      }
+      const Peer peer{member.user_id, device.device_id};
+      if (peer != own) wanted.push_back(peer);
+    }
+  }
+  for (const Peer& peer : wanted) {
+    CHATSDK_ASSIGN(const Readiness readiness, prepare(kept.state, peer, now_ms));
+    want(peer, readiness, now_ms, plan);
+  }
+  finish(plan);
+  return plan;
+}
+
+Result<Encrypted> DirectConversations::encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope) {
+  if (plan.outcome != Plan::Outcome::kReady) return error(Code::kWrongState, "a plan that is not ready");
+  Encrypted encrypted{plan.roster_revision, plan.own_list_version, plan.peer_list_version, 0, {}};
+  Bytes plain = serialize(envelope);
+  const WipeAtEnd wiped(plain);
+  for (const Peer& peer : plan.devices) {
+    CHATSDK_ASSIGN(Bytes message, encrypt_for(kept.state, peer, plain, keys_));
+    encrypted.slices.push_back({peer, std::move(message)});
+  }
+  CHATSDK_ASSIGN(encrypted.counter, kept.notes.take_counter());
+  return encrypted;
+}
+
+Result<Encrypted> DirectConversations::encrypt(Kept kept, const Plan& plan, const Envelope& envelope,
+                                               std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(Encrypted encrypted, encrypt_for_all(kept, plan, envelope));
+  CHATSDK_TRY(kept.notes.note_sent(envelope, plan.devices, now_ms));
+  return encrypted;
+}
+
+Status DirectConversations::roster_refused(Kept kept, ConversationId conversation, std::uint64_t revision,
+                                           std::span<const UserLists> members, std::uint64_t now_ms,
+                                           std::vector<Event>& events) {
+  std::optional<Roster> roster;
+  if (conversation) {
+    CHATSDK_ASSIGN(roster, kept.notes.roster(conversation));
+  }
+  if (!roster) roster.emplace();
+  // Whose lists are missing is found by the next plan().
+  CHATSDK_TRY(learn_members(kept, members, now_ms, events, *roster));
+  if (!conversation || revision == 0) return {};
+  roster->revision = revision;
+  told_[conversation] = std::move(*roster);
+  return {};
+}
+
+// ---- Requests and repairs ------------------------------------------------------------------------------------------
+
+Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const UserId& peer, std::uint64_t now_ms) {
+  Plan plan;
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  bool is_over = self == nullptr || is_old(now_ms, task.created_ms, limits::e2ee::kResendKept);
+  if (task.kind == TaskKind::kRepair && !is_over) {
+    CHATSDK_ASSIGN(const auto message, kept.notes.own_message(task.target.target_id));
+    is_over = !message;
+  }
+  Readiness readiness = Readiness::kNotListed;
+  if (!is_over) {
+    CHATSDK_ASSIGN(readiness, task.kind == TaskKind::kRetry ? prepare_request(kept.state, kept.notes, task.to, now_ms)
+                                                            : prepare(kept.state, task.to, now_ms));
+  }
+  if (readiness == Readiness::kNotListed) {
+    CHATSDK_TRY(kept.notes.drop_task(task.id));
+    return error(Code::kNotFound, "the device is not listed any more, or the message is gone");
+  }
+  CHATSDK_ASSIGN(const Roster roster, roster_for_sending(kept, {peer, task.conversation}, self->record.user_id, plan));
+  plan.roster_revision = roster.revision;
+  want(task.to, readiness, now_ms, plan);
+  finish(plan);
+  return plan;
+}
+
+Result<Encrypted> DirectConversations::encrypt_task(Kept kept, const Plan& plan, const Task& task, const UserId& peer,
+                                                    std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return error(Code::kWrongState, "a device without keys");
+  Envelope envelope;
+  envelope.client_message_id = task.client_message_id;
+  envelope.binding = DirectBinding::of(self->record.user_id, peer);
+  envelope.sender_time_ms = now_ms;
+  if (task.kind == TaskKind::kRetry) {
+    envelope.body_type = BodyType::kRetryRequest;
+    envelope.body = serialize(task.target);
+  } else {
+    CHATSDK_ASSIGN(auto message, kept.notes.own_message(task.target.target_id));
+    if (!message) return error(Code::kNotFound, "the message is gone");
+    envelope.body_type = BodyType::kRepair;
+    envelope.sender_time_ms = message->sender_time_ms;
+    envelope.expires_after_s = message->expires_after_s;
+    envelope.body = serialize(RepairBody{task.target.target_seq, task.target.target_id, std::move(message->content)});
+  }
+  return encrypt_for_all(kept, plan, envelope);
+}
+
+// ---- Receiving -----------------------------------------------------------------------------------------------------
+
+Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, std::span<const UserLists> members,
+                                                               std::uint64_t now_ms, std::vector<Event>& events,
+                                                               Roster& roster) {
+  std::vector<UserId> missing;
+  for (const UserLists& given : members) {
+    if (given.lists.empty()) continue;
+    CHATSDK_ASSIGN(const Learned learned, learn_of(kept.state, given, now_ms, events));
+    if (learned.missing) missing.push_back(given.user_id);
+    put_member(roster, member_of(given));
+  }
+  return missing;
+}
+
+Result<RosterResult> DirectConversations::roster_item(Kept kept, ConversationId conversation, const UserId& peer,
+                                                      bool is_encrypted, std::uint64_t revision,
+                                                      std::span<const UserLists> members, std::uint64_t now_ms,
+                                                      std::vector<Event>& events) {
+  RosterResult result;
+  if (!is_encrypted) {
+    CHATSDK_ASSIGN(const bool was_encrypted, kept.notes.is_encrypted_with(peer));
+    result.applied = !was_encrypted;
+    return result;
+  }
+  CHATSDK_TRY(kept.notes.note_encrypted_with(peer));
+  CHATSDK_ASSIGN(auto roster, kept.notes.roster(conversation));
+  if (!roster) roster.emplace();
+  CHATSDK_ASSIGN(result.lists_wanted, learn_members(kept, members, now_ms, events, *roster));
+  roster->revision = revision;
+  CHATSDK_TRY(kept.notes.put_roster(conversation, *roster));
+  const auto told = told_.find(conversation);
+  if (told != told_.end() && told->second.revision <= revision) told_.erase(told);
+  return result;
+}
+
+Task DirectConversations::new_task(const Item& item, TaskKind kind, const RetryBody& target, std::uint64_t now_ms) {
+  Task task;
+  task.kind = kind;
+  task.conversation = item.conversation;
+  task.to = item.sender;
+  task.target = target;
+  task.client_message_id = ClientMessageId::make(from_unix_ms(static_cast<std::int64_t>(now_ms)), ids_);
+  task.created_ms = now_ms;
+  return task;
+}
+
+Result<ItemResult> DirectConversations::failed(Kept kept, const Item& item, const Incoming& incoming, Code outcome,
+                                               std::uint64_t now_ms) {
+  ItemResult result;
+  result.lists_wanted = outcome == kUntrusted;
+  if (item.kind != SliceKind::kMessage) return result;
+  result.outcome = ItemResult::Outcome::kPlaceholder;
+  const ItemPlace place{item.conversation, item.seq};
+  CHATSDK_ASSIGN(result.asked, ask_again(kept.state, kept.notes, incoming, place, outcome, asked_rate_, now_ms));
+  if (!result.asked) return result;
+  const RetryBody target = request_for(place, item.client_message_id, incoming.message);
+  CHATSDK_TRY(kept.notes.put_task(new_task(item, TaskKind::kRetry, target, now_ms)));
+  return result;
+}
+
+Result<ItemResult> DirectConversations::opened(Kept kept, const Item& item, const Roster& roster, Received received,
+                                               std::uint64_t now_ms) {
+  ItemResult result;
+  result.lists_wanted = received.lists_wanted;
+  result.sender_time_ms = received.envelope.sender_time_ms;
+  result.expires_after_s = received.envelope.expires_after_s;
+  switch (received.envelope.body_type) {
+    case BodyType::kContent:
+      result.content = std::move(received.envelope.body);
+      // There is nothing to show of it, and nothing more to ask for.
+      result.outcome = result.content.empty() ? ItemResult::Outcome::kPlaceholder : ItemResult::Outcome::kContent;
+      break;
+    case BodyType::kRepair: {
+      const auto body = parse_repair_body(received.envelope.body);
+      if (!body) return error(Code::kInternal, "a repair that was judged is none");
+      if (body->content.empty()) break;
+      CHATSDK_ASSIGN(const bool repaired, kept.notes.repair({item.conversation, body->target_seq}, item.sender,
+                                                            body->target_id, body->content));
+      if (!repaired) break;
+      result.outcome = ItemResult::Outcome::kRepaired;
+      result.repaired = body->target_seq;
+      break;
+    }
+    case BodyType::kRetryRequest: {
+      const auto body = parse_retry_body(received.envelope.body);
+      if (!body) return error(Code::kInternal, "a request that was judged is none");
+      CHATSDK_ASSIGN(const auto message, kept.notes.own_message(body->target_id));
+      const RequestFacts facts{find_member(roster, item.sender.user_id) != nullptr, message.has_value()};
+      CHATSDK_ASSIGN(const bool answers, answer(kept.state, kept.notes, item.sender, received.session_id,
+                                                item.conversation, *body, facts, answered_rate_, now_ms));
+      if (answers) CHATSDK_TRY(kept.notes.put_task(new_task(item, TaskKind::kRepair, *body, now_ms)));
+      break;
+    }
+    case BodyType::kSenderChain:
+      break;  // of groups
+  }
+  return result;
+}
+
+Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std::uint64_t now_ms) {
+  ItemResult result;
+  const bool is_message = item.kind == SliceKind::kMessage;
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (!item.encrypted) {
+    CHATSDK_ASSIGN(const bool is_encrypted, kept.notes.is_encrypted_with(item.peer));
+    if (is_message) result.outcome = is_encrypted ? ItemResult::Outcome::kPlaceholder : ItemResult::Outcome::kPlain;
+    return result;
+  }
+  if (self != nullptr && item.sender == own_peer(*self)) {
+    if (is_message) result.outcome = ItemResult::Outcome::kOwn;
+    return result;
+  }
+  if (self == nullptr || !item.slice) return result;
+  CHATSDK_ASSIGN(const auto kept_roster, kept.notes.roster(item.conversation));
+  const Roster roster = kept_roster.value_or(Roster{});
+  const RosterMember* member = find_member(roster, item.sender.user_id);
+  CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(item.sender.user_id));
+  const DeviceList* list = member == nullptr ? nullptr : list_of(sender, *member);
+
+  Incoming incoming;
+  incoming.sender = item.sender;
+  incoming.list_version = list == nullptr ? 0 : list->version;  // there is no version 0: UNTRUSTED
+  incoming.kind = item.kind;
+  incoming.client_message_id = item.client_message_id;
+  incoming.binding = DirectBinding::of(self->record.user_id, item.peer);
+  incoming.message = *item.slice;
+  auto received = receive_slice(kept.state, incoming, now_ms, kem_, &set_up_rate_);
+  if (received.ok()) return opened(kept, item, roster, std::move(*received), now_ms);
+  if (!is_outcome(received.code())) return std::move(received).error();
+  return failed(kept, item, incoming, received.code(), now_ms);
+}
+
+}  // namespace chatsdk::e2ee

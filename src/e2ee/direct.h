@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Encrypted direct conversations (docs/e2ee.md sections 5.3, 10 and 11): for whom a message is encrypted and what has
+// to be fetched before, what becomes of each item that comes, requests for what could not be opened and answers to
+// them. It is handed what the server said and says what to fetch, to send and to tell the app; it sends and fetches
+// nothing.
+//
+//   to send:       plan(), and while it waits: take_lists() and take_bundle() with what it wanted; then encrypt()
+//   to receive:    roster_item() and receive(), each item in the transaction that moves the cursor
+//   for others:    plan_task() and encrypt_task() for each of Notes::tasks()
+//
+// Threads: one owner; every call belongs to one open transaction.
+// Invariants:
+//   1. What a failed transaction undid, the caller asks for again: nothing here but rates and pauses is kept in memory,
+//      and those only make this device ask for less.
+//   2. A conversation that was once encrypted with a peer is never taken for plain again.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "e2ee/kem.h"
+#include "e2ee/notes.h"
+#include "e2ee/rates.h"
+#include "e2ee/session_manager.h"
+#include "e2ee/upkeep.h"
+
+namespace chatsdk::e2ee {
+
+// What the app is told (section 19).
+enum class EventKind : std::uint8_t {
+  kIdentityChanged,
+  kDeviceAdded,
+  kDeviceRemoved,
+  kVerifiedChanged,
+  kListRefused,
+  kPeerWithoutKeys,
+};
+struct Event {
+  EventKind kind = EventKind::kIdentityChanged;
+  UserId user_id;
+  DeviceId device_id;  // of the two about devices
+
+  friend bool operator==(const Event&, const Event&) = default;
+};
+
+// ---- Sending -------------------------------------------------------------------------------------------------------
+
+// A conversation that is not there yet has no id, and its roster is the two users' newest lists.
+struct DirectTarget {
+  UserId peer;
+  ConversationId conversation;
+};
+struct Plan {
+  enum class Outcome : std::uint8_t {
+    kReady,
+    kWaits,      // for lists, for bundles, or for the moment at which one is asked for again
+    kUnlisted,   // this device is not in its user's list, or has no keys yet
+    kForbidden,  // one device stands under both users
+  };
+  Outcome outcome = Outcome::kWaits;
+  std::uint64_t roster_revision = 0;
+  std::uint64_t own_list_version = 0;
+  std::uint64_t peer_list_version = 0;
+  std::vector<Peer> devices;       // that get a slice
+  std::vector<Peer> bundles;       // to fetch
+  std::vector<UserId> lists;       // whose lists to fetch
+  std::uint64_t ask_again_ms = 0;  // kWaits with nothing to fetch: then; 0: when something else comes
+};
+struct Slice {
+  Peer to;
+  Bytes message;
+};
+// What a Send holds beside what the outbox knows.
+struct Encrypted {
+  std::uint64_t roster_revision = 0;
+  std::uint64_t own_list_version = 0;
+  std::uint64_t peer_list_version = 0;
+  std::uint64_t counter = 0;  // encryption_counter
+  std::vector<Slice> slices;  // ascending by device_id
+};
+
+// ---- Receiving -----------------------------------------------------------------------------------------------------
+
+struct RosterResult {
+  bool applied = true;               // false: plain, where the conversation is encrypted
+  std::vector<UserId> lists_wanted;  // whose lists do not hold together with what is known, for want of some between
+};
+// The lists of one user, with the records that are new in them, as the server gives them.
+struct UserLists {
+  UserId user_id;
+  std::vector<Bytes> lists;  // ascending by version
+  std::vector<Bytes> records;
+};
+
+struct Item {
+  ConversationId conversation;
+  Seq seq = 0;
+  UserId peer;  // of the conversation
+  SliceKind kind = SliceKind::kMessage;
+  Peer sender;
+  ClientMessageId client_message_id;
+  bool encrypted = true;           // false: the server gave plain content
+  std::optional<BytesView> slice;  // none: not for this device
+};
+struct ItemResult {
+  enum class Outcome : std::uint8_t {
+    kContent,      // `content` is stored as the message
+    kPlaceholder,  // it could not be decrypted: a message without content is stored, which is shown as that
+    kPlain,        // a plain conversation's: stored as it came
+    kOwn,          // sent by this device: known by its client_message_id
+    kSkip,         // nothing to show: the cursor moves
+    kRepaired,     // the message at `repaired` has its content now
+  };
+  Outcome outcome = Outcome::kSkip;
+  Bytes content;
+  std::uint64_t sender_time_ms = 0;
+  std::uint32_t expires_after_s = 0;
+  Seq repaired = 0;
+  bool lists_wanted = false;  // those of the sender's user: it knows of newer ones
+  bool asked = false;         // a retry request was queued
+};
+
+class DirectConversations {
+ public:
+  // All outlive it. keys: for what is encrypted; ids: for the items that it makes.
+  DirectConversations(Random& keys, Random& ids, const Kem& kem) : keys_(keys), ids_(ids), kem_(kem) {}
+
+  // -- Lists and bundles --
+  // Learns what the server gave of a user; without any list: that it has none.
+  Result<Learned> take_lists(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events);
+  // Begins a session. nullptr: the server gave none for the device. Where it does not hold, the device is asked for
+  // again a minute later at the earliest.
+  Status take_bundle(Kept kept, const Peer& peer, const BundleBytes* bundle, std::uint64_t now_ms);
+
+  // -- Sending --
+  Result<Plan> plan(Kept kept, const DirectTarget& target, std::uint64_t now_ms);
+  // For a plan that is ready, in the same transaction or in a later one in which it still is.
+  Result<Encrypted> encrypt(Kept kept, const Plan& plan, const Envelope& envelope, std::uint64_t now_ms);
+  // The server refused a send since its roster is another one: what it said counts for sending until the ROSTER item
+  // itself comes. 0 revision: the conversation is not there.
+  Status roster_refused(Kept kept, ConversationId conversation, std::uint64_t revision,
+                        std::span<const UserLists> members, std::uint64_t now_ms, std::vector<Event>& events);
+
+  // -- Requests and repairs --
+  // Like plan(), for the one device of a task. NOT_FOUND: it is nobody's concern any more, and is dropped.
+  Result<Plan> plan_task(Kept kept, const Task& task, const UserId& peer, std::uint64_t now_ms);
+  Result<Encrypted> encrypt_task(Kept kept, const Plan& plan, const Task& task, const UserId& peer,
+                                 std::uint64_t now_ms);
+
+  // -- Receiving --
+  // A ROSTER item's lists, in stream order. is_encrypted: as the item says.
+  Result<RosterResult> roster_item(Kept kept, ConversationId conversation, const UserId& peer, bool is_encrypted,
+                                   std::uint64_t revision, std::span<const UserLists> members, std::uint64_t now_ms,
+                                   std::vector<Event>& events);
+  Result<ItemResult> receive(Kept kept, const Item& item, std::uint64_t now_ms);
+
+ private:
+  Result<Roster> roster_for_sending(Kept kept, const DirectTarget& target, const UserId& own, Plan& plan);
+  void want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan);
+  Result<Encrypted> encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope);
+  // The users whose lists are missing for it.
+  Result<std::vector<UserId>> learn_members(Kept kept, std::span<const UserLists> members, std::uint64_t now_ms,
+                                            std::vector<Event>& events, Roster& roster);
+  Result<ItemResult> opened(Kept kept, const Item& item, const Roster& roster, Received received, std::uint64_t now_ms);
+  Result<ItemResult> failed(Kept kept, const Item& item, const Incoming& incoming, Code outcome, std::uint64_t now_ms);
+  Task new_task(const Item& item, TaskKind kind, const RetryBody& target, std::uint64_t now_ms);
+
+  Random& keys_;
+  Random& ids_;
+  const Kem& kem_;
+  DeviceRates set_up_rate_{limits::e2ee::kSetUpBurst, limits::e2ee::kSetUpRegain};
+  DeviceRates asked_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
+  DeviceRates answered_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
+  std::map<Peer, std::uint64_t> pauses_;   // until when no bundle of the device is asked for
+  std::map<ConversationId, Roster> told_;  // rosters that a refusal named, ahead of their items
+};
+
+}  // namespace chatsdk::e2ee

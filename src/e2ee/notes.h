@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The seam to what a device keeps beside its State (docs/e2ee.md section 20), in the same transactions: rosters, what
+// was sent and asked for, what waits to be sent for somebody's request, and how far its prekeys have come.
+//
+// Threads: those of the transaction: one.
+// Invariants:
+//   1. As those of e2ee/state.h.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "e2ee/envelope.h"
+#include "e2ee/retry.h"
+#include "e2ee/sender_chains.h"
+
+namespace chatsdk::e2ee {
+
+// Of an encrypted conversation, after one of its ROSTER items.
+struct Roster {
+  std::uint64_t revision = 0;
+  std::vector<RosterMember> members;
+
+  friend bool operator==(const Roster&, const Roster&) = default;
+};
+
+// A retry request or a repair that waits to be sent to one device: an item of its own in the conversation.
+enum class TaskKind : std::uint8_t { kRetry = 1, kRepair = 2 };
+struct Task {
+  std::int64_t id = 0;  // given by put_task(), ascending
+  TaskKind kind = TaskKind::kRetry;
+  ConversationId conversation;
+  Peer to;
+  RetryBody target;                   // of a repair: its target alone
+  ClientMessageId client_message_id;  // of the item that carries it
+  std::uint64_t created_ms = 0;
+};
+
+// What the app's history holds of an own message that somebody asks for.
+struct OwnMessage {
+  Bytes content;
+  std::uint64_t sender_time_ms = 0;
+  std::uint32_t expires_after_s = 0;
+};
+
+class Notes : public RetryNotes {
+ public:
+  // As it is at the conversation's cursor; none before its first ROSTER item, or where it is plain.
+  virtual Result<std::optional<Roster>> roster(ConversationId conversation) = 0;
+  virtual Status put_roster(ConversationId conversation, const Roster& roster) = 0;
+  // Whether this device has once begun the direct conversation as encrypted, or seen it so.
+  virtual Result<bool> is_encrypted_with(const UserId& peer) = 0;
+  virtual Status note_encrypted_with(const UserId& peer) = 0;
+
+  // The number of the next encrypted item (section 11.5); each is given once.
+  virtual Result<std::uint64_t> take_counter() = 0;
+  // In place of what was noted under the message's id. NOT_FOUND: no such message waits here.
+  virtual Status note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) = 0;
+  virtual Result<std::optional<OwnMessage>> own_message(const ClientMessageId& id) = 0;
+  // The content takes the place of a placeholder that stands there for this sender, device and id; false: none does.
+  virtual Result<bool> repair(const ItemPlace& place, const Peer& sender, const ClientMessageId& id,
+                              BytesView content) = 0;
+
+  virtual Status put_task(const Task& task) = 0;
+  // In the order in which they came.
+  virtual Result<std::vector<Task>> tasks() = 0;
+  virtual Status drop_task(std::int64_t id) = 0;
+
+  // Own prekeys of which the server has not said that it has them, ascending.
+  virtual Result<std::vector<std::uint32_t>> prekeys_to_upload() = 0;
+  virtual Status mark_uploaded(std::span<const std::uint32_t> key_ids) = 0;
+  // All that are kept count as not uploaded.
+  virtual Status upload_all_again() = 0;
+  // This device begins anew with other keys: what was noted of its messages, what waits in the old ones' name, and the
+  // counter go. Rosters, and who is written to encrypted, stay.
+  virtual Status forget_device() = 0;
+  // When age_notes() ran last; 0: never.
+  virtual Result<std::uint64_t> aged_ms() = 0;
+  // Section 11.4 of what is kept here.
+  virtual Status age_notes(std::uint64_t now_ms) = 0;
+};
+
+// What operations on conversations work on.
+struct Kept {
+  State& state;
+  Notes& notes;
+};
+
+}  // namespace chatsdk::e2ee

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/own_keys.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.h"
+#include "e2ee/ageing.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+constexpr std::chrono::milliseconds kAgeingPause = std::chrono::hours(24);  // section 11.4
+
+bool is_newest(const PrekeySummary& prekey, PrekeyKind kind) { return prekey.kind == kind && prekey.successor_ms == 0; }
+
+const PrekeySummary* newest(const std::vector<PrekeySummary>& prekeys, PrekeyKind kind) {
+  const auto at = std::find_if(prekeys.begin(), prekeys.end(),
+                               [kind](const PrekeySummary& prekey) { return is_newest(prekey, kind); });
+  return at == prekeys.end() ? nullptr : &*at;
+}
+
+Result<bool> is_listed(State& state, const Self& self) {
+  CHATSDK_ASSIGN(const KnownUser* own, state.user(self.record.user_id));
+  const DeviceRecord* record = own == nullptr ? nullptr : listed(*own, self.record.device_id);
+  return record != nullptr && record->bytes == self.record.bytes;
+}
+
+Error without_keys() { return error(Code::kWrongState, "this device has no keys"); }
+
+}  // namespace
+
+// ---- The account ---------------------------------------------------------------------------------------------------
+
+Result<Self> OwnKeys::draw_self(SigningSeed account_seed, const Peer& device, std::string_view name,
+                                std::uint64_t now_ms) {
+  Self self;
+  self.account_seed = std::move(account_seed);
+  self.keys = DeviceKeys::draw(keys_);
+  DeviceDescription description{device.user_id, device.device_id, kSuitesSpoken, now_ms, {}};
+  if (!name.empty()) {
+    const NamedDevice named{device.user_id, device.device_id, self.keys.registration_id};
+    CHATSDK_ASSIGN(description.sealed_name, seal_device_name(name, self.account_seed, named, draw<Nonce>(keys_)));
+  }
+  self.record = make_device_record(description, self.keys);
+  return self;
+}
+
+Result<ListUpload> OwnKeys::begin_account(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* before, kept.state.self());
+  if (before != nullptr) return error(Code::kWrongState, "this device has keys already");
+  CHATSDK_ASSIGN(Self self, draw_self(draw_secret<32>(keys_), device, name, now_ms));
+  CHATSDK_ASSIGN(const DeviceList list,
+                 first_device_list(device.user_id, self.account_seed, {&self.record, 1}, now_ms));
+  ListUpload upload{list.bytes, {self.record.bytes}};
+  CHATSDK_TRY(kept.state.put_self(std::move(self)));
+  return upload;
+}
+
+Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* before, kept.state.self());
+  if (before == nullptr) return without_keys();
+  if (before->record.user_id != device.user_id) return error(Code::kWrongState, "this device has another user's keys");
+  CHATSDK_ASSIGN(Self self, draw_self(before->account_seed.clone(), device, name, now_ms));
+  self.next_key_id = before->next_key_id;
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
+  if (own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
+  std::vector<DeviceId> gone;
+  for (const DeviceId device_id : {before->record.device_id, device.device_id}) {
+    const bool twice = std::find(gone.begin(), gone.end(), device_id) != gone.end();
+    if (!twice && own->newest().find(device_id) != nullptr) gone.push_back(device_id);
+  }
+  CHATSDK_ASSIGN(const DeviceList list,
+                 next_device_list(own->newest(), self.account_seed, {&self.record, 1}, gone, now_ms));
+  ListUpload upload{list.bytes, {self.record.bytes}};
+
+  CHATSDK_ASSIGN(const auto prekeys, kept.state.prekeys());
+  for (const PrekeySummary& prekey : prekeys) CHATSDK_TRY(kept.state.drop_prekey(prekey.key_id));
+  CHATSDK_TRY(kept.state.drop_all_sessions());
+  CHATSDK_TRY(kept.state.drop_own_chains());
+  CHATSDK_TRY(kept.state.drop_all_received_chains());
+  CHATSDK_TRY(kept.notes.forget_device());
+  CHATSDK_TRY(kept.state.put_self(std::move(self)));
+  return upload;
+}
+
+Result<ListUpload> OwnKeys::next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
+                                      std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return without_keys();
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(self->record.user_id));
+  if (own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
+  CHATSDK_ASSIGN(const DeviceList list, next_device_list(own->newest(), self->account_seed, add, remove, now_ms));
+  ListUpload upload{list.bytes, {}};
+  for (const DeviceRecord& record : add) upload.records.push_back(record.bytes);
+  return upload;
+}
+
+// ---- Prekeys -------------------------------------------------------------------------------------------------------
+
+Result<PrekeyUpload> OwnKeys::collect(Kept kept) {
+  PrekeyUpload upload;
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return without_keys();
+  CHATSDK_ASSIGN(const auto all, kept.state.prekeys());
+  CHATSDK_ASSIGN(auto waiting, kept.notes.prekeys_to_upload());
+  // The pair goes together; what was replaced before it was taken is uploaded no more.
+  const PrekeySummary* pair[] = {newest(all, PrekeyKind::kSigned), newest(all, PrekeyKind::kLastResort)};
+  const auto waits = [&waiting](std::uint32_t key_id) {
+    return std::find(waiting.begin(), waiting.end(), key_id) != waiting.end();
+  };
+  const bool with_pair = pair[0] != nullptr && pair[1] != nullptr && (waits(pair[0]->key_id) || waits(pair[1]->key_id));
+  const PrekeyOwner owner{self->record.user_id, self->record.device_id};
+  for (const PrekeySummary& summary : all) {
+    const bool is_of_pair = &summary == pair[0] || &summary == pair[1];
+    const bool is_one_time = summary.kind == PrekeyKind::kOneTime || summary.kind == PrekeyKind::kOneTimeKem;
+    if (!(is_of_pair && with_pair) && !(is_one_time && waits(summary.key_id))) continue;
+    CHATSDK_ASSIGN(const auto prekey, kept.state.prekey(summary.key_id));
+    if (!prekey) return error(Code::kCorrupt, "a prekey without its secret");
+    CHATSDK_ASSIGN(Bytes bytes, published(*prekey, owner, self->keys.signing_seed, kem_));
+    upload.key_ids.push_back(summary.key_id);
+    switch (summary.kind) {
+      case PrekeyKind::kSigned:
+        upload.signed_prekey = std::move(bytes);
+        break;
+      case PrekeyKind::kLastResort:
+        upload.last_resort = std::move(bytes);
+        break;
+      case PrekeyKind::kOneTime:
+        upload.one_time.push_back(std::move(bytes));
+        break;
+      case PrekeyKind::kOneTimeKem:
+        upload.one_time_kem.push_back(std::move(bytes));
+        break;
+    }
+  }
+  return upload;
+}
+
+Result<std::optional<PrekeyUpload>> OwnKeys::due_upload(Kept kept, const ServerHolds& holds, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return std::optional<PrekeyUpload>();
+  CHATSDK_ASSIGN(const bool listed_here, is_listed(kept.state, *self));
+  if (!listed_here) return std::optional<PrekeyUpload>();
+  CHATSDK_ASSIGN(auto waiting, kept.notes.prekeys_to_upload());
+  if (holds.digest && waiting.empty()) {
+    CHATSDK_ASSIGN(const Hash own, digest(kept));
+    if (own != *holds.digest) CHATSDK_TRY(kept.notes.upload_all_again());
+    CHATSDK_ASSIGN(waiting, kept.notes.prekeys_to_upload());
+  }
+  // What waits to be uploaded is on its way to be counted.
+  const StoredCounts enough{limits::e2ee::kOneTimeStored, limits::e2ee::kOneTimeStored};
+  const StoredCounts counts = waiting.empty() ? holds.counts.value_or(enough) : enough;
+  CHATSDK_ASSIGN(const NewPrekeys due, prekeys_due(kept.state, counts, share_, now_ms));
+  if (due.signed_pair || due.one_time > 0 || due.one_time_kem > 0) {
+    CHATSDK_TRY(make_prekeys(kept.state, due, now_ms, keys_, kem_));
+    if (due.signed_pair) share_ = draw_rotation_share(keys_);
+  }
+  CHATSDK_ASSIGN(PrekeyUpload upload, collect(kept));
+  if (upload.key_ids.empty()) return std::optional<PrekeyUpload>();
+  return std::optional(std::move(upload));
+}
+
+Status OwnKeys::taken(Kept kept, const PrekeyUpload& upload) { return kept.notes.mark_uploaded(upload.key_ids); }
+
+Result<std::optional<std::uint64_t>> OwnKeys::rotation_due_ms(Kept kept) {
+  CHATSDK_ASSIGN(const auto all, kept.state.prekeys());
+  const PrekeySummary* pair = newest(all, PrekeyKind::kLastResort);
+  if (pair == nullptr) return std::optional<std::uint64_t>();
+  const std::chrono::milliseconds age = limits::e2ee::kSignedRotation - share_;
+  return std::optional(pair->created_ms + static_cast<std::uint64_t>(age.count()));
+}
+
+Result<Hash> OwnKeys::digest(Kept kept) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return without_keys();
+  CHATSDK_ASSIGN(const auto all, kept.state.prekeys());
+  const PrekeyOwner owner{self->record.user_id, self->record.device_id};
+  const auto bytes_of = [&](PrekeyKind kind) -> Result<Bytes> {
+    const PrekeySummary* summary = newest(all, kind);
+    if (summary == nullptr) return Bytes();
+    CHATSDK_ASSIGN(const auto prekey, kept.state.prekey(summary->key_id));
+    if (!prekey) return error(Code::kCorrupt, "a prekey without its secret");
+    return published(*prekey, owner, self->keys.signing_seed, kem_);
+  };
+  CHATSDK_ASSIGN(const Bytes signed_prekey, bytes_of(PrekeyKind::kSigned));
+  CHATSDK_ASSIGN(const Bytes last_resort, bytes_of(PrekeyKind::kLastResort));
+  return keys_digest(self->record.bytes, signed_prekey, last_resort);
+}
+
+// ---- Beside ordinary days ------------------------------------------------------------------------------------------
+
+Result<PrekeyUpload> OwnKeys::new_epoch(Kept kept, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return without_keys();
+  const std::uint32_t first_new = self->next_key_id;
+  CHATSDK_TRY(kept.state.archive_all(now_ms));
+  CHATSDK_TRY(kept.state.drop_own_chains());
+  // What the server never heard of would come below the new ones.
+  CHATSDK_ASSIGN(const auto waiting, kept.notes.prekeys_to_upload());
+  CHATSDK_TRY(kept.notes.mark_uploaded(waiting));
+  const NewPrekeys all{true, limits::e2ee::kOneTimeBatch, limits::e2ee::kOneTimeBatch};
+  CHATSDK_TRY(make_prekeys(kept.state, all, now_ms, keys_, kem_));
+  share_ = draw_rotation_share(keys_);
+  CHATSDK_ASSIGN(PrekeyUpload upload, collect(kept));
+  upload.drop_below = first_new;
+  return upload;
+}
+
+Result<bool> OwnKeys::age_once_a_day(Kept kept, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const std::uint64_t before, kept.notes.aged_ms());
+  if (before != 0 && !is_old(now_ms, before, kAgeingPause)) return false;
+  CHATSDK_TRY(age_all(kept.state, now_ms));
+  CHATSDK_TRY(kept.notes.age_notes(now_ms));
+  return true;
+}
+
+}  // namespace chatsdk::e2ee

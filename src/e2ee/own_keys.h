@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// This device's own keys from their first day on (docs/e2ee.md sections 5, 6, 11.4, 11.5 and 17): made, uploaded,
+// replaced, refilled, and aged. It says what is uploaded and when; uploading is done above.
+//
+//   made once:      begin_account(), or adopt_account() for a device that was linked (e2ee/linking.h)
+//   from then on:   due_upload() after each log-in, each push of counts and once a day; taken() when the server took it
+//   while idle:     age_once_a_day()
+//
+// Threads: one owner; every call belongs to one open transaction.
+// Invariants:
+//   1. What is uploaded is kept first: a lost answer is followed by the same bytes.
+//   2. No key id is ever used twice.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "e2ee/device_list.h"
+#include "e2ee/kem.h"
+#include "e2ee/notes.h"
+#include "e2ee/upkeep.h"
+
+namespace chatsdk::e2ee {
+
+// Bodies of the requests of section 17. An empty string: not part of it.
+struct ListUpload {
+  Bytes list;
+  std::vector<Bytes> records;
+};
+struct PrekeyUpload {
+  Bytes signed_prekey;
+  Bytes last_resort;
+  std::vector<Bytes> one_time;  // ascending by key id, like the next
+  std::vector<Bytes> one_time_kem;
+  std::uint32_t drop_below = 0;        // 0: nothing is dropped
+  std::vector<std::uint32_t> key_ids;  // of all of them
+};
+
+// What the server has said that it holds.
+struct ServerHolds {
+  std::optional<StoredCounts> counts;
+  std::optional<Hash> digest;
+};
+
+class OwnKeys {
+ public:
+  // Both outlive it.
+  OwnKeys(Random& keys, const Kem& kem) : keys_(keys), kem_(kem), share_(draw_rotation_share(keys)) {}
+
+  // The user's first device: the account key, this device's keys and record, and the list of version 1, which is
+  // learned when the server has taken it. WRONG_STATE: this device has keys; INVALID_ARGUMENT: the name.
+  Result<ListUpload> begin_account(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  // The server knows this device under another id from now on, since it was restored from an older state or logged in
+  // anew: other device keys, and nothing of the old ones' sessions and prekeys. The account key and what is known of
+  // users stay, and the list that comes back has the new device in place of the old. WRONG_STATE as next_list().
+  Result<ListUpload> begin_anew(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  // The next version of the own list. WRONG_STATE where there is none, or no keys; what next_device_list() says.
+  Result<ListUpload> next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
+                               std::uint64_t now_ms);
+
+  // What is to be uploaded now: what is due is made, and what the server has not confirmed is part of it. nullopt:
+  // nothing. Nothing is due before this device is in its user's list.
+  Result<std::optional<PrekeyUpload>> due_upload(Kept kept, const ServerHolds& holds, std::uint64_t now_ms);
+  Status taken(Kept kept, const PrekeyUpload& upload);
+  // When due_upload() finds the pair due by its age.
+  Result<std::optional<std::uint64_t>> rotation_due_ms(Kept kept);
+  // Section 17: of what this device has had confirmed.
+  Result<Hash> digest(Kept kept);
+
+  // The server's store was restored: all active sessions are archived, own sender chains begun anew, and new prekeys of
+  // all kinds made, which take the place of those that the server holds.
+  Result<PrekeyUpload> new_epoch(Kept kept, std::uint64_t now_ms);
+  // After `CaughtUp` and while nothing waits. False: it was done within the last day.
+  Result<bool> age_once_a_day(Kept kept, std::uint64_t now_ms);
+
+ private:
+  // Device keys and their record.
+  Result<Self> draw_self(SigningSeed account_seed, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  Result<PrekeyUpload> collect(Kept kept);
+
+  Random& keys_;
+  const Kem& kem_;
+  std::chrono::milliseconds share_;  // of the rotation's time, drawn anew with each pair
+};
+
+}  // namespace chatsdk::e2ee
