@@ -305,6 +305,7 @@ class DeviceStore {
   Result<std::vector<PendingRead>> pending_reads();  // not yet confirmed by a mark of the server
 
   class Impl;  // the inside, for the files that implement it
+  Impl& inside() { return *impl_; }
 
  private:
   explicit DeviceStore(std::unique_ptr<Impl> impl);

@@ -402,12 +402,16 @@ Status move_cursor(DeviceStore::Impl& store, const wire::Items& items) {
 
 }  // namespace
 
+Status DeviceStore::Impl::apply(const wire::Items& items, Applied& applied, Changes& changes) {
+  CHATSDK_TRY(check_items(*this, items));
+  return apply_items(*this, items, applied, changes);
+}
+
 Result<DeviceStore::Applied> DeviceStore::apply(const wire::Items& items) {
-  CHATSDK_TRY(check_items(*impl_, items));
   if (CHATSDK_PLANTED(Bug::kP5CursorBeforeStore)) CHATSDK_TRY(move_cursor(*impl_, items));
   Applied applied;
   CHATSDK_ASSIGN(applied.changes,
-                 impl_->write([&](Changes& changes) { return apply_items(*impl_, items, applied, changes); }));
+                 impl_->write([&](Changes& changes) { return impl_->apply(items, applied, changes); }));
   return applied;
 }
 
@@ -497,8 +501,7 @@ Result<DeviceStore::AppliedTogether> DeviceStore::apply_together(const std::vect
         CHATSDK_TRY(chatsdk::apply_marks(*impl_, *arrival.marks, changes));
         continue;
       }
-      CHATSDK_TRY(check_items(*impl_, *arrival.items));
-      CHATSDK_TRY(apply_items(*impl_, *arrival.items, together.items.emplace_back(), changes));
+      CHATSDK_TRY(impl_->apply(*arrival.items, together.items.emplace_back(), changes));
     }
     return {};
   }));

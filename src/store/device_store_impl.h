@@ -158,6 +158,11 @@ class DeviceStore::Impl {
                                           const ClientMessageId& id, WallTime deadline, bool on_wire, Changes& changes);
   Status accept_one(const AcceptedSend& accepted, Changes& changes);
 
+  Status mark_on_wire(const ClientMessageId& id, Changes& changes);
+
+  // -- device_store_apply.cpp --
+  Status apply(const wire::Items& items, Applied& applied, Changes& changes);
+
   // -- Transactions --
   // Runs body(Changes&) -> Status in one transaction, raises the revision if it changed what the app can see, and
   // commits.

@@ -289,15 +289,18 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
   return enqueued;
 }
 
+Status DeviceStore::Impl::mark_on_wire(const ClientMessageId& id, Changes& changes) {
+  CHATSDK_ASSIGN(const auto entry, outbox_entry(id));
+  if (!entry || entry->on_wire) return {};
+  CHATSDK_TRY(sql(kSetOnWire).run(entry->id));
+  if (entry->kind == OutboxRow::Kind::kSend) changes.updated.push_back({entry->conversation, entry->id});
+  return {};
+}
+
 Result<Changes> DeviceStore::mark_on_wire(const std::vector<ClientMessageId>& ids) {
   Impl& impl = *impl_;
   return impl.write([&](Changes& changes) -> Status {
-    for (const ClientMessageId& id : ids) {
-      CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
-      if (!entry || entry->on_wire) continue;
-      CHATSDK_TRY(impl.sql(kSetOnWire).run(entry->id));
-      if (entry->kind == OutboxRow::Kind::kSend) changes.updated.push_back({entry->conversation, entry->id});
-    }
+    for (const ClientMessageId& id : ids) CHATSDK_TRY(impl.mark_on_wire(id, changes));
     return {};
   });
 }

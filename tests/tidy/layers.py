@@ -14,7 +14,7 @@ CLIENT = {
     "protocol": ["base"],
     "e2ee": ["base"],
     "transport": ["protocol", "base"],
-    "store": ["protocol", "base"],
+    "store": ["e2ee", "protocol", "base"],
     "engine": ["store", "transport", "protocol", "base"],
     "capi": ["engine", "store", "transport", "protocol", "base"],
 }

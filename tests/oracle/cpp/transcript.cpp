@@ -95,8 +95,8 @@ struct Op {
   std::uint64_t now_ms;
   Random& random;
 
-  State& state() const { return device.state; }
-  const Self* self() const { return device.state.self().value(); }
+  State& state() const { return device.kept->state(); }
+  const Self* self() const { return state().self().value(); }
 };
 using Outputs = Result<Json>;
 
@@ -229,14 +229,6 @@ Outputs group_decrypt(const Op& op) {
   const Bytes message = hex_of(op.line, "message");
   CHATSDK_ASSIGN(const Received received, receive_group(op.state(), incoming_of(op.line, message), roster_of(op.line)));
   return Json{{"envelope", to_hex(serialize(received.envelope))}};
-}
-
-Outputs reload(const Op& op) {
-  const SecretRows rows = op.device.state.rows();
-  auto again = MemoryState::of_rows(rows.view());
-  if (!again || again->hash() != op.device.state.hash()) return error(Code::kInternal, "rows give another state");
-  op.device.state = std::move(*again);
-  return none();
 }
 
 Outputs safety(const Op& op) {
@@ -422,7 +414,7 @@ const std::map<std::string, Operation>& operations() {
                                                   hex_of(op.line, "envelope"), op.now_ms, op.random));
         }}},
       {"group_decrypt", {{"envelope"}, group_decrypt}},
-      {"reload", {{}, reload}},
+      {"reload", {{}, [](const Op& op) { return nothing_of(op.device.kept->reload()); }}},
       {"safety", {{"digits", "scannable"}, safety}},
       {"link_start", {{"qr"}, link_start}},
       {"link_offer", {{"offer"}, link_offer}},
@@ -446,6 +438,11 @@ std::string outcome_name(Code code) {
   if (code == kUntrusted) return "untrusted";
   return "bad_message";
 }
+
+// No operation of a transcript ends so: the library's own failure, or the store's.
+bool is_defect(Code code) { return code == Code::kInternal || code == Code::kCorrupt || code == Code::kStorage; }
+
+bool is_within_transaction(const Json& line) { return text_of(line, "op") != "reload"; }
 
 // The line's inputs alone.
 Json inputs_of(const Json& line, const Operation& operation) {
@@ -480,7 +477,8 @@ Device* Run::device(const std::string& name) {
   auto& slot = devices_[name];
   if (!slot) {
     slot = std::make_unique<Device>();
-    slot->hash = slot->state.hash();
+    slot->kept = make_keeper_(name);
+    slot->hash = slot->kept->hash();
   }
   return slot.get();
 }
@@ -493,15 +491,21 @@ Json Run::perform(const Json& line, Random* fresh) {
       draws ? std::unique_ptr<NotedRandom>(std::make_unique<FreshRandom>(*fresh))
             : std::make_unique<TapeRandom>(from_hex(text_of(line, "random")).value());
   Json done = inputs_of(line, operation);
-  const std::size_t writes_before = device.state.writes();
-  const auto outputs = operation.run({device, line, number_of(line, "now_ms"), *random});
-  const Hash hash = device.state.hash();
+  const std::size_t writes_before = device.kept->writes();
+  Outputs outputs = none();
+  const auto run = [&]() -> Status {
+    outputs = operation.run({device, line, number_of(line, "now_ms"), *random});
+    return outputs.ok() ? Status() : Status(outputs.error());
+  };
+  const Status stayed = is_within_transaction(line) ? device.kept->run(run) : run();
+  if (outputs.ok() && !stayed.ok()) outputs = stayed.error();
+  const Hash hash = device.kept->hash();
   if (outputs.ok()) {
     done.update(*outputs);
   } else {
     done["error"] = outcome_name(outputs.code());
-    if (outputs.code() == Code::kInternal) done["defect"] = outputs.error().detail;
-    if (device.state.writes() != writes_before || hash != device.hash) done["defect"] = "a failure changed the state";
+    if (is_defect(outputs.code())) done["defect"] = outputs.error().detail;
+    if (device.kept->writes() != writes_before || hash != device.hash) done["defect"] = "a failure changed the state";
   }
   device.hash = hash;
   done["random"] = to_hex(random->drawn());

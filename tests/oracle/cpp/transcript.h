@@ -16,10 +16,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/random.h"
 #include "e2ee/linking.h"
-#include "support/e2ee/memory_state.h"
+#include "support/e2ee/state_keeper.h"
 
 namespace chatsdk::e2ee::oracle {
 
@@ -53,7 +54,7 @@ class FreshRandom final : public NotedRandom {
 };
 
 struct Device {
-  MemoryState state;
+  std::unique_ptr<StateKeeper> kept;
   SigningSeed account_seed;  // zeros: none; no row before there are device keys
   bool has_account = false;
   std::optional<LinkNew> link_new;
@@ -63,12 +64,16 @@ struct Device {
 
 class Run {
  public:
+  Run() : Run([](const std::string&) { return std::make_unique<MemoryKeeper>(); }) {}
+  explicit Run(MakeKeeper make_keeper) : make_keeper_(std::move(make_keeper)) {}
+
   // Random bytes come from the line, or from `fresh` where the line names none.
   Json perform(const Json& line, Random* fresh);
   Json states() const;
   Device* device(const std::string& name);
 
  private:
+  MakeKeeper make_keeper_;
   std::map<std::string, std::unique_ptr<Device>> devices_;
 };
 

@@ -156,7 +156,7 @@ void World::send() {
   Member& from = any();
   Member& to = other_than(from);
   const auto sessions =
-      run_.device(from.name)->state.sessions({to.user_id, DeviceId{std::stoull(to.device_id)}}).value();
+      run_.device(from.name)->kept->state().sessions({to.user_id, DeviceId{std::stoull(to.device_id)}}).value();
   const bool sends = std::any_of(sessions.begin(), sessions.end(), [](const SessionSummary& session) {
     return session.status == SessionStatus::kActive;
   });
@@ -174,7 +174,7 @@ void World::send() {
 void World::send_group() {
   Member& from = any();
   const Json where{{"conversation_id", kGroup}};
-  const auto chain = run_.device(from.name)->state.own_chain(ConversationId{7}).value();
+  const auto chain = run_.device(from.name)->kept->state().own_chain(ConversationId{7}).value();
   if (!chain || is_used_up(*chain, now_ms_) || below(10) == 0) {
     perform("chain", from, {{"conversation_id", kGroup}, {"roster_revision", "3"}});
     const Json distribution = perform("distribute", from, where)["distribution"];

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/e2ee_notes.h"
+
+#include <chrono>
+#include <utility>
+
+#include "base/limits.h"
+#include "store/e2ee_rows.h"
+
+namespace chatsdk::e2ee {
+
+namespace {
+
+using rows::Blob;
+using rows::unsigned_at;
+
+constexpr char kWasAsked[] = "SELECT 1 FROM e2ee_asked WHERE conversation_id = ?1 AND seq = ?2";
+constexpr char kNoteAsked[] = "INSERT INTO e2ee_asked(conversation_id, seq, created) VALUES (?1, ?2, ?3)";
+constexpr char kBegunForRequest[] =
+    "SELECT session_id FROM e2ee_session WHERE device = ?1 AND user = ?2 AND for_request = 1";
+constexpr char kNoteBegun[] = "UPDATE e2ee_session SET for_request = (session_id = ?3) WHERE device = ?1 AND user = ?2";
+
+// Own messages stand under no sender; what the server has lost stands at no seq.
+constexpr char kSent[] =
+    "SELECT s.message, s.created, m.place, m.lost, c.conversation_id FROM message m JOIN e2ee_sent s ON s.message = "
+    "m.key JOIN conversation c ON c.key = m.conversation WHERE m.client_message_id = ?1 AND m.sender IS NULL";
+constexpr char kSentDevices[] = "SELECT device, user FROM e2ee_sent_device WHERE message = ?1";
+constexpr char kWasAnswered[] =
+    "SELECT d.answered FROM message m JOIN e2ee_sent_device d ON d.message = m.key WHERE m.client_message_id = ?1 AND "
+    "m.sender IS NULL AND d.device = ?2 AND d.user = ?3";
+constexpr char kNoteAnswered[] =
+    "UPDATE e2ee_sent_device SET answered = 1 WHERE message IN (SELECT key FROM message WHERE client_message_id = ?1 "
+    "AND sender IS NULL) AND device = ?2 AND user = ?3";
+constexpr char kForgetSent[] = "DELETE FROM e2ee_sent WHERE message = ?1";
+constexpr char kNoteSent[] =
+    "INSERT INTO e2ee_sent(message, created, sender_time, expires_after) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kNoteSentDevice[] = "INSERT INTO e2ee_sent_device(message, device, user) VALUES (?1, ?2, ?3)";
+constexpr char kOwnMessage[] =
+    "SELECT m.content, s.sender_time, s.expires_after FROM message m JOIN e2ee_sent s ON s.message = m.key "
+    "WHERE m.client_message_id = ?1 AND m.sender IS NULL AND m.content <> x''";
+
+constexpr char kRoster[] = "SELECT revision FROM e2ee_roster WHERE conversation_id = ?1";
+constexpr char kMembers[] =
+    "SELECT user, list_version, list_hash FROM e2ee_member WHERE conversation_id = ?1 ORDER BY user";
+constexpr char kPutRoster[] =
+    "INSERT INTO e2ee_roster(conversation_id, revision) VALUES (?1, ?2) ON CONFLICT(conversation_id) DO UPDATE SET "
+    "revision = ?2";
+constexpr char kDropMembers[] = "DELETE FROM e2ee_member WHERE conversation_id = ?1";
+constexpr char kPutMember[] =
+    "INSERT INTO e2ee_member(conversation_id, user, list_version, list_hash) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kIsEncryptedWith[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1";
+constexpr char kNoteEncryptedWith[] = "INSERT OR IGNORE INTO e2ee_direct(peer) VALUES (?1)";
+constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
+constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
+
+constexpr char kPlaceholder[] =
+    "SELECT p.message, m.conversation, p.delivered_before FROM e2ee_placeholder p JOIN message m ON m.key = p.message "
+    "WHERE p.conversation_id = ?1 AND p.seq = ?2 AND m.sender IS ?3 AND m.sender_device = ?4 AND m.client_message_id = "
+    "?5";
+constexpr char kFill[] = "UPDATE message SET content = ?2 WHERE key = ?1";
+constexpr char kDropPlaceholder[] = "DELETE FROM e2ee_placeholder WHERE message = ?1";
+constexpr char kPassOn[] =
+    "UPDATE e2ee_placeholder SET delivered_before = ?3 WHERE conversation_id = ?1 AND delivered_before = ?2";
+constexpr char kDeliveredBack[] = "UPDATE stream SET delivered_from = ?3 WHERE stream_id = ?1 AND delivered_from = ?2";
+// What already is one stays as it is.
+constexpr char kNotePlaceholder[] =
+    "INSERT OR IGNORE INTO e2ee_placeholder(message, conversation_id, seq, delivered_before) SELECT m.key, ?1, ?2, "
+    "s.delivered_from FROM stream s JOIN message m ON m.conversation = s.conversation WHERE s.stream_id = ?1 AND "
+    "m.place = ?3 AND m.lost = 0 AND m.content = x'' AND m.sender IS NOT ''";
+constexpr char kDeliveredFrom[] =
+    "UPDATE stream SET delivered_from = max(delivered_from, ?2) WHERE stream_id = ?1 AND EXISTS (SELECT 1 FROM "
+    "e2ee_placeholder p WHERE p.conversation_id = ?1 AND p.seq = ?2)";
+
+constexpr char kPutTask[] =
+    "INSERT INTO e2ee_task(kind, conversation_id, user, device, target_seq, target_id, failed_session, "
+    "client_message_id, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+constexpr char kTasks[] =
+    "SELECT id, kind, conversation_id, user, device, target_seq, target_id, failed_session, client_message_id, created "
+    "FROM e2ee_task ORDER BY id";
+constexpr char kDropTask[] = "DELETE FROM e2ee_task WHERE id = ?1";
+constexpr char kPutTaskOut[] =
+    "INSERT INTO e2ee_task_out(task, roster_revision, counter, bytes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(task) DO "
+    "UPDATE SET roster_revision = ?2, counter = ?3, bytes = ?4";
+constexpr char kTaskOut[] = "SELECT roster_revision, counter, bytes FROM e2ee_task_out WHERE task = ?1";
+constexpr char kDropTaskOut[] = "DELETE FROM e2ee_task_out WHERE task = ?1";
+
+constexpr char kToUpload[] = "SELECT key_id FROM e2ee_prekey WHERE uploaded = 0 ORDER BY key_id";
+constexpr char kMarkUploaded[] = "UPDATE e2ee_prekey SET uploaded = 1 WHERE key_id = ?1";
+constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
+constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
+                                         "DELETE FROM e2ee_asked", "UPDATE e2ee_meta SET counter = 0 WHERE id = 1"};
+constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
+constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
+constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
+constexpr char kAgeAsked[] = "DELETE FROM e2ee_asked WHERE created <= ?1";
+constexpr char kAgeTasks[] = "DELETE FROM e2ee_task WHERE created <= ?1";
+
+constexpr char kWaiting[] =
+    "SELECT o.id FROM message m JOIN outbox o ON o.id = m.key WHERE m.client_message_id = ?1 AND m.sender IS NULL AND "
+    "o.kind = 0";
+constexpr char kPutOut[] =
+    "INSERT INTO e2ee_out(message, roster_revision, own_list_version, peer_list_version, counter) "
+    "VALUES (?1, ?2, ?3, ?4, ?5)";
+constexpr char kPutSlice[] = "INSERT INTO e2ee_slice(message, device, user, bytes) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kOut[] =
+    "SELECT roster_revision, own_list_version, peer_list_version, counter FROM e2ee_out WHERE message = ?1";
+constexpr char kSlices[] = "SELECT device, user, bytes FROM e2ee_slice WHERE message = ?1 ORDER BY id";
+constexpr char kDropOut[] = "DELETE FROM e2ee_out WHERE message = ?1";
+
+Result<ClientMessageId> read_client_id(const char* table, std::string_view bytes) {
+  const auto id = ClientMessageId::from_bytes(bytes);
+  if (!id) return corrupt_row(table, "an id of " + std::to_string(bytes.size()) + " B");
+  return *id;
+}
+
+Result<Task> read_task(const sqlite::Statement& row) {
+  Columns columns("e2ee_task", row);
+  Task task;
+  task.id = static_cast<std::int64_t>(columns.u64());
+  task.kind = static_cast<TaskKind>(columns.u8(1, 2));
+  task.conversation = ConversationId{columns.u64()};
+  task.to.user_id = UserId(columns.text());
+  task.to.device_id = DeviceId{columns.u64()};
+  task.target.target_seq = columns.u64();
+  CHATSDK_ASSIGN(task.target.target_id, read_client_id("e2ee_task", columns.blob()));
+  task.target.failed_session = columns.fixed<SessionId>();
+  CHATSDK_ASSIGN(task.client_message_id, read_client_id("e2ee_task", columns.blob()));
+  task.created_ms = columns.u64();
+  CHATSDK_TRY(columns.status());
+  return task;
+}
+
+}  // namespace
+
+// ---- Of retries ----------------------------------------------------------------------------------------------------
+
+Result<bool> SqlNotes::was_asked(StreamId conversation, Seq seq) { return sql_(kWasAsked).first(conversation, seq); }
+
+Status SqlNotes::note_asked(StreamId conversation, Seq seq, std::uint64_t now_ms) {
+  return sql_(kNoteAsked).run(conversation, seq, now_ms);
+}
+
+Result<std::optional<SessionId>> SqlNotes::begun_for_request(const Peer& peer) {
+  rows::Query query = sql_(kBegunForRequest);
+  CHATSDK_ASSIGN(const bool begun, query.first(peer.device_id, peer.user_id));
+  if (!begun) return std::optional<SessionId>();
+  Columns columns("e2ee_session", query.row());
+  const auto session_id = columns.fixed<SessionId>();
+  CHATSDK_TRY(columns.status());
+  return std::optional(session_id);
+}
+
+Status SqlNotes::note_begun(const Peer& peer, const SessionId& session_id) {
+  return sql_(kNoteBegun).run(peer.device_id, peer.user_id, blob(session_id));
+}
+
+Result<std::optional<SentNote>> SqlNotes::sent(const ClientMessageId& id) {
+  SentNote note;
+  MessageKey message;
+  {
+    rows::Query query = sql_(kSent);
+    CHATSDK_ASSIGN(const bool noted, query.first(id));
+    if (!noted) return std::optional<SentNote>();
+    message = MessageKey{unsigned_at(query.row(), 0)};
+    note.created_ms = unsigned_at(query.row(), 1);
+    const std::int64_t place = query->integer(2);
+    const bool stands = !rows::is_pending(place) && query->integer(3) == 0;
+    note.seq = stands ? rows::seq_at(place) : 0;
+    note.conversation = StreamId{unsigned_at(query.row(), 4)};
+  }
+  CHATSDK_TRY(for_each_row(
+      sql_(kSentDevices),
+      [&note](const sqlite::Statement& row) -> Status {
+        note.devices.push_back({UserId(row.text(1)), DeviceId{unsigned_at(row, 0)}});
+        return {};
+      },
+      message));
+  return std::optional(std::move(note));
+}
+
+Result<bool> SqlNotes::was_answered(const ClientMessageId& id, const Peer& to) {
+  rows::Query query = sql_(kWasAnswered);
+  CHATSDK_ASSIGN(const bool noted, query.first(id, to.device_id, to.user_id));
+  return noted && query->integer(0) != 0;
+}
+
+Status SqlNotes::note_answered(const ClientMessageId& id, const Peer& to) {
+  return sql_(kNoteAnswered).run(id, to.device_id, to.user_id);
+}
+
+// ---- Of conversations ----------------------------------------------------------------------------------------------
+
+Result<std::optional<Roster>> SqlNotes::roster(ConversationId conversation) {
+  Roster roster;
+  {
+    rows::Query query = sql_(kRoster);
+    CHATSDK_ASSIGN(const bool known, query.first(conversation));
+    if (!known) return std::optional<Roster>();
+    roster.revision = unsigned_at(query.row(), 0);
+  }
+  CHATSDK_TRY(for_each_row(
+      sql_(kMembers),
+      [&roster](const sqlite::Statement& row) {
+        Columns columns("e2ee_member", row);
+        RosterMember& member = roster.members.emplace_back();
+        member.user_id = UserId(columns.text());
+        member.list_version = columns.u64();
+        member.list_hash = columns.fixed<Hash>();
+        return columns.status();
+      },
+      conversation));
+  return std::optional(std::move(roster));
+}
+
+Status SqlNotes::put_roster(ConversationId conversation, const Roster& roster) {
+  CHATSDK_TRY(sql_(kPutRoster).run(conversation, roster.revision));
+  CHATSDK_TRY(sql_(kDropMembers).run(conversation));
+  for (const RosterMember& member : roster.members) {
+    CHATSDK_TRY(sql_(kPutMember).run(conversation, member.user_id, member.list_version, blob(member.list_hash)));
+  }
+  return {};
+}
+
+Result<bool> SqlNotes::is_encrypted_with(const UserId& peer) { return sql_(kIsEncryptedWith).first(peer); }
+
+Status SqlNotes::note_encrypted_with(const UserId& peer) { return sql_(kNoteEncryptedWith).run(peer); }
+
+Result<std::uint64_t> SqlNotes::take_counter() {
+  CHATSDK_TRY(sql_(kTakeCounter).run());
+  return counter();
+}
+
+Result<std::uint64_t> SqlNotes::counter() {
+  rows::Query query = sql_(kCounter);
+  CHATSDK_ASSIGN(const bool told, query.first());
+  if (!told || query->integer(0) < 0) return corrupt_row("e2ee_meta", "no counter");
+  return unsigned_at(query.row(), 0);
+}
+
+Result<std::optional<MessageKey>> SqlNotes::waiting_message(const ClientMessageId& id) {
+  rows::Query query = sql_(kWaiting);
+  CHATSDK_ASSIGN(const bool waits, query.first(id));
+  return waits ? std::optional(MessageKey{unsigned_at(query.row(), 0)}) : std::nullopt;
+}
+
+Status SqlNotes::note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const auto key, waiting_message(message.client_message_id));
+  if (!key) return error(Code::kNotFound, "the message does not wait in the outbox");
+  CHATSDK_TRY(sql_(kForgetSent).run(*key));
+  CHATSDK_TRY(sql_(kNoteSent).run(*key, now_ms, message.sender_time_ms, message.expires_after_s));
+  for (const Peer& peer : devices) CHATSDK_TRY(sql_(kNoteSentDevice).run(*key, peer.device_id, peer.user_id));
+  return {};
+}
+
+Result<std::optional<OwnMessage>> SqlNotes::own_message(const ClientMessageId& id) {
+  rows::Query query = sql_(kOwnMessage);
+  CHATSDK_ASSIGN(const bool there, query.first(id));
+  if (!there) return std::optional<OwnMessage>();
+  Columns columns("e2ee_sent", query.row());
+  OwnMessage message;
+  message.content = Bytes(columns.blob());
+  message.sender_time_ms = columns.u64();
+  message.expires_after_s = columns.u32();
+  CHATSDK_TRY(columns.status());
+  return std::optional(std::move(message));
+}
+
+std::optional<std::string_view> SqlNotes::sender_of(const UserId& user_id) const {
+  return store_.is_owner(user_id) ? std::nullopt : std::optional<std::string_view>(user_id);
+}
+
+Result<bool> SqlNotes::repair(const ItemPlace& place, const Peer& sender, const ClientMessageId& id,
+                              BytesView content) {
+  MessageRef message;
+  std::uint64_t delivered_before = 0;
+  {
+    rows::Query query = sql_(kPlaceholder);
+    CHATSDK_ASSIGN(const bool stands,
+                   query.first(place.conversation, place.seq, sender_of(sender.user_id), sender.device_id, id));
+    if (!stands) return false;
+    message = {ConversationKey{unsigned_at(query.row(), 1)}, MessageKey{unsigned_at(query.row(), 0)}};
+    delivered_before = unsigned_at(query.row(), 2);
+  }
+  CHATSDK_TRY(sql_(kFill).run(message.message, Blob{content}));
+  CHATSDK_TRY(sql_(kDropPlaceholder).run(message.message));
+  CHATSDK_TRY(sql_(kPassOn).run(place.conversation, place.seq, delivered_before));
+  CHATSDK_TRY(sql_(kDeliveredBack).run(place.conversation, place.seq, delivered_before));
+  changes_->updated.push_back(message);
+  return true;
+}
+
+Status SqlNotes::note_placeholder(const ItemPlace& place) {
+  CHATSDK_TRY(sql_(kNotePlaceholder).run(place.conversation, place.seq, rows::place_of(place.seq)));
+  return sql_(kDeliveredFrom).run(place.conversation, place.seq);
+}
+
+// ---- Of tasks ------------------------------------------------------------------------------------------------------
+
+Status SqlNotes::put_task(const Task& task) {
+  return sql_(kPutTask).run(task.kind, task.conversation, task.to.user_id, task.to.device_id, task.target.target_seq,
+                            task.target.target_id, blob(task.target.failed_session), task.client_message_id,
+                            task.created_ms);
+}
+
+Result<std::vector<Task>> SqlNotes::tasks() {
+  std::vector<Task> tasks;
+  CHATSDK_TRY(for_each_row(sql_(kTasks), [&tasks](const sqlite::Statement& row) -> Status {
+    CHATSDK_ASSIGN(tasks.emplace_back(), read_task(row));
+    return {};
+  }));
+  return tasks;
+}
+
+Status SqlNotes::drop_task(std::int64_t id) { return sql_(kDropTask).run(id); }
+
+Status SqlNotes::put_task_out(const Task& task, const Encrypted& encrypted) {
+  if (encrypted.slices.size() != 1) return error(Code::kInternal, "a task is for one device");
+  return sql_(kPutTaskOut)
+      .run(task.id, encrypted.roster_revision, encrypted.counter, Blob{encrypted.slices.front().message});
+}
+
+Result<std::optional<Encrypted>> SqlNotes::task_out(const Task& task) {
+  rows::Query query = sql_(kTaskOut);
+  CHATSDK_ASSIGN(const bool stored, query.first(task.id));
+  if (!stored) return std::optional<Encrypted>();
+  Encrypted encrypted;
+  encrypted.roster_revision = unsigned_at(query.row(), 0);
+  encrypted.counter = unsigned_at(query.row(), 1);
+  encrypted.slices.push_back({task.to, Bytes(query->blob(2))});
+  return std::optional(std::move(encrypted));
+}
+
+Status SqlNotes::drop_task_out(std::int64_t id) { return sql_(kDropTaskOut).run(id); }
+
+// ---- Of prekeys and ages -------------------------------------------------------------------------------------------
+
+Result<std::vector<std::uint32_t>> SqlNotes::prekeys_to_upload() {
+  std::vector<std::uint32_t> key_ids;
+  CHATSDK_TRY(for_each_row(sql_(kToUpload), [&key_ids](const sqlite::Statement& row) {
+    Columns columns("e2ee_prekey", row);
+    key_ids.push_back(columns.u32());
+    return columns.status();
+  }));
+  return key_ids;
+}
+
+Status SqlNotes::mark_uploaded(std::span<const std::uint32_t> key_ids) {
+  for (const std::uint32_t key_id : key_ids) CHATSDK_TRY(sql_(kMarkUploaded).run(key_id));
+  return {};
+}
+
+Status SqlNotes::upload_all_again() { return sql_(kUploadAgain).run(); }
+
+Status SqlNotes::forget_device() {
+  for (const char* query : kForgetDevice) CHATSDK_TRY(sql_(query).run());
+  return {};
+}
+
+Result<std::uint64_t> SqlNotes::aged_ms() {
+  rows::Query query = sql_(kAged);
+  CHATSDK_ASSIGN(const bool told, query.first());
+  return told ? unsigned_at(query.row(), 0) : 0;
+}
+
+Status SqlNotes::age_notes(std::uint64_t now_ms) {
+  const auto old = static_cast<std::int64_t>(now_ms) - std::chrono::milliseconds(limits::e2ee::kResendKept).count();
+  for (const char* query : {kAgeSent, kAgeAsked, kAgeTasks}) CHATSDK_TRY(sql_(query).run(old));
+  return sql_(kPutAged).run(now_ms);
+}
+
+// ---- Bytes to send -------------------------------------------------------------------------------------------------
+
+Status SqlNotes::put_out(const ClientMessageId& id, const Encrypted& encrypted) {
+  CHATSDK_ASSIGN(const auto key, waiting_message(id));
+  if (!key) return error(Code::kNotFound, "the message does not wait in the outbox");
+  CHATSDK_TRY(sql_(kPutOut).run(*key, encrypted.roster_revision, encrypted.own_list_version,
+                                encrypted.peer_list_version, encrypted.counter));
+  for (const Slice& slice : encrypted.slices) {
+    CHATSDK_TRY(sql_(kPutSlice).run(*key, slice.to.device_id, slice.to.user_id, Blob{slice.message}));
+  }
+  return {};
+}
+
+Result<std::optional<Encrypted>> SqlNotes::out(const ClientMessageId& id) {
+  CHATSDK_ASSIGN(const auto key, waiting_message(id));
+  if (!key) return std::optional<Encrypted>();
+  Encrypted encrypted;
+  {
+    rows::Query query = sql_(kOut);
+    CHATSDK_ASSIGN(const bool stored, query.first(*key));
+    if (!stored) return std::optional<Encrypted>();
+    encrypted.roster_revision = unsigned_at(query.row(), 0);
+    encrypted.own_list_version = unsigned_at(query.row(), 1);
+    encrypted.peer_list_version = unsigned_at(query.row(), 2);
+    encrypted.counter = unsigned_at(query.row(), 3);
+  }
+  CHATSDK_TRY(for_each_row(
+      sql_(kSlices),
+      [&encrypted](const sqlite::Statement& row) -> Status {
+        encrypted.slices.push_back({{UserId(row.text(1)), DeviceId{unsigned_at(row, 0)}}, Bytes(row.blob(2))});
+        return {};
+      },
+      *key));
+  return std::optional(std::move(encrypted));
+}
+
+Status SqlNotes::drop_out(const ClientMessageId& id) {
+  CHATSDK_ASSIGN(const auto key, waiting_message(id));
+  return key ? sql_(kDropOut).run(*key) : Status();
+}
+
+}  // namespace chatsdk::e2ee

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a device keeps beside its end-to-end state, in the tables of the device store: the seam of e2ee/notes.h over
+// SQL, and the bytes that wait to be sent. Every call belongs to the transaction that is open. Messages are the device
+// store's own rows: what was sent when, and what stands at a place, is read there and kept nowhere twice.
+//
+// Threads: the writer's.
+// Invariants:
+//   1. A row that this does not write is CORRUPT with the name of its table.
+//   2. Bytes that were stored for sending are given out unchanged until they are dropped, or their message goes, is
+//      discarded or gets another id.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "e2ee/direct.h"
+#include "e2ee/notes.h"
+#include "store/device_store_impl.h"
+
+namespace chatsdk::e2ee {
+
+class SqlNotes final : public Notes {
+ public:
+  explicit SqlNotes(DeviceStore::Impl& store) : store_(store), sql_(store.sql) {}
+
+  // What the transaction changes that the app can see.
+  void begin(Changes& changes) { changes_ = &changes; }
+
+  // -- Of retries --
+  Result<bool> was_asked(StreamId conversation, Seq seq) override;
+  Status note_asked(StreamId conversation, Seq seq, std::uint64_t now_ms) override;
+  Result<std::optional<SessionId>> begun_for_request(const Peer& peer) override;
+  Status note_begun(const Peer& peer, const SessionId& session_id) override;
+  Result<std::optional<SentNote>> sent(const ClientMessageId& id) override;
+  Result<bool> was_answered(const ClientMessageId& id, const Peer& to) override;
+  Status note_answered(const ClientMessageId& id, const Peer& to) override;
+
+  // -- Of conversations --
+  Result<std::optional<Roster>> roster(ConversationId conversation) override;
+  Status put_roster(ConversationId conversation, const Roster& roster) override;
+  Result<bool> is_encrypted_with(const UserId& peer) override;
+  Status note_encrypted_with(const UserId& peer) override;
+  Result<std::uint64_t> take_counter() override;
+  Status note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) override;
+  Result<std::optional<OwnMessage>> own_message(const ClientMessageId& id) override;
+  Result<bool> repair(const ItemPlace& place, const Peer& sender, const ClientMessageId& id,
+                      BytesView content) override;
+
+  Status put_task(const Task& task) override;
+  Result<std::vector<Task>> tasks() override;
+  Status drop_task(std::int64_t id) override;
+
+  // -- Of prekeys and ages --
+  Result<std::vector<std::uint32_t>> prekeys_to_upload() override;
+  Status mark_uploaded(std::span<const std::uint32_t> key_ids) override;
+  Status upload_all_again() override;
+  Status forget_device() override;
+  Result<std::uint64_t> aged_ms() override;
+  Status age_notes(std::uint64_t now_ms) override;
+
+  // -- For the engine --
+  // What stands at the place, and is without content, is a placeholder from now on. Called after the items were
+  // applied.
+  Status note_placeholder(const ItemPlace& place);
+  // What a message of the outbox is sent as. NOT_FOUND: it does not wait there.
+  Status put_out(const ClientMessageId& id, const Encrypted& encrypted);
+  Result<std::optional<Encrypted>> out(const ClientMessageId& id);
+  Status drop_out(const ClientMessageId& id);
+  // Likewise of a task; its one slice.
+  Status put_task_out(const Task& task, const Encrypted& encrypted);
+  Result<std::optional<Encrypted>> task_out(const Task& task);
+  Status drop_task_out(std::int64_t id);
+  // The number that was given last: what Hello names.
+  Result<std::uint64_t> counter();
+
+ private:
+  Result<std::optional<MessageKey>> waiting_message(const ClientMessageId& id);
+  std::optional<std::string_view> sender_of(const UserId& user_id) const;
+
+  DeviceStore::Impl& store_;
+  rows::Statements& sql_;
+  Changes* changes_ = nullptr;
+};
+
+}  // namespace chatsdk::e2ee

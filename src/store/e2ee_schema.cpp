@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/e2ee_schema.h"
+
+#include <array>
+#include <string>
+
+namespace chatsdk::e2ee_schema {
+
+namespace {
+
+// e2ee_meta        one row. counter: the encryption_counter of section 11.5; aged: when what is old last went.
+// e2ee_self        at most one row: this device.
+// e2ee_prekey      successor 0: the newest of its kind; uploaded: the server has said that it has it; seen: how many
+//                  rows of e2ee_seen are its own.
+// e2ee_user        what is known of a user, with the account keys before (by place), the lists and their records.
+// e2ee_session     section 8.1, but for what has tables of its own. What is none is NULL. for_request: it was begun for
+//                  a retry request (section 11.2).
+// e2ee_prefix      of a set-up that was not answered yet.
+// e2ee_sent        a message that was encrypted here, and e2ee_sent_device for which devices; answered: a retry request
+//                  of the device was.
+// e2ee_asked       an item that a retry request was made for.
+// e2ee_placeholder a message that could not be decrypted, and nobody has repaired. While it stands, its stream counts
+//                  as delivered from its seq on only; delivered_before is from where that was before.
+// e2ee_roster      of an encrypted conversation at its cursor, with its members in e2ee_member.
+// e2ee_direct      peers with whom this device writes encrypted, whatever the server says later (section 10).
+// e2ee_out         the bytes that a row of the outbox is sent as, and e2ee_slice those for each device.
+// e2ee_task        a retry request or a repair that waits to be sent, and e2ee_task_out the bytes that it is sent as.
+constexpr const char* kVersion1 = R"sql(
+CREATE TABLE e2ee_meta(
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  version INTEGER NOT NULL,
+  counter INTEGER NOT NULL,
+  aged INTEGER NOT NULL
+);
+INSERT INTO e2ee_meta(id, version, counter, aged) VALUES (1, 0, 0, 0);
+CREATE TABLE e2ee_self(
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  account_seed BLOB NOT NULL,
+  registration_id INTEGER NOT NULL,
+  signing_seed BLOB NOT NULL,
+  agreement_secret BLOB NOT NULL,
+  next_key_id INTEGER NOT NULL,
+  record BLOB NOT NULL
+);
+CREATE TABLE e2ee_prekey(
+  key_id INTEGER PRIMARY KEY,
+  kind INTEGER NOT NULL,
+  secret BLOB NOT NULL,
+  created INTEGER NOT NULL,
+  successor INTEGER NOT NULL,
+  uploaded INTEGER NOT NULL DEFAULT 0,
+  seen INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX e2ee_prekey_to_upload ON e2ee_prekey(key_id) WHERE uploaded = 0;
+CREATE TABLE e2ee_seen(
+  key_id INTEGER NOT NULL REFERENCES e2ee_prekey(key_id) ON DELETE CASCADE,
+  ephemeral BLOB NOT NULL,
+  PRIMARY KEY (key_id, ephemeral)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_user(
+  user TEXT PRIMARY KEY,
+  account_key BLOB NOT NULL,
+  verified INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE e2ee_replaced(
+  user TEXT NOT NULL REFERENCES e2ee_user(user) ON DELETE CASCADE,
+  place INTEGER NOT NULL,
+  account_key BLOB NOT NULL,
+  PRIMARY KEY (user, place)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_list(
+  user TEXT NOT NULL REFERENCES e2ee_user(user) ON DELETE CASCADE,
+  version INTEGER NOT NULL,
+  list BLOB NOT NULL,
+  PRIMARY KEY (user, version)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_record(
+  user TEXT NOT NULL REFERENCES e2ee_user(user) ON DELETE CASCADE,
+  hash BLOB NOT NULL,
+  record BLOB NOT NULL,
+  PRIMARY KEY (user, hash)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_session(
+  id INTEGER PRIMARY KEY,
+  user TEXT NOT NULL,
+  device INTEGER NOT NULL,
+  session_id BLOB NOT NULL,
+  peer_record BLOB NOT NULL,
+  suite INTEGER NOT NULL,
+  role INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  associated BLOB NOT NULL,
+  root BLOB NOT NULL,
+  ratchet_secret BLOB,
+  ratchet_public BLOB,
+  sending_key BLOB,
+  send_count INTEGER NOT NULL,
+  previous_count INTEGER NOT NULL,
+  peer_ratchet_key BLOB,
+  chains_begun INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  archived INTEGER NOT NULL,
+  for_request INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX e2ee_session_by_device ON e2ee_session(device);
+CREATE TABLE e2ee_prefix(
+  session INTEGER PRIMARY KEY REFERENCES e2ee_session(id) ON DELETE CASCADE,
+  prefix BLOB NOT NULL
+);
+CREATE TABLE e2ee_chain(
+  session INTEGER NOT NULL REFERENCES e2ee_session(id) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  ratchet_key BLOB NOT NULL,
+  chain_key BLOB NOT NULL,
+  next INTEGER NOT NULL,
+  end INTEGER NOT NULL,
+  superseded INTEGER NOT NULL,
+  PRIMARY KEY (session, number)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_skipped(
+  session INTEGER NOT NULL REFERENCES e2ee_session(id) ON DELETE CASCADE,
+  chain INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  key BLOB NOT NULL,
+  created INTEGER NOT NULL,
+  PRIMARY KEY (session, chain, number)
+) WITHOUT ROWID;
+CREATE INDEX e2ee_skipped_by_age ON e2ee_skipped(created);
+CREATE TABLE e2ee_own_chain(
+  conversation_id INTEGER PRIMARY KEY,
+  chain_id BLOB NOT NULL,
+  chain_key BLOB NOT NULL,
+  next INTEGER NOT NULL,
+  signing_seed BLOB NOT NULL,
+  roster_revision INTEGER NOT NULL,
+  created INTEGER NOT NULL
+);
+CREATE TABLE e2ee_received_chain(
+  conversation_id INTEGER NOT NULL,
+  device INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  chain_id BLOB NOT NULL,
+  chain_key BLOB NOT NULL,
+  next INTEGER NOT NULL,
+  signing_key BLOB NOT NULL,
+  PRIMARY KEY (conversation_id, device, user, place)
+) WITHOUT ROWID;
+
+CREATE TABLE e2ee_sent(
+  message INTEGER PRIMARY KEY REFERENCES message(key) ON DELETE CASCADE,
+  created INTEGER NOT NULL,
+  sender_time INTEGER NOT NULL,
+  expires_after INTEGER NOT NULL
+);
+CREATE INDEX e2ee_sent_by_age ON e2ee_sent(created);
+CREATE TABLE e2ee_sent_device(
+  message INTEGER NOT NULL REFERENCES e2ee_sent(message) ON DELETE CASCADE,
+  device INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  answered INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (message, device, user)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_asked(
+  conversation_id INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  created INTEGER NOT NULL,
+  PRIMARY KEY (conversation_id, seq)
+) WITHOUT ROWID;
+CREATE INDEX e2ee_asked_by_age ON e2ee_asked(created);
+CREATE TABLE e2ee_placeholder(
+  message INTEGER PRIMARY KEY REFERENCES message(key) ON DELETE CASCADE,
+  conversation_id INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  delivered_before INTEGER NOT NULL
+);
+CREATE INDEX e2ee_placeholder_by_before ON e2ee_placeholder(conversation_id, delivered_before);
+CREATE TABLE e2ee_roster(
+  conversation_id INTEGER PRIMARY KEY,
+  revision INTEGER NOT NULL
+);
+CREATE TABLE e2ee_member(
+  conversation_id INTEGER NOT NULL REFERENCES e2ee_roster(conversation_id) ON DELETE CASCADE,
+  user TEXT NOT NULL,
+  list_version INTEGER NOT NULL,
+  list_hash BLOB NOT NULL,
+  PRIMARY KEY (conversation_id, user)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_direct(
+  peer TEXT PRIMARY KEY
+) WITHOUT ROWID;
+CREATE TABLE e2ee_out(
+  message INTEGER PRIMARY KEY REFERENCES outbox(id) ON DELETE CASCADE,
+  roster_revision INTEGER NOT NULL,
+  own_list_version INTEGER NOT NULL,
+  peer_list_version INTEGER NOT NULL,
+  counter INTEGER NOT NULL
+);
+CREATE TABLE e2ee_slice(
+  id INTEGER PRIMARY KEY,
+  message INTEGER NOT NULL REFERENCES e2ee_out(message) ON DELETE CASCADE,
+  device INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  bytes BLOB NOT NULL
+);
+CREATE UNIQUE INDEX e2ee_slice_by_device ON e2ee_slice(message, device);
+CREATE TRIGGER e2ee_outbox_other AFTER UPDATE OF kind, client_message_id ON outbox BEGIN
+  DELETE FROM e2ee_out WHERE message = new.id;
+END;
+CREATE TABLE e2ee_task(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind INTEGER NOT NULL,
+  conversation_id INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  device INTEGER NOT NULL,
+  target_seq INTEGER NOT NULL,
+  target_id BLOB NOT NULL,
+  failed_session BLOB NOT NULL,
+  client_message_id BLOB NOT NULL,
+  created INTEGER NOT NULL
+);
+CREATE TABLE e2ee_task_out(
+  task INTEGER PRIMARY KEY REFERENCES e2ee_task(id) ON DELETE CASCADE,
+  roster_revision INTEGER NOT NULL,
+  counter INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+);
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1};
+
+constexpr const char* kTables[] = {
+    "e2ee_meta",     "e2ee_self",        "e2ee_prekey",    "e2ee_seen",        "e2ee_user",
+    "e2ee_replaced", "e2ee_list",        "e2ee_record",    "e2ee_session",     "e2ee_prefix",
+    "e2ee_chain",    "e2ee_skipped",     "e2ee_own_chain", "e2ee_sent",        "e2ee_received_chain",
+    "e2ee_asked",    "e2ee_placeholder", "e2ee_roster",    "e2ee_sent_device", "e2ee_member",
+    "e2ee_direct",   "e2ee_out",         "e2ee_slice",     "e2ee_task",        "e2ee_task_out"};
+
+// 0: there are no tables yet.
+Result<std::int64_t> version_of(sqlite::Database& db) {
+  CHATSDK_ASSIGN(auto tables, db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'e2ee_meta'"));
+  CHATSDK_ASSIGN(const bool made, tables.step());
+  if (!made) return std::int64_t{0};
+  tables.reset();
+  CHATSDK_ASSIGN(auto meta, db.prepare("SELECT version FROM e2ee_meta WHERE id = 1"));
+  CHATSDK_ASSIGN(const bool told, meta.step());
+  const std::int64_t version = told ? meta.integer(0) : 0;
+  if (version < 1) return error(Code::kCorrupt, "e2ee_meta: tables of version " + std::to_string(version));
+  return version;
+}
+
+}  // namespace
+
+Status migrate(sqlite::Database& db) {
+  CHATSDK_ASSIGN(const std::int64_t found, version_of(db));
+  if (found == kVersion) return {};
+  if (found > kVersion) {
+    return error(Code::kSchemaTooNew, "encryption's tables of version " + std::to_string(found) +
+                                          ", this library knows " + std::to_string(kVersion));
+  }
+  for (auto version = static_cast<std::size_t>(found); version < kMigrations.size(); ++version) {
+    CHATSDK_TRY(db.execute(kMigrations[version]));
+  }
+  CHATSDK_ASSIGN(auto update, db.prepare("UPDATE e2ee_meta SET version = ?1"));
+  return update.bind(1, kVersion).run();
+}
+
+std::span<const char* const> tables() { return kTables; }
+
+}  // namespace chatsdk::e2ee_schema

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// End-to-end encryption's part of a device store: its tables in the store's file, written by the store's one writer in
+// the store's transactions, so that a message and what its encryption or decryption changed are there both or neither.
+// It decides nothing: what a message does to the state is known by e2ee/.
+//
+//   CHATSDK_ASSIGN(const Changes changes, store.write([&](E2eeTransaction& transaction) -> Status {
+//     CHATSDK_ASSIGN(received, e2ee::receive_slice(transaction.state(), item, ...));
+//     ...
+//   }));
+//
+// Threads: the writer's, the engine's executor.
+// Invariants:
+//   1. write() that returns ok has committed with synchronous=FULL; one that returns an error has changed nothing, in
+//      the file or in memory.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "base/result.h"
+#include "store/device_store_impl.h"
+#include "store/e2ee_notes.h"
+#include "store/e2ee_state.h"
+
+namespace chatsdk {
+
+// What is at hand while a transaction is open.
+class E2eeTransaction {
+ public:
+  E2eeTransaction(DeviceStore::Impl& store, e2ee::SqlState& state, e2ee::SqlNotes& notes, Changes& changes)
+      : store_(store), state_(state), notes_(notes), changes_(changes) {}
+
+  e2ee::State& state() { return state_; }
+  e2ee::SqlNotes& notes() { return notes_; }
+  e2ee::Kept kept() { return {state_, notes_}; }
+
+  // DeviceStore::apply() and mark_on_wire() as parts of this transaction. Content that was encrypted stands in the
+  // items decrypted; what could not be decrypted has none, and note_placeholder() follows.
+  Result<DeviceStore::Applied> apply(const wire::Items& items) {
+    DeviceStore::Applied applied;
+    CHATSDK_TRY(store_.apply(items, applied, changes_));
+    return applied;
+  }
+  Status mark_on_wire(const ClientMessageId& id) { return store_.mark_on_wire(id, changes_); }
+
+ private:
+  DeviceStore::Impl& store_;
+  e2ee::SqlState& state_;
+  e2ee::SqlNotes& notes_;
+  Changes& changes_;
+};
+
+class E2eeStore {
+ public:
+  // Of an open store, which outlives it. Makes the tables where they are not there, and checks their structure.
+  // SCHEMA_TOO_NEW; CORRUPT; what the store's own opening says.
+  static Result<std::unique_ptr<E2eeStore>> open(DeviceStore& store);
+  E2eeStore(const E2eeStore&) = delete;
+  E2eeStore& operator=(const E2eeStore&) = delete;
+
+  // For looking, outside of a transaction.
+  e2ee::State& state() { return state_; }
+  e2ee::SqlNotes& notes() { return notes_; }
+  // Runs body(E2eeTransaction&) -> Status in one transaction of the store.
+  template <typename Body>
+  Result<Changes> write(Body&& body) {
+    state_.begin();
+    try {
+      Result<Changes> written = store_.write([&](Changes& changes) -> Status {
+        notes_.begin(changes);
+        E2eeTransaction transaction(store_, state_, notes_, changes);
+        return body(transaction);
+      });
+      if (!written.ok()) state_.forget();
+      return written;
+    } catch (...) {
+      state_.forget();  // no memory was left in the middle; the transaction has rolled back
+      throw;
+    }
+  }
+
+ private:
+  explicit E2eeStore(DeviceStore::Impl& store) : store_(store), state_(store.db, store.sql), notes_(store) {}
+
+  DeviceStore::Impl& store_;
+  e2ee::SqlState state_;
+  e2ee::SqlNotes notes_;
+};
+
+}  // namespace chatsdk

@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Encrypted direct conversations on device stores: what docs/e2ee.md sections 10 and 11 say of sending, receiving,
+// requests and repairs, each in the transactions that the engine makes.
+#include "e2ee/direct.h"
+
+#include <gtest/gtest.h>
+#include <sodium.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "unit/store/e2ee_chat.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+using Outcome = ItemResult::Outcome;
+using Texts = std::vector<std::string>;
+
+class Direct : public ::testing::Test {
+ protected:
+  Direct() { EXPECT_GE(sodium_init(), 0); }
+  ~Direct() override { std::filesystem::remove_all(directory); }
+
+  static std::filesystem::path make_directory() {
+    const std::filesystem::path memory = "/dev/shm";
+    static int serial = 0;
+    return (::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path()) /
+           ("chatsdk-e2ee-direct-" + std::to_string(::getpid()) + "-" + std::to_string(++serial));
+  }
+  void begin_both() {
+    alice.begin();
+    bob.begin();
+  }
+  // A conversation in which both have written.
+  void talk() {
+    begin_both();
+    say(alice, bob, "hello");
+    say(bob, alice, "hi");
+  }
+  void say(ChatDevice& from, ChatDevice& to, const std::string& text) {
+    from.sync();
+    from.queue(text);
+    ASSERT_EQ(from.flush(), 1);
+    from.sync();
+    to.sync();
+    ASSERT_EQ(to.history().back(), text);
+  }
+  // The server's item is another one than was sent.
+  ChatServer::StreamItem& last() { return server.stream.back(); }
+
+  const std::filesystem::path directory = make_directory();
+  ChatServer server;
+  ChatDevice alice{server, "alice", 1, directory};
+  ChatDevice bob{server, "bob", 2, directory};
+};
+
+// ---- Sending and receiving -----------------------------------------------------------------------------------------
+
+TEST_F(Direct, BothReadWhatTheOtherWrites) {
+  talk();
+  for (int i = 0; i < 5; ++i) {
+    say(alice, bob, "a" + std::to_string(i));
+    say(bob, alice, "b" + std::to_string(i));
+  }
+  EXPECT_EQ(alice.history(), bob.history());
+  EXPECT_EQ(alice.history().size(), 12U);
+  EXPECT_EQ(alice.bundles_fetched + bob.bundles_fetched, 1) << "one set-up served both";
+  EXPECT_EQ(alice.delivered_from(), 0U);
+  for (const auto& [peer, counters] : server.counters) {
+    for (std::size_t i = 0; i < counters.size(); ++i) EXPECT_EQ(counters[i], i + 1);
+  }
+}
+
+TEST_F(Direct, EveryOtherDeviceOfBothUsersGetsASlice) {
+  begin_both();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  say(alice, bob, "for all");
+  tablet.sync();
+  EXPECT_EQ(tablet.history(), Texts{"for all"});
+  say(tablet, bob, "from the tablet");
+  alice.sync();
+  say(bob, alice, "to both");
+  tablet.sync();
+  EXPECT_EQ(alice.history(), (Texts{"for all", "from the tablet", "to both"}));
+  EXPECT_EQ(tablet.history(), alice.history());
+  EXPECT_EQ(bob.history(), alice.history());
+}
+
+TEST_F(Direct, ARefusedSendIsEncryptedAnewForTheDevicesOfTheServersRoster) {
+  talk();
+  alice.queue("before the laptop");
+  ASSERT_TRUE(alice.encrypt(alice.waiting.front()));
+  const Encrypted before = **alice.kept.e2ee().notes().out(alice.waiting.front());
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.join(bob);
+  EXPECT_EQ(alice.flush(), 1);
+  EXPECT_EQ(alice.refused, 1);
+  ASSERT_EQ(before.slices.size(), 1U);
+  EXPECT_EQ(last().slices.size(), 2U);
+  EXPECT_NE(last().slices[bob.self], before.slices.front().message) << "no key seals two plaintexts";
+  EXPECT_TRUE(alice.told(EventKind::kDeviceAdded));
+  laptop.sync();
+  bob.sync();
+  alice.sync();
+  EXPECT_EQ(laptop.history().back(), "before the laptop");
+  EXPECT_EQ(bob.history().back(), "before the laptop");
+  EXPECT_EQ(alice.history().back(), "before the laptop");
+  // The roster's own item changes nothing more: the next message goes at once.
+  say(alice, laptop, "after");
+  EXPECT_EQ(alice.refused, 1);
+}
+
+TEST_F(Direct, ARemovedDeviceGetsNothingAndItsSessionsAreArchived) {
+  begin_both();
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.join(bob);
+  bob.fetch_lists("bob");
+  say(alice, bob, "one");
+  EXPECT_EQ(alice.active(laptop), 1U);
+  bob.unlink(laptop);
+  alice.sync();
+  EXPECT_TRUE(alice.told(EventKind::kDeviceRemoved));
+  EXPECT_EQ(alice.active(laptop), 0U);
+  say(alice, bob, "two");
+  EXPECT_EQ(last().slices.size(), 1U);
+  EXPECT_FALSE(last().slices.contains(laptop.self));
+}
+
+TEST_F(Direct, SetUpsThatCrossEndInOneSession) {
+  begin_both();
+  server.begin_conversation();
+  alice.sync();
+  bob.sync();
+  alice.queue("from alice");
+  bob.queue("from bob");
+  ASSERT_EQ(alice.flush() + bob.flush(), 2);
+  alice.sync();
+  bob.sync();
+  EXPECT_EQ(alice.history(), bob.history());
+  say(alice, bob, "and on");
+  say(bob, alice, "it goes");
+  ASSERT_EQ(alice.active(bob), 1U);
+  ASSERT_EQ(bob.active(alice), 1U);
+  const auto active_id = [](const std::vector<SessionSummary>& all) {
+    for (const SessionSummary& each : all) {
+      if (each.status == SessionStatus::kActive) return each.session_id;
+    }
+    return SessionId{};
+  };
+  EXPECT_EQ(active_id(alice.sessions(bob)), active_id(bob.sessions(alice)));
+  EXPECT_EQ(alice.bundles_fetched, 1);
+  EXPECT_EQ(bob.bundles_fetched, 1);
+}
+
+TEST_F(Direct, APeerWithoutKeysIsWaitedForAndTold) {
+  alice.begin();
+  alice.queue("patience");
+  EXPECT_EQ(alice.flush(), 0);
+  EXPECT_TRUE(alice.told(EventKind::kPeerWithoutKeys));
+  EXPECT_EQ(alice.last_plan.lists, std::vector<UserId>{"bob"});
+  bob.begin();
+  EXPECT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.history(), Texts{"patience"});
+}
+
+TEST_F(Direct, ABundleThatDoesNotHoldIsAskedForAgainAfterAMinute) {
+  begin_both();
+  const ChatServer::Stock good = server.stocks[bob.self];
+  server.stocks[bob.self].signed_prekey.back() ^= 1;
+  alice.queue("later");
+  EXPECT_EQ(alice.flush(), 0);
+  EXPECT_EQ(alice.bundles_fetched, 1);
+  EXPECT_EQ(alice.last_plan.ask_again_ms, kThen + 60'000);
+  server.stocks.erase(bob.self);  // and one that is missing
+  alice.now_ms += 59'999;
+  EXPECT_EQ(alice.flush(), 0);
+  EXPECT_EQ(alice.bundles_fetched, 1);
+  alice.now_ms += 1;
+  EXPECT_EQ(alice.flush(), 0);
+  EXPECT_EQ(alice.bundles_fetched, 2);
+  server.stocks[bob.self] = good;
+  alice.now_ms += 60'000;
+  EXPECT_EQ(alice.flush(), 1);
+  EXPECT_EQ(alice.bundles_fetched, 3);
+}
+
+TEST_F(Direct, ADeviceThatIsInNoListEncryptsNothing) {
+  begin_both();
+  ChatDevice stranger(server, "alice", 9, directory);
+  stranger.queue("who am I");
+  EXPECT_EQ(stranger.flush(), 0);
+  EXPECT_EQ(stranger.last_plan.outcome, Plan::Outcome::kUnlisted);
+}
+
+TEST_F(Direct, NothingIsEncryptedForARosterInWhichOneDeviceStandsUnderTwoUsers) {
+  talk();
+  // The server has bob's user list a device with alice's device_id.
+  const Person twin = person("bob", 1, 0x51, 77, {});
+  ListUpload list;
+  bob.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(list, bob.keys.next_list(tx.kept(), {&twin.record, 1}, {}, kThen));
+    return {};
+  });
+  server.put_list("bob", list);
+  alice.sync();
+  const std::string before = all_tables(alice.kept.db());
+  EXPECT_EQ(alice.make_plan().outcome, Plan::Outcome::kForbidden);
+  EXPECT_EQ(all_tables(alice.kept.db()), before);
+}
+
+// ---- One transaction -----------------------------------------------------------------------------------------------
+
+// What a transaction that comes to its end and is not committed leaves behind.
+const Error kNotCommitted = error(Code::kStorageFull, "no room for a commit");
+
+TEST_F(Direct, ASendThatIsNotCommittedChangesNothingAndIsMadeAnew) {
+  talk();
+  const ClientMessageId id = alice.queue("once");
+  const std::string before = all_tables(alice.kept.db());
+  const Hash state = alice.kept.hash();
+  const auto written = alice.kept.e2ee().write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(const Plan plan, alice.direct.plan(tx.kept(), alice.target(), kThen));
+    Envelope envelope;
+    envelope.client_message_id = id;
+    envelope.binding = DirectBinding::of("alice", "bob");
+    CHATSDK_ASSIGN(const Encrypted encrypted, alice.direct.encrypt(tx.kept(), plan, envelope, kThen));
+    CHATSDK_TRY(tx.notes().put_out(id, encrypted));
+    return kNotCommitted;
+  });
+  EXPECT_EQ(written.code(), kNotCommitted.code);
+  EXPECT_EQ(all_tables(alice.kept.db()), before);
+  EXPECT_EQ(alice.kept.hash(), state);
+  EXPECT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "once");
+}
+
+TEST_F(Direct, AnItemThatIsNotCommittedIsReadAgain) {
+  begin_both();
+  alice.queue("the first");
+  ASSERT_EQ(alice.flush(), 1);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::string before = all_tables(bob.kept.db());
+    const auto written = bob.kept.e2ee().write([&](E2eeTransaction& tx) -> Status {
+      ItemResult result;
+      CHATSDK_TRY(bob.take(tx, server.stream[i], result));
+      return kNotCommitted;
+    });
+    EXPECT_EQ(written.code(), kNotCommitted.code);
+    EXPECT_EQ(all_tables(bob.kept.db()), before) << "item " << i + 1;
+    bob.write([&](E2eeTransaction& tx) -> Status {
+      ItemResult result;
+      return bob.take(tx, server.stream[i], result);
+    });
+  }
+  EXPECT_EQ(bob.history(), Texts{"the first"});
+}
+
+TEST_F(Direct, TheSameBytesAreSentAgainAfterARestart) {
+  talk();
+  const ClientMessageId id = alice.queue("the same");
+  ASSERT_TRUE(alice.encrypt(id));
+  const Encrypted before = **alice.kept.e2ee().notes().out(id);
+  ASSERT_TRUE(alice.kept.reload().ok());
+  const Encrypted after = **alice.kept.e2ee().notes().out(id);
+  EXPECT_EQ(after.counter, before.counter);
+  EXPECT_EQ(after.roster_revision, before.roster_revision);
+  ASSERT_EQ(after.slices.size(), 1U);
+  EXPECT_EQ(after.slices.front().message, before.slices.front().message);
+  EXPECT_EQ(alice.flush(), 1);
+  EXPECT_EQ(last().sent.encrypted.counter, before.counter) << "nothing was encrypted anew";
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "the same");
+  EXPECT_FALSE(alice.kept.e2ee().notes().out(id)->has_value()) << "the bytes go with the outbox row";
+}
+
+TEST_F(Direct, WhatIsDiscardedOrGetsAnotherIdLosesItsBytes) {
+  talk();
+  const auto rows = [this](const char* table) {
+    auto query = alice.kept.db().prepare(std::string("SELECT count(*) FROM ") + table);
+    EXPECT_TRUE(query->step().value());
+    return query->integer(0);
+  };
+  const std::int64_t noted = rows("e2ee_sent");
+  const ClientMessageId id = alice.queue("not after all");
+  ASSERT_TRUE(alice.encrypt(id));
+  EXPECT_EQ(rows("e2ee_slice"), 1);
+  EXPECT_EQ(rows("e2ee_sent"), noted + 1);
+  ASSERT_TRUE(alice.kept.store().fail(id, error(Code::kTimedOut, "too late")).ok());
+  const ClientMessageId other = ClientMessageId::make(from_unix_ms(1), alice.random);
+  ASSERT_TRUE(alice.kept.store().retry(id, other, from_unix_ms(1LL << 50)).ok());
+  EXPECT_EQ(rows("e2ee_slice"), 0);
+  EXPECT_EQ(rows("e2ee_out"), 0);
+  alice.waiting = {other};
+  ASSERT_TRUE(alice.encrypt(other));
+  ASSERT_TRUE(alice.kept.store().fail(other, error(Code::kForbidden, "no")).ok());
+  ASSERT_TRUE(alice.kept.store().discard(other).ok());
+  EXPECT_EQ(rows("e2ee_slice"), 0);
+  EXPECT_EQ(rows("e2ee_sent"), noted) << "the note goes with the message";
+  EXPECT_EQ(rows("e2ee_sent_device"), noted);
+}
+
+TEST_F(Direct, GoesOnAfterAReloadAtAnyStep) {
+  talk();
+  SeededRandom dice(8);
+  for (int i = 0; i < 40; ++i) {
+    ChatDevice& from = dice.below(2) == 0 ? alice : bob;
+    ChatDevice& to = &from == &alice ? bob : alice;
+    from.sync();
+    from.queue("m" + std::to_string(i));
+    if (dice.below(3) == 0) {
+      ASSERT_TRUE(from.kept.reload().ok());
+    }
+    ASSERT_EQ(from.flush(), 1);
+    if (dice.below(3) == 0) {
+      ASSERT_TRUE(to.kept.reload().ok());
+    }
+    if (dice.below(2) == 0) to.sync();
+  }
+  alice.sync();
+  bob.sync();
+  EXPECT_EQ(alice.history(), bob.history());
+  EXPECT_EQ(alice.history().size(), 42U);
+}
+
+// ---- What fails ----------------------------------------------------------------------------------------------------
+
+TEST_F(Direct, WhatABrokenSessionLeftOutIsAskedForAndRepaired) {
+  talk();
+  bob.write([&](E2eeTransaction& tx) { return tx.state().drop_sessions("alice"); });
+  alice.sync();
+  alice.queue("lost at first");
+  ASSERT_EQ(alice.flush(), 1);
+  const Seq seq = server.stream.size();
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  EXPECT_EQ(bob.delivered_from(), seq);
+  ASSERT_EQ(bob.flush(), 1) << "the request";
+  EXPECT_EQ(last().sent.kind, SliceKind::kRetry);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1) << "the repair";
+  EXPECT_EQ(last().sent.kind, SliceKind::kRepair);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kRepaired);
+  EXPECT_EQ(bob.history().back(), "lost at first");
+  EXPECT_EQ(bob.delivered_from(), 0U) << "all of it is held now";
+  alice.sync();
+  EXPECT_EQ(alice.history(), bob.history());
+  // The session that came with the request carries on, in both directions.
+  say(alice, bob, "healed");
+  say(bob, alice, "indeed");
+  EXPECT_EQ(alice.active(bob), 1U);
+}
+
+TEST_F(Direct, ADamagedSliceIsAskedForOnceAndAnsweredOnce) {
+  talk();
+  alice.queue("damaged on its way");
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  ASSERT_EQ(bob.flush(), 1);
+  const ChatServer::StreamItem request = last();
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  const ChatServer::StreamItem repair = last();
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "damaged on its way");
+  // Both once more: the server repeats what it has.
+  server.add(request);
+  server.add(repair);
+  alice.sync();
+  bob.sync();
+  EXPECT_EQ(alice.flush() + bob.flush(), 0);
+  EXPECT_EQ(bob.history(), alice.history());
+  EXPECT_EQ(bob.results.back(), Outcome::kSkip);
+}
+
+TEST_F(Direct, PlaceholdersCountForWhatIsDeliveredUntilTheyAreRepairedInAnyOrder) {
+  talk();
+  alice.sync();
+  std::vector<Seq> seqs;
+  for (int i = 0; i < 3; ++i) {
+    alice.queue("m" + std::to_string(i));
+    ASSERT_EQ(alice.flush(), 1);
+    last().slices[bob.self].back() ^= 1;
+    seqs.push_back(server.stream.size());
+  }
+  bob.sync();
+  EXPECT_EQ(bob.delivered_from(), seqs[2]);
+  ASSERT_EQ(bob.flush(), 3);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 3);
+  const auto item_of = [&](std::size_t back) { return server.stream[server.stream.size() - 1 - back]; };
+  const ChatServer::StreamItem repairs[] = {item_of(2), item_of(1), item_of(0)};
+  server.stream.resize(server.stream.size() - 3);
+  const auto deliver = [&](std::size_t which) {
+    server.add(repairs[which]);
+    bob.sync();
+    EXPECT_EQ(bob.results.back(), Outcome::kRepaired);
+  };
+  deliver(1);  // the one in the middle
+  EXPECT_EQ(bob.delivered_from(), seqs[2]);
+  deliver(2);
+  EXPECT_EQ(bob.delivered_from(), seqs[0]);
+  deliver(0);
+  EXPECT_EQ(bob.delivered_from(), 0U);
+  EXPECT_EQ(bob.history(), alice.history());
+}
+
+TEST_F(Direct, NobodyIsAskedForWhatIsRepeatedOrComesFromAStranger) {
+  talk();
+  const ChatServer::StreamItem again = last();  // bob's, which alice has read
+  server.add(again);
+  last().sent.client_message_id = ClientMessageId::make(from_unix_ms(5), alice.random);
+  alice.sync();
+  EXPECT_EQ(alice.history().back(), "?");
+
+  // A device that no list names.
+  ChatServer::StreamItem forged = again;
+  forged.sent.from.device_id = DeviceId{99};
+  server.add(forged);
+  alice.sync();
+  EXPECT_EQ(alice.results.back(), Outcome::kPlaceholder);
+  // A user who is no member.
+  forged.sent.from.user_id = "carol";
+  server.add(forged);
+  alice.sync();
+  EXPECT_EQ(alice.results.back(), Outcome::kPlaceholder);
+  EXPECT_EQ(alice.flush(), 0);
+  // Other kinds leave no trace.
+  const Texts before = alice.history();
+  for (const SliceKind kind : {SliceKind::kKeys, SliceKind::kRetry, SliceKind::kRepair}) {
+    ChatServer::StreamItem other = again;
+    other.sent.kind = kind;
+    other.slices[alice.self].back() ^= 1;
+    server.add(other);
+    alice.sync();
+    EXPECT_EQ(alice.results.back(), Outcome::kSkip);
+  }
+  EXPECT_EQ(alice.history(), before);
+  EXPECT_EQ(alice.flush(), 0);
+}
+
+TEST_F(Direct, ARepairFromAnotherDeviceThanTheMessagesIsIgnored) {
+  begin_both();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  say(alice, bob, "one");
+  tablet.sync();
+  alice.queue("two");
+  ASSERT_EQ(alice.flush(), 1);
+  const Seq seq = server.stream.size();
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  // The tablet is genuine, and repairs what it never sent.
+  Task task;
+  task.kind = TaskKind::kRepair;
+  task.to = bob.self;
+  task.conversation = kChatId;
+  task.client_message_id = ClientMessageId::make(from_unix_ms(7), tablet.random);
+  task.created_ms = kThen;
+  tablet.sync();
+  tablet.queue("forged");
+  ASSERT_EQ(tablet.flush(), 1);
+  bob.sync();
+  const ClientMessageId target = server.stream[seq - 1].sent.client_message_id;
+  const RepairBody body{seq, target, encode_text_content("forged")};
+  tablet.write([&](E2eeTransaction& tx) -> Status {
+    Envelope envelope;
+    envelope.body_type = BodyType::kRepair;
+    envelope.client_message_id = task.client_message_id;
+    envelope.binding = DirectBinding::of("alice", "bob");
+    envelope.body = serialize(body);
+    CHATSDK_ASSIGN(Bytes slice, encrypt_for(tx.state(), bob.self, serialize(envelope), tablet.random));
+    server.send({tablet.self, SliceKind::kRepair, task.client_message_id,
+                 Encrypted{server.revision, 0, 0, 1, {{bob.self, std::move(slice)}}}});
+    return {};
+  });
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kSkip);
+  EXPECT_EQ(bob.history()[1], "?");
+}
+
+TEST_F(Direct, NoMoreIsAskedForThanTheRate) {
+  talk();
+  alice.sync();
+  constexpr int kMessages = static_cast<int>(limits::e2ee::kRetryBurst) + 1;
+  for (int i = 0; i < kMessages; ++i) {
+    alice.queue("m");
+    ASSERT_EQ(alice.flush(), 1);
+    last().slices[bob.self].back() ^= 1;
+  }
+  bob.sync();
+  EXPECT_EQ(bob.kept.e2ee().notes().tasks()->size(), std::size_t{limits::e2ee::kRetryBurst});
+  EXPECT_EQ(bob.flush(), kMessages - 1);
+}
+
+TEST_F(Direct, AnEncryptedConversationStaysSo) {
+  talk();
+  ChatServer::StreamItem plain;
+  plain.encrypted = false;
+  plain.sent.from = alice.self;
+  plain.sent.client_message_id = ClientMessageId::make(from_unix_ms(3), alice.random);
+  plain.plain = encode_text_content("in the clear");
+  server.add(plain);
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  EXPECT_EQ(bob.flush(), 0) << "nobody is asked for it";
+  ChatServer::StreamItem roster;
+  roster.is_roster = true;
+  roster.encrypted = false;
+  roster.revision = 2;
+  server.add(roster);
+  const int applied = bob.rosters_applied;
+  bob.sync();
+  EXPECT_EQ(bob.rosters_applied, applied);
+  EXPECT_EQ(bob.kept.e2ee().notes().roster(kChatId).value()->revision, 1U);
+  // Also after the conversation has got another id, and after a restart.
+  ASSERT_TRUE(bob.kept.reload().ok());
+  EXPECT_TRUE(bob.kept.e2ee().notes().is_encrypted_with("alice").value());
+}
+
+TEST_F(Direct, APlainConversationIsReadAsItIs) {
+  ChatServer::StreamItem roster;
+  roster.is_roster = true;
+  roster.encrypted = false;
+  server.add(roster);
+  ChatServer::StreamItem plain;
+  plain.encrypted = false;
+  plain.sent.from = alice.self;
+  plain.sent.client_message_id = ClientMessageId::make(from_unix_ms(3), alice.random);
+  plain.plain = encode_text_content("in the clear");
+  server.add(plain);
+  bob.sync();
+  EXPECT_EQ(bob.history(), Texts{"in the clear"});
+}
+
+TEST_F(Direct, AListThatDoesNotVerifyIsToldAndItsItemsAreUntrusted) {
+  talk();
+  const Person forged = person("alice", 1, 0x61, 5, {});
+  ChatServer::StreamItem roster;
+  roster.is_roster = true;
+  roster.revision = ++server.revision;
+  Bytes list = forged.list.bytes;
+  list.back() ^= 1;
+  roster.lists = {{"alice", {list}, {forged.record.bytes}}};
+  server.add(roster);
+  bob.sync();
+  EXPECT_TRUE(bob.told(EventKind::kListRefused));
+  EXPECT_FALSE(bob.told(EventKind::kIdentityChanged));
+  alice.queue("judged by that roster");
+  alice.write([&](E2eeTransaction& tx) {
+    return alice.direct.roster_refused(tx.kept(), kChatId, server.revision, {}, kThen, alice.events);
+  });
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kPlaceholder);
+  EXPECT_EQ(bob.flush(), 0);
+  EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kWaits) << "nothing is encrypted for a roster that does not verify";
+}
+
+TEST_F(Direct, AnotherIdentityIsToldAndItsSessionsAreGone) {
+  talk();
+  bob.write([](E2eeTransaction& tx) { return mark_verified(tx.state(), "alice", true); });
+  const Person other = person("alice", 8, 0x61, 5, {});
+  server.users["alice"] = {{other.list.bytes}, {other.record.bytes}, 1};
+  server.put_roster({"alice"});
+  bob.sync();
+  EXPECT_TRUE(bob.told(EventKind::kIdentityChanged));
+  EXPECT_TRUE(bob.told(EventKind::kVerifiedChanged));
+  EXPECT_TRUE(bob.sessions(alice).empty());
+}
+
+// ---- Notes and ages ------------------------------------------------------------------------------------------------
+
+TEST_F(Direct, NotesGoWhenTheyAreOldAndNotBefore) {
+  talk();
+  alice.queue("x");
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  const std::uint64_t kept_ms = ms(limits::e2ee::kResendKept);
+  const auto age = [](ChatDevice& device, std::uint64_t now_ms) {
+    bool done = false;
+    device.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(done, device.keys.age_once_a_day(tx.kept(), now_ms));
+      return {};
+    });
+    return done;
+  };
+  const auto rows = [](ChatDevice& device, const char* table) {
+    auto query = device.kept.db().prepare(std::string("SELECT count(*) FROM ") + table);
+    EXPECT_TRUE(query->step().value());
+    return query->integer(0);
+  };
+  const std::uint64_t before = kThen + kept_ms - 1;
+  EXPECT_TRUE(age(alice, before));
+  EXPECT_TRUE(age(bob, before));
+  EXPECT_EQ(rows(alice, "e2ee_sent"), 2);
+  EXPECT_EQ(rows(bob, "e2ee_asked"), 1);
+  EXPECT_EQ(rows(bob, "e2ee_task"), 1);
+  EXPECT_FALSE(age(alice, kThen + kept_ms)) << "once a day";
+  const std::uint64_t day = 86'400'000;
+  EXPECT_FALSE(age(alice, before + day - 1));
+  EXPECT_TRUE(age(alice, before + day));
+  EXPECT_TRUE(age(bob, before + day));
+  EXPECT_EQ(rows(alice, "e2ee_sent"), 0);
+  EXPECT_EQ(rows(alice, "e2ee_sent_device"), 0);
+  EXPECT_EQ(rows(bob, "e2ee_asked"), 0);
+  EXPECT_EQ(rows(bob, "e2ee_task"), 0);
+  // What nobody remembers is not answered.
+  EXPECT_FALSE(alice.kept.e2ee().notes().sent(last().sent.client_message_id)->has_value());
+}
+
+TEST_F(Direct, ARowOfNotesThatNobodyWroteSoIsNamed) {
+  talk();
+  alice.queue("x");
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  SqlNotes& notes = bob.kept.e2ee().notes();
+  const auto read_all = [&]() -> Status {
+    CHATSDK_TRY(notes.tasks());
+    CHATSDK_TRY(notes.roster(kChatId));
+    CHATSDK_TRY(notes.begun_for_request(alice.self));
+    CHATSDK_TRY(notes.counter());
+    CHATSDK_TRY(notes.own_message(server.stream[2].sent.client_message_id));
+    return notes.prekeys_to_upload().ok() ? Status() : Status(notes.prekeys_to_upload().error());
+  };
+  ASSERT_TRUE(read_all().ok());
+  struct Damage {
+    const char* table;
+    const char* sql;
+  };
+  const Damage damages[] = {
+      {"e2ee_task", "UPDATE e2ee_task SET kind = 3"},
+      {"e2ee_task", "UPDATE e2ee_task SET target_id = zeroblob(15)"},
+      {"e2ee_task", "UPDATE e2ee_task SET client_message_id = x''"},
+      {"e2ee_task", "UPDATE e2ee_task SET failed_session = zeroblob(9)"},
+      {"e2ee_member", "UPDATE e2ee_member SET list_hash = zeroblob(31)"},
+      {"e2ee_session", "UPDATE e2ee_session SET for_request = 1, session_id = x'00'"},
+      {"e2ee_meta", "UPDATE e2ee_meta SET counter = -1"},
+      {"e2ee_sent", "UPDATE e2ee_sent SET expires_after = -1"},
+      {"e2ee_prekey", "UPDATE e2ee_prekey SET uploaded = 0, key_id = key_id + 4294967296"},
+  };
+  sqlite::Database& db = bob.kept.db();
+  for (const Damage& damage : damages) {
+    ASSERT_TRUE(db.execute("SAVEPOINT damage; PRAGMA defer_foreign_keys = ON;").ok());
+    ASSERT_TRUE(db.execute(damage.sql).ok()) << damage.sql;
+    const Status read = read_all();
+    EXPECT_EQ(read.code(), Code::kCorrupt) << damage.sql;
+    EXPECT_EQ(read.error().detail.rfind(std::string(damage.table) + ": ", 0), 0U)
+        << damage.sql << ": " << read.error().detail;
+    ASSERT_TRUE(db.execute("ROLLBACK TO damage; RELEASE damage").ok());
+  }
+}
+
+}  // namespace
+}  // namespace chatsdk::e2ee

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "e2ee/own_keys.h"
+
+#include <gtest/gtest.h>
+#include <sodium.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include "base/limits.h"
+#include "unit/store/e2ee_chat.h"
+
+namespace chatsdk::e2ee {
+namespace {
+
+class OwnKeysTest : public ::testing::Test {
+ protected:
+  OwnKeysTest() { EXPECT_GE(sodium_init(), 0); }
+  ~OwnKeysTest() override { std::filesystem::remove_all(directory); }
+
+  std::optional<PrekeyUpload> due(const ServerHolds& holds = {}) {
+    std::optional<PrekeyUpload> upload;
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(upload, alice.keys.due_upload(tx.kept(), holds, alice.now_ms));
+      return {};
+    });
+    return upload;
+  }
+  void taken(const PrekeyUpload& upload) {
+    alice.write([&](E2eeTransaction& tx) { return alice.keys.taken(tx.kept(), upload); });
+  }
+  Hash digest() { return alice.keys.digest({alice.kept.state(), alice.kept.e2ee().notes()}).value(); }
+
+  const std::filesystem::path directory =
+      (::access("/dev/shm", W_OK) == 0 ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
+      ("chatsdk-e2ee-keys-" + std::to_string(::getpid()));
+  ChatServer server;
+  ChatDevice alice{server, "alice", 1, directory};
+};
+
+constexpr std::size_t kBatch = limits::e2ee::kOneTimeBatch;
+constexpr std::size_t kLow = limits::e2ee::kOneTimeLow;
+
+TEST_F(OwnKeysTest, NothingIsUploadedBeforeTheDeviceIsInItsList) {
+  EXPECT_FALSE(due({StoredCounts{}, {}}).has_value());
+  ListUpload list;
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(list, alice.keys.begin_account(tx.kept(), alice.self, "phone", kThen));
+    return {};
+  });
+  EXPECT_FALSE(due({StoredCounts{}, {}}).has_value());
+  const auto again = alice.kept.e2ee().write([&](E2eeTransaction& tx) {
+    return alice.keys.begin_account(tx.kept(), alice.self, {}, kThen).ok() ? Status()
+                                                                           : Status(error(Code::kWrongState, ""));
+  });
+  EXPECT_EQ(again.code(), Code::kWrongState);
+  server.put_list("alice", list);
+  EXPECT_EQ(alice.fetch_lists("alice").result, Learning::kFirstContact);
+  const auto upload = due({StoredCounts{}, {}});
+  ASSERT_TRUE(upload.has_value());
+  EXPECT_EQ(upload->key_ids.size(), 2 + 2 * kBatch);
+}
+
+TEST_F(OwnKeysTest, ALostAnswerIsFollowedByTheSameBytes) {
+  alice.begin();
+  alice.now_ms += ms(limits::e2ee::kSignedRotation);
+  const auto first = due({StoredCounts{kLow - 1, kLow}, {}});
+  ASSERT_TRUE(first.has_value());
+  EXPECT_FALSE(first->signed_prekey.empty());
+  EXPECT_EQ(first->one_time.size(), kBatch);
+  EXPECT_TRUE(first->one_time_kem.empty());
+  ASSERT_TRUE(alice.kept.reload().ok());
+  // The server counts as it did: nothing more is made.
+  const auto second = due({StoredCounts{kLow - 1, kLow}, {}});
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(second->signed_prekey, first->signed_prekey);
+  EXPECT_EQ(second->last_resort, first->last_resort);
+  EXPECT_EQ(second->one_time, first->one_time);
+  EXPECT_EQ(second->key_ids, first->key_ids);
+  taken(*second);
+  EXPECT_FALSE(due({StoredCounts{kLow, kLow}, {}}).has_value());
+}
+
+TEST_F(OwnKeysTest, ARefillIsMadeBelowTheLimitAndNotAtIt) {
+  alice.begin();
+  EXPECT_FALSE(due({StoredCounts{kLow, kLow}, {}}).has_value());
+  EXPECT_FALSE(due({}).has_value()) << "no counts are known";
+  const auto kem = due({StoredCounts{kLow, kLow - 1}, {}});
+  ASSERT_TRUE(kem.has_value());
+  EXPECT_EQ(kem->one_time_kem.size(), kBatch);
+  EXPECT_TRUE(kem->one_time.empty());
+  EXPECT_TRUE(kem->signed_prekey.empty());
+}
+
+TEST_F(OwnKeysTest, ThePairIsReplacedWhenItIsDue) {
+  alice.begin();
+  const std::uint64_t due_ms = **alice.keys.rotation_due_ms({alice.kept.state(), alice.kept.e2ee().notes()});
+  EXPECT_LE(due_ms, kThen + ms(limits::e2ee::kSignedRotation));
+  EXPECT_GE(due_ms, kThen + ms(limits::e2ee::kSignedRotation) - ms(limits::e2ee::kSignedRotationShare));
+  alice.now_ms = due_ms - 1;
+  EXPECT_FALSE(due().has_value());
+  alice.now_ms = due_ms;
+  const auto upload = due();
+  ASSERT_TRUE(upload.has_value());
+  EXPECT_EQ(upload->key_ids.size(), 2U);
+  const Bytes before = server.stocks[alice.self].signed_prekey;
+  EXPECT_GT(parse_prekey(upload->signed_prekey)->key_id, parse_prekey(before)->key_id);
+  // Not taken yet, and due again: only the newest goes out.
+  alice.now_ms += ms(limits::e2ee::kSignedRotation);
+  const auto newer = due();
+  ASSERT_TRUE(newer.has_value());
+  EXPECT_EQ(newer->key_ids.size(), 2U);
+  EXPECT_NE(newer->signed_prekey, upload->signed_prekey);
+}
+
+TEST_F(OwnKeysTest, AnotherDigestUploadsEverythingAnew) {
+  alice.begin();
+  const ChatServer::Stock& stock = server.stocks[alice.self];
+  EXPECT_EQ(digest(), keys_digest(stock.record, stock.signed_prekey, stock.last_resort));
+  EXPECT_FALSE(due({{}, digest()}).has_value());
+  const auto upload = due({{}, keys_digest(stock.record, {}, {})});
+  ASSERT_TRUE(upload.has_value());
+  EXPECT_EQ(upload->signed_prekey, stock.signed_prekey);
+  EXPECT_EQ(upload->last_resort, stock.last_resort);
+  EXPECT_EQ(upload->one_time, stock.one_time);
+  EXPECT_EQ(upload->one_time_kem, stock.one_time_kem);
+  taken(*upload);
+  EXPECT_FALSE(due({{}, digest()}).has_value());
+}
+
+TEST_F(OwnKeysTest, ADeviceThatBeginsAnewTakesTheOldOnesPlaceInItsList) {
+  ChatDevice bob(server, "bob", 2, directory);
+  alice.begin();
+  bob.begin();
+  alice.queue("before");
+  ASSERT_EQ(alice.flush(), 1);
+  const Peer again{"alice", DeviceId{11}};
+  ListUpload upload;
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(upload, alice.keys.begin_anew(tx.kept(), again, "phone", kThen));
+    return {};
+  });
+  const auto list = parse_device_list(upload.list);
+  ASSERT_TRUE(list.has_value());
+  EXPECT_EQ(list->version, 2U);
+  ASSERT_EQ(list->devices.size(), 1U);
+  EXPECT_EQ(list->devices.front().device_id, again.device_id);
+  EXPECT_TRUE(alice.sessions(bob).empty());
+  EXPECT_TRUE(alice.kept.state().prekeys()->empty());
+  EXPECT_EQ(alice.kept.e2ee().notes().counter().value(), 0U);
+  EXPECT_NE(*alice.kept.state().user("bob"), nullptr) << "who is known stays known";
+  server.put_list("alice", upload);
+  EXPECT_EQ(alice.fetch_lists("alice").result, Learning::kChanged);
+  const auto keys = due({StoredCounts{}, {}});
+  ASSERT_TRUE(keys.has_value());
+  EXPECT_GT(keys->key_ids.front(), 2 + 2 * kBatch) << "no key id is used twice";
+  bob.sync();
+  EXPECT_TRUE(bob.told(EventKind::kDeviceAdded));
+  EXPECT_TRUE(bob.told(EventKind::kDeviceRemoved));
+}
+
+TEST_F(OwnKeysTest, ANewEpochArchivesSessionsAndPutsNewKeysInPlaceOfTheOld) {
+  ChatDevice bob(server, "bob", 2, directory);
+  alice.begin();
+  bob.begin();
+  alice.queue("before");
+  ASSERT_EQ(alice.flush(), 1);
+  ASSERT_EQ(alice.active(bob), 1U);
+  const auto highest = alice.kept.state().prekeys()->back().key_id;
+  PrekeyUpload upload;
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    SeededRandom random(3);
+    CHATSDK_TRY(begin_chain(tx.state(), ConversationId{7}, 1, kThen, random));
+    CHATSDK_ASSIGN(upload, alice.keys.new_epoch(tx.kept(), kThen + 1));
+    return {};
+  });
+  EXPECT_EQ(alice.active(bob), 0U);
+  EXPECT_EQ(alice.sessions(bob).size(), 1U);
+  EXPECT_FALSE(alice.kept.state().own_chain(ConversationId{7})->has_value());
+  EXPECT_EQ(upload.drop_below, highest + 1);
+  EXPECT_EQ(upload.one_time.size(), kBatch);
+  EXPECT_EQ(upload.one_time_kem.size(), kBatch);
+  EXPECT_FALSE(upload.signed_prekey.empty());
+  for (const std::uint32_t key_id : upload.key_ids) EXPECT_GT(key_id, highest);
+  server.put_keys(alice.self, server.stocks[alice.self].record, upload);
+  taken(upload);
+  bob.sync();
+  bob.queue("after");
+  ASSERT_EQ(bob.flush(), 1);
+  alice.sync();
+  EXPECT_EQ(alice.history().back(), "after");
+}
+
+}  // namespace
+}  // namespace chatsdk::e2ee
