@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/limits.h"
 #include "base/wipe.h"
 
 namespace chatsdk::server {
@@ -37,7 +38,7 @@ SubmitWrite ServerCore::submit() {
 
 void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
   seams_.run_on(seams_.writer, [&] {
-    committer_ = std::make_unique<Committer>(store_, seams_.writer, seams_.log);
+    committer_ = std::make_unique<Committer>(store_, seams_.writer, seams_.log, options_.commit);
     committer_->set_on_fatal(std::move(on_fatal));
     delivery_ = std::make_unique<DeliveryService>(seams_.bus, seams_.writer, seams_.log);
     committer_->set_observer(delivery_.get());
@@ -92,6 +93,21 @@ void ServerCore::drain_sessions(Task ended) {
 // What devices acknowledged last is written before the committer closes.
 void ServerCore::write_out(Task written) {
   marks_->flush([this, written = std::move(written)]() mutable { committer_->drain(std::move(written)); });
+}
+
+void ServerCore::see_levels(const std::function<void(const Level&)>& see) const {
+  see({"writes that wait for a commit", committer_->queued(), options_.commit.queue_max});
+  see({"bytes of writes", committer_->held_bytes(), options_.commit.queue_bytes_max});
+  see({"marks gathered", marks_->claims(), limits::kMarkClaimsMax});
+  see({"cursors gathered", marks_->cursors(), limits::kMarkClaimsMax});
+  see({"entries of an account rate limit", accounts_->rated(), options_.accounts.rate_buckets_max});
+  for (const auto& gateway : gateways_) {
+    if (gateway == nullptr) continue;
+    const Gateway::Fullest most = gateway->fullest();
+    see({"items in a delivery window", most.window_items, options_.gateway.window_items});
+    see({"bytes in a delivery window", most.window_bytes, options_.gateway.window_bytes});
+    see({"sends that a connection waits for", most.sends_in_flight, options_.gateway.sends_in_flight});
+  }
 }
 
 void ServerCore::stop() {

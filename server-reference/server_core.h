@@ -40,6 +40,7 @@ struct ServerCoreOptions {
   AccountOptions accounts;
   KeyDirectoryOptions keys;
   AccessTokenOptions access_tokens;
+  Committer::Limits commit;
   std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
   std::string websocket_url;                // what GET /v1/connect answers
   AddressRanges trusted_proxies;            // whose X-Forwarded-For names the client
@@ -84,6 +85,16 @@ class ServerCore {
   void end_gateway(std::size_t shard) { gateways_[shard].reset(); }
   RestService& rest_service() { return *rest_service_; }
   const TokenVerifier& verifier() const { return *access_tokens_; }
+
+  // How full a queue or table is that has a limit. Of those that the gateways have one of each for a connection, the
+  // fullest.
+  struct Level {
+    const char* name = "";
+    std::size_t size = 0;
+    std::size_t limit = 0;
+  };
+  // For an owner whose executors are one thread, between their turns.
+  void see_levels(const std::function<void(const Level&)>& see) const;
 
  private:
   ServerCore(ServerCoreOptions options, ServerSeams seams, Store& store);

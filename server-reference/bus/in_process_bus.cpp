@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server-reference/bus/in_process_bus.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/limits.h"
 
 namespace chatsdk::server {
@@ -36,7 +38,7 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
       std::lock_guard lock(mutex_);
       if (closed_) return;
       const bool full = messages_.size() >= messages_max_ || (bytes_ > 0 && bytes_ + bytes > bytes_max_);
-      if (full && !std::holds_alternative<Kick>(message)) {
+      if (full && !std::holds_alternative<Kick>(message) && !CHATSDK_PLANTED(Bug::kInboxWithoutLimit)) {
         dropped_.fetch_add(1, std::memory_order_relaxed);
         return;
       }
@@ -73,6 +75,14 @@ class InProcessBus::Inbox : public std::enable_shared_from_this<Inbox> {
   std::size_t held_bytes() const {
     std::lock_guard lock(mutex_);
     return bytes_;
+  }
+
+  Fullest fullest() const {
+    std::lock_guard lock(mutex_);
+    const auto kicks = std::count_if(messages_.begin(), messages_.end(), [](const Addressed& addressed) {
+      return std::holds_alternative<Kick>(addressed.message);
+    });
+    return {messages_.size() - static_cast<std::size_t>(kicks), bytes_, digests_.size()};
   }
 
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
@@ -201,6 +211,17 @@ std::size_t InProcessBus::held_bytes() const {
     if (inbox) sum += inbox->held_bytes();
   }
   return sum;
+}
+
+InProcessBus::Fullest InProcessBus::fullest() const {
+  std::lock_guard lock(mutex_);
+  Fullest most;
+  for (const auto& inbox : inboxes_) {
+    if (!inbox) continue;
+    const Fullest held = inbox->fullest();
+    most = {std::max(most.hints, held.hints), std::max(most.bytes, held.bytes), std::max(most.digests, held.digests)};
+  }
+  return most;
 }
 
 std::uint64_t InProcessBus::dropped() const {

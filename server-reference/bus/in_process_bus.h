@@ -45,6 +45,13 @@ class InProcessBus final : public Bus {
   std::uint64_t dropped() const;
   // Of the hints in all inboxes, each counted wherever it waits.
   std::size_t held_bytes() const;
+  // What the fullest inboxes hold; kicks apart, which are never dropped.
+  struct Fullest {
+    std::size_t hints = 0;
+    std::size_t bytes = 0;
+    std::size_t digests = 0;
+  };
+  Fullest fullest() const;
 
  private:
   class Inbox;

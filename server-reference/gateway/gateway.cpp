@@ -57,6 +57,17 @@ GatewaySession* Gateway::find(ConnectionId connection) {
 
 // ---- The bus -------------------------------------------------------------------------------------------------------
 
+Gateway::Fullest Gateway::fullest() const {
+  Fullest most;
+  for (const auto& [connection, session] : sessions_) {
+    const DeliveryWindow& window = session.window();
+    most.window_items = std::max(most.window_items, window.items());
+    if (window.items() > 1) most.window_bytes = std::max(most.window_bytes, window.bytes());
+    most.sends_in_flight = std::max(most.sends_in_flight, session.sends_in_flight());
+  }
+  return most;
+}
+
 void Gateway::on_user_message(const UserId& user, const UserMessage& message) {
   const auto found = first_of_user_.find(user);
   if (found == first_of_user_.end()) return;

@@ -54,6 +54,13 @@ class Gateway final : public ConnectionHandler, private Bus::Subscriber, private
   void drain(Task done);
 
   std::size_t connections() const { return sessions_.size(); }
+  // What the fullest of them hold. Of a window that is one item alone, which may be of any size, no bytes.
+  struct Fullest {
+    std::size_t window_items = 0;
+    std::size_t window_bytes = 0;
+    std::size_t sends_in_flight = 0;
+  };
+  Fullest fullest() const;
 
  private:
   void on_user_message(const UserId& user, const UserMessage& message) override;

@@ -249,8 +249,8 @@ void GatewaySession::send_welcome(const Loaded& loaded) {
   welcome.set_token_expires_at_ms(to_unix_ms(wall_now + (token_expiry_ - now())));
   welcome.set_heartbeat_ms(static_cast<std::uint32_t>(shard_.options.heartbeat.count()));
   welcome.set_text_bytes_max(static_cast<std::uint32_t>(shard_.options.text_bytes_max));
-  welcome.set_send_window(static_cast<std::uint32_t>(limits::kSendWindow));
-  welcome.set_sends_in_flight(static_cast<std::uint32_t>(limits::kSendsInFlightMax));
+  welcome.set_send_window(static_cast<std::uint32_t>(shard_.options.send_window));
+  welcome.set_sends_in_flight(static_cast<std::uint32_t>(shard_.options.sends_in_flight));
   if (loaded.key_counts) set_key_counts(*welcome.mutable_key_counts(), *loaded.key_counts);
   send(frame);
 }
@@ -317,9 +317,9 @@ Status GatewaySession::admit_send(std::size_t bytes) const {
   Error refused;
   if (draining_) {
     refused = error(Code::kUnavailable, "the server is going away");
-  } else if (sends_in_flight_ >= limits::kSendsInFlightMax || CHATSDK_FAULT_BRANCH("gateway.too_many_sends")) {
+  } else if (sends_in_flight_ >= shard_.options.sends_in_flight || CHATSDK_FAULT_BRANCH("gateway.too_many_sends")) {
     refused = error(Code::kRateLimited, std::to_string(sends_in_flight_) + " unanswered sends, limit " +
-                                            std::to_string(limits::kSendsInFlightMax));
+                                            std::to_string(shard_.options.sends_in_flight));
   } else if (sends_in_flight_bytes_ + bytes > 2 * limits::kSendsInFlightBytesMax) {
     refused = error(Code::kRateLimited, std::to_string(sends_in_flight_bytes_) + " B of unanswered sends, limit " +
                                             std::to_string(2 * limits::kSendsInFlightBytesMax) + " B");

@@ -63,6 +63,12 @@ struct GatewayOptions {
   std::chrono::milliseconds heartbeat = limits::kHeartbeatDefault;
   std::size_t window_items = limits::kWindowItemsMax;
   std::size_t window_bytes = limits::kWindowBytesMax;
+  // Of frames that the peer has not taken; above it the peer reads too slowly and is closed. More than the window and
+  // what is said beside it take, or one that reads well is closed too.
+  std::size_t write_bytes_max = limits::kConnectionWriteBytesMax;
+  // Sends that a client may have unanswered: in one conversation, and in all.
+  std::size_t send_window = limits::kSendWindow;
+  std::size_t sends_in_flight = limits::kSendsInFlightMax;
   // Far above what a device does by itself, also when it empties a long outbox; below what would occupy a shard.
   std::uint32_t frames_per_second = limits::kFramesPerSecond;
   std::uint32_t frames_burst = limits::kFramesBurst;
@@ -139,6 +145,8 @@ class GatewaySession {
   DeviceId device() const { return device_; }
   const UserId* user() const { return user_; }
   bool closed() const { return state_ == State::kClosed; }
+  const DeliveryWindow& window() const { return window_; }
+  std::size_t sends_in_flight() const { return sends_in_flight_; }
 
   // The shard's list of one user's sessions runs through them.
   GatewaySession* next_of_user = nullptr;

@@ -235,7 +235,7 @@ bool GatewaySession::room_for_page() const {
 
 bool GatewaySession::room_for_hint(std::size_t bytes) const {
   if (await_empty_window_ || CHATSDK_FAULT_BRANCH("gateway.no_room_for_hint")) return false;
-  if (window_.empty() && page_items_ == 0) return true;
+  if ((window_.empty() && page_items_ == 0) || CHATSDK_PLANTED(Bug::kWindowWithoutLimit)) return true;
   return window_.items() + page_items_ + 1 <= shard_.options.window_items &&
          window_.bytes() + page_bytes_ + bytes <= shard_.options.window_bytes;
 }
@@ -402,10 +402,11 @@ void GatewaySession::send(SharedFrame frame) {
   if (closed()) return;
   sink_.send(std::move(frame));
   const std::size_t queued = sink_.queued_bytes();
-  if (queued <= limits::kConnectionWriteBytesMax) return;
+  const std::size_t limit = shard_.options.write_bytes_max;
+  if (queued <= limit || CHATSDK_PLANTED(Bug::kUnreadWithoutLimit)) return;
   // A failure frame would only lengthen the queue.
-  log_end(error(Code::kTimedOut, std::to_string(queued) + " B are waiting to be sent, limit " +
-                                     std::to_string(limits::kConnectionWriteBytesMax) + " B"));
+  log_end(error(Code::kTimedOut,
+                std::to_string(queued) + " B are waiting to be sent, limit " + std::to_string(limit) + " B"));
   close(CloseCode::kStalled);
 }
 

@@ -90,6 +90,10 @@ Result<AccountService::Attempt> AccountService::begin_guess(const UserId& user_i
   return attempt;
 }
 
+std::size_t AccountService::rated() const {
+  return std::max({guesser_failures_.size(), user_failures_.size(), address_failures_.size(), registrations_.size()});
+}
+
 Status AccountService::begin_attempt(const Attempt& attempt) {
   struct Toll {
     RateLimiter& limiter;

@@ -105,6 +105,9 @@ class AccountService {
   // Whether the store answers and takes writes: UNAVAILABLE, STORAGE_FULL.
   void check_ready(OnDone on_done);
 
+  // Entries of the fullest of the tables that count failures and registrations.
+  std::size_t rated() const;
+
  private:
   // What a session is opened with, once it is known who asks.
   struct Entry {

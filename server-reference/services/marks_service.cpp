@@ -86,6 +86,16 @@ bool MarksService::admit(Counts& counts, const Owner& owner) {
   return true;
 }
 
+std::size_t MarksService::claims() const {
+  std::lock_guard lock(mutex_);
+  return claims_.size();
+}
+
+std::size_t MarksService::cursors() const {
+  std::lock_guard lock(mutex_);
+  return cursors_.size();
+}
+
 void MarksService::flush(Task done) {
   writer_.post([weak = std::weak_ptr(self_), done = std::move(done)]() mutable {
     const auto self = weak.lock();

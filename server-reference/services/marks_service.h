@@ -48,6 +48,10 @@ class MarksService {
   // The device applied everything of the stream up to seq.
   void acknowledged(DeviceId device, StreamId stream, Seq seq);
 
+  // Keys that are gathered: of marks, and of cursors. From any thread.
+  std::size_t claims() const;
+  std::size_t cursors() const;
+
   // Writes what is gathered without waiting; done runs on the writer's executor when all of it was answered once.
   void flush(Task done);
 
@@ -118,7 +122,7 @@ class MarksService {
   // Tasks and answers may come after the service: they hold this weakly.
   std::shared_ptr<MarksService*> self_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::unordered_map<Key, Claim, KeyHash, KeyEqual> claims_;
   std::unordered_map<CursorKey, Seq, CursorHash> cursors_;
   std::unordered_map<UserId, std::size_t> claims_of_user_;

@@ -44,6 +44,9 @@ enum class Bug : std::uint8_t {
   kLastHintNotHealed,
   kRestoreKeepsEpoch,
   kDeliveredOverGap,
+  kUnreadWithoutLimit,
+  kWindowWithoutLimit,
+  kInboxWithoutLimit,
 };
 
 class FaultHooks {

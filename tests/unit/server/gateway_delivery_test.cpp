@@ -386,6 +386,22 @@ TEST(GatewayWindow, APeerThatDoesNotReadIsClosed) {
   EXPECT_EQ(b.closed, CloseCode::kStalled);
 }
 
+TEST(GatewayWindow, WhatAPeerMayLeaveUnreadIsAnOption) {
+  GatewayOptions options;
+  options.write_bytes_max = 1'000;
+  Pair world(options);
+  TestClient& b = world.connect(world.bob);
+  b.queued = 1'000;
+  world.append(world.ada, "bob", 1, 1);
+  world.run();
+  EXPECT_FALSE(b.closed);
+
+  b.queued = 1'001;
+  world.append(world.ada, "bob", 2, 1);
+  world.run();
+  EXPECT_EQ(b.closed, CloseCode::kStalled);
+}
+
 // ---- Lost hints ----------------------------------------------------------------------------------------------------
 
 TEST(GatewayHints, ALostHintIsHealedByTheNext) {
