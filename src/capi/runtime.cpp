@@ -226,7 +226,7 @@ Status Runtime::sync(std::chrono::milliseconds timeout) {
     ConnectionState state{};
     CHATSDK_ASSIGN(const bool told, with_engine<bool>([&](Client& client) {
                      state = client.connection_state();
-                     return all_told();
+                     return store_->all_told();
                    }));
     if (state == ConnectionState::kStopped) return error(Code::kCancelled, "the client is stopped");
     if (told && state == ConnectionState::kOnline) {
@@ -242,17 +242,6 @@ Status Runtime::sync(std::chrono::milliseconds timeout) {
       return error(Code::kTimedOut, "device and server do not agree yet");
     }
   }
-}
-
-Result<bool> Runtime::all_told() {
-  CHATSDK_ASSIGN(const auto reads, store_->pending_reads());
-  if (!reads.empty()) return false;
-  CHATSDK_ASSIGN(const auto conversations, store_->sending_conversations());
-  for (const ConversationKey conversation : conversations) {
-    CHATSDK_ASSIGN(const auto rows, store_->outbox(conversation, 0, 1));
-    if (!rows.empty()) return false;  // none before a failed one: it waits for the app
-  }
-  return true;
 }
 
 void Runtime::note_progress() {

@@ -133,8 +133,6 @@ class Runtime final : private EventSink {
   void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
 
   Status check_open() const;
-  // True when nothing waits to be told to the server, failed messages apart. On the engine.
-  Result<bool> all_told();
   void note_progress();
   void note_state();  // on the engine
   Status open_parts(bool afresh = false);

@@ -236,6 +236,8 @@ class DeviceStore {
   // before_failed, when given: a failed row follows the last one returned.
   Result<std::vector<OutboxRow>> outbox(ConversationKey conversation, std::uint64_t after_send_number, std::size_t max,
                                         bool* before_failed = nullptr);
+  // True when nothing waits to be told to the server, neither a message, failed ones apart, nor a read mark.
+  Result<bool> all_told();
   Result<std::optional<WallTime>> earliest_deadline();
   // Rows at the head of their conversations whose deadline has passed and that have not failed.
   Result<std::vector<OutboxRow>> overdue(WallTime now);

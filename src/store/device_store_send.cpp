@@ -344,6 +344,17 @@ Result<std::vector<OutboxRow>> DeviceStore::outbox(ConversationKey conversation,
   }
 }
 
+Result<bool> DeviceStore::all_told() {
+  CHATSDK_ASSIGN(const auto reads, pending_reads());
+  if (!reads.empty()) return false;
+  CHATSDK_ASSIGN(const auto conversations, sending_conversations());
+  for (const ConversationKey conversation : conversations) {
+    CHATSDK_ASSIGN(const auto rows, outbox(conversation, 0, 1));
+    if (!rows.empty()) return false;  // none before a failed one: it waits for the app
+  }
+  return true;
+}
+
 Result<std::optional<WallTime>> DeviceStore::earliest_deadline() {
   CHATSDK_ASSIGN(const auto found, heads(impl_->sql));
   std::optional<WallTime> earliest;
