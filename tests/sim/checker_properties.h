@@ -18,7 +18,7 @@ using Properties = std::vector<std::unique_ptr<Property>>;
 
 void add_order_properties(Properties& properties);       // S1 to S5
 void add_durability_properties(Properties& properties);  // S6 to S8
-void add_receipt_properties(Properties& properties);     // S9
+void add_receipt_properties(Properties& properties);     // S9, sync
 void add_stream_properties(Properties& properties);      // S14, S15, S17
 
 // L1 to L5.

@@ -14,6 +14,7 @@
 //   S7  queued is durable   a send that returned is never without trace          checkers_durability.cpp
 //   S8  no gap in silence   a cursor passes only what is stored                  checkers_durability.cpp
 //   S9  only forwards       states, receipts                                     checkers_receipts.cpp
+//   sync                    who is told that all agrees has nothing that waits   checkers_receipts.cpp
 //   S14 bounds, rates       every declared limit                                 checkers_streams.cpp
 //   S15 idempotence         the same question, the same answer                   checkers_streams.cpp
 //   S17 streams             dense, append-only, immutable; trims and pushes      checkers_streams.cpp

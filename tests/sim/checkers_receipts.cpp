@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// S9: what the app is told of a message, and of how far the others are, only goes forwards and is true.
+// S9: what the app is told of a message, and of how far the others are, only goes forwards and is true. And what it is
+// told when it asks: receipts of a message, and whether device and server agree.
 #include <algorithm>
 #include <map>
 #include <unordered_map>
@@ -260,11 +261,130 @@ class ReceiptsAreTrue final : public Property {
   Epoch epoch_before_ = 0;
 };
 
+// What a device answers for a message follows from the marks that it knows: got by whoever's delivered mark is at or
+// above the message, likewise read. Read not before got. What was answered once is answered so until the epoch ends;
+// only that a message was read may show that it was got earlier than was known.
+class ReceiptsAnswerTruly final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* seen = std::get_if<ReceiptSeen>(&record.event)) {
+      Marks& marks = marks_[{seen->device, seen->conversation, seen->user}];
+      (seen->kind == MarkKind::kDelivered ? marks.delivered : marks.read) = seen->up_to;
+    } else if (const auto* turned = std::get_if<EpochSeen>(&record.event)) {
+      epoch_before_ = facts.epoch_of(turned->device);
+    } else if (const auto* answer = std::get_if<ReceiptAnswered>(&record.event)) {
+      judge(*answer, report);
+    }
+  }
+
+  void after(const Record& record, const Facts& facts, Report&) override {
+    const auto* turned = std::get_if<EpochSeen>(&record.event);
+    if (turned == nullptr || facts.epoch_of(turned->device) == epoch_before_) return;
+    marks_.erase(marks_.lower_bound({turned->device, 0, 0}), marks_.lower_bound({turned->device + 1, 0, 0}));
+  }
+
+ private:
+  struct Key {
+    DeviceNumber device = 0;
+    ConversationNumber conversation = 0;
+    UserNumber user = 0;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+  struct Times {
+    std::int64_t delivered = 0;
+    std::int64_t read = 0;
+  };
+  struct Marks {
+    Seq delivered = 0;
+    Seq read = 0;
+    std::map<Seq, Times> answered;
+  };
+
+  void judge(const ReceiptAnswered& e, Report& report) {
+    Marks& marks = marks_[{e.device, e.conversation, e.user}];
+    const auto wrong = [&](const std::string& what) {
+      report.violation("S9", e.conversation,
+                       "device " + std::to_string(e.device) + " answers that user " + std::to_string(e.user) +
+                           " got seq " + std::to_string(e.seq) + " at " + std::to_string(e.delivered_ms) +
+                           " and read it at " + std::to_string(e.read_ms) + ", " + what);
+    };
+    if ((e.delivered_ms != 0) != (e.seq <= marks.delivered) || (e.read_ms != 0) != (e.seq <= marks.read)) {
+      return wrong("but knows delivered up to " + std::to_string(marks.delivered) + ", read up to " +
+                   std::to_string(marks.read));
+    }
+    if (e.read_ms != 0 && e.delivered_ms > e.read_ms) return wrong("which is earlier");
+    Times& before = marks.answered[e.seq];
+    const bool known_earlier = before.read == 0 && e.read_ms != 0 && e.delivered_ms <= before.delivered;
+    if ((before.read != 0 && before.read != e.read_ms) ||
+        (before.delivered != 0 && before.delivered != e.delivered_ms && !known_earlier)) {
+      return wrong("and answered " + std::to_string(before.delivered) + " and " + std::to_string(before.read) +
+                   " before");
+    }
+    before = {e.delivered_ms, e.read_ms};
+  }
+
+  std::map<Key, Marks> marks_;
+  Epoch epoch_before_ = 0;
+};
+
+// ---- Syncs ---------------------------------------------------------------------------------------------------------
+
+// When device and server agree, every send that returned ok on the device has its end, as the app was told: accepted,
+// failed or discarded; what stands in a conversation with one that failed may wait. And the server has every read mark
+// that returned ok, judged in the first epoch.
+class SyncsAreTrue final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* seen = std::get_if<ReceiptSeen>(&record.event)) {
+      if (seen->device == kServer && seen->kind == MarkKind::kRead)
+        read_[{seen->conversation, seen->user}] = seen->up_to;
+    } else if (const auto* sync = std::get_if<SyncReturned>(&record.event)) {
+      if (sync->code == Code::kOk) judge(*sync, facts, report);
+    }
+  }
+
+ private:
+  static bool waits(const Message& message, DeviceNumber device) {
+    if (message.acked || message.discarded || message.closed_in != kNoEpoch) return false;
+    return std::any_of(message.attempts.begin(), message.attempts.end(), [&](const Attempt& attempt) {
+      return attempt.device == device && attempt.outcome == SendOutcome::kOk;
+    });
+  }
+
+  void judge(const SyncReturned& e, const Facts& facts, Report& report) {
+    const UserNumber user = facts.device(e.device).user;
+    const bool marks_count = e.server_read && facts.epoch() == 0 && facts.epoch_of(e.device) == 0;
+    for (const ConversationNumber conversation : facts.device(e.device).conversations) {
+      const DeviceConversation& view = facts.view(e.device, conversation);
+      const auto failed = [&](MessageIndex index) { return facts.message(index).told_failed; };
+      const bool blocked = std::any_of(view.sends.begin(), view.sends.end(), failed);
+      for (const MessageIndex index : view.sends) {
+        const Message& message = facts.message(index);
+        if (blocked || !waits(message, e.device)) continue;
+        return report.violation("sync", conversation,
+                                "device " + std::to_string(e.device) + " and the server are said to agree, but " +
+                                    name_of(message) + " waits");
+      }
+      const auto known = read_.find({conversation, user});
+      const Seq read = known == read_.end() ? 0 : known->second;
+      if (!marks_count || view.marked_read <= read) continue;
+      report.violation("sync", conversation,
+                       "device " + std::to_string(e.device) + " and the server are said to agree, but user " +
+                           std::to_string(user) + " read up to " + std::to_string(view.marked_read) +
+                           ", and the server knows " + std::to_string(read));
+    }
+  }
+
+  std::map<std::pair<ConversationNumber, UserNumber>, Seq> read_;  // as the server's store said last
+};
+
 }  // namespace
 
 void add_receipt_properties(Properties& properties) {
   properties.push_back(std::make_unique<StatesAdvance>());
   properties.push_back(std::make_unique<ReceiptsAreTrue>());
+  properties.push_back(std::make_unique<ReceiptsAnswerTruly>());
+  properties.push_back(std::make_unique<SyncsAreTrue>());
 }
 
 }  // namespace chatsdk::sim

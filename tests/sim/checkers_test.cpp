@@ -447,6 +447,78 @@ TEST(Receipts, LetsMarksOfSeveralDevicesAddUp) {
   EXPECT_SOUND(story);
 }
 
+// ---- S9: what is answered ------------------------------------------------------------------------------------------
+
+// Device 1 knows that user 2 got what stands up to 3, and read up to 2.
+void tell_receipts(Story& story) {
+  story.delivers(1, 2).delivers(2, 3).shows(2, 1, 2).shows(2, 2, 3).tell({MarkedRead{2, kTalk, 2}});
+  story.tell({ReceiptSeen{1, kTalk, 2, kDelivered, 3}, ReceiptSeen{1, kTalk, 2, kRead, 2}});
+}
+
+TEST(ReceiptAnswers, FindWhatTheMarksDoNotSay) {
+  Story story;
+  tell_receipts(story);
+  story.tell({ReceiptAnswered{1, kTalk, 3, 2, 1'000, 2'000}});
+  EXPECT_BROKEN("S9", story);
+}
+
+TEST(ReceiptAnswers, FindWhatTheMarksSayLeftOut) {
+  Story story;
+  tell_receipts(story);
+  story.tell({ReceiptAnswered{1, kTalk, 2, 2, 1'000, 0}});
+  EXPECT_BROKEN("S9", story);
+}
+
+TEST(ReceiptAnswers, FindReadBeforeDelivered) {
+  Story story;
+  tell_receipts(story);
+  story.tell({ReceiptAnswered{1, kTalk, 2, 2, 2'000, 1'000}});
+  EXPECT_BROKEN("S9", story);
+}
+
+TEST(ReceiptAnswers, FindATimeThatChanges) {
+  Story story;
+  tell_receipts(story);
+  story.tell({ReceiptAnswered{1, kTalk, 3, 2, 1'000, 0}, ReceiptAnswered{1, kTalk, 3, 2, 1'001, 0}});
+  EXPECT_BROKEN("S9", story);
+}
+
+TEST(ReceiptAnswers, LetReadingShowThatItCameEarlier) {
+  Story story;
+  tell_receipts(story);
+  story.tell({ReceiptAnswered{1, kTalk, 2, 2, 1'000, 2'000}, ReceiptAnswered{1, kTalk, 3, 2, 1'500, 0}});
+  story.tell({MarkedRead{2, kTalk, 3}, ReceiptSeen{1, kTalk, 2, kRead, 3}, ReceiptAnswered{1, kTalk, 3, 2, 900, 900}});
+  story.tell({ReceiptAnswered{1, kTalk, 3, 2, 900, 900}});
+  EXPECT_SOUND(story);
+}
+
+// ---- Syncs ---------------------------------------------------------------------------------------------------------
+
+TEST(Syncs, FindAMessageThatWaits) {
+  Story story;
+  story.delivers(1, 2).sends(1, 2).tell({SyncReturned{1, Code::kOk, false}});
+  EXPECT_BROKEN("sync", story);
+}
+
+TEST(Syncs, FindAReadMarkThatTheServerDoesNotHave) {
+  Story story;
+  story.sends(2, 1).accepts(2, 1, 2).tell({Shown{1, kTalk, k(1), 2, h(1), 2}, CursorSeen{1, kTalkStream, kTalk, 2}});
+  story.tell({MarkedRead{1, kTalk, 2}, MarkReadReturned{1, kTalk, 2, Code::kOk}, SyncReturned{1, Code::kOk, true}});
+  EXPECT_BROKEN("sync", story);
+}
+
+TEST(Syncs, LetWhatFailedAndWhatStandsBehindItWait) {
+  Story story;
+  story.sends(1, 1).sends(1, 2).tell({Failed{1, k(1), Code::kTimedOut}, SyncReturned{1, Code::kOk, true}});
+  EXPECT_SOUND(story);
+}
+
+TEST(Syncs, LetOneThatDidNotReturnInTimeSayNothing) {
+  Story story;
+  story.sends(1, 1).tell({SyncReturned{1, Code::kTimedOut, false}});
+  EXPECT_SOUND(story);
+}
+
 // ---- S14 -----------------------------------------------------------------------------------------------------------
 
 TEST(Bounds, FindsAQueueAboveItsLimit) {

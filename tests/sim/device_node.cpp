@@ -93,6 +93,7 @@ Status DeviceNode::open_process(bool must_exist) {
   log_in_request_ = 0;
   log_in_waits_ = false;
   suspended_ = false;
+  look_is_posted_ = false;
   return {};
 }
 
@@ -105,6 +106,7 @@ Status DeviceNode::start() {
   failed_.clear();
   lost_.clear();
   last_send_.reset();
+  syncs_.clear();
   cannot_read_ = false;
   record(event::Restart{options_.number});
   read_store();
@@ -397,6 +399,10 @@ void DeviceNode::reuse_refresh_token() {
   act([this] {
     const auto session = process_->store->session();
     if (!session.ok() || !session->has_value() || (*session)->refresh_token.empty()) return;
+    // A device that had to register anew leaves the old one's session behind, whose last token nobody has used.
+    if (std::exchange(copied_from_, process_->store->installation_id()) != process_->store->installation_id()) {
+      copied_token_.clear();
+    }
     if (copied_token_.empty()) copied_token_ = (*session)->refresh_token;
     if (copied_token_ == (*session)->refresh_token) return;
     wire::RefreshRequest body;
@@ -413,6 +419,72 @@ void DeviceNode::reuse_refresh_token() {
       if (!answer.ok() || answer->status != 200 || observer_.faults().contains("server_restored")) return;
       observer_.on_broken("tokens", "A refresh token that had been used before was taken again.");
     });
+  });
+}
+
+// ---- What the user asks --------------------------------------------------------------------------------------------
+
+void DeviceNode::sync(microseconds limit, std::function<void(Code)> returned) {
+  act([this, limit, returned = std::move(returned)] {
+    const std::uint64_t number = ++last_sync_;
+    syncs_[number] = returned ? returned : [](Code) {};
+    process_->lane.post_after(limit, [this, number] {
+      if (alive()) end_sync(number, Code::kTimedOut);
+    });
+    look_at_syncs();
+  });
+}
+
+// In a turn of its own after each that may have changed something; when the answer is yes, what the engine tells of it
+// comes in turns that were posted before the one in which the sync returns.
+void DeviceNode::look_at_syncs() {
+  if (syncs_.empty() || std::exchange(look_is_posted_, true)) return;
+  act([this] {
+    look_is_posted_ = false;
+    const auto told = process_->store->all_told();
+    if (told.ok() && (!*told || process_->client->connection_state() != ConnectionState::kOnline)) return;
+    const Code code = told.ok() ? Code::kOk : told.code();
+    for (const auto& [number, returned] : syncs_) {
+      act([this, number = number, code] { end_sync(number, code); });
+    }
+  });
+}
+
+void DeviceNode::end_sync(std::uint64_t number, Code code) {
+  const auto found = syncs_.find(number);
+  if (found == syncs_.end()) return;
+  const auto returned = std::move(found->second);
+  syncs_.erase(found);
+  const bool server_read = code == Code::kOk && record_server_marks && record_server_marks();
+  record(event::SyncReturned{options_.number, code, server_read});
+  returned(code);
+}
+
+void DeviceNode::ask_receipts(std::uint64_t draw) {
+  act([this, draw] {
+    if (told_.empty()) return;
+    auto told = told_.begin();
+    std::advance(told, static_cast<std::ptrdiff_t>(draw % told_.size()));
+    const auto row = process_->reader->message(told->first);
+    const auto number = row.ok() ? conversation(row->conversation) : std::nullopt;
+    if (!number) return;
+    observe_marks(row->conversation);
+    for (const UserNumber user : observer_.members(*number)) {
+      const auto receipt = process_->reader->receipt(row->key, Observer::name_of(user));
+      const bool not_found = !receipt.ok() && receipt.code() == Code::kNotFound;
+      if (not_found != (row->seq == 0) && (receipt.ok() || not_found)) {
+        observer_.on_broken("receipts", "Device " + std::to_string(options_.number) + " answers of " +
+                                            to_text(row->client_message_id) + " at seq " + std::to_string(row->seq) +
+                                            (not_found ? " that it is not there." : " who has it."));
+      }
+      if (!receipt.ok()) {
+        cannot_read_ = cannot_read_ || !not_found;
+        continue;
+      }
+      const auto ms = [](const std::optional<WallTime>& time) { return time ? to_unix_ms(*time) : 0; };
+      record(event::ReceiptAnswered{options_.number, *number, row->seq, user, ms(receipt->delivered_at),
+                                    ms(receipt->read_at)});
+    }
   });
 }
 
@@ -479,6 +551,7 @@ void DeviceNode::on_devices(RequestId, const std::vector<DeviceInfo>& devices) {
 
 void DeviceNode::on_connection(ConnectionState state, const Error&, milliseconds) {
   state_ = state;
+  look_at_syncs();
   // A log-out of one's own ends here too.
   if (alive() && state == ConnectionState::kNotLoggedIn && log_in_request_ == 0) log_in_later();
 }
@@ -514,6 +587,7 @@ void DeviceNode::on_changes(const Changes& changes) {
     lost_.erase(ref.message);
   }
   for (const ConversationKey key : changes.marks) observe_marks(key);
+  look_at_syncs();
 }
 
 // Delivered and read follow from the marks, which are told for the conversation.

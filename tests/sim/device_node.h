@@ -95,6 +95,9 @@ class DeviceNode final : private EventSink {
   void settle_lost(std::uint64_t draw);  // what the server has lost: sends it again, or gives it up
   void page(std::uint64_t draw);         // reads a history by pages, both ways
   void reuse_refresh_token();            // whoever copied one earlier uses it
+  // Waits, at most this long, until device and server agree, as chatsdk_client_sync does.
+  void sync(std::chrono::microseconds limit, std::function<void(Code)> returned = {});
+  void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
   void log_out();
   void revoke_another_device();
   void restart_client();  // stop and start without ending the process
@@ -106,6 +109,8 @@ class DeviceNode final : private EventSink {
   void read_all();
 
   // -- For the checks --
+  // Before a sync returns: records the server's marks; false when they cannot be read.
+  std::function<bool()> record_server_marks;
   // Reads the whole store and records it; what was read is added to the lists. Between turns, the process runs.
   void read_store(std::vector<event::StoreRead>* reads = nullptr, std::vector<event::ReceiptSeen>* receipts = nullptr);
   // Where the device is in each of its conversations, and which marks it knows: (delivered, read).
@@ -144,6 +149,7 @@ class DeviceNode final : private EventSink {
   void on_session_ended(const Error& cause) override;
   void on_completed(RequestId request, const Status& status) override;
   void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
+  void on_decided() override { look_at_syncs(); }
 
   template <typename Act>
   void act(Act act);
@@ -153,6 +159,8 @@ class DeviceNode final : private EventSink {
     return std::accumulate(failures.begin(), failures.end(), std::uint64_t{0});
   }
   bool alive() const { return process_ != nullptr && disk_.powered(); }
+  void look_at_syncs();
+  void end_sync(std::uint64_t number, Code code);
   void log_in();
   void log_in_later();
   void settle_retry(const MessageRow& row);
@@ -211,6 +219,8 @@ class DeviceNode final : private EventSink {
     std::string text;
   };
   std::optional<LastSend> last_send_;
+  std::map<std::uint64_t, std::function<void(Code)>> syncs_;  // those that wait, by number
+  bool look_is_posted_ = false;
 
   // What the world remembers over crashes.
   struct OpenRetry {
@@ -229,7 +239,9 @@ class DeviceNode final : private EventSink {
   std::set<ClientMessageId> sent_here_;
   bool suspended_ = false;
   std::string copied_token_;  // a refresh token that somebody else has
+  std::string copied_from_;   // the installation then
   std::uint64_t sends_ = 0;
+  std::uint64_t last_sync_ = 0;
   std::uint64_t epoch_ = 0;
   std::uint64_t disk_failures_at_start_ = 0;
 };

@@ -18,6 +18,9 @@ inline constexpr std::string_view kFaultKinds[] = {
     "clog",
     "silence",
     "isolate",
+    "slow_reader",
+    "closed_for_unread_bytes",  // by the server: who reads too slowly
+    "sending_paused",           // a device's connection has no room
     "upgrade_refused_by_tls",
     "upgrade_refused_with_503",
     "upgrade_reset",

@@ -260,6 +260,31 @@ struct MarkReadReturned {
   }
 };
 
+// The app asked when a user got and read the message at this place: Unix time in milliseconds, 0 for not yet. What the
+// device knows of that user's marks was recorded right before.
+struct ReceiptAnswered {
+  DeviceNumber device = 0;
+  ConversationNumber conversation = 0;
+  Seq seq = 0;
+  UserNumber user = 0;
+  std::int64_t delivered_ms = 0;
+  std::int64_t read_ms = 0;
+  CHATSDK_SIM_EVENT(ReceiptAnswered) {
+    visit("device", device), visit("conversation", conversation), visit("seq", seq), visit("user", user);
+    visit("delivered_ms", static_cast<std::uint64_t>(delivered_ms));
+    visit("read_ms", static_cast<std::uint64_t>(read_ms));
+  }
+};
+
+// The app waited until device and server agree. kOk: they do, as the SDK says; what the app was told of until then has
+// been recorded, and, with server_read, the server's marks right before. kTimedOut: not in the time given.
+struct SyncReturned {
+  DeviceNumber device = 0;
+  Code code = Code::kOk;
+  bool server_read = false;
+  CHATSDK_SIM_EVENT(SyncReturned) { visit("device", device), visit("code", code), visit("server_read", server_read); }
+};
+
 // ---- The server ----------------------------------------------------------------------------------------------------
 
 struct StreamItem {
@@ -437,14 +462,14 @@ struct ClockJump {
 
 }  // namespace event
 
-using Event =
-    std::variant<event::SendCalled, event::SendReturned, event::Acked, event::Failed, event::Discarded, event::Retried,
-                 event::StateSeen, event::Shown, event::PlaceholderShown, event::StoreRead, event::CursorSeen,
-                 event::ReceiptSeen, event::MarkedRead, event::MarkReadReturned, event::StreamRead,
-                 event::ItemCommitted, event::StreamTrimmed, event::PushedLive, event::AnswerSeen,
-                 event::RequestAnswered, event::Member, event::Linked, event::Unlinked, event::EpochBegun,
-                 event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart, event::Fault, event::Cut,
-                 event::Heal, event::ClockJump, event::SendRepeated, event::SendContradicted>;
+using Event = std::variant<event::SendCalled, event::SendReturned, event::Acked, event::Failed, event::Discarded,
+                           event::Retried, event::StateSeen, event::Shown, event::PlaceholderShown, event::StoreRead,
+                           event::CursorSeen, event::ReceiptSeen, event::MarkedRead, event::MarkReadReturned,
+                           event::StreamRead, event::ItemCommitted, event::StreamTrimmed, event::PushedLive,
+                           event::AnswerSeen, event::RequestAnswered, event::Member, event::Linked, event::Unlinked,
+                           event::EpochBegun, event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart,
+                           event::Fault, event::Cut, event::Heal, event::ClockJump, event::SendRepeated,
+                           event::SendContradicted, event::ReceiptAnswered, event::SyncReturned>;
 
 struct Record {
   std::uint64_t number = 0;

@@ -28,8 +28,12 @@ class LossyBus final : public server::Bus {
     void end() { drop = repeat = delay = 0; }
   };
 
-  LossyBus(Scheduler& scheduler, Losses& losses, SeededRandom& random)
-      : scheduler_(scheduler), losses_(losses), random_(random), self_(std::make_shared<LossyBus*>(this)) {}
+  LossyBus(Scheduler& scheduler, Losses& losses, SeededRandom& random, std::size_t inbox_hints_max)
+      : bus_(inbox_hints_max),
+        scheduler_(scheduler),
+        losses_(losses),
+        random_(random),
+        self_(std::make_shared<LossyBus*>(this)) {}
 
   SubscriberId add_subscriber(Executor& executor, Subscriber& subscriber) override {
     return bus_.add_subscriber(executor, subscriber);
@@ -43,6 +47,7 @@ class LossyBus final : public server::Bus {
   void publish_heads(std::shared_ptr<const server::HeadDigest> digest) override {
     spoil([this, digest = std::move(digest)] { bus_.publish_heads(digest); });
   }
+  server::InProcessBus::Fullest fullest() const { return bus_.fullest(); }
 
  private:
   bool chance(std::uint32_t per_mille) { return per_mille != 0 && random_.below(1000) < per_mille; }

@@ -167,7 +167,8 @@ class Campaign {
     job.options = *options_of(arguments_.first + started_, arguments_);
     job.twice = arguments_.twice_every != 0 && started_ % arguments_.twice_every == 0;
     ++started_;
-    if (arguments_.alone()) print_options(job.options);
+    // Else they come with a failure, also of a child that died; a run in this process could take them with it.
+    if (arguments_.alone() || arguments_.jobs == 0) print_options(job.options);
     const auto work = [options = job.options, twice = job.twice, verbose = arguments_.verbose] {
       return run_case(options, verbose, twice);
     };

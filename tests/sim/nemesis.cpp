@@ -93,6 +93,7 @@ void Nemesis::strike(FaultKind kind) {
     case FaultKind::kClog:
     case FaultKind::kSilence:
     case FaultKind::kIsolate:
+    case FaultKind::kSlowReader:
     case FaultKind::kDeviceCrash:
     case FaultKind::kDeviceCrashPoint:
     case FaultKind::kDeviceDiskFails:
@@ -122,6 +123,11 @@ void Nemesis::strike_device(FaultKind kind, DeviceNode& device) {
       world_.network().isolate(number);
       world_.scheduler().after(up_to_seconds(60), [this, number] { world_.network().end_isolation(number); });
       break;
+    case FaultKind::kSlowReader: {
+      constexpr std::uint32_t kBytesPerSecond[] = {30, 100, 400};
+      world_.network().slow_reader(number, kBytesPerSecond[random_.below(3)], up_to_seconds(90));
+      break;
+    }
     case FaultKind::kDeviceCrash:
       effect = device.running();
       world_.crash_device(device, world_.draw_mode(), up_to_seconds(30));

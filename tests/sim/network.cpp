@@ -14,18 +14,14 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr std::size_t kKernelBytes = 65'536;  // taken by the kernel, as the server sees it
-// Up to its limit a side goes on, and then with one frame of any size.
-constexpr std::size_t kServerBytesWaitingMax =
-    limits::kConnectionWriteBytesMax + limits::server_frame_bytes_max(limits::kTextBytesDefault);
-constexpr std::size_t kDeviceBytesWaitingMax =
-    limits::kSendBufferBytesMax + limits::client_frame_bytes_max(limits::kTextBytesDefault);
-
 std::string_view path_of(std::string_view url) {
   const auto scheme = url.find("://");
   const auto slash = url.find('/', scheme == url.npos ? 0 : scheme + 3);
   return slash == url.npos ? "/" : url.substr(slash);
 }
+
+// What an engine says although its connection has no room: what it is in the middle of, and what keeps it alive.
+constexpr std::size_t kSentAllTheSame = limits::client_frame_bytes_max(limits::kTextBytesDefault);
 
 CloseInfo broken(std::string detail) {
   CloseInfo info;
@@ -59,6 +55,7 @@ class Network::Wire final : public server::FrameSink {
     MonotonicTime clogged_until;
     std::shared_ptr<Hold> clog;
     std::shared_ptr<Hold> silence;  // set: nothing arrives
+    MonotonicTime taken_until;      // a slow reader takes nothing before
     bool scheduled = false;
     bool ended = false;  // nothing more is put in
   };
@@ -114,16 +111,21 @@ class Network::Wire final : public server::FrameSink {
       welcome_number = ++network_.welcomes_;
       welcomed_device = parsed.welcome().device_id();
     }
+    last_is_failure = parsed.has_failure();
+    network_.observer_.on_waiting(0, queued_bytes(), network_.options_.server_write_bytes_max);
     put_frame(false, std::move(frame));
-    network_.observer_.on_waiting(0, queued_bytes(), kServerBytesWaitingMax);
   }
-  std::size_t queued_bytes() const override { return down.bytes > kKernelBytes ? down.bytes - kKernelBytes : 0; }
+  std::size_t queued_bytes() const override {
+    const std::size_t kernel = network_.options_.kernel_bytes;
+    return down.bytes > kernel ? down.bytes - kernel : 0;
+  }
   void close(CloseCode code) override {
     if (server_over || server_closing || !network_.server_alive()) return;
     server_closing = true;
     if (code == CloseCode::kUnauthenticated && welcome_number != 0 && network_.scheduler_.now() >= token_end) {
       network_.observer_.on_fault("token_expired_while_connected");
     }
+    if (code == CloseCode::kStalled && !last_is_failure) network_.observer_.on_fault("closed_for_unread_bytes");
     put(false, {Parcel::Kind::kClose, nullptr, static_cast<std::uint16_t>(code), {}});
     network_.scheduler_.after(limits::kCloseTimeout, [this_id = id, &network = network_] {
       if (Wire* wire = network.wire(this_id)) wire->end_server();
@@ -179,7 +181,8 @@ class Network::Wire final : public server::FrameSink {
   std::uint64_t welcome_number = 0;  // in the order of all welcomes; 0: none yet
   std::uint64_t welcomed_device = 0;
   MonotonicTime token_end;
-  bool frame_was_late = false;  // one came after a newer connection of the device had been made
+  bool last_is_failure = false;  // of the server's frames
+  bool frame_was_late = false;   // one came after a newer connection of the device had been made
 
   Pipe up;
   Pipe down;
@@ -296,11 +299,11 @@ void Network::connect(WireId id, ConnectRequest request) {
 bool DeviceNetwork::send(ConnectionId connection, Bytes frame) {
   Network::Wire* const wire = network_.wire(connection);
   if (wire == nullptr || wire->device_over || wire->device_closing || !alive_()) return true;
-  network_.observer_.on_device_frame(device_, frame);
+  network_.observer_.on_device_frame(device_, connection, frame);
   wire->put_frame(true, std::make_shared<const Bytes>(std::move(frame)));
-  network_.observer_.on_waiting(device_, wire->up.bytes, kDeviceBytesWaitingMax);
-  if (wire->up.bytes <= limits::kSendBufferBytesMax) return true;
-  wire->wants_writable = true;
+  network_.observer_.on_waiting(device_, wire->up.bytes, network_.options_.send_buffer_bytes_max + kSentAllTheSame);
+  if (wire->up.bytes <= network_.options_.send_buffer_bytes_max) return true;
+  if (!std::exchange(wire->wants_writable, true)) network_.observer_.on_fault("sending_paused");
   return false;
 }
 
@@ -335,8 +338,10 @@ void Network::schedule(WireId id, bool up) {
   if (pipe.silence) return felt(pipe.silence);
   if (pipe.scheduled) return;
   pipe.scheduled = true;
-  const MonotonicTime time = std::max(pipe.parcels.front().arrival, pipe.clogged_until);
-  if (pipe.clog && time > pipe.parcels.front().arrival) felt(pipe.clog);
+  const MonotonicTime arrival = pipe.parcels.front().arrival;
+  const MonotonicTime time = std::max({arrival, pipe.clogged_until, pipe.taken_until});
+  if (pipe.clog && pipe.clogged_until > arrival) felt(pipe.clog);
+  if (pipe.taken_until > arrival) felt(slow_[found->device].hold);
   scheduler_.at(time, [this, id, up] { arrive(id, up); });
 }
 
@@ -364,15 +369,18 @@ void Network::arrive(WireId id, bool up) {
   pipe.scheduled = false;
   if (pipe.parcels.empty()) return;
   if (pipe.silence) return felt(pipe.silence);
-  if (pipe.clogged_until > scheduler_.now() || pipe.parcels.front().arrival > scheduler_.now()) return schedule(id, up);
+  if (std::max({pipe.clogged_until, pipe.taken_until, pipe.parcels.front().arrival}) > scheduler_.now()) {
+    return schedule(id, up);
+  }
   Wire::Parcel parcel = std::move(pipe.parcels.front());
   pipe.parcels.pop_front();
   const std::size_t size = parcel.bytes ? parcel.bytes->size() : 0;
   pipe.bytes -= size;
+  if (!up) take_slowly(*found, size);
   schedule(id, up);
 
   if (up) {
-    if (found->wants_writable && pipe.bytes < limits::kSendBufferBytesMax / 2 && !found->device_over) {
+    if (found->wants_writable && pipe.bytes <= options_.send_buffer_bytes_max / 2 && !found->device_over) {
       found->wants_writable = false;
       found->lane->post([this, id] {
         if (Wire* wire = this->wire(id); wire != nullptr && wire->handler != nullptr) wire->handler->on_writable(id);
@@ -417,8 +425,10 @@ void Network::arrive(WireId id, bool up) {
       break;
     case Wire::Parcel::Kind::kFrame:
       found->lane->post([this, id, bytes = std::move(parcel.bytes)] {
-        if (Wire* wire = this->wire(id); wire != nullptr && wire->handler != nullptr)
-          wire->handler->on_frame(id, *bytes);
+        Wire* const wire = this->wire(id);
+        if (wire == nullptr || wire->handler == nullptr) return;
+        observer_.on_device_hears(wire->device, id, *bytes);
+        wire->handler->on_frame(id, *bytes);
       });
       break;
     case Wire::Parcel::Kind::kClose: {
@@ -593,6 +603,16 @@ void Network::clog(NodeId device, bool up, bool down, microseconds time) {
   }
 }
 
+void Network::slow_reader(NodeId device, std::uint32_t bytes_per_second, microseconds time) {
+  slow_[device] = {bytes_per_second, scheduler_.now() + time, std::make_shared<Hold>(Hold{"slow_reader"})};
+}
+
+void Network::take_slowly(Wire& wire, std::size_t bytes) {
+  const auto found = slow_.find(wire.device);
+  if (found == slow_.end() || found->second.until <= scheduler_.now()) return;
+  wire.down.taken_until = scheduler_.now() + microseconds(bytes * 1'000'000 / found->second.bytes_per_second);
+}
+
 void Network::silence(NodeId device, bool up, bool down) {
   silence(device, up, down, std::make_shared<Hold>(Hold{"silence"}));
 }
@@ -638,6 +658,7 @@ void Network::heal() {
   healed_ = true;
   faults = {};
   isolated_.clear();
+  slow_.clear();
   const bool hostile = options_.drop_one_in != 0 || options_.repeat_one_in != 0 || options_.reorder_one_in != 0 ||
                        options_.alter_one_in != 0;
   std::vector<WireId> ids;
@@ -647,6 +668,7 @@ void Network::heal() {
     found.up.silence.reset();
     found.down.silence.reset();
     found.up.clogged_until = found.down.clogged_until = {};
+    found.down.taken_until = {};
     if (hostile) break_wire(found, true, true);
     schedule(id, true);
     schedule(id, false);

@@ -27,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "protocol/frames.h"
@@ -41,6 +42,9 @@ struct NetworkOptions {
   std::chrono::microseconds latency_min{500};
   std::chrono::microseconds latency_mean{10'000};  // of the exponential part
   std::uint32_t bytes_per_ms = 10'000;
+  std::size_t kernel_bytes = 65'536;                                      // taken by the kernel, as the server sees it
+  std::size_t server_write_bytes_max = limits::kConnectionWriteBytesMax;  // the server's own limit, for its observer
+  std::size_t send_buffer_bytes_max = limits::kSendBufferBytesMax;        // of a device's connection
   // The hostile middle, in 1 of this many frames each; 0: never.
   std::uint32_t drop_one_in = 0;
   std::uint32_t repeat_one_in = 0;
@@ -80,10 +84,11 @@ class NetworkObserver {
   virtual ~NetworkObserver() = default;
   // The server's session hands a frame to a device's connection.
   virtual void on_server_frame(NodeId device, const wire::ServerFrame& frame) = 0;
-  // A device's engine hands a frame to its connection, or asks the server.
-  virtual void on_device_frame(NodeId device, BytesView frame) = 0;
+  // A device's engine hands a frame to a connection, is handed one of the server's, or asks the server.
+  virtual void on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) = 0;
+  virtual void on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) = 0;
   virtual void on_request(NodeId device, const HttpRequest& request) = 0;
-  // What waits on the sender's side of a connection, in bytes.
+  // A frame is to be sent; what waits before it on the sender's side of the connection, in bytes.
   virtual void on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) = 0;
   virtual void on_fault(const char* kind) = 0;
   // The server answered a request.
@@ -107,6 +112,8 @@ class Network {
   void clog(NodeId device, bool up, bool down, std::chrono::microseconds time);
   // As a clog, without an end: only time limits help.
   void silence(NodeId device, bool up, bool down);
+  // It reads what the server sends at this rate, on later connections too; what it sends leaves as ever.
+  void slow_reader(NodeId device, std::uint32_t bytes_per_second, std::chrono::microseconds time);
   // Its connections fall silent; later ones and requests meet nothing, until end_isolation or heal.
   void isolate(NodeId device);
   void end_isolation(NodeId device) { isolated_.erase(device); }
@@ -126,6 +133,11 @@ class Network {
   class Wire;
   struct Exchange;
   struct Hold;
+  struct Slow {
+    std::uint32_t bytes_per_second = 0;
+    MonotonicTime until;
+    std::shared_ptr<Hold> hold;
+  };
   using WireId = std::uint64_t;
 
   std::chrono::microseconds latency();
@@ -140,6 +152,8 @@ class Network {
   void silence(NodeId device, bool up, bool down, const std::shared_ptr<Hold>& hold);
   void felt(const std::shared_ptr<Hold>& hold);
   bool is_isolated(NodeId device);
+  // When the device has read this much, after which it takes the next; felt when something waits for it.
+  void take_slowly(Wire& wire, std::size_t bytes);
   bool server_alive() const { return server_ != nullptr && server_->alive(); }
   Bytes altered(BytesView frame, bool up);
   void schedule(WireId id, bool up);
@@ -169,6 +183,7 @@ class Network {
   std::uint64_t last_travelling_ = 0;
   std::map<std::uint64_t, Task> travelling_;  // requests on their way, repeated ones too
   std::map<NodeId, std::shared_ptr<Hold>> isolated_;
+  std::map<NodeId, Slow> slow_;
 };
 
 // One device process's view: the client's two seams. Once its machine has lost its power nothing leaves any more.

@@ -57,6 +57,13 @@ ConversationNumber Observer::conversation(UserNumber one, UserNumber other) {
   return conversations_.try_emplace({pair.first, pair.second}, next).first->second;
 }
 
+std::vector<UserNumber> Observer::members(ConversationNumber conversation) const {
+  for (const auto& [pair, number] : conversations_) {
+    if (number == conversation) return {pair.first, pair.second};
+  }
+  return {};
+}
+
 ConversationNumber Observer::conversation_of(StreamId stream) const {
   const auto found = conversation_of_.find(stream);
   return found == conversation_of_.end() ? kNoConversation : found->second;
@@ -122,12 +129,54 @@ void Observer::begins_anew(NodeId device) {
   }
 }
 
-void Observer::on_device_frame(NodeId device, BytesView frame) {
+Observer::Unanswered& Observer::unanswered_on(NodeId device, std::uint64_t connection) {
+  Unanswered& unanswered = unanswered_[device];
+  if (connection > unanswered.connection) {
+    unanswered = {};
+    unanswered.connection = connection;
+  }
+  return unanswered;
+}
+
+void Observer::on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) {
   wire::ClientFrame parsed;
-  if (!watches_ || !parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return;
+  if (!parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return;
+  if (parsed.has_send()) {
+    const wire::Send& send = parsed.send();
+    const std::string target =
+        send.has_conversation_id() ? std::to_string(send.conversation_id()) : send.peer_user_id();
+    Unanswered& unanswered = unanswered_on(device, connection);
+    unanswered.of_target[target].insert(send.client_message_id());
+    unanswered.target_of[send.client_message_id()] = target;
+    on_level(device, "unanswered sends of a conversation", unanswered.of_target[target].size(),
+             unanswered.in_conversation_max);
+    on_level(device, "unanswered sends", unanswered.target_of.size(), unanswered.in_all_max);
+  }
+  if (!watches_) return;
   if (parsed.has_ping() || parsed.has_pong() || parsed.has_authenticate()) return;
   if (parsed.has_hello()) return begins_anew(device);
   count(device, "sends frames of kind " + std::to_string(static_cast<int>(parsed.body_case())));
+}
+
+void Observer::on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) {
+  wire::ServerFrame parsed;
+  if (!parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return;
+  Unanswered& unanswered = unanswered_on(device, connection);
+  if (connection != unanswered.connection) return;
+  if (parsed.has_welcome()) {
+    const auto at_most = [](std::size_t named, std::size_t ours) {
+      return named == 0 ? ours : std::min(named, limits::kSendsInFlightMax);
+    };
+    unanswered.in_conversation_max = at_most(parsed.welcome().send_window(), limits::kSendWindow);
+    unanswered.in_all_max = at_most(parsed.welcome().sends_in_flight(), limits::kSendsInFlightMax);
+  }
+  const std::string& id = parsed.has_send_result()   ? parsed.send_result().client_message_id()
+                          : parsed.has_void_result() ? parsed.void_result().client_message_id()
+                                                     : std::string();
+  const auto found = unanswered.target_of.find(id);
+  if (found == unanswered.target_of.end()) return;
+  unanswered.of_target[found->second].erase(id);
+  unanswered.target_of.erase(found);
 }
 
 void Observer::on_request(NodeId device, const HttpRequest& request) {
@@ -137,12 +186,16 @@ void Observer::on_request(NodeId device, const HttpRequest& request) {
   if (watches_ && !leads_to_hello) count(device, "asks " + request.method + " " + request.url);
 }
 
-// Each time that it has doubled, and whenever it is too much.
 void Observer::on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) {
-  std::size_t& most = most_waiting_[sender];
-  if (bytes <= limit && bytes < 2 * most + 1'024) return;
-  most = bytes;
-  record(sender, event::Bound{"bytes waiting on one connection", bytes, limit});
+  on_level(sender, "bytes waiting on one connection", bytes, limit);
+}
+
+void Observer::on_level(NodeId node, const char* name, std::size_t size, std::size_t limit) {
+  if (size == 0) return;
+  std::size_t& most = levels_[{node, name}];
+  if (size <= limit && size < 2 * most) return;
+  most = size;
+  record(node, event::Bound{name, size, limit});
 }
 
 void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {

@@ -42,15 +42,19 @@ class Observer final : public NetworkObserver {
   static UserNumber user_named(std::string_view name);
   // Of two users, from 1 in the order met.
   ConversationNumber conversation(UserNumber one, UserNumber other);
+  std::vector<UserNumber> members(ConversationNumber conversation) const;
   // kNoConversation when the stream is an account's, or not known yet.
   ConversationNumber conversation_of(StreamId stream) const;
   void learn(StreamId stream, ConversationNumber conversation) { conversation_of_[stream] = conversation; }
 
   static std::uint64_t hash_of_item(const wire::Item& item);
   void on_server_frame(NodeId device, const wire::ServerFrame& frame) override;
-  void on_device_frame(NodeId device, BytesView frame) override;
+  void on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) override;
+  void on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) override;
   void on_request(NodeId device, const HttpRequest& request) override;
   void on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) override;
+  // Of something that has a limit: recorded each time that it has doubled, and whenever it is too much.
+  void on_level(NodeId node, const char* name, std::size_t size, std::size_t limit);
   void on_replaced_served(NodeId device) override;
   void on_answer(const HttpRequest& request, const HttpResponse& response) override;
   void on_committed(const server::AppendedItem& appended);
@@ -71,7 +75,17 @@ class Observer final : public NetworkObserver {
   History history_;
   std::map<std::string, std::uint64_t> faults_;
   std::map<NodeId, UserNumber> user_of_;
-  std::map<NodeId, std::size_t> most_waiting_;  // as last recorded
+  std::map<std::pair<NodeId, std::string_view>, std::size_t> levels_;  // as last recorded
+  // What a device's last connection has sent and not heard an answer to, by its target.
+  struct Unanswered {
+    std::uint64_t connection = 0;
+    std::size_t in_conversation_max = limits::kSendWindow;
+    std::size_t in_all_max = limits::kSendsInFlightMax;
+    std::map<std::string, std::set<std::string>> of_target;
+    std::map<std::string, std::string> target_of;
+  };
+  Unanswered& unanswered_on(NodeId device, std::uint64_t connection);
+  std::map<NodeId, Unanswered> unanswered_;
   bool watches_ = false;
   std::map<NodeId, std::map<std::string, std::uint64_t>> sent_;  // while it watches, by device
   std::set<NodeId> began_anew_;

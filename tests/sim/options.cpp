@@ -13,7 +13,7 @@ namespace {
 constexpr std::array<const char*, kActions> kActionNames = {
     "send",           "repeat_send",     "read",           "retry_failed", "discard_failed", "log_out",    "revoke",
     "restart_client", "network_changed", "close_and_open", "reinstall",    "suspend",        "contradict", "stranger",
-    "discard_queued", "settle_lost",     "page",           "reuse_token"};
+    "discard_queued", "settle_lost",     "page",           "reuse_token",  "sync",           "receipt"};
 constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
                                                           "clog",
                                                           "silence",
@@ -35,12 +35,18 @@ constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
                                                           "server_drain",
                                                           "bus_losses",
                                                           "clock_jump",
-                                                          "server_restore"};
+                                                          "server_restore",
+                                                          "slow_reader"};
 
 // How often each is chosen before the swarm weighs it.
-constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4, 1, 4, 2, 3, 4, 6, 6, 2};
-constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8, 10,
-                                                           12, 6,  5, 4, 6, 8, 4, 2, 6, 4, 2};
+constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4,
+                                                             1,   4, 2,  3, 4, 6, 6, 2, 4, 6};
+constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8, 10, 12,
+                                                           6,  5,  4, 6, 8, 4, 2, 6, 4, 2, 16};
+
+// Those before are drawn first, the others with a generator of their own, so that the draws between keep their meaning.
+constexpr std::size_t kActionsBefore = static_cast<std::size_t>(Action::kSync);
+constexpr std::size_t kFaultsBefore = static_cast<std::size_t>(FaultKind::kSlowReader);
 
 constexpr std::string_view kHostile = "hostile";
 constexpr std::string_view kFaultPoints = "fault_points";
@@ -52,6 +58,15 @@ std::string hostile_line(const NetworkOptions& network) {
          std::to_string(network.alter_one_in) + (network.alters_meaning ? ", also what they say)" : ")");
 }
 
+std::string small_queues_line(const RunOptions& options) {
+  return ", small queues (unread " + std::to_string(options.server.gateway.write_bytes_max) + " B, send buffer " +
+         std::to_string(options.network.send_buffer_bytes_max) + " B, sends " +
+         std::to_string(options.server.gateway.send_window) + "/" +
+         std::to_string(options.server.gateway.sends_in_flight) + ", commits " +
+         std::to_string(options.server.commit.queue_max) + "/" + std::to_string(options.server.commit.batch_max) +
+         ", inbox " + std::to_string(options.server.inbox_hints_max) + ")";
+}
+
 std::string weight_text(const char* name, std::uint32_t weight) {
   return weight == 0 ? std::string() : std::string(" ") + name + " " + std::to_string(weight);
 }
@@ -60,6 +75,25 @@ std::string weight_text(const char* name, std::uint32_t weight) {
 
 const char* to_text(Action action) { return kActionNames[static_cast<std::size_t>(action)]; }
 const char* to_text(FaultKind fault) { return kFaultNames[static_cast<std::size_t>(fault)]; }
+
+// Queues that a run of this size fills. A window's items and what is said beside them fit into what a connection may
+// have waiting, so that only who reads too slowly is closed.
+void draw_small_queues(SeededRandom& random, RunOptions& options) {
+  const auto one_of = [&random](std::initializer_list<std::size_t> values) {
+    return *(values.begin() + random.below(values.size()));
+  };
+  options.small_queues = true;
+  options.long_text_bytes = 2'000;
+  options.network.kernel_bytes = 0;
+  options.network.send_buffer_bytes_max = one_of({500, 2'000, limits::kSendBufferBytesMax});
+  options.server.gateway.window_bytes = 4'096;
+  options.server.gateway.write_bytes_max = one_of({5'500, 7'000});
+  options.server.gateway.send_window = one_of({1, 4, limits::kSendWindow});
+  options.server.gateway.sends_in_flight = one_of({2, 16, limits::kSendsInFlightMax});
+  options.server.commit.queue_max = one_of({2, 8, limits::kCommitQueueMax});
+  options.server.commit.batch_max = one_of({1, 4, limits::kCommitBatchMax});
+  options.server.inbox_hints_max = one_of({1, 4, limits::kBusInboxMessagesMax});
+}
 
 RunOptions draw_options(std::uint64_t seed) {
   SeededRandom random(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5151);
@@ -73,11 +107,11 @@ RunOptions draw_options(std::uint64_t seed) {
   options.devices_per_user = static_cast<std::uint32_t>(between(1, 3));
   options.actions = static_cast<std::uint32_t>(between(450, 750));
   options.faults = static_cast<std::uint32_t>(between(40, 90));
-  for (std::size_t i = 0; i < kActions; ++i) {
+  for (std::size_t i = 0; i < kActionsBefore; ++i) {
     const bool off = i != 0 && random.below(4) == 0;
     options.action_weights[i] = off ? 0 : kActionBase[i] * static_cast<std::uint32_t>(between(20, 100));
   }
-  for (std::size_t i = 0; i < kFaults; ++i) {
+  for (std::size_t i = 0; i < kFaultsBefore; ++i) {
     const bool off = random.below(3) == 0;
     options.fault_weights[i] = off ? 0 : kFaultBase[i] * static_cast<std::uint32_t>(between(1, 100));
   }
@@ -110,6 +144,16 @@ RunOptions draw_options(std::uint64_t seed) {
   options.fault_points = more.below(3) == 0;
   options.all_start_again = more.below(2) == 0;
   options.assertions = more.below(3) == 0;
+  SeededRandom latest(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5353);
+  for (std::size_t i = kActionsBefore; i < kActions; ++i) {
+    const bool off = latest.below(2) == 0;
+    options.action_weights[i] = off ? 0 : kActionBase[i] * static_cast<std::uint32_t>(20 + latest.below(81));
+  }
+  if (latest.below(3) == 0) {
+    const auto slow = static_cast<std::size_t>(FaultKind::kSlowReader);
+    options.fault_weights[slow] = kFaultBase[slow] * static_cast<std::uint32_t>(30 + latest.below(71));
+    draw_small_queues(latest, options);
+  }
   if (options.hostile) {
     constexpr std::uint64_t kAlterOneIn[] = {0, 50, 400};
     options.network.alter_one_in = static_cast<std::uint32_t>(kAlterOneIn[more.below(3)]);
@@ -135,7 +179,8 @@ std::string to_line(const RunOptions& options) {
       (options.hostile ? hostile_line(options.network) : std::string()) +
       (options.fault_points ? ", fault points" : "") + (options.assertions ? ", assertions" : "") +
       (options.all_start_again ? "" : ", apps go on after the heal") +
-      (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max));
+      (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max)) +
+      (options.small_queues ? small_queues_line(options) : "");
   if (options.planted != Bug::kNone) line += std::string(", planted ") + to_text(options.planted);
   line += "; weights:";
   for (std::size_t i = 0; i < kActions; ++i) line += weight_text(kActionNames[i], options.action_weights[i]);

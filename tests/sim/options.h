@@ -41,8 +41,10 @@ enum class Action : std::uint8_t {
   kSettleLost,     // sends again, or gives up, what the server has lost
   kPage,
   kReuseToken,
+  kSync,     // waits until device and server agree
+  kReceipt,  // asks who got and read a message, and when
 };
-inline constexpr std::size_t kActions = 18;
+inline constexpr std::size_t kActions = 20;
 
 // What befalls the world.
 enum class FaultKind : std::uint8_t {
@@ -68,8 +70,9 @@ enum class FaultKind : std::uint8_t {
   kBusLosses,
   kClockJump,
   kServerRestore,  // the server's store goes back to an older state
+  kSlowReader,     // a device takes what it is sent at a trickle
 };
-inline constexpr std::size_t kFaults = 22;
+inline constexpr std::size_t kFaults = 23;
 const char* to_text(FaultKind fault);
 const char* to_text(Action action);
 
@@ -93,6 +96,8 @@ struct RunOptions {
   bool all_start_again = true;
   Bug planted = Bug::kNone;
   std::size_t outbox_max = limits::kOutboxMax;
+  bool small_queues = false;  // of server and connections: what is rare elsewhere happens
+  std::size_t long_text_bytes = 8'000;
   NetworkOptions network;
   ServerNodeOptions server;
   std::chrono::milliseconds send_time_limit{600'000};

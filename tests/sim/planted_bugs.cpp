@@ -22,6 +22,9 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kLastHintNotHealed, "last-hint-not-healed"},
       {Bug::kRestoreKeepsEpoch, "restore-keeps-epoch"},
       {Bug::kDeliveredOverGap, "delivered-over-gap"},
+      {Bug::kUnreadWithoutLimit, "unread-without-limit"},
+      {Bug::kWindowWithoutLimit, "window-without-limit"},
+      {Bug::kInboxWithoutLimit, "inbox-without-limit"},
   };
   return bugs;
 }

@@ -48,6 +48,9 @@ const std::vector<Case> kCases = {
     {"last-hint-not-healed", "LastHintNotHealed", {"L1", "L4"}},
     {"restore-keeps-epoch", "RestoreKeepsEpoch", {"S2", "S6", "S9", "S17"}},
     {"delivered-over-gap", "DeliveredOverGap", {"S9"}},
+    {"unread-without-limit", "UnreadWithoutLimit", {"S14"}},
+    {"window-without-limit", "WindowWithoutLimit", {"S14"}},
+    {"inbox-without-limit", "InboxWithoutLimit", {"S14"}},
 };
 
 std::vector<Case> cases() {

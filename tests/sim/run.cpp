@@ -241,6 +241,8 @@ class Run {
       }
     }
     if (world_.failed()) return;
+    sync_all();
+    if (world_.failed()) return;
     run_until(world_.scheduler().now() + kLastMoves);
     world_.observer().watch_activity();
     run_until(world_.scheduler().now() + kQuiet);
@@ -289,6 +291,18 @@ class Run {
         probes_.push_back({probe.from->number(), to->number(), probe.conversation, probe.k, to->has(probe.k)});
       }
     }
+  }
+
+  // Once everything has come to rest, every app that asks is told so.
+  void sync_all() {
+    std::size_t agreed = 0;
+    for (DeviceNode* device : world_.devices()) {
+      device->sync(seconds(1), [&agreed](Code code) { agreed += code == Code::kOk ? 1u : 0u; });
+    }
+    run_until(world_.scheduler().now() + seconds(2));
+    if (world_.failed() || agreed == world_.devices().size()) return;
+    world_.violation("sync", "After all has come to rest " + std::to_string(agreed) + " of " +
+                                 std::to_string(world_.devices().size()) + " devices say that they agree.");
   }
 
   struct Sent {

@@ -53,7 +53,7 @@ Status ServerNode::start() {
   ++starts_;
   failed_ = false;
   auto process = std::make_unique<Process>(scheduler_, clock_, options_.shards);
-  process->bus = std::make_unique<LossyBus>(scheduler_, bus_losses_, bus_random_);
+  process->bus = std::make_unique<LossyBus>(scheduler_, bus_losses_, bus_random_, options_.inbox_hints_max);
   server::SqliteStoreOptions store;
   store.path = kStorePath;
   store.vfs_name = disk_.vfs_name();
@@ -66,6 +66,7 @@ Status ServerNode::start() {
 
   server::ServerCoreOptions core;
   core.gateway = options_.gateway;
+  core.commit = options_.commit;
   core.accounts.password_cost = server::PasswordCost::minimum();
   core.access_tokens.lifetime = options_.access_token_lifetime;
   core.websocket_url = "ws://server/v1/ws";
@@ -113,6 +114,15 @@ void ServerNode::stop_gracefully(Task ended) {
       ended();
     });
   });
+}
+
+void ServerNode::see_levels(const std::function<void(const server::ServerCore::Level&)>& see) const {
+  if (process_ == nullptr) return;
+  process_->core->see_levels(see);
+  const server::InProcessBus::Fullest most = process_->bus->fullest();
+  see({"hints in an inbox", most.hints, options_.inbox_hints_max});
+  see({"bytes of hints in an inbox", most.bytes, limits::kBusInboxBytesMax});
+  see({"digests in an inbox", most.digests, limits::kDigestsWaitingMax});
 }
 
 std::uint64_t ServerNode::epoch() const { return process_->store->epoch(); }

@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/limits.h"
 #include "server-reference/server_core.h"
 #include "server-reference/store/sqlite_store.h"
 #include "sim/lossy_bus.h"
@@ -26,6 +27,8 @@ struct ServerNodeOptions {
   std::size_t shards = 2;
   std::chrono::seconds access_token_lifetime{900};
   server::GatewayOptions gateway;
+  server::Committer::Limits commit;
+  std::size_t inbox_hints_max = limits::kBusInboxMessagesMax;  // of a shard
   std::uint32_t checkpoint_pages = 4'096;
   std::shared_ptr<const server::AppKeys> app_keys;  // null: users have passwords
   WallTime wall_start = from_unix_ms(1'750'000'000'000);
@@ -54,6 +57,8 @@ class ServerNode final : public ServerEndpoint {
   // For the checkers: a reader of its own. The process runs.
   server::StoreReader& inspector();
   server::Store& store() { return *process_->store; }
+  // How full its queues and tables are; nothing when it does not run.
+  void see_levels(const std::function<void(const server::ServerCore::Level&)>& see) const;
   std::uint64_t starts() const { return starts_; }
   // Something new of this device was accepted behind the commit that removed it.
   std::function<void(DeviceId)> on_accepted_after_removal = [](DeviceId) {};

@@ -69,6 +69,10 @@ void Workload::act() {
       return device.page(number);
     case Action::kReuseToken:
       return device.reuse_refresh_token();
+    case Action::kSync:
+      return device.sync(microseconds(number % 60'000'000));
+    case Action::kReceipt:
+      return device.ask_receipts(number);
   }
 }
 
@@ -88,7 +92,9 @@ void Workload::send(DeviceNode& device) {
   if (peer >= device.user()) ++peer;
   const std::uint64_t count = random_.below(10) == 0 ? 1 + random_.below(6) : 1;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const std::size_t bytes = random_.below(40) == 0 ? 2'000 + random_.below(6'000) : 24 + random_.below(200);
+    const std::size_t longest = world_.options().long_text_bytes;
+    const bool is_long = random_.below(40) == 0;
+    const std::size_t bytes = is_long ? longest / 4 + random_.below(longest / 4 * 3) : 24 + random_.below(200);
     std::optional<milliseconds> limit;
     if (random_.below(8) == 0) limit = milliseconds(500 + random_.below(20'000));
     device.send(peer, bytes, limit);

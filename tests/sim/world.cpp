@@ -30,7 +30,7 @@ World::World(const RunOptions& options, Log& log)
       random_(options.seed * 31 + 2),
       backend_clock_(scheduler_.now(), options.server.wall_start),
       backend_(backend_clock_),
-      network_(scheduler_, options.seed * 31 + 3, options.network, observer_),
+      network_(scheduler_, options.seed * 31 + 3, network_options(), observer_),
       server_(scheduler_, network_, log, options.seed * 31 + 4, server_options()) {
   observer_.on_record = [this](const Record& record) { checkers_.on(record); };
   observer_.on_broken = [this](std::string property, std::string message) {
@@ -41,7 +41,7 @@ World::World(const RunOptions& options, Log& log)
                              " behind the commit that removed it.");
   };
   server_.on_committed = [this](const server::AppendedItem& item) { observer_.on_committed(item); };
-  scheduler_.after_turn = [this](NodeId) { after_turn(); };
+  scheduler_.after_turn = [this](NodeId node) { after_turn(node); };
   scheduler_.on_stall_felt = [this](NodeId node) { observer_.on_fault(node == 0 ? "server_stall" : "device_stall"); };
   for (UserNumber user = 1; user <= options_.users; ++user) {
     for (std::uint32_t i = 0; i < options_.devices_per_user; ++i) {
@@ -63,13 +63,21 @@ ServerNodeOptions World::server_options() const {
   return server;
 }
 
+NetworkOptions World::network_options() const {
+  NetworkOptions network = options_.network;
+  network.server_write_bytes_max = options_.server.gateway.write_bytes_max;
+  return network;
+}
+
 // In some runs the app's backend vouches for every other user.
 std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
   device.send_time_limit = options_.send_time_limit;
   device.outbox_max = options_.outbox_max;
   if (options_.assertions && device.user % 2 == 0) device.backend = &backend_;
-  return std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_, options_.seed * 1'000 + device.number,
-                                      device);
+  auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_, options_.seed * 1'000 + device.number,
+                                           device);
+  node->record_server_marks = [this] { return record_server_marks(); };
+  return node;
 }
 
 std::vector<DeviceNode*> World::devices() {
@@ -179,7 +187,11 @@ void World::start_device(NodeId number) {
 }
 
 // Whoever lost the power in this turn is dead from here.
-void World::after_turn() {
+void World::after_turn(NodeId node) {
+  if (node == 0) {
+    server_.see_levels(
+        [this](const server::ServerCore::Level& level) { observer_.on_level(0, level.name, level.size, level.limit); });
+  }
   if (server_.running() && (server_.failed() || !server_.disk().powered())) {
     const bool power = !server_.disk().powered();
     observer_.on_fault(power ? "server_died_at_crash_point" : "server_store_failed");
@@ -480,6 +492,17 @@ void World::record_marks(StreamId stream, ConversationNumber conversation) {
   for (const auto& [mark, up_to] : marks) {
     observer_.record(0, event::ReceiptSeen{kServer, conversation, mark.first, mark.second, up_to});
   }
+}
+
+// False: the server does not run, and nobody knows.
+bool World::record_server_marks() {
+  if (!server_.alive()) return false;
+  const Scheduler::ActingFor turn(scheduler_, 0);
+  for (const ServerStream& stream : server_streams(Extent::kHeads)) {
+    if (stream.kind != wire::STREAM_KIND_CONVERSATION) continue;
+    record_marks(stream.stream, observer_.conversation_of(stream.stream));
+  }
+  return true;
 }
 
 void World::read_all_stores() {

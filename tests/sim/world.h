@@ -97,7 +97,7 @@ class World {
 
   enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
-  void after_turn();
+  void after_turn(NodeId node);
   void start_server();
   void begin_epoch();
   void start_device(NodeId number);
@@ -105,6 +105,8 @@ class World {
   void lose_suspended(DeviceNode& device, std::chrono::microseconds down);
   std::unique_ptr<DeviceNode> make_device(DeviceNodeOptions device);
   ServerNodeOptions server_options() const;
+  NetworkOptions network_options() const;
+  bool record_server_marks();
   std::vector<ServerStream> server_streams(Extent extent = Extent::kItems);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
   std::optional<ServerStream> read_head(UserNumber reader, StreamId conversation);
