@@ -50,10 +50,15 @@ void add_events(const Learned& learned, const UserId& user_id, bool was_verified
   for (const DeviceId device : learned.removed) events.push_back({EventKind::kDeviceRemoved, user_id, device});
 }
 
-Result<Learned> learn_of(State& state, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events) {
-  CHATSDK_ASSIGN(const KnownUser* known, state.user(given.user_id));
+Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
   const bool was_verified = known != nullptr && known->verified;
-  CHATSDK_ASSIGN(Learned learned, learn_lists(state, given.user_id, given.lists, given.records, now_ms));
+  CHATSDK_ASSIGN(Learned learned, learn_lists(kept.state, given.user_id, given.lists, given.records, now_ms));
+  if (learned.result == Learning::kIdentityChanged) {
+    CHATSDK_ASSIGN(auto policy, kept.notes.identity_policy(given.user_id));
+    policy.changed = true;
+    CHATSDK_TRY(kept.notes.put_identity_policy(given.user_id, policy));
+  }
   add_events(learned, given.user_id, was_verified, events);
   return learned;
 }
@@ -78,6 +83,15 @@ bool has_request(const std::vector<Task>& tasks, const Peer& to) {
                      [&to](const Task& task) { return task.kind == TaskKind::kRetry && task.to == to; });
 }
 
+// A send names the newest lists that are known, whichever the roster means.
+void name_newest(const KnownUser* user, bool is_peer, Plan& plan) {
+  (is_peer ? plan.peer_list_version : plan.own_list_version) = user == nullptr ? 0 : user->newest().version;
+}
+
+void wait_until(std::uint64_t until_ms, Plan& plan) {
+  if (plan.ask_again_ms == 0 || until_ms < plan.ask_again_ms) plan.ask_again_ms = until_ms;
+}
+
 void finish(Plan& plan) {
   const bool waits = !plan.lists.empty() || !plan.bundles.empty() || plan.ask_again_ms != 0;
   plan.outcome = waits ? Plan::Outcome::kWaits : Plan::Outcome::kReady;
@@ -97,7 +111,7 @@ bool is_listed(const KnownUser* own, const Self& self) {
 
 Result<Learned> DirectConversations::take_lists(Kept kept, const UserLists& given, std::uint64_t now_ms,
                                                 std::vector<Event>& events) {
-  if (!given.lists.empty()) return learn_of(kept.state, given, now_ms, events);
+  if (!given.lists.empty()) return learn_of(kept, given, now_ms, events);
   CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
   if (known == nullptr) events.push_back({EventKind::kPeerWithoutKeys, given.user_id, {}});
   Learned nothing;
@@ -117,8 +131,8 @@ Status DirectConversations::take_bundle(Kept kept, const Peer& peer, const Bundl
     if (begun.ok()) return for_request ? kept.notes.note_begun(peer, *begun) : Status();
     if (!is_outcome(begun.code())) return begun.error();
   }
-  std::erase_if(pauses_, [now_ms](const auto& pause) { return pause.second <= now_ms; });
-  pauses_[peer] = now_ms + static_cast<std::uint64_t>(kBundlePause.count());
+  std::erase_if(pauses_, [now_ms](const auto& pause) { return pause.second.until_ms <= now_ms; });
+  pauses_[peer] = {now_ms + static_cast<std::uint64_t>(kBundlePause.count()), bundle == nullptr};
   return {};
 }
 
@@ -134,26 +148,31 @@ Result<Roster> DirectConversations::roster_for_sending(Kept kept, const DirectTa
     if (told != told_.end() && (!roster || told->second.revision > roster->revision)) roster = told->second;
   }
   if (roster) return std::move(*roster);
-  roster.emplace();
-  for (const UserId& user_id : {own, target.peer}) {
+  return newest_lists(kept, own, target.peer, plan.lists);
+}
+
+Result<Roster> DirectConversations::newest_lists(Kept kept, const UserId& own, const UserId& peer,
+                                                 std::vector<UserId>& unknown) {
+  Roster roster;
+  for (const UserId& user_id : {own, peer}) {
     CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(user_id));
     if (user == nullptr) {
-      plan.lists.push_back(user_id);
+      unknown.push_back(user_id);
     } else {
-      roster->members.push_back({user_id, user->newest().version, user->newest().hash});
+      roster.members.push_back({user_id, user->newest().version, user->newest().hash});
     }
   }
-  return std::move(*roster);
+  return roster;
 }
 
 void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan) {
   if (readiness == Readiness::kReady) plan.devices.push_back(peer);
   if (readiness != Readiness::kNeedsBundle) return;
   const auto pause = pauses_.find(peer);
-  if (pause == pauses_.end() || pause->second <= now_ms) {
+  if (pause == pauses_.end() || pause->second.until_ms <= now_ms) {
     plan.bundles.push_back(peer);
-  } else if (plan.ask_again_ms == 0 || pause->second < plan.ask_again_ms) {
-    plan.ask_again_ms = pause->second;
+  } else if (!pause->second.is_absent) {
+    wait_until(pause->second.until_ms, plan);
   }
 }
 
@@ -170,14 +189,19 @@ Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, st
     plan.outcome = Plan::Outcome::kUnlisted;
     return plan;
   }
+  CHATSDK_ASSIGN(const auto policy, kept.notes.identity_policy(target.peer));
+  if (policy.blocks && policy.changed) {
+    plan.outcome = Plan::Outcome::kBlocked;
+    return plan;
+  }
   CHATSDK_ASSIGN(const Roster roster, roster_for_sending(kept, target, own.user_id, plan));
   plan.roster_revision = roster.revision;
 
   std::vector<Peer> wanted;
   std::set<DeviceId> device_ids;
   for (const RosterMember& member : roster.members) {
-    (member.user_id == own.user_id ? plan.own_list_version : plan.peer_list_version) = member.list_version;
     CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(member.user_id));
+    name_newest(user, member.user_id == target.peer, plan);
     const DeviceList* list = list_of(user, member);
     if (list == nullptr) {
       plan.lists.push_back(member.user_id);
@@ -195,6 +219,15 @@ Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, st
   for (const Peer& peer : wanted) {
     CHATSDK_ASSIGN(const Readiness readiness, prepare(kept.state, peer, now_ms));
     want(peer, readiness, now_ms, plan);
+  }
+  // A message that would reach nobody waits.
+  const bool reaches_peer = std::any_of(plan.devices.begin(), plan.devices.end(),
+                                        [&target](const Peer& peer) { return peer.user_id == target.peer; });
+  if (!reaches_peer) {
+    for (const Peer& peer : wanted) {
+      const auto pause = pauses_.find(peer);
+      if (peer.user_id == target.peer && pause != pauses_.end()) wait_until(pause->second.until_ms, plan);
+    }
   }
   finish(plan);
   return plan;
@@ -220,20 +253,31 @@ Result<Encrypted> DirectConversations::encrypt(Kept kept, const Plan& plan, cons
   return encrypted;
 }
 
-Status DirectConversations::roster_refused(Kept kept, ConversationId conversation, std::uint64_t revision,
-                                           std::span<const UserLists> members, std::uint64_t now_ms,
+Status DirectConversations::roster_refused(Kept kept, const DirectTarget& target, std::uint64_t revision,
+                                           std::span<const UserLists> newer, std::uint64_t now_ms,
                                            std::vector<Event>& events) {
-  std::optional<Roster> roster;
-  if (conversation) {
-    CHATSDK_ASSIGN(roster, kept.notes.roster(conversation));
+  std::vector<RosterMember> refused;
+  for (const UserLists& given : newer) {
+    if (given.lists.empty()) continue;
+    CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
+    const bool holds = learned.result != Learning::kRefused && learned.result != Learning::kIgnored;
+    if (!holds) refused.push_back(member_of(given));
   }
-  if (!roster) roster.emplace();
-  // Whose lists are missing is found by the next plan().
-  CHATSDK_TRY(learn_members(kept, members, now_ms, events, *roster));
-  if (!conversation || revision == 0) return {};
-  roster->revision = revision;
-  told_[conversation] = std::move(*roster);
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (!target.conversation || revision == 0 || self == nullptr) return {};
+  std::vector<UserId> unknown;
+  CHATSDK_ASSIGN(Roster roster, newest_lists(kept, self->record.user_id, target.peer, unknown));
+  // For a list that does not hold, nothing is sent.
+  for (RosterMember& member : refused) put_member(roster, std::move(member));
+  roster.revision = revision;
+  told_[target.conversation] = std::move(roster);
   return {};
+}
+
+Status DirectConversations::accept_identity(Kept kept, const UserId& peer) {
+  CHATSDK_ASSIGN(auto policy, kept.notes.identity_policy(peer));
+  policy.changed = false;
+  return kept.notes.put_identity_policy(peer, policy);
 }
 
 // ---- Requests and repairs ------------------------------------------------------------------------------------------
@@ -257,7 +301,13 @@ Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const U
   }
   CHATSDK_ASSIGN(const Roster roster, roster_for_sending(kept, {peer, task.conversation}, self->record.user_id, plan));
   plan.roster_revision = roster.revision;
+  for (const RosterMember& member : roster.members) {
+    CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(member.user_id));
+    name_newest(user, member.user_id == peer, plan);
+  }
   want(task.to, readiness, now_ms, plan);
+  // Without a bundle a message goes to the others; this has nobody else to go to.
+  if (plan.devices.empty() && plan.bundles.empty()) plan.ask_again_ms = pauses_[task.to].until_ms;
   finish(plan);
   return plan;
 }
@@ -292,7 +342,7 @@ Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, std::s
   std::vector<UserId> missing;
   for (const UserLists& given : members) {
     if (given.lists.empty()) continue;
-    CHATSDK_ASSIGN(const Learned learned, learn_of(kept.state, given, now_ms, events));
+    CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
     if (learned.missing) missing.push_back(given.user_id);
     put_member(roster, member_of(given));
   }
@@ -396,6 +446,14 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   if (self != nullptr && item.sender == own_peer(*self)) {
     if (is_message) result.outcome = ItemResult::Outcome::kOwn;
     return result;
+  }
+  if (is_message) {
+    CHATSDK_ASSIGN(const bool is_known,
+                   kept.notes.is_known(item.conversation, item.sender.user_id, item.client_message_id));
+    if (is_known) {
+      result.outcome = ItemResult::Outcome::kKnown;
+      return result;
+    }
   }
   if (self == nullptr || !item.slice) return result;
   CHATSDK_ASSIGN(const auto kept_roster, kept.notes.roster(item.conversation));

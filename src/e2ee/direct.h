@@ -65,10 +65,11 @@ struct Plan {
     kWaits,      // for lists, for bundles, or for the moment at which one is asked for again
     kUnlisted,   // this device is not in its user's list, or has no keys yet
     kForbidden,  // one device stands under both users
+    kBlocked,    // the peer has another identity, and the app wants to accept that first
   };
   Outcome outcome = Outcome::kWaits;
   std::uint64_t roster_revision = 0;
-  std::uint64_t own_list_version = 0;
+  std::uint64_t own_list_version = 0;  // the newest that are known
   std::uint64_t peer_list_version = 0;
   std::vector<Peer> devices;       // that get a slice
   std::vector<Peer> bundles;       // to fetch
@@ -117,6 +118,7 @@ struct ItemResult {
     kPlaceholder,  // it could not be decrypted: a message without content is stored, which is shown as that
     kPlain,        // a plain conversation's: stored as it came
     kOwn,          // sent by this device: known by its client_message_id
+    kKnown,        // another's that is here already, of before the server went back: stored as its place alone
     kSkip,         // nothing to show: the cursor moves
     kRepaired,     // the message at `repaired` has its content now
   };
@@ -137,18 +139,22 @@ class DirectConversations {
   // -- Lists and bundles --
   // Learns what the server gave of a user; without any list: that it has none.
   Result<Learned> take_lists(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events);
-  // Begins a session. nullptr: the server gave none for the device. Where it does not hold, the device is asked for
-  // again a minute later at the earliest.
+  // Begins a session. nullptr: the server gave none for the device, which then gets no slice where another of the
+  // peer's gets one. Where it does not hold, messages wait. Either way the device is asked for again a minute later at
+  // the earliest.
   Status take_bundle(Kept kept, const Peer& peer, const BundleBytes* bundle, std::uint64_t now_ms);
 
   // -- Sending --
   Result<Plan> plan(Kept kept, const DirectTarget& target, std::uint64_t now_ms);
   // For a plan that is ready, in the same transaction or in a later one in which it still is.
   Result<Encrypted> encrypt(Kept kept, const Plan& plan, const Envelope& envelope, std::uint64_t now_ms);
-  // The server refused a send since its roster is another one: what it said counts for sending until the ROSTER item
-  // itself comes. 0 revision: the conversation is not there.
-  Status roster_refused(Kept kept, ConversationId conversation, std::uint64_t revision,
-                        std::span<const UserLists> members, std::uint64_t now_ms, std::vector<Event>& events);
+  // The server refused a send since its roster is another one, and gave the lists after those that the send named: the
+  // newest of both users count for sending until the ROSTER item itself comes. 0 revision: the conversation is not
+  // there.
+  Status roster_refused(Kept kept, const DirectTarget& target, std::uint64_t revision, std::span<const UserLists> newer,
+                        std::uint64_t now_ms, std::vector<Event>& events);
+  // The app has seen the peer's other identity.
+  Status accept_identity(Kept kept, const UserId& peer);
 
   // -- Requests and repairs --
   // Like plan(), for the one device of a task. NOT_FOUND: it is nobody's concern any more, and is dropped.
@@ -165,6 +171,8 @@ class DirectConversations {
 
  private:
   Result<Roster> roster_for_sending(Kept kept, const DirectTarget& target, const UserId& own, Plan& plan);
+  // The newest lists of both; who has none is missing, and is added to `unknown`.
+  Result<Roster> newest_lists(Kept kept, const UserId& own, const UserId& peer, std::vector<UserId>& unknown);
   void want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan);
   Result<Encrypted> encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope);
   // The users whose lists are missing for it.
@@ -180,7 +188,12 @@ class DirectConversations {
   DeviceRates set_up_rate_{limits::e2ee::kSetUpBurst, limits::e2ee::kSetUpRegain};
   DeviceRates asked_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
   DeviceRates answered_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
-  std::map<Peer, std::uint64_t> pauses_;   // until when no bundle of the device is asked for
+  // Until when no bundle of the device is asked for.
+  struct Pause {
+    std::uint64_t until_ms = 0;
+    bool is_absent = false;  // the server has none
+  };
+  std::map<Peer, Pause> pauses_;
   std::map<ConversationId, Roster> told_;  // rosters that a refusal named, ahead of their items
 };
 

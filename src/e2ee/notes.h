@@ -57,6 +57,16 @@ class Notes : public RetryNotes {
   // Whether this device has once begun the direct conversation as encrypted, or seen it so.
   virtual Result<bool> is_encrypted_with(const UserId& peer) = 0;
   virtual Status note_encrypted_with(const UserId& peer) = 0;
+  // Section 13: whether an identity change of the peer blocks sending, and whether there was one that the app has not
+  // accepted.
+  struct IdentityPolicy {
+    bool blocks = false;
+    bool changed = false;
+  };
+  virtual Result<IdentityPolicy> identity_policy(const UserId& peer) = 0;
+  virtual Status put_identity_policy(const UserId& peer, IdentityPolicy policy) = 0;
+  // A message of the sender that is here already, since the server went back and sends again.
+  virtual Result<bool> is_known(ConversationId conversation, const UserId& sender, const ClientMessageId& id) = 0;
 
   // The number of the next encrypted item (section 11.5); each is given once.
   virtual Result<std::uint64_t> take_counter() = 0;

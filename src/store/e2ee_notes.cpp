@@ -48,8 +48,18 @@ constexpr char kPutRoster[] =
 constexpr char kDropMembers[] = "DELETE FROM e2ee_member WHERE conversation_id = ?1";
 constexpr char kPutMember[] =
     "INSERT INTO e2ee_member(conversation_id, user, list_version, list_hash) VALUES (?1, ?2, ?3, ?4)";
-constexpr char kIsEncryptedWith[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1";
-constexpr char kNoteEncryptedWith[] = "INSERT OR IGNORE INTO e2ee_direct(peer) VALUES (?1)";
+constexpr char kIsEncryptedWith[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1 AND encrypted = 1";
+constexpr char kNoteEncryptedWith[] =
+    "INSERT INTO e2ee_direct(peer, encrypted) VALUES (?1, 1) ON CONFLICT(peer) DO UPDATE SET encrypted = 1 "
+    "WHERE encrypted = 0";
+constexpr char kIdentityPolicy[] = "SELECT blocks, changed FROM e2ee_direct WHERE peer = ?1";
+constexpr char kPutIdentityPolicy[] =
+    "INSERT INTO e2ee_direct(peer, blocks, changed) VALUES (?1, ?2, ?3) ON CONFLICT(peer) DO UPDATE SET blocks = ?2, "
+    "changed = ?3";
+// What a server that went back sends again has lost > 0 here until it came.
+constexpr char kIsKnown[] =
+    "SELECT 1 FROM message m JOIN stream s ON s.conversation = m.conversation WHERE m.client_message_id = ?3 AND "
+    "m.lost > 0 AND m.sender = ?2 AND s.stream_id = ?1";
 constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
 constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
 
@@ -79,9 +89,10 @@ constexpr char kTasks[] =
     "FROM e2ee_task ORDER BY id";
 constexpr char kDropTask[] = "DELETE FROM e2ee_task WHERE id = ?1";
 constexpr char kPutTaskOut[] =
-    "INSERT INTO e2ee_task_out(task, roster_revision, counter, bytes) VALUES (?1, ?2, ?3, ?4) ON CONFLICT(task) DO "
-    "UPDATE SET roster_revision = ?2, counter = ?3, bytes = ?4";
-constexpr char kTaskOut[] = "SELECT roster_revision, counter, bytes FROM e2ee_task_out WHERE task = ?1";
+    "INSERT INTO e2ee_task_out(task, roster_revision, own_list_version, peer_list_version, counter, bytes) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+constexpr char kTaskOut[] =
+    "SELECT roster_revision, own_list_version, peer_list_version, counter, bytes FROM e2ee_task_out WHERE task = ?1";
 constexpr char kDropTaskOut[] = "DELETE FROM e2ee_task_out WHERE task = ?1";
 
 constexpr char kToUpload[] = "SELECT key_id FROM e2ee_prekey WHERE uploaded = 0 ORDER BY key_id";
@@ -225,6 +236,26 @@ Result<bool> SqlNotes::is_encrypted_with(const UserId& peer) { return sql_(kIsEn
 
 Status SqlNotes::note_encrypted_with(const UserId& peer) { return sql_(kNoteEncryptedWith).run(peer); }
 
+Result<Notes::IdentityPolicy> SqlNotes::identity_policy(const UserId& peer) {
+  rows::Query query = sql_(kIdentityPolicy);
+  CHATSDK_ASSIGN(const bool set, query.first(peer));
+  if (!set) return IdentityPolicy{};
+  Columns columns("e2ee_direct", query.row());
+  IdentityPolicy policy;
+  policy.blocks = columns.flag();
+  policy.changed = columns.flag();
+  CHATSDK_TRY(columns.status());
+  return policy;
+}
+
+Status SqlNotes::put_identity_policy(const UserId& peer, IdentityPolicy policy) {
+  return sql_(kPutIdentityPolicy).run(peer, policy.blocks, policy.changed);
+}
+
+Result<bool> SqlNotes::is_known(ConversationId conversation, const UserId& sender, const ClientMessageId& id) {
+  return sql_(kIsKnown).first(conversation, sender, id);
+}
+
 Result<std::uint64_t> SqlNotes::take_counter() {
   CHATSDK_TRY(sql_(kTakeCounter).run());
   return counter();
@@ -316,7 +347,8 @@ Status SqlNotes::drop_task(std::int64_t id) { return sql_(kDropTask).run(id); }
 Status SqlNotes::put_task_out(const Task& task, const Encrypted& encrypted) {
   if (encrypted.slices.size() != 1) return error(Code::kInternal, "a task is for one device");
   return sql_(kPutTaskOut)
-      .run(task.id, encrypted.roster_revision, encrypted.counter, Blob{encrypted.slices.front().message});
+      .run(task.id, encrypted.roster_revision, encrypted.own_list_version, encrypted.peer_list_version,
+           encrypted.counter, Blob{encrypted.slices.front().message});
 }
 
 Result<std::optional<Encrypted>> SqlNotes::task_out(const Task& task) {
@@ -325,8 +357,10 @@ Result<std::optional<Encrypted>> SqlNotes::task_out(const Task& task) {
   if (!stored) return std::optional<Encrypted>();
   Encrypted encrypted;
   encrypted.roster_revision = unsigned_at(query.row(), 0);
-  encrypted.counter = unsigned_at(query.row(), 1);
-  encrypted.slices.push_back({task.to, Bytes(query->blob(2))});
+  encrypted.own_list_version = unsigned_at(query.row(), 1);
+  encrypted.peer_list_version = unsigned_at(query.row(), 2);
+  encrypted.counter = unsigned_at(query.row(), 3);
+  encrypted.slices.push_back({task.to, Bytes(query->blob(4))});
   return std::optional(std::move(encrypted));
 }
 

@@ -42,6 +42,9 @@ class SqlNotes final : public Notes {
   Status put_roster(ConversationId conversation, const Roster& roster) override;
   Result<bool> is_encrypted_with(const UserId& peer) override;
   Status note_encrypted_with(const UserId& peer) override;
+  Result<IdentityPolicy> identity_policy(const UserId& peer) override;
+  Status put_identity_policy(const UserId& peer, IdentityPolicy policy) override;
+  Result<bool> is_known(ConversationId conversation, const UserId& sender, const ClientMessageId& id) override;
   Result<std::uint64_t> take_counter() override;
   Status note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) override;
   Result<std::optional<OwnMessage>> own_message(const ClientMessageId& id) override;

@@ -22,7 +22,8 @@ namespace {
 // e2ee_placeholder a message that could not be decrypted, and nobody has repaired. While it stands, its stream counts
 //                  as delivered from its seq on only; delivered_before is from where that was before.
 // e2ee_roster      of an encrypted conversation at its cursor, with its members in e2ee_member.
-// e2ee_direct      peers with whom this device writes encrypted, whatever the server says later (section 10).
+// e2ee_direct      encrypted: this device writes with the peer so, whatever the server says later (section 10); blocks:
+//                  an identity change stops sending; changed: there was one that the app has not accepted.
 // e2ee_out         the bytes that a row of the outbox is sent as, and e2ee_slice those for each device.
 // e2ee_task        a retry request or a repair that waits to be sent, and e2ee_task_out the bytes that it is sent as.
 constexpr const char* kVersion1 = R"sql(
@@ -187,7 +188,10 @@ CREATE TABLE e2ee_member(
   PRIMARY KEY (conversation_id, user)
 ) WITHOUT ROWID;
 CREATE TABLE e2ee_direct(
-  peer TEXT PRIMARY KEY
+  peer TEXT PRIMARY KEY,
+  encrypted INTEGER NOT NULL DEFAULT 0,
+  blocks INTEGER NOT NULL DEFAULT 0,
+  changed INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE e2ee_out(
   message INTEGER PRIMARY KEY REFERENCES outbox(id) ON DELETE CASCADE,
@@ -222,6 +226,8 @@ CREATE TABLE e2ee_task(
 CREATE TABLE e2ee_task_out(
   task INTEGER PRIMARY KEY REFERENCES e2ee_task(id) ON DELETE CASCADE,
   roster_revision INTEGER NOT NULL,
+  own_list_version INTEGER NOT NULL,
+  peer_list_version INTEGER NOT NULL,
   counter INTEGER NOT NULL,
   bytes BLOB NOT NULL
 );

@@ -121,6 +121,8 @@ class ChatServer {
     wanted.erase(sending.from);
     std::set<Peer> given;
     for (const Slice& slice : sending.encrypted.slices) given.insert(slice.to);
+    // Nobody can begin a session with a device that has no keys here.
+    std::erase_if(wanted, [&](const Peer& peer) { return !stocks.contains(peer) && !given.contains(peer); });
     const bool fits = sending.kind == SliceKind::kMessage ? given == wanted : given.size() == 1;
     const bool first = sending.encrypted.roster_revision == 0 && revision == 1 &&
                        sending.encrypted.own_list_version == users[sending.from.user_id].in_roster;
@@ -180,7 +182,7 @@ class ChatDevice {
     fetch_lists(self.user_id);
     upload_keys();
   }
-  void join(ChatDevice& first) {
+  void join(ChatDevice& first, bool with_prekeys = true) {
     DeviceRecord record;
     write([&](E2eeTransaction& tx) -> Status {
       Self made;
@@ -198,7 +200,7 @@ class ChatDevice {
     });
     server_.put_list(self.user_id, list);
     fetch_lists(self.user_id);
-    upload_keys();
+    if (with_prekeys) upload_keys();
   }
   void unlink(const ChatDevice& other) {
     ListUpload list;
@@ -301,7 +303,7 @@ class ChatDevice {
         if (refused > 20) break;
         write([&](E2eeTransaction& tx) -> Status {
           CHATSDK_TRY(tx.notes().drop_out(id));
-          return direct.roster_refused(tx.kept(), kChatId, answer.revision, answer.members, now_ms, events);
+          return direct.roster_refused(tx.kept(), {peer, kChatId}, answer.revision, answer.members, now_ms, events);
         });
         continue;
       }
@@ -388,8 +390,7 @@ class ChatDevice {
     if (slice != from.slices.end()) incoming.slice = slice->second;
     CHATSDK_ASSIGN(result, direct.receive(tx.kept(), incoming, now_ms));
     using Outcome = ItemResult::Outcome;
-    const bool shows = result.outcome == Outcome::kContent || result.outcome == Outcome::kPlaceholder ||
-                       result.outcome == Outcome::kPlain || result.outcome == Outcome::kOwn;
+    const bool shows = result.outcome != Outcome::kSkip && result.outcome != Outcome::kRepaired;
     item.set_kind(shows ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_SKIP);
     item.set_message_id(1'000 + from.seq);
     item.set_sender_user_id(from.sent.from.user_id);

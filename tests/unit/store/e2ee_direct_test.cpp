@@ -192,6 +192,46 @@ TEST_F(Direct, ABundleThatDoesNotHoldIsAskedForAgainAfterAMinute) {
   EXPECT_EQ(alice.bundles_fetched, 3);
 }
 
+TEST_F(Direct, ADeviceWithoutKeysIsLeftOutWhereAnotherOfThePeersIsReached) {
+  talk();
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.join(bob, false);
+  const int before = alice.bundles_fetched;
+  say(alice, bob, "one");
+  EXPECT_FALSE(last().slices.contains(laptop.self));
+  EXPECT_EQ(alice.bundles_fetched, before + 1);
+  say(alice, bob, "two");
+  EXPECT_EQ(alice.bundles_fetched, before + 1) << "asked for again within a minute";
+  ASSERT_TRUE(laptop.upload_keys());
+  alice.now_ms += 60'000;
+  say(alice, bob, "three");
+  laptop.sync();
+  EXPECT_EQ(laptop.history(), Texts{"three"}) << "what came before was not for it";
+}
+
+TEST_F(Direct, AnotherIdentityBlocksSendingWhereTheAppWantsThat) {
+  talk();
+  const auto block = [this](ChatDevice& device, const UserId& peer) {
+    device.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(auto policy, tx.notes().identity_policy(peer));
+      policy.blocks = true;
+      return tx.notes().put_identity_policy(peer, policy);
+    });
+  };
+  block(bob, "alice");
+  EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kReady) << "nothing has changed";
+  const Person other = person("alice", 8, 0x61, 5, {});
+  server.users["alice"] = {{other.list.bytes}, {other.record.bytes}, 1};
+  server.put_roster({"alice"});
+  bob.sync();
+  EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kBlocked);
+  ASSERT_TRUE(bob.kept.reload().ok());
+  EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kBlocked);
+  bob.write([&](E2eeTransaction& tx) { return bob.direct.accept_identity(tx.kept(), "alice"); });
+  EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kWaits);
+  EXPECT_EQ(bob.make_plan().bundles, (std::vector<Peer>{{"alice", DeviceId{8}}}));
+}
+
 TEST_F(Direct, ADeviceThatIsInNoListEncryptsNothing) {
   begin_both();
   ChatDevice stranger(server, "alice", 9, directory);
@@ -262,6 +302,48 @@ TEST_F(Direct, AnItemThatIsNotCommittedIsReadAgain) {
     });
   }
   EXPECT_EQ(bob.history(), Texts{"the first"});
+}
+
+TEST_F(Direct, SeveralItemsInOneTransactionAreAllThereOrNone) {
+  begin_both();
+  for (int i = 0; i < 5; ++i) {
+    alice.sync();
+    alice.queue("m" + std::to_string(i));
+    ASSERT_EQ(alice.flush(), 1);
+  }
+  last().slices[bob.self].back() ^= 1;
+  const auto take_all = [&](E2eeTransaction& tx) -> Status {
+    for (const ChatServer::StreamItem& item : server.stream) {
+      ItemResult result;
+      CHATSDK_TRY(bob.take(tx, item, result));
+    }
+    return {};
+  };
+  const std::string before = all_tables(bob.kept.db());
+  const auto refused = bob.kept.e2ee().write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_TRY(take_all(tx));
+    return kNotCommitted;
+  });
+  EXPECT_EQ(refused.code(), kNotCommitted.code);
+  EXPECT_EQ(all_tables(bob.kept.db()), before);
+  bob.write(take_all);
+  EXPECT_EQ(bob.history(), (Texts{"m0", "m1", "m2", "m3", "?"}));
+  EXPECT_EQ(bob.kept.e2ee().notes().tasks()->size(), 1U);
+}
+
+TEST_F(Direct, WhatAServerThatWentBackSendsAgainIsMatchedBeforeItIsOpened) {
+  talk();
+  say(alice, bob, "third");
+  ASSERT_TRUE(bob.kept.store().begin_epoch(2, StreamId{500}).ok());
+  EXPECT_EQ(bob.cursor(), 0U);
+  // Slices that were acknowledged are gone; bob's own stand without one anyway.
+  server.stream[1].slices.clear();
+  bob.results.clear();
+  bob.sync();
+  EXPECT_EQ(bob.results, (std::vector<Outcome>{Outcome::kSkip, Outcome::kKnown, Outcome::kOwn, Outcome::kKnown}));
+  EXPECT_EQ(bob.history(), (Texts{"hello", "hi", "third"}));
+  EXPECT_EQ(bob.delivered_from(), 0U);
+  EXPECT_EQ(bob.flush(), 0);
 }
 
 TEST_F(Direct, TheSameBytesAreSentAgainAfterARestart) {
@@ -560,7 +642,7 @@ TEST_F(Direct, AListThatDoesNotVerifyIsToldAndItsItemsAreUntrusted) {
   EXPECT_FALSE(bob.told(EventKind::kIdentityChanged));
   alice.queue("judged by that roster");
   alice.write([&](E2eeTransaction& tx) {
-    return alice.direct.roster_refused(tx.kept(), kChatId, server.revision, {}, kThen, alice.events);
+    return alice.direct.roster_refused(tx.kept(), alice.target(), server.revision, {}, kThen, alice.events);
   });
   ASSERT_EQ(alice.flush(), 1);
   bob.sync();

@@ -313,6 +313,60 @@ TEST_F(E2eeState, KeepsNoMoreListsThanItShould) {
   EXPECT_EQ(count("e2ee_record WHERE user = 'bob'"), 0);
 }
 
+TEST_F(E2eeState, KeepsNoMoreReplacedAccountKeysThanItShould) {
+  ASSERT_NO_FATAL_FAILURE(store_all());
+  const auto learn = [&](std::size_t number, Learning expected) {
+    const Person other = person("bob", 2, static_cast<unsigned char>(0x40 + 3 * number), 9, {});
+    both([&](State& state) -> Status {
+      CHATSDK_ASSIGN(const Learned learned, learn_lists(state, "bob", std::vector<Bytes>{other.list.bytes},
+                                                        std::vector<Bytes>{other.record.bytes}, kThen));
+      EXPECT_EQ(learned.result, expected) << number;
+      return {};
+    });
+  };
+  for (std::size_t i = 0; i < limits::e2ee::kReplacedMax; ++i) {
+    ASSERT_NO_FATAL_FAILURE(learn(i, Learning::kIdentityChanged));
+    EXPECT_EQ(count("e2ee_replaced"), static_cast<std::int64_t>(i) + 1);
+  }
+  ASSERT_NO_FATAL_FAILURE(learn(limits::e2ee::kReplacedMax, Learning::kRefused));
+  ASSERT_NO_FATAL_FAILURE(learn(0, Learning::kIgnored));
+  EXPECT_EQ(count("e2ee_replaced"), static_cast<std::int64_t>(limits::e2ee::kReplacedMax));
+  both([](State& state) { return forget_user(state, "bob"); });
+  EXPECT_EQ(count("e2ee_replaced"), 0);
+}
+
+TEST_F(E2eeState, ArchivesEverySessionAndDropsThoseThatAreTooMany) {
+  ASSERT_NO_FATAL_FAILURE(store_all());
+  const auto put = [](State& state, const Peer& peer, unsigned char id, bool active, std::uint64_t archived_ms) {
+    Session session = session_with_skipped(id, 1, kThen);
+    session.status = active ? SessionStatus::kActive : SessionStatus::kArchived;
+    session.archived_ms = active ? 0 : archived_ms;
+    return state.put_session(peer, session);
+  };
+  const Peer full{"bob", DeviceId{1}};
+  const Peer one_below{"bob", DeviceId{2}};
+  const Peer namesake{"carol", DeviceId{1}};  // the same device_id under another user
+  both([&](State& state) -> Status {
+    for (unsigned char i = 0; i < limits::e2ee::kArchivedMax; ++i) {
+      // The same time for some: the lowest session_id goes first.
+      CHATSDK_TRY(put(state, full, static_cast<unsigned char>(0x60 - i), false, kThen + i / 2U));
+      if (i > 0) CHATSDK_TRY(put(state, one_below, static_cast<unsigned char>(0x70 + i), false, kThen));
+    }
+    CHATSDK_TRY(put(state, full, 0x10, true, 0));
+    CHATSDK_TRY(put(state, one_below, 0x11, true, 0));
+    return put(state, namesake, 0x12, true, 0);
+  });
+  both([&](State& state) { return state.archive_all(kThen + 100); });
+  EXPECT_EQ(count("e2ee_session WHERE status = 1"), 0);
+  EXPECT_EQ(count("e2ee_session WHERE user = 'bob' AND device = 1"),
+            static_cast<std::int64_t>(limits::e2ee::kArchivedMax));
+  EXPECT_EQ(count("e2ee_session WHERE session_id = x'5f5f5f5f5f5f5f5f'"), 0);
+  EXPECT_EQ(count("e2ee_session WHERE session_id = x'6060606060606060'"), 1);
+  EXPECT_EQ(count("e2ee_session WHERE user = 'bob' AND device = 2"),
+            static_cast<std::int64_t>(limits::e2ee::kArchivedMax));
+  EXPECT_EQ(count("e2ee_skipped"), count("e2ee_session"));
+}
+
 TEST_F(E2eeState, TakesNoMoreRoomThanItMay) {
   const UserId longest(limits::kUserIdBytesMax, 'u');
   const auto pages = [this] {
