@@ -74,10 +74,9 @@ CLI::Validator range(std::uint64_t least, std::uint64_t most) {
 }
 
 std::string check_websocket_url(const std::string& text) {
-  const Result<Url> url = parse_url(text);
-  if (url.ok() && (url->scheme == "ws" || url->scheme == "wss")) return "";
-  const std::string why = url.ok() ? "the scheme is neither ws nor wss" : url.error().detail;
-  return "\"" + text + "\" is not a URL such as wss://chat.example/v1/ws: " + why;
+  const Result<Url> url = parse_url(text, UrlKind::kWebSocket);
+  if (url.ok()) return "";
+  return "\"" + text + "\" is not a URL such as wss://chat.example/v1/ws: " + url.error().detail;
 }
 
 std::string check_origin(const std::string& text) {

@@ -37,13 +37,17 @@ int run_script(console::console& session, std::istream& in) {
   return 0;
 }
 
+// Why a file cannot be read; a directory opens as a file does.
+std::string check_readable(const std::string& path) {
+  errno = std::filesystem::is_directory(path) ? EISDIR : 0;
+  if (errno == 0 && std::ifstream(path).is_open()) return "";
+  return "cannot read " + path + ": " + std::strerror(errno);
+}
+
 int run_script_file(console::console& session, const std::string& path) {
   if (path == "-") return run_script(session, std::cin);
-  // A directory opens as a file does, and has no line.
-  errno = std::filesystem::is_directory(path) ? EISDIR : 0;
-  std::ifstream file;
-  if (errno == 0) file.open(path);
-  if (!file.is_open()) throw console::failure("cannot read " + path + ": " + std::strerror(errno));
+  if (const std::string problem = check_readable(path); !problem.empty()) throw console::failure(problem);
+  std::ifstream file(path);
   return run_script(session, file);
 }
 
@@ -145,7 +149,7 @@ int run(int argc, char** argv) {
   app.add_option("--server", options.server, "The server's URL")->capture_default_str()->envname("CHATSDK_SERVER");
   app.add_option("--store", options.store, "This device's encrypted store")->capture_default_str();
   app.add_option("--key-file", options.key_file, "The store's key, made if absent (default: STORE.key)");
-  app.add_option("--ca-file", options.ca_file, "PEM file of certificate authorities to trust");
+  app.add_option("--ca-file", options.ca_file, "PEM file of certificate authorities to trust")->check(check_readable);
   app.add_option("--device-name", options.device_name, "This device's name")->capture_default_str();
   app.add_option("--prefix", options.prefix, "Printed before every line");
   std::int64_t wait_s = 30;
@@ -159,7 +163,10 @@ int run(int argc, char** argv) {
       "script", std::string("Run commands from FILE (- is standard input):\n") + console::console::help());
   script_command->add_option("file", script)->capture_default_str();
   std::string peer;
-  auto* chat_command = app.add_subcommand("chat", "Talk to PEER; lines that begin with / are commands, /quit ends");
+  auto* chat_command = app.add_subcommand(
+      "chat",
+      "Talk to PEER; lines that begin with / are commands, /quit ends. It ends with its input too, and what waits then "
+      "goes out with the next run: for a pipe `script` is better, which can `wait sent PEER`");
   chat_command->add_option("peer", peer)->required();
   std::string user;
   std::string password;

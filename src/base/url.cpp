@@ -35,7 +35,7 @@ std::string Url::authority() const {
   return result;
 }
 
-Result<Url> parse_url(std::string_view text) {
+Result<Url> parse_url(std::string_view text, UrlKind kind) {
   if (text.size() > limits::kUrlBytesMax) {
     return refused(std::to_string(text.size()) + " B, limit " + std::to_string(limits::kUrlBytesMax) + " B");
   }
@@ -47,10 +47,11 @@ Result<Url> parse_url(std::string_view text) {
   const std::size_t scheme_end = text.find("://");
   if (scheme_end == std::string_view::npos) return refused("no scheme");
   for (const char c : text.substr(0, scheme_end)) url.scheme += lower(c);
-  if (url.scheme != "http" && url.scheme != "https" && url.scheme != "ws" && url.scheme != "wss") {
-    return refused("the scheme is none of http, https, ws, wss");
+  const bool is_http = kind == UrlKind::kHttp;
+  url.secure = url.scheme == (is_http ? "https" : "wss");
+  if (!url.secure && url.scheme != (is_http ? "http" : "ws")) {
+    return refused(is_http ? "the scheme is neither http nor https" : "the scheme is neither ws nor wss");
   }
-  url.secure = url.scheme == "https" || url.scheme == "wss";
   text.remove_prefix(scheme_end + 3);
 
   const std::size_t authority_end = std::min(text.find_first_of("/?"), text.size());

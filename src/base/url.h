@@ -26,7 +26,11 @@ struct Url {
   std::string authority() const;
 };
 
-Result<Url> parse_url(std::string_view text);
+// Each kind has its plain scheme and the one over TLS.
+enum class UrlKind { kHttp, kWebSocket };
+
+// INVALID_ARGUMENT says what is wrong, also that the scheme is of another kind.
+Result<Url> parse_url(std::string_view text, UrlKind kind);
 
 // True for an IPv4 or IPv6 address in text form, which needs no look-up.
 bool is_address(const std::string& host);

@@ -157,11 +157,8 @@ int32_t chatsdk_config_set_server_url(chatsdk_config* config, const char* url, s
   return guard(out_error, [&]() -> Status {
     CHATSDK_TRY(check(config));
     CHATSDK_ASSIGN(const std::string_view text, text_in(url, url_length, {"url", 1, limits::kUrlBytesMax}));
-    CHATSDK_ASSIGN(const Url parts, parse_url(text));
-    if (parts.scheme != "http" && parts.scheme != "https") {
-      return error(Code::kInvalidArgument, "url: the scheme is neither http nor https");
-    }
-    if (parts.target != "/") return error(Code::kInvalidArgument, "url: a path or query is not allowed");
+    CHATSDK_ASSIGN(const Url parts, parse_url(text, UrlKind::kHttp));
+    if (parts.target.size() > 1) return error(Code::kInvalidArgument, "url: a path or query is not allowed");
     config->options.client.server_url = parts.scheme + "://" + parts.authority();
     return {};
   });

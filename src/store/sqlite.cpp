@@ -122,7 +122,11 @@ namespace {
 Error too_large(const char* what, std::size_t bytes, std::size_t limit) {
   return error(Code::kTooLarge, what + std::to_string(bytes) + " B, limit " + std::to_string(limit) + " B");
 }
+Error name_too_large(std::size_t bytes) { return too_large("name of the file ", bytes, limits::kStoreNameBytesMax); }
 Error path_too_large(std::size_t bytes) { return too_large("path from the root ", bytes, limits::kStorePathBytesMax); }
+
+// Of what stands behind the last '/', or of all.
+std::size_t name_bytes_of(std::string_view path) { return path.size() - (path.rfind('/') + 1); }
 
 // As though it led through no links.
 std::size_t bytes_from_root(const std::string& path) {
@@ -143,13 +147,13 @@ Result<std::string> resolve_path(const std::string& path, const std::string& vfs
   if ((named & 0xFF) != SQLITE_OK) {
     const std::size_t bytes = bytes_from_root(path);
     if (bytes > limits::kStorePathBytesMax) return path_too_large(bytes);
+    // From some length on no file system has such a name, and nothing is found.
+    if (const std::size_t name = name_bytes_of(path); name > limits::kStoreNameBytesMax) return name_too_large(name);
     return error_of(named, "find the file that the path names");
   }
   std::string found(resolved.data());
   if (found.size() > limits::kStorePathBytesMax) return path_too_large(found.size());
-  const std::size_t name_bytes = found.size() - (found.rfind('/') + 1);  // without a '/' all of it
-  if (name_bytes > limits::kStoreNameBytesMax)
-    return too_large("name of the file ", name_bytes, limits::kStoreNameBytesMax);
+  if (const std::size_t name = name_bytes_of(found); name > limits::kStoreNameBytesMax) return name_too_large(name);
   return found;
 }
 

@@ -260,10 +260,7 @@ class CurlHttp::Service {
 
  private:
   static Status check(Exchange& exchange) {
-    CHATSDK_ASSIGN(exchange.url, parse_url(exchange.request.url));
-    if (exchange.url.scheme != "http" && exchange.url.scheme != "https") {
-      return error(Code::kInvalidArgument, "url: not http or https");
-    }
+    CHATSDK_ASSIGN(exchange.url, parse_url(exchange.request.url, UrlKind::kHttp));
     if (!is_token(exchange.request.method)) return error(Code::kInvalidArgument, "the method is not valid");
     for (const auto& [name, value] : exchange.request.headers) {
       if (!is_token(name) || !is_header_value(value)) return error(Code::kInvalidArgument, "a header is not valid");

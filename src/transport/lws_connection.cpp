@@ -51,8 +51,7 @@ std::string_view text_of(void* in, std::size_t length) {
 }  // namespace
 
 Result<LwsTarget> lws_target(const ConnectRequest& request) {
-  CHATSDK_ASSIGN(Url url, parse_url(request.url));
-  if (url.scheme != "ws" && url.scheme != "wss") return error(Code::kInvalidArgument, "url: not ws or wss");
+  CHATSDK_ASSIGN(Url url, parse_url(request.url, UrlKind::kWebSocket));
   if (!is_header_value(request.bearer_token) || !is_header_value(request.subprotocol)) {
     return error(Code::kInvalidArgument, "a header value has a control character");
   }

@@ -195,6 +195,18 @@ def what_cannot_be_read_or_written_is_told():
         assert done.returncode != 0 and f'"{bad}" is no number of 0 to 999999999 in decimal digits' in done.stderr, done
 
 
+def what_no_run_can_use_is_told_at_the_start():
+    # Nothing of these waits for a command that would need it.
+    for option, value, told in (
+            ("--ca-file", "none.pem", "--ca-file: cannot read none.pem: No such file or directory"),
+            ("--ca-file", ".", "--ca-file: cannot read .: Is a directory"),
+            ("--server", "ftp://x", "url: the scheme is neither http nor https"),
+            ("--server", "ws://x", "url: the scheme is neither http nor https")):
+        done = subprocess.run([console, option, value, "--store", "ann.db", "script", "-"], input="say a\n", text=True,
+                              capture_output=True, timeout=120)
+        assert done.returncode != 0 and told in done.stderr and not done.stdout, done
+
+
 def a_lost_key_is_not_replaced():
     script("kim", "quit\n")
     os.rename("kim.db.key", "kim.kept")
@@ -342,6 +354,7 @@ with tempfile.TemporaryDirectory() as root:
     every_space_of_a_text_counts()
     names_with_spaces_are_quoted()
     what_cannot_be_read_or_written_is_told()
+    what_no_run_can_use_is_told_at_the_start()
     a_lost_key_is_not_replaced()
     long_histories_are_shown_whole()
     what_others_write_is_harmless()

@@ -11,7 +11,7 @@ namespace chatsdk {
 namespace {
 
 TEST(Url, SplitsItsParts) {
-  const auto url = parse_url("WSS://Chat.Example.org:8443/v1/ws?x=1");
+  const auto url = parse_url("WSS://Chat.Example.org:8443/v1/ws?x=1", UrlKind::kWebSocket);
   ASSERT_TRUE(url.ok());
   EXPECT_EQ(url->scheme, "wss");
   EXPECT_TRUE(url->secure);
@@ -22,15 +22,15 @@ TEST(Url, SplitsItsParts) {
 }
 
 TEST(Url, KnowsTheDefaultPorts) {
-  EXPECT_EQ(parse_url("http://a")->port, 80);
-  EXPECT_EQ(parse_url("wss://a")->port, 443);
-  EXPECT_EQ(parse_url("wss://a")->authority(), "a");
-  EXPECT_EQ(parse_url("http://a")->target, "/");
-  EXPECT_EQ(parse_url("http://a?b")->target, "/?b");
+  EXPECT_EQ(parse_url("http://a", UrlKind::kHttp)->port, 80);
+  EXPECT_EQ(parse_url("wss://a", UrlKind::kWebSocket)->port, 443);
+  EXPECT_EQ(parse_url("wss://a", UrlKind::kWebSocket)->authority(), "a");
+  EXPECT_EQ(parse_url("http://a", UrlKind::kHttp)->target, "/");
+  EXPECT_EQ(parse_url("http://a?b", UrlKind::kHttp)->target, "/?b");
 }
 
 TEST(Url, KeepsAnIpv6AddressWithoutBrackets) {
-  const auto url = parse_url("ws://[::1]:8080/");
+  const auto url = parse_url("ws://[::1]:8080/", UrlKind::kWebSocket);
   ASSERT_TRUE(url.ok());
   EXPECT_EQ(url->host, "::1");
   EXPECT_EQ(url->authority(), "[::1]:8080");
@@ -58,22 +58,35 @@ TEST(Url, RefusesWhatCouldMisleadOrSmuggle) {
                                  "http://[1.2.3.4]",
                                  "http://a%00b",
                                  "http://\xc3\xa4/"}) {
-    EXPECT_EQ(parse_url(text).code(), Code::kInvalidArgument) << text;
+    EXPECT_EQ(parse_url(text, UrlKind::kHttp).code(), Code::kInvalidArgument) << text;
   }
+}
+
+TEST(Url, HasASchemeOfItsKind) {
+  const std::string http = "url: the scheme is neither http nor https";
+  const std::string websocket = "url: the scheme is neither ws nor wss";
+  for (const char* text : {"ftp://a", "://a", "ws://a", "wss://a", "httpss://a"}) {
+    EXPECT_EQ(parse_url(text, UrlKind::kHttp).error().detail, http) << text;
+  }
+  for (const char* text : {"ftp://a", "://a", "http://a", "https://a", "wsss://a"}) {
+    EXPECT_EQ(parse_url(text, UrlKind::kWebSocket).error().detail, websocket) << text;
+  }
+  EXPECT_TRUE(parse_url("HTTPS://a", UrlKind::kHttp)->secure);
+  EXPECT_FALSE(parse_url("ws://a", UrlKind::kWebSocket)->secure);
 }
 
 TEST(Url, TakesEveryLimitAndRefusesOneMore) {
   const std::string start = "http://a/";
   const std::string longest = start + std::string(limits::kUrlBytesMax - start.size(), 'x');
-  EXPECT_TRUE(parse_url(longest).ok());
-  EXPECT_EQ(parse_url(longest + 'x').error().detail, "url: 2049 B, limit 2048 B");
+  EXPECT_TRUE(parse_url(longest, UrlKind::kHttp).ok());
+  EXPECT_EQ(parse_url(longest + 'x', UrlKind::kHttp).error().detail, "url: 2049 B, limit 2048 B");
 
   const std::string host(limits::kHostBytesMax, 'h');
-  EXPECT_EQ(parse_url("http://" + host + "/")->host, host);
-  EXPECT_EQ(parse_url("http://" + host + "h/").code(), Code::kInvalidArgument);
+  EXPECT_EQ(parse_url("http://" + host + "/", UrlKind::kHttp)->host, host);
+  EXPECT_EQ(parse_url("http://" + host + "h/", UrlKind::kHttp).code(), Code::kInvalidArgument);
 
-  EXPECT_EQ(parse_url("http://a:65535")->port, 65'535);
-  EXPECT_EQ(parse_url("http://a:65536").code(), Code::kInvalidArgument);
+  EXPECT_EQ(parse_url("http://a:65535", UrlKind::kHttp)->port, 65'535);
+  EXPECT_EQ(parse_url("http://a:65536", UrlKind::kHttp).code(), Code::kInvalidArgument);
 }
 
 TEST(Url, TellsWhatMayStandInAHeader) {

@@ -338,7 +338,12 @@ TEST_F(StoreFiles, HavePathsThatLeaveRoomForTheirNeighbours) {
   }
   EXPECT_TRUE(opened_at(directory_ / std::string(limits::kStoreNameBytesMax - 1, 'a')).ok());
   EXPECT_TRUE(opened_at(directory_ / std::string(limits::kStoreNameBytesMax, 'a')).ok());
-  EXPECT_EQ(opened_at(directory_ / std::string(limits::kStoreNameBytesMax + 1, 'a')).code(), Code::kTooLarge);
+  for (const std::size_t bytes :
+       {limits::kStoreNameBytesMax + 1, std::size_t{255}, std::size_t{256}, std::size_t{300}}) {
+    const auto refused = opened_at(directory_ / std::string(bytes, 'a'));
+    EXPECT_EQ(refused.code(), Code::kTooLarge) << bytes;
+    EXPECT_EQ(refused.error().detail, "name of the file " + std::to_string(bytes) + " B, limit 240 B");
+  }
 }
 
 TEST_F(StoreFiles, FullAtOpeningIsToldAndLeavesNothingHalfMade) {
