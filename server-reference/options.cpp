@@ -17,6 +17,7 @@
 #include <sstream>
 #include <type_traits>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/url.h"
 
@@ -95,6 +96,20 @@ std::string environment_of(const CLI::Option& option) {
   return value == nullptr ? std::string() : value;
 }
 
+// The lines of the file, without the white space around them. Throws on what a terminal must not be shown.
+std::vector<std::string> lines_of_text(std::istream& input) {
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(input, line);) {
+    CLI::detail::trim(line);
+    const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7F; };
+    if (std::any_of(line.begin(), line.end(), is_control) || !is_utf8(line)) {
+      throw CLI::ConfigError("line " + std::to_string(lines.size() + 1) + " is not text in UTF-8");
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
 // The parser fills in first what the file says and then, where nothing stands yet, what the environment says. So the
 // file says nothing of what the environment names.
 class FileBelowEnvironment final : public CLI::ConfigBase {
@@ -102,16 +117,34 @@ class FileBelowEnvironment final : public CLI::ConfigBase {
   explicit FileBelowEnvironment(const CLI::App& app) : app_(app) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
-    std::vector<CLI::ConfigItem> said = ConfigBase::from_config(input);
-    std::erase_if(said, [this](const CLI::ConfigItem& item) {
-      const CLI::Option* option = app_.get_option_no_throw("--" + item.name);
-      if (option == nullptr) option = app_.get_option_no_throw(item.name);
-      return item.parents.empty() && option != nullptr && !environment_of(*option).empty();
-    });
+    const std::vector<std::string> lines = lines_of_text(input);
+    std::stringstream text;
+    for (const std::string& line : lines) text << line << '\n';
+    std::vector<CLI::ConfigItem> said = ConfigBase::from_config(text);
+    for (const CLI::ConfigItem& item : said) check(item, lines);
+    std::erase_if(said, [this](const CLI::ConfigItem& item) { return !environment_of(*option_of(item)).empty(); });
     return said;
   }
 
  private:
+  const CLI::Option* option_of(const CLI::ConfigItem& item) const {
+    const CLI::Option* option = app_.get_option_no_throw("--" + item.name);
+    return option != nullptr ? option : app_.get_option_no_throw(item.name);
+  }
+
+  // Where the parser would say that it was not able to parse.
+  void check(const CLI::ConfigItem& item, const std::vector<std::string>& lines) const {
+    if (!item.parents.empty()) throw CLI::ConfigError("\"" + item.parents.front() + "\": there are no sections");
+    const CLI::Option* option = option_of(item);
+    if (option == nullptr) throw CLI::ConfigError("there is no option \"" + item.name + "\"");
+    const bool stands_alone = std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+      return CLI::detail::trim_copy(line.substr(0, line.find('#'))) == item.name;
+    });
+    if (stands_alone && option->get_items_expected_min() > 0) {
+      throw CLI::ConfigError("option \"" + item.name + "\" has no value");
+    }
+  }
+
   const CLI::App& app_;
 };
 

@@ -27,6 +27,12 @@ Result<Bytes> key_member(const nlohmann::json& jwk, const char* name) {
   return *std::move(bytes);
 }
 
+// RFC 7517 section 4.2: use is optional.
+bool is_for_signing(const nlohmann::json& jwk) {
+  const std::string* use = string_member(jwk, "use");
+  return jwk.contains("use") ? use != nullptr && *use == "sig" : true;
+}
+
 Result<VerificationKey> key_of_jwk(const nlohmann::json& jwk) {
   for (const char* secret : {"d", "p", "q", "k"}) {
     if (jwk.contains(secret)) return bad_setting("JWK holds a private or shared key; give the public key only");
@@ -78,8 +84,7 @@ Status AppKeys::add_jwk_set(std::string_view json) {
   Keys keys = keys_;
   for (const auto& jwk : *list) {
     if (!jwk.is_object()) return bad_setting("JWK set holds what is no object");
-    const std::string* use = string_member(jwk, "use");
-    if (use != nullptr && *use == "enc") continue;
+    if (!is_for_signing(jwk)) continue;
     const std::string* key_id = string_member(jwk, "kid");
     if (key_id == nullptr) return bad_setting("JWK has no kid");
     CHATSDK_ASSIGN(VerificationKey key, key_of_jwk(jwk));
@@ -89,6 +94,9 @@ Status AppKeys::add_jwk_set(std::string_view json) {
     }
     CHATSDK_TRY(add(keys, *key_id, std::move(key)));
   }
+  if (list->empty()) return bad_setting("JWK set holds no key");
+  if (keys.size() == keys_.size())
+    return bad_setting("JWK set holds no key for signing: the \"use\" of each is another");
   keys_ = std::move(keys);
   return {};
 }

@@ -34,7 +34,8 @@ class AppKeys {
 
   // INVALID_ARGUMENT says what is wrong with the key; ALREADY_EXISTS: the kid is taken; LIMIT_REACHED.
   Status add_pem(const std::string& key_id, std::string_view pem);
-  // All keys of the set or none. Encryption keys ("use": "enc") are passed over; private keys are refused.
+  // All keys of the set or none. Keys whose "use" is another than "sig" are passed over, but one at least has to be for
+  // signing; private keys are refused.
   Status add_jwk_set(std::string_view json);
   std::size_t size() const { return keys_.size(); }
 

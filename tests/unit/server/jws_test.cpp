@@ -144,10 +144,27 @@ TEST_F(KeySet, LoadsASetOfEveryKind) {
   EXPECT_EQ(keys.size(), 3U);
 }
 
-TEST_F(KeySet, PassesOverEncryptionKeys) {
+TEST_F(KeySet, PassesOverKeysOfAnotherUse) {
+  for (const nlohmann::json& use : {nlohmann::json("enc"), nlohmann::json("other"), nlohmann::json(7)}) {
+    nlohmann::json other = jwk;
+    other["use"] = use;
+    EXPECT_TRUE(keys.add_jwk_set(nlohmann::json{{"keys", {other, jwk}}}.dump()).ok()) << use;
+    EXPECT_EQ(keys.size(), 1U);
+    jwk["kid"] = "after " + use.dump();
+    keys = AppKeys(AppTokenOptions{"issuer", "audience"});
+  }
+}
+
+TEST_F(KeySet, RefusesASetWithoutAKeyForSigning) {
+  EXPECT_EQ(keys.add_jwk_set("{\"keys\":[]}").error().detail, "JWK set holds no key");
   jwk["use"] = "enc";
+  EXPECT_EQ(add(jwk).error().detail, "JWK set holds no key for signing: the \"use\" of each is another");
+  jwk["use"] = "sig";
   EXPECT_TRUE(add(jwk).ok());
-  EXPECT_EQ(keys.size(), 0U);
+  // Also beside keys that are there: a set that gives nothing is a mistake.
+  jwk["use"] = "enc";
+  EXPECT_EQ(add(jwk).code(), Code::kInvalidArgument);
+  EXPECT_EQ(keys.size(), 1U);
 }
 
 TEST_F(KeySet, RefusesADuplicateKeyId) {

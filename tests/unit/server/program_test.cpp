@@ -483,11 +483,28 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", unreadable}, 2, {"--app-keys", unreadable}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", no_pem}, 2, {"--app-keys", no_pem}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-key", "kid"}, 2, {"--app-key", "KID=FILE"}},
+      {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", write("none.json", R"({"keys":[]})")},
+       2,
+       {"--app-keys", "none.json", "JWK set holds no key\n"}},
+      {{"--app-issuer", "i", "--app-audience", "a", "--app-keys",
+        write("enc.json", R"({"keys":[{"kty":"OKP","crv":"X25519","use":"enc","kid":"a"},{"use":"other"}]})")},
+       2,
+       {"--app-keys", "enc.json", "no key for signing"}},
       {{"--config", unreadable}, 2, {"--config", unreadable, "No such file"}},
       {{"--config", "/"}, 2, {"--config", "\"/\"", "directory"}},
       {{"--tls-cert", "/", "--tls-key", no_pem}, 2, {"--tls-cert", "\"/\"", "directory"}},
       {{"--app-issuer", "i", "--app-audience", "a", "--app-keys", "/"}, 2, {"--app-keys", "\"/\"", "directory"}},
-      {{"--config", write("bad.ini", "prot=1\n")}, 2, {"--config", "bad.ini", "prot"}},
+      {{"--config", write("bad.ini", "prot=1\n")}, 2, {"--config", "bad.ini", "there is no option \"prot\""}},
+      {{"--config", write("name.ini", "# nope\nnope\n")}, 2, {"--config", "there is no option \"nope\""}},
+      {{"--config", write("section.ini", "[sec]\nthreads=2\n")}, 2, {"--config", "\"sec\": there are no sections"}},
+      {{"--config", write("dots.ini", "sec.threads=2\n")}, 2, {"--config", "\"sec\": there are no sections"}},
+      {{"--config", write("bare.ini", "allow-passwords\nthreads\n")}, 2, {"--config", "\"threads\" has no value"}},
+      {{"--config", write("binary.ini", std::string("\n\x7f"
+                                                    "ELF\x02\x00\x1b[31m=1\n",
+                                                    15))},
+       2,
+       {"--config", "binary.ini", "line 2 is not text in UTF-8"}},
+      {{"--config", write("latin.ini", "data-dir=caf\xe9\n")}, 2, {"--config", "line 1 is not text in UTF-8"}},
       {{"--config", write("worse.ini", "threads=0\n")}, 2, {"threads", "0"}},
       {{"--data-dir", ""}, 2, {"--data-dir", "empty"}},
       {{"--database", ""}, 2, {"--database", "empty"}},
@@ -514,6 +531,10 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       EXPECT_NE(errors().find(word), std::string::npos) << c.arguments[0] << ": " << errors();
     }
     EXPECT_TRUE(errors().find("chatsdk-server: ") != std::string::npos) << errors();
+    const std::string said = errors();
+    EXPECT_TRUE(
+        std::all_of(said.begin(), said.end(), [](char byte) { return byte == '\n' || (byte >= ' ' && byte < 0x7F); }))
+        << c.arguments[0] << " has bytes of no text printed";
   }
   // Every option that takes a value is among them.
   const auto tried = [&cases](const std::string& option) {
