@@ -49,7 +49,9 @@ std::optional<EpochMark> decode(BytesView slot) {
 
 Result<std::unique_ptr<EpochFile>> EpochFile::open(const std::string& path, const std::string& vfs_name) {
   CHATSDK_ASSIGN(auto file, VfsFile::open(path, vfs_name));
-  return std::unique_ptr<EpochFile>(new EpochFile(std::move(file)));
+  CHATSDK_ASSIGN(const std::int64_t bytes, file->size());
+  const bool was_blank = file->was_there() && bytes == 0;
+  return std::unique_ptr<EpochFile>(new EpochFile(std::move(file), was_blank));
 }
 
 Result<bool> EpochFile::vouches_for(const EpochMark& database) {

@@ -47,15 +47,18 @@ class EpochFile {
   Result<bool> vouches_for(const EpochMark& database);
   // True: the file was a database's before.
   Result<bool> is_marked();
+  // True: the file was there when it was opened, and empty. So an opening that was cut short before anchor() leaves it.
+  bool was_blank() const { return was_blank_; }
   // Writes both slots, syncing each before the other is touched.
   Status anchor(const EpochMark& mark);
   // Writes the advance slot. A failure costs only that a later restore may go unnoticed, so it is not reported.
   void advance(const EpochMark& mark);
 
  private:
-  explicit EpochFile(std::unique_ptr<VfsFile> file) : file_(std::move(file)) {}
+  EpochFile(std::unique_ptr<VfsFile> file, bool was_blank) : file_(std::move(file)), was_blank_(was_blank) {}
 
   std::unique_ptr<VfsFile> file_;
+  const bool was_blank_;
 };
 
 }  // namespace chatsdk::server

@@ -16,6 +16,7 @@ namespace chatsdk::server {
 namespace {
 
 constexpr std::size_t kSecretBytes = 32;
+constexpr std::uint64_t kCommitsOfNew = 1;
 constexpr std::uint32_t kNodesMax = 1'024;
 
 // The writer meets the pages of every hot stream again and again; a log that a spike made long is cut afterwards.
@@ -130,19 +131,21 @@ Status SqliteStore::load(bool is_new) {
     CHATSDK_ASSIGN(const bool vouched, epoch_file_->vouches_for(mark_));
     if (vouched || CHATSDK_PLANTED(Bug::kRestoreKeepsEpoch)) return {};
   }
-  // An opening that was cut short after the first migration left the tables without these rows: the store is still new.
-  is_new = is_new || !found;
+  // An opening that was cut short after the first migration left the tables without these rows; one that was cut short
+  // later, the rows of a store that wrote nothing and a file of its epoch that is there and says nothing. Nobody was
+  // told anything of either: the store is still new.
+  is_new = is_new || !found || (mark_.commits == kCommitsOfNew && epoch_file_->was_blank());
   CHATSDK_ASSIGN(const bool marked, epoch_file_->is_marked());
   origin_ = !is_new ? Origin::kPutBack : marked ? Origin::kNewBesideMark : Origin::kNew;
 
   mark_.epoch = random_.next_u64() | 1;  // never 0, which means none
-  ++mark_.commits;
+  mark_.commits = is_new ? kCommitsOfNew : mark_.commits + 1;
   CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db_));
   CHATSDK_TRY(write_meta("epoch", to_blob(mark_.epoch)));
   if (is_new) {
     secret_ = random_.bytes(kSecretBytes);
     CHATSDK_TRY(write_meta("secret", secret_));
-    CHATSDK_TRY(db_.execute("INSERT INTO progress(one, commits, last_message_id) VALUES (1, 1, 0)"));
+    CHATSDK_TRY(db_.execute("INSERT OR REPLACE INTO progress(one, commits, last_message_id) VALUES (1, 1, 0)"));
   } else {
     CHATSDK_TRY(db_.execute("UPDATE progress SET commits = commits + 1"));
     // A device that meets the new epoch begins at 0, and what it acknowledges from then on is all that it is held to.

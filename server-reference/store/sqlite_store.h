@@ -11,7 +11,8 @@
 //   - if the file counts more commits than the database.
 // So an older copy of the database is noticed whether the file was left beside it or not. One case is not: a copy that
 // is put back after a power loss which also took the file's last advances, and that misses only commits which the file
-// no longer counts.
+// no longer counts. A store that wrote nothing, beside a file that is there and empty, is what a first opening leaves
+// that was cut short: it is new, and its epoch and secret are drawn again.
 //
 // Failures. A full disk refuses the batch with STORAGE_FULL and the store works on; it does not bar opening either, for
 // log and index stay when the store is closed, the log empty, and so does their room. Any other failure of a commit, or

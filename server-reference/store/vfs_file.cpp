@@ -21,6 +21,12 @@ Result<std::unique_ptr<VfsFile>> VfsFile::open(const std::string& path, const st
   if (file->name_ == nullptr) return error(Code::kNoMemory, "name of a file");
   file->memory_.resize(static_cast<std::size_t>(vfs->szOsFile) / sizeof(std::max_align_t) + 1);
   file->handle_ = reinterpret_cast<sqlite3_file*>(file->memory_.data());
+  // The other question, whether it exists, SQLite's own VFS denies of an empty file.
+  int was_there = 0;
+  if (const int result = vfs->xAccess(vfs, file->name_, SQLITE_ACCESS_READWRITE, &was_there); result != SQLITE_OK) {
+    return sqlite::error_of(result, "look for " + path);
+  }
+  file->was_there_ = was_there != 0;
   // Of the kinds of file that a VFS knows, a super-journal is the plain one: no page structure, no locks, and its first
   // sync makes its directory entry durable.
   int opened = 0;
@@ -38,6 +44,13 @@ VfsFile::~VfsFile() {
     handle_->pMethods->xClose(handle_);
   }
   sqlite3_free_filename(name_);
+}
+
+Result<std::int64_t> VfsFile::size() {
+  sqlite3_int64 bytes = 0;
+  const int result = handle_->pMethods->xFileSize(handle_, &bytes);
+  if (result != SQLITE_OK) return sqlite::error_of(result, "size");
+  return bytes;
 }
 
 Result<Bytes> VfsFile::read(std::int64_t offset, std::size_t count) {

@@ -28,6 +28,9 @@ class VfsFile {
   VfsFile(const VfsFile&) = delete;
   VfsFile& operator=(const VfsFile&) = delete;
 
+  // Whether the file was there when it was opened.
+  bool was_there() const { return was_there_; }
+  Result<std::int64_t> size();
   // What lies beyond the end reads as zeros.
   Result<Bytes> read(std::int64_t offset, std::size_t count);
   Status write(std::int64_t offset, BytesView bytes);
@@ -39,6 +42,7 @@ class VfsFile {
   std::vector<std::max_align_t> memory_;  // the VFS's own file object lies here
   sqlite3_file* handle_ = nullptr;
   const char* name_ = nullptr;
+  bool was_there_ = false;
 };
 
 }  // namespace chatsdk::server

@@ -330,6 +330,21 @@ TEST_F(ServerProgram, WarnsOfADatabaseThatIsGoneOrWasPutBack) {
   EXPECT_EQ(lines_with(gone), 0) << errors();
 }
 
+TEST_F(ServerProgram, SaysNothingOfAFirstStartThatWasKilled) {
+  const auto start = [&] {
+    Program program(arguments(), error_file());
+    ASSERT_TRUE(program.read_line().starts_with("chatsdk-server ")) << errors();
+    program.signal(SIGTERM);
+    EXPECT_EQ(program.wait(), 0);
+  };
+  start();
+  std::filesystem::resize_file(directory_ + "/chatsdk-server.db.epoch", 0);
+
+  start();
+
+  EXPECT_EQ(errors().find("went back"), std::string::npos) << errors();
+}
+
 TEST_F(ServerProgram, WarnsOfACertificateOutOfItsTime) {
   constexpr long kDay = 86'400;
   const TestCa root;

@@ -429,6 +429,36 @@ TEST_F(SqliteStoreTest, AMissingOrForeignEpochFileGivesANewEpoch) {
   EXPECT_NE(store().epoch(), second);
 }
 
+// As the first opening leaves it that is killed between the commit of the new epoch and the writing of its file.
+TEST_F(SqliteStoreTest, AnOpeningCutShortBeforeItsEpochFileIsStillNew) {
+  const auto origin = [this] { return dynamic_cast<SqliteStore&>(store()).origin(); };
+  const std::uint64_t first = store().epoch();
+  const Bytes secret = store().secret();
+  sqlite().close();
+  for (int killed = 0; killed < 2; ++killed) {
+    overwrite(path() + ".epoch", "");
+    harness_->reopen();
+    EXPECT_EQ(origin(), SqliteStore::Origin::kNew) << killed;
+    EXPECT_NE(store().epoch(), first) << "nobody was told it, and a put-back copy would say the same";
+    EXPECT_NE(store().secret(), secret);
+    sqlite().close();
+  }
+  harness_->reopen();
+  EXPECT_EQ(origin(), SqliteStore::Origin::kContinued);
+
+  // What has accepted anything, or whose file is gone, was put back.
+  sqlite().close();
+  fs::remove(path() + ".epoch");
+  harness_->reopen();
+  EXPECT_EQ(origin(), SqliteStore::Origin::kPutBack);
+  commit(accounts(1));
+  sqlite().close();
+  overwrite(path() + ".epoch", "");
+  harness_->reopen();
+  EXPECT_EQ(origin(), SqliteStore::Origin::kPutBack);
+  EXPECT_TRUE(reader().account("user0")->has_value());
+}
+
 TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
   const std::uint64_t epoch = store().epoch();
   for (const std::size_t offset : {std::size_t{10}, std::size_t{4'096 + 10}}) {
