@@ -11,6 +11,9 @@ namespace chatsdk::server {
 
 namespace {
 
+constexpr const char* kArea = "committer";           // of the log
+constexpr std::chrono::minutes kNotStoredWindow(1);  // a disk may stay full for a night
+
 Error unavailable(std::string detail, std::chrono::milliseconds retry_after) {
   return Error{Code::kUnavailable, std::move(detail), retry_after};
 }
@@ -48,7 +51,13 @@ std::size_t bytes_of(const WriteOp& op) {
 }  // namespace
 
 Committer::Committer(Store& store, Executor& writer, Log& log, Limits limits)
-    : store_(store), writer_(writer), log_(log), limits_(limits), self_(std::make_shared<Committer*>(this)) {
+    : store_(store),
+      writer_(writer),
+      log_(log),
+      limits_(limits),
+      self_(std::make_shared<Committer*>(this)),
+      not_stored_(writer.clock(), log,
+                  {.area = kArea, .window = kNotStoredWindow, .level = LogLevel::kError, .what = "did not store"}) {
   CHATSDK_ASSERT(limits.batch_max > 0 && limits.batch_ops_max > 0);
 }
 
@@ -119,6 +128,7 @@ void Committer::arm() {
 }
 
 void Committer::run_batch() {
+  not_stored_.look();
   if (take_batch()) {
     CHATSDK_FAULT("committer.before_commit");
     Result<CommitResult> result = store_.commit(ops_);
@@ -127,8 +137,7 @@ void Committer::run_batch() {
     if (result.ok()) {
       answer(*std::move(result));
     } else if (store_survives(result.code())) {
-      log_.write(LogLevel::kError, "committer",
-                 "batch of " + std::to_string(waiting_.size()) + " not stored: " + result.error().detail);
+      log_not_stored(result.error());
       answer_all(result.error());
     } else {
       fail(result.error());
@@ -167,8 +176,15 @@ bool Committer::take_batch() {
   return !ops_.empty();
 }
 
+void Committer::log_not_stored(const Error& failure) {
+  if (!not_stored_.note(failure.detail)) return;
+  told_not_stored_ = true;
+  log_.write(LogLevel::kError, kArea, "batch of " + std::to_string(waiting_.size()) + " not stored: " + failure.detail);
+}
+
 void Committer::answer(CommitResult result) {
   CHATSDK_ASSERT(result.answers.size() == waiting_.size());
+  if (std::exchange(told_not_stored_, false)) log_.write(LogLevel::kInfo, kArea, "batches are stored again");
   if (observer_ != nullptr) observer_->on_committed(result);
   CHATSDK_FAULT("committer.between_fan_out_and_ack");
   for (std::size_t i = 0; i < waiting_.size(); ++i) add_reply(waiting_[i], std::move(result.answers[i]));
@@ -200,7 +216,7 @@ void Committer::post_replies() {
 
 void Committer::fail(const Error& failure) {
   log_.write(
-      LogLevel::kError, "committer",
+      LogLevel::kError, kArea,
       "the store failed, nothing is written any more: " + std::string(code_name(failure.code)) + ": " + failure.detail);
   const Error answer = unavailable("the server's store failed", limits::kRetryStopping);
   {

@@ -21,7 +21,9 @@
 //   4. At most Limits::queue_max ops wait; at most Limits::batch_max messages share a transaction. The ops that wait or
 //      are being written hold at most Limits::queue_bytes_max; an op that is larger alone is taken when there is no
 //      other.
-//   5. A write whose outcome is unknown is answered with UNAVAILABLE, so that the caller repeats it, never with a
+//   5. As long as the store takes no batch, the log has a line at once and then a count a minute; it has one when the
+//      store takes them again.
+//   6. A write whose outcome is unknown is answered with UNAVAILABLE, so that the caller repeats it, never with a
 //      refusal for good.
 #pragma once
 
@@ -37,6 +39,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "base/task.h"
+#include "server-reference/services/refusal_log.h"
 #include "server-reference/store/store.h"
 
 namespace chatsdk::server {
@@ -106,6 +109,7 @@ class Committer {
   // Takes the next batch out of the queue into ops_ and waiting_; false when there is none.
   bool take_batch();
   std::optional<Error> refusal(std::size_t bytes) const;  // under mutex_
+  void log_not_stored(const Error& failure);
   void answer(CommitResult result);
   void answer_all(const Error& failure);
   void add_reply(Pending& pending, Result<WriteAnswer> answer);
@@ -132,6 +136,8 @@ class Committer {
   // The writer's own, kept between turns for their capacity.
   std::vector<WriteOp> ops_;
   std::size_t batch_bytes_ = 0;
+  RefusalLog not_stored_;         // a kind is the store's reason
+  bool told_not_stored_ = false;  // and not yet that it stores again
   std::vector<Pending> waiting_;
   std::vector<Replies> replies_;
 };

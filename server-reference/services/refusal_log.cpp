@@ -20,18 +20,18 @@ bool RefusalLog::note(const std::string& kind) {
 }
 
 void RefusalLog::look() {
-  if (!kinds_.empty() && clock_.monotonic_now() - begun_ >= limits::kRefusalWindow) tell_counted();
+  if (!kinds_.empty() && clock_.monotonic_now() - begun_ >= options_.window) tell_counted();
 }
 
 void RefusalLog::tell_counted() {
+  const auto tell = [this](std::uint64_t count, const std::string& more) {
+    log_.write(options_.level, options_.area, std::string(options_.what) + " " + std::to_string(count) + more);
+  };
   for (const auto& [kind, count] : std::exchange(kinds_, {})) {
-    if (count <= options_.lines_of_a_kind) continue;
-    log_.write(LogLevel::kInfo, options_.area,
-               "refused " + std::to_string(count - options_.lines_of_a_kind) + " more: " + kind);
+    if (count > options_.lines_of_a_kind) tell(count - options_.lines_of_a_kind, " more: " + kind);
   }
   const std::uint64_t others = std::exchange(of_other_kinds_, 0);
-  if (others == 0) return;
-  log_.write(LogLevel::kInfo, options_.area, "refused " + std::to_string(others) + " more of other kinds");
+  if (others > 0) tell(others, " more of other kinds");
 }
 
 }  // namespace chatsdk::server

@@ -12,6 +12,8 @@
 #include <functional>
 #include <future>
 
+#include "unit/server/recording_log.h"
+
 namespace chatsdk::server {
 namespace {
 
@@ -74,7 +76,7 @@ class CommitterTest : public ::testing::Test {
   ManualExecutor writer{clock};
   ManualExecutor replies{clock};
   ManualExecutor other_replies{clock};
-  NullLog log;
+  testing::RecordingLog log;
   ScriptedStore store;
   Committer::Limits limits;
   std::vector<Result<WriteAnswer>> answers;
@@ -250,6 +252,65 @@ TEST_F(CommitterTest, AFullDiskRefusesItsBatchAndTheNextIsTried) {
   ASSERT_EQ(answers.size(), 2u);
   EXPECT_EQ(answers[0].code(), Code::kStorageFull);
   EXPECT_TRUE(answers[1].ok());
+}
+
+class CommitterLog : public CommitterTest {
+ protected:
+  void not_stored(int batches, const char* why = "full") {
+    for (int i = 0; i < batches; ++i) {
+      store.next_error = error(Code::kStorageFull, why);
+      submit(message(1));
+      writer.run_ready();
+    }
+  }
+  void stored() {
+    submit(message(1));
+    writer.run_ready();
+  }
+};
+
+using Lines = std::vector<std::string>;
+
+TEST_F(CommitterLog, TellsOfAFullDiskOnceAMinuteAndOfItsEnd) {
+  not_stored(240);
+  EXPECT_EQ(log.lines, Lines{"committer: batch of 1 not stored: full"});
+  clock.advance(std::chrono::seconds(59));
+  not_stored(1);
+  EXPECT_EQ(log.lines.size(), 1u);
+
+  clock.advance(std::chrono::seconds(1));
+  not_stored(3);
+  EXPECT_EQ(log.lines, (Lines{"committer: batch of 1 not stored: full", "committer: did not store 240 more: full",
+                              "committer: batch of 1 not stored: full"}));
+  log.lines.clear();
+
+  stored();
+  stored();
+  EXPECT_EQ(log.lines, Lines{"committer: batches are stored again"});
+  clock.advance(std::chrono::minutes(1));
+  stored();
+  EXPECT_EQ(log.lines, (Lines{"committer: batches are stored again", "committer: did not store 2 more: full"}));
+}
+
+TEST_F(CommitterLog, HasFourLinesAMinuteOfADiskThatIsFullNowAndThen) {
+  for (int i = 0; i < 100; ++i) {
+    not_stored(1);
+    stored();
+  }
+  EXPECT_EQ(log.lines, (Lines{"committer: batch of 1 not stored: full", "committer: batches are stored again"}));
+  clock.advance(std::chrono::minutes(1));
+  not_stored(1);
+  stored();
+  EXPECT_EQ(log.lines.size(), 5u);
+  EXPECT_EQ(log.lines[2], "committer: did not store 99 more: full");
+}
+
+TEST_F(CommitterLog, TellsAnotherReasonAtOnceAndTheCountAtTheEnd) {
+  not_stored(2);
+  not_stored(1, "busy");
+  committer_.reset();
+  EXPECT_EQ(log.lines, (Lines{"committer: batch of 1 not stored: full", "committer: batch of 1 not stored: busy",
+                              "committer: did not store 1 more: full"}));
 }
 
 TEST_F(CommitterTest, AFailedStoreAnswersAllUnavailableAndSaysSoOnce) {

@@ -73,5 +73,18 @@ TEST_F(RefusalLogTest, WhatIsCountedIsToldAtTheEnd) {
   EXPECT_EQ(log_.lines, Lines{"gateway: refused 1 more: a"});
 }
 
+TEST_F(RefusalLogTest, HasAWindowAndWordsOfItsOwner) {
+  refusals_.emplace(clock_, log_,
+                    RefusalLogOptions{.area = "store", .window = std::chrono::minutes(1), .what = "lost"});
+  told("a", 3);
+  clock_.advance(std::chrono::milliseconds(59'999));
+  refusals_->look();
+  EXPECT_TRUE(log_.lines.empty());
+  clock_.advance(std::chrono::milliseconds(1));
+  refusals_->look();
+
+  EXPECT_EQ(log_.lines, Lines{"store: lost 2 more: a"});
+}
+
 }  // namespace
 }  // namespace chatsdk::server
