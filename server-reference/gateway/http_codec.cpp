@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <optional>
 
 #include "base/limits.h"
@@ -59,7 +60,7 @@ std::optional<HttpRefusal> parse_request_line(std::string_view line, HttpHead& h
   const std::size_t first = line.find(' ');
   const std::size_t last = line.rfind(' ');
   if (first == std::string_view::npos || last == first)
-    return malformed("the request line is not method target version");
+    return malformed("the request line is not method, target and version");
   const std::string_view method = line.substr(0, first);
   const std::string_view target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
@@ -67,8 +68,11 @@ std::optional<HttpRefusal> parse_request_line(std::string_view line, HttpHead& h
   if (target.size() > limits::kRequestTargetBytesMax) {
     return HttpRefusal{414, Code::kTooLarge, over_limit("request target", limits::kRequestTargetBytesMax)};
   }
+  if (target.empty() || target.find(' ') != std::string_view::npos) {
+    return malformed("the request line is not method, target and version with one space between them");
+  }
   const auto printable = [](char c) { return c > 0x20 && c < 0x7F; };
-  if (target.empty() || !std::all_of(target.begin(), target.end(), printable)) {
+  if (!std::all_of(target.begin(), target.end(), printable)) {
     return malformed("the request target has characters outside of ASCII");
   }
   if (target.front() != '/' && target != "*") return malformed("the request target is not a path");
@@ -111,14 +115,17 @@ std::optional<HttpRefusal> read_length(HttpHead& head) {
   }
   if (!has_length) return std::nullopt;
   const std::string_view text = header(headers, "content-length");
-  if (text.empty() || text.size() > 18 || !std::all_of(text.begin(), text.end(), is_digit)) {
+  if (text.empty() || !std::all_of(text.begin(), text.end(), is_digit)) {
     return malformed("content-length is not a number");
   }
-  for (const char c : text) head.body_bytes = head.body_bytes * 10 + static_cast<std::uint64_t>(c - '0');
+  const std::errc failure = std::from_chars(text.data(), text.data() + text.size(), head.body_bytes).ec;
+  if (failure != std::errc()) {
+    return HttpRefusal{413, Code::kTooLarge, over_limit("body", limits::kRequestBodyBytesMax)};
+  }
   if (head.body_bytes > limits::kRequestBodyBytesMax) {
     return HttpRefusal{
         413, Code::kTooLarge,
-        "body " + std::string(text) + " B, limit " + std::to_string(limits::kRequestBodyBytesMax) + " B"};
+        "body " + std::to_string(head.body_bytes) + " B, limit " + std::to_string(limits::kRequestBodyBytesMax) + " B"};
   }
   return std::nullopt;
 }
@@ -244,6 +251,7 @@ HttpResponse problem_response(int status, Code code, std::string_view detail) {
   response.status = status;
   response.headers["content-type"] = std::string(kProblemType);
   response.headers["cache-control"] = "no-store";
+  response.headers["x-content-type-options"] = "nosniff";
   std::string& body = response.body;
   body = "{\"type\":\"about:blank\",\"title\":";
   append_json_string(body, http_reason(status));

@@ -2,10 +2,12 @@
 #include "server-reference/services/json_codec.h"
 
 #include <google/protobuf/descriptor.pb.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/type_resolver_util.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "server-reference/services/strict_json.h"
 
 namespace chatsdk::server {
@@ -18,6 +20,21 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr const char* kUrlPrefix = "type.googleapis.com";
+
+// The name of the first text in the fields of a message that is not UTF-8; empty: there is none.
+std::string text_that_is_not_utf8(const pb::Descriptor& message, const pb::UnknownFieldSet& fields) {
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const pb::UnknownField& field = fields.field(i);
+    const pb::FieldDescriptor* known = message.FindFieldByNumber(field.number());
+    if (known == nullptr || field.type() != pb::UnknownField::TYPE_LENGTH_DELIMITED) continue;
+    if (known->type() == pb::FieldDescriptor::TYPE_STRING && !is_utf8(field.length_delimited())) return known->name();
+    pb::UnknownFieldSet inner;
+    if (known->type() != pb::FieldDescriptor::TYPE_MESSAGE || !inner.ParseFromString(field.length_delimited()))
+      continue;
+    if (std::string name = text_that_is_not_utf8(*known->message_type(), inner); !name.empty()) return name;
+  }
+  return {};
+}
 
 std::string type_url(std::string_view message) { return std::string(kUrlPrefix) + "/" + std::string(message); }
 
@@ -44,6 +61,16 @@ Result<Bytes> JsonCodec::to_binary(std::string_view message, std::string_view js
     return error(Code::kMalformed, "JSON does not fit the message's fields");
   }
   return binary;
+}
+
+Error JsonCodec::why_not(std::string_view message, BytesView binary) const {
+  const pb::Descriptor* descriptor = pool_.FindMessageTypeByName(std::string(message));
+  pb::UnknownFieldSet fields;
+  if (descriptor != nullptr && fields.ParseFromArray(binary.data(), static_cast<int>(binary.size()))) {
+    const std::string name = text_that_is_not_utf8(*descriptor, fields);
+    if (!name.empty()) return error(Code::kInvalidUtf8, name + " is not UTF-8");
+  }
+  return error(Code::kMalformed, "body is not the message that this path takes");
 }
 
 Result<Bytes> JsonCodec::to_json(std::string_view message, BytesView binary, Defaults defaults) const {

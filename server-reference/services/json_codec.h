@@ -25,8 +25,11 @@ class JsonCodec {
   JsonCodec();
   ~JsonCodec();
 
-  // message is the full name: "chatsdk.v1.Session". Unknown fields are dropped. MALFORMED quotes nothing of the text.
+  // message is the full name: "chatsdk.v1.Session". Unknown fields are dropped. MALFORMED and INVALID_UTF8 quote
+  // nothing of the text.
   Result<Bytes> to_binary(std::string_view message, std::string_view json) const;
+  // Why binary does not parse as the message: INVALID_UTF8 names the text that is not UTF-8, else it is MALFORMED.
+  Error why_not(std::string_view message, BytesView binary) const;
   // 64-bit numbers become strings, as the mapping demands.
   Result<Bytes> to_json(std::string_view message, BytesView binary, Defaults defaults) const;
 

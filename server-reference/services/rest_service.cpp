@@ -219,19 +219,20 @@ Result<Message> RestService::read_body(Exchange& exchange) const {
   if (!json && !is_protobuf_type(type)) {
     return error(Code::kUnsupported, "content type must be application/json or application/x-protobuf");
   }
+  // It may hold a password or a token.
+  const auto wipe = [](Bytes& bytes) { sodium_memzero(bytes.data(), bytes.size()); };
   Message message;
   Bytes& body = exchange.request.body;
-  bool parsed = false;
   if (json) {
     auto binary = codec_.to_binary(message.GetTypeName(), body);
+    wipe(body);
     if (!binary.ok()) return std::move(binary).error();
-    parsed = message.ParseFromString(*binary);
-    sodium_memzero(binary->data(), binary->size());
-  } else {
-    parsed = message.ParseFromString(body);
+    body.swap(*binary);
   }
-  sodium_memzero(body.data(), body.size());  // it may hold a password or a token
-  if (!parsed) return error(Code::kMalformed, "body is not the message that this path takes");
+  std::optional<Error> refused;
+  if (!message.ParseFromString(body)) refused = codec_.why_not(message.GetTypeName(), body);
+  wipe(body);
+  if (refused) return *std::move(refused);
   return message;
 }
 

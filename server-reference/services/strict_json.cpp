@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
+
 namespace chatsdk::server {
 
 namespace {
@@ -79,6 +81,7 @@ class StrictChecker final : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Status check_strict_json(std::string_view text, std::size_t depth_max, JsonNames names) {
+  if (!is_utf8(text)) return error(Code::kInvalidUtf8, "JSON is not UTF-8");
   // The parser would skip a byte order mark, which RFC 8259 section 8.1 forbids to send.
   if (text.starts_with("\xEF\xBB\xBF")) return error(Code::kMalformed, "JSON begins with a byte order mark");
   // It would take a zero byte for the end of the text, and what follows for nothing.

@@ -18,10 +18,10 @@ namespace chatsdk::server {
 // What makes two names the same: every byte, or also that protobuf's mapping reads user_id and userId as one field.
 enum class JsonNames { kAsWritten, kOfFields };
 
-// MALFORMED with a reason that quotes nothing of the text.
+// MALFORMED, or INVALID_UTF8, with a reason that quotes nothing of the text.
 Status check_strict_json(std::string_view text, std::size_t depth_max = limits::kJsonDepthMax,
                          JsonNames names = JsonNames::kAsWritten);
-// The value, when it is an object; MALFORMED otherwise.
+// The value, when it is an object; MALFORMED or INVALID_UTF8 otherwise.
 Result<nlohmann::json> parse_strict_object(std::string_view text, std::size_t depth_max = limits::kJsonDepthMax);
 
 // The member's text, or nullptr when it is absent or not a string.

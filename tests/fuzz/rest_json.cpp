@@ -42,9 +42,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto foreign = codec.to_json(message, body, JsonCodec::Defaults::kOmit);
   CHATSDK_ASSERT(foreign.ok() || foreign.error().code == Code::kInternal);
 
+  const Code refused = codec.why_not(message, body).code;
+  CHATSDK_ASSERT(refused == Code::kMalformed || refused == Code::kInvalidUtf8);
+
   const auto binary = codec.to_binary(message, body);
   if (!binary.ok()) {
-    CHATSDK_ASSERT(binary.error().code == Code::kMalformed);
+    CHATSDK_ASSERT(binary.code() == (is_utf8(body) ? Code::kMalformed : Code::kInvalidUtf8));
     return 0;
   }
   const auto json = codec.to_json(message, *binary, JsonCodec::Defaults::kOmit);

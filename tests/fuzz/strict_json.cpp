@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Status status = check_strict_json(text);
   const auto object = parse_strict_object(text);
   if (!status.ok()) {
-    CHATSDK_ASSERT(status.error().code == Code::kMalformed && !object.ok());
+    CHATSDK_ASSERT(status.code() == (is_utf8(text) ? Code::kMalformed : Code::kInvalidUtf8) && !object.ok());
     return 0;
   }
   CHATSDK_ASSERT(is_utf8(text));

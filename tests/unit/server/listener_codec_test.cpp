@@ -79,13 +79,29 @@ TEST(HttpHead, RefusesWhatIsNotStrictHttp) {
       {"length not a number", request_of("Content-Length: 1x\r\n"), 400},
       {"negative length", request_of("Content-Length: -1\r\n"), 400},
       {"two lengths", request_of("Content-Length: 1\r\nContent-Length: 2\r\n"), 400},
-      {"length of 30 digits", request_of("Content-Length: 111111111111111111111111111111\r\n"), 400},
+      {"length of 30 digits", request_of("Content-Length: 111111111111111111111111111111\r\n"), 413},
+      {"length of 2^64 and 5", request_of("Content-Length: 18446744073709551621\r\n"), 413},
+      {"zeros before a length", request_of("Content-Length: " + std::string(30, '0') + "5\r\n"), 0},
       {"length and encoding", request_of("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), 400},
       {"chunked", request_of("Transfer-Encoding: chunked\r\n"), 411},
       {"body over the limit", request_of("Content-Length: 65537\r\n"), 413},
       {"unknown expectation", request_of("Expect: wonders\r\n"), 417},
   };
   for (const Case& c : cases) EXPECT_EQ(refused_status(c.bytes), c.status) << c.what;
+}
+
+TEST(HttpHead, SaysWhatIsWrong) {
+  const auto detail_of = [](const std::string& bytes) { return std::get<HttpRefusal>(parse_http_head(bytes)).detail; };
+  const std::string line = "the request line is not method, target and version";
+  EXPECT_EQ(detail_of("GET /\r\n\r\n"), line);
+  for (const char* spaced :
+       {"GET  /healthz HTTP/1.1", "GET /healthz  HTTP/1.1", "GET /a b HTTP/1.1", "GET  HTTP/1.1"}) {
+    EXPECT_EQ(detail_of(std::string(spaced) + "\r\nHost: h\r\n\r\n"), line + " with one space between them") << spaced;
+  }
+  EXPECT_EQ(detail_of("GET /\xC3\xA4 HTTP/1.1\r\nHost: h\r\n\r\n"),
+            "the request target has characters outside of ASCII");
+  EXPECT_EQ(detail_of(request_of("Content-Length: 65537\r\n")), "body 65537 B, limit 65536 B");
+  EXPECT_EQ(detail_of(request_of("Content-Length: 99999999999999999999999\r\n")), "body over the limit of 65536 B");
 }
 
 TEST(HttpHead, AHostIsANameOrAnAddressWithAPort) {

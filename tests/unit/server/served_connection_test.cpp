@@ -327,6 +327,48 @@ TEST_F(UnprovenConnection, HasOneTimeLimitFromItsAcceptToTheEndOfItsRequest) {
   EXPECT_TRUE(peer.carrier.written.starts_with("HTTP/1.1 408 ")) << peer.carrier.written;
 }
 
+TEST_F(UnprovenConnection, IsAnsweredWithTheHeadersOfEveryAnswerWhateverIsRefused) {
+  const auto answer_to = [this](const std::string& bytes) {
+    Peer& peer = connect();
+    peer.say(bytes);
+    if (peer.carrier.written.empty()) {
+      peer.served.on_deadline();
+      peer.served.flush();
+    }
+    return peer.carrier.written;
+  };
+  class NoToken final : public TokenVerifier {
+    Result<Identity> verify_access_token(std::string_view, WallTime) const override {
+      return error(Code::kUnauthenticated, "no token");
+    }
+  } no_token;
+  serving_.verifier = &no_token;
+  const std::string get = "GET /a HTTP/1.1\r\nHost: h\r\n";
+  std::string other_version = upgrade();
+  other_version.replace(other_version.find("13\r\n"), 2, "7");
+  std::string with_token = upgrade();
+  with_token.insert(with_token.size() - 2, "Authorization: Bearer t\r\n");
+  const std::pair<int, std::string> cases[] = {
+      {400, "GET /\r\n\r\n"},
+      {401, with_token},
+      {408, get},
+      {411, get + "Transfer-Encoding: chunked\r\n\r\n"},
+      {413, get + "Content-Length: 65537\r\n\r\n"},
+      {414, "GET /" + std::string(limits::kRequestTargetBytesMax, 'a') + " HTTP/1.1\r\nHost: h\r\n\r\n"},
+      {417, get + "Expect: wonders\r\n\r\n"},
+      {426, "GET /v1/ws HTTP/1.1\r\nHost: h\r\n\r\n"},
+      {426, other_version},
+      {431, std::string(limits::kRequestHeadBytesMax + 1, 'G')},
+      {505, "GET / HTTP/2.0\r\nHost: h\r\n\r\n"},
+  };
+  for (const auto& [status, bytes] : cases) {
+    const std::string answer = answer_to(bytes);
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 " + std::to_string(status) + " ")) << answer;
+    EXPECT_NE(answer.find("\r\ncache-control: no-store\r\n"), std::string::npos) << answer;
+    EXPECT_NE(answer.find("\r\nx-content-type-options: nosniff\r\n"), std::string::npos) << answer;
+  }
+}
+
 TEST_F(UnprovenConnection, ThatSaysNothingIsCutOffAtItsTimeLimit) {
   Peer& peer = connect();
 
