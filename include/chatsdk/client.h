@@ -157,7 +157,11 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_thread_name(chatsdk_config* 
                                                                 size_t prefix_length, chatsdk_error** out_error);
 
 /**
- * How long a queued message may wait before it fails, unless a send says otherwise.
+ * How long a queued message may wait before it fails (TIMED_OUT), unless a send says otherwise.
+ *
+ * Each message has its own limit, wherever it stands in its conversation and whether there is a network or not. One
+ * that may have reached the server fails only on the server's answer. Limits are looked at while the client is started:
+ * one that passed before fails at the next chatsdk_client_start().
  *
  * @param config the configuration
  * @param limit_ms milliseconds, 1 to 31,536,000,000 (365 days); the default is seven days

@@ -206,6 +206,7 @@ inline constexpr std::chrono::milliseconds kBackoffCapMax = 1h;
 inline constexpr std::chrono::microseconds kDeadlineCheckMax = 1h;  // after a sleep a passed deadline is found by then
 // A head that is overdue waits for the server; the others' deadlines are looked at this often meanwhile.
 inline constexpr std::chrono::microseconds kOverdueCheck = 60s;
+inline constexpr std::size_t kOverdueBatch = 256;  // messages that fail in one transaction
 // Beyond these a server's word is taken for a mistake: a dead connection must be noticed, a live one not flooded, and a
 // token be renewed neither in a hurry nor less than once a day.
 inline constexpr std::chrono::milliseconds kHeartbeatMin = 1s;

@@ -251,8 +251,8 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMes
     const bool longer = is_longer(row, text_bytes_max);
     if (row.kind == OutboxRow::Kind::kSend && (row.void_asked || longer || row.deadline <= context_.wall_now())) {
       const Error reason = longer ? too_long(text_bytes_max) : timed_out();
-      // Only the head is given up: what stands behind it is looked at again when everything before is decided.
-      if (at_head && !row.on_wire) return give_up_head(lane, row, reason);
+      if (!row.on_wire) return give_up(lane, row, reason);
+      // Only the head is voided: what stands behind it is looked at again when everything before is decided.
       lane.reread = true;
       if (!at_head) return {};
       if (!row.void_asked) CHATSDK_TRY(context_.store.mark_void_asked(row.client_message_id));
@@ -298,7 +298,7 @@ void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_v
   lane.in_flight.push_back(std::move(entry));
 }
 
-Status Outbox::give_up_head(Lane& lane, const OutboxRow& row, const Error& reason) {
+Status Outbox::give_up(Lane& lane, const OutboxRow& row, const Error& reason) {
   CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, reason));
   context_.events.changes(std::move(changes));
   read_again(lane);
@@ -492,24 +492,28 @@ void Outbox::arm_deadline_timer() {
 }
 
 void Outbox::on_deadline() {
-  if (auto given_up = give_up_overdue(); !given_up.ok()) store_failed(given_up.error());
+  auto more = give_up_overdue();
+  if (!more.ok()) store_failed(more.error());
   arm_deadline_timer();
+  if (more.ok() && *more) deadline_timer_.start_after(std::chrono::microseconds(0), [this] { on_deadline(); });
   if (connection_.live()) schedule();
 }
 
-Status Outbox::give_up_overdue() {
-  CHATSDK_ASSIGN(const auto overdue, context_.store.overdue(context_.wall_now()));
+Result<bool> Outbox::give_up_overdue() {
+  const WallTime now = context_.wall_now();
+  CHATSDK_ASSIGN(auto failed, context_.store.fail_overdue(now, timed_out(), limits::kOverdueBatch));
+  const bool more = failed.updated.size() == limits::kOverdueBatch;
+  for (const ConversationKey conversation : failed.conversations) {
+    const auto found = lanes_.find(conversation);
+    if (found == lanes_.end()) continue;
+    read_again(found->second);
+    make_ready(conversation, found->second);
+  }
+  if (!failed.updated.empty()) context_.events.changes(std::move(failed));
+
+  CHATSDK_ASSIGN(const auto overdue, context_.store.overdue(now));
   for (const OutboxRow& row : overdue) {
     const auto found = lanes_.find(row.conversation);
-    if (!row.on_wire) {
-      CHATSDK_ASSIGN(auto changes, context_.store.fail(row.client_message_id, timed_out()));
-      context_.events.changes(std::move(changes));
-      if (found != lanes_.end()) {
-        read_again(found->second);
-        make_ready(row.conversation, found->second);
-      }
-      continue;
-    }
     if (found == lanes_.end()) continue;  // asked after the next welcome
     for (Unanswered& entry : found->second.in_flight) {
       if (entry.row.client_message_id != row.client_message_id) continue;
@@ -517,7 +521,7 @@ Status Outbox::give_up_overdue() {
       break;
     }
   }
-  return {};
+  return more;
 }
 
 }  // namespace chatsdk

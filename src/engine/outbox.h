@@ -102,7 +102,7 @@ class Outbox {
   Status claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark);
   Result<std::vector<OutboxRow>> read_rows(ConversationKey key, Lane& lane, std::size_t max);
   void claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
-  Status give_up_head(Lane& lane, const OutboxRow& row, const Error& reason);
+  Status give_up(Lane& lane, const OutboxRow& row, const Error& reason);
   void hand_over();
   void store_failed(const Error& cause);
 
@@ -117,7 +117,7 @@ class Outbox {
   void note_deadline(WallTime deadline);
   void arm_deadline_timer();
   void on_deadline();
-  Status give_up_overdue();
+  Result<bool> give_up_overdue();  // true: more of them are left
 
   const EngineContext& context_;
   Connection& connection_;

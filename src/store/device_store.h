@@ -238,8 +238,14 @@ class DeviceStore {
                                         bool* before_failed = nullptr);
   // True when nothing waits to be told to the server, neither a message, failed ones apart, nor a read mark.
   Result<bool> all_told();
+  // The next deadline that counts: of messages that were never on their way, and of those that may be and are the first
+  // of their conversations.
   Result<std::optional<WallTime>> earliest_deadline();
-  // Rows at the head of their conversations whose deadline has passed and that have not failed.
+  // Messages whose deadline has passed fail where they were never on their way: at most max in one transaction, the
+  // earliest deadlines first.
+  Result<Changes> fail_overdue(WallTime now, const Error& reason, std::size_t max);
+  // Those whose deadline has passed, that may be on their way and are the first of their conversations: the server has
+  // to void them.
   Result<std::vector<OutboxRow>> overdue(WallTime now);
   Result<Changes> mark_on_wire(const std::vector<ClientMessageId>& ids);
   // Before the server is asked to void a message whose time has passed. Unknown ids are ignored.

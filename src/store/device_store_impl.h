@@ -141,6 +141,7 @@ class DeviceStore::Impl {
   // The outbox row of an id, for a message that waits or for a void.
   Result<std::optional<OutboxEntry>> outbox_entry(const ClientMessageId& id);
   Status delete_outbox_row(MessageKey id);
+  Status fail_row(const MessageRef& message, const Error& reason, Changes& changes);
   // A message that waits takes its place on the server, and its outbox row goes.
   Status settle(MessageKey key, Seq seq, MessageId message_id, WallTime time);
   // Frees a place before another message takes it: a placeholder goes, anything else counts as lost.

@@ -75,8 +75,14 @@ constexpr char kOutbox[] =
     "WHERE o.conversation = ?1 AND o.send_number > ?2 ORDER BY o.send_number LIMIT ?3";
 // The first row of the next conversation that has any: one seek, however many rows wait.
 constexpr char kNextHead[] =
-    "SELECT id, conversation, send_number, kind, deadline, failure FROM outbox WHERE conversation > ?1 "
+    "SELECT id, conversation, send_number, kind, deadline, failure, on_wire FROM outbox WHERE conversation > ?1 "
     "ORDER BY conversation, send_number LIMIT 1";
+// Messages that wait and were never on their way: the rows of the index outbox_waiting.
+#define CHATSDK_WAITING "kind = 0 AND failure = 0 AND on_wire = 0"
+constexpr char kOverdue[] =
+    "SELECT id, conversation FROM outbox WHERE " CHATSDK_WAITING " AND deadline <= ?1 ORDER BY deadline, id LIMIT ?2";
+constexpr char kEarliestDeadline[] =
+    "SELECT deadline FROM outbox WHERE " CHATSDK_WAITING " ORDER BY deadline LIMIT 1";
 
 OutboxRow read_outbox(const sqlite::Statement& row) {
   OutboxRow out;
@@ -101,7 +107,7 @@ struct Head {
   ConversationKey conversation;
   std::uint64_t send_number = 0;
   WallTime deadline;
-  bool waits = false;  // a kSend row that has not failed: its deadline counts
+  bool on_its_way = false;  // a kSend row that may have reached the server, and has not failed
 };
 
 Result<std::vector<Head>> heads(rows::Statements& sql) {
@@ -115,7 +121,8 @@ Result<std::vector<Head>> heads(rows::Statements& sql) {
     head.id = MessageKey{unsigned_at(query.row(), 0)};
     head.conversation = last = ConversationKey{unsigned_at(query.row(), 1)};
     head.send_number = unsigned_at(query.row(), 2);
-    head.waits = query->integer(3) == static_cast<int>(OutboxRow::Kind::kSend) && query->integer(5) == 0;
+    head.on_its_way = query->integer(3) == static_cast<int>(OutboxRow::Kind::kSend) && query->integer(5) == 0 &&
+                      query->integer(6) != 0;
     head.deadline = rows::time_at(query.row(), 4);
     found.push_back(head);
   }
@@ -356,10 +363,15 @@ Result<bool> DeviceStore::all_told() {
 }
 
 Result<std::optional<WallTime>> DeviceStore::earliest_deadline() {
-  CHATSDK_ASSIGN(const auto found, heads(impl_->sql));
   std::optional<WallTime> earliest;
+  {
+    rows::Query query = impl_->sql(kEarliestDeadline);
+    CHATSDK_ASSIGN(const bool row, query.first());
+    if (row) earliest = rows::time_at(query.row(), 0);
+  }
+  CHATSDK_ASSIGN(const auto found, heads(impl_->sql));
   for (const Head& head : found) {
-    if (head.waits && (!earliest || head.deadline < *earliest)) earliest = head.deadline;
+    if (head.on_its_way && (!earliest || head.deadline < *earliest)) earliest = head.deadline;
   }
   return earliest;
 }
@@ -368,12 +380,30 @@ Result<std::vector<OutboxRow>> DeviceStore::overdue(WallTime now) {
   CHATSDK_ASSIGN(const auto found, heads(impl_->sql));
   std::vector<OutboxRow> late;
   for (const Head& head : found) {
-    if (!head.waits || head.deadline > now) continue;
+    if (!head.on_its_way || head.deadline > now) continue;
     CHATSDK_ASSIGN(auto first, outbox(head.conversation, head.send_number - 1, 1));
     CHATSDK_ASSERT(first.size() == 1);
     late.push_back(std::move(first.front()));
   }
   return late;
+}
+
+Result<Changes> DeviceStore::fail_overdue(WallTime now, const Error& reason, std::size_t max) {
+  Impl& impl = *impl_;
+  std::vector<MessageRef> late;
+  {
+    rows::Query query = impl.sql(kOverdue);
+    for (auto more = query.first(now, max);; more = query.next()) {
+      CHATSDK_ASSIGN(const bool row, std::move(more));
+      if (!row) break;
+      late.push_back({ConversationKey{unsigned_at(query.row(), 1)}, MessageKey{unsigned_at(query.row(), 0)}});
+    }
+  }
+  if (late.empty()) return Changes();
+  return impl.write([&](Changes& changes) -> Status {
+    for (const MessageRef& message : late) CHATSDK_TRY(impl.fail_row(message, reason, changes));
+    return {};
+  });
 }
 
 // ---- Answers -------------------------------------------------------------------------------------------------------
@@ -412,15 +442,21 @@ Result<Changes> DeviceStore::fail(const ClientMessageId& id, const Error& reason
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry) return error(Code::kNotFound, "no message waits under this id");
     if (entry->kind == OutboxRow::Kind::kVoid) return error(Code::kWrongState, "the message has been discarded");
-    if (CHATSDK_PLANTED(Bug::kP15FailureNotTold)) {
-      CHATSDK_TRY(impl.delete_outbox_row(entry->id));
-      return impl.delete_message(entry->id);
-    }
-    CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, reason.code, reason.detail));
-    changes.updated.push_back({entry->conversation, entry->id});
-    changes.conversations.push_back(entry->conversation);
-    return {};
+    return impl.fail_row({entry->conversation, entry->id}, reason, changes);
   });
+}
+
+Status DeviceStore::Impl::fail_row(const MessageRef& message, const Error& reason, Changes& changes) {
+  if (CHATSDK_PLANTED(Bug::kP15FailureNotTold)) {
+    CHATSDK_TRY(delete_outbox_row(message.message));
+    return delete_message(message.message);
+  }
+  CHATSDK_TRY(sql(kSetFailure).run(message.message, reason.code, reason.detail));
+  changes.updated.push_back(message);
+  if (changes.conversations.empty() || changes.conversations.back() != message.conversation) {
+    changes.conversations.push_back(message.conversation);
+  }
+  return {};
 }
 
 Result<Changes> DeviceStore::retry(const ClientMessageId& id, const ClientMessageId& another_id, WallTime deadline) {

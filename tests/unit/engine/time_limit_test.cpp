@@ -52,17 +52,64 @@ TEST_F(TimeLimit, AMessageWhoseTimePassedWhileTheAppWasClosedFailsAtTheStart) {
   EXPECT_EQ(state(id), MessageState::kFailed);
 }
 
-TEST_F(TimeLimit, OnlyTheHeadFailsAndTheLaterOnesWait) {
+TEST_F(TimeLimit, EachMessageFailsWhenItsOwnTimePasses) {
   stay_offline();
   const ClientMessageId head = queue("0", within(120s));
   const ClientMessageId second = queue("1", within(60s));
+  const ClientMessageId third = queue("2", within(180s));
 
-  advance(100s);
-  EXPECT_EQ(state(second), MessageState::kQueued);
-  advance(21s);
-
+  advance(61s);
+  EXPECT_EQ(state(head), MessageState::kQueued);
+  EXPECT_EQ(state(second), MessageState::kFailed);
+  EXPECT_EQ(state(third), MessageState::kQueued);
+  advance(60s);
   EXPECT_EQ(state(head), MessageState::kFailed);
-  EXPECT_EQ(state(second), MessageState::kQueued);
+  EXPECT_EQ(state(third), MessageState::kQueued);
+  advance(60s);
+  EXPECT_EQ(state(third), MessageState::kFailed);
+}
+
+TEST_F(TimeLimit, AMessageBehindADiscardedOneFailsToo) {
+  stay_offline();
+  const ClientMessageId first = queue("0", within(60s));
+  EXPECT_TRUE(client_->discard(first).ok());
+  const ClientMessageId second = queue("1", within(60s));
+
+  advance(61s);
+
+  EXPECT_EQ(state(second), MessageState::kFailed);
+}
+
+TEST_F(TimeLimit, WhatFailedInTheMiddleHoldsBackTheLaterOnesOnly) {
+  stay_offline();
+  const ClientMessageId first = queue("0", within(600s));
+  const ClientMessageId second = queue("1", within(60s));
+  const ClientMessageId third = queue("2", within(600s));
+  advance(61s);
+
+  auto_accept_upgrade_ = true;
+  client_->network_changed();
+  advance(1min);
+  ASSERT_EQ(sends().size(), 1u);
+  EXPECT_EQ(sends()[0].client_message_id(), first.view());
+  EXPECT_EQ(state(third), MessageState::kQueued);
+
+  deliver_and_run(accepted_frame(std::string(first.view()), 2));
+  ASSERT_TRUE(client_->retry(second).ok());
+  run();
+  ASSERT_EQ(sends().size(), 3u);
+  EXPECT_EQ(sends()[1].client_message_id(), second.view());
+  EXPECT_EQ(sends()[2].client_message_id(), third.view());
+}
+
+TEST_F(TimeLimit, ManyFailInStepsOfOneTransaction) {
+  stay_offline();
+  std::vector<ClientMessageId> ids;
+  for (std::size_t i = 0; i < 2 * limits::kOverdueBatch + 1; ++i) ids.push_back(queue("x", within(60s)));
+
+  advance(61s);
+
+  for (const ClientMessageId& id : ids) ASSERT_EQ(state(id), MessageState::kFailed);
 }
 
 TEST_F(TimeLimit, AMessageThatWasOnTheWireStaysSendingWhileOffline) {

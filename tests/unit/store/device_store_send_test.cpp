@@ -433,7 +433,7 @@ TEST_F(Outbox, AnItemSettlesADiscardedMessagesVoid) {
   EXPECT_THAT(history(chat), ElementsAre("2:regret"));
 }
 
-TEST_F(Outbox, DeadlinesCountAtTheHeadOfEachConversationOnly) {
+TEST_F(Outbox, DeadlinesCountForEachMessageThatWasNeverOnItsWay) {
   open_as_ann();
   const auto bob = must(store_->ensure_direct(kBob));
   const auto cid = must(store_->ensure_direct("cid"));
@@ -444,8 +444,43 @@ TEST_F(Outbox, DeadlinesCountAtTheHeadOfEachConversationOnly) {
   add(bob, 1, 500);
   add(bob, 2, 100);
   add(cid, 3, 300);
+  const Error late = error(Code::kTimedOut, "late");
+
+  EXPECT_EQ(must(store_->earliest_deadline()), at(100));
+  EXPECT_THAT(must(store_->fail_overdue(at(99), late, 10)).updated, IsEmpty());
+  EXPECT_EQ(must(store_->fail_overdue(at(100), late, 10)).updated.size(), 1u);
+  EXPECT_EQ(must(store_->earliest_deadline()), at(300));
+
+  EXPECT_EQ(must(store_->fail_overdue(at(500), late, 1)).updated.size(), 1u);
+  EXPECT_EQ(must(store_->earliest_deadline()), at(500));
+  EXPECT_EQ(must(store_->fail_overdue(at(500), late, 1)).updated.size(), 1u);
+  EXPECT_EQ(must(store_->earliest_deadline()), std::nullopt);
+  EXPECT_TRUE(must(store_->overdue(at(500))).empty());
+}
+
+TEST_F(Outbox, DeadlinesCountBehindAMessageThatWasDiscarded) {
+  const auto chat = open_chat();
+  must(store_->enqueue(chat, client_id(1), kAnn, kPhone, text("m"), at(1), at(100), false));
+  must(store_->discard(client_id(1)));
+  must(store_->enqueue(chat, client_id(2), kAnn, kPhone, text("m"), at(1), at(200), false));
+
+  EXPECT_EQ(must(store_->earliest_deadline()), at(200));
+  EXPECT_EQ(must(store_->fail_overdue(at(200), error(Code::kTimedOut, ""), 10)).updated.size(), 1u);
+}
+
+TEST_F(Outbox, OnTheirWayOnlyTheFirstOfEachConversationIsOverdue) {
+  open_as_ann();
+  const auto bob = must(store_->ensure_direct(kBob));
+  const auto cid = must(store_->ensure_direct("cid"));
+  const auto add = [&](ConversationKey chat, std::uint64_t id, std::int64_t deadline) {
+    must(store_->enqueue(chat, client_id(id), kAnn, kPhone, text("m"), at(1), at(deadline), true));
+  };
+  add(bob, 1, 500);
+  add(bob, 2, 100);
+  add(cid, 3, 300);
 
   EXPECT_EQ(must(store_->earliest_deadline()), at(300));
+  EXPECT_THAT(must(store_->fail_overdue(at(500), error(Code::kTimedOut, ""), 10)).updated, IsEmpty());
   EXPECT_TRUE(must(store_->overdue(at(299))).empty());
   auto late = must(store_->overdue(at(500)));
   ASSERT_EQ(late.size(), 2u);
