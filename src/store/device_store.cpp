@@ -362,6 +362,9 @@ Result<Changes> DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId acc
       CHATSDK_TRY(sql(kRewindStreams).run());
       CHATSDK_TRY(sql(kRewindConversations).run());
       CHATSDK_TRY(sql(kFindLastActivity).run());
+      // What the server takes next is not known: it may know this device under an id, or in a state, of which more was
+      // accepted than since. Too high a number is refused and told; too low a one lets a later message go first.
+      if (memory.store_epoch != 0) CHATSDK_TRY(number_all_from(DeviceStore::kNumberInDoubt));
       memory.store_epoch = epoch;
       forget_cursors();
       ++memory.revision;
@@ -482,7 +485,7 @@ Status DeviceStore::save_session(const StoredSession& session) {
     return error(Code::kWrongState, "the store belongs to another user");
   }
   const auto written = impl.write([&](Changes&) -> Status {
-    if (impl.device_id && impl.device_id != session.device_id) CHATSDK_TRY(impl.renumber(session.device_id));
+    if (impl.device_id && impl.device_id != session.device_id) CHATSDK_TRY(impl.become(session.device_id));
     CHATSDK_TRY(impl.sql(kSetOwner).run(session.user_id, session.device_id));
     return impl.sql(kSaveSession)
         .run(session.user_id, session.device_id, session.access_token, session.access_expires, session.refresh_token,

@@ -202,7 +202,9 @@ class DeviceStore {
   // server sends again is matched by client_message_id and message_id and not shown twice. The epoch that is stored
   // already only makes the account stream known. Until settle_epoch(), messages wait at their places without a seq; a
   // message of others that was read stays read. The changes are those of an earlier epoch that was never settled.
+  // What waits is numbered from kNumberInDoubt on.
   Result<Changes> begin_epoch(std::uint64_t epoch, StreamId account_stream);
+  static constexpr std::uint64_t kNumberInDoubt = std::uint64_t{1} << 56;  // above all that any device has used
   // Every stream is caught up: messages that the server did not send again are lost. They are shown with failure
   // ROLLED_BACK, together and in their old order, where the old history and the new one part. Costs nothing when no
   // epoch is open, so that each catching up may call it.

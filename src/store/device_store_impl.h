@@ -146,8 +146,10 @@ class DeviceStore::Impl {
   Status settle(MessageKey key, Seq seq, MessageId message_id, WallTime time);
   // Frees a place before another message takes it: a placeholder goes, anything else counts as lost.
   Status clear_place(ConversationKey conversation, Seq seq, Changes& changes);
-  // The send numbers of a new device: from 1 in each conversation, the rows keeping their order.
-  Status renumber(DeviceId device);
+  // In each conversation, what waits keeping its order.
+  Status number_all_from(std::uint64_t first);
+  // What waits is another device's now, whose numbers start at 1.
+  Status become(DeviceId device);
   // A tombstoned message takes another id and the next number.
   Status retry_anew(const OutboxEntry& entry, const ClientMessageId& id, WallTime deadline);
   // Moves the numbers of the rows behind one, and the last number given, up or down by one.

@@ -49,10 +49,7 @@ constexpr char kSettle[] = "UPDATE message SET place = ?2, lost = 0, message_id 
 constexpr char kAtPlace[] = "SELECT key, sender FROM message WHERE conversation = ?1 AND place = ?2 AND lost = 0";
 constexpr char kLose[] = "UPDATE message SET place = place - 1, lost = 3 WHERE key = ?1";
 
-constexpr char kForgetNumbers[] = "UPDATE conversation SET last_send_number = 0";
 constexpr char kSetSenderDevice[] = "UPDATE message SET sender_device = ?1 WHERE key IN (SELECT id FROM outbox)";
-constexpr char kInOrder[] = "SELECT id, conversation FROM outbox ORDER BY conversation, send_number";
-constexpr char kSetNumber[] = "UPDATE outbox SET send_number = ?2 WHERE id = ?1";
 constexpr char kSetLastNumber[] = "UPDATE conversation SET last_send_number = ?2 WHERE key = ?1";
 
 // Numbers are unique at each step of a statement: they move below zero first, and all come back at once.
@@ -63,6 +60,13 @@ constexpr char kNumberAway[] =
     "send_number) - 1 AS place FROM outbox WHERE conversation = ?1) AS r WHERE id = r.row_id";
 constexpr char kBringBack[] =
     "UPDATE outbox SET send_number = -send_number WHERE conversation = ?1 AND send_number < 0";
+constexpr char kNumberAllAway[] =
+    "UPDATE outbox SET send_number = -(?1 + r.place) FROM (SELECT id AS row_id, row_number() OVER (PARTITION BY "
+    "conversation ORDER BY send_number) - 1 AS place FROM outbox) AS r WHERE id = r.row_id";
+constexpr char kBringAllBack[] = "UPDATE outbox SET send_number = -send_number";
+constexpr char kSetLastNumbers[] =
+    "UPDATE conversation SET last_send_number = ?1 - 1 + (SELECT count(*) FROM outbox o WHERE o.conversation = "
+    "conversation.key)";
 constexpr char kShiftLastNumber[] = "UPDATE conversation SET last_send_number = last_send_number + ?2 WHERE key = ?1";
 
 // The columns that read_outbox() reads.
@@ -212,28 +216,15 @@ Status DeviceStore::Impl::clear_place(ConversationKey conversation, Seq seq, Cha
   return sql(kLose).run(key);
 }
 
-Status DeviceStore::Impl::renumber(DeviceId device) {
-  CHATSDK_TRY(sql(kForgetNumbers).run());
+Status DeviceStore::Impl::number_all_from(std::uint64_t first) {
+  CHATSDK_TRY(sql(kNumberAllAway).run(first));
+  CHATSDK_TRY(sql(kBringAllBack).run());
+  return sql(kSetLastNumbers).run(first);
+}
+
+Status DeviceStore::Impl::become(DeviceId device) {
   CHATSDK_TRY(sql(kSetSenderDevice).run(device));
-  std::vector<std::pair<MessageKey, ConversationKey>> waiting;
-  {
-    rows::Query query = sql(kInOrder);
-    for (auto more = query.first();; more = query.next()) {
-      CHATSDK_ASSIGN(const bool row, std::move(more));
-      if (!row) break;
-      waiting.emplace_back(MessageKey{unsigned_at(query.row(), 0)}, ConversationKey{unsigned_at(query.row(), 1)});
-    }
-  }
-  // Upwards: a row's new number is at most its old one, so it is free.
-  std::uint64_t number = 0;
-  ConversationKey conversation;
-  for (const auto& [id, its_conversation] : waiting) {
-    number = its_conversation == conversation ? number + 1 : 1;
-    conversation = its_conversation;
-    CHATSDK_TRY(sql(kSetNumber).run(id, number));
-    CHATSDK_TRY(sql(kSetLastNumber).run(conversation, number));
-  }
-  return {};
+  return number_all_from(1);
 }
 
 Status DeviceStore::Impl::shift_numbers(ConversationKey conversation, std::uint64_t behind, int by) {

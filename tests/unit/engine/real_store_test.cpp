@@ -295,6 +295,30 @@ TEST_F(RealStore, ANewDeviceThatSendsWhatTheOldOneHadSentGoesOn) {
   EXPECT_EQ(held(), (Texts{"a", "b", "c", "d", "e"}));
 }
 
+TEST_F(RealStore, ADeviceThatARestoredServerKnowsUnderAnEarlierIdSendsInOrder) {
+  register_user("bob");
+  go_online();
+  for (const char* text : {"a", "b"}) queue(text);
+  run();
+  back_up();
+  lose_the_connection();
+  register_user("carol");
+  restore();
+  // It was another device for a while, and is again the one that the older state knows, whose next number is 3.
+  StoredSession session = **store_->session();
+  for (const std::uint64_t id : {kDevice + 1, kDevice}) {
+    session.device_id = DeviceId{id};
+    ASSERT_TRUE(store_->save_session(session).ok());
+  }
+  for (const char* text : {"c", "d", "e"}) queue(text);
+
+  come_back();
+  queue("f");
+  advance(5s);
+
+  EXPECT_EQ(held(), (Texts{"a", "b", "c", "d", "e", "f"}));
+}
+
 TEST_F(RealStore, AVoidedMessageIsRetriedUnderAnotherIdInItsPlace) {
   register_user("bob");
   go_online();

@@ -54,6 +54,29 @@ TEST_F(Epoch, ReturnsCursorsToZero) {
   EXPECT_EQ(must(store_->store_epoch()), 2u);
 }
 
+TEST_F(Epoch, NumbersStartAboveAllThatWereUsed) {
+  const auto chat = chat_of_four();
+  const auto other = must(store_->ensure_direct("cid"));
+  must(queue(chat, 7, "waits too"));
+  const auto numbers = [&](ConversationKey conversation) {
+    std::vector<std::pair<ClientMessageId, std::uint64_t>> found;
+    for (const auto& row : must(store_->outbox(conversation, 0, 10))) {
+      found.emplace_back(row.client_message_id, row.send_number - DeviceStore::kNumberInDoubt);
+    }
+    return found;
+  };
+
+  for (const std::uint64_t epoch : {2u, 3u}) {
+    must(store_->begin_epoch(epoch, kAccount));
+    EXPECT_THAT(numbers(chat), ElementsAre(std::pair(client_id(6), 0u), std::pair(client_id(7), 1u)));
+  }
+  must(queue(chat, 8, "next"));
+  must(queue(other, 9, "first"));
+
+  EXPECT_EQ(numbers(chat).back(), std::pair(client_id(8), std::uint64_t{2}));
+  EXPECT_THAT(numbers(other), ElementsAre(std::pair(client_id(9), 0u)));
+}
+
 TEST_F(Epoch, TheStoredEpochChangesNothing) {
   const auto chat = chat_of_four();
   const auto before = store_->revision();
