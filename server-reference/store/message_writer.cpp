@@ -213,6 +213,8 @@ Status MessageWriter::answer_repeat(const StreamState& stream, const VoidMessage
   Voided voided;
   if (record.seq != 0) {
     CHATSDK_ASSIGN(voided.accepted, accepted_at(stream, record.seq));
+  } else {
+    voided.repeated = true;
   }
   answer = WriteAnswer(voided);
   return {};

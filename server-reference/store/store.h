@@ -180,6 +180,7 @@ struct VoidMessage {
 };
 struct Voided {
   std::optional<Appended> accepted;  // set: it had been accepted, nothing was voided
+  bool repeated = false;             // it had been voided before
 };
 
 // Moves the user's marks in a conversation forwards; values at or below today's change nothing. delivered moves only

@@ -48,7 +48,8 @@ class WatchedStore final : public server::Store {
     } else if (const auto* sent = std::get_if<server::AppendMessage>(&op)) {
       if (!std::get<server::Appended>(answer).repeated) check(sent->sender_device);
     } else if (const auto* taken_back = std::get_if<server::VoidMessage>(&op)) {
-      if (!std::get<server::Voided>(answer).accepted) check(taken_back->sender_device);
+      const auto& voided = std::get<server::Voided>(answer);
+      if (!voided.accepted && !voided.repeated) check(taken_back->sender_device);
     }
   }
   void check(DeviceId device) {

@@ -67,5 +67,11 @@ TEST_F(WatchedStoreTest, TakesARepeatARefusalAndOtherDevices) {
             0U);
 }
 
+TEST_F(WatchedStoreTest, TakesARepeatedVoidToo) {
+  VoidMessage op;
+  op.sender_device = DeviceId{7};
+  EXPECT_EQ(broken_by({op, op}, {WriteAnswer(Voided{{}, true}), WriteAnswer(Voided{answer(true), false})}), 0U);
+}
+
 }  // namespace
 }  // namespace chatsdk::sim

@@ -148,7 +148,8 @@ void World::begin_epoch() {
   const std::uint64_t epoch = server_.epoch();
   const bool put_back = std::exchange(expects_new_epoch_, false);
   const std::uint64_t before = std::exchange(epoch_, epoch);
-  if (before == 0 || (epoch == before && !put_back)) return;
+  // Also of a store that was put back the same epoch says that nothing is lost.
+  if (before == 0 || epoch == before) return;
   if (!put_back && !epoch_in_doubt_)
     violation("epoch", "The server has another epoch, although its store is as it was.");
   event::EpochBegun begun;
