@@ -316,8 +316,8 @@ void Facts::on(const Discarded& e) {
   Message& message = messages_[index];
   message.discarded = true;
   if (!e.lost) give_up(message);
-  // What the server has lost was shown here, and need not be here any more.
-  if (place_in(message, epoch_of(e.device)) == nullptr) unhold(e.device, index);
+  // What the server has lost was shown here, and need not be here any more, until the cursor comes to its new place.
+  if (e.lost || place_in(message, epoch_of(e.device)) == nullptr) unhold(e.device, index);
 }
 
 void Facts::on(const Retried& e) {

@@ -111,6 +111,22 @@ TEST(Epochs, LetsALostMessageWaitWhereAnotherDevicesAttemptWasAccepted) {
   EXPECT_SOUND(story);
 }
 
+TEST(Epochs, LetsALostMessageBeDiscardedWhereAnotherDevicesAttemptHasNotComeYet) {
+  Story story;
+  lose_second(story);
+  story.tell({SendCalled{3, kTalk, k(2), h(2)}, SendReturned{3, k(2), Code::kOk}, Retried{3, k(2), k(2), true}});
+  story.accepts(3, 2, 3).tell({Discarded{1, k(2), true}}).reads(1, 2, {row(2, 1)});
+  EXPECT_SOUND(story);
+}
+
+TEST(Epochs, FindsADiscardedMessageMissingWhereAnotherDevicesAttemptHasCome) {
+  Story story;
+  lose_second(story);
+  story.tell({SendCalled{3, kTalk, k(2), h(2)}, SendReturned{3, k(2), Code::kOk}, Retried{3, k(2), k(2), true}});
+  story.accepts(3, 2, 3).tell({Discarded{1, k(2), true}}).reads(1, 3, {row(2, 1)});
+  EXPECT_BROKEN("S8", story);
+}
+
 TEST(Epochs, LetsALostMessageGoAgainUnderANewIdBehindLaterOnes) {
   Story story;
   lose_second(story);

@@ -562,6 +562,7 @@ std::optional<ConversationNumber> DeviceNode::conversation(ConversationKey key) 
   const auto known = conversations_.find(key);
   if (known != conversations_.end()) return known->second;
   const auto row = process_->reader->conversation(key);
+  cannot_read_ = cannot_read_ || (!row.ok() && row.code() != Code::kNotFound);
   if (!row.ok() || row->peer.empty()) return std::nullopt;
   const ConversationNumber number = observer_.conversation(options_.user, Observer::user_named(row->peer));
   conversations_[key] = number;
