@@ -447,13 +447,13 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
     if (is_message) result.outcome = ItemResult::Outcome::kOwn;
     return result;
   }
+  KnownMessage known = KnownMessage::kUnknown;
   if (is_message) {
-    CHATSDK_ASSIGN(const bool is_known,
-                   kept.notes.is_known(item.conversation, item.sender.user_id, item.client_message_id));
-    if (is_known) {
-      result.outcome = ItemResult::Outcome::kKnown;
-      return result;
-    }
+    CHATSDK_ASSIGN(known, kept.notes.known_message(item.conversation, item.sender.user_id, item.client_message_id));
+  }
+  if (known == KnownMessage::kWhole || (known == KnownMessage::kPlaceholder && !item.slice)) {
+    result.outcome = ItemResult::Outcome::kKnown;
+    return result;
   }
   if (self == nullptr || !item.slice) return result;
   CHATSDK_ASSIGN(const auto kept_roster, kept.notes.roster(item.conversation));
@@ -470,9 +470,14 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   incoming.binding = DirectBinding::of(self->record.user_id, item.peer);
   incoming.message = *item.slice;
   auto received = receive_slice(kept.state, incoming, now_ms, kem_, &set_up_rate_);
-  if (received.ok()) return opened(kept, item, roster, std::move(*received), now_ms);
-  if (!is_outcome(received.code())) return std::move(received).error();
-  return failed(kept, item, incoming, received.code(), now_ms);
+  if (received.ok()) {
+    CHATSDK_ASSIGN(result, opened(kept, item, roster, std::move(*received), now_ms));
+  } else {
+    if (!is_outcome(received.code())) return std::move(received).error();
+    CHATSDK_ASSIGN(result, failed(kept, item, incoming, received.code(), now_ms));
+  }
+  result.again = known == KnownMessage::kPlaceholder;
+  return result;
 }
 
 }  // namespace chatsdk::e2ee

@@ -129,6 +129,7 @@ struct ItemResult {
   Seq repaired = 0;
   bool lists_wanted = false;  // those of the sender's user: it knows of newer ones
   bool asked = false;         // a retry request was queued
+  bool again = false;         // a placeholder of it is here already, of before the server went back
 };
 
 class DirectConversations {

@@ -49,6 +49,8 @@ struct OwnMessage {
   std::uint32_t expires_after_s = 0;
 };
 
+enum class KnownMessage : std::uint8_t { kUnknown, kPlaceholder, kWhole };
+
 class Notes : public RetryNotes {
  public:
   // As it is at the conversation's cursor; none before its first ROSTER item, or where it is plain.
@@ -65,8 +67,9 @@ class Notes : public RetryNotes {
   };
   virtual Result<IdentityPolicy> identity_policy(const UserId& peer) = 0;
   virtual Status put_identity_policy(const UserId& peer, IdentityPolicy policy) = 0;
-  // A message of the sender that is here already, since the server went back and sends again.
-  virtual Result<bool> is_known(ConversationId conversation, const UserId& sender, const ClientMessageId& id) = 0;
+  // Whether a message of the sender is here already, which a server that went back sends again.
+  virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
+                                             const ClientMessageId& id) = 0;
 
   // The number of the next encrypted item (section 11.5); each is given once.
   virtual Result<std::uint64_t> take_counter() = 0;
@@ -90,6 +93,9 @@ class Notes : public RetryNotes {
   // This device begins anew with other keys: what was noted of its messages, what waits in the old ones' name, and the
   // counter go. Rosters, and who is written to encrypted, stay.
   virtual Status forget_device() = 0;
+  // The server's store went back: what names a place in a conversation names another now. What was asked for, and
+  // requests and repairs that wait, go.
+  virtual Status forget_places() = 0;
   // When age_notes() ran last; 0: never.
   virtual Result<std::uint64_t> aged_ms() = 0;
   // Section 11.4 of what is kept here.

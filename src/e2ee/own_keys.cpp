@@ -196,6 +196,7 @@ Result<PrekeyUpload> OwnKeys::new_epoch(Kept kept, std::uint64_t now_ms) {
   const std::uint32_t first_new = self->next_key_id;
   CHATSDK_TRY(kept.state.archive_all(now_ms));
   CHATSDK_TRY(kept.state.drop_own_chains());
+  CHATSDK_TRY(kept.notes.forget_places());
   // What the server never heard of would come below the new ones.
   CHATSDK_ASSIGN(const auto waiting, kept.notes.prekeys_to_upload());
   CHATSDK_TRY(kept.notes.mark_uploaded(waiting));

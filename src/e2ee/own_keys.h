@@ -75,8 +75,8 @@ class OwnKeys {
   // Section 17: of what this device has had confirmed.
   Result<Hash> digest(Kept kept);
 
-  // The server's store was restored: all active sessions are archived, own sender chains begun anew, and new prekeys of
-  // all kinds made, which take the place of those that the server holds.
+  // The server's store was restored: all active sessions are archived, own sender chains begun anew, places forgotten,
+  // and new prekeys of all kinds made, which take the place of those that the server holds.
   Result<PrekeyUpload> new_epoch(Kept kept, std::uint64_t now_ms);
   // After `CaughtUp` and while nothing waits. False: it was done within the last day.
   Result<bool> age_once_a_day(Kept kept, std::uint64_t now_ms);

@@ -57,8 +57,9 @@ constexpr char kPutIdentityPolicy[] =
     "INSERT INTO e2ee_direct(peer, blocks, changed) VALUES (?1, ?2, ?3) ON CONFLICT(peer) DO UPDATE SET blocks = ?2, "
     "changed = ?3";
 // What a server that went back sends again has lost > 0 here until it came.
-constexpr char kIsKnown[] =
-    "SELECT 1 FROM message m JOIN stream s ON s.conversation = m.conversation WHERE m.client_message_id = ?3 AND "
+constexpr char kKnownMessage[] =
+    "SELECT m.content = x'' FROM message m JOIN stream s ON s.conversation = m.conversation WHERE m.client_message_id "
+    "= ?3 AND "
     "m.lost > 0 AND m.sender = ?2 AND s.stream_id = ?1";
 constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
 constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
@@ -72,11 +73,13 @@ constexpr char kDropPlaceholder[] = "DELETE FROM e2ee_placeholder WHERE message 
 constexpr char kPassOn[] =
     "UPDATE e2ee_placeholder SET delivered_before = ?3 WHERE conversation_id = ?1 AND delivered_before = ?2";
 constexpr char kDeliveredBack[] = "UPDATE stream SET delivered_from = ?3 WHERE stream_id = ?1 AND delivered_from = ?2";
-// What already is one stays as it is.
+// What was one before the server went back stands elsewhere now.
 constexpr char kNotePlaceholder[] =
-    "INSERT OR IGNORE INTO e2ee_placeholder(message, conversation_id, seq, delivered_before) SELECT m.key, ?1, ?2, "
+    "INSERT INTO e2ee_placeholder(message, conversation_id, seq, delivered_before) SELECT m.key, ?1, ?2, "
     "s.delivered_from FROM stream s JOIN message m ON m.conversation = s.conversation WHERE s.stream_id = ?1 AND "
-    "m.place = ?3 AND m.lost = 0 AND m.content = x'' AND m.sender IS NOT ''";
+    "m.place = ?3 AND m.lost = 0 AND m.content = x'' AND m.sender IS NOT '' ON CONFLICT(message) DO UPDATE SET "
+    "conversation_id = ?1, seq = ?2, delivered_before = excluded.delivered_before WHERE excluded.delivered_before < "
+    "?2";
 constexpr char kDeliveredFrom[] =
     "UPDATE stream SET delivered_from = max(delivered_from, ?2) WHERE stream_id = ?1 AND EXISTS (SELECT 1 FROM "
     "e2ee_placeholder p WHERE p.conversation_id = ?1 AND p.seq = ?2)";
@@ -100,6 +103,7 @@ constexpr char kMarkUploaded[] = "UPDATE e2ee_prekey SET uploaded = 1 WHERE key_
 constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
                                          "DELETE FROM e2ee_asked", "UPDATE e2ee_meta SET counter = 0 WHERE id = 1"};
+constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -252,8 +256,12 @@ Status SqlNotes::put_identity_policy(const UserId& peer, IdentityPolicy policy) 
   return sql_(kPutIdentityPolicy).run(peer, policy.blocks, policy.changed);
 }
 
-Result<bool> SqlNotes::is_known(ConversationId conversation, const UserId& sender, const ClientMessageId& id) {
-  return sql_(kIsKnown).first(conversation, sender, id);
+Result<KnownMessage> SqlNotes::known_message(ConversationId conversation, const UserId& sender,
+                                             const ClientMessageId& id) {
+  rows::Query query = sql_(kKnownMessage);
+  CHATSDK_ASSIGN(const bool known, query.first(conversation, sender, id));
+  if (!known) return KnownMessage::kUnknown;
+  return query->integer(0) != 0 ? KnownMessage::kPlaceholder : KnownMessage::kWhole;
 }
 
 Result<std::uint64_t> SqlNotes::take_counter() {
@@ -387,6 +395,11 @@ Status SqlNotes::upload_all_again() { return sql_(kUploadAgain).run(); }
 
 Status SqlNotes::forget_device() {
   for (const char* query : kForgetDevice) CHATSDK_TRY(sql_(query).run());
+  return {};
+}
+
+Status SqlNotes::forget_places() {
+  for (const char* query : kForgetPlaces) CHATSDK_TRY(sql_(query).run());
   return {};
 }
 

@@ -44,7 +44,8 @@ class SqlNotes final : public Notes {
   Status note_encrypted_with(const UserId& peer) override;
   Result<IdentityPolicy> identity_policy(const UserId& peer) override;
   Status put_identity_policy(const UserId& peer, IdentityPolicy policy) override;
-  Result<bool> is_known(ConversationId conversation, const UserId& sender, const ClientMessageId& id) override;
+  Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
+                                     const ClientMessageId& id) override;
   Result<std::uint64_t> take_counter() override;
   Status note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) override;
   Result<std::optional<OwnMessage>> own_message(const ClientMessageId& id) override;
@@ -60,6 +61,7 @@ class SqlNotes final : public Notes {
   Status mark_uploaded(std::span<const std::uint32_t> key_ids) override;
   Status upload_all_again() override;
   Status forget_device() override;
+  Status forget_places() override;
   Result<std::uint64_t> aged_ms() override;
   Status age_notes(std::uint64_t now_ms) override;
 

@@ -5,6 +5,46 @@
 
 namespace chatsdk {
 
+namespace {
+
+using Outcome = e2ee::ItemResult::Outcome;
+
+bool is_shown(Outcome outcome) { return outcome != Outcome::kSkip && outcome != Outcome::kRepaired; }
+
+}  // namespace
+
+// ---- Items ---------------------------------------------------------------------------------------------------------
+
+Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& items) {
+  DeviceStore::Applied applied;
+  CHATSDK_TRY(store_.apply(items, applied, changes_));
+  return applied;
+}
+
+Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, const e2ee::Item& item,
+                                                    const e2ee::ItemResult& result) {
+  if (one.items_size() != 1) return error(Code::kInternal, "items are received one by one");
+  wire::Items opened = one;
+  wire::Item& stored = *opened.mutable_items(0);
+  stored.set_kind(is_shown(result.outcome) ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_SKIP);
+  if (result.outcome != Outcome::kPlain) stored.set_content(result.content);
+  CHATSDK_ASSIGN(DeviceStore::Applied applied, apply(opened));
+  if (is_shown(result.outcome)) CHATSDK_TRY(settle(item, result));
+  return applied;
+}
+
+Status E2eeTransaction::settle(const e2ee::Item& item, const e2ee::ItemResult& result) {
+  const e2ee::ItemPlace place{item.conversation, item.seq};
+  // A placeholder that the server sent again stands at another place now, and may have its content at last.
+  const bool has_none = result.outcome == Outcome::kPlaceholder || result.outcome == Outcome::kKnown;
+  if (has_none || result.again) CHATSDK_TRY(notes_.note_placeholder(place));
+  if (!result.again || result.outcome != Outcome::kContent) return {};
+  CHATSDK_TRY(notes_.repair(place, item.sender, item.client_message_id, result.content));
+  return {};
+}
+
+// ---- Transactions --------------------------------------------------------------------------------------------------
+
 Result<std::unique_ptr<E2eeStore>> E2eeStore::open(DeviceStore& store) {
   DeviceStore::Impl& inside = store.inside();
   const auto migrated = inside.write([&inside](Changes&) { return e2ee_schema::migrate(inside.db); });

@@ -35,16 +35,17 @@ class E2eeTransaction {
   e2ee::SqlNotes& notes() { return notes_; }
   e2ee::Kept kept() { return {state_, notes_}; }
 
-  // DeviceStore::apply() and mark_on_wire() as parts of this transaction. Content that was encrypted stands in the
-  // items decrypted; what could not be decrypted has none, and note_placeholder() follows.
-  Result<DeviceStore::Applied> apply(const wire::Items& items) {
-    DeviceStore::Applied applied;
-    CHATSDK_TRY(store_.apply(items, applied, changes_));
-    return applied;
-  }
+  // DeviceStore::apply() and mark_on_wire() as parts of this transaction.
+  Result<DeviceStore::Applied> apply(const wire::Items& items);
+  // One item of an encrypted conversation, as it came, and what DirectConversations::receive() made of it: its content
+  // stands in its place decrypted, or a placeholder does. Items are received and applied one by one, since a repair
+  // reads what the items before it have stored.
+  Result<DeviceStore::Applied> apply(const wire::Items& one, const e2ee::Item& item, const e2ee::ItemResult& result);
   Status mark_on_wire(const ClientMessageId& id) { return store_.mark_on_wire(id, changes_); }
 
  private:
+  Status settle(const e2ee::Item& item, const e2ee::ItemResult& result);
+
   DeviceStore::Impl& store_;
   e2ee::SqlState& state_;
   e2ee::SqlNotes& notes_;

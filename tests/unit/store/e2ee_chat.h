@@ -389,17 +389,14 @@ class ChatDevice {
     const auto slice = from.slices.find(self);
     if (slice != from.slices.end()) incoming.slice = slice->second;
     CHATSDK_ASSIGN(result, direct.receive(tx.kept(), incoming, now_ms));
-    using Outcome = ItemResult::Outcome;
-    const bool shows = result.outcome != Outcome::kSkip && result.outcome != Outcome::kRepaired;
-    item.set_kind(shows ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_SKIP);
+    item.set_kind(from.sent.kind == SliceKind::kMessage ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_UNSPECIFIED);
     item.set_message_id(1'000 + from.seq);
     item.set_sender_user_id(from.sent.from.user_id);
     item.set_sender_device_id(from.sent.from.device_id.value);
     item.set_client_message_id(Bytes(from.sent.client_message_id.view()));
-    if (result.outcome == Outcome::kContent) item.set_content(result.content);
-    if (result.outcome == Outcome::kPlain) item.set_content(from.plain);
-    CHATSDK_TRY(tx.apply(items));
-    return result.outcome == Outcome::kPlaceholder ? tx.notes().note_placeholder({kChatId, from.seq}) : Status();
+    item.set_content(from.plain);
+    CHATSDK_TRY(tx.apply(items, incoming, result));
+    return {};
   }
 
   // The texts of the conversation in order; "?" for a placeholder.

@@ -346,6 +346,62 @@ TEST_F(Direct, WhatAServerThatWentBackSendsAgainIsMatchedBeforeItIsOpened) {
   EXPECT_EQ(bob.flush(), 0);
 }
 
+TEST_F(Direct, APlaceholderThatIsSentAgainStandsWhereItStandsNowAndMayBeRepairedThere) {
+  talk();
+  alice.sync();
+  alice.queue("damaged");
+  ASSERT_EQ(alice.flush(), 1);
+  const ChatServer::StreamItem good = last();
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  ASSERT_EQ(bob.kept.e2ee().notes().tasks()->size(), 1U);
+
+  // The server went back and has another history: bob's message is gone, the damaged one stands before its old place.
+  const auto go_back = [&](ChatDevice& device) {
+    ASSERT_TRUE(device.kept.store().begin_epoch(2, StreamId{500}).ok());
+    device.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_TRY(device.keys.new_epoch(tx.kept(), kThen));
+      return {};
+    });
+    EXPECT_TRUE(device.kept.e2ee().notes().tasks()->empty());
+  };
+  ASSERT_NO_FATAL_FAILURE(go_back(alice));
+  ASSERT_NO_FATAL_FAILURE(go_back(bob));
+  ASSERT_EQ(server.stream.size(), 4U);
+  server.stream.erase(server.stream.begin() + 2);
+  server.stream[2].seq = 3;
+  alice.sync();
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kPlaceholder);
+  EXPECT_EQ(bob.delivered_from(), 3U);
+  EXPECT_EQ(bob.flush(), 1) << "asked for at its place of today";
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kRepaired);
+  EXPECT_EQ(bob.delivered_from(), 0U);
+  const Texts history = bob.history();
+  EXPECT_EQ(std::count(history.begin(), history.end(), "damaged"), 1);
+  EXPECT_EQ(std::count(history.begin(), history.end(), "?"), 0);
+}
+
+TEST_F(Direct, APlaceholderOpensWhenWhatCameDamagedComesWhole) {
+  talk();
+  alice.sync();
+  alice.queue("damaged");
+  ASSERT_EQ(alice.flush(), 1);
+  const Bytes good = last().slices[bob.self];
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  ASSERT_TRUE(bob.kept.store().begin_epoch(2, StreamId{500}).ok());
+  last().slices[bob.self] = good;
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kContent);
+  EXPECT_EQ(bob.history(), (Texts{"hello", "hi", "damaged"}));
+  EXPECT_EQ(bob.delivered_from(), 0U);
+}
+
 TEST_F(Direct, TheSameBytesAreSentAgainAfterARestart) {
   talk();
   const ClientMessageId id = alice.queue("the same");
