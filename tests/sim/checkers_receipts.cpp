@@ -4,7 +4,9 @@
 // told when it asks: receipts of a message, and whether device and server agree.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
 #include "sim/checker_properties.h"
 
@@ -340,6 +342,15 @@ class SyncsAreTrue final : public Property {
         read_[{seen->conversation, seen->user}] = seen->up_to;
     } else if (const auto* sync = std::get_if<SyncReturned>(&record.event)) {
       if (sync->code == Code::kOk) judge(*sync, facts, report);
+    } else if (const auto* failed = std::get_if<Failed>(&record.event)) {
+      // What the server has lost holds nothing back.
+      if (failed->code != Code::kRolledBack) note(failed->device, failed->k, true, facts);
+    } else if (const auto* state = std::get_if<StateSeen>(&record.event)) {
+      if (state->state != SeenState::kFailed) note(state->device, state->k, false, facts);
+    } else if (const auto* retried = std::get_if<Retried>(&record.event)) {
+      note(retried->device, retried->k_old, false, facts);
+    } else if (const auto* discarded = std::get_if<Discarded>(&record.event)) {
+      note(discarded->device, discarded->k, false, facts);
     }
   }
 
@@ -356,8 +367,8 @@ class SyncsAreTrue final : public Property {
     const bool marks_count = e.server_read && facts.epoch() == 0 && facts.epoch_of(e.device) == 0;
     for (const ConversationNumber conversation : facts.device(e.device).conversations) {
       const DeviceConversation& view = facts.view(e.device, conversation);
-      const auto failed = [&](MessageIndex index) { return facts.message(index).told_failed; };
-      const bool blocked = std::any_of(view.sends.begin(), view.sends.end(), failed);
+      const auto failed = failed_.find({e.device, conversation});
+      const bool blocked = failed != failed_.end() && !failed->second.empty();
       for (const MessageIndex index : view.sends) {
         const Message& message = facts.message(index);
         if (blocked || !waits(message, e.device)) continue;
@@ -375,7 +386,20 @@ class SyncsAreTrue final : public Property {
     }
   }
 
+  void note(DeviceNumber device, const ClientMessageId& k, bool failed, const Facts& facts) {
+    const auto index = facts.find(k);
+    if (!index) return;
+    const std::pair place{device, facts.message(*index).conversation};
+    if (failed) {
+      failed_[place].insert(*index);
+    } else if (const auto found = failed_.find(place); found != failed_.end()) {
+      found->second.erase(*index);
+    }
+  }
+
   std::map<std::pair<ConversationNumber, UserNumber>, Seq> read_;  // as the server's store said last
+  // What each device's app was told has failed, and has not retried or discarded since: it holds back what is behind it.
+  std::map<std::pair<DeviceNumber, ConversationNumber>, std::set<MessageIndex>> failed_;
 };
 
 }  // namespace

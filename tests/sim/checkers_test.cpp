@@ -521,6 +521,21 @@ TEST(Syncs, LetOneThatDidNotReturnInTimeSayNothing) {
 
 // ---- S14 -----------------------------------------------------------------------------------------------------------
 
+TEST(Syncs, LetWhatWaitsBehindAnAttemptThatFailedHere) {
+  Story story;
+  story.sends(3, 1).sends(1, 2);
+  story.tell({SendCalled{1, kTalk, k(1), h(1)}, SendReturned{1, k(1), Code::kOk}});
+  story.tell({Failed{1, k(1), Code::kTimedOut}, SyncReturned{1, Code::kOk, false}});
+  EXPECT_SOUND(story);
+}
+
+TEST(Syncs, FindWhatWaitsOnceTheFailedOneWasRetried) {
+  Story story;
+  story.sends(1, 1).sends(1, 2).tell({Failed{1, k(1), Code::kTimedOut}, Retried{1, k(1), k(1), false}});
+  story.tell({SyncReturned{1, Code::kOk, false}});
+  EXPECT_BROKEN("sync", story);
+}
+
 TEST(Bounds, FindsAQueueAboveItsLimit) {
   Story story;
   story.tell({Bound{"outbox", 100, 100}, Bound{"outbox", 101, 100}});
