@@ -276,9 +276,9 @@ void GatewaySession::read_items(const StreamEntry& entry) {
   page_bytes_ = static_cast<std::uint32_t>(std::min(bytes_max, limits::kItemsBytesPerFrame + kFrameOverheadMax));
   const std::size_t item_bytes = page_bytes_ > kFrameOverheadMax ? page_bytes_ - kFrameOverheadMax : 1;
   shard_.read(*this,
-              [user = *user_, stream = entry.id, after = entry.sent, items = page_items_,
+              [user = *user_, device = device_, stream = entry.id, after = entry.sent, items = page_items_,
                bytes = item_bytes](StoreReader& reader) -> SessionShard::Continuation {
-                return [stream, after, page = reader.items(user, stream, after, items, bytes)](
+                return [stream, after, page = reader.items(user, device, stream, after, items, bytes)](
                            GatewaySession& session) mutable { session.on_items(stream, after, std::move(page)); };
               });
 }

@@ -28,6 +28,12 @@ std::size_t bytes_of(const std::vector<PrekeyRow>& prekeys) {
   return bytes;
 }
 
+std::size_t bytes_of(const std::vector<SliceRow>& slices) {
+  std::size_t bytes = 0;
+  for (const SliceRow& slice : slices) bytes += sizeof(SliceRow) + slice.message.size();
+  return bytes;
+}
+
 std::size_t bytes_of(const PublishLists& op) {
   std::size_t bytes = 0;
   for (const ListVersion& list : op.lists) {
@@ -40,7 +46,11 @@ std::size_t bytes_of(const PublishLists& op) {
 // What an op holds while it waits. What is not looked at here has a fixed size or a small limit of its own.
 std::size_t bytes_of(const WriteOp& op) {
   std::size_t bytes = sizeof(WriteOp);
-  if (const auto* message = std::get_if<AppendMessage>(&op)) bytes += message->content.size();
+  if (const auto* message = std::get_if<AppendMessage>(&op)) {
+    bytes += message->content.size();
+    if (message->encrypted) bytes += sizeof(EncryptedParts) + bytes_of(message->encrypted->slices);
+  }
+  if (const auto* staged = std::get_if<StageSlices>(&op)) bytes += bytes_of(staged->slices);
   if (const auto* lists = std::get_if<PublishLists>(&op)) bytes += bytes_of(*lists);
   if (const auto* upload = std::get_if<UploadPrekeys>(&op)) {
     bytes += bytes_of(upload->one_time) + bytes_of(upload->one_time_kem);

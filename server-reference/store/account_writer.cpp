@@ -150,7 +150,7 @@ Status AccountWriter::apply(const OpenSession& op, Result<WriteAnswer>& answer) 
         return {};
       }
     }
-    if (idle) CHATSDK_TRY(forget_device(*idle));
+    if (idle) CHATSDK_TRY(forget_device(op.user_id, *idle));
     CHATSDK_ASSIGN(device_id, insert_device(op));
     CHATSDK_TRY(streams_.append_devices_changed(account->account_stream, op.now));
   }
@@ -201,11 +201,11 @@ Status AccountWriter::end_sessions_of(DeviceId device) {
   return delete_sessions_of_.bind(1, to_column(device.value)).run();
 }
 
-Status AccountWriter::forget_device(DeviceId device) {
+Status AccountWriter::forget_device(const UserId& user_id, DeviceId device) {
   const std::int64_t device_id = to_column(device.value);
   CHATSDK_TRY(end_sessions_of(device));
   streams_.forget_send_numbers(device);
-  CHATSDK_TRY(keys_.forget(device));
+  CHATSDK_TRY(keys_.forget(user_id, device));
   CHATSDK_TRY(delete_device_.bind(1, device_id).run());
   CHATSDK_TRY(delete_cursors_.bind(1, device_id).run());
   return delete_send_numbers_.bind(1, device_id).run();
@@ -273,7 +273,7 @@ Status AccountWriter::apply(const EndSessions& op, Result<WriteAnswer>& answer) 
   if (!op.remove_device) {
     CHATSDK_TRY(end_sessions_of(op.device_id));
   } else {
-    CHATSDK_TRY(forget_device(op.device_id));
+    CHATSDK_TRY(forget_device(op.user_id, op.device_id));
     CHATSDK_ASSIGN(const auto account, find_account(op.user_id));
     if (!account) return error(Code::kCorrupt, "a device has no account");
     CHATSDK_TRY(streams_.append_devices_changed(account->account_stream, op.now));

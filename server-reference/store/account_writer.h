@@ -41,7 +41,7 @@ class AccountWriter {
   // The device that makes room for another; none when every one has an open session.
   Result<std::optional<DeviceId>> find_idle_device(const OpenSession& op);
   Status end_sessions_of(DeviceId device);
-  Status forget_device(DeviceId device);
+  Status forget_device(const UserId& user_id, DeviceId device);
   Result<DeviceId> insert_device(const OpenSession& op);
   Result<std::size_t> count_devices(const UserId& user_id);
   Result<std::optional<Session>> find_session(SessionId session_id);

@@ -44,11 +44,26 @@ void put_bytes_if_any(Bytes& out, int field, std::string_view bytes) {
   if (!bytes.empty()) put_bytes(out, field, bytes);
 }
 
+Seq repair_target(std::string_view payload) {
+  Seq target = 0;
+  for (std::size_t i = 0; i < payload.size() && i < 8; ++i) {
+    target |= Seq{static_cast<unsigned char>(payload[i])} << (8 * i);
+  }
+  return target;
+}
+
 }  // namespace
+
+Bytes repair_payload(Seq target) {
+  Bytes out;
+  for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<char>(target >> shift));
+  return out;
+}
 
 Bytes encode_item(const ItemRow& row) {
   Bytes out;
-  out.reserve(kOverheadBytes + row.sender.size() + row.client_message_id.size() + row.payload.size());
+  out.reserve(kOverheadBytes + row.sender.size() + row.client_message_id.size() + row.payload.size() +
+              row.slice.size());
   put_number(out, wire::Item::kSeqFieldNumber, row.seq);
   put_number(out, wire::Item::kKindFieldNumber, static_cast<std::uint64_t>(row.kind));
   put_fixed(out, wire::Item::kMessageIdFieldNumber, row.message_id.value);
@@ -70,6 +85,9 @@ Bytes encode_item(const ItemRow& row) {
     default:
       break;
   }
+  put_bytes_if_any(out, wire::Item::kSliceFieldNumber, row.slice);
+  if (row.kind == wire::ITEM_KIND_REPAIR)
+    put_number(out, wire::Item::kTargetSeqFieldNumber, repair_target(row.payload));
   return out;
 }
 

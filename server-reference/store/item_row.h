@@ -25,10 +25,13 @@ struct ItemRow {
   std::string_view client_message_id;
   std::int64_t time_ms = 0;
   std::string_view payload;
+  std::string_view slice;  // of the device that the item is encoded for
 };
 
 // A serialised wire::Item. The payload of a kind that this version does not know is left out.
 Bytes encode_item(const ItemRow& row);
+// The payload of a REPAIR.
+Bytes repair_payload(Seq target);
 // A serialised skip that ends at seq.
 Bytes encode_skip(Seq seq, wire::SkipReason reason);
 

@@ -105,7 +105,7 @@ Status KeyWriter::apply(const PublishLists& op, Result<WriteAnswer>& answer) {
   Refusal refusal;
   CHATSDK_ASSIGN(const std::size_t stored, count_stored(op, standing, refusal));
   if (!refusal && stored == op.lists.size()) {
-    answer = WriteAnswer(ListsPublished{.repeated = true, .ended = {}});
+    answer = WriteAnswer(ListsPublished{.repeated = true});
     return {};
   }
   if (!refusal) {
@@ -119,6 +119,7 @@ Status KeyWriter::apply(const PublishLists& op, Result<WriteAnswer>& answer) {
   CHATSDK_TRY(write_lists(op, standing, stored));
   CHATSDK_TRY(replace_devices(op, standing, published));
   CHATSDK_TRY(streams_.append_devices_changed(account_stream, op.now));
+  CHATSDK_ASSIGN(published.rosters_due, rosters_.list_changed(op.user_id));
   answer = WriteAnswer(std::move(published));
   return {};
 }
@@ -276,7 +277,7 @@ Status KeyWriter::replace_devices(const PublishLists& op, const Standing& standi
   const std::vector<ListedDevice>& devices = op.lists.back().devices;
   for (const ListedDevice& before : standing.devices) {
     if (names_as_is(devices, before)) continue;
-    CHATSDK_TRY(forget(before.device_id));
+    CHATSDK_TRY(forget(op.user_id, before.device_id));
     if (names(devices, before.device_id)) continue;
     CHATSDK_ASSIGN(const bool own, is_device_of(before.device_id, op.user_id));
     if (!own) continue;
@@ -294,7 +295,8 @@ Status KeyWriter::replace_devices(const PublishLists& op, const Standing& standi
   return {};
 }
 
-Status KeyWriter::forget(DeviceId device) {
+Status KeyWriter::forget(const UserId& user_id, DeviceId device) {
+  CHATSDK_TRY(slices_.forget(user_id, device));
   CHATSDK_TRY(delete_one_time_of_.bind(1, to_column(device.value)).run());
   return delete_keys_.bind(1, to_column(device.value)).run();
 }

@@ -19,6 +19,8 @@
 
 #include "base/result.h"
 #include "server-reference/store/open_sessions.h"
+#include "server-reference/store/roster_writer.h"
+#include "server-reference/store/slice_writer.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
 #include "store/sqlite.h"
@@ -28,16 +30,18 @@ namespace chatsdk::server {
 // In each call the Status tells whether the store works; the op's own answer or refusal goes to `answer`.
 class KeyWriter {
  public:
-  KeyWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions)
-      : db_(db), streams_(streams), sessions_(sessions) {}
+  KeyWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions, RosterWriter& rosters,
+            SliceWriter& slices)
+      : db_(db), streams_(streams), sessions_(sessions), rosters_(rosters), slices_(slices) {}
   Status prepare();
 
   Status apply(const PublishLists& op, Result<WriteAnswer>& answer);
   Status apply(const UploadPrekeys& op, Result<WriteAnswer>& answer);
   Status apply(const TakeBundles& op, Result<WriteAnswer>& answer);
 
-  // The device's keys are gone with this: for a device that is forgotten in the same transaction.
-  Status forget(DeviceId device);
+  // The device's keys are gone with this, and what waits for it under them: for a device that is forgotten in the same
+  // transaction.
+  Status forget(const UserId& user_id, DeviceId device);
 
  private:
   // What the directory holds of a user before an op.
@@ -89,6 +93,8 @@ class KeyWriter {
   sqlite::Database& db_;
   StreamWriter& streams_;
   OpenSessions& sessions_;
+  RosterWriter& rosters_;
+  SliceWriter& slices_;
 
   sqlite::Statement select_account_stream_;
   sqlite::Statement select_account_key_;

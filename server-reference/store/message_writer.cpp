@@ -17,6 +17,44 @@ namespace {
 // One answer for a conversation that is not there and for one that is not the asker's.
 Error no_conversation() { return error(Code::kNotFound, "no such conversation"); }
 
+// One answer for a user who is not there and for one who has no device list.
+Error no_peer_with_keys() { return error(Code::kNotFound, "no such user, or one without a device list"); }
+
+std::string device_text(DeviceId device) { return "device " + std::to_string(device.value); }
+
+// What of the slices is not for the devices of both lists; empty: nothing.
+std::string misfit(const std::vector<SliceView>& slices, wire::ItemKind kind, DeviceId sender,
+                   const RosterWriter::Newest& own, const RosterWriter::Newest& peer) {
+  for (const SliceView& slice : slices) {
+    const bool listed = own.find(slice.device_id) != nullptr || peer.find(slice.device_id) != nullptr;
+    if (!listed) return "a slice for " + device_text(slice.device_id) + ", which is not in the roster";
+    if (slice.device_id == sender) return "a slice for the sender's own " + device_text(sender);
+  }
+  if (kind != wire::ITEM_KIND_MESSAGE) return {};
+  for (const RosterWriter::Newest* list : {&own, &peer}) {
+    for (const RosterWriter::Listed& device : list->devices) {
+      if (device.device_id == sender || !device.reachable) continue;
+      const bool has = std::any_of(slices.begin(), slices.end(),
+                                   [&](const SliceView& slice) { return slice.device_id == device.device_id; });
+      if (!has) return "no slice for " + device_text(device.device_id);
+    }
+  }
+  return {};
+}
+
+// What of the roster that the sender names is not today's; empty: nothing.
+std::string outdated(const EncryptedParts& parts, std::uint64_t revision, std::uint64_t own, std::uint64_t peer) {
+  if (parts.roster_revision != 0 && parts.roster_revision != revision) {
+    return "roster revision " + std::to_string(parts.roster_revision) + ", today's is " + std::to_string(revision);
+  }
+  if (parts.roster_revision == 0 && (parts.own_list_version != own || parts.peer_list_version != peer)) {
+    return "list versions " + std::to_string(parts.own_list_version) + " and " +
+           std::to_string(parts.peer_list_version) + ", today's are " + std::to_string(own) + " and " +
+           std::to_string(peer);
+  }
+  return {};
+}
+
 Error out_of_order(std::uint64_t seen, std::uint64_t expected) {
   return {Code::kOutOfOrder,
           "send number " + std::to_string(seen) + ", expected " + std::to_string(expected),
@@ -35,6 +73,9 @@ Status MessageWriter::prepare() {
                                              "ON CONFLICT DO NOTHING"));
   CHATSDK_ASSIGN(select_accepted_,
                  db_.prepare("SELECT message_id, time_ms FROM item WHERE stream_id = ?1 AND seq = ?2"));
+  CHATSDK_ASSIGN(select_target_, db_.prepare("SELECT kind, sender, sender_device FROM item WHERE stream_id = ?1 AND "
+                                             "seq = ?2"));
+  CHATSDK_ASSIGN(select_cursor_, db_.prepare("SELECT acked FROM cursor WHERE device_id = ?1 AND stream_id = ?2"));
   CHATSDK_ASSIGN(put_cursor_, db_.prepare("INSERT INTO cursor(device_id, stream_id, acked) SELECT device_id, ?2, ?3 "
                                           "FROM device WHERE device_id = ?1 ON CONFLICT (device_id, stream_id) DO "
                                           "UPDATE SET acked = excluded.acked WHERE excluded.acked > acked"));
@@ -52,6 +93,7 @@ void MessageWriter::release() { insert_record_.clear_bindings(); }
 // ---- Messages ------------------------------------------------------------------------------------------------------
 
 Status MessageWriter::apply(const AppendMessage& op, Result<WriteAnswer>& answer) {
+  if (op.encrypted) return append_encrypted(op, answer);
   CHATSDK_ASSIGN(StreamState * stream, locate(op));
   if (op.only_repeat) return answer_only_repeat(stream, op, answer);
   if (stream == nullptr) {
@@ -65,7 +107,9 @@ Status MessageWriter::apply(const AppendMessage& op, Result<WriteAnswer>& answer
     CHATSDK_ASSIGN(auto refusal, refusal_in(*stream, op));
     if (refusal) {
       CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
-      if (record && !CHATSDK_PLANTED(Bug::kRefusalBeforeDuplicate)) return answer_repeat(*stream, op, *record, answer);
+      if (record && !CHATSDK_PLANTED(Bug::kRefusalBeforeDuplicate)) {
+        return answer_repeat(*stream, op.payload_hash, *record, answer);
+      }
       answer = *std::move(refusal);
       return {};
     }
@@ -75,9 +119,9 @@ Status MessageWriter::apply(const AppendMessage& op, Result<WriteAnswer>& answer
   if (!inserted) {
     CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
     CHATSDK_ASSERT(record.has_value());
-    return answer_repeat(*stream, op, *record, answer);
+    return answer_repeat(*stream, op.payload_hash, *record, answer);
   }
-  if (!stream->announced()) CHATSDK_TRY(announce(*stream, op.now));
+  if (!stream->announced()) CHATSDK_TRY(announce(*stream, false, op.now));
 
   Appended appended;
   appended.conversation_id = stream->stream_id;
@@ -145,6 +189,13 @@ Result<std::optional<Error>> MessageWriter::refusal_in(StreamState& stream, cons
   if (stream.kind != wire::STREAM_KIND_CONVERSATION || stream.member(op.sender) == nullptr) {
     return std::optional(no_conversation());
   }
+  if constexpr (requires { op.encrypted; }) {
+    if (stream.announced() && stream.encrypted() != (op.encrypted != nullptr)) {
+      return std::optional(error(Code::kForbidden, stream.encrypted() ? "a plain message, the conversation is encrypted"
+                                                                      : "an encrypted message, the conversation is "
+                                                                        "plain"));
+    }
+  }
   CHATSDK_ASSIGN(const SendNumber* number, streams_.send_number(stream, op.sender_device));
   if (op.send_number != number->last + 1) return std::optional(out_of_order(op.send_number, number->last + 1));
   return std::optional<Error>();
@@ -158,7 +209,11 @@ Result<std::optional<Error>> MessageWriter::refusal_of_first(const Op& op) {
   if (op.target.peer == op.sender) return std::optional(error(Code::kInvalidArgument, "the peer is the sender"));
   for (const UserId* user_id : {&op.sender, &op.target.peer}) {
     CHATSDK_ASSIGN(const StreamState* account, account_stream(*user_id));
-    if (account == nullptr) return std::optional(error(Code::kNotFound, "no such user"));
+    if (account != nullptr) continue;
+    if constexpr (requires { op.encrypted; }) {
+      if (op.encrypted) return std::optional(no_peer_with_keys());
+    }
+    return std::optional(error(Code::kNotFound, "no such user"));
   }
   if (op.send_number != 1) return std::optional(out_of_order(op.send_number, 1));
   return std::optional<Error>();
@@ -195,11 +250,147 @@ Status MessageWriter::close_number(StreamState& stream, const Op& op) {
   return {};
 }
 
-Status MessageWriter::answer_repeat(const StreamState& stream, const AppendMessage& op, const Record& record,
+// ---- Encrypted messages --------------------------------------------------------------------------------------------
+
+Status MessageWriter::append_encrypted(const AppendMessage& op, Result<WriteAnswer>& answer) {
+  const EncryptedParts& parts = *op.encrypted;
+  CHATSDK_ASSERT(op.content.empty());
+  CHATSDK_ASSIGN(const SliceWriter::Set set, slices_.gather(op));
+  if (set.refusal) {
+    answer = *set.refusal;
+    return {};
+  }
+  const Bytes hash = parts.staged_chunks == 0 ? op.payload_hash : payload_hash({}, set.slices);
+  CHATSDK_ASSIGN(StreamState * stream, locate(op));
+  if (stream != nullptr) {
+    CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
+    if (record) {
+      if (parts.staged_chunks != 0) CHATSDK_TRY(slices_.discard_staged(op.sender_device, op.client_message_id));
+      return answer_repeat(*stream, hash, *record, answer);
+    }
+  }
+  if (op.only_repeat) {
+    answer = error(Code::kNotFound, "no message was accepted under this id");
+    return {};
+  }
+  CHATSDK_ASSIGN(auto refusal, stream == nullptr ? refusal_of_first(op) : refusal_in(*stream, op));
+  if (refusal) {
+    answer = *std::move(refusal);
+    return {};
+  }
+
+  Lists lists;
+  lists.peer_id = op.target.peer;
+  if (stream != nullptr) {
+    CHATSDK_ASSERT(stream->conversation_kind == wire::CONVERSATION_KIND_DIRECT && stream->members.size() == 2);
+    lists.peer_id = stream->members[stream->members[0].user_id == op.sender ? 1 : 0].user_id;
+  }
+  CHATSDK_ASSIGN(lists.own, rosters_.newest(op.sender));
+  CHATSDK_ASSIGN(lists.peer, rosters_.newest(lists.peer_id));
+  const bool announced = stream != nullptr && stream->announced();
+  CHATSDK_ASSIGN(refusal, refusal_of_encrypted(announced ? stream : nullptr, op, lists));
+  if (refusal) {
+    answer = *std::move(refusal);
+    return {};
+  }
+  if (announced) CHATSDK_TRY(rosters_.bring_up_to_date(*stream, op.now));
+  const std::uint64_t revision = announced ? stream->roster_revision : 0;
+  std::string detail = outdated(parts, revision, lists.own.version, lists.peer.version);
+  if (detail.empty()) detail = misfit(set.slices, parts.kind, op.sender_device, lists.own, lists.peer);
+  if (!detail.empty()) {
+    // What was staged is for the roster of before, and would only stand in the way of what comes in its place.
+    if (parts.staged_chunks != 0) CHATSDK_TRY(slices_.discard_staged(op.sender_device, op.client_message_id));
+    CHATSDK_ASSIGN(RosterChanged changed, roster_changed(op, lists, revision, std::move(detail)));
+    answer = WriteAnswer(std::move(changed));
+    return {};
+  }
+  if (stream == nullptr) {
+    CHATSDK_ASSIGN(stream, streams_.create_direct(op.sender, op.target.peer, op.now));
+  }
+  return write_encrypted(*stream, op, set, hash, lists, answer);
+}
+
+Result<std::optional<Error>> MessageWriter::refusal_of_encrypted(const StreamState* stream, const AppendMessage& op,
+                                                                 const Lists& lists) {
+  if (lists.own.find(op.sender_device) == nullptr) {
+    return std::optional(error(Code::kForbidden, "the device is not in its user's device list"));
+  }
+  if (lists.peer.version == 0) return std::optional(no_peer_with_keys());
+  if (op.encrypted->kind == wire::ITEM_KIND_MESSAGE) return std::optional<Error>();
+  if (stream == nullptr) {
+    return std::optional(error(Code::kInvalidArgument, "the first item of a conversation is a message"));
+  }
+  if (op.encrypted->kind != wire::ITEM_KIND_REPAIR) return std::optional<Error>();
+  return refusal_of_target(*stream, op);
+}
+
+// What a REPAIR brings once more is a message of the device that sends it.
+Result<std::optional<Error>> MessageWriter::refusal_of_target(const StreamState& stream, const AppendMessage& op) {
+  const Seq target = op.encrypted->target_seq;
+  CHATSDK_ASSIGN(const bool found,
+                 select_target_.bind(1, to_column(stream.stream_id.value)).bind(2, to_column(target)).step());
+  const bool own = found && select_target_.integer(0) == wire::ITEM_KIND_MESSAGE &&
+                   select_target_.text(1) == op.sender &&
+                   from_column(select_target_.integer(2)) == op.sender_device.value;
+  select_target_.reset();
+  if (own) return std::optional<Error>();
+  return std::optional(
+      error(Code::kInvalidArgument, "target_seq " + std::to_string(target) + " is no message of this device"));
+}
+
+Result<RosterChanged> MessageWriter::roster_changed(const AppendMessage& op, const Lists& lists, std::uint64_t revision,
+                                                    std::string detail) {
+  RosterChanged changed;
+  changed.revision = revision;
+  changed.detail = std::move(detail);
+  std::size_t room = limits::e2ee::kRosterChangedBytes;
+  CHATSDK_TRY(rosters_.add_lists_after(op.sender, op.encrypted->own_list_version, room, changed.lists));
+  CHATSDK_TRY(rosters_.add_lists_after(lists.peer_id, op.encrypted->peer_list_version, room, changed.lists));
+  return changed;
+}
+
+Status MessageWriter::write_encrypted(StreamState& stream, const AppendMessage& op, const SliceWriter::Set& set,
+                                      BytesView payload_hash, const Lists& lists, Result<WriteAnswer>& answer) {
+  const EncryptedParts& parts = *op.encrypted;
+  if (!stream.announced()) CHATSDK_TRY(announce(stream, true, op.now));
+  CHATSDK_ASSIGN(const bool inserted, insert_record(stream, op, stream.head + 1, payload_hash));
+  CHATSDK_ASSERT(inserted);
+  insert_record_.clear_bindings();
+
+  // A listed device that was removed reads nothing any more.
+  std::vector<SliceView> kept = set.slices;
+  std::erase_if(kept, [&lists](const SliceView& slice) {
+    const RosterWriter::Listed* listed = lists.own.find(slice.device_id);
+    if (listed == nullptr) listed = lists.peer.find(slice.device_id);
+    return !listed->known;
+  });
+  const Bytes target = parts.kind == wire::ITEM_KIND_REPAIR ? repair_payload(parts.target_seq) : Bytes();
+  Appended appended;
+  appended.conversation_id = stream.stream_id;
+  appended.time = from_unix_ms(to_unix_ms(op.now));
+  ItemRow row;
+  row.kind = parts.kind;
+  row.sender = op.sender;
+  row.sender_device = op.sender_device;
+  row.client_message_id = op.client_message_id.view();
+  row.time_ms = to_unix_ms(op.now);
+  row.payload = target;
+  CHATSDK_ASSIGN(appended.message_id, streams_.append(stream, row, kept, op.now));
+  appended.seq = stream.head;
+  CHATSDK_TRY(slices_.count(op.sender_device, parts.counter));
+  if (parts.staged_chunks != 0) CHATSDK_TRY(slices_.discard_staged(op.sender_device, op.client_message_id));
+  CHATSDK_TRY(close_number(stream, op));
+  answer = WriteAnswer(appended);
+  return {};
+}
+
+// ---- Repeats -------------------------------------------------------------------------------------------------------
+
+Status MessageWriter::answer_repeat(const StreamState& stream, BytesView payload_hash, const Record& record,
                                     Result<WriteAnswer>& answer) {
   if (record.seq == 0) {
     answer = error(Code::kVoided, "the message was voided");
-  } else if (record.payload_hash != op.payload_hash) {
+  } else if (record.payload_hash != payload_hash) {
     answer = error(Code::kConflict, "another message was accepted under this id");
   } else {
     CHATSDK_ASSIGN(Appended appended, accepted_at(stream, record.seq));
@@ -224,7 +415,7 @@ Status MessageWriter::answer_only_repeat(const StreamState* stream, const Append
                                          Result<WriteAnswer>& answer) {
   if (stream != nullptr) {
     CHATSDK_ASSIGN(const auto record, record_of(*stream, op));
-    if (record) return answer_repeat(*stream, op, *record, answer);
+    if (record) return answer_repeat(*stream, op.payload_hash, *record, answer);
   }
   answer = error(Code::kNotFound, "no message was accepted under this id");
   return {};
@@ -244,7 +435,7 @@ Result<Appended> MessageWriter::accepted_at(const StreamState& stream, Seq seq) 
   return appended;
 }
 
-Status MessageWriter::announce(StreamState& stream, WallTime now) {
+Status MessageWriter::announce(StreamState& stream, bool encrypted, WallTime now) {
   CHATSDK_ASSERT(stream.conversation_kind == wire::CONVERSATION_KIND_DIRECT && stream.members.size() == 2);
   wire::Roster roster;
   roster.set_conversation_kind(stream.conversation_kind);
@@ -253,6 +444,7 @@ Status MessageWriter::announce(StreamState& stream, WallTime now) {
     change->set_user_id(member.user_id);
     change->set_joined(true);
   }
+  if (encrypted) CHATSDK_TRY(rosters_.begin(stream, roster));
   const Bytes roster_bytes = roster.SerializeAsString();
   ItemRow row;
   row.time_ms = to_unix_ms(now);
@@ -337,6 +529,13 @@ Status MessageWriter::apply(const AdvanceCursor& op, Result<WriteAnswer>& answer
   CHATSDK_ASSIGN(const StreamState* stream, streams_.find(op.stream_id));
   // A device cannot have applied what is not there, and a device that was removed meanwhile has no cursor.
   if (stream == nullptr) return {};
+  if (stream->encrypted()) {
+    CHATSDK_ASSIGN(const bool found,
+                   select_cursor_.bind(1, to_column(op.device_id.value)).bind(2, to_column(op.stream_id.value)).step());
+    const Seq before = found ? from_column(select_cursor_.integer(0)) : 0;
+    select_cursor_.reset();
+    CHATSDK_TRY(slices_.acknowledged(op.device_id, op.stream_id, before, std::min(op.acknowledged, stream->head)));
+  }
   return put_cursor_.bind(1, to_column(op.device_id.value))
       .bind(2, to_column(op.stream_id.value))
       .bind(3, to_column(std::min(op.acknowledged, stream->head)))

@@ -7,6 +7,10 @@
 // look-up of a repeat comes first in meaning; an op that nothing else speaks against is tried by inserting its
 // deduplication record, and the record that is already there is the look-up's hit. That saves the hot path one search.
 //
+// An encrypted message is looked up first and then judged by the newest device lists of both members. What they have
+// that the conversation's roster has not is told to the conversation before that, and stays told when the message is
+// not accepted: it is no part of the message.
+//
 // Threads: the writer's.
 #pragma once
 
@@ -14,6 +18,8 @@
 
 #include "base/result.h"
 #include "server-reference/store/open_sessions.h"
+#include "server-reference/store/roster_writer.h"
+#include "server-reference/store/slice_writer.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
 #include "store/sqlite.h"
@@ -23,8 +29,9 @@ namespace chatsdk::server {
 // In each call the Status tells whether the store works; the op's own answer or refusal goes to `answer`.
 class MessageWriter {
  public:
-  MessageWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions)
-      : db_(db), streams_(streams), sessions_(sessions) {}
+  MessageWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions, RosterWriter& rosters,
+                SliceWriter& slices)
+      : db_(db), streams_(streams), sessions_(sessions), rosters_(rosters), slices_(slices) {}
   Status prepare();
 
   void begin(CommitResult& result) { result_ = &result; }
@@ -60,7 +67,23 @@ class MessageWriter {
   template <typename Op>
   Status close_number(StreamState& stream, const Op& op);
 
-  Status answer_repeat(const StreamState& stream, const AppendMessage& op, const Record& record,
+  // What was asked of both members' newest lists.
+  struct Lists {
+    RosterWriter::Newest own;
+    RosterWriter::Newest peer;
+    UserId peer_id;
+  };
+  Status append_encrypted(const AppendMessage& op, Result<WriteAnswer>& answer);
+  // stream: none where there is no conversation yet, or one without an item.
+  Result<std::optional<Error>> refusal_of_encrypted(const StreamState* stream, const AppendMessage& op,
+                                                    const Lists& lists);
+  Result<std::optional<Error>> refusal_of_target(const StreamState& stream, const AppendMessage& op);
+  Result<RosterChanged> roster_changed(const AppendMessage& op, const Lists& lists, std::uint64_t revision,
+                                       std::string detail);
+  Status write_encrypted(StreamState& stream, const AppendMessage& op, const SliceWriter::Set& set,
+                         BytesView payload_hash, const Lists& lists, Result<WriteAnswer>& answer);
+
+  Status answer_repeat(const StreamState& stream, BytesView payload_hash, const Record& record,
                        Result<WriteAnswer>& answer);
   Status answer_repeat(const StreamState& stream, const VoidMessage& op, const Record& record,
                        Result<WriteAnswer>& answer);
@@ -68,19 +91,23 @@ class MessageWriter {
   Status answer_only_repeat(const StreamState* stream, const AppendMessage& op, Result<WriteAnswer>& answer);
   Result<Appended> accepted_at(const StreamState& stream, Seq seq);
   // The conversation's first item, and the news of it in the account streams of both.
-  Status announce(StreamState& stream, WallTime now);
+  Status announce(StreamState& stream, bool encrypted, WallTime now);
   Result<StreamState*> account_stream(const UserId& user_id);
   MovedMarks& moved_marks(const StreamState& stream);
 
   sqlite::Database& db_;
   StreamWriter& streams_;
   OpenSessions& sessions_;
+  RosterWriter& rosters_;
+  SliceWriter& slices_;
   CommitResult* result_ = nullptr;
 
   sqlite::Statement select_account_stream_;
   sqlite::Statement select_record_;
   sqlite::Statement insert_record_;
   sqlite::Statement select_accepted_;
+  sqlite::Statement select_target_;
+  sqlite::Statement select_cursor_;
   sqlite::Statement put_cursor_;
   sqlite::Statement select_records_;
   sqlite::Statement delete_record_;

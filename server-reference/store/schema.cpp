@@ -209,8 +209,56 @@ CREATE TABLE one_time_prekey(
 );
 )sql";
 
+// Encrypted conversations: docs/e2ee.md section 10.
+constexpr const char* kVersion3 = R"sql(
+-- The number of ROSTER items of an encrypted conversation; 0: it is plain, or has no item yet.
+ALTER TABLE stream ADD COLUMN roster_revision INTEGER NOT NULL DEFAULT 0;
+
+-- The highest number of an encrypted item that was accepted of the device.
+ALTER TABLE device ADD COLUMN encryption_counter INTEGER NOT NULL DEFAULT 0;
+
+-- The highest that the device acknowledged under an epoch that is over: its slices up to there may be gone.
+ALTER TABLE cursor ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0;
+
+-- The version of each member's device list in the roster of an encrypted conversation.
+CREATE TABLE roster(
+  stream_id    INTEGER NOT NULL,
+  user_id      TEXT    NOT NULL,
+  list_version INTEGER NOT NULL,
+  PRIMARY KEY (stream_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX roster_by_user ON roster(user_id, list_version, stream_id);
+
+-- Users whose list has changed, and who may have conversations whose roster has not.
+CREATE TABLE roster_due(
+  user_id TEXT NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
+
+-- What an item holds for one device, until that device has acknowledged the item.
+CREATE TABLE slice(
+  stream_id INTEGER NOT NULL,
+  seq       INTEGER NOT NULL,
+  device_id INTEGER NOT NULL,
+  message   BLOB    NOT NULL,
+  PRIMARY KEY (stream_id, seq, device_id)
+) WITHOUT ROWID;
+
+-- Slices that came before their item. The table has a row id: a chunk is longer than a page.
+CREATE TABLE staged(
+  row_id            INTEGER NOT NULL PRIMARY KEY,
+  device_id         INTEGER NOT NULL,
+  client_message_id BLOB    NOT NULL,
+  chunk             INTEGER NOT NULL,
+  bytes             INTEGER NOT NULL,
+  created_ms        INTEGER NOT NULL,
+  slices            BLOB    NOT NULL,  -- u64(device_id), u32(length), message of each
+  UNIQUE (device_id, client_message_id, chunk)
+);
+CREATE INDEX staged_by_time ON staged(created_ms);
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3};
 
 }  // namespace
 

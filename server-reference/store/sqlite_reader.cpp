@@ -16,6 +16,25 @@ namespace {
 
 Error no_stream() { return error(Code::kNotFound, "no such stream"); }
 
+// The columns of both selects of items, in their order.
+ItemRow item_of(const sqlite::Statement& row) {
+  ItemRow item;
+  item.seq = from_column(row.integer(0));
+  item.kind = static_cast<wire::ItemKind>(row.integer(1));
+  item.message_id = MessageId{from_column(row.integer(2))};
+  item.sender = row.text(3);
+  item.sender_device = DeviceId{from_column(row.integer(4))};
+  item.client_message_id = row.blob(5);
+  item.time_ms = row.integer(6);
+  item.payload = row.blob(7);
+  return item;
+}
+
+Error no_item(StreamId stream_id, Seq seq) {
+  return error(Code::kCorrupt,
+               "stream " + std::to_string(stream_id.value) + " has no item " + std::to_string(seq) + " below its head");
+}
+
 std::int64_t limit_column(std::size_t max) {
   return static_cast<std::int64_t>(
       std::min<std::size_t>(max, static_cast<std::size_t>(std::numeric_limits<std::int64_t>::max())));
@@ -44,12 +63,20 @@ Status SqliteReader::prepare() {
                                                "LEFT JOIN cursor c ON c.device_id = ?2 AND c.stream_id = m.stream_id "
                                                "LEFT JOIN mark_revision r ON r.stream_id = m.stream_id "
                                                "WHERE s.kind = 1 OR s.head > 0 ORDER BY s.kind, s.stream_id"));
-  CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT kind, head, trimmed_to FROM stream WHERE stream_id = ?1"));
+  CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT kind, head, trimmed_to, roster_revision FROM stream "
+                                             "WHERE stream_id = ?1"));
   CHATSDK_ASSIGN(select_intervals_, db_.prepare("SELECT joined_seq, left_seq FROM member WHERE stream_id = ?1 AND "
                                                 "user_id = ?2 ORDER BY interval"));
   CHATSDK_ASSIGN(select_items_,
                  db_.prepare("SELECT seq, kind, message_id, sender, sender_device, client_message_id, time_ms, payload "
                              "FROM item WHERE stream_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"));
+  CHATSDK_ASSIGN(select_items_for_,
+                 db_.prepare("SELECT i.seq, i.kind, i.message_id, i.sender, i.sender_device, i.client_message_id, "
+                             "i.time_ms, i.payload, s.message FROM item i LEFT JOIN slice s ON s.stream_id = "
+                             "i.stream_id AND s.seq = i.seq AND s.device_id = ?5 "
+                             "WHERE i.stream_id = ?1 AND i.seq > ?2 AND i.seq <= ?3 ORDER BY i.seq LIMIT ?4"));
+  CHATSDK_ASSIGN(select_earlier_, db_.prepare("SELECT earlier FROM cursor WHERE device_id = ?1 AND stream_id = ?2"));
+  CHATSDK_ASSIGN(select_counter_, db_.prepare("SELECT encryption_counter FROM device WHERE device_id = ?1"));
   CHATSDK_ASSIGN(select_marks_, db_.prepare("SELECT revision, user_id, kind, up_to, time_ms FROM mark_advance "
                                             "WHERE stream_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3"));
   CHATSDK_ASSIGN(select_progress_, db_.prepare("SELECT commits FROM progress"));
@@ -106,8 +133,8 @@ Result<std::vector<FollowedStream>> SqliteReader::followed(const UserId& user_id
   }
 }
 
-Result<ItemPage> SqliteReader::items(const UserId& user_id, StreamId stream_id, Seq after, std::size_t max_items,
-                                     std::size_t max_bytes) {
+Result<ItemPage> SqliteReader::items(const UserId& user_id, DeviceId device_id, StreamId stream_id, Seq after,
+                                     std::size_t max_items, std::size_t max_bytes) {
   // Head, membership and items are of one snapshot.
   CHATSDK_ASSIGN(const auto snapshot, sqlite::Transaction::begin(db_, sqlite::Transaction::Kind::kRead));
   CHATSDK_ASSIGN(const Stream stream, readable_stream(user_id, stream_id));
@@ -119,7 +146,8 @@ Result<ItemPage> SqliteReader::items(const UserId& user_id, StreamId stream_id, 
     const Run run = run_after(stream, page.last);
     bool more = true;
     if (run.skip == wire::SKIP_REASON_UNSPECIFIED) {
-      CHATSDK_ASSIGN(more, add_items(stream_id, run.last, room, page));
+      CHATSDK_ASSIGN(more, stream.encrypted ? add_items_for(device_id, stream_id, run.last, room, page)
+                                            : add_items(stream_id, run.last, room, page));
     } else {
       more = add(encode_skip(run.last, run.skip), run.last, room, page);
     }
@@ -136,6 +164,7 @@ Result<SqliteReader::Stream> SqliteReader::readable_stream(const UserId& user_id
   const auto kind = static_cast<wire::StreamKind>(select_stream_.integer(0));
   stream.head = from_column(select_stream_.integer(1));
   stream.trimmed_to = from_column(select_stream_.integer(2));
+  stream.encrypted = select_stream_.integer(3) != 0;
   if (CHATSDK_PLANTED(Bug::kP17TrimBeforeAck) && stream.head > 16) stream.trimmed_to = stream.head - 16;
   // A conversation without items has been announced to nobody.
   if (kind == wire::STREAM_KIND_CONVERSATION && stream.head == 0) return no_stream();
@@ -174,22 +203,41 @@ Result<bool> SqliteReader::add_items(StreamId stream_id, Seq last, PageLimits& r
       .bind(4, limit_column(room.items));
   while (room.items > 0 && page.last < last) {
     CHATSDK_ASSIGN(const bool found, select_items_.step());
-    ItemRow row;
-    row.seq = found ? from_column(select_items_.integer(0)) : 0;
-    if (row.seq != page.last + 1) {
-      return error(Code::kCorrupt, "stream " + std::to_string(stream_id.value) + " has no item " +
-                                       std::to_string(page.last + 1) + " below its head");
-    }
-    row.kind = static_cast<wire::ItemKind>(select_items_.integer(1));
-    row.message_id = MessageId{from_column(select_items_.integer(2))};
-    row.sender = select_items_.text(3);
-    row.sender_device = DeviceId{from_column(select_items_.integer(4))};
-    row.client_message_id = select_items_.blob(5);
-    row.time_ms = select_items_.integer(6);
-    row.payload = select_items_.blob(7);
+    if (!found || from_column(select_items_.integer(0)) != page.last + 1) return no_item(stream_id, page.last + 1);
+    const ItemRow row = item_of(select_items_);
     if (!add(encode_item(row), row.seq, room, page)) return false;
   }
   return true;
+}
+
+Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id, Seq last, PageLimits& room,
+                                         ItemPage& page) {
+  CHATSDK_ASSIGN(const Seq had, had_before(device_id, stream_id));
+  const Reading reading(select_items_for_);
+  std::size_t rows = limits::e2ee::kUnaddressedRead;
+  select_items_for_.bind(1, to_column(stream_id.value))
+      .bind(2, to_column(page.last))
+      .bind(3, to_column(last))
+      .bind(4, limit_column(rows))
+      .bind(5, to_column(device_id.value));
+  Seq read = page.last;  // what lies between is not for this device
+  const auto add_skip = [&] {
+    return read == page.last || add(encode_skip(read, wire::SKIP_REASON_NOT_ADDRESSED), read, room, page);
+  };
+  for (; room.items > 0 && read < last && rows > 0; --rows) {
+    CHATSDK_ASSIGN(const bool found, select_items_for_.step());
+    if (!found || from_column(select_items_for_.integer(0)) != read + 1) return no_item(stream_id, read + 1);
+    ItemRow row = item_of(select_items_for_);
+    row.slice = select_items_for_.blob(8);
+    // A message that the device had is shown without its slice, so that it is not taken for lost.
+    const bool is_shown = row.kind == wire::ITEM_KIND_ROSTER || (row.kind == wire::ITEM_KIND_MESSAGE && row.seq <= had);
+    if (is_shown || !row.slice.empty() || row.sender_device == device_id) {
+      if (!add_skip()) return false;
+      if (room.items == 0 || !add(encode_item(row), row.seq, room, page)) return false;
+    }
+    read = row.seq;
+  }
+  return add_skip() && rows > 0;
 }
 
 bool SqliteReader::add(Bytes item, Seq seq, PageLimits& room, ItemPage& page) {
@@ -232,6 +280,19 @@ Result<std::optional<DeviceKeys>> SqliteReader::device_keys(DeviceId device_id) 
 }
 
 Result<std::optional<KeyCounts>> SqliteReader::key_counts(DeviceId device_id) { return keys_->key_counts(device_id); }
+
+Result<Seq> SqliteReader::had_before(DeviceId device_id, StreamId stream_id) {
+  const Reading reading(select_earlier_);
+  CHATSDK_ASSIGN(const bool found,
+                 select_earlier_.bind(1, to_column(device_id.value)).bind(2, to_column(stream_id.value)).step());
+  return found ? from_column(select_earlier_.integer(0)) : 0;
+}
+
+Result<std::uint64_t> SqliteReader::encryption_counter(DeviceId device_id) {
+  const Reading reading(select_counter_);
+  CHATSDK_ASSIGN(const bool found, select_counter_.bind(1, to_column(device_id.value)).step());
+  return found ? from_column(select_counter_.integer(0)) : 0;
+}
 
 Status SqliteReader::check() {
   const Reading reading(select_progress_);

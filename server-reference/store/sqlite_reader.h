@@ -30,14 +30,15 @@ class SqliteReader final : public StoreReader {
   Result<std::optional<Session>> session_of(DeviceId device_id) override;
   Result<std::vector<Device>> devices(const UserId& user_id) override;
   Result<std::vector<FollowedStream>> followed(const UserId& user_id, DeviceId device_id) override;
-  Result<ItemPage> items(const UserId& user_id, StreamId stream_id, Seq after, std::size_t max_items,
-                         std::size_t max_bytes) override;
+  Result<ItemPage> items(const UserId& user_id, DeviceId device_id, StreamId stream_id, Seq after,
+                         std::size_t max_items, std::size_t max_bytes) override;
   Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
                                                std::size_t max) override;
   Result<NewestList> newest_list(const UserId& user_id) override;
   Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max) override;
   Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id) override;
   Result<std::optional<KeyCounts>> key_counts(DeviceId device_id) override;
+  Result<std::uint64_t> encryption_counter(DeviceId device_id) override;
   Status check() override;
 
  private:
@@ -49,6 +50,7 @@ class SqliteReader final : public StoreReader {
   struct Stream {
     Seq head = 0;
     Seq trimmed_to = 0;
+    bool encrypted = false;
     std::vector<Interval> intervals;  // ascending
   };
   // The consecutive run of items or the one skip that follows a sequence.
@@ -67,6 +69,10 @@ class SqliteReader final : public StoreReader {
   static Run run_after(const Stream& stream, Seq after);
   // Both return false when the page is full.
   Result<bool> add_items(StreamId stream_id, Seq last, PageLimits& room, ItemPage& page);
+  // Of an encrypted conversation: each item with the device's slice. What is not for the device is one skip.
+  Result<bool> add_items_for(DeviceId device_id, StreamId stream_id, Seq last, PageLimits& room, ItemPage& page);
+  // What the device had acknowledged before the store went back.
+  Result<Seq> had_before(DeviceId device_id, StreamId stream_id);
   static bool add(Bytes item, Seq seq, PageLimits& room, ItemPage& page);
 
   LogIndex log_index_;
@@ -78,6 +84,9 @@ class SqliteReader final : public StoreReader {
   sqlite::Statement select_stream_;
   sqlite::Statement select_intervals_;
   sqlite::Statement select_items_;
+  sqlite::Statement select_items_for_;
+  sqlite::Statement select_earlier_;
+  sqlite::Statement select_counter_;
   sqlite::Statement select_marks_;
   sqlite::Statement select_progress_;
   std::optional<KeyReader> keys_;  // from prepare() on

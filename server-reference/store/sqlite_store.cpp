@@ -149,7 +149,7 @@ Status SqliteStore::load(bool is_new) {
   } else {
     CHATSDK_TRY(db_.execute("UPDATE progress SET commits = commits + 1"));
     // A device that meets the new epoch begins at 0, and what it acknowledges from then on is all that it is held to.
-    CHATSDK_TRY(db_.execute("DELETE FROM cursor"));
+    CHATSDK_TRY(db_.execute("UPDATE cursor SET earlier = max(earlier, acked), acked = 0"));
     // Which of them had gone out since is lost. Their devices see it in the counts and upload others.
     CHATSDK_TRY(forget_one_time_prekeys(db_));
   }
@@ -173,11 +173,15 @@ Status SqliteStore::prepare() {
   ids_.emplace(options_.node, last_message_id_);
   streams_.emplace(db_, *ids_);
   sessions_.emplace(db_);
-  messages_.emplace(db_, *streams_, *sessions_);
-  keys_.emplace(db_, *streams_, *sessions_);
+  rosters_.emplace(db_, *streams_);
+  slices_.emplace(db_, *sessions_);
+  messages_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_);
+  keys_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_);
   accounts_.emplace(db_, *streams_, *sessions_, *keys_, *ids_, random_);
   CHATSDK_TRY(sessions_->prepare());
   CHATSDK_TRY(streams_->prepare());
+  CHATSDK_TRY(rosters_->prepare());
+  CHATSDK_TRY(slices_->prepare());
   CHATSDK_TRY(messages_->prepare());
   CHATSDK_TRY(keys_->prepare());
   CHATSDK_TRY(accounts_->prepare());
@@ -225,6 +229,10 @@ Status SqliteStore::apply_all(std::span<const WriteOp> ops, CommitResult& result
         [&](const auto& write) -> Status {
           if constexpr (requires { messages_->apply(write, answer); }) {
             return messages_->apply(write, answer);
+          } else if constexpr (requires { rosters_->apply(write, answer); }) {
+            return rosters_->apply(write, answer);
+          } else if constexpr (requires { slices_->apply(write, answer); }) {
+            return slices_->apply(write, answer);
           } else if constexpr (requires { keys_->apply(write, answer); }) {
             return keys_->apply(write, answer);
           } else {

@@ -5,8 +5,8 @@
 // store/epoch_file.h) and the empty "<path>-lock", which one server at a time holds.
 //
 // The epoch. The database holds an epoch and a count of its commits; "<path>.epoch", which no backup includes, repeats
-// both. When a store that is not new opens, a new epoch is drawn, written to both, and the devices' cursors and
-// one-time prekeys are deleted
+// both. When a store that is not new opens, a new epoch is drawn, written to both, the devices' cursors are set
+// to 0 and their one-time prekeys deleted
 //   - if the file is missing, or nothing whole in it names the database's epoch;
 //   - if the file counts more commits than the database.
 // So an older copy of the database is noticed whether the file was left beside it or not. One case is not: a copy that
@@ -33,6 +33,8 @@
 #include "server-reference/store/key_writer.h"
 #include "server-reference/store/log_index.h"
 #include "server-reference/store/message_writer.h"
+#include "server-reference/store/roster_writer.h"
+#include "server-reference/store/slice_writer.h"
 #include "server-reference/store/store.h"
 #include "server-reference/store/stream_writer.h"
 #include "store/sqlite.h"
@@ -99,6 +101,8 @@ class SqliteStore final : public Store {
   std::optional<MessageIdMaker> ids_;
   std::optional<OpenSessions> sessions_;
   std::optional<StreamWriter> streams_;
+  std::optional<RosterWriter> rosters_;
+  std::optional<SliceWriter> slices_;
   std::optional<MessageWriter> messages_;
   std::optional<KeyWriter> keys_;
   std::optional<AccountWriter> accounts_;

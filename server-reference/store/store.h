@@ -16,6 +16,8 @@
 //      record lives (limits::kDedupLifetime).
 //   4. Nothing new of a session is accepted behind the op that ended it, in the same batch or a later one.
 //   5. A one-time prekey is answered to one TakeBundles, also by a store that was restored and has noticed it.
+//   6. A conversation is encrypted or plain from its first item on. An encrypted item is accepted for the newest device
+//      lists of its conversation's members, and each device is shown its own slice only.
 #pragma once
 
 #include <cstdint>
@@ -143,10 +145,34 @@ struct EndSessions {
   WallTime now;
 };
 
+// A pairwise message for one device (docs/e2ee.md section 8), which the store does not look into.
+struct SliceRow {
+  DeviceId device_id;
+  Bytes message;
+};
+
+// What an encrypted item has in place of a content (docs/e2ee.md section 10).
+struct EncryptedParts {
+  wire::ItemKind kind = wire::ITEM_KIND_MESSAGE;  // or RETRY, REPAIR
+  Seq target_seq = 0;                             // REPAIR
+  std::vector<SliceRow> slices;                   // beside what was staged; at least one for RETRY and REPAIR
+  std::uint32_t staged_chunks = 0;
+  std::uint64_t roster_revision = 0;  // 0: the list versions are compared in its place
+  std::uint64_t own_list_version = 0;
+  std::uint64_t peer_list_version = 0;
+  std::uint64_t counter = 0;
+};
+
 // Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), UNAUTHENTICATED (the
 // session is not the open one of the sender's device), NOT_FOUND (no such peer or conversation, or not a member: the
 // same answer; or only_repeat and it is none), INVALID_ARGUMENT (peer is the sender), OUT_OF_ORDER (send_number is not
-// the next; the error names the one that is).
+// the next; the error names the one that is), FORBIDDEN (plain for an encrypted conversation, or encrypted for a plain
+// one).
+//
+// Of an encrypted one besides: UNAVAILABLE, before the look-up (a chunk is not staged, so that there is no hash),
+// INVALID_ARGUMENT (a device has two slices; RETRY or REPAIR before the first message; a target that is no message of
+// this device), FORBIDDEN (the sender's device is not in its user's device list), NOT_FOUND (a peer without one). Where
+// it was made for another roster the answer is RosterChanged, and nothing of it is stored.
 struct AppendMessage {
   UserId sender;
   DeviceId sender_device;
@@ -158,6 +184,17 @@ struct AppendMessage {
   Bytes content;
   WallTime now;
   bool only_repeat = false;  // the caller refuses it unless it is a repeat: nothing is appended, content is not needed
+  std::shared_ptr<const EncryptedParts>
+      encrypted;  // null: plain. Then content is empty, and payload_hash too if staged
+};
+struct SignedListRow {
+  Bytes list;
+  std::vector<Bytes> records;  // those that the version before does not name
+};
+struct RosterChanged {
+  std::uint64_t revision = 0;        // 0: the conversation is not there yet
+  std::vector<SignedListRow> lists;  // after the versions that the sender named, a user's ascending
+  std::string detail;                // what did not fit
 };
 struct Appended {
   ConversationId conversation_id;
@@ -199,7 +236,33 @@ struct MarksAdvanced {
   std::uint64_t revision = 0;
 };
 
-// Remembers what a device acknowledged; values only grow.
+// Keeps slices until their item comes. A chunk that is there already is replaced. Refusals: UNAUTHENTICATED as above,
+// RATE_LIMITED (limits::e2ee::kStagedBytesMax of the device are kept).
+struct StageSlices {
+  DeviceId device_id;
+  SessionId session;
+  ClientMessageId client_message_id;
+  std::uint32_t chunk = 0;
+  std::vector<SliceRow> slices;
+  WallTime now;
+};
+
+// Removes staged chunks older than limits::e2ee::kStagedKept.
+struct PurgeStaged {
+  WallTime now;
+};
+
+// Appends ROSTER items where a member's device list has changed, to at most `max` conversations. Never refused.
+struct ExtendRosters {
+  std::size_t max = 0;
+  WallTime now;
+};
+struct RostersExtended {
+  std::size_t appended = 0;
+  bool more = false;
+};
+
+// Remembers what a device acknowledged; values only grow. The device's slices up to there are removed.
 struct AdvanceCursor {
   DeviceId device_id;
   StreamId stream_id;
@@ -258,8 +321,9 @@ struct DeviceRecordRow {
 
 // Stores the next versions of a user's device list; those of a new account key follow the last one of the key before,
 // and take the place of all of its versions. A device that the last of them has no more, or under another
-// record, loses its prekeys; one that it has no more loses its log-in too. Versions that are stored already are a
-// repeat; where that is all, nothing is written.
+// record, loses its prekeys and the slices that wait for it; one that it has no more loses its log-in too. Versions
+// that are stored already are a repeat; where that is all, nothing is written. The rosters of the user's encrypted
+// conversations follow: ExtendRosters, or the next item.
 // Refusals: NOT_FOUND (no such user), CONFLICT (not what follows the newest version; another account key without
 // replaces_account_key; an account key that was replaced; a record that neither the op nor the store has), FORBIDDEN
 // (the uploading device is neither in the newest version nor in the last of these), INVALID_ARGUMENT (a device that is
@@ -275,7 +339,8 @@ struct PublishLists {
 };
 struct ListsPublished {
   bool repeated = false;
-  std::vector<DeviceId> ended;  // devices of the user whose log-in has ended, if they had one
+  std::vector<DeviceId> ended = {};  // devices of the user whose log-in has ended, if they had one
+  bool rosters_due = false;          // ExtendRosters has something to do
 };
 
 struct PrekeyRow {
@@ -335,9 +400,16 @@ struct Done {};
 
 using WriteOp = std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount,
                              OpenSession, RotateSession, EndSessions, TouchDevice, ProbeWrite, PurgeRecords,
-                             PublishLists, UploadPrekeys, TakeBundles>;
-using WriteAnswer = std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated,
-                                 RecordsPurged, ListsPublished, KeyCounts, BundlesTaken>;
+                             PublishLists, UploadPrekeys, TakeBundles, StageSlices, PurgeStaged, ExtendRosters>;
+using WriteAnswer =
+    std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated, RecordsPurged,
+                 ListsPublished, KeyCounts, BundlesTaken, RosterChanged, RostersExtended>;
+
+// What one device is sent of an item in place of what all are sent.
+struct ItemForDevice {
+  DeviceId device_id;
+  std::shared_ptr<const Bytes> item;
+};
 
 // One item that a batch appended, ready for fan-out. item is a serialised wire::Item.
 struct AppendedItem {
@@ -346,6 +418,9 @@ struct AppendedItem {
   Seq seq = 0;
   std::shared_ptr<const Bytes> item;
   std::vector<UserId> followers;  // users entitled to it
+  // Not none: the item is for this device, which has sent it, and for those of which each has its own; others skip it.
+  DeviceId only_for = {};
+  std::vector<ItemForDevice> slices = {};
 };
 
 // Marks of one conversation that a batch moved.
@@ -406,10 +481,10 @@ class StoreReader {
   virtual Result<std::optional<Session>> session_of(DeviceId device_id) = 0;  // the open one
   virtual Result<std::vector<Device>> devices(const UserId& user_id) = 0;
   virtual Result<std::vector<FollowedStream>> followed(const UserId& user_id, DeviceId device_id) = 0;
-  // What this user may read after `after`, at most max_items and, beyond the first, max_bytes. NOT_FOUND: no such
-  // stream, or nothing of it is this user's.
-  virtual Result<ItemPage> items(const UserId& user_id, StreamId stream_id, Seq after, std::size_t max_items,
-                                 std::size_t max_bytes) = 0;
+  // What this user may read after `after` on this device, at most max_items and, beyond the first, max_bytes.
+  // NOT_FOUND: no such stream, or nothing of it is this user's.
+  virtual Result<ItemPage> items(const UserId& user_id, DeviceId device_id, StreamId stream_id, Seq after,
+                                 std::size_t max_items, std::size_t max_bytes) = 0;
   // Advances of a conversation above a revision, oldest first, at most max.
   virtual Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
                                                        std::size_t max) = 0;
@@ -419,6 +494,8 @@ class StoreReader {
   virtual Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max) = 0;
   virtual Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id) = 0;
   virtual Result<std::optional<KeyCounts>> key_counts(DeviceId device_id) = 0;
+  // The highest of the device's encrypted items that were accepted; 0: none.
+  virtual Result<std::uint64_t> encryption_counter(DeviceId device_id) = 0;
   // True when the store answers: readiness.
   virtual Status check() = 0;
 };

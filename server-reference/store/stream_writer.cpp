@@ -32,12 +32,15 @@ std::vector<UserId> StreamState::followers() const {
 }
 
 Status StreamWriter::prepare() {
-  CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT s.kind, s.conversation_kind, s.head, r.revision FROM stream s "
-                                             "LEFT JOIN mark_revision r USING (stream_id) WHERE s.stream_id = ?1"));
+  CHATSDK_ASSIGN(select_stream_,
+                 db_.prepare("SELECT s.kind, s.conversation_kind, s.head, r.revision, s.roster_revision FROM stream s "
+                             "LEFT JOIN mark_revision r USING (stream_id) WHERE s.stream_id = ?1"));
   CHATSDK_ASSIGN(select_members_,
                  db_.prepare("SELECT m.user_id, m.joined_seq, k.delivered_up_to, k.read_up_to FROM member m LEFT JOIN "
                              "mark k ON k.stream_id = m.stream_id AND k.user_id = m.user_id "
                              "WHERE m.stream_id = ?1 AND m.left_seq IS NULL"));
+  CHATSDK_ASSIGN(select_list_version_,
+                 db_.prepare("SELECT list_version FROM roster WHERE stream_id = ?1 AND user_id = ?2"));
   CHATSDK_ASSIGN(select_direct_, db_.prepare("SELECT stream_id FROM direct WHERE user_low = ?1 AND user_high = ?2"));
   CHATSDK_ASSIGN(select_send_number_,
                  db_.prepare("SELECT last FROM send_number WHERE device_id = ?1 AND stream_id = ?2"));
@@ -49,6 +52,8 @@ Status StreamWriter::prepare() {
   CHATSDK_ASSIGN(insert_item_,
                  db_.prepare("INSERT INTO item(stream_id, seq, kind, message_id, sender, sender_device, "
                              "client_message_id, time_ms, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"));
+  CHATSDK_ASSIGN(insert_slice_, db_.prepare("INSERT INTO slice(stream_id, seq, device_id, message) "
+                                            "VALUES (?1, ?2, ?3, ?4)"));
   CHATSDK_ASSIGN(update_head_, db_.prepare("UPDATE stream SET head = ?2 WHERE stream_id = ?1"));
   CHATSDK_ASSIGN(put_send_number_,
                  db_.prepare("INSERT INTO send_number(device_id, stream_id, last) VALUES (?1, ?2, ?3) "
@@ -81,6 +86,7 @@ Result<StreamState*> StreamWriter::find(StreamId stream_id) {
   state.conversation_kind = static_cast<wire::ConversationKind>(select_stream_.integer(1));
   state.head = from_column(select_stream_.integer(2));
   state.marks_revision = from_column(select_stream_.integer(3));
+  state.roster_revision = from_column(select_stream_.integer(4));
   select_stream_.reset();
   select_members_.bind(1, to_column(stream_id.value));
   for (;;) {
@@ -93,6 +99,13 @@ Result<StreamState*> StreamWriter::find(StreamId stream_id) {
     member.delivered_up_to = marked ? from_column(select_members_.integer(2)) : member.joined_seq - 1;
     member.read_up_to = marked ? from_column(select_members_.integer(3)) : member.joined_seq - 1;
     state.members.push_back(std::move(member));
+  }
+  if (state.encrypted()) {
+    for (MemberState& member : state.members) {
+      CHATSDK_TRY(select_list_version_.bind(1, to_column(stream_id.value)).bind_text(2, member.user_id).step_row());
+      member.list_version = from_column(select_list_version_.integer(0));
+      select_list_version_.reset();
+    }
   }
   return &streams_.emplace(stream_id, std::move(state)).first->second;
 }
@@ -164,6 +177,29 @@ Result<MessageId> StreamWriter::append(StreamState& stream, ItemRow row, WallTim
   result_->appended.push_back(
       {stream.stream_id, stream.kind, row.seq, std::make_shared<const Bytes>(encode_item(row)), stream.followers()});
   return row.message_id;
+}
+
+Result<MessageId> StreamWriter::append(StreamState& stream, const ItemRow& row, const std::vector<SliceView>& slices,
+                                       WallTime now) {
+  CHATSDK_ASSIGN(const MessageId message_id, append(stream, row, now));
+  AppendedItem& appended = result_->appended.back();
+  appended.only_for = row.sender_device;
+  appended.slices.reserve(slices.size());
+  ItemRow for_device = row;
+  for_device.seq = stream.head;
+  for_device.message_id = message_id;
+  for (const SliceView& slice : slices) {
+    CHATSDK_TRY(insert_slice_.bind(1, to_column(stream.stream_id.value))
+                    .bind(2, to_column(stream.head))
+                    .bind(3, to_column(slice.device_id.value))
+                    .bind_blob_borrowed(4, slice.message)
+                    .run());
+    for_device.slice = slice.message;
+    appended.slices.push_back({slice.device_id, std::make_shared<const Bytes>(encode_item(for_device))});
+  }
+  insert_slice_.clear_bindings();
+  insert_item_.clear_bindings();  // no content is borrowed for longer
+  return message_id;
 }
 
 Status StreamWriter::append_devices_changed(StreamId account_stream, WallTime now) {

@@ -32,6 +32,7 @@ struct MemberState {
   Seq joined_seq = 0;
   Seq delivered_up_to = 0;
   Seq read_up_to = 0;
+  std::uint64_t list_version = 0;  // of the device list in an encrypted conversation's roster
 };
 
 struct SendNumber {
@@ -47,6 +48,7 @@ struct StreamState {
   Seq head = 0;
   std::uint64_t marks_revision = 0;
   std::vector<MemberState> members;
+  std::uint64_t roster_revision = 0;     // 0: plain, or without an item yet
   std::vector<SendNumber> send_numbers;  // those asked for so far
   bool queued = false;                   // for flush()
   bool head_changed = false;
@@ -54,6 +56,7 @@ struct StreamState {
 
   // A conversation exists for its members from its first item on.
   bool announced() const { return head > 0; }
+  bool encrypted() const { return roster_revision > 0; }
   MemberState* member(const UserId& user_id);
   std::vector<UserId> followers() const;
 };
@@ -78,6 +81,8 @@ class StreamWriter {
   // Appends the row; its sequence and message id are filled in here. What it borrows lives until the batch ends, or,
   // for kinds other than messages, until this returns.
   Result<MessageId> append(StreamState& stream, ItemRow row, WallTime now);
+  // The same of an encrypted item, which is for the devices that have a slice, and for the sender's own.
+  Result<MessageId> append(StreamState& stream, const ItemRow& row, const std::vector<SliceView>& slices, WallTime now);
 
   // The item that tells a user's devices of it.
   Status append_devices_changed(StreamId account_stream, WallTime now);
@@ -109,12 +114,14 @@ class StreamWriter {
 
   sqlite::Statement select_stream_;
   sqlite::Statement select_members_;
+  sqlite::Statement select_list_version_;
   sqlite::Statement select_direct_;
   sqlite::Statement select_send_number_;
   sqlite::Statement insert_stream_;
   sqlite::Statement insert_member_;
   sqlite::Statement insert_direct_;
   sqlite::Statement insert_item_;
+  sqlite::Statement insert_slice_;
   sqlite::Statement update_head_;
   sqlite::Statement put_send_number_;
   sqlite::Statement put_revision_;

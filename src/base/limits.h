@@ -43,10 +43,23 @@ constexpr std::size_t content_bytes_max(std::size_t text_bytes_max) { return tex
 constexpr std::size_t item_bytes_max(std::size_t text_bytes_max) { return content_bytes_max(text_bytes_max) + 1'024; }
 // A hello that names kHelloCursorsMax streams. Who has not greeted yet sends nothing larger.
 inline constexpr std::size_t kFirstFrameBytesMax = 131'072;
-constexpr std::size_t client_frame_bytes_max(std::size_t text_bytes_max) {
-  const std::size_t send = item_bytes_max(text_bytes_max) + 1'024;
-  return send > kFirstFrameBytesMax ? send : kFirstFrameBytesMax;
+// Slices of an encrypted item in one frame: their number, and their bytes unless one alone has more.
+inline constexpr std::size_t kSlicesChunk = 128;
+inline constexpr std::size_t kSlicesChunkBytes = 262'144;
+// A pairwise message of a content: up to 256 bytes of envelope, less than a sixteenth of padding, 2,048 of message.
+constexpr std::size_t slice_bytes_max(std::size_t text_bytes_max) {
+  const std::size_t envelope = content_bytes_max(text_bytes_max) + 256;
+  const std::size_t message = envelope + envelope / 16 + 64 + 2'048;
+  constexpr std::size_t kLargest = 542'720;  // e2ee::kMessageMax
+  return message < kLargest ? message : kLargest;
 }
+constexpr std::size_t client_frame_bytes_max(std::size_t text_bytes_max) {
+  const std::size_t slice = slice_bytes_max(text_bytes_max);
+  const std::size_t slices = (slice > kSlicesChunkBytes ? slice : kSlicesChunkBytes) + 4'096;
+  const std::size_t send = item_bytes_max(text_bytes_max) + 1'024;
+  return send > slices ? send : slices;
+}
+static_assert(kFirstFrameBytesMax <= client_frame_bytes_max(1));
 inline constexpr std::size_t kItemsPerFrameMax = 64;
 inline constexpr std::size_t kItemsBytesPerFrame = 262'144;  // a page closes at this size, or after one larger item
 constexpr std::size_t server_frame_bytes_max(std::size_t text_bytes_max) {
@@ -265,6 +278,7 @@ inline constexpr auto kRetrySessionKept = 24h;          // a session begun for a
 inline constexpr auto kResendKept = 24h * 30;           // what was sent to whom is remembered
 inline constexpr std::size_t kPaddedMax = 540'672;      // the padded envelope of the largest content
 inline constexpr std::size_t kMessageMax = kPaddedMax + 2'048;
+static_assert(slice_bytes_max(kTextBytesMax) == kMessageMax);
 inline constexpr std::uint32_t kChainMessagesMax = 1'000;  // of a sender chain
 inline constexpr auto kChainAgeMax = 24h * 7;              // of a sender chain when it encrypts
 inline constexpr std::size_t kSenderChainsMax = 5;         // kept of one device in one conversation
@@ -285,6 +299,16 @@ inline constexpr std::uint32_t kMemoryKib = 262'144;
 inline constexpr std::size_t kPassphraseBytesMin = 8;
 inline constexpr std::size_t kPassphraseBytesMax = 1'024;
 static_assert(content_bytes_max(kTextBytesMax) + 256 <= kPaddedMax, "with the names of two users around it");
+// The server's share of encrypted conversations.
+inline constexpr std::size_t kDirectSlicesMax = 2 * kDevicesMax - 1;  // the devices of two users, less the sender's
+inline constexpr std::size_t kStagedChunksMax = kDirectSlicesMax;     // of one item: a slice or more in each
+inline constexpr std::size_t kStagedBytesMax = 16'777'216;  // of one device: the largest item and as much again
+static_assert(kDirectSlicesMax * kMessageMax <= kStagedBytesMax);
+inline constexpr auto kStagedKept = 10min;                                      // a chunk whose item does not come
+inline constexpr std::uint64_t kEncryptionCounterMax = std::uint64_t{1} << 60;  // a device that names more is mistaken
+inline constexpr std::size_t kRostersExtended = 32;          // conversations that one write tells of a changed list
+inline constexpr std::size_t kUnaddressedRead = 1'024;       // items that one read passes over for a device
+inline constexpr std::size_t kRosterChangedBytes = 262'144;  // of lists in an answer; the next one has the rest
 // The server's key directory. A burst at once, and one more each time the refill has passed.
 inline constexpr std::uint32_t kBundleBurst = 64;  // bundles of one user's devices that one user fetches
 inline constexpr auto kBundleRefill = 30s;

@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "base/assert.h"
@@ -110,6 +111,28 @@ Bytes payload_hash(BytesView content) {
   Bytes hash(32, '\0');
   crypto_generichash(reinterpret_cast<unsigned char*>(hash.data()), hash.size(),
                      reinterpret_cast<const unsigned char*>(content.data()), content.size(), nullptr, 0);
+  return hash;
+}
+
+Bytes payload_hash(BytesView encrypted, std::span<const SliceView> slices) {
+  crypto_generichash_state state;
+  crypto_generichash_init(&state, nullptr, 0, 32);
+  const auto add_number = [&state](std::uint64_t value, std::size_t bytes) {
+    std::array<unsigned char, 8> out{};
+    for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<unsigned char>(value >> (8 * i));
+    crypto_generichash_update(&state, out.data(), bytes);
+  };
+  const auto add_bytes = [&](BytesView bytes) {
+    add_number(bytes.size(), 4);
+    crypto_generichash_update(&state, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  };
+  add_bytes(encrypted);
+  for (const SliceView& slice : slices) {
+    add_number(slice.device_id.value, 8);
+    add_bytes(slice.message);
+  }
+  Bytes hash(32, '\0');
+  crypto_generichash_final(&state, reinterpret_cast<unsigned char*>(hash.data()), hash.size());
   return hash;
 }
 

@@ -8,9 +8,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/ids.h"
 #include "base/result.h"
 #include "protocol/chatsdk.pb.h"
 
@@ -21,6 +23,9 @@ namespace wire = ::chatsdk::v1;
 inline constexpr std::string_view kSubprotocol = "chatsdk.v1";
 inline constexpr std::uint32_t kProtocolMin = 1;
 inline constexpr std::uint32_t kProtocolMax = 1;
+
+// Of Hello.features and Welcome.features: encrypted conversations, docs/protocol.md section 5.
+inline constexpr std::string_view kFeatureEncryption = "e2ee";
 
 // WebSocket close codes: RFC 6455 section 7.4.1, and ours in the private range.
 enum class CloseCode : std::uint16_t {
@@ -62,5 +67,13 @@ Result<std::string_view> check_text_content(const wire::Content& content, std::s
 
 // What the server compares to tell a repeated send from another message under the same id: BLAKE2b-256 of the content.
 Bytes payload_hash(BytesView content);
+
+struct SliceView {
+  DeviceId device_id;
+  BytesView message;
+};
+// The same of an encrypted one: over lp(encrypted), then u64(device_id) and lp(message) of each slice. The slices are
+// ascending by device_id.
+Bytes payload_hash(BytesView encrypted, std::span<const SliceView> slices);
 
 }  // namespace chatsdk

@@ -393,7 +393,7 @@ class ServerLives {
     if (acknowledged_ == 0) return {};
     CHATSDK_ASSIGN(auto reader, store_->open_reader());
     const Seq before = answers_.at(after + 1).seq - 1;
-    const auto page = reader->items("bob", StreamId{conversation_.value}, before, 100'000, 1 << 30);
+    const auto page = reader->items("bob", {}, StreamId{conversation_.value}, before, 100'000, 1 << 30);
     if (!page.ok()) return page.error().code == Code::kNotFound ? error(Code::kCorrupt, "no stream") : page.error();
     const std::uint64_t found = page->items.size();
     if (found < acknowledged_ - after) return error(Code::kCorrupt, "lost messages");

@@ -404,7 +404,7 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
   ServerStream read{stream, kind, reader, {}, 0};
   Seq after = 0;
   for (;;) {
-    const auto page = server_.inspector().items(Observer::name_of(reader), stream, after, kItemsPage, 1'000'000);
+    const auto page = server_.inspector().items(Observer::name_of(reader), {}, stream, after, kItemsPage, 1'000'000);
     if (!page.ok()) return std::nullopt;
     for (const auto& bytes : page->items) {
       wire::Item item;
@@ -418,7 +418,7 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
 }
 
 std::optional<World::ServerStream> World::read_head(UserNumber reader, StreamId conversation) {
-  const auto page = server_.inspector().items(Observer::name_of(reader), conversation, kBehindAll, 1, 1);
+  const auto page = server_.inspector().items(Observer::name_of(reader), {}, conversation, kBehindAll, 1, 1);
   if (!page.ok()) return std::nullopt;
   return ServerStream{conversation, wire::STREAM_KIND_CONVERSATION, reader, {}, page->head};
 }

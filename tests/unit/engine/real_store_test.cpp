@@ -116,7 +116,7 @@ class RealStore : public EngineWorld {
     std::vector<wire::Item> found;
     auto reader = server_->open_reader();
     EXPECT_TRUE(reader.ok());
-    auto page = (*reader)->items("alice", conversation_, 0, 1'000, 1 << 20);
+    auto page = (*reader)->items("alice", {}, conversation_, 0, 1'000, 1 << 20);
     if (!page.ok()) return found;
     for (const auto& bytes : page->items) EXPECT_TRUE(found.emplace_back().ParseFromString(*bytes));
     return found;

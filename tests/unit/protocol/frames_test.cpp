@@ -244,12 +244,59 @@ TEST(Frames, OfAHelloWithEveryCursorFitTheLimit) {
   wire::ClientFrame frame;
   auto& hello = *frame.mutable_hello();
   hello.set_access_token(std::string(limits::kTokenBytesMax, 't'));
+  hello.set_encryption_counter(std::numeric_limits<std::uint64_t>::max());
   for (std::size_t i = 0; i < limits::kHelloCursorsMax; ++i) {
     hello.add_stream_ids(std::numeric_limits<std::uint64_t>::max());
     hello.add_seqs(std::numeric_limits<std::uint64_t>::max());
     hello.add_marks_revisions(std::numeric_limits<std::uint64_t>::max());
   }
-  EXPECT_LE(encode(frame).size(), limits::client_frame_bytes_max(1));
+  EXPECT_LE(encode(frame).size(), limits::kFirstFrameBytesMax);
+}
+
+TEST(Frames, OfSlicesFitTheLimit) {
+  const auto filled = [](auto& slices, std::size_t count, std::size_t bytes) {
+    for (std::size_t i = 0; i < count; ++i) {
+      wire::Slice& slice = *slices.Add();
+      slice.set_device_id(std::numeric_limits<std::uint64_t>::max());
+      slice.set_message(std::string(bytes, 's'));
+    }
+  };
+  for (const std::size_t text_bytes_max : {std::size_t{1}, limits::kTextBytesDefault, limits::kTextBytesMax}) {
+    for (const auto& [count, bytes] :
+         {std::pair{limits::kSlicesChunk, limits::kSlicesChunkBytes / limits::kSlicesChunk},
+          std::pair{std::size_t{1}, limits::slice_bytes_max(text_bytes_max)}}) {
+      wire::ClientFrame frame;
+      wire::Send& send = *frame.mutable_send();
+      send.set_peer_user_id(std::string(limits::kUserIdBytesMax, 'u'));
+      send.set_client_message_id(std::string(limits::kClientMessageIdBytes, 'i'));
+      for (const auto set : {&wire::Send::set_send_number, &wire::Send::set_target_seq,
+                             &wire::Send::set_roster_revision, &wire::Send::set_own_list_version,
+                             &wire::Send::set_peer_list_version, &wire::Send::set_encryption_counter}) {
+        (send.*set)(std::numeric_limits<std::uint64_t>::max());
+      }
+      send.set_slices_staged(std::numeric_limits<std::uint32_t>::max());
+      filled(*send.mutable_slices(), count, bytes);
+      EXPECT_LE(encode(frame).size(), limits::client_frame_bytes_max(text_bytes_max));
+      wire::ClientFrame chunk;
+      chunk.mutable_stage_slices()->set_client_message_id(std::string(limits::kClientMessageIdBytes, 'i'));
+      filled(*chunk.mutable_stage_slices()->mutable_slices(), count, bytes);
+      EXPECT_LE(encode(chunk).size(), limits::client_frame_bytes_max(text_bytes_max));
+    }
+  }
+  // As an item it fits what a client takes, whatever limit was in force when it was sent.
+  EXPECT_LE(limits::e2ee::kMessageMax + 1'024, limits::item_bytes_max(limits::kTextBytesMax) + 20'480);
+  EXPECT_LE(limits::e2ee::kMessageMax + 1'024 + 4'096, limits::server_frame_bytes_max(limits::kTextBytesMax));
+}
+
+TEST(Frames, ASliceHasRoomForTheLargestContent) {
+  // Names of two users and the fields around them, padded by less than a sixteenth; a set-up message around that.
+  EXPECT_EQ(limits::slice_bytes_max(limits::kTextBytesMax), limits::e2ee::kMessageMax);
+  for (const std::size_t text_bytes_max : {std::size_t{1}, std::size_t{1'000}, limits::kTextBytesDefault}) {
+    const std::size_t envelope = limits::content_bytes_max(text_bytes_max) + 256;
+    std::size_t step = 64;
+    while (step * 16 <= envelope) step *= 2;  // at least what section 9 rounds up to
+    EXPECT_GE(limits::slice_bytes_max(text_bytes_max), (envelope + step / 2 - 1) / (step / 2) * (step / 2) + 1'648);
+  }
 }
 
 // ---- Payload hash --------------------------------------------------------------------------------------------------
@@ -260,6 +307,20 @@ TEST(PayloadHash, IsBlake2b256OfTheContent) {
   char hex[65];
   sodium_bin2hex(hex, sizeof hex, reinterpret_cast<const unsigned char*>(hash.data()), hash.size());
   EXPECT_STREQ(hex, "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+}
+
+TEST(PayloadHash, OfSlicesIsThatOfTheirEncoding) {
+  const Bytes encoding(
+      "\2\0\0\0gm"
+      "\7\0\0\0\0\0\0\1"
+      "\3\0\0\0one"
+      "\10\0\0\0\0\0\0\1"
+      "\0\0\0\0",
+      33);
+  const std::vector<SliceView> slices = {{DeviceId{0x0100'0000'0000'0007}, "one"},
+                                         {DeviceId{0x0100'0000'0000'0008}, ""}};
+  EXPECT_EQ(payload_hash("gm", slices), payload_hash(encoding));
+  EXPECT_EQ(payload_hash({}, {}), payload_hash(Bytes(4, '\0')));
 }
 
 TEST(PayloadHash, TellsContentsApart) {

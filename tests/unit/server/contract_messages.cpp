@@ -118,7 +118,7 @@ TEST_F(MessageContract, SequencesAreDenseAndIdsGrow) {
 
 TEST_F(MessageContract, WhatIsAppendedIsWhatIsRead) {
   const CommitResult result = commit({from_ann(2, "two"), from_bob(1, "three")});
-  auto page = reader().items("bob", conversation_, 2, 10, 1 << 20);
+  auto page = reader().items("bob", {}, conversation_, 2, 10, 1 << 20);
   ASSERT_TRUE(page.ok());
   ASSERT_EQ(page->items.size(), 2u);
   EXPECT_EQ(*page->items[0], *result.appended[0].item);

@@ -36,36 +36,36 @@ class ReadContract : public PairContract {
 
 TEST_F(ReadContract, PagesCloseAtTheNumberOfItems) {
   append(10);
-  auto page = reader().items("bob", conversation_, 0, 5, 1 << 20);
+  auto page = reader().items("bob", {}, conversation_, 0, 5, 1 << 20);
   ASSERT_TRUE(page.ok());
   EXPECT_EQ(page->items.size(), 5u);
   EXPECT_EQ(page->last, 5u);
   EXPECT_EQ(page->head, 12u);
-  page = reader().items("bob", conversation_, 5, 100, 1 << 20);
+  page = reader().items("bob", {}, conversation_, 5, 100, 1 << 20);
   EXPECT_EQ(page->items.size(), 7u);
   EXPECT_EQ(page->last, 12u);
 }
 
 TEST_F(ReadContract, PagesCloseAtTheirBytesButHoldOneItem) {
   append(4, 1'000);
-  auto page = reader().items("bob", conversation_, 2, 100, 2'500);
+  auto page = reader().items("bob", {}, conversation_, 2, 100, 2'500);
   EXPECT_EQ(page->items.size(), 2u);
   EXPECT_EQ(page->last, 4u);
-  page = reader().items("bob", conversation_, 4, 100, 10);
+  page = reader().items("bob", {}, conversation_, 4, 100, 10);
   EXPECT_EQ(page->items.size(), 1u);
   EXPECT_EQ(page->last, 5u);
 }
 
 TEST_F(ReadContract, APageAtTheHeadIsEmpty) {
-  auto page = reader().items("bob", conversation_, 2, 10, 1 << 20);
+  auto page = reader().items("bob", {}, conversation_, 2, 10, 1 << 20);
   EXPECT_TRUE(page->items.empty());
   EXPECT_EQ(page->last, 2u);
   EXPECT_EQ(page->head, 2u);
-  page = reader().items("bob", conversation_, 99, 10, 1 << 20);
+  page = reader().items("bob", {}, conversation_, 99, 10, 1 << 20);
   EXPECT_TRUE(page->items.empty());
   EXPECT_EQ(page->last, 99u);
   EXPECT_EQ(page->head, 2u);
-  EXPECT_TRUE(reader().items("bob", conversation_, ~Seq{0}, 10, 1 << 20)->items.empty());
+  EXPECT_TRUE(reader().items("bob", {}, conversation_, ~Seq{0}, 10, 1 << 20)->items.empty());
 }
 
 TEST_F(ReadContract, ForeignAndUnknownStreamsLookTheSame) {
@@ -73,8 +73,8 @@ TEST_F(ReadContract, ForeignAndUnknownStreamsLookTheSame) {
   EXPECT_EQ(read_code("eve", conversation_), Code::kNotFound);
   EXPECT_EQ(read_code("eve", ann_account_.account_stream), Code::kNotFound);
   EXPECT_EQ(read_code("eve", StreamId{424242}), Code::kNotFound);
-  EXPECT_EQ(reader().items("eve", conversation_, 0, 1, 1).error().detail,
-            reader().items("eve", StreamId{424242}, 0, 1, 1).error().detail);
+  EXPECT_EQ(reader().items("eve", {}, conversation_, 0, 1, 1).error().detail,
+            reader().items("eve", {}, StreamId{424242}, 0, 1, 1).error().detail);
 }
 
 TEST_F(ReadContract, AnAccountStreamIsItsUsersOwn) {
@@ -88,7 +88,7 @@ TEST_F(ReadContract, AnAccountStreamIsItsUsersOwn) {
 TEST_F(ReadContract, AReaderSeesEveryCommitThatReturned) {
   for (std::uint64_t number = 2; number < 20; ++number) {
     const auto appended = write<Appended>(from_ann(number));
-    EXPECT_EQ(reader().items("ann", conversation_, 0, 1, 1)->head, appended.seq);
+    EXPECT_EQ(reader().items("ann", {}, conversation_, 0, 1, 1)->head, appended.seq);
   }
 }
 

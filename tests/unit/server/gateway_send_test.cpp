@@ -342,7 +342,7 @@ TEST(GatewaySend, ASenderThatAFrameNamesIsIgnored) {
       {"beside the send", [](const wire::ClientFrame& frame) { return encode(frame) + unknown_field(15, "bob"); }},
       {"in the send",
        [](wire::ClientFrame frame) {
-         EXPECT_TRUE(frame.mutable_send()->MergeFromString(unknown_field(6, "bob")));
+         EXPECT_TRUE(frame.mutable_send()->MergeFromString(unknown_field(15, "bob")));
          return encode(frame);
        }},
       {"in the send, under the number that an item's sender has",

@@ -3,14 +3,18 @@ chatsdk_test(server_committer_test
   THREADS ${CMAKE_CURRENT_LIST_DIR}/committer_test.cpp
   LIBRARIES chatsdk_server_services)
 
-chatsdk_test(server_record_purge_test
-  SOURCES ${CMAKE_CURRENT_LIST_DIR}/record_purge_test.cpp
+# What the server does by itself from time to time.
+chatsdk_test(server_upkeep_test
+  SOURCES
+    ${CMAKE_CURRENT_LIST_DIR}/encryption_upkeep_test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/record_purge_test.cpp
   LIBRARIES chatsdk_server_services)
 
 # The contract_*.cpp files hold any implementation of Store to its rules.
 chatsdk_test(server_store_test
   SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/contract_accounts.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/contract_encrypted.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_keys.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_messages.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_reads.cpp

@@ -122,8 +122,8 @@ class StoreContract : public ::testing::Test {
     return item;
   }
   std::vector<wire::Item> read(const UserId& user_id, StreamId stream_id, Seq after = 0, std::size_t max = 1'000,
-                               std::size_t max_bytes = 1 << 20) {
-    auto page = reader().items(user_id, stream_id, after, max, max_bytes);
+                               std::size_t max_bytes = 1 << 20, DeviceId device = {}) {
+    auto page = reader().items(user_id, device, stream_id, after, max, max_bytes);
     EXPECT_TRUE(page.ok()) << page.error().detail;
     std::vector<wire::Item> items;
     if (page.ok()) {
@@ -132,7 +132,7 @@ class StoreContract : public ::testing::Test {
     return items;
   }
   Code read_code(const UserId& user_id, StreamId stream_id) {
-    return reader().items(user_id, stream_id, 0, 10, 1 << 20).code();
+    return reader().items(user_id, {}, stream_id, 0, 10, 1 << 20).code();
   }
   static std::string text_of(const wire::Item& item) {
     wire::Content content;

@@ -4,10 +4,12 @@
 //
 // Threads: one.
 #include <fstream>
+#include <map>
 
 #include "server-reference/store/item_row.h"
 #include "server-reference/store/schema.h"
 #include "tests/unit/server/disk_vfs.h"
+#include "tests/unit/server/key_rows.h"
 #include "tests/unit/server/sqlite_harness.h"
 
 namespace chatsdk::server {
@@ -93,7 +95,7 @@ TEST_F(FailingDisk, AFullDiskRefusesTheBatchAndTheStoreWorksOn) {
   EXPECT_EQ(commit_code({message("ann", device, to_peer("bob"), 2)}), Code::kStorageFull);
   disk_->write_result = SQLITE_OK;
   EXPECT_FALSE(reader().account("cid")->has_value());
-  EXPECT_EQ(reader().items("bob", first.conversation_id, 0, 10, 1 << 20)->head, 2u);
+  EXPECT_EQ(reader().items("bob", {}, first.conversation_id, 0, 10, 1 << 20)->head, 2u);
   const auto second = write<Appended>(message("ann", device, to_peer("bob"), 2));
   EXPECT_FALSE(second.repeated);
   EXPECT_EQ(second.seq, first.seq + 1) << "what was in memory fell back with the disk";
@@ -349,11 +351,53 @@ TEST_F(SqliteStoreTest, AnOlderCopyForgetsWhatDevicesAcknowledged) {
   harness_->reopen();
   commit(accounts(1));
   sqlite().close();
-  EXPECT_EQ(sqlite().count("SELECT count(*) FROM cursor"), 1) << "another opening of the same store keeps them";
+  EXPECT_EQ(sqlite().count("SELECT sum(acked) FROM cursor"), 3) << "another opening of the same store keeps them";
   overwrite(path(), copy);
   harness_->reopen();
   sqlite().close();
-  EXPECT_EQ(sqlite().count("SELECT count(*) FROM cursor"), 0);
+  EXPECT_EQ(sqlite().count("SELECT sum(acked) FROM cursor"), 0);
+}
+
+TEST_F(SqliteStoreTest, AnOlderCopyShowsWhatADeviceHadWithoutItsSlice) {
+  std::map<UserId, DeviceId> devices;
+  for (const char* user : {"ann", "bob"}) {
+    register_user(user);
+    const DeviceId device = devices[user] = log_in(user).session.device_id;
+    PublishLists list{user,  device, hash_named(user), {list_of(1, {record_of(device)})}, {record_of(device)},
+                      false, now()};
+    write<ListsPublished>(list);
+  }
+  const auto sent = [&](std::uint64_t number) {
+    AppendMessage op = message("ann", devices["ann"], to_peer("bob"), number);
+    op.content.clear();
+    EncryptedParts parts;
+    parts.slices = {{devices["bob"], "slice " + std::to_string(number)}};
+    parts.own_list_version = parts.peer_list_version = 1;
+    parts.counter = number;
+    op.encrypted = std::make_shared<const EncryptedParts>(std::move(parts));
+    return write<Appended>(op).conversation_id;
+  };
+  const ConversationId conversation = sent(1);
+  sent(2);
+  write<Done>(AdvanceCursor{devices["bob"], conversation, 2});
+  sqlite().close();
+  const std::string copy = content_of(path());
+  harness_->reopen();
+  write<Done>(AdvanceCursor{devices["bob"], conversation, 3});
+  sqlite().close();
+  overwrite(path(), copy);
+  harness_->reopen();
+  for (const auto& stream : *reader().followed("bob", devices["bob"])) EXPECT_EQ(stream.acknowledged, 0u);
+  sent(3);
+  const auto items = read("bob", conversation, 1, 10, 1 << 20, devices["bob"]);
+  ASSERT_EQ(items.size(), 3u);
+  EXPECT_EQ(items[0].kind(), wire::ITEM_KIND_MESSAGE);
+  EXPECT_EQ(items[0].client_message_id(), message("ann", devices["ann"], {}, 1).client_message_id.view());
+  EXPECT_TRUE(items[0].slice().empty()) << "gone before the copy was made";
+  EXPECT_EQ(items[1].slice(), "slice 2") << "acknowledged after that";
+  EXPECT_EQ(items[2].slice(), "slice 3");
+  write<Done>(AdvanceCursor{devices["bob"], conversation, 4});
+  EXPECT_EQ(read("bob", conversation, 1, 10, 1 << 20, devices["bob"]).at(1).kind(), wire::ITEM_KIND_SKIP);
 }
 
 TEST_F(SqliteStoreTest, AnOlderCopyHandsOutNoOneTimePrekeyAgain) {
@@ -475,12 +519,34 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
 
 // ---- Versions ------------------------------------------------------------------------------------------------------
 
+// Takes away what version 3 has added.
+constexpr const char* kBackToVersion2 =
+    "ALTER TABLE stream DROP COLUMN roster_revision; ALTER TABLE device DROP COLUMN encryption_counter; "
+    "ALTER TABLE cursor DROP COLUMN earlier; "
+    "DROP TABLE roster; DROP TABLE roster_due; DROP TABLE slice; DROP TABLE staged; PRAGMA user_version = 2;";
+
+TEST_F(SqliteStoreTest, AStoreOfVersionTwoIsBroughtUpToDate) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId ann = log_in("ann").session.device_id;
+  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1, "hello"));
+  const std::uint64_t epoch = store().epoch();
+  sqlite().execute(kBackToVersion2);
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), epoch);
+  EXPECT_EQ(text_of(read("bob", first.conversation_id).at(1)), "hello");
+  EXPECT_EQ(*reader().encryption_counter(ann), 0u);
+  EXPECT_EQ(write<Appended>(message("ann", ann, to_peer("bob"), 2)).seq, 3u) << "the conversation stays plain";
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
+}
+
 TEST_F(SqliteStoreTest, AStoreOfVersionOneIsBroughtUpToDate) {
   commit(accounts(3));
   const std::uint64_t epoch = store().epoch();
-  sqlite().execute(
-      "DROP TABLE account_key; DROP TABLE device_list; DROP TABLE list_entry; DROP TABLE device_record; "
-      "DROP TABLE device_keys; DROP TABLE one_time_prekey; PRAGMA user_version = 1");
+  sqlite().execute(std::string(kBackToVersion2) +
+                   "DROP TABLE account_key; DROP TABLE device_list; DROP TABLE list_entry; DROP TABLE device_record; "
+                   "DROP TABLE device_keys; DROP TABLE one_time_prekey; PRAGMA user_version = 1");
   harness_->reopen();
   EXPECT_EQ(store().epoch(), epoch);
   EXPECT_TRUE(reader().account("user2")->has_value());
@@ -498,14 +564,22 @@ TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
   const DeviceId device = log_in("ann").session.device_id;
   const auto rows = [&] {
     std::int64_t sum = 0;
-    for (const char* table : {"stream", "item", "dedup", "member", "direct", "send_number", "mark", "mark_advance",
-                              "cursor", "account", "device", "session", "account_key", "device_list", "list_entry",
-                              "device_record", "device_keys", "one_time_prekey"}) {
+    for (const char* table :
+         {"stream",      "item",         "dedup",      "member",        "direct",      "send_number",
+          "mark",        "mark_advance", "cursor",     "account",       "device",      "session",
+          "account_key", "device_list",  "list_entry", "device_record", "device_keys", "one_time_prekey",
+          "roster",      "roster_due",   "slice",      "staged"}) {
       sum += sqlite().count(std::string("SELECT count(*) FROM ") + table);
     }
     return sum;
   };
+  AppendMessage encrypted = message("ann", device, to_peer("bob"), 1);
+  encrypted.content.clear();
+  encrypted.encrypted = std::make_shared<const EncryptedParts>(EncryptedParts{.slices = {{device, "slice"}}});
   const std::int64_t before = rows();
+  EXPECT_EQ(code(encrypted), Code::kForbidden);
+  EXPECT_EQ(code(StageSlices{device, SessionId{7}, client_id(1), 0, {{device, "slice"}}, now()}),
+            Code::kUnauthenticated);
   EXPECT_EQ(code(message("ann", device, to_peer("bob"), 2)), Code::kOutOfOrder);
   EXPECT_EQ(code(message("ann", device, to_peer("ann"), 1)), Code::kInvalidArgument);
   EXPECT_EQ(code(message("ann", device, to_peer("nobody"), 1)), Code::kNotFound);
