@@ -45,6 +45,8 @@ void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
     marks_ = std::make_unique<MarksService>(submit(), seams_.writer, seams_.log);
     purge_ = std::make_unique<RecordPurge>(submit(), seams_.writer, seams_.log);
     purge_->start();
+    encryption_upkeep_ = std::make_unique<EncryptionUpkeep>(submit(), seams_.writer);
+    encryption_upkeep_->start();
   });
   seams_.run_on(seams_.rest, [&] {
     RestOptions rest;
@@ -55,7 +57,8 @@ void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
                               *refresh_tokens_, options_.app_keys.get(), seams_.random, seams_.log, &write_health_},
         options_.accounts);
     keys_ = std::make_unique<KeyDirectory>(
-        KeyDirectory::Parts{seams_.rest, *rest_reader_, submit(), seams_.hash_workers, seams_.bus, seams_.log},
+        KeyDirectory::Parts{seams_.rest, *rest_reader_, submit(), seams_.hash_workers, seams_.bus, seams_.log,
+                            [this] { encryption_upkeep_->rosters_due(); }},
         options_.keys);
     rest_service_ = std::make_unique<RestService>(seams_.rest, *accounts_, *keys_, std::move(rest), seams_.log);
   });
@@ -115,6 +118,7 @@ void ServerCore::stop() {
   rest_service_.reset();
   keys_.reset();
   accounts_.reset();
+  encryption_upkeep_.reset();
   purge_.reset();
   marks_.reset();
   committer_.reset();

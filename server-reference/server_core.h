@@ -26,6 +26,7 @@
 #include "server-reference/services/account_service.h"
 #include "server-reference/services/committer.h"
 #include "server-reference/services/delivery_service.h"
+#include "server-reference/services/encryption_upkeep.h"
 #include "server-reference/services/key_directory.h"
 #include "server-reference/services/marks_service.h"
 #include "server-reference/services/record_purge.h"
@@ -116,6 +117,7 @@ class ServerCore {
   std::unique_ptr<DeliveryService> delivery_;
   std::unique_ptr<MarksService> marks_;
   std::unique_ptr<RecordPurge> purge_;
+  std::unique_ptr<EncryptionUpkeep> encryption_upkeep_;
   std::unique_ptr<AccountService> accounts_;
   std::unique_ptr<KeyDirectory> keys_;
   std::unique_ptr<RestService> rest_service_;

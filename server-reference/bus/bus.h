@@ -21,10 +21,26 @@ namespace chatsdk::server {
 
 // A committed item of a stream. frame is a whole serialised wire::ServerFrame with this one item, encoded once for all.
 struct ItemHint {
+  struct ForDevice {
+    DeviceId device_id;
+    std::shared_ptr<const Bytes> frame;
+  };
   StreamId stream_id;
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
   Seq seq = 0;
   std::shared_ptr<const Bytes> frame;
+  // Not none: frame is for this device alone, those below have their own, and any other gets the one that skips it.
+  DeviceId only_for = {};
+  std::vector<ForDevice> slices = {};
+  std::shared_ptr<const Bytes> skip = {};
+
+  const std::shared_ptr<const Bytes>& frame_for(DeviceId device) const {
+    if (!only_for || device == only_for) return frame;
+    for (const ForDevice& slice : slices) {
+      if (slice.device_id == device) return slice.frame;
+    }
+    return skip;
+  }
 };
 
 // Committed mark advances: a whole serialised wire::ServerFrame.

@@ -17,7 +17,9 @@ namespace {
 // Kicks and hints of keys are few and small: they are not counted.
 std::size_t bytes_of(const UserMessage& message) {
   if (const auto* item = std::get_if<std::shared_ptr<const ItemHint>>(&message)) {
-    return sizeof(ItemHint) + ((*item)->frame ? (*item)->frame->size() : 0);
+    std::size_t bytes = sizeof(ItemHint) + ((*item)->frame ? (*item)->frame->size() : 0);
+    for (const ItemHint::ForDevice& slice : (*item)->slices) bytes += sizeof(slice) + slice.frame->size();
+    return bytes;
   }
   if (const auto* marks = std::get_if<std::shared_ptr<const MarksHint>>(&message)) {
     return sizeof(MarksHint) + ((*marks)->frame ? (*marks)->frame->size() : 0);

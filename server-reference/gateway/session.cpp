@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The incoming half of a session: frames, authentication, time. session_delivery.cpp is the outgoing half.
+// The incoming half of a session: frames, authentication, time. session_delivery.cpp is the outgoing half, and
+// session_encrypted.cpp has what is said of encrypted sends.
 #include "server-reference/gateway/session.h"
 
 #include <algorithm>
@@ -49,20 +50,24 @@ Status check_target(const Request& request, Target& target, ClientMessageId& id)
   return error(Code::kInvalidArgument, "no target, a conversation_id or a peer_user_id is needed");
 }
 
+std::size_t bytes_of(const google::protobuf::RepeatedPtrField<wire::Slice>& slices) {
+  std::size_t bytes = 0;
+  for (const wire::Slice& slice : slices) bytes += slice.message().size();
+  return bytes;
+}
+
+// Any of what only an encrypted one has makes it one, so that none is passed over in silence.
+bool is_encrypted(const wire::Send& send) {
+  return send.encryption_counter() != 0 || send.slices_size() != 0 || send.slices_staged() != 0 ||
+         send.kind() != wire::ITEM_KIND_UNSPECIFIED || send.target_seq() != 0 || send.roster_revision() != 0 ||
+         send.own_list_version() != 0 || send.peer_list_version() != 0 || !send.encrypted().empty();
+}
+
 void set_accepted(wire::Accepted& out, const Appended& appended) {
   out.set_conversation_id(appended.conversation_id.value);
   out.set_message_id(appended.message_id.value);
   out.set_conversation_seq(appended.seq);
   out.set_time_ms(to_unix_ms(appended.time));
-}
-
-// A store that failed or was busy has not said no: the client keeps the message and asks again.
-Error refusal_of(Error refused) {
-  if (refused.code > Code::kStorage && refused.code != Code::kBusy) return refused;
-  if (refused.code == Code::kStorageFull) {
-    return {refused.code, "the server's storage is full", limits::kRetryStorageFull};
-  }
-  return error(Code::kUnavailable, "the store cannot answer: " + std::string(code_name(refused.code)));
 }
 
 // A refused id is echoed so that the client can tell which one; no client needs more of it than this.
@@ -76,6 +81,7 @@ struct GatewaySession::Loaded {
   wire::Hello hello;
   std::vector<FollowedStream> followed;
   std::optional<KeyCounts> key_counts;
+  std::uint64_t encryption_counter = 0;
 };
 
 GatewaySession::GatewaySession(SessionShard& shard, const ConnectionInfo& info, FrameSink& sink)
@@ -133,6 +139,8 @@ void GatewaySession::on_live_frame(wire::ClientFrame& frame) {
       return on_authenticate(frame.authenticate());
     case wire::ClientFrame::kSend:
       return on_send(*frame.mutable_send());
+    case wire::ClientFrame::kStageSlices:
+      return on_stage_slices(*frame.mutable_stage_slices());
     case wire::ClientFrame::kVoid:
       return on_void(frame.void_());
     case wire::ClientFrame::kAck:
@@ -168,6 +176,7 @@ void GatewaySession::on_hello(wire::Hello hello) {
 
   device_ = identity->device_id;
   session_ = identity->session_id;
+  encryption_ = agrees_on(hello, kFeatureEncryption);
   token_expiry_ = now() + (identity->expires - wall_now);
   state_ = State::kLoading;
   // Followed before the streams are read, so that no item falls between the two.
@@ -175,7 +184,7 @@ void GatewaySession::on_hello(wire::Hello hello) {
   place_ = shard_.directory.enter(device_);
 
   shard_.read(*this,
-              [proven = *identity, wall_now, chosen = *protocol,
+              [proven = *identity, wall_now, chosen = *protocol, counted = encryption_,
                asked = std::move(hello)](StoreReader& reader) mutable -> SessionShard::Continuation {
                 Loaded loaded;
                 loaded.protocol = chosen;
@@ -184,6 +193,9 @@ void GatewaySession::on_hello(wire::Hello hello) {
                   CHATSDK_TRY(check_session_open(reader, proven, wall_now));
                   CHATSDK_ASSIGN(loaded.followed, reader.followed(proven.user_id, proven.device_id));
                   CHATSDK_ASSIGN(loaded.key_counts, reader.key_counts(proven.device_id));
+                  if (counted) {
+                    CHATSDK_ASSIGN(loaded.encryption_counter, reader.encryption_counter(proven.device_id));
+                  }
                   return {};
                 };
                 if (Status status = load(); !status.ok()) loaded.failure = refusal_of(std::move(status).error());
@@ -222,6 +234,11 @@ void GatewaySession::on_loaded(Loaded loaded) {
   if (place_.replaced()) return fail(error(Code::kReplaced, "the device connected anew"));
   shard_.announce(*this);
   if (Status placed = place_streams(loaded.hello, loaded.followed); !placed.ok()) return fail(placed.error());
+  if (loaded.hello.encryption_counter() < loaded.encryption_counter) {
+    return fail(error(Code::kRolledBack, "the device has encrypted " +
+                                             std::to_string(loaded.hello.encryption_counter()) + " items, and number " +
+                                             std::to_string(loaded.encryption_counter) + " was accepted"));
+  }
   state_ = State::kLive;
   CHATSDK_FAULT("gateway.between_admission_and_welcome");
   send_welcome(loaded);
@@ -237,9 +254,7 @@ void GatewaySession::send_welcome(const Loaded& loaded) {
   const WallTime wall_now = shard_.executor.clock().wall_now();
   welcome.set_protocol(loaded.protocol);
   for (const std::string& feature : shard_.options.features) {
-    if (std::find(hello.features().begin(), hello.features().end(), feature) != hello.features().end()) {
-      welcome.add_features(feature);
-    }
+    if (agrees_on(hello, feature)) welcome.add_features(feature);
   }
   welcome.set_user_id(*user_);
   welcome.set_device_id(device_.value);
@@ -253,6 +268,13 @@ void GatewaySession::send_welcome(const Loaded& loaded) {
   welcome.set_sends_in_flight(static_cast<std::uint32_t>(shard_.options.sends_in_flight));
   if (loaded.key_counts) set_key_counts(*welcome.mutable_key_counts(), *loaded.key_counts);
   send(frame);
+}
+
+bool GatewaySession::agrees_on(const wire::Hello& hello, std::string_view feature) const {
+  const auto names = [feature](const auto& features) {
+    return std::find(features.begin(), features.end(), feature) != features.end();
+  };
+  return names(shard_.options.features) && names(hello.features());
 }
 
 Status GatewaySession::admit_renewal() const {
@@ -311,6 +333,15 @@ void GatewaySession::on_keys_hint(const KeysHint& hint) {
   if (state_ == State::kLive && hint.device_id == device_) send(hint.frame);
 }
 
+// A store that failed or was busy has not said no: the client keeps the message and asks again.
+Error GatewaySession::refusal_of(Error refused) {
+  if (refused.code > Code::kStorage && refused.code != Code::kBusy) return refused;
+  if (refused.code == Code::kStorageFull) {
+    return {refused.code, "the server's storage is full", limits::kRetryStorageFull};
+  }
+  return error(Code::kUnavailable, "the store cannot answer: " + std::string(code_name(refused.code)));
+}
+
 // ---- Sending -------------------------------------------------------------------------------------------------------
 
 Status GatewaySession::admit_send(std::size_t bytes) const {
@@ -331,17 +362,22 @@ Status GatewaySession::admit_send(std::size_t bytes) const {
 }
 
 void GatewaySession::on_send(wire::Send& send) {
-  const Status admitted = admit_send(send.content().size());
+  const Status admitted = admit_send(send.content().size() + bytes_of(send.slices()));
   if (!admitted.ok()) return send_refused(send.client_message_id(), admitted.error());
   Result<AppendMessage> op = check_send(send);
   if (!op.ok()) return send_refused(send.client_message_id(), op.error());
+  if (is_encrypted(send)) return on_encrypted_send(send, std::move(op).value());
   const Status content = check_content(send);
   if (!content.ok()) return ask_for_repeat(std::move(op).value(), content.error());
   op->content = std::move(*send.mutable_content());
-  const ClientMessageId id = op->client_message_id;
   const std::size_t bytes = op->content.size();
+  submit_send(std::move(op).value(), bytes);
+}
+
+void GatewaySession::submit_send(AppendMessage op, std::size_t bytes) {
+  const ClientMessageId id = op.client_message_id;
   send_submitted(bytes);
-  shard_.write(*this, std::move(op).value(), [id, bytes](GatewaySession& session, Result<WriteAnswer> answer) {
+  shard_.write(*this, std::move(op), [id, bytes](GatewaySession& session, Result<WriteAnswer> answer) {
     session.on_send_answered(id, bytes, std::move(answer));
   });
 }
@@ -392,6 +428,8 @@ void GatewaySession::on_send_answered(const ClientMessageId& id, std::size_t byt
   if (answer.code() == Code::kUnauthenticated) return fail(answer.error());
   if (!answer.ok()) {
     send_refused(id.view(), refusal_of(std::move(answer).error()));
+  } else if (const auto* changed = std::get_if<RosterChanged>(&answer.value())) {
+    tell_roster_changed(id, *changed);
   } else {
     wire::ServerFrame frame;
     wire::SendResult& result = *frame.mutable_send_result();
@@ -564,16 +602,19 @@ void GatewaySession::log_end(const Error& reason) const {
                        " ends: " + std::string(code_name(reason.code)) + ": " + reason.detail);
 }
 
-// The id as it came, cut to the length of a whole one; nothing of the content, nor whom it was for.
 void GatewaySession::log_refusal(const char* what, BytesView id, const Error& refused) {
+  log_refusal(what, id, std::string(code_name(refused.code)) + ": " + refused.detail);
+}
+
+// The id as it came, cut to the length of a whole one; nothing of the content, nor whom it was for.
+void GatewaySession::log_refusal(const char* what, BytesView id, const std::string& why) {
   if (!shard_.log.enabled(LogLevel::kInfo)) return;
   const std::string connection = "connection " + std::to_string(connection_);
   const std::string device = " device " + std::to_string(device_.value);
   if (!shard_.refusals.note(connection + device)) return;
   shard_.log.write(LogLevel::kInfo, "gateway",
                    connection + " user " + in_quotes(*user_) + device + " session " + std::to_string(session_.value) +
-                       " refused " + what + " " + to_hex(id.substr(0, limits::kClientMessageIdBytes)) + ": " +
-                       std::string(code_name(refused.code)) + ": " + refused.detail);
+                       " refused " + what + " " + to_hex(id.substr(0, limits::kClientMessageIdBytes)) + ": " + why);
 }
 
 }  // namespace chatsdk::server

@@ -16,6 +16,8 @@
 // not protobuf          fail MALFORMED        fail MALFORMED     fail MALFORMED     ignored
 // a hint of the bus     cannot come           remembered         sent or read       ignored
 //
+// What a connection that has not agreed on kFeatureEncryption stages is ignored like an unknown frame.
+//
 // A failure is a Failure frame and the close code that follows from its error. A bad value in a Send or Void is
 // refused in its answer, and the connection stays. Both are logged.
 //
@@ -29,8 +31,8 @@
 //      submitted or answered with a welcome. Nothing of a connection is submitted after a newer one of its device was
 //      admitted.
 //   5. At most one renewal is under way.
-//   6. The content of unanswered sends is at most twice kSendsInFlightBytesMax: from that limit on nothing is read, and
-//      what had been received already has as much room again.
+//   6. The content of unanswered sends, slices included, is at most twice kSendsInFlightBytesMax: from that limit on
+//      nothing is read, and what had been received already has as much room again.
 #pragma once
 
 #include <chrono>
@@ -38,6 +40,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/executor.h"
@@ -59,7 +62,7 @@ namespace chatsdk::server {
 
 struct GatewayOptions {
   std::size_t text_bytes_max = limits::kTextBytesDefault;
-  std::vector<std::string> features;  // that this server offers
+  std::vector<std::string> features = {std::string(kFeatureEncryption)};  // that this server offers
   std::chrono::milliseconds heartbeat = limits::kHeartbeatDefault;
   std::size_t window_items = limits::kWindowItemsMax;
   std::size_t window_bytes = limits::kWindowBytesMax;
@@ -173,6 +176,12 @@ class GatewaySession {
   void on_send(wire::Send& send);
   Result<AppendMessage> check_send(const wire::Send& send) const;  // all but the content
   Status check_content(const wire::Send& send) const;
+  // session_encrypted.cpp
+  void on_encrypted_send(wire::Send& send, AppendMessage op);
+  void on_stage_slices(wire::StageSlices& stage);
+  Result<StageSlices> check_stage(wire::StageSlices& stage) const;
+  void tell_roster_changed(const ClientMessageId& id, const RosterChanged& changed);
+  void submit_send(AppendMessage op, std::size_t bytes);
   void ask_for_repeat(AppendMessage op, Error refused);
   void on_void(const wire::Void& request);
   Result<VoidMessage> check_void(const wire::Void& request) const;
@@ -209,7 +218,10 @@ class GatewaySession {
   void close(CloseCode code);
   void end();
   void log_end(const Error& error) const;
+  static Error refusal_of(Error refused);  // what a client is told of the store's
+  bool agrees_on(const wire::Hello& hello, std::string_view feature) const;
   void log_refusal(const char* what, BytesView id, const Error& error);
+  void log_refusal(const char* what, BytesView id, const std::string& why);
   MonotonicTime now() const { return shard_.executor.clock().monotonic_now(); }
 
   SessionShard& shard_;
@@ -235,6 +247,7 @@ class GatewaySession {
   std::uint32_t sends_in_flight_bytes_ = 0;
   std::uint16_t sends_in_flight_ = 0;
   State state_ = State::kAwaitingHello;
+  bool encryption_ = false;  // both sides know kFeatureEncryption
   bool reading_ = false;
   bool look_again_ = false;  // which streams there are and how far they go is to be read
   bool renewing_ = false;

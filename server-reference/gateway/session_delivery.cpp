@@ -171,10 +171,11 @@ void GatewaySession::on_item_hint(const ItemHint& hint) {
   if (CHATSDK_PLANTED(Bug::kP18NobodyReadsTheStream) && !next) return;
   entry.head = hint.seq;
   if (state_ == State::kLoading) return;
-  if (next && room_for_hint(hint.frame->size())) {
+  const SharedFrame& frame = hint.frame_for(device_);
+  if (next && room_for_hint(frame->size())) {
     entry.sent = hint.seq;
-    window_.add(entry.id, hint.seq - 1, hint.seq, 1, hint.frame->size());
-    send(hint.frame);
+    window_.add(entry.id, hint.seq - 1, hint.seq, 1, frame->size());
+    send(frame);
     if (closed()) return;
     if (entry.id != account_stream_) return;  // nothing else changed
   }

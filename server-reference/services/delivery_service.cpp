@@ -39,7 +39,16 @@ void DeliveryService::publish_item(const AppendedItem& item) {
   hint->stream_id = item.stream_id;
   hint->kind = item.kind;
   hint->seq = item.seq;
-  hint->frame = items_frame(item.stream_id, item.kind, item.seq - 1, {&item.item, 1});
+  const auto frame_of = [&item](const std::shared_ptr<const Bytes>& bytes) {
+    return items_frame(item.stream_id, item.kind, item.seq - 1, {&bytes, 1});
+  };
+  hint->frame = frame_of(item.item);
+  if (item.only_for) {
+    hint->only_for = item.only_for;
+    hint->slices.reserve(item.slices.size());
+    for (const ItemForDevice& slice : item.slices) hint->slices.push_back({slice.device_id, frame_of(slice.item)});
+    hint->skip = skip_frame(item.stream_id, item.kind, item.seq);
+  }
   const std::shared_ptr<const ItemHint> shared = std::move(hint);
   for (const UserId& follower : item.followers) bus_.publish(follower, shared);
 }

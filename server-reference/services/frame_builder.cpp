@@ -61,6 +61,19 @@ SharedFrame items_frame(StreamId stream, wire::StreamKind kind, Seq after_seq,
   return frame;
 }
 
+SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq) {
+  wire::ServerFrame frame;
+  wire::Items& items = *frame.mutable_items();
+  items.set_stream_id(stream.value);
+  items.set_stream_kind(kind);
+  items.set_after_seq(seq - 1);
+  wire::Item& skip = *items.add_items();
+  skip.set_seq(seq);
+  skip.set_kind(wire::ITEM_KIND_SKIP);
+  skip.set_skip_reason(wire::SKIP_REASON_NOT_ADDRESSED);
+  return std::make_shared<const Bytes>(encode(frame));
+}
+
 SharedFrame marks_frame(ConversationId conversation, std::uint64_t revision, std::span<const MarkAdvance> advances) {
   wire::ServerFrame frame;
   wire::Marks& marks = *frame.mutable_marks();

@@ -22,6 +22,9 @@ using SharedFrame = std::shared_ptr<const Bytes>;
 SharedFrame items_frame(StreamId stream, wire::StreamKind kind, Seq after_seq,
                         std::span<const std::shared_ptr<const Bytes>> items);
 
+// A wire::ServerFrame with one item that is not for the device.
+SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq);
+
 // A wire::ServerFrame with wire::Marks: the advances, after which the conversation is at revision.
 SharedFrame marks_frame(ConversationId conversation, std::uint64_t revision, std::span<const MarkAdvance> advances);
 

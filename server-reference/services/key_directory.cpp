@@ -134,6 +134,7 @@ void KeyDirectory::lists_written(const UserId& user_id, Result<WriteAnswer> answ
                      "device " + std::to_string(device.value) + " has left its user's list: its log-in ended");
     parts_.bus.publish(user_id, Kick{user_id, device, Code::kUnauthenticated, 0, {}});
   }
+  if (published->rosters_due) parts_.rosters_due();
   on_done({});
 }
 

@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,7 @@ class KeyDirectory {
     std::vector<Executor*> workers;  // at least one; used in turn
     Bus& bus;
     Log& log;
+    std::function<void()> rosters_due = [] {};  // conversations have to hear of a list that was published
   };
   using OnDone = UniqueFunction<void(Status)>;
   using OnCounts = UniqueFunction<void(Result<wire::KeyCounts>)>;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A server's sessions between two devices that say anything in any order, and a third that behaves. The input is a list
-// of steps, each a byte that says what and what it needs:
+// A server's sessions between two devices that say anything in any order, and a third that behaves. The first two are
+// in their users' device lists and have agreed on encrypted conversations. The input is a list of steps, each a byte
+// that says what and what it needs:
 //
 //   0, 1  a frame from device 0 or 1:  length (2 bytes, little-endian), bytes
 //   2     time passes:                 tenths of a second (1 byte)
@@ -14,6 +15,7 @@
 // Threads: one.
 #include "fuzz/fuzz.h"
 #include "unit/server/gateway_world.h"
+#include "unit/server/key_rows.h"
 
 namespace {
 
@@ -27,7 +29,15 @@ class Play {
   Play() {
     for (const char* user : {"ann", "bob", "eve"}) world_.add_user(user);
     devices_ = {world_.add_device("ann"), world_.add_device("bob"), world_.add_device("eve")};
-    for (std::size_t i = 0; i < 2; ++i) talkers_[i] = &world_.connect(devices_[i], nullptr, i);
+    for (std::size_t i = 0; i < 2; ++i) {
+      list(devices_[i]);
+      talkers_[i] = &world_.open(world_.token(devices_[i]), i);
+      talkers_[i]->auto_ack = true;
+      wire::ClientFrame hello = world_.hello();
+      hello.mutable_hello()->add_features(std::string(kFeatureEncryption));
+      talkers_[i]->say(hello);
+      world_.run();
+    }
   }
 
   void step(fuzz::Reader& input) {
@@ -60,6 +70,16 @@ class Play {
   }
 
  private:
+  void list(const World::Device& device) {
+    const DeviceRecordRow record = record_of(device.id);
+    PublishLists op;
+    op.user_id = device.user;
+    op.uploader = device.id;
+    op.account_key = hash_named(device.user);
+    op.lists = {list_of(1, {record})};
+    op.records = {record};
+    CHATSDK_ASSERT(world_.commit_now(op).ok());
+  }
   void say(TestClient& client, BytesView frame) {
     if (client.closed) return;
     // As the listener hands it over: only for the call.

@@ -26,6 +26,7 @@ chatsdk_test(server_rest_test
 chatsdk_test(server_keys_test
   SOURCES
     key_directory_test.cpp
+    key_rosters_test.cpp
     key_uploads_test.cpp
   THREADS
     forge.cpp

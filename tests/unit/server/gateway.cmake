@@ -1,6 +1,7 @@
 chatsdk_test(server_gateway_test
   SOURCES
     gateway_delivery_test.cpp
+    gateway_encrypted_test.cpp
     gateway_flow_test.cpp
     gateway_keys_test.cpp
     gateway_marks_test.cpp

@@ -7,7 +7,7 @@
 #include <functional>
 #include <numeric>
 
-#include "unit/server/gateway_world.h"
+#include "unit/server/gateway_pair.h"
 
 namespace chatsdk::server {
 namespace {
@@ -45,12 +45,6 @@ struct Flow : World {
   Device ada, bob;
   std::uint64_t number = 0;
 };
-
-std::vector<wire::SendResult> results(const TestClient& client) {
-  std::vector<wire::SendResult> out;
-  for (const auto& frame : client.of(wire::ServerFrame::kSendResult)) out.push_back(frame.send_result());
-  return out;
-}
 
 // ---- Back-pressure -------------------------------------------------------------------------------------------------
 

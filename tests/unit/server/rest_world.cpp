@@ -38,8 +38,8 @@ RestWorld::RestWorld(RestWorldOptions options) {
   RestOptions rest_options;
   rest_options.trusted_proxies = options.trusted_proxies;
   rest_options.gateways = {{"wss://chat.example/v1/ws", "eu", 0}, {"wss://backup.example/v1/ws", "us", 1}};
-  keys =
-      std::make_unique<KeyDirectory>(KeyDirectory::Parts{executor, *reader, submit, {&worker}, bus, log}, options.keys);
+  keys = std::make_unique<KeyDirectory>(
+      KeyDirectory::Parts{executor, *reader, submit, {&worker}, bus, log, [this] { ++rosters_due; }}, options.keys);
   rest = std::make_unique<RestService>(executor, *accounts, *keys, rest_options, log);
 }
 

@@ -84,6 +84,7 @@ class RestWorld {
   std::optional<Error> write_failure;  // the store refuses with it
   WriteHealth write_health;
   int writes = 0;
+  int rosters_due = 0;  // times that the key directory has said so
 
   ManualExecutor executor{clock};
   ManualExecutor worker{clock};
