@@ -398,7 +398,7 @@ class SyncsAreTrue final : public Property {
   }
 
   std::map<std::pair<ConversationNumber, UserNumber>, Seq> read_;  // as the server's store said last
-  // What each device's app was told has failed, and has not retried or discarded since: it holds back what is behind it.
+  // What each device's app was told has failed, and has not retried or discarded since: it holds back what is behind.
   std::map<std::pair<DeviceNumber, ConversationNumber>, std::set<MessageIndex>> failed_;
 };
 
