@@ -11,8 +11,7 @@ namespace chatsdk::server {
 
 namespace {
 
-constexpr const char* kArea = "committer";           // of the log
-constexpr std::chrono::minutes kNotStoredWindow(1);  // a disk may stay full for a night
+constexpr const char* kArea = "committer";  // of the log
 
 Error unavailable(std::string detail, std::chrono::milliseconds retry_after) {
   return Error{Code::kUnavailable, std::move(detail), retry_after};
@@ -66,8 +65,9 @@ Committer::Committer(Store& store, Executor& writer, Log& log, Limits limits)
       log_(log),
       limits_(limits),
       self_(std::make_shared<Committer*>(this)),
-      not_stored_(writer.clock(), log,
-                  {.area = kArea, .window = kNotStoredWindow, .level = LogLevel::kError, .what = "did not store"}) {
+      not_stored_(
+          writer.clock(), log,
+          {.area = kArea, .window = limits::kNotStoredWindow, .level = LogLevel::kError, .what = "did not store"}) {
   CHATSDK_ASSERT(limits.batch_max > 0 && limits.batch_ops_max > 0);
 }
 

@@ -104,6 +104,7 @@ inline constexpr std::size_t kCachedSessionsMax = 65'536;  // of senders; an ent
 // Lines of the log for what is refused again and again, in half a second: sends and voids of one connection, requests
 // of one kind, and kinds (or connections) beside each other.
 inline constexpr auto kRefusalWindow = 500ms;
+inline constexpr auto kNotStoredWindow = 1min;  // the same of batches that no disk takes
 inline constexpr std::uint32_t kRefusedSendsLogged = 20;
 inline constexpr std::uint32_t kRefusedRequestsLogged = 1;
 inline constexpr std::size_t kRefusalKindsMax = 20;

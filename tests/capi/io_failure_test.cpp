@@ -97,7 +97,7 @@ class Disk {
   }
 
   // Another client may be at work beside the one that the failures are for.
-  static bool may_fail(const char* path) { return path == nullptr || std::strstr(path, "/work/") != nullptr; }
+  static bool may_fail(const char* path) { return path == nullptr || std::strstr(path, "/failing/") != nullptr; }
 
   int access(sqlite3_file* file, bool writes, int io_error) {
     return reinterpret_cast<File*>(file)->fails ? access(writes, io_error) : SQLITE_OK;
@@ -359,7 +359,7 @@ std::size_t open_files() {
 [[noreturn]] void wrong(const Scenario& scenario, Disk::Failure failure, int nth, const std::string& what) {
   std::fprintf(stderr, "%s, %s at access %d: %s\n", scenario.name,
                failure == Disk::Failure::kFull ? "disk full" : "I/O error", nth, what.c_str());
-  for (const auto& entry : fs::directory_iterator("work")) {
+  for (const auto& entry : fs::directory_iterator("failing")) {
     std::fprintf(stderr, "  %s, %ju bytes\n", entry.path().c_str(), static_cast<std::uintmax_t>(entry.file_size()));
   }
   std::exit(1);
@@ -379,9 +379,9 @@ struct Outcome {
 
 // again: on the same client, once the disk is well, if it failed.
 Outcome run(const Scenario& scenario, Disk::Failure failure, int nth, bool again = false) {
-  fs::remove_all("work");
-  fs::copy(scenario.fixture, "work");
-  const std::string path = "work" + kStore;
+  fs::remove_all("failing");
+  fs::copy(scenario.fixture, "failing");
+  const std::string path = "failing" + kStore;
   Outcome outcome;
   try {
     chatsdk::client client = offline_client();
@@ -411,9 +411,9 @@ std::map<std::string, int> sweep(const Scenario& scenario, Disk::Failure failure
   const std::size_t files = open_files();
   std::string before;
   if (!scenario.opens) {
-    fs::remove_all("work");
-    fs::copy(scenario.fixture, "work");
-    before = described_anew("work" + kStore);
+    fs::remove_all("failing");
+    fs::copy(scenario.fixture, "failing");
+    before = described_anew("failing" + kStore);
   }
   const Outcome well = run(scenario, Disk::Failure::kNone, 0);
   if (well.status != CHATSDK_OK) wrong(scenario, failure, 0, chatsdk_status_name(well.status));
@@ -435,7 +435,7 @@ std::map<std::string, int> sweep(const Scenario& scenario, Disk::Failure failure
         wrong(scenario, failure, nth, "again it comes to\n" + repeated.anew + "not\n" + well.same);
     }
     if (open_files() != files) wrong(scenario, failure, nth, "a file stays open");
-    for (const auto& entry : fs::directory_iterator("work")) {
+    for (const auto& entry : fs::directory_iterator("failing")) {
       const bool aside = entry.path().string().find(".corrupt-") != std::string::npos;
       if (aside && std::strcmp(scenario.fixture, "damaged") != 0)
         wrong(scenario, failure, nth, "the store is set aside");
@@ -457,9 +457,9 @@ struct Live {
 std::string make_worker(chatsdk::client& ben) {
   static int count = 0;
   const std::string name = "worker-" + std::to_string(++count);
-  fs::remove_all("work");
+  fs::remove_all("failing");
   chatsdk::client client{chatsdk::config(url)};
-  join(client, name, "work");
+  join(client, name, "failing");
   for (int i = 0; i < 2; ++i) ben.send_text(ben.direct_conversation(name), "from ben " + std::to_string(i));
   wait_until(client, [&] { return client.unread_total() == 2; });
   client.sync(60s);
@@ -472,7 +472,7 @@ Live live(chatsdk::client& ben, Disk::Failure failure, int nth) {
   chatsdk::config config(url);
   config.tick_driven().backoff(1ms, 20ms);
   chatsdk::client client(config);
-  client.open_store("work" + kStore, kKey);
+  client.open_store("failing" + kStore, kKey);
   const std::uint64_t with_ben = client.direct_conversation("ben");
   chatsdk::send_options options;
   options.id = kNewId;
@@ -539,9 +539,9 @@ int main(int argc, char** argv) {
   make_fixtures();
   Keys keys;
   {
-    fs::copy("whole", "work");
+    fs::copy("whole", "failing");
     chatsdk::client client = offline_client();
-    client.open_store("work" + kStore, kKey);
+    client.open_store("failing" + kStore, kKey);
     keys.conversation = with(client, "ben");
     keys.empty = with(client, "dan");
     keys.sent = client.find_message(kSentId).key();
