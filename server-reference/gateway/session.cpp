@@ -313,9 +313,11 @@ void GatewaySession::on_renewed(const Identity& identity, const Status& session_
   CHATSDK_FAULT("gateway.before_renewal_is_told");
   if (!session_open.ok()) return fail(refusal_of(session_open.error()));
   session_ = identity.session_id;
-  token_expiry_ = now() + (identity.expires - shard_.executor.clock().wall_now());
+  const WallTime wall_now = shard_.executor.clock().wall_now();
+  token_expiry_ = now() + (identity.expires - wall_now);
   wire::ServerFrame frame;
   frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(identity.expires));
+  frame.mutable_authenticated()->set_server_time_ms(to_unix_ms(wall_now));
   send(frame);
 }
 

@@ -353,11 +353,9 @@ void Connection::on_welcome_frame(const wire::Welcome& welcome) {
   heartbeat_ = welcome.heartbeat_ms() == 0 ? std::chrono::milliseconds(limits::kHeartbeatDefault)
                                            : std::chrono::milliseconds(welcome.heartbeat_ms());
   heartbeat_ = std::clamp(heartbeat_, limits::kHeartbeatMin, limits::kHeartbeatMax);
-  server_time_ms_ = clamp_unix_ms(welcome.server_time_ms());
-  welcomed_at_ = context_.now();
   become(Phase::kLive);
   arm_heartbeat();
-  arm_renewal(welcome.token_expires_at_ms());
+  arm_renewal(welcome.token_expires_at_ms(), welcome.server_time_ms());
   CHATSDK_FAULT("connection.between_welcome_and_sync");
   observer_.on_welcome(welcome);
 }
@@ -422,7 +420,7 @@ void Connection::on_link_frame(Frame arrived) {
     case wire::ServerFrame::kPong:
       return;  // having arrived is all that it says
     case wire::ServerFrame::kAuthenticated:
-      if (live()) arm_renewal(frame.authenticated().token_expires_at_ms());
+      if (live()) arm_renewal(frame.authenticated().token_expires_at_ms(), frame.authenticated().server_time_ms());
       return;
     case wire::ServerFrame::kSendResult:
     case wire::ServerFrame::kVoidResult:
@@ -535,11 +533,11 @@ void Connection::probe() {
 
 // ---- Renewal -------------------------------------------------------------------------------------------------------
 
-void Connection::arm_renewal(std::int64_t token_expires_at_ms) {
+// Both times are the server's, of one frame: a wrong clock on the device does no harm, nor does one that was set on the
+// server while the connection lived.
+void Connection::arm_renewal(std::int64_t token_expires_at_ms, std::int64_t server_time_ms) {
   if (token_expires_at_ms <= 0) return;
-  // Both times are the server's, so that a wrong clock on the device does no harm.
-  const auto since_welcome = std::chrono::duration_cast<std::chrono::milliseconds>(context_.now() - welcomed_at_);
-  const std::chrono::milliseconds left(clamp_unix_ms(token_expires_at_ms) - server_time_ms_ - since_welcome.count());
+  const std::chrono::milliseconds left(clamp_unix_ms(token_expires_at_ms) - clamp_unix_ms(server_time_ms));
   const std::chrono::milliseconds before = limits::kRenewBeforeExpiry;
   // A token that lives shorter than two such intervals is renewed half-way.
   const std::chrono::milliseconds delay = left > 2 * before ? left - before : left / 2;

@@ -116,7 +116,7 @@ class Connection final : private Link::Listener {
   void send_pong();
   void arm_heartbeat();
   void probe();
-  void arm_renewal(std::int64_t token_expires_at_ms);
+  void arm_renewal(std::int64_t token_expires_at_ms, std::int64_t server_time_ms);
   void renew_token();
 
   const EngineContext& context_;
@@ -156,8 +156,6 @@ class Connection final : private Link::Listener {
   Timer heartbeat_timer_;
   Timer pong_timer_;
 
-  std::int64_t server_time_ms_ = 0;  // at welcomed_at_
-  MonotonicTime welcomed_at_;
   Timer renewal_timer_;
 };
 

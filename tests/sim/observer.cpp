@@ -12,6 +12,8 @@ namespace chatsdk::sim {
 namespace {
 
 constexpr std::string_view kRefreshPath = "/v1/sessions/refresh";
+// No token lives so shortly that it is renewed twice; a session that begins anew may need one too.
+constexpr std::uint64_t kRefreshesInQuiet = 2;
 
 // A refusal that the server's store decided, after it had looked for the message: it says that it is not accepted.
 bool says_not_accepted(Code code) {
@@ -180,10 +182,11 @@ void Observer::on_device_hears(NodeId device, std::uint64_t connection, BytesVie
 }
 
 void Observer::on_request(NodeId device, const HttpRequest& request) {
+  if (!watches_) return;
   // Discovery and log-in come before a hello.
-  const bool leads_to_hello =
-      request.url == kRefreshPath || request.url == "/v1/sessions" || request.url == "/v1/connect";
-  if (watches_ && !leads_to_hello) count(device, "asks " + request.method + " " + request.url);
+  const bool leads_to_hello = request.url == "/v1/sessions" || request.url == "/v1/connect";
+  const bool keeps_fresh = request.url == kRefreshPath && ++refreshes_[device] <= kRefreshesInQuiet;
+  if (!leads_to_hello && !keeps_fresh) count(device, "asks " + request.method + " " + request.url);
 }
 
 void Observer::on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) {

@@ -88,6 +88,7 @@ class Observer final : public NetworkObserver {
   std::map<NodeId, Unanswered> unanswered_;
   bool watches_ = false;
   std::map<NodeId, std::map<std::string, std::uint64_t>> sent_;  // while it watches, by device
+  std::map<NodeId, std::uint64_t> refreshes_;                    // likewise
   std::set<NodeId> began_anew_;
   std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
   std::unordered_map<StreamId, ConversationNumber> conversation_of_;

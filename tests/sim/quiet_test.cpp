@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whole runs that show what the end of one demands: a world that has come to rest sends nothing more.
+// Whole runs that show what one demands: a world that has come to rest sends nothing more, and of what could not be
+// read nothing is said.
 //
 // Threads: one; each run is a process of its own.
 #include <gtest/gtest.h>
@@ -27,13 +28,26 @@ RunOptions calm_options() {
   return options;
 }
 
-RunResult run_with(const std::function<void(World&)>& script) {
-  return run_in_child([&script] { return run(calm_options(), {.log = false, .script = script}); });
+RunResult run_with(const std::function<void(World&)>& script, const RunOptions& options = calm_options()) {
+  return run_in_child([&] { return run(options, {.log = false, .script = script}); });
 }
 
 TEST(Quiet, IsAWorldInWhichNobodyActs) {
   const RunResult result = run_with([](World&) {});
   EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+}
+
+// Devices that were greeted by a clock that is set right afterwards renew their tokens when these need it.
+TEST(Quiet, IsAWorldWhoseServersClockWasSetWhileDevicesWereConnected) {
+  for (const auto wrong : {-seconds(100), seconds(100)}) {
+    SCOPED_TRACE(wrong.count());
+    RunOptions options = calm_options();
+    options.duration = seconds(30);
+    options.all_start_again = false;
+    options.server.access_token_lifetime = seconds(75);
+    const RunResult result = run_with([wrong](World& world) { world.server().clock().jump_wall(wrong); }, options);
+    EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+  }
 }
 
 // Every message is delivered and settled long before the next: the stores agree whenever they are looked at.

@@ -378,6 +378,7 @@ TEST_F(SessionTest, TheServersAnswerSetsTheNextRenewal) {
   advance(14min + 1s);
   wire::ServerFrame frame;
   frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(clock_.wall_now() + 15min));
+  frame.mutable_authenticated()->set_server_time_ms(to_unix_ms(clock_.wall_now()));
   deliver_and_run(frame);
 
   advance(13min);
@@ -385,6 +386,29 @@ TEST_F(SessionTest, TheServersAnswerSetsTheNextRenewal) {
   advance(70s);
 
   EXPECT_EQ(authentications().size(), 2u);
+}
+
+// The welcome's time says nothing any more.
+TEST_F(SessionTest, RenewalDoesNotDependOnAServersClockThatWasSetWhileConnected) {
+  for (const auto by : {-2h, 2h}) {
+    SCOPED_TRACE(by.count());
+    token_lifetime_ = 15min;
+    go_online();
+    advance(14min + 1s);
+    const std::size_t before = authentications().size();
+    wire::ServerFrame frame;
+    frame.mutable_authenticated()->set_token_expires_at_ms(to_unix_ms(clock_.wall_now() + by + 15min));
+    frame.mutable_authenticated()->set_server_time_ms(to_unix_ms(clock_.wall_now() + by));
+    deliver_and_run(frame);
+
+    advance(13min);
+    EXPECT_EQ(authentications().size(), before);
+    advance(70s);
+
+    EXPECT_EQ(authentications().size(), before + 1);
+    client_->stop();
+    run();
+  }
 }
 
 TEST_F(SessionTest, RenewalDoesNotDependOnTheDevicesWallClock) {

@@ -354,10 +354,15 @@ TEST(GatewayToken, ARenewalKeepsTheConnection) {
 
   a.say(renewal(world.token(world.ada)));
   world.run();
+  const std::int64_t renewed_at = to_unix_ms(world.clock.wall_now());
   world.advance_alive(a, World::kTokenLife - 10s);
 
   EXPECT_FALSE(a.closed);
   ASSERT_EQ(a.of(wire::ServerFrame::kAuthenticated).size(), 1u);
+  const wire::Authenticated answer = a.of(wire::ServerFrame::kAuthenticated)[0].authenticated();
+  EXPECT_EQ(answer.server_time_ms(), renewed_at);
+  EXPECT_NEAR(static_cast<double>(answer.token_expires_at_ms()),
+              static_cast<double>(renewed_at + std::chrono::milliseconds(World::kTokenLife).count()), 1'000.0);
   EXPECT_EQ(a.of(wire::ServerFrame::kWelcome).size(), 1u);
 }
 
