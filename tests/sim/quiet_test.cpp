@@ -65,5 +65,34 @@ TEST(Quiet, IsNotAWorldInWhichADeviceGoesOnSending) {
       << result.violations.front().message;
 }
 
+// A sync is judged by the server's read marks as they are right then, or not by them. Every twenty seconds all stores
+// are read: what a device has is known from then on.
+TEST(Syncs, AreNotJudgedByMarksThatTheServersDiskDidNotLetBeRead) {
+  RunOptions options = calm_options();
+  options.duration = seconds(40);
+  const auto script = [](World& world) {
+    const auto at = [&world](seconds time, std::function<void()> act) {
+      world.scheduler().after(time, std::move(act));
+    };
+    at(seconds(5), [&world] { world.device(1)->send(2, 30, std::nullopt); });
+    at(seconds(25), [&world] { world.device(2)->read(1); });
+    at(seconds(30), [&world] {
+      DiskFault busy;
+      busy.op = DiskOp::kLock;
+      busy.failure = DiskFailure::kBusy;
+      busy.from_then_on = true;
+      world.server().disk().arm(busy);
+      world.device(2)->sync(seconds(1));
+    });
+    at(seconds(31), [&world] {
+      world.count_faults();
+      world.server().disk().clear_faults();
+    });
+  };
+  const RunResult result = run_with(script, options);
+  EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+  EXPECT_EQ(result.faults.at("server_disk_busy"), 1u);
+}
+
 }  // namespace
 }  // namespace chatsdk::sim

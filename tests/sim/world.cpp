@@ -423,14 +423,19 @@ std::optional<World::ServerStream> World::read_head(UserNumber reader, StreamId 
   return ServerStream{conversation, wire::STREAM_KIND_CONVERSATION, reader, {}, page->head};
 }
 
-std::vector<World::ServerStream> World::server_streams(Extent extent) {
+// all: set to false when something could not be read and is left out.
+std::vector<World::ServerStream> World::server_streams(Extent extent, bool* all) {
   std::vector<ServerStream> streams;
+  const auto is_missing = [all](bool missing) {
+    if (missing && all != nullptr) *all = false;
+    return missing;
+  };
   std::set<StreamId> seen;
   for (UserNumber user = 1; user <= options_.users; ++user) {
     const auto account = server_.inspector().account(Observer::name_of(user));
-    if (!account.ok() || !account->has_value()) continue;
+    if (is_missing(!account.ok()) || !account->has_value()) continue;
     auto own = read_stream(user, (*account)->account_stream, wire::STREAM_KIND_ACCOUNT);
-    if (!own) continue;
+    if (is_missing(!own)) continue;
     std::vector<std::pair<StreamId, ConversationNumber>> conversations;
     for (const wire::Item& item : own->items) {
       if (!item.has_conversation()) continue;
@@ -444,7 +449,7 @@ std::vector<World::ServerStream> World::server_streams(Extent extent) {
       if (!seen.insert(id).second) continue;
       auto stream =
           extent == Extent::kHeads ? read_head(user, id) : read_stream(user, id, wire::STREAM_KIND_CONVERSATION);
-      if (stream) streams.push_back(std::move(*stream));
+      if (!is_missing(!stream)) streams.push_back(std::move(*stream));
     }
   }
   return streams;
@@ -482,9 +487,9 @@ std::vector<event::StoreRead> World::read_server() {
   return reads;
 }
 
-void World::record_marks(StreamId stream, ConversationNumber conversation) {
+bool World::record_marks(StreamId stream, ConversationNumber conversation) {
   const auto advances = server_.inspector().marks_after(stream, 0, kMarksMax);
-  if (!advances.ok()) return;
+  if (!advances.ok()) return false;
   std::map<std::pair<UserNumber, MarkKind>, Seq> marks;  // the last word on each
   for (const server::MarkAdvance& advance : *advances) {
     const MarkKind kind = advance.kind == wire::Marks::KIND_READ ? MarkKind::kRead : MarkKind::kDelivered;
@@ -493,17 +498,19 @@ void World::record_marks(StreamId stream, ConversationNumber conversation) {
   for (const auto& [mark, up_to] : marks) {
     observer_.record(0, event::ReceiptSeen{kServer, conversation, mark.first, mark.second, up_to});
   }
+  return true;
 }
 
-// False: the server does not run, and nobody knows.
+// False: the server does not run, or its disk did not let all of it be read, and nobody knows.
 bool World::record_server_marks() {
   if (!server_.alive()) return false;
   const Scheduler::ActingFor turn(scheduler_, 0);
-  for (const ServerStream& stream : server_streams(Extent::kHeads)) {
+  bool all = true;
+  for (const ServerStream& stream : server_streams(Extent::kHeads, &all)) {
     if (stream.kind != wire::STREAM_KIND_CONVERSATION) continue;
-    record_marks(stream.stream, observer_.conversation_of(stream.stream));
+    all = record_marks(stream.stream, observer_.conversation_of(stream.stream)) && all;
   }
-  return true;
+  return all;
 }
 
 void World::read_all_stores() {

@@ -107,10 +107,10 @@ class World {
   ServerNodeOptions server_options() const;
   NetworkOptions network_options() const;
   bool record_server_marks();
-  std::vector<ServerStream> server_streams(Extent extent = Extent::kItems);
+  std::vector<ServerStream> server_streams(Extent extent = Extent::kItems, bool* all = nullptr);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
   std::optional<ServerStream> read_head(UserNumber reader, StreamId conversation);
-  void record_marks(StreamId stream, ConversationNumber conversation);
+  bool record_marks(StreamId stream, ConversationNumber conversation);
   std::chrono::microseconds up_to(std::chrono::microseconds most) {
     return std::chrono::microseconds(random_.below(static_cast<std::uint64_t>(most.count()) + 1));
   }
