@@ -468,6 +468,7 @@ void Facts::on(const EpochSeen& e) {
   for (const ConversationNumber conversation : device.conversations) {
     DeviceConversation& view = view_at(e.device, conversation);
     view.cursor = 0;
+    view.marked_read = 0;
     view.placeholders.clear();
   }
 }

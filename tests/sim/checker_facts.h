@@ -97,7 +97,7 @@ struct Device {
 struct DeviceConversation {
   Seq cursor = 0;
   std::uint64_t last_read = 0;      // record number of its last StoreRead
-  Seq marked_read = 0;              // a mark_read that returned ok, as far as the cursor had come
+  Seq marked_read = 0;              // in its epoch: a mark_read that returned ok, as far as the cursor had come
   std::vector<MessageIndex> sends;  // own, in the order first called
   std::vector<std::pair<Seq, Seq>> placeholders;
 };

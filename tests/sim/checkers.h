@@ -80,7 +80,8 @@ struct FinalState {
     DeviceNumber to = 0;
     ConversationNumber conversation = 0;
     ClientMessageId k;
-    bool arrived = false;  // shown at `to`, and read back by `from`
+    bool arrived = false;    // shown at `to`
+    bool read_back = false;  // `from` shows it as read
   };
 
   std::vector<Eligible> eligible;              // devices that must have everything of the conversation

@@ -41,10 +41,12 @@ class Liveness {
           "node " + std::to_string(left.node) + " is not quiet: " + left.what + ", " + std::to_string(left.count));
     }
     for (const FinalState::Probe& probe : final_.probes) {
-      if (probe.arrived) continue;
-      report_.violation("L5", probe.conversation,
-                        "message " + to_text(probe.k) + " of device " + std::to_string(probe.from) +
-                            " was not read by device " + std::to_string(probe.to));
+      const std::string name = "message " + to_text(probe.k) + " of device " + std::to_string(probe.from);
+      if (!probe.arrived) {
+        report_.violation("L5", probe.conversation, name + " was not read by device " + std::to_string(probe.to));
+      } else if (!probe.read_back) {
+        report_.violation("L5", probe.conversation, name + " was read, and its sender does not see it");
+      }
     }
   }
 
@@ -183,7 +185,7 @@ class Liveness {
             return tell(conversation,
                         name + ", delivered, is " + std::to_string(delivered) + ", head " + std::to_string(head));
           }
-          if (facts_.epoch() == 0 && read < marked) {
+          if (read < marked) {
             return tell(conversation,
                         name + ", read, is " + std::to_string(read) + ", marked up to " + std::to_string(marked));
           }

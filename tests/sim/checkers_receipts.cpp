@@ -333,7 +333,7 @@ class ReceiptsAnswerTruly final : public Property {
 
 // When device and server agree, every send that returned ok on the device has its end, as the app was told: accepted,
 // failed or discarded; what stands in a conversation with one that failed may wait. And the server has every read mark
-// that returned ok, judged in the first epoch.
+// that returned ok in the epoch that both are in.
 class SyncsAreTrue final : public Property {
  public:
   void on(const Record& record, const Facts& facts, Report& report) override {
@@ -347,6 +347,8 @@ class SyncsAreTrue final : public Property {
       if (failed->code != Code::kRolledBack) note(failed->device, failed->k, true, facts);
     } else if (const auto* state = std::get_if<StateSeen>(&record.event)) {
       if (state->state != SeenState::kFailed) note(state->device, state->k, false, facts);
+    } else if (std::holds_alternative<EpochBegun>(record.event)) {
+      read_.clear();
     } else if (const auto* retried = std::get_if<Retried>(&record.event)) {
       note(retried->device, retried->k_old, false, facts);
     } else if (const auto* discarded = std::get_if<Discarded>(&record.event)) {
@@ -364,7 +366,7 @@ class SyncsAreTrue final : public Property {
 
   void judge(const SyncReturned& e, const Facts& facts, Report& report) {
     const UserNumber user = facts.device(e.device).user;
-    const bool marks_count = e.server_read && facts.epoch() == 0 && facts.epoch_of(e.device) == 0;
+    const bool marks_count = e.server_read && facts.epoch_of(e.device) == facts.epoch();
     for (const ConversationNumber conversation : facts.device(e.device).conversations) {
       const DeviceConversation& view = facts.view(e.device, conversation);
       const auto failed = failed_.find({e.device, conversation});

@@ -507,6 +507,18 @@ TEST(Syncs, FindAReadMarkThatTheServerDoesNotHave) {
   EXPECT_BROKEN("sync", story);
 }
 
+TEST(Syncs, FindAReadMarkThatTheServerDoesNotHaveAfterARestore) {
+  Story story;
+  story.sends(2, 1).accepts(2, 1, 2).tell({Shown{1, kTalk, k(1), 2, h(1), 2}, CursorSeen{1, kTalkStream, kTalk, 2}});
+  story.tell({ReceiptSeen{kServer, kTalk, 1, kDelivered, 2}, MarkedRead{1, kTalk, 2}});
+  story.tell({ReceiptSeen{kServer, kTalk, 1, kRead, 2}, EpochBegun{2, {{kTalkStream, kTalk, 2}}}, EpochSeen{1, 2}});
+  story.tell(
+      {Shown{1, kTalk, k(1), 2, h(1), 2}, CursorSeen{1, kTalkStream, kTalk, 2}, SyncReturned{1, Code::kOk, true}});
+  EXPECT_SOUND(story);
+  story.tell({MarkedRead{1, kTalk, 2}, MarkReadReturned{1, kTalk, 2, Code::kOk}, SyncReturned{1, Code::kOk, true}});
+  EXPECT_BROKEN("sync", story);
+}
+
 TEST(Syncs, LetWhatFailedAndWhatStandsBehindItWait) {
   Story story;
   story.sends(1, 1).sends(1, 2).tell({Failed{1, k(1), Code::kTimedOut}, SyncReturned{1, Code::kOk, true}});

@@ -5,6 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "store/crypt_vfs.h"
+#include "store/sqlite.h"
+
 namespace chatsdk::sim {
 
 using std::chrono::microseconds;
@@ -384,6 +387,12 @@ bool DeviceNode::has(const ClientMessageId& k) const {
     if (told.k == k && told.seq != 0) return true;
   }
   return false;
+}
+
+bool DeviceNode::sees_read(const ClientMessageId& k) {
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  const auto row = process_->reader->message_by_client_id(k);
+  return row.ok() && row->state == MessageState::kRead;
 }
 
 void DeviceNode::log_out() {
@@ -821,6 +830,19 @@ void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<ev
     record(event::CursorSeen{options_.number, cursor.stream_id.value, number.value_or(kNoConversation), cursor.seq});
   }
   for (const ConversationRow& row : rows) observe_marks(row.key, receipts);
+}
+
+Status DeviceNode::check_image() {
+  CHATSDK_ASSERT(process_ == nullptr);
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  SeededRandom unused(options_.number);
+  CHATSDK_ASSIGN(const auto vfs, CryptVfs::create({disk_.vfs_name(), store_key_, unused}));
+  const Status found = vfs->check_file(kStorePath);
+  if (found.code() == Code::kNotFound) return {};
+  CHATSDK_TRY(found);
+  CHATSDK_ASSIGN(auto db, sqlite::Database::open(kStorePath, {sqlite::OpenMode::kReadWrite, vfs->name()}));
+  CHATSDK_TRY(db.integrity_check());
+  return db.foreign_key_check();
 }
 
 std::map<ConversationNumber, Seq> DeviceNode::places() {

@@ -118,10 +118,13 @@ class DeviceNode final : private EventSink {
   std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks();
   // What the app was told equals what the store holds; an explanation if not. The lane is idle.
   std::optional<std::string> untold();
+  // The whole store in its image, every page and every reference; ok where none was ever made. Nothing runs.
+  Status check_image();
   // What still waits here: an outbox row, a read mark to tell, a log-in. Empty when nothing does.
   std::string unrest();
   std::uint64_t sends() const { return sends_; }
   bool has(const ClientMessageId& k) const;
+  bool sees_read(const ClientMessageId& k);
   ConnectionState state() const { return state_; }
 
   static constexpr const char* kStorePath = "/device/store.db";

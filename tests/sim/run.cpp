@@ -154,6 +154,7 @@ class Run {
       if (!world_.failed()) result.convergence = liveness();
       if (!world_.failed()) finish();
     }
+    if (!world_.failed()) world_.check_images();
     result.virtual_time = world_.scheduler().now() - begin;
     report(result);
     return result;
@@ -286,9 +287,11 @@ class Run {
     await_rest("L5");
     if (world_.failed()) return;
     for (const Sent& probe : sent) {
+      const bool read_back = probe.from->sees_read(probe.k);
       for (DeviceNode* to : world_.devices()) {
         if (to == probe.from || (to->user() != probe.to && to->user() != probe.from->user())) continue;
-        probes_.push_back({probe.from->number(), to->number(), probe.conversation, probe.k, to->has(probe.k)});
+        probes_.push_back(
+            {probe.from->number(), to->number(), probe.conversation, probe.k, to->has(probe.k), read_back});
       }
     }
   }
@@ -312,7 +315,7 @@ class Run {
     ClientMessageId k;
   };
 
-  // Every store closes in order and opens again: its own integrity checks run.
+  // Every store closes in order and opens again.
   void reopen() {
     for (DeviceNode* device : world_.devices()) world_.close_device(*device, microseconds(0));
     world_.drain_server(microseconds(0));
