@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "store/sqlite.h"
+
 namespace chatsdk::sim {
 
 namespace {
@@ -123,6 +125,14 @@ void ServerNode::see_levels(const std::function<void(const server::ServerCore::L
   see({"hints in an inbox", most.hints, options_.inbox_hints_max});
   see({"bytes of hints in an inbox", most.bytes, limits::kBusInboxBytesMax});
   see({"digests in an inbox", most.digests, limits::kDigestsWaitingMax});
+}
+
+Status ServerNode::check_image() {
+  CHATSDK_ASSERT(process_ == nullptr);
+  const Scheduler::ActingFor turn(scheduler_, kServerNode);
+  CHATSDK_ASSIGN(auto db, sqlite::Database::open(kStorePath, {sqlite::OpenMode::kReadWrite, disk_.vfs_name()}));
+  CHATSDK_TRY(db.integrity_check());
+  return db.foreign_key_check();
 }
 
 std::uint64_t ServerNode::epoch() const { return process_->store->epoch(); }

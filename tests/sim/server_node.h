@@ -53,6 +53,9 @@ class ServerNode final : public ServerEndpoint {
   // The store failed for good and the process wants to end; the world looks at this after each turn.
   bool failed() const { return failed_; }
 
+  // The whole store in its image, every page and every reference. Nothing runs.
+  Status check_image();
+
   std::uint64_t epoch() const;
   // For the checkers: a reader of its own. The process runs.
   server::StoreReader& inspector();

@@ -556,6 +556,22 @@ std::string World::unrest() {
   return {};
 }
 
+void World::check_images() {
+  const auto judge = [this](const std::string& whose, const Status& status) {
+    if (status.ok()) return;
+    violation("store", "The image of " + whose + " is not sound: " + std::string(code_name(status.code())) + ", " +
+                           status.error().detail);
+  };
+  if (server_.running()) server_.crash(CrashMode::kProcessOnly);
+  judge("the server", server_.check_image());
+  for (const auto& node : devices_) {
+    node->disk().clear_faults();
+    node->disk().cancel_crash();
+    if (node->running()) node->crash(CrashMode::kProcessOnly);
+    judge("device " + std::to_string(node->number()), node->check_image());
+  }
+}
+
 FinalState World::final_state() {
   FinalState state;
   state.server_reads = read_server();

@@ -70,6 +70,8 @@ class World {
   // The server's conversations as it stores them, recorded.
   std::vector<event::StoreRead> read_server();
   FinalState final_state();
+  // Ends every process as it stands and checks what the disks hold, of devices that have left too.
+  void check_images();
   void violation(std::string property, std::string message);
   const std::vector<Violation>& own_violations() const { return own_violations_; }
   std::uint64_t sends() const;

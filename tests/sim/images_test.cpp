@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a run's end finds in the images that it leaves behind: damage that no statement of the run met.
+//
+// Threads: one; each run is a process of its own.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+#include "sim/child.h"
+#include "sim/world.h"
+#include "store/sqlite.h"
+
+namespace chatsdk::sim {
+namespace {
+
+using std::chrono::seconds;
+
+RunResult run_with(bool hostile, const std::function<void(World&)>& script) {
+  RunOptions options = draw_options(1);
+  options.users = 2;
+  options.devices_per_user = 1;
+  options.duration = seconds(20);
+  options.hostile = hostile;
+  options.fault_points = options.assertions = false;
+  options.network = {};
+  return run_in_child([&] { return run(options, {.log = false, .script = script}); });
+}
+
+// Changes the server's file behind its back.
+void in_servers_file(World& world, const char* sql) {
+  auto db = sqlite::Database::open(
+      ServerNode::kStorePath, {.mode = sqlite::OpenMode::kReadWrite, .vfs_name = world.server().disk().vfs_name()});
+  ASSERT_TRUE(db.ok()) << db.error().detail;
+  const Status done = db->execute(sql);
+  ASSERT_TRUE(done.ok()) << done.error().detail;
+}
+
+void expect_broken_store(const RunResult& result, const std::string& words) {
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.violations.front().property, "store");
+  EXPECT_NE(result.violations.front().message.find(words), std::string::npos) << result.violations.front().message;
+}
+
+TEST(Images, AreSoundInTheEnd) {
+  for (const bool hostile : {false, true}) {
+    const RunResult result = run_with(hostile, [](World&) {});
+    EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+  }
+}
+
+TEST(Images, AreNotWhereARowRefersToNothing) {
+  for (const bool hostile : {false, true}) {
+    const RunResult result = run_with(hostile, [](World& world) {
+      world.scheduler().after(seconds(8), [&world] {
+        in_servers_file(world,
+                        "PRAGMA foreign_keys = OFF; CREATE TABLE a(id INTEGER PRIMARY KEY);"
+                        "CREATE TABLE b(id INTEGER REFERENCES a(id)); INSERT INTO b VALUES (7)");
+      });
+    });
+    expect_broken_store(result, "foreign key of table b");
+  }
+}
+
+TEST(Images, AreNotWhereARowBreaksItsTable) {
+  const RunResult result = run_with(true, [](World& world) {
+    world.scheduler().after(seconds(8), [&world] {
+      in_servers_file(world,
+                      "CREATE TABLE a(id INTEGER PRIMARY KEY CHECK (id < 5)); PRAGMA ignore_check_constraints = ON;"
+                      "INSERT INTO a VALUES (7)");
+    });
+  });
+  expect_broken_store(result, "The image of the server");
+}
+
+TEST(Images, AreNotWhereAPageOfADeviceIsAnother) {
+  const RunResult result = run_with(true, [](World& world) {
+    world.scheduler().after(seconds(8), [&world] {
+      DeviceNode* const device = world.device(1);
+      world.close_device(*device, seconds(60));
+      Bytes file = device->disk().contents(DeviceNode::kStorePath, DiskView::kDurable);
+      file[file.size() - 1'000] ^= 1;
+      device->disk().put(DeviceNode::kStorePath, file);
+      world.check_images();
+    });
+  });
+  expect_broken_store(result, "The image of device 1");
+}
+
+}  // namespace
+}  // namespace chatsdk::sim
