@@ -276,6 +276,7 @@ inline constexpr std::uint32_t kRetryBurst = 10;  // likewise retry requests, as
 inline constexpr auto kRetryRegain = 1min;
 inline constexpr std::size_t kRatedDevicesMax = 4'096;  // devices whose rates are remembered at once
 inline constexpr auto kRetrySessionKept = 24h;          // a session begun for a retry request serves others for so long
+inline constexpr std::uint32_t kRefusalsMax = 5;        // of a send for its roster, in a row; then it waits
 inline constexpr auto kResendKept = 24h * 30;           // what was sent to whom is remembered
 inline constexpr std::size_t kPaddedMax = 540'672;      // the padded envelope of the largest content
 inline constexpr std::size_t kMessageMax = kPaddedMax + 2'048;

@@ -28,6 +28,10 @@ Result<bool> is_listed(State& state, const Self& self) {
 
 Error without_keys() { return error(Code::kWrongState, "this device has no keys"); }
 
+// Of a request's body, which has an envelope around each key.
+constexpr std::size_t kUploadBytesMax = limits::kRequestBodyBytesMax - 2'048;
+constexpr std::size_t kKeyEnvelopeBytes = 8;
+
 }  // namespace
 
 // ---- The account ---------------------------------------------------------------------------------------------------
@@ -57,22 +61,57 @@ Result<ListUpload> OwnKeys::begin_account(Kept kept, const Peer& device, std::st
   return upload;
 }
 
+// The next list, or the first where none is known, with the device of `self` in the place of those.
+Result<ListUpload> OwnKeys::list_with(Kept kept, const Self& self, std::initializer_list<DeviceId> in_place_of,
+                                      std::uint64_t now_ms) {
+  const UserId& user_id = self.record.user_id;
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(user_id));
+  if (own == nullptr) {
+    CHATSDK_ASSIGN(const DeviceList list, first_device_list(user_id, self.account_seed, {&self.record, 1}, now_ms));
+    return ListUpload{list.bytes, {self.record.bytes}};
+  }
+  std::vector<DeviceId> gone;
+  for (const DeviceId device_id : in_place_of) {
+    const bool twice = std::find(gone.begin(), gone.end(), device_id) != gone.end();
+    if (!twice && own->newest().find(device_id) != nullptr) gone.push_back(device_id);
+  }
+  CHATSDK_ASSIGN(const DeviceList list,
+                 next_device_list(own->newest(), self.account_seed, {&self.record, 1}, gone, now_ms));
+  return ListUpload{list.bytes, {self.record.bytes}};
+}
+
+Result<Standing> OwnKeys::standing(Kept kept, const Peer& device) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return Standing::kNoKeys;
+  if (self->record.user_id != device.user_id || self->record.device_id != device.device_id) {
+    return Standing::kAnotherDevice;
+  }
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
+  if (own == nullptr) return Standing::kUnlisted;
+  if (own->account_key != signing_key_of(self->account_seed)) return Standing::kRemoved;
+  bool was_listed = false;
+  for (const DeviceList& list : own->lists) {
+    const ListedDevice* listed_here = list.find(device.device_id);
+    const bool is_this = listed_here != nullptr && listed_here->record_hash == self->record.hash;
+    if (is_this && &list == &own->newest()) return Standing::kListed;
+    was_listed = was_listed || is_this;
+  }
+  return was_listed ? Standing::kRemoved : Standing::kUnlisted;
+}
+
+Result<ListUpload> OwnKeys::list_with_self(Kept kept, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return without_keys();
+  return list_with(kept, *self, {self->record.device_id}, now_ms);
+}
+
 Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* before, kept.state.self());
   if (before == nullptr) return without_keys();
   if (before->record.user_id != device.user_id) return error(Code::kWrongState, "this device has another user's keys");
   CHATSDK_ASSIGN(Self self, draw_self(before->account_seed.clone(), device, name, now_ms));
   self.next_key_id = before->next_key_id;
-  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
-  if (own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
-  std::vector<DeviceId> gone;
-  for (const DeviceId device_id : {before->record.device_id, device.device_id}) {
-    const bool twice = std::find(gone.begin(), gone.end(), device_id) != gone.end();
-    if (!twice && own->newest().find(device_id) != nullptr) gone.push_back(device_id);
-  }
-  CHATSDK_ASSIGN(const DeviceList list,
-                 next_device_list(own->newest(), self.account_seed, {&self.record, 1}, gone, now_ms));
-  ListUpload upload{list.bytes, {self.record.bytes}};
+  CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, {before->record.device_id, device.device_id}, now_ms));
 
   CHATSDK_ASSIGN(const auto prekeys, kept.state.prekeys());
   for (const PrekeySummary& prekey : prekeys) CHATSDK_TRY(kept.state.drop_prekey(prekey.key_id));
@@ -111,13 +150,20 @@ Result<PrekeyUpload> OwnKeys::collect(Kept kept) {
   };
   const bool with_pair = pair[0] != nullptr && pair[1] != nullptr && (waits(pair[0]->key_id) || waits(pair[1]->key_id));
   const PrekeyOwner owner{self->record.user_id, self->record.device_id};
+  std::vector<const PrekeySummary*> wanted;
+  if (with_pair) wanted.assign(std::begin(pair), std::end(pair));
   for (const PrekeySummary& summary : all) {
-    const bool is_of_pair = &summary == pair[0] || &summary == pair[1];
     const bool is_one_time = summary.kind == PrekeyKind::kOneTime || summary.kind == PrekeyKind::kOneTimeKem;
-    if (!(is_of_pair && with_pair) && !(is_one_time && waits(summary.key_id))) continue;
+    if (is_one_time && waits(summary.key_id)) wanted.push_back(&summary);
+  }
+  std::size_t total = 0;
+  for (const PrekeySummary* wanted_one : wanted) {
+    const PrekeySummary& summary = *wanted_one;
     CHATSDK_ASSIGN(const auto prekey, kept.state.prekey(summary.key_id));
     if (!prekey) return error(Code::kCorrupt, "a prekey without its secret");
     CHATSDK_ASSIGN(Bytes bytes, published(*prekey, owner, self->keys.signing_seed, kem_));
+    total += bytes.size() + kKeyEnvelopeBytes;
+    if (total > kUploadBytesMax) break;
     upload.key_ids.push_back(summary.key_id);
     switch (summary.kind) {
       case PrekeyKind::kSigned:

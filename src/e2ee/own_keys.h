@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,15 @@ struct PrekeyUpload {
   std::vector<std::uint32_t> key_ids;  // of all of them
 };
 
+// This device in its user's newest list, as far as that is known here.
+enum class Standing {
+  kNoKeys,         // nothing was begun
+  kAnotherDevice,  // the keys are of a device_id that is this device's no more
+  kUnlisted,       // no list that was learned names it
+  kRemoved,        // one did, or the account has another key: this device can only be linked
+  kListed,
+};
+
 // What the server has said that it holds.
 struct ServerHolds {
   std::optional<StoredCounts> counts;
@@ -58,6 +68,10 @@ class OwnKeys {
   // The user's first device: the account key, this device's keys and record, and the list of version 1, which is
   // learned when the server has taken it. WRONG_STATE: this device has keys; INVALID_ARGUMENT: the name.
   Result<ListUpload> begin_account(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  Result<Standing> standing(Kept kept, const Peer& device);
+  // A list with this device, which is in none: the first, or the next of the one that is known. WRONG_STATE without
+  // keys.
+  Result<ListUpload> list_with_self(Kept kept, std::uint64_t now_ms);
   // The server knows this device under another id from now on, since it was restored from an older state or logged in
   // anew: other device keys, and nothing of the old ones' sessions and prekeys. The account key and what is known of
   // users stay, and the list that comes back has the new device in place of the old. WRONG_STATE as next_list().
@@ -66,8 +80,9 @@ class OwnKeys {
   Result<ListUpload> next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
                                std::uint64_t now_ms);
 
-  // What is to be uploaded now: what is due is made, and what the server has not confirmed is part of it. nullopt:
-  // nothing. Nothing is due before this device is in its user's list.
+  // What is to be uploaded now: what is due is made, and what the server has not confirmed is part of it, as much as
+  // fits into one request: asked again when that was taken, it gives the rest. nullopt: nothing. Nothing is due before
+  // this device is in its user's list.
   Result<std::optional<PrekeyUpload>> due_upload(Kept kept, const ServerHolds& holds, std::uint64_t now_ms);
   Status taken(Kept kept, const PrekeyUpload& upload);
   // When due_upload() finds the pair due by its age.
@@ -84,6 +99,8 @@ class OwnKeys {
  private:
   // Device keys and their record.
   Result<Self> draw_self(SigningSeed account_seed, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  Result<ListUpload> list_with(Kept kept, const Self& self, std::initializer_list<DeviceId> in_place_of,
+                               std::uint64_t now_ms);
   Result<PrekeyUpload> collect(Kept kept);
 
   Random& keys_;

@@ -8,6 +8,7 @@
 #include "engine/account.h"
 #include "engine/connection.h"
 #include "engine/context.h"
+#include "engine/encryption.h"
 #include "engine/events.h"
 #include "engine/inbox.h"
 #include "engine/outbox.h"
@@ -19,28 +20,46 @@ namespace chatsdk {
 
 // Puts the parts together and passes on what one tells another. Members stand in the order of who needs whom, so that
 // they end in the reverse order.
-class Client::Impl final : public Session::Observer, public Connection::Observer {
+class Client::Impl final : public Session::Observer, public Connection::Observer, private Encryption::Observer {
  public:
-  Impl(ClientOptions client_options, ClientSeams seams, DeviceStore& store, EventSink& sink)
+  Impl(ClientOptions client_options, ClientSeams seams, DeviceStore& store, EventSink& sink, E2eeStore* e2ee)
       : options(std::move(client_options)),
         events(seams.executor, sink),
         context{options, seams.executor, seams.random, seams.transport, seams.http, seams.log, store, events},
         rest(seams.http, options.server_url),
         session(context, rest, *this),
         connection(context, session, rest, *this),
-        outbox(context, connection),
-        inbox(context, connection, outbox),
+        encryption(make_encryption(e2ee)),
+        outbox(context, connection, encryption.get()),
+        inbox(context, connection, outbox, encryption.get()),
         receipts(context, connection),
         account(context, session, rest, connection) {}
 
   ~Impl() override = default;
 
   // Session::Observer
-  void on_session_started() override { connection.session_started(); }
+  void on_session_started() override {
+    if (encryption) encryption->on_session_started();
+    connection.session_started();
+  }
   void on_token_renewed(const std::string& access_token) override { connection.token_renewed(access_token); }
   void on_session_over(const Error& cause) override { connection.session_over(cause); }
 
+  std::unique_ptr<Encryption> make_encryption(E2eeStore* e2ee) {
+    if (e2ee == nullptr) return nullptr;
+    return std::make_unique<Encryption>(context, *e2ee, session, rest, static_cast<Encryption::Observer&>(*this));
+  }
+  void on_keys_changed() override { outbox.keys_changed(); }
+
   // Connection::Observer
+  Status complete_hello(wire::Hello& hello) override {
+    if (!encryption) return {};
+    hello.add_features(std::string(kFeatureEncryption));
+    CHATSDK_ASSIGN(const std::uint64_t counter, encryption->counter());
+    hello.set_encryption_counter(counter);
+    return {};
+  }
+  Status before_epoch() override { return encryption ? encryption->before_epoch() : Status(); }
   void on_welcome(const wire::Welcome& welcome) override {
     if (welcome.text_bytes_max() > 0) {
       const std::size_t named = std::min<std::size_t>(welcome.text_bytes_max(), limits::kTextBytesMax);
@@ -49,15 +68,21 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
       }
     }
     context.store.catching_up(true);
+    if (encryption) encryption->on_welcome(welcome);
     outbox.on_welcome(welcome);
   }
   void on_delivery_frame(wire::ServerFrame& frame) override {
     if (frame.has_send_result()) return outbox.on_result(frame.send_result());
     if (frame.has_void_result()) return outbox.on_result(frame.void_result());
+    if (frame.has_key_counts()) {
+      if (encryption) encryption->on_key_counts(frame.key_counts());
+      return;
+    }
     inbox.on_frame(frame);
   }
   void on_caught_up() override {
     context.store.catching_up(false);
+    if (encryption) encryption->on_caught_up();
     receipts.on_caught_up();
   }
   void on_writable() override {
@@ -66,6 +91,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     receipts.on_writable();
   }
   void on_lost() override {
+    if (encryption) encryption->on_lost();
     outbox.on_lost();
     inbox.on_lost();
     receipts.on_lost();
@@ -120,6 +146,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   RestApi rest;
   Session session;
   Connection connection;
+  const std::unique_ptr<Encryption> encryption;  // none: this client takes no part in it
   Outbox outbox;
   Inbox inbox;
   Receipts receipts;
@@ -138,7 +165,11 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   CHATSDK_ASSIGN(const WallTime latest, deadline(send_options.time_limit));
   const ClientMessageId id =
       send_options.id.has_value() ? *send_options.id : ClientMessageId::make(context.wall_now(), context.random.ids);
-  const bool on_wire = outbox.may_send_now(conversation);
+  CHATSDK_ASSIGN(const bool encrypted, context.store.is_encrypted(conversation));
+  if (encrypted && !encryption)
+    return error(Code::kWrongState, "the conversation is encrypted, and this client is not");
+  // What is encrypted goes the way of all rows: its keys may be missing.
+  const bool on_wire = !encrypted && outbox.may_send_now(conversation);
   Events::Place place = events.reserve();
   CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, session.owner(), session.device_id(),
                                                       encode_text_content(text), context.wall_now(), latest, on_wire));
@@ -150,8 +181,8 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   return Sent{id, enqueued.message};
 }
 
-Client::Client(ClientOptions options, ClientSeams seams, DeviceStore& store, EventSink& sink)
-    : impl_(std::make_unique<Impl>(std::move(options), seams, store, sink)) {}
+Client::Client(ClientOptions options, ClientSeams seams, DeviceStore& store, EventSink& sink, E2eeStore* encryption)
+    : impl_(std::make_unique<Impl>(std::move(options), seams, store, sink, encryption)) {}
 
 Client::~Client() = default;
 
@@ -211,8 +242,13 @@ void Client::revoke_device(RequestId request, DeviceId device) { impl_->account.
 
 // ---- Messages ------------------------------------------------------------------------------------------------------
 
-Result<ConversationKey> Client::direct_conversation(const UserId& peer) {
+EncryptionState Client::encryption_state() const {
+  return impl_->encryption ? impl_->encryption->state() : EncryptionState::kOff;
+}
+
+Result<ConversationKey> Client::direct_conversation(const UserId& peer, bool encrypted) {
   CHATSDK_TRY(impl_->check_owner());
+  if (encrypted && !impl_->encryption) return error(Code::kWrongState, "this client encrypts nothing");
   if (peer.empty()) return error(Code::kInvalidArgument, "user id of 0 B");
   if (peer.size() > limits::kUserIdBytesMax) {
     return error(Code::kTooLarge, "user id " + std::to_string(peer.size()) + " B, limit " +
@@ -222,7 +258,7 @@ Result<ConversationKey> Client::direct_conversation(const UserId& peer) {
   if (peer == impl_->session.owner()) return error(Code::kInvalidArgument, "a conversation needs another user");
   Changes changes;
   Events::Place place = impl_->events.reserve();
-  CHATSDK_ASSIGN(const ConversationKey key, impl_->context.store.ensure_direct(peer, &changes));
+  CHATSDK_ASSIGN(const ConversationKey key, impl_->context.store.ensure_direct(peer, &changes, encrypted));
   place.fill(std::move(changes));
   return key;
 }

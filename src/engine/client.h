@@ -24,10 +24,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "e2ee/direct.h"
 #include "store/device_store.h"
 #include "transport/transport.h"
 
 namespace chatsdk {
+
+class E2eeStore;
 
 enum class ConnectionState : std::int32_t {
   kStopped = 0,      // start() has not been called, or stop() was
@@ -36,6 +39,14 @@ enum class ConnectionState : std::int32_t {
   kConnecting = 3,   // discovery, upgrade, hello
   kSyncing = 4,      // connected; what lies ahead is being applied
   kOnline = 5,       // caught up, live
+};
+
+// This device in end-to-end encryption.
+enum class EncryptionState : std::int32_t {
+  kOff = 0,         // not part of this client
+  kPreparing = 1,   // its keys are not all on the server yet
+  kReady = 2,       // it is in its user's device list
+  kLinkNeeded = 3,  // the user has other devices, and one of them has to link this one
 };
 
 using RequestId = std::uint64_t;  // never 0, given by the caller, never used twice
@@ -60,6 +71,9 @@ class EventSink {
   virtual void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) = 0;  // then on_completed
   // The server has decided what it was asked. What the app can see of it came in on_changes, and may be nothing.
   virtual void on_decided() {}
+  virtual void on_encryption_state(EncryptionState) {}
+  // What happened to device lists and identities, in order.
+  virtual void on_encryption_events(const std::vector<e2ee::Event>&) {}
 };
 
 struct ClientOptions {
@@ -89,8 +103,10 @@ struct Registration {
 
 class Client final {
  public:
-  // store, seams and sink outlive the client.
-  Client(ClientOptions options, ClientSeams seams, DeviceStore& store, EventSink& sink);
+  // store, seams and sink outlive the client, and so does `encryption`, of that store: without it the client takes no
+  // part in encrypted conversations.
+  Client(ClientOptions options, ClientSeams seams, DeviceStore& store, EventSink& sink,
+         E2eeStore* encryption = nullptr);
   ~Client();  // stops at once
 
   // -- Life --
@@ -120,8 +136,11 @@ class Client final {
   void list_devices(RequestId request);
   void revoke_device(RequestId request, DeviceId device);
 
+  EncryptionState encryption_state() const;
+
   // -- Messages --
-  Result<ConversationKey> direct_conversation(const UserId& peer);
+  // encrypted: of a conversation that is not there yet. WRONG_STATE: encrypted, and this client takes no part in that.
+  Result<ConversationKey> direct_conversation(const UserId& peer, bool encrypted = false);
   struct SendOptions {
     std::optional<ClientMessageId> id;                    // made when absent
     std::optional<std::chrono::milliseconds> time_limit;  // at most limits::kSendTimeLimitMax

@@ -339,6 +339,7 @@ Status Connection::send_hello() {
     hello.add_seqs(cursor.seq);
     hello.add_marks_revisions(cursor.marks_revision);
   }
+  CHATSDK_TRY(observer_.complete_hello(hello));
   send(frame);
   return {};
 }
@@ -373,6 +374,7 @@ Status Connection::accept_welcome(const wire::Welcome& welcome) {
   CHATSDK_ASSIGN(const std::uint64_t epoch, context_.store.store_epoch());
   if (epoch != welcome.store_epoch()) {
     CHATSDK_FAULT("connection.before_new_epoch");
+    CHATSDK_TRY(observer_.before_epoch());
     CHATSDK_ASSIGN(auto changes,
                    context_.store.begin_epoch(welcome.store_epoch(), StreamId{welcome.account_stream_id()}));
     context_.events.changes(std::move(changes));
@@ -429,7 +431,9 @@ void Connection::on_link_frame(Frame arrived) {
     case wire::ServerFrame::kMarks:
       if (live()) return observer_.on_delivery_frame(frame);
       return fail(error(Code::kProtocol, "a frame of delivery before the welcome"), CloseCode::kProtocolError);
-    case wire::ServerFrame::kKeyCounts:    // this client uploads no keys
+    case wire::ServerFrame::kKeyCounts:
+      if (live()) observer_.on_delivery_frame(frame);
+      return;
     case wire::ServerFrame::BODY_NOT_SET:  // of a newer protocol
       return;
   }

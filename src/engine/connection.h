@@ -33,9 +33,13 @@ class Connection final : private Link::Listener {
   class Observer {
    public:
     virtual ~Observer() = default;
+    // What the other parts add to it.
+    virtual Status complete_hello(wire::Hello&) { return {}; }
+    // The server's store is another than before, and this is not stored yet.
+    virtual Status before_epoch() { return {}; }
     // Frames may be sent from here on.
     virtual void on_welcome(const wire::Welcome& welcome) = 0;
-    // Send and void results, items, caught-up and marks.
+    // Send and void results, items, caught-up, marks and key counts.
     virtual void on_delivery_frame(wire::ServerFrame& frame) = 0;
     // All that lay ahead is applied, and acknowledged.
     virtual void on_caught_up() = 0;

@@ -47,6 +47,15 @@ void Events::decided() {
   raise([](EventSink& sink) { sink.on_decided(); });
 }
 
+void Events::encryption_state(EncryptionState state) {
+  raise([state](EventSink& sink) { sink.on_encryption_state(state); });
+}
+
+void Events::encryption_events(std::vector<e2ee::Event> events) {
+  if (events.empty()) return;
+  raise([events = std::move(events)](EventSink& sink) { sink.on_encryption_events(events); });
+}
+
 void Events::flush() {
   const auto alive = guard_.watch();
   while (!alive.expired() && !waiting_.empty()) tell_all();

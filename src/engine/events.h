@@ -42,6 +42,8 @@ class Events {
   void completed(RequestId request, Status status);
   void devices(RequestId request, std::vector<DeviceInfo> devices);
   void decided();
+  void encryption_state(EncryptionState state);
+  void encryption_events(std::vector<e2ee::Event> events);
   // Tells at once what waits, for an owner that is about to destroy this object and has no further turn to give.
   void flush();
   // Tells what no task is going to tell, because there was no memory for the task.

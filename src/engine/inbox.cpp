@@ -141,7 +141,7 @@ Status Inbox::apply_burst() {
   }
   if (arrivals.size() <= 1) return apply_singly(burst);
 
-  auto together = context_.store.apply_together(arrivals);
+  auto together = apply_together(arrivals);
   CHATSDK_FAULT("inbox.between_burst_and_events");
   if (!together.ok()) return is_storage(together.code()) ? Status(together.error()) : apply_singly(burst);
   outbox_.on_applied(together->changes);
@@ -163,7 +163,18 @@ Status Inbox::apply_singly(const std::vector<wire::ServerFrame>& burst) {
   return {};
 }
 
+Result<DeviceStore::AppliedTogether> Inbox::apply_together(const std::vector<DeviceStore::Arrival>& arrivals) {
+  return encryption_ != nullptr ? encryption_->apply_together(arrivals) : context_.store.apply_together(arrivals);
+}
+
 Status Inbox::apply(const wire::Items& items) {
+  if (encryption_ != nullptr) {
+    CHATSDK_ASSIGN(auto together, apply_together({{&items, nullptr}}));
+    outbox_.on_applied(together.changes);
+    context_.events.changes(std::move(together.changes));
+    note(items, together.items.front());
+    return {};
+  }
   CHATSDK_ASSIGN(auto applied, context_.store.apply(items));
   outbox_.on_applied(applied.changes);
   context_.events.changes(std::move(applied.changes));

@@ -22,8 +22,9 @@ namespace chatsdk {
 
 class Inbox {
  public:
-  Inbox(const EngineContext& context, Connection& connection, Outbox& outbox)
-      : context_(context), connection_(connection), outbox_(outbox) {}
+  // encryption: nullptr where encrypted conversations are not opened.
+  Inbox(const EngineContext& context, Connection& connection, Outbox& outbox, Encryption* encryption)
+      : context_(context), connection_(connection), outbox_(outbox), encryption_(encryption) {}
 
   void on_lost();
   void on_writable() { acknowledge(); }
@@ -43,6 +44,7 @@ class Inbox {
   // frame, so that what came before it holds.
   Status apply_burst();
   Status apply_singly(const std::vector<wire::ServerFrame>& burst);
+  Result<DeviceStore::AppliedTogether> apply_together(const std::vector<DeviceStore::Arrival>& arrivals);
   Status apply(const wire::Items& items);
   Status apply(const wire::Marks& marks);
   void note(const wire::Items& items, const DeviceStore::Applied& applied);
@@ -54,6 +56,7 @@ class Inbox {
   const EngineContext& context_;
   Connection& connection_;
   Outbox& outbox_;
+  Encryption* const encryption_;
   std::deque<wire::ServerFrame> waiting_;
   std::size_t waiting_items_ = 0;
   bool scheduled_ = false;

@@ -46,6 +46,36 @@ wire::ClientFrame send_frame(OutboxRow& row, Random& ids) {
   return frame;
 }
 
+// A chunk closes at so many slices or bytes, or holds one that is larger alone.
+std::vector<wire::StageSlices> chunks_of(const std::vector<e2ee::Slice>& slices) {
+  std::vector<wire::StageSlices> chunks;
+  std::size_t bytes = 0;
+  for (const e2ee::Slice& slice : slices) {
+    const bool full = chunks.empty() || bytes + slice.message.size() > limits::kSlicesChunkBytes ||
+                      chunks.back().slices_size() >= static_cast<int>(limits::kSlicesChunk);
+    if (full) {
+      chunks.emplace_back().set_chunk(static_cast<std::uint32_t>(chunks.size() - 1));
+      bytes = 0;
+    }
+    wire::Slice& added = *chunks.back().add_slices();
+    added.set_device_id(slice.to.device_id.value);
+    added.set_message(slice.message);
+    bytes += slice.message.size();
+  }
+  return chunks;
+}
+
+wire::ClientFrame encrypted_frame(const OutboxRow& row, const e2ee::Encrypted& encrypted) {
+  wire::ClientFrame frame;
+  wire::Send& send = *frame.mutable_send();
+  address(send, row);
+  send.set_roster_revision(encrypted.roster_revision);
+  send.set_own_list_version(encrypted.own_list_version);
+  send.set_peer_list_version(encrypted.peer_list_version);
+  send.set_encryption_counter(encrypted.counter);
+  return frame;
+}
+
 wire::ClientFrame void_frame(const OutboxRow& row) {
   wire::ClientFrame frame;
   address(*frame.mutable_void_(), row);
@@ -54,8 +84,12 @@ wire::ClientFrame void_frame(const OutboxRow& row) {
 
 }  // namespace
 
-Outbox::Outbox(const EngineContext& context, Connection& connection)
-    : context_(context), connection_(connection), lane_timer_(context.executor), deadline_timer_(context.executor) {}
+Outbox::Outbox(const EngineContext& context, Connection& connection, Encryption* encryption)
+    : context_(context),
+      connection_(connection),
+      encryption_(encryption),
+      lane_timer_(context.executor),
+      deadline_timer_(context.executor) {}
 
 // ---- Life ----------------------------------------------------------------------------------------------------------
 
@@ -106,6 +140,14 @@ void Outbox::changed_by_app() {
   if (auto loaded = load_lanes(); !loaded.ok()) store_failed(loaded.error());
 }
 
+void Outbox::keys_changed() {
+  for (auto& [key, lane] : lanes_) {
+    if (!std::exchange(lane.waits_for_keys, false)) continue;
+    make_ready(key, lane);
+  }
+  schedule();
+}
+
 void Outbox::on_applied(const Changes& changes) {
   for (const MessageRef& ref : changes.updated) {
     const auto found = lanes_.find(ref.conversation);
@@ -119,7 +161,7 @@ void Outbox::on_applied(const Changes& changes) {
 // ---- Lanes ---------------------------------------------------------------------------------------------------------
 
 bool Outbox::can_send(const Lane& lane) const {
-  return lane.more && !lane.reread && !lane.blocked && lane.in_flight.size() < window_ &&
+  return lane.more && !lane.reread && !lane.blocked && !lane.waits_for_keys && lane.in_flight.size() < window_ &&
          lane.not_before <= context_.now();
 }
 
@@ -217,9 +259,9 @@ Status Outbox::settle() {
 }
 
 Status Outbox::claim() {
-  std::vector<ClientMessageId> to_mark;
-  std::size_t bytes = 0;
-  while (!ready_.empty() && lane_of_.size() < in_flight_max_ && bytes < limits::kClaimBytesMax) {
+  Claims claims;
+  while (!ready_.empty() && lane_of_.size() + claims.to_seal.size() < in_flight_max_ &&
+         claims.bytes < limits::kClaimBytesMax) {
     const ConversationKey key = ready_.front();
     ready_.pop_front();
     const auto found = lanes_.find(key);
@@ -227,25 +269,66 @@ Status Outbox::claim() {
     Lane& lane = found->second;
     lane.queued = false;
     if (!can_send(lane)) continue;
-    const std::size_t before = to_hand_over_.size();
-    CHATSDK_TRY(claim_from(key, lane, to_mark));
-    for (std::size_t i = before; i < to_hand_over_.size(); ++i) bytes += to_hand_over_[i].send().content().size() + 64;
+    const std::size_t sealed_before = claims.to_seal.size();
+    CHATSDK_TRY(claim_from(key, lane, claims));
+    if (claims.to_seal.size() != sealed_before) continue;  // looked at again once they are sealed
     make_ready(key, lane);
     drop_if_idle(key);
   }
-  if (to_mark.empty()) return {};
-  CHATSDK_ASSIGN(auto changes, context_.store.mark_on_wire(to_mark));
+  return finish(claims);
+}
+
+Status Outbox::finish(Claims& claims) {
+  if (!claims.to_seal.empty()) return seal(claims);
+  if (claims.to_mark.empty()) return {};
+  CHATSDK_ASSIGN(auto changes, context_.store.mark_on_wire(claims.to_mark));
   CHATSDK_FAULT("outbox.between_mark_and_send");
   context_.events.changes(std::move(changes));
   return {};
 }
 
-Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark) {
-  std::size_t room = std::min(window_ - lane.in_flight.size(), in_flight_max_ - lane_of_.size());
+// Rows of a lane stand together, in order.
+Status Outbox::seal(Claims& claims) {
+  CHATSDK_ASSIGN(const auto sealed, encryption_->seal(claims.to_seal, claims.to_mark));
+  for (std::size_t i = 0; i < claims.to_seal.size(); ++i) {
+    OutboxRow& row = claims.to_seal[i];
+    const ConversationKey key = row.conversation;
+    Lane& lane = lanes_.at(key);
+    if (sealed[i].waits) {
+      lane.waits_for_keys = true;
+      lane.more = true;
+      continue;
+    }
+    lane.next_after = row.send_number;
+    note_deadline(row.deadline);
+    if (sealed[i].encrypted) {
+      claim_sealed(lane, std::move(row), *sealed[i].encrypted);
+    } else {
+      claim_row(key, lane, std::move(row), true);
+    }
+  }
+  for (const OutboxRow& row : claims.to_seal) {
+    const auto found = lanes_.find(row.conversation);
+    if (found == lanes_.end()) continue;
+    make_ready(row.conversation, found->second);
+    drop_if_idle(row.conversation);
+  }
+  return {};
+}
+
+Status Outbox::claim_from(ConversationKey key, Lane& lane, Claims& claims) {
+  const std::size_t taken = lane_of_.size() + claims.to_seal.size();
+  std::size_t room = std::min(window_ - lane.in_flight.size(), in_flight_max_ - taken);
   if (CHATSDK_FAULT_BRANCH("outbox.room_for_one")) room = std::min<std::size_t>(room, 1);
   CHATSDK_ASSIGN(auto rows, read_rows(key, lane, room));
+  const bool encrypted = !rows.empty() && rows.front().encrypted;
+  if (encrypted && encryption_ == nullptr) {
+    lane.waits_for_keys = true;
+    lane.more = true;
+    return {};
+  }
   for (OutboxRow& row : rows) {
-    const bool at_head = lane.in_flight.empty();
+    const bool at_head = lane.in_flight.empty() && &row == &rows.front();
     // The server may take less than it did when the message was queued: it would end the connection for the frame.
     const std::size_t text_bytes_max = context_.store.text_bytes_max();
     const bool longer = is_longer(row, text_bytes_max);
@@ -260,7 +343,12 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, std::vector<ClientMes
       lane.in_flight.back().reason = reason;
       return {};
     }
-    if (row.kind == OutboxRow::Kind::kSend && !row.on_wire) to_mark.push_back(row.client_message_id);
+    claims.bytes += row.content.size() + 64;
+    if (encrypted) {
+      claims.to_seal.push_back(std::move(row));
+      continue;
+    }
+    if (row.kind == OutboxRow::Kind::kSend && !row.on_wire) claims.to_mark.push_back(row.client_message_id);
     lane.next_after = row.send_number;
     note_deadline(row.deadline);
     const bool as_void = row.kind == OutboxRow::Kind::kVoid;
@@ -289,6 +377,28 @@ Result<std::vector<OutboxRow>> Outbox::read_rows(ConversationKey key, Lane& lane
 
 void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void) {
   to_hand_over_.push_back(as_void ? void_frame(row) : send_frame(row, context_.random.ids));
+  await(key, lane, std::move(row), as_void);
+}
+
+void Outbox::claim_sealed(Lane& lane, OutboxRow row, const e2ee::Encrypted& encrypted) {
+  std::vector<wire::StageSlices> chunks = chunks_of(encrypted.slices);
+  wire::ClientFrame frame = encrypted_frame(row, encrypted);
+  if (chunks.size() == 1) {
+    frame.mutable_send()->mutable_slices()->Swap(chunks.front().mutable_slices());
+  } else {
+    frame.mutable_send()->set_slices_staged(static_cast<std::uint32_t>(chunks.size()));
+    for (wire::StageSlices& chunk : chunks) {
+      wire::ClientFrame& staged = to_hand_over_.emplace_back();
+      chunk.set_client_message_id(std::string(row.client_message_id.view()));
+      staged.mutable_stage_slices()->Swap(&chunk);
+    }
+  }
+  to_hand_over_.push_back(std::move(frame));
+  const ConversationKey key = row.conversation;
+  await(key, lane, std::move(row), false);
+}
+
+void Outbox::await(ConversationKey key, Lane& lane, OutboxRow row, bool as_void) {
   row.content.clear();
   lane_of_.emplace(row.client_message_id, key);
   Unanswered entry;
@@ -343,6 +453,8 @@ void Outbox::on_result(const wire::SendResult& result) {
     // The void's answer was final.
   } else if (result.has_accepted()) {
     accepted(lane, *entry, result.accepted());
+  } else if (result.has_roster_changed() && encryption_ != nullptr && !entry->voiding) {
+    if (!roster_changed(lane, *entry, result.roster_changed())) return;
   } else if (!entry->voiding) {  // else the void, whose answer is to come, decides
     const Error reason =
         result.has_refused() ? from_wire(result.refused()) : error(Code::kServer, "an unknown outcome");
@@ -399,6 +511,7 @@ void Outbox::accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answe
   settled.time = from_unix_ms(answer.time_ms());
   accepted_.push_back(settled);
   entry.decided = true;
+  lane.roster_refusals = 0;
   lane.backoff.reset();
 }
 
@@ -426,6 +539,28 @@ void Outbox::refused_for_now(Lane& lane, const Unanswered& entry, const Error& r
   if (!lane_timer_.pending() || lane.not_before < lane_timer_.time()) {
     lane_timer_.start_at(lane.not_before, [this] { on_lane_timer(); });
   }
+}
+
+// What stands behind was encrypted for the same lists, and cannot have been accepted before this one.
+bool Outbox::roster_changed(Lane& lane, const Unanswered& entry, const wire::RosterChanged& answer) {
+  std::vector<OutboxRow> refused;
+  bool behind = false;
+  for (const Unanswered& one : lane.in_flight) {
+    behind = behind || &one == &entry;
+    if (behind && one.row.kind == OutboxRow::Kind::kSend) refused.push_back(one.row);
+  }
+  if (auto learned = encryption_->roster_changed(refused, answer); !learned.ok()) {
+    store_failed(learned.error());
+    return false;
+  }
+  if (++lane.roster_refusals > limits::e2ee::kRefusalsMax) {
+    lane.roster_refusals = 0;
+    refused_for_now(lane, entry, error(Code::kUnavailable, "the lists changed again and again"));
+    return true;
+  }
+  lane.refused = true;
+  lane.reread = true;
+  return true;
 }
 
 void Outbox::answered(ConversationKey key, Lane& lane) {

@@ -29,12 +29,14 @@
 #include <unordered_map>
 
 #include "engine/connection.h"
+#include "engine/encryption.h"
 
 namespace chatsdk {
 
 class Outbox {
  public:
-  Outbox(const EngineContext& context, Connection& connection);
+  // encryption: nullptr where messages of encrypted conversations wait.
+  Outbox(const EngineContext& context, Connection& connection, Encryption* encryption);
 
   // Time limits count from here on, connected or not.
   void start();
@@ -55,6 +57,8 @@ class Outbox {
   void changed_by_app();
   // Items were applied: one may be of a message that had failed here and that another device sent again.
   void on_applied(const Changes& changes);
+  // Lanes that waited for keys look again.
+  void keys_changed();
 
  private:
   struct Unanswered {
@@ -70,15 +74,17 @@ class Outbox {
   };
   struct Lane {
     std::deque<Unanswered> in_flight;
-    std::uint64_t next_after = 0;      // rows above this number have not been read on this connection; 0: the head too
-    bool more = true;                  // there may be such rows
-    bool reread = false;               // start again at the head once in_flight is empty
-    bool blocked = false;              // the store's last word: what comes next has failed
-    bool queued = false;               // stands in ready_
-    bool refused = false;              // since the head was read, something was refused for now
-    std::optional<Expected> expected;  // what the first OUT_OF_ORDER since then said
-    MonotonicTime not_before;          // of the next frame, after a refusal
-    std::optional<Backoff> backoff;    // made by the first refusal
+    std::uint64_t next_after = 0;  // rows above this number have not been read on this connection; 0: the head too
+    bool more = true;              // there may be such rows
+    bool reread = false;           // start again at the head once in_flight is empty
+    bool blocked = false;          // the store's last word: what comes next has failed
+    bool queued = false;           // stands in ready_
+    bool refused = false;          // since the head was read, something was refused for now
+    bool waits_for_keys = false;
+    std::uint32_t roster_refusals = 0;  // in a row
+    std::optional<Expected> expected;   // what the first OUT_OF_ORDER since then said
+    MonotonicTime not_before;           // of the next frame, after a refusal
+    std::optional<Backoff> backoff;     // made by the first refusal
   };
   struct Decision {
     enum class Kind { kFail, kVoided, kVoidRefused };
@@ -99,9 +105,19 @@ class Outbox {
   void work();
   Status settle();
   Status claim();
-  Status claim_from(ConversationKey key, Lane& lane, std::vector<ClientMessageId>& to_mark);
+  // What a turn claims: rows of plain lanes are on their way at once, those of encrypted ones are sealed together.
+  struct Claims {
+    std::vector<ClientMessageId> to_mark;
+    std::vector<OutboxRow> to_seal;
+    std::size_t bytes = 0;
+  };
+  Status claim_from(ConversationKey key, Lane& lane, Claims& claims);
+  Status finish(Claims& claims);
+  Status seal(Claims& claims);
   Result<std::vector<OutboxRow>> read_rows(ConversationKey key, Lane& lane, std::size_t max);
   void claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
+  void claim_sealed(Lane& lane, OutboxRow row, const e2ee::Encrypted& encrypted);
+  void await(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
   Status give_up(Lane& lane, const OutboxRow& row, const Error& reason);
   void hand_over();
   void store_failed(const Error& cause);
@@ -110,6 +126,8 @@ class Outbox {
   void accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answer);
   void failed(Lane& lane, Unanswered& entry, const Error& reason);
   void refused_for_now(Lane& lane, const Unanswered& entry, const Error& reason);
+  // False: the store failed, and the connection has ended.
+  bool roster_changed(Lane& lane, const Unanswered& entry, const wire::RosterChanged& answer);
   void answered(ConversationKey key, Lane& lane);
   Status start_voiding(Lane& lane, Unanswered& entry);
 
@@ -121,6 +139,7 @@ class Outbox {
 
   const EngineContext& context_;
   Connection& connection_;
+  Encryption* const encryption_;
 
   bool running_ = false;
   std::size_t window_ = limits::kSendWindow;

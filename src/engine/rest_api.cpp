@@ -177,4 +177,31 @@ RestApi::CallId RestApi::connect(const std::string& access_token, Callback<wire:
   return call("GET", "/v1/connect", access_token, {}, decoding<wire::Connect>(std::move(callback)));
 }
 
+RestApi::CallId RestApi::device_lists(const std::string& access_token, const wire::DeviceListsRequest& request,
+                                      Callback<wire::DeviceLists> callback) {
+  return call("POST", "/v1/keys/lists/query", access_token, serialise(request),
+              decoding<wire::DeviceLists>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::upload_lists(const std::string& access_token, const wire::DeviceListUpload& request,
+                                      Callback<void> callback) {
+  return call("POST", "/v1/keys/lists", access_token, serialise(request), decoding<void>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::upload_prekeys(const std::string& access_token, const wire::PrekeyUpload& request,
+                                        Callback<wire::KeyCounts> callback) {
+  return call("POST", "/v1/keys/prekeys", access_token, serialise(request),
+              decoding<wire::KeyCounts>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::key_digest(const std::string& access_token, Callback<wire::KeyDigest> callback) {
+  return call("GET", "/v1/keys/digest", access_token, {}, decoding<wire::KeyDigest>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::bundles(const std::string& access_token, const wire::BundlesRequest& request,
+                                 Callback<wire::Bundles> callback) {
+  return call("POST", "/v1/keys/bundles", access_token, serialise(request),
+              decoding<wire::Bundles>(std::move(callback)));
+}
+
 }  // namespace chatsdk

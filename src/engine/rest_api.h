@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "engine/guard.h"
 #include "protocol/frames.h"
+#include "protocol/keys.pb.h"
 #include "transport/transport.h"
 
 namespace chatsdk {
@@ -37,6 +38,15 @@ class RestApi {
   CallId devices(const std::string& access_token, Callback<wire::Devices> callback);
   CallId revoke_device(const std::string& access_token, DeviceId device, Callback<void> callback);
   CallId connect(const std::string& access_token, Callback<wire::Connect> callback);
+  // The key directory: docs/protocol-rest.md section 2.
+  CallId device_lists(const std::string& access_token, const wire::DeviceListsRequest& request,
+                      Callback<wire::DeviceLists> callback);
+  CallId upload_lists(const std::string& access_token, const wire::DeviceListUpload& request, Callback<void> callback);
+  CallId upload_prekeys(const std::string& access_token, const wire::PrekeyUpload& request,
+                        Callback<wire::KeyCounts> callback);
+  CallId key_digest(const std::string& access_token, Callback<wire::KeyDigest> callback);
+  CallId bundles(const std::string& access_token, const wire::BundlesRequest& request,
+                 Callback<wire::Bundles> callback);
   void cancel(CallId call);
   void cancel_all();
 

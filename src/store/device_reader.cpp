@@ -21,7 +21,7 @@ constexpr char kRevision[] = "SELECT revision FROM meta WHERE id = 1";
 constexpr char kOwner[] = "SELECT owner FROM meta WHERE id = 1";
 
 #define CHATSDK_CONVERSATION_ROW \
-  "c.key, c.conversation_id, c.kind, c.peer, c.head, c.read_up_to, c.unread_count, c.last_activity"
+  "c.key, c.conversation_id, c.kind, c.peer, c.head, c.read_up_to, c.unread_count, c.last_activity, c.encrypted"
 constexpr char kConversation[] = "SELECT " CHATSDK_CONVERSATION_ROW " FROM conversation c WHERE c.key = ?1";
 constexpr char kConversations[] = "SELECT " CHATSDK_CONVERSATION_ROW
                                   " FROM conversation c WHERE (c.last_activity, c.key) < (?1, ?2) "
@@ -70,6 +70,7 @@ ConversationRow read_conversation(const sqlite::Statement& row) {
   conversation.read_up_to = unsigned_at(row, 5);
   conversation.unread_count = unsigned_at(row, 6);
   conversation.last_activity = rows::time_at(row, 7);
+  conversation.encrypted = row.integer(8) != 0;
   return conversation;
 }
 

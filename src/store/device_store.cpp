@@ -561,8 +561,10 @@ Result<std::vector<StreamCursor>> DeviceStore::Impl::cursors(const char* query_t
   }
 }
 
-Result<std::optional<StreamCursor>> DeviceStore::cursor(StreamId stream) {
-  rows::Query query = impl_->sql(kCursor);
+Result<std::optional<StreamCursor>> DeviceStore::cursor(StreamId stream) { return impl_->cursor(stream); }
+
+Result<std::optional<StreamCursor>> DeviceStore::Impl::cursor(StreamId stream) {
+  rows::Query query = sql(kCursor);
   CHATSDK_ASSIGN(const bool found, query.first(stream));
   if (!found) return std::optional<StreamCursor>();
   return std::optional(read_cursor(query.row()));

@@ -88,7 +88,8 @@ struct ConversationRow {
   ConversationId conversation_id;  // none before the first acceptance
   wire::ConversationKind kind = wire::CONVERSATION_KIND_UNSPECIFIED;
   UserId peer;
-  Seq head = 0;  // the highest seq known here: applied, or of an accepted own message
+  bool encrypted = false;  // end to end
+  Seq head = 0;            // the highest seq known here: applied, or of an accepted own message
   Seq read_up_to = 0;
   std::uint64_t unread_count = 0;  // countable messages of others above read_up_to
   std::optional<MessageRow> last_message;
@@ -101,6 +102,7 @@ struct OutboxRow {
   ConversationKey conversation;
   ConversationId conversation_id;  // none: address the peer
   UserId peer;
+  bool encrypted = false;  // the conversation
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
   Bytes content;            // kSend
@@ -219,8 +221,10 @@ class DeviceStore {
   Result<std::vector<StreamCursor>> undelivered(std::size_t max);
 
   // -- Sending --
-  // changes, when given, takes what a new conversation changes.
-  Result<ConversationKey> ensure_direct(const UserId& peer, Changes* changes = nullptr);
+  // changes, when given, takes what a new conversation changes. encrypted: of a new one.
+  Result<ConversationKey> ensure_direct(const UserId& peer, Changes* changes = nullptr, bool encrypted = false);
+  // NOT_FOUND.
+  Result<bool> is_encrypted(ConversationKey conversation);
   struct Enqueued {
     MessageKey message;
     std::uint64_t send_number = 0;

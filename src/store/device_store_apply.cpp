@@ -283,7 +283,7 @@ class ItemApplier {
       if (!change.joined() || change.user_id().empty() || store_.is_owner(change.user_id())) continue;
       CHATSDK_TRY(store_.set_peer(*conversation_, wire::CONVERSATION_KIND_DIRECT, change.user_id(), changes_));
     }
-    return {};
+    return roster.encrypted() ? store_.set_encrypted(*conversation_, changes_) : Status();
   }
 
   Status skip(const wire::Item& item) {
@@ -482,9 +482,13 @@ Status apply_marks(DeviceStore::Impl& store, const wire::Marks& marks, Changes& 
 
 }  // namespace
 
+Status DeviceStore::Impl::apply_marks(const wire::Marks& marks, Changes& changes) {
+  CHATSDK_TRY(check_marks(*this, marks));
+  return chatsdk::apply_marks(*this, marks, changes);
+}
+
 Result<Changes> DeviceStore::apply_marks(const wire::Marks& marks) {
-  CHATSDK_TRY(check_marks(*impl_, marks));
-  return impl_->write([&](Changes& changes) { return chatsdk::apply_marks(*impl_, marks, changes); });
+  return impl_->write([&](Changes& changes) { return impl_->apply_marks(marks, changes); });
 }
 
 // ---- Together ------------------------------------------------------------------------------------------------------
@@ -497,8 +501,7 @@ Result<DeviceStore::AppliedTogether> DeviceStore::apply_together(const std::vect
   CHATSDK_ASSIGN(together.changes, impl_->write([&](Changes& changes) -> Status {
     for (const Arrival& arrival : arrivals) {
       if (arrival.items == nullptr) {
-        CHATSDK_TRY(check_marks(*impl_, *arrival.marks));
-        CHATSDK_TRY(chatsdk::apply_marks(*impl_, *arrival.marks, changes));
+        CHATSDK_TRY(impl_->apply_marks(*arrival.marks, changes));
         continue;
       }
       CHATSDK_TRY(impl_->apply(*arrival.items, together.items.emplace_back(), changes));

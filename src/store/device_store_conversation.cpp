@@ -13,7 +13,7 @@ using rows::place_of;
 using rows::unsigned_at;
 
 #define CHATSDK_CONVERSATION_COLUMNS \
-  "key, conversation_id, kind, peer, head, read_up_to, read_confirmed, unread_count, last_send_number"
+  "key, conversation_id, kind, peer, head, read_up_to, read_confirmed, unread_count, last_send_number, encrypted"
 
 constexpr char kByKey[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE key = ?1";
 constexpr char kById[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE conversation_id = ?1";
@@ -30,6 +30,7 @@ constexpr char kSave[] =
     "last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = ?1 "
     "ORDER BY m.place DESC, m.key DESC LIMIT 1), created) WHERE key = ?1";
 constexpr char kSetId[] = "UPDATE conversation SET conversation_id = ?2 WHERE key = ?1";
+constexpr char kSetEncrypted[] = "UPDATE conversation SET encrypted = 1 WHERE key = ?1";
 constexpr char kSetPeer[] = "UPDATE conversation SET kind = ?2, peer = ?3 WHERE key = ?1";
 constexpr char kDropStreams[] = "DELETE FROM stream WHERE conversation = ?1 AND stream_id <> ?2";
 constexpr char kPointStream[] = "UPDATE stream SET conversation = ?2 WHERE stream_id = ?1";
@@ -57,6 +58,7 @@ Result<std::optional<ConversationState>> read_one(rows::Query& query, Result<boo
   conversation.read_confirmed = unsigned_at(query.row(), 6);
   conversation.unread_count = unsigned_at(query.row(), 7);
   conversation.last_send_number = unsigned_at(query.row(), 8);
+  conversation.encrypted = query->integer(9) != 0;
   return std::optional<ConversationState>(std::move(conversation));
 }
 
@@ -135,6 +137,13 @@ Status DeviceStore::Impl::set_peer(ConversationState& conversation, wire::Conver
   return {};
 }
 
+Status DeviceStore::Impl::set_encrypted(ConversationState& conversation, Changes& changes) {
+  if (conversation.encrypted) return {};
+  conversation.encrypted = true;
+  changes.conversations.push_back(conversation.key);
+  return sql(kSetEncrypted).run(conversation.key);
+}
+
 // from has no outbox rows: nothing can be queued in a conversation without peer.
 Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState& into, Changes& changes) {
   CHATSDK_TRY(sql(kMoveMessages).run(from.key, into.key));
@@ -148,6 +157,7 @@ Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState
     CHATSDK_TRY(sql(kSetId).run(into.key, from.id));
     into.id = from.id;
   }
+  if (from.encrypted) CHATSDK_TRY(set_encrypted(into, changes));
   into.head = std::max(into.head, from.head);
   into.read_up_to = std::max(into.read_up_to, from.read_up_to);
   into.read_confirmed = std::max(into.read_confirmed, from.read_confirmed);
@@ -186,7 +196,13 @@ Status DeviceStore::Impl::delete_message(MessageKey key) {
   return sql(kDeleteMessage).run(key);
 }
 
-Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer, Changes* changes) {
+Result<bool> DeviceStore::is_encrypted(ConversationKey conversation) {
+  CHATSDK_ASSIGN(const auto known, impl_->find_conversation(conversation));
+  if (!known) return error(Code::kNotFound, "no such conversation");
+  return known->encrypted;
+}
+
+Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer, Changes* changes, bool encrypted) {
   if (peer.empty() || peer.size() > limits::kUserIdBytesMax) {
     return error(Code::kInvalidArgument, "user id of " + std::to_string(peer.size()) + " B, 1 to " +
                                              std::to_string(limits::kUserIdBytesMax) + " are allowed");
@@ -195,11 +211,11 @@ Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer, Changes* 
   if (known) return known->key;
   ConversationKey key;
   CHATSDK_ASSIGN(auto written, impl_->write([&](Changes& made_changes) -> Status {
-    CHATSDK_ASSIGN(const auto made,
+    CHATSDK_ASSIGN(auto made,
                    impl_->insert_conversation({}, wire::CONVERSATION_KIND_DIRECT, peer, impl_->clock.wall_now()));
     key = made.key;
     made_changes.conversations.push_back(key);
-    return {};
+    return encrypted ? impl_->set_encrypted(made, made_changes) : Status();
   }));
   if (changes != nullptr) *changes = std::move(written);
   return key;

@@ -39,6 +39,7 @@ struct ConversationState {
   Seq read_confirmed = 0;
   std::uint64_t unread_count = 0;
   std::uint64_t last_send_number = 0;
+  bool encrypted = false;
 };
 
 class DeviceStore::Impl {
@@ -91,6 +92,7 @@ class DeviceStore::Impl {
   // What was not sent again is lost.
   Status close_epoch(Changes& changes);
   Result<std::vector<StreamCursor>> cursors(const char* query_text, std::size_t max);
+  Result<std::optional<StreamCursor>> cursor(StreamId stream);
   Result<Changes> begin_epoch(std::uint64_t epoch, StreamId account_stream);
 
   // -- device_store_conversation.cpp --
@@ -108,6 +110,7 @@ class DeviceStore::Impl {
   Status set_peer(ConversationState& conversation, wire::ConversationKind kind, const UserId& peer, Changes& changes);
   // Countable messages of others in (after, up_to].
   Result<std::uint64_t> count_unread(ConversationKey conversation, Seq after, Seq up_to);
+  Status set_encrypted(ConversationState& conversation, Changes& changes);
   Status move_read_mark(ConversationState& conversation, Seq up_to);
   Status delete_message(MessageKey key);
 
@@ -165,6 +168,7 @@ class DeviceStore::Impl {
 
   // -- device_store_apply.cpp --
   Status apply(const wire::Items& items, Applied& applied, Changes& changes);
+  Status apply_marks(const wire::Marks& marks, Changes& changes);
 
   // -- Transactions --
   // Runs body(Changes&) -> Status in one transaction, raises the revision if it changed what the app can see, and

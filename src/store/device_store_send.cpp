@@ -72,7 +72,7 @@ constexpr char kShiftLastNumber[] = "UPDATE conversation SET last_send_number = 
 // The columns that read_outbox() reads.
 #define CHATSDK_OUTBOX_COLUMNS                                                                                     \
   "o.kind, o.conversation, c.conversation_id, c.peer, o.client_message_id, o.send_number, m.content, o.deadline, " \
-  "o.on_wire, o.failure"
+  "o.on_wire, o.failure, c.encrypted"
 constexpr char kOutbox[] =
     "SELECT " CHATSDK_OUTBOX_COLUMNS
     " FROM outbox o JOIN conversation c ON c.key = o.conversation LEFT JOIN message m ON m.key = o.id "
@@ -85,8 +85,7 @@ constexpr char kNextHead[] =
 #define CHATSDK_WAITING "kind = 0 AND failure = 0 AND on_wire = 0"
 constexpr char kOverdue[] =
     "SELECT id, conversation FROM outbox WHERE " CHATSDK_WAITING " AND deadline <= ?1 ORDER BY deadline, id LIMIT ?2";
-constexpr char kEarliestDeadline[] =
-    "SELECT deadline FROM outbox WHERE " CHATSDK_WAITING " ORDER BY deadline LIMIT 1";
+constexpr char kEarliestDeadline[] = "SELECT deadline FROM outbox WHERE " CHATSDK_WAITING " ORDER BY deadline LIMIT 1";
 
 OutboxRow read_outbox(const sqlite::Statement& row) {
   OutboxRow out;
@@ -103,6 +102,7 @@ OutboxRow read_outbox(const sqlite::Statement& row) {
   out.on_wire = row.integer(8) != 0;
   out.void_asked = row.integer(8) == 2;
   out.failed = row.integer(9) != 0;
+  out.encrypted = row.integer(10) != 0;
   return out;
 }
 

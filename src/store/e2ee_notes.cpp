@@ -48,7 +48,9 @@ constexpr char kPutRoster[] =
 constexpr char kDropMembers[] = "DELETE FROM e2ee_member WHERE conversation_id = ?1";
 constexpr char kPutMember[] =
     "INSERT INTO e2ee_member(conversation_id, user, list_version, list_hash) VALUES (?1, ?2, ?3, ?4)";
-constexpr char kIsEncryptedWith[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1 AND encrypted = 1";
+constexpr char kIsEncryptedWith[] =
+    "SELECT 1 FROM conversation WHERE peer = ?1 AND encrypted = 1 UNION ALL SELECT 1 FROM e2ee_direct WHERE peer = ?1 "
+    "AND encrypted = 1";
 constexpr char kNoteEncryptedWith[] =
     "INSERT INTO e2ee_direct(peer, encrypted) VALUES (?1, 1) ON CONFLICT(peer) DO UPDATE SET encrypted = 1 "
     "WHERE encrypted = 0";

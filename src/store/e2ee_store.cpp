@@ -30,6 +30,9 @@ Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, cons
   if (result.outcome != Outcome::kPlain) stored.set_content(result.content);
   CHATSDK_ASSIGN(DeviceStore::Applied applied, apply(opened));
   if (is_shown(result.outcome)) CHATSDK_TRY(settle(item, result));
+  // A placeholder, or the repair of one, moves where what counts as delivered begins.
+  CHATSDK_ASSIGN(const auto stream, cursor(StreamId{one.stream_id()}));
+  if (stream) applied.delivered_from = stream->delivered_from;
   return applied;
 }
 

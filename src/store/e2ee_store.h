@@ -35,8 +35,12 @@ class E2eeTransaction {
   e2ee::SqlNotes& notes() { return notes_; }
   e2ee::Kept kept() { return {state_, notes_}; }
 
-  // DeviceStore::apply() and mark_on_wire() as parts of this transaction.
+  // DeviceStore's functions of these names as parts of this transaction.
+  Result<std::optional<StreamCursor>> cursor(StreamId stream) { return store_.cursor(stream); }
   Result<DeviceStore::Applied> apply(const wire::Items& items);
+  Status apply(const wire::Marks& marks) { return store_.apply_marks(marks, changes_); }
+  // The conversation of a stream; none before its first item.
+  Result<std::optional<ConversationState>> conversation(ConversationId id) { return store_.find_conversation(id); }
   // One item of an encrypted conversation, as it came, and what DirectConversations::receive() made of it: its content
   // stands in its place decrypted, or a placeholder does. Items are received and applied one by one, since a repair
   // reads what the items before it have stored.

@@ -134,9 +134,12 @@ constexpr const char* kVersion5 =
 constexpr const char* kVersion6 =
     "CREATE INDEX outbox_waiting ON outbox(deadline) WHERE kind = 0 AND failure = 0 AND on_wire = 0;";
 
+// encrypted: 1 once this device has begun it so, or a ROSTER item said so; never 0 again.
+constexpr const char* kVersion7 = "ALTER TABLE conversation ADD COLUMN encrypted INTEGER NOT NULL DEFAULT 0;";
+
 // Step i leads from version i to version i + 1; a step that has once been released is never edited.
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3,
-                                                           kVersion4, kVersion5, kVersion6};
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
+                                                           kVersion5, kVersion6, kVersion7};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

@@ -80,6 +80,7 @@ Status DeviceNode::open_process(bool must_exist) {
   store.must_exist = must_exist;
   CHATSDK_ASSIGN(process->store, DeviceStore::open(store, keys_, clock_));
   CHATSDK_ASSIGN(process->reader, process->store->open_reader());
+  if (options_.encrypted) CHATSDK_TRY(process->open_encryption());
 
   ClientOptions client;
   client.server_url = "http://server";
@@ -90,7 +91,7 @@ Status DeviceNode::open_process(bool must_exist) {
   EventSink& sink = *this;
   process->client = std::make_unique<Client>(
       client, ClientSeams{process->lane, RandomStreams{keys_, ids_, jitter_}, process->network, process->network, log_},
-      *process->store, sink);
+      *process->store, sink, process->encryption.get());
   process_ = std::move(process);
   state_ = ConnectionState::kStopped;
   log_in_request_ = 0;
@@ -186,7 +187,8 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
                       std::function<void(const SendOutcome&)> returned) {
   act([this, peer, text_bytes, time_limit, returned = std::move(returned)] {
     const ConversationNumber number = observer_.conversation(options_.user, peer);
-    const Result<ConversationKey> key = process_->client->direct_conversation(Observer::name_of(peer));
+    const Result<ConversationKey> key =
+        process_->client->direct_conversation(Observer::name_of(peer), options_.encrypted && peer <= options_.users);
     if (!key.ok()) {  // not logged in yet, or the disk failed
       if (returned) returned({number, key.error()});
       return;

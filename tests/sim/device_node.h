@@ -31,6 +31,7 @@
 #include "sim/scheduler.h"
 #include "sim/sim_disk.h"
 #include "store/device_store.h"
+#include "store/e2ee_store.h"
 
 namespace chatsdk::sim {
 
@@ -40,6 +41,10 @@ struct DeviceNodeOptions {
   bool makes_account = true;  // the user's first device
   // The app's backend vouches for the user, who has no password.
   const AppBackend* backend = nullptr;
+  // The conversations that it begins, but those with users above this number: nobody has keys for a stranger, and the
+  // server does not say that there is none.
+  bool encrypted = false;
+  UserNumber users = 0;
   std::chrono::milliseconds send_time_limit{600'000};
   std::chrono::milliseconds backoff_cap{8'000};
   std::size_t outbox_max = limits::kOutboxMax;
@@ -138,10 +143,15 @@ class DeviceNode final : private EventSink {
     Process(Scheduler& scheduler, Network& world_network, NodeId node, const Clock& clock, const SimDisk& disk)
         : lane(scheduler, node, clock), network(world_network, node, lane, [&disk] { return disk.powered(); }) {}
     ~Process() { lane.shut(); }
+    Status open_encryption() {
+      CHATSDK_ASSIGN(encryption, E2eeStore::open(*store));
+      return {};
+    }
 
     Lane lane;
     DeviceNetwork network;
     std::unique_ptr<DeviceStore> store;
+    std::unique_ptr<E2eeStore> encryption;  // where the device takes part in it
     std::unique_ptr<DeviceReader> reader;
     std::unique_ptr<Client> client;
   };

@@ -46,6 +46,7 @@ double seconds_since(SteadyTime start) {
 }
 
 struct Arguments {
+  bool encrypted = false;
   std::uint64_t seed = 0;
   std::uint64_t first = 0;
   std::uint64_t seeds = kSeeds;
@@ -88,6 +89,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--jobs", arguments.jobs, "Runs at a time, each in a process of its own; 0: in this one, one by one");
   app.add_option("--shrink-runs", arguments.shrink_runs, "How many runs the search for a smaller case may take");
   app.add_flag("--no-shrink", arguments.no_shrink, "Look for no smaller case when a seed fails");
+  app.add_flag("--encrypted", arguments.encrypted, "Conversations are encrypted end to end");
   app.add_flag("--keep-going", arguments.keep_going, "Do not stop at the first seed that fails");
   app.add_flag("-v,--verbose", arguments.verbose, "The history and the nodes' logs to standard error");
   app.add_option("--users", arguments.users, "How many users")->check(CLI::Range(2, 100));
@@ -104,6 +106,7 @@ void declare(CLI::App& app, Arguments& arguments) {
 // The seed's own options with what the command line says; none: a kind that there is not.
 std::optional<RunOptions> options_of(std::uint64_t seed, const Arguments& arguments) {
   RunOptions options = chatsdk::sim::draw_options(seed);
+  options.encrypted = arguments.encrypted;
   options.users = arguments.users.value_or(options.users);
   options.devices_per_user = arguments.devices.value_or(options.devices_per_user);
   options.actions = arguments.actions.value_or(options.actions);

@@ -33,6 +33,8 @@ bool says_not_accepted(Code code) {
 }  // namespace
 
 void Observer::record(NodeId node, Event event) {
+  if (const auto* called = std::get_if<event::SendCalled>(&event)) contents_[called->k] = called->h;
+  if (const auto* again = std::get_if<event::Retried>(&event)) contents_[again->k_new] = contents_[again->k_old];
   const auto time = std::chrono::duration_cast<std::chrono::microseconds>(scheduler_.now().time_since_epoch());
   const Record& record = history_.record(static_cast<std::uint64_t>(time.count()), node, std::move(event));
   if (on_record) on_record(record);
@@ -71,7 +73,21 @@ ConversationNumber Observer::conversation_of(StreamId stream) const {
   return found == conversation_of_.end() ? kNoConversation : found->second;
 }
 
-std::uint64_t Observer::hash_of_item(const wire::Item& item) { return hash_of(item.SerializeAsString()); }
+// Without what only one device is given of it.
+std::uint64_t Observer::hash_of_item(const wire::Item& item) {
+  if (item.slice().empty()) return hash_of(item.SerializeAsString());
+  wire::Item shared = item;
+  shared.clear_slice();
+  return hash_of(shared.SerializeAsString());
+}
+
+// What an encrypted message says is known by whoever sent it.
+std::uint64_t Observer::content_of(const wire::Item& item) const {
+  if (!item.content().empty()) return hash_of(item.content());
+  const auto k = ClientMessageId::from_bytes(item.client_message_id());
+  const auto sent = k ? contents_.find(*k) : contents_.end();
+  return sent == contents_.end() ? 0 : sent->second;
+}
 
 void Observer::learn_from(NodeId device, StreamId stream, const wire::Item& item) {
   if (item.has_conversation()) {
@@ -90,6 +106,9 @@ void Observer::on_committed(const server::AppendedItem& appended) {
   if (item.has_roster() && item.roster().changes_size() == 2) {
     learn(appended.stream_id,
           conversation(user_named(item.roster().changes(0).user_id()), user_named(item.roster().changes(1).user_id())));
+  }
+  if (item.kind() != wire::ITEM_KIND_ROSTER && item.content().empty() && item.sender_device_id() != 0) {
+    senders_[appended.stream_id].insert(DeviceId{item.sender_device_id()});
   }
   record(0, event::ItemCommitted{
                 appended.stream_id.value, conversation_of(appended.stream_id), {appended.seq, hash_of_item(item)}});

@@ -48,6 +48,9 @@ class Observer final : public NetworkObserver {
   void learn(StreamId stream, ConversationNumber conversation) { conversation_of_[stream] = conversation; }
 
   static std::uint64_t hash_of_item(const wire::Item& item);
+  std::uint64_t content_of(const wire::Item& item) const;
+  // Devices that sent encrypted items of a stream: each is told of its own.
+  const std::set<DeviceId>& senders_of(StreamId stream) { return senders_[stream]; }
   void on_server_frame(NodeId device, const wire::ServerFrame& frame) override;
   void on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) override;
   void on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) override;
@@ -92,6 +95,8 @@ class Observer final : public NetworkObserver {
   std::set<NodeId> began_anew_;
   std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
   std::unordered_map<StreamId, ConversationNumber> conversation_of_;
+  std::map<StreamId, std::set<DeviceId>> senders_;
+  std::map<ClientMessageId, std::uint64_t> contents_;  // of what was sent
 };
 
 }  // namespace chatsdk::sim

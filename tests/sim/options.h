@@ -96,6 +96,7 @@ struct RunOptions {
   bool all_start_again = true;
   Bug planted = Bug::kNone;
   std::size_t outbox_max = limits::kOutboxMax;
+  bool encrypted = false;     // conversations
   bool small_queues = false;  // of server and connections: what is rare elsewhere happens
   std::size_t long_text_bytes = 8'000;
   NetworkOptions network;

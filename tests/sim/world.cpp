@@ -73,6 +73,8 @@ NetworkOptions World::network_options() const {
 std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
   device.send_time_limit = options_.send_time_limit;
   device.outbox_max = options_.outbox_max;
+  device.encrypted = options_.encrypted;
+  device.users = options_.users;
   if (options_.assertions && device.user % 2 == 0) device.backend = &backend_;
   auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_, options_.seed * 1'000 + device.number,
                                            device);
@@ -400,11 +402,34 @@ std::uint64_t World::sends() const {
 
 // ---- Reading -------------------------------------------------------------------------------------------------------
 
+// An encrypted conversation is read as each device that sent something: an item is given only to those that it is for.
 std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind) {
+  std::optional<ServerStream> whole = read_stream_as(reader, {}, stream, kind);
+  if (!whole) return std::nullopt;
+  const std::set<DeviceId>& senders = observer_.senders_of(stream);
+  if (senders.empty()) return whole;
+  std::map<Seq, wire::Item> items;
+  const auto take = [&items](const ServerStream& read) {
+    for (const wire::Item& item : read.items) {
+      if (item.kind() != wire::ITEM_KIND_SKIP) items.emplace(item.seq(), item);
+    }
+  };
+  take(*whole);
+  for (const DeviceId sender : senders) {
+    if (const auto read = read_stream_as(reader, sender, stream, kind)) take(*read);
+  }
+  whole->items.clear();
+  for (auto& [seq, item] : items) whole->items.push_back(std::move(item));
+  return whole;
+}
+
+std::optional<World::ServerStream> World::read_stream_as(UserNumber reader, DeviceId device, StreamId stream,
+                                                         wire::StreamKind kind) {
   ServerStream read{stream, kind, reader, {}, 0};
   Seq after = 0;
   for (;;) {
-    const auto page = server_.inspector().items(Observer::name_of(reader), {}, stream, after, kItemsPage, 1'000'000);
+    const auto page =
+        server_.inspector().items(Observer::name_of(reader), device, stream, after, kItemsPage, 1'000'000);
     if (!page.ok()) return std::nullopt;
     for (const auto& bytes : page->items) {
       wire::Item item;
@@ -478,7 +503,7 @@ std::vector<event::StoreRead> World::read_server() {
       if (item.kind() != wire::ITEM_KIND_MESSAGE) continue;
       read.rows.push_back({item.seq(),
                            ClientMessageId::from_bytes(item.client_message_id()).value_or(ClientMessageId{}),
-                           Observer::user_named(item.sender_user_id()), hash_of(item.content()), false, false});
+                           Observer::user_named(item.sender_user_id()), observer_.content_of(item), false, false});
     }
     observer_.record(0, read);
     reads.push_back(std::move(read));

@@ -111,6 +111,8 @@ class World {
   bool record_server_marks();
   std::vector<ServerStream> server_streams(Extent extent = Extent::kItems, bool* all = nullptr);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
+  std::optional<ServerStream> read_stream_as(UserNumber reader, DeviceId device, StreamId stream,
+                                             wire::StreamKind kind);
   std::optional<ServerStream> read_head(UserNumber reader, StreamId conversation);
   bool record_marks(StreamId stream, ConversationNumber conversation);
   std::chrono::microseconds up_to(std::chrono::microseconds most) {

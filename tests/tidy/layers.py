@@ -15,8 +15,8 @@ CLIENT = {
     "e2ee": ["base"],
     "transport": ["protocol", "base"],
     "store": ["e2ee", "protocol", "base"],
-    "engine": ["store", "transport", "protocol", "base"],
-    "capi": ["engine", "store", "transport", "protocol", "base"],
+    "engine": ["store", "transport", "e2ee", "protocol", "base"],
+    "capi": ["engine", "store", "transport", "e2ee", "protocol", "base"],
 }
 SERVER = {
     "store": [],

@@ -222,16 +222,21 @@ class ChatDevice {
     return learned;
   }
   // True: something was uploaded.
+  // Request by request, until nothing is due.
   bool upload_keys(std::optional<StoredCounts> counts = StoredCounts{}) {
-    std::optional<PrekeyUpload> upload;
-    write([&](E2eeTransaction& tx) -> Status {
-      CHATSDK_ASSIGN(upload, keys.due_upload(tx.kept(), {counts, {}}, now_ms));
-      return {};
-    });
-    if (!upload) return false;
-    server_.put_keys(self, kept.state().self().value()->record.bytes, *upload);
-    write([&](E2eeTransaction& tx) { return keys.taken(tx.kept(), *upload); });
-    return true;
+    bool any = false;
+    for (;;) {
+      std::optional<PrekeyUpload> upload;
+      write([&](E2eeTransaction& tx) -> Status {
+        CHATSDK_ASSIGN(upload, keys.due_upload(tx.kept(), {counts, {}}, now_ms));
+        return {};
+      });
+      if (!upload) return any;
+      any = true;
+      server_.put_keys(self, kept.state().self().value()->record.bytes, *upload);
+      write([&](E2eeTransaction& tx) { return keys.taken(tx.kept(), *upload); });
+      if (counts) counts = StoredCounts{limits::e2ee::kOneTimeStored, limits::e2ee::kOneTimeStored};
+    }
   }
 
   // Queues a message; it is sent by flush().

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/encryption.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/fault.h"
+
+namespace chatsdk {
+
+namespace {
+
+// Of a user who had nothing new.
+constexpr auto kListsPause = std::chrono::minutes(1);
+
+std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::string>& field) {
+  return {field.begin(), field.end()};
+}
+
+// The lists of several users, whose names stand in the lists themselves.
+std::vector<e2ee::UserLists> by_user(const google::protobuf::RepeatedPtrField<wire::SignedList>& signed_lists) {
+  std::vector<e2ee::UserLists> users;
+  for (const wire::SignedList& signed_list : signed_lists) {
+    const auto parsed = e2ee::parse_device_list(signed_list.list());
+    if (!parsed) continue;
+    auto at = std::find_if(users.begin(), users.end(),
+                           [&parsed](const e2ee::UserLists& known) { return known.user_id == parsed->user_id; });
+    if (at == users.end()) at = users.insert(users.end(), {parsed->user_id, {}, {}});
+    at->lists.push_back(signed_list.list());
+    for (const std::string& record : signed_list.records()) at->records.push_back(record);
+  }
+  return users;
+}
+
+// Who joins a direct conversation beside the owner.
+UserId peer_in(const wire::Roster& roster, const UserId& owner) {
+  for (const wire::Roster::Change& change : roster.changes()) {
+    if (change.joined() && change.user_id() != owner) return change.user_id();
+  }
+  return {};
+}
+
+std::optional<e2ee::SliceKind> slice_kind(wire::ItemKind kind) {
+  switch (kind) {
+    case wire::ITEM_KIND_MESSAGE:
+      return e2ee::SliceKind::kMessage;
+    case wire::ITEM_KIND_KEYS:
+      return e2ee::SliceKind::kKeys;
+    case wire::ITEM_KIND_RETRY:
+      return e2ee::SliceKind::kRetry;
+    case wire::ITEM_KIND_REPAIR:
+      return e2ee::SliceKind::kRepair;
+    default:
+      return std::nullopt;
+  }
+}
+
+// One item of several, as if it had come alone.
+wire::Items alone(const wire::Items& items, int index, Seq after) {
+  wire::Items one;
+  one.set_stream_id(items.stream_id());
+  one.set_stream_kind(items.stream_kind());
+  one.set_after_seq(after);
+  *one.add_items() = items.items(index);
+  return one;
+}
+
+bool devices_changed(const wire::Items& items) {
+  return items.stream_kind() == wire::STREAM_KIND_ACCOUNT &&
+         std::any_of(items.items().begin(), items.items().end(),
+                     [](const wire::Item& item) { return item.kind() == wire::ITEM_KIND_DEVICES_CHANGED; });
+}
+
+}  // namespace
+
+Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest,
+                       Observer& observer)
+    : context_(context),
+      store_(store),
+      session_(session),
+      rest_(rest),
+      observer_(observer),
+      conversations_(context.random.keys, context.random.ids, own_kem()),
+      upkeep_(context, store, conversations_, session, rest, *this),
+      backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
+      again_timer_(context.executor) {}
+
+// ---- The connection ------------------------------------------------------------------------------------------------
+
+void Encryption::on_welcome(const wire::Welcome& welcome) {
+  live_ = true;
+  upkeep_.on_welcome(welcome);
+}
+
+void Encryption::on_lost() {
+  live_ = false;
+  lists_wanted_.clear();
+  bundles_wanted_.clear();
+  not_before_.clear();
+  lists_asked_ = false;
+  bundles_asked_ = false;
+  again_timer_.cancel();
+  guard_.renew();
+  upkeep_.on_lost();
+}
+
+void Encryption::on_own_keys_changed() {
+  if (live_) observer_.on_keys_changed();
+}
+
+void Encryption::on_encryption_state(EncryptionState state) {
+  state_ = state;
+  context_.events.encryption_state(state);
+}
+
+void Encryption::on_encryption_events(std::vector<e2ee::Event> events) {
+  context_.events.encryption_events(std::move(events));
+}
+
+void Encryption::follow(After after) {
+  context_.events.encryption_events(std::move(after.events));
+  if (after.own_devices) upkeep_.ask_own_lists();
+  if (!live_) return;
+  for (const UserId& user_id : after.lists) want_lists(user_id);
+  bundles_wanted_.insert(after.bundles.begin(), after.bundles.end());
+  if (after.ask_again_ms != 0) {
+    const std::uint64_t now = now_ms();
+    look_again_after(
+        std::chrono::milliseconds(after.ask_again_ms > now ? static_cast<std::int64_t>(after.ask_again_ms - now) : 0));
+  }
+  fetch();
+}
+
+// ---- The outbox ----------------------------------------------------------------------------------------------------
+
+Result<std::vector<Encryption::Sealed>> Encryption::seal(std::span<const OutboxRow> rows,
+                                                         std::span<const ClientMessageId> also_mark) {
+  std::vector<Sealed> sealed;
+  After after;
+  CHATSDK_ASSIGN(auto changes, store_.write([&](E2eeTransaction& transaction) -> Status {
+    std::set<ConversationKey> waiting;
+    for (const OutboxRow& row : rows) {
+      Sealed& one = sealed.emplace_back();
+      one.waits = waiting.count(row.conversation) != 0;
+      if (!one.waits && row.kind == OutboxRow::Kind::kSend && row.encrypted) {
+        CHATSDK_TRY(seal_one(transaction, row, one, after));
+      }
+      if (one.waits) {
+        waiting.insert(row.conversation);
+      } else {
+        CHATSDK_TRY(transaction.mark_on_wire(row.client_message_id));
+      }
+    }
+    for (const ClientMessageId& id : also_mark) CHATSDK_TRY(transaction.mark_on_wire(id));
+    return {};
+  }));
+  CHATSDK_FAULT("encryption.between_sealed_and_sent");
+  context_.events.changes(std::move(changes));
+  follow(std::move(after));
+  return sealed;
+}
+
+Status Encryption::seal_one(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed, After& after) {
+  CHATSDK_ASSIGN(sealed.encrypted, transaction.notes().out(row.client_message_id));
+  if (sealed.encrypted) return {};
+  const std::uint64_t now = now_ms();
+  CHATSDK_ASSIGN(const e2ee::Plan plan, conversations_.plan(transaction.kept(), {row.peer, row.conversation_id}, now));
+  if (plan.outcome != e2ee::Plan::Outcome::kReady) {
+    sealed.waits = true;
+    after.lists.insert(plan.lists.begin(), plan.lists.end());
+    after.bundles.insert(plan.bundles.begin(), plan.bundles.end());
+    const bool sooner = after.ask_again_ms == 0 || plan.ask_again_ms < after.ask_again_ms;
+    if (plan.ask_again_ms != 0 && sooner) after.ask_again_ms = plan.ask_again_ms;
+    return {};
+  }
+  e2ee::Envelope envelope;
+  envelope.body_type = e2ee::BodyType::kContent;
+  envelope.client_message_id = row.client_message_id;
+  envelope.binding = e2ee::DirectBinding::of(session_.owner(), row.peer);
+  envelope.sender_time_ms = now;
+  envelope.body = row.content;
+  CHATSDK_ASSIGN(sealed.encrypted, conversations_.encrypt(transaction.kept(), plan, envelope, now));
+  return transaction.notes().put_out(row.client_message_id, *sealed.encrypted);
+}
+
+Status Encryption::roster_changed(std::span<const OutboxRow> refused, const wire::RosterChanged& answer) {
+  After after;
+  const std::vector<e2ee::UserLists> newer = by_user(answer.lists());
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    for (const OutboxRow& row : refused) CHATSDK_TRY(transaction.notes().drop_out(row.client_message_id));
+    const OutboxRow& first = refused.front();
+    return conversations_.roster_refused(transaction.kept(), {first.peer, first.conversation_id}, answer.revision(),
+                                         newer, now_ms(), after.events);
+  });
+  if (!written.ok()) return written.error();
+  after.own_devices = std::any_of(newer.begin(), newer.end(),
+                                  [this](const e2ee::UserLists& given) { return given.user_id == session_.owner(); });
+  follow(std::move(after));
+  return {};
+}
+
+// ---- The inbox -----------------------------------------------------------------------------------------------------
+
+Result<DeviceStore::AppliedTogether> Encryption::apply_together(const std::vector<DeviceStore::Arrival>& arrivals) {
+  DeviceStore::AppliedTogether together;
+  After after;
+  CHATSDK_ASSIGN(together.changes, store_.write([&](E2eeTransaction& transaction) -> Status {
+    for (const DeviceStore::Arrival& arrival : arrivals) {
+      if (arrival.items == nullptr) {
+        CHATSDK_TRY(transaction.apply(*arrival.marks));
+      } else {
+        CHATSDK_TRY(apply(transaction, *arrival.items, together.items.emplace_back(), after));
+      }
+    }
+    return {};
+  }));
+  follow(std::move(after));
+  return together;
+}
+
+Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items, DeviceStore::Applied& applied,
+                         After& after) {
+  after.own_devices = after.own_devices || devices_changed(items);
+  const ConversationId id{items.stream_id()};
+  bool may_be_encrypted = items.stream_kind() == wire::STREAM_KIND_CONVERSATION;
+  Seq cursor = 0;
+  if (may_be_encrypted) {
+    CHATSDK_ASSIGN(const auto conversation, transaction.conversation(id));
+    CHATSDK_ASSIGN(const auto known, transaction.cursor(id));
+    if (known) cursor = known->seq;
+    // A stream's first item says what the conversation is; no other makes an encrypted one of a plain one.
+    may_be_encrypted = cursor == 0 || !conversation || conversation->encrypted;
+  }
+  if (!may_be_encrypted || items.after_seq() > cursor) {
+    CHATSDK_ASSIGN(applied, transaction.apply(items));
+    return {};
+  }
+  Seq last = items.after_seq();
+  bool any = false;
+  for (int i = 0; i < items.items_size(); ++i) {
+    const wire::Item& item = items.items(i);
+    const bool follows = item.kind() == wire::ITEM_KIND_SKIP ? item.seq() > last : item.seq() == last + 1;
+    if (!follows) {
+      return error(Code::kMalformed, "item " + std::to_string(item.seq()) + " after " + std::to_string(last));
+    }
+    if (item.seq() > cursor) {
+      CHATSDK_ASSIGN(applied, apply_one(transaction, alone(items, i, last), after));
+      any = true;
+    }
+    last = item.seq();
+  }
+  if (any) return {};
+  CHATSDK_ASSIGN(applied, transaction.apply(items));
+  return {};
+}
+
+Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after) {
+  const wire::Item& item = one.items(0);
+  const ConversationId id{one.stream_id()};
+  CHATSDK_ASSIGN(const auto conversation, transaction.conversation(id));
+  UserId peer = conversation ? conversation->peer : UserId();
+  if (item.kind() == wire::ITEM_KIND_ROSTER) {
+    if (peer.empty()) peer = peer_in(item.roster(), session_.owner());
+    if (!peer.empty()) CHATSDK_TRY(apply_roster(transaction, id, peer, item.roster(), after));
+    return transaction.apply(one);
+  }
+  const auto kind = slice_kind(item.kind());
+  const auto client_message_id = ClientMessageId::from_bytes(item.client_message_id());
+  if (!kind || peer.empty() || !client_message_id) return transaction.apply(one);
+  e2ee::Item received;
+  received.conversation = id;
+  received.seq = item.seq();
+  received.peer = peer;
+  received.kind = *kind;
+  received.sender = {item.sender_user_id(), DeviceId{item.sender_device_id()}};
+  received.client_message_id = *client_message_id;
+  received.encrypted = item.content().empty();
+  if (!item.slice().empty()) received.slice = item.slice();
+  CHATSDK_ASSIGN(const e2ee::ItemResult result, conversations_.receive(transaction.kept(), received, now_ms()));
+  if (result.lists_wanted) after.lists.insert(received.sender.user_id);
+  return transaction.apply(one, received, result);
+}
+
+Status Encryption::apply_roster(E2eeTransaction& transaction, ConversationId conversation, const UserId& peer,
+                                const wire::Roster& roster, After& after) {
+  const std::vector<e2ee::UserLists> members = by_user(roster.lists());
+  CHATSDK_ASSIGN(const e2ee::RosterResult result,
+                 conversations_.roster_item(transaction.kept(), conversation, peer, roster.encrypted(),
+                                            roster.revision(), members, now_ms(), after.events));
+  after.lists.insert(result.lists_wanted.begin(), result.lists_wanted.end());
+  for (const e2ee::UserLists& given : members) after.own_devices |= given.user_id == session_.owner();
+  return {};
+}
+
+// ---- Lists and bundles ---------------------------------------------------------------------------------------------
+
+void Encryption::want_lists(const UserId& user_id) {
+  // The own ones are asked for by whoever needs to know that this device is in them.
+  if (user_id == session_.owner()) return upkeep_.ask_own_lists();
+  const auto paused = not_before_.find(user_id);
+  if (paused == not_before_.end() || paused->second <= context_.now()) {
+    lists_wanted_.insert(user_id);
+    return;
+  }
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(paused->second - context_.now());
+  look_again_after(left + std::chrono::milliseconds(1));
+}
+
+void Encryption::look_again_after(std::chrono::milliseconds pause) {
+  const MonotonicTime at = context_.now() + pause;
+  if (again_timer_.pending() && again_timer_.time() <= at) return;
+  again_timer_.start_at(at, [this] {
+    fetch();
+    observer_.on_keys_changed();
+  });
+}
+
+void Encryption::fetch() {
+  if (!live_) return;
+  if (!lists_asked_ && !lists_wanted_.empty()) fetch_lists();
+  if (!bundles_asked_ && !bundles_wanted_.empty()) fetch_bundles();
+}
+
+void Encryption::fetch_lists() {
+  wire::DeviceListsRequest request;
+  std::vector<UserId> asked;
+  for (const UserId& user_id : lists_wanted_) {
+    if (asked.size() == limits::e2ee::kListUsersMax) break;
+    const auto known = store_.state().user(user_id);
+    if (!known.ok()) return look_again_after(backoff_.next());
+    wire::DeviceListsRequest::Known& user = *request.add_users();
+    user.set_user_id(user_id);
+    if (*known != nullptr) {
+      user.set_list_version((*known)->newest().version);
+      user.set_list_hash(std::string((*known)->newest().hash.view()));
+    }
+    asked.push_back(user_id);
+  }
+  for (const UserId& user_id : asked) lists_wanted_.erase(user_id);
+  lists_asked_ = true;
+  session_.authorized<wire::DeviceLists>(
+      [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::DeviceLists> done) {
+        rest_.device_lists(token, request, std::move(done));
+      },
+      guard_.wrap(
+          [this, asked = std::move(asked)](Result<wire::DeviceLists> answer) { on_lists(asked, std::move(answer)); }));
+}
+
+void Encryption::on_lists(const std::vector<UserId>& asked, Result<wire::DeviceLists> answer) {
+  lists_asked_ = false;
+  if (!answer.ok()) {
+    lists_wanted_.insert(asked.begin(), asked.end());
+    return look_again_after(backoff_.next(answer.error().retry_after));
+  }
+  backoff_.reset();
+  After after;
+  std::map<UserId, bool> learned_more;
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    for (const wire::DeviceLists::OfUser& user : answer->users()) {
+      if (std::find(asked.begin(), asked.end(), user.user_id()) == asked.end()) continue;
+      const e2ee::UserLists given{user.user_id(), to_vector(user.lists()), to_vector(user.records())};
+      CHATSDK_ASSIGN(const e2ee::Learned learned,
+                     conversations_.take_lists(transaction.kept(), given, now_ms(), after.events));
+      const bool more = learned.result == e2ee::Learning::kFirstContact || learned.result == e2ee::Learning::kChanged ||
+                        learned.result == e2ee::Learning::kIdentityChanged;
+      learned_more[user.user_id()] = more;
+      // Of so many versions the rest comes with the next answer.
+      CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(user.user_id()));
+      if (more && known->newest().version < user.newest_version()) after.lists.insert(user.user_id());
+    }
+    return {};
+  });
+  if (!written.ok()) return look_again_after(backoff_.next());
+  for (const UserId& user_id : asked) {
+    const auto answered = learned_more.find(user_id);
+    if (answered == learned_more.end())
+      after.lists.insert(user_id);  // the answer had no room for it
+    else if (!answered->second)
+      not_before_[user_id] = context_.now() + kListsPause;
+  }
+  std::erase_if(not_before_, [this](const auto& pause) { return pause.second <= context_.now(); });
+  follow(std::move(after));
+  observer_.on_keys_changed();
+}
+
+void Encryption::fetch_bundles() {
+  wire::BundlesRequest request;
+  const UserId user_id = bundles_wanted_.begin()->user_id;
+  request.set_user_id(user_id);
+  std::vector<DeviceId> asked;
+  while (!bundles_wanted_.empty() && bundles_wanted_.begin()->user_id == user_id &&
+         asked.size() < limits::e2ee::kDevicesMax) {
+    asked.push_back(bundles_wanted_.begin()->device_id);
+    request.add_device_ids(asked.back().value);
+    bundles_wanted_.erase(bundles_wanted_.begin());
+  }
+  bundles_asked_ = true;
+  session_.authorized<wire::Bundles>(
+      [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::Bundles> done) {
+        rest_.bundles(token, request, std::move(done));
+      },
+      guard_.wrap([this, user_id, asked = std::move(asked)](Result<wire::Bundles> answer) {
+        on_bundles(user_id, asked, std::move(answer));
+      }));
+}
+
+void Encryption::on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer) {
+  bundles_asked_ = false;
+  if (!answer.ok()) {
+    fetch();
+    return look_again_after(backoff_.next(answer.error().retry_after));
+  }
+  backoff_.reset();
+  After after;
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    for (const DeviceId device_id : asked) {
+      const auto at = std::find_if(answer->bundles().begin(), answer->bundles().end(),
+                                   [device_id](const wire::Bundle& one) { return one.device_id() == device_id.value; });
+      std::optional<e2ee::BundleBytes> bundle;
+      if (at != answer->bundles().end()) {
+        bundle = e2ee::BundleBytes{at->device_record(), at->signed_prekey(), at->kem_prekey(), at->one_time_prekey()};
+      }
+      CHATSDK_TRY(
+          conversations_.take_bundle(transaction.kept(), {user_id, device_id}, bundle ? &*bundle : nullptr, now_ms()));
+    }
+    CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(user_id));
+    if (known != nullptr && answer->list_version() > known->newest().version) after.lists.insert(user_id);
+    return {};
+  });
+  if (!written.ok()) return look_again_after(backoff_.next());
+  CHATSDK_FAULT("encryption.between_bundle_and_sealing");
+  follow(std::move(after));
+  observer_.on_keys_changed();
+}
+
+}  // namespace chatsdk

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// encryption: the engine's side of encrypted direct conversations (docs/e2ee.md sections 5, 6, 10 and 11). It encrypts
+// what the outbox is about to send, opens what the inbox has got, and fetches the device lists and bundles that either
+// wants. What a message does to sessions is decided by e2ee/direct.h, inside the store's transactions.
+//
+//   outbox ──seal()──► encrypted and stored, or: waits ──► lists and bundles fetched ──► on_keys_changed() ──► outbox
+//   inbox ──apply_together()──► items opened one by one, stored, cursor moved: one transaction
+//
+// Threads: the executor's.
+// Invariants:
+//   1. Bytes leave only after the transaction that advanced their sessions and stored them.
+//   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "e2ee/direct.h"
+#include "engine/key_upkeep.h"
+
+namespace chatsdk {
+
+class Encryption final : private KeyUpkeep::Observer {
+ public:
+  class Observer {
+   public:
+    virtual ~Observer() = default;
+    // What kept messages waiting may be here now.
+    virtual void on_keys_changed() = 0;
+  };
+
+  Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, Observer& observer);
+
+  EncryptionState state() const { return state_; }
+
+  // -- For the connection --
+  // The number of the device's last encrypted item, which Hello names.
+  Result<std::uint64_t> counter() { return store_.notes().counter(); }
+  Status before_epoch() { return upkeep_.before_epoch(); }
+  // Somebody has logged in.
+  void on_session_started() { upkeep_.ask_own_lists(); }
+  void on_welcome(const wire::Welcome& welcome);
+  void on_key_counts(const wire::KeyCounts& counts) { upkeep_.on_key_counts(counts); }
+  void on_caught_up() { upkeep_.on_caught_up(); }
+  void on_lost();
+
+  // -- For the outbox --
+  struct Sealed {
+    bool waits = false;                        // for keys, or for the app
+    std::optional<e2ee::Encrypted> encrypted;  // none: a plain conversation's
+  };
+  // In one transaction: encrypts what is not yet, and marks all that may go as on the wire, `also_mark` included. In
+  // each conversation what stands behind a row that waits, waits too.
+  Result<std::vector<Sealed>> seal(std::span<const OutboxRow> rows, std::span<const ClientMessageId> also_mark);
+  // The server has other lists than the send was made for. `refused`: the rows that were sent for them, which are
+  // encrypted anew.
+  Status roster_changed(std::span<const OutboxRow> refused, const wire::RosterChanged& answer);
+
+  // -- For the inbox --
+  Result<DeviceStore::AppliedTogether> apply_together(const std::vector<DeviceStore::Arrival>& arrivals);
+
+ private:
+  // What a transaction leaves to do once it has committed.
+  struct After {
+    std::vector<e2ee::Event> events;
+    std::set<UserId> lists;
+    std::set<e2ee::Peer> bundles;
+    std::uint64_t ask_again_ms = 0;  // 0: no time is named
+    bool own_devices = false;
+  };
+  void follow(After after);
+
+  Status seal_one(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed, After& after);
+  Status apply(E2eeTransaction& transaction, const wire::Items& items, DeviceStore::Applied& applied, After& after);
+  Result<DeviceStore::Applied> apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after);
+  Status apply_roster(E2eeTransaction& transaction, ConversationId conversation, const UserId& peer,
+                      const wire::Roster& roster, After& after);
+
+  void want_lists(const UserId& user_id);
+  void fetch();
+  void fetch_lists();
+  void on_lists(const std::vector<UserId>& asked, Result<wire::DeviceLists> answer);
+  void fetch_bundles();
+  void on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer);
+  void look_again_after(std::chrono::milliseconds pause);
+
+  void on_own_keys_changed() override;
+  void on_encryption_state(EncryptionState state) override;
+  void on_encryption_events(std::vector<e2ee::Event> events) override;
+  std::uint64_t now_ms() const { return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now())); }
+
+  const EngineContext& context_;
+  E2eeStore& store_;
+  Session& session_;
+  RestApi& rest_;
+  Observer& observer_;
+  e2ee::DirectConversations conversations_;
+  KeyUpkeep upkeep_;
+  EncryptionState state_ = EncryptionState::kPreparing;
+
+  bool live_ = false;
+  std::set<UserId> lists_wanted_;
+  std::set<e2ee::Peer> bundles_wanted_;
+  std::map<UserId, MonotonicTime> not_before_;  // of asking for a user's lists
+  bool lists_asked_ = false;
+  bool bundles_asked_ = false;
+  Backoff backoff_;
+  Timer again_timer_;
+  Guard guard_;
+};
+
+}  // namespace chatsdk

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/key_upkeep.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/fault.h"
+
+namespace chatsdk {
+
+namespace {
+
+using e2ee::Standing;
+
+// Between two comparisons of what the server holds with what it should.
+constexpr auto kDigestInterval = std::chrono::hours(24);
+constexpr auto kLookAgainMax = std::chrono::hours(1);
+
+std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::string>& field) {
+  return {field.begin(), field.end()};
+}
+
+}  // namespace
+
+KeyUpkeep::KeyUpkeep(const EngineContext& context, E2eeStore& store, e2ee::DirectConversations& conversations,
+                     Session& session, RestApi& rest, Observer& observer)
+    : context_(context),
+      store_(store),
+      conversations_(conversations),
+      session_(session),
+      rest_(rest),
+      observer_(observer),
+      keys_(context.random.keys, own_kem()),
+      backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
+      timer_(context.executor) {}
+
+// ---- What is told --------------------------------------------------------------------------------------------------
+
+void KeyUpkeep::on_welcome(const wire::Welcome& welcome) {
+  live_ = true;
+  if (welcome.has_key_counts()) on_key_counts(welcome.key_counts());
+  schedule();
+}
+
+void KeyUpkeep::on_key_counts(const wire::KeyCounts& counts) {
+  holds_.counts = e2ee::StoredCounts{counts.one_time(), counts.one_time_kem()};
+  schedule();
+}
+
+void KeyUpkeep::on_caught_up() {
+  const auto written = store_.write([this](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN([[maybe_unused]] const bool aged, keys_.age_once_a_day(transaction.kept(), now_ms()));
+    return {};
+  });
+  if (!written.ok()) context_.debug("keys", "what is old could not be deleted");
+}
+
+void KeyUpkeep::on_lost() {
+  live_ = false;
+  busy_ = false;
+  scheduled_ = false;
+  holds_ = {};
+  timer_.cancel();
+  guard_.renew();
+}
+
+// Also where it was done and the epoch not yet stored: keys that are new twice harm nobody.
+Status KeyUpkeep::before_epoch() {
+  const auto written = store_.write([this](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN(const e2ee::Self* self, transaction.state().self());
+    if (self == nullptr) return {};
+    CHATSDK_ASSIGN(const e2ee::PrekeyUpload upload, keys_.new_epoch(transaction.kept(), now_ms()));
+    drop_below_ = upload.drop_below;
+    return {};
+  });
+  if (!written.ok()) return written.error();
+  lists_known_ = false;
+  digest_asked_.reset();
+  return {};
+}
+
+void KeyUpkeep::ask_own_lists() {
+  lists_known_ = false;
+  schedule();
+}
+
+// ---- Turns ---------------------------------------------------------------------------------------------------------
+
+void KeyUpkeep::schedule() {
+  if (!live_ || busy_ || scheduled_) return;
+  scheduled_ = true;
+  context_.executor.post(guard_.wrap([this] {
+    scheduled_ = false;
+    run();
+  }));
+}
+
+void KeyUpkeep::run() {
+  if (!live_ || busy_) return;
+  timer_.cancel();
+  if (!lists_known_) return query_own_lists();
+  Work work;
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
+  if (!written.ok()) return failed(written.error());
+  CHATSDK_FAULT("keys.between_keys_and_upload");
+  if (work.list) return upload_list({work.list->list}, work.list->records);
+  if (!work.lost_lists.empty()) return upload_list(work.lost_lists, work.lost_records);
+  if (work.ask_digest) return query_digest();
+  if (work.prekeys) return upload_prekeys(std::move(*work.prekeys));
+  holds_.digest.reset();
+  if (work.look_again_ms) wait_until(*work.look_again_ms);
+}
+
+Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
+  CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device()));
+  switch (standing) {
+    case Standing::kNoKeys: {
+      if (server_version_ > 0) {
+        become(EncryptionState::kLinkNeeded);
+        return {};
+      }
+      CHATSDK_ASSIGN(work.list, keys_.begin_account(transaction.kept(), own_device(), device_name(), now_ms()));
+      return {};
+    }
+    case Standing::kAnotherDevice: {
+      CHATSDK_ASSIGN(work.list, keys_.begin_anew(transaction.kept(), own_device(), device_name(), now_ms()));
+      return {};
+    }
+    case Standing::kUnlisted: {
+      CHATSDK_ASSIGN(work.list, keys_.list_with_self(transaction.kept(), now_ms()));
+      return {};
+    }
+    case Standing::kRemoved:
+      become(EncryptionState::kLinkNeeded);
+      return {};
+    case Standing::kListed:
+      break;
+  }
+  return decide_listed(transaction, work);
+}
+
+Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  if (own->newest().version > server_version_) {
+    for (const e2ee::DeviceList& list : own->lists) {
+      if (list.version > server_version_) work.lost_lists.push_back(list.bytes);
+    }
+    for (const auto& [hash, record] : own->records) work.lost_records.push_back(record.bytes);
+    return {};
+  }
+  become(EncryptionState::kReady);
+  const bool compared = digest_asked_ && context_.now() - *digest_asked_ < kDigestInterval;
+  CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
+  if (!compared && waiting.empty()) {
+    CHATSDK_ASSIGN(const auto prekeys, transaction.state().prekeys());
+    work.ask_digest = !prekeys.empty();
+    if (work.ask_digest) return {};
+  }
+  CHATSDK_ASSIGN(work.prekeys, keys_.due_upload(transaction.kept(), holds_, now_ms()));
+  CHATSDK_ASSIGN(work.look_again_ms, keys_.rotation_due_ms(transaction.kept()));
+  return {};
+}
+
+void KeyUpkeep::wait_until(std::uint64_t wall_ms) {
+  const std::uint64_t now = now_ms();
+  const std::chrono::milliseconds left(wall_ms > now ? static_cast<std::int64_t>(wall_ms - now) : 0);
+  timer_.start_after(std::min<std::chrono::milliseconds>(left, kLookAgainMax), [this] { schedule(); });
+}
+
+void KeyUpkeep::failed(const Error& cause) {
+  context_.debug("keys", std::string(code_name(cause.code)) + ": " + cause.detail);
+  busy_ = false;
+  if (live_) timer_.start_after(backoff_.next(cause.retry_after), [this] { schedule(); });
+}
+
+void KeyUpkeep::become(EncryptionState state) {
+  if (std::exchange(state_, state) != state) observer_.on_encryption_state(state);
+}
+
+// At most as many bytes of UTF-8 as a record takes.
+std::string KeyUpkeep::device_name() const {
+  std::string name = context_.options.device_name;
+  while (name.size() > limits::e2ee::kDeviceNameBytesMax || !is_utf8(name)) name.pop_back();
+  return name;
+}
+
+// ---- Own lists -----------------------------------------------------------------------------------------------------
+
+void KeyUpkeep::query_own_lists() {
+  const auto own = store_.state().user(session_.owner());
+  if (!own.ok()) return failed(own.error());
+  wire::DeviceListsRequest request;
+  wire::DeviceListsRequest::Known& known = *request.add_users();
+  known.set_user_id(session_.owner());
+  if (*own != nullptr) {
+    known.set_list_version((*own)->newest().version);
+    known.set_list_hash(std::string((*own)->newest().hash.view()));
+  }
+  busy_ = true;
+  session_.authorized<wire::DeviceLists>(
+      [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::DeviceLists> done) {
+        rest_.device_lists(token, request, std::move(done));
+      },
+      guard_.wrap([this](Result<wire::DeviceLists> answer) { on_own_lists(std::move(answer)); }));
+}
+
+void KeyUpkeep::on_own_lists(Result<wire::DeviceLists> answer) {
+  if (!answer.ok()) return failed(answer.error());
+  if (answer->users_size() != 1 || answer->users(0).user_id() != session_.owner()) {
+    return failed(error(Code::kProtocol, "an answer about other users"));
+  }
+  const wire::DeviceLists::OfUser& own = answer->users(0);
+  std::vector<e2ee::Event> events;
+  bool changed = false;
+  std::uint64_t known_version = 0;
+  if (own.lists_size() > 0) {
+    const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+      const e2ee::UserLists given{session_.owner(), to_vector(own.lists()), to_vector(own.records())};
+      CHATSDK_ASSIGN(const auto learned, conversations_.take_lists(transaction.kept(), given, now_ms(), events));
+      changed = learned.result != e2ee::Learning::kSame && learned.result != e2ee::Learning::kRefused &&
+                learned.result != e2ee::Learning::kIgnored;
+      CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(session_.owner()));
+      known_version = known == nullptr ? 0 : known->newest().version;
+      return {};
+    });
+    if (!written.ok()) return failed(written.error());
+  }
+  server_version_ = own.newest_version();
+  // An answer has so many versions at most: the rest comes with the next.
+  lists_known_ = !(changed && known_version < server_version_);
+  busy_ = false;
+  backoff_.reset();
+  if (!events.empty()) observer_.on_encryption_events(std::move(events));
+  if (changed) observer_.on_own_keys_changed();
+  schedule();
+}
+
+void KeyUpkeep::upload_list(const std::vector<Bytes>& lists, const std::vector<Bytes>& records) {
+  wire::DeviceListUpload request;
+  for (const Bytes& list : lists) request.add_lists(list);
+  for (const Bytes& record : records) request.add_records(record);
+  busy_ = true;
+  session_.authorized<void>(
+      [this, request = std::move(request)](const std::string& token, RestApi::Callback<void> done) {
+        rest_.upload_lists(token, request, std::move(done));
+      },
+      guard_.wrap([this, lists, records](Status answer) { on_list_uploaded(lists, records, std::move(answer)); }));
+}
+
+void KeyUpkeep::on_list_uploaded(const std::vector<Bytes>& lists, const std::vector<Bytes>& records, Status answer) {
+  if (!answer.ok()) {
+    lists_known_ = lists_known_ && answer.code() != Code::kConflict;
+    return failed(answer.error());
+  }
+  std::vector<e2ee::Event> events;
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    const e2ee::UserLists given{session_.owner(), lists, records};
+    CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
+                   conversations_.take_lists(transaction.kept(), given, now_ms(), events));
+    return {};
+  });
+  if (!written.ok()) return failed(written.error());
+  CHATSDK_FAULT("keys.between_list_and_prekeys");
+  const auto newest = e2ee::parse_device_list(lists.back());
+  if (newest) server_version_ = std::max(server_version_, newest->version);
+  busy_ = false;
+  backoff_.reset();
+  observer_.on_own_keys_changed();
+  schedule();
+}
+
+// ---- Prekeys -------------------------------------------------------------------------------------------------------
+
+void KeyUpkeep::query_digest() {
+  busy_ = true;
+  session_.authorized<wire::KeyDigest>(
+      [this](const std::string& token, RestApi::Callback<wire::KeyDigest> done) {
+        rest_.key_digest(token, std::move(done));
+      },
+      guard_.wrap([this](Result<wire::KeyDigest> answer) {
+        if (!answer.ok()) return failed(answer.error());
+        if (answer->digest().size() != e2ee::Hash::size()) {
+          return failed(error(Code::kProtocol, "a digest of " + std::to_string(answer->digest().size()) + " B"));
+        }
+        holds_.digest = e2ee::Hash::from(answer->digest());
+        digest_asked_ = context_.now();
+        busy_ = false;
+        schedule();
+      }));
+}
+
+void KeyUpkeep::upload_prekeys(e2ee::PrekeyUpload upload) {
+  wire::PrekeyUpload request;
+  request.set_signed_prekey(upload.signed_prekey);
+  request.set_last_resort_prekey(upload.last_resort);
+  for (const Bytes& prekey : upload.one_time) request.add_one_time_prekeys(prekey);
+  for (const Bytes& prekey : upload.one_time_kem) request.add_one_time_kem_prekeys(prekey);
+  request.set_drop_below(drop_below_);
+  busy_ = true;
+  session_.authorized<wire::KeyCounts>(
+      [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::KeyCounts> done) {
+        rest_.upload_prekeys(token, request, std::move(done));
+      },
+      guard_.wrap([this, upload = std::move(upload)](Result<wire::KeyCounts> answer) {
+        if (!answer.ok()) {
+          // Another list, or other keys, than this device knows of.
+          const bool in_doubt = answer.code() == Code::kConflict || answer.code() == Code::kForbidden;
+          if (in_doubt) lists_known_ = false;
+          return failed(answer.error());
+        }
+        CHATSDK_FAULT("keys.between_prekeys_and_noting");
+        const auto written = store_.write(
+            [&](E2eeTransaction& transaction) -> Status { return keys_.taken(transaction.kept(), upload); });
+        if (!written.ok()) return failed(written.error());
+        drop_below_ = 0;
+        holds_ = {};
+        holds_.counts = e2ee::StoredCounts{answer->one_time(), answer->one_time_kem()};
+        busy_ = false;
+        backoff_.reset();
+        schedule();
+      }));
+}
+
+}  // namespace chatsdk
