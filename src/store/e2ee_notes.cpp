@@ -58,11 +58,11 @@ constexpr char kIdentityPolicy[] = "SELECT blocks, changed FROM e2ee_direct WHER
 constexpr char kPutIdentityPolicy[] =
     "INSERT INTO e2ee_direct(peer, blocks, changed) VALUES (?1, ?2, ?3) ON CONFLICT(peer) DO UPDATE SET blocks = ?2, "
     "changed = ?3";
-// What a server that went back sends again has lost > 0 here until it came.
+// What a server that went back sends again has lost > 0 here until it came. CROSS: by its id, not by reading the whole
+// conversation.
 constexpr char kKnownMessage[] =
-    "SELECT m.content = x'' FROM message m JOIN stream s ON s.conversation = m.conversation WHERE m.client_message_id "
-    "= ?3 AND "
-    "m.lost > 0 AND m.sender = ?2 AND s.stream_id = ?1";
+    "SELECT m.content = x'' FROM message m CROSS JOIN stream s ON s.conversation = m.conversation "
+    "WHERE m.client_message_id = ?3 AND m.lost > 0 AND m.sender = ?2 AND s.stream_id = ?1";
 constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
 constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
 

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <sodium.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -344,6 +345,30 @@ TEST_F(Direct, WhatAServerThatWentBackSendsAgainIsMatchedBeforeItIsOpened) {
   EXPECT_EQ(bob.history(), (Texts{"hello", "hi", "third"}));
   EXPECT_EQ(bob.delivered_from(), 0U);
   EXPECT_EQ(bob.flush(), 0);
+}
+
+// What SQLite does for one message must not grow with the messages that are there.
+TEST_F(Direct, ReceivingReadsNoneOfTheMessagesBefore) {
+  talk();
+  const auto steps_of_a_receipt = [this] {
+    alice.queue("one more");
+    EXPECT_EQ(alice.flush(), 1);
+    std::int64_t steps = 0;
+    const auto count = [](void* counter) {
+      ++*static_cast<std::int64_t*>(counter);
+      return 0;
+    };
+    sqlite3_progress_handler(bob.kept.db().handle(), 1, count, &steps);
+    bob.sync();
+    sqlite3_progress_handler(bob.kept.db().handle(), 0, nullptr, nullptr);
+    return steps;
+  };
+  const std::int64_t at_first = steps_of_a_receipt();
+  for (int i = 0; i < 150; ++i) alice.queue("one of many");
+  ASSERT_EQ(alice.flush(), 150);
+  bob.sync();
+  EXPECT_GT(at_first, 0);
+  EXPECT_LE(steps_of_a_receipt(), at_first + 50);
 }
 
 TEST_F(Direct, APlaceholderThatIsSentAgainStandsWhereItStandsNowAndMayBeRepairedThere) {
