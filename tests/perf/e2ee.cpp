@@ -9,22 +9,21 @@
 //   ping-pong    a message and its answer in turn, a ratchet step each, both ends
 //   group        one message under a sender chain
 //   backlog      501 messages of which the last comes first
-//   received     one-way messages with their rows committed by SQLite, beside the same commits without messages
 //
-// At the end a table of shares: floor divided by ours, and the least that is asked for.
+// At the end a table of shares: floor divided by ours, and the least that is asked for. With --figures=FILE the same
+// figures go to a file too, as one JSON object. Messages with their durable commit: e2ee_receive.cpp.
 //
 // Threads: one.
 #include <benchmark/benchmark.h>
 #include <sodium.h>
-#include <sqlite3.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -432,99 +431,6 @@ void backlog_last_first(benchmark::State& state) {
 }
 BENCHMARK(backlog_last_first);
 
-// ---- With a commit ------------------------------------------------------------------------------------------------
-
-// A database like the device store's: a write-ahead log, synced by every commit.
-class Database {
- public:
-  Database() {
-    SodiumRandom random;
-    folder_ = "e2ee-" + to_hex(random.bytes(8));
-    std::filesystem::create_directory(folder_);
-    must(sqlite3_open((folder_ + "/rows.db").c_str(), &db_) == SQLITE_OK, "cannot open a database");
-    run("PRAGMA journal_mode=WAL");
-    run("PRAGMA synchronous=FULL");
-    run("CREATE TABLE session(id INTEGER PRIMARY KEY, row BLOB)");
-    run("CREATE TABLE message(id INTEGER PRIMARY KEY, text BLOB)");
-    put_row_ = prepare("INSERT OR REPLACE INTO session VALUES(?1, ?2)");
-    put_text_ = prepare("INSERT INTO message(text) VALUES(?2)");
-  }
-  ~Database() {
-    sqlite3_finalize(put_row_);
-    sqlite3_finalize(put_text_);
-    sqlite3_close(db_);
-    std::filesystem::remove_all(folder_);
-  }
-  Database(const Database&) = delete;
-  Database& operator=(const Database&) = delete;
-
-  void run(const char* statement) {
-    must(sqlite3_exec(db_, statement, nullptr, nullptr, nullptr) == SQLITE_OK, statement);
-  }
-  void put_row(std::int64_t id, BytesView row) { put(put_row_, id, row); }
-  void put_text(BytesView text) { put(put_text_, 0, text); }
-
- private:
-  sqlite3_stmt* prepare(const char* text) {
-    sqlite3_stmt* statement = nullptr;
-    must(sqlite3_prepare_v2(db_, text, -1, &statement, nullptr) == SQLITE_OK, text);
-    return statement;
-  }
-  static void put(sqlite3_stmt* statement, std::int64_t id, BytesView bytes) {
-    if (sqlite3_bind_parameter_count(statement) > 1 && id != 0) sqlite3_bind_int64(statement, 1, id);
-    sqlite3_bind_blob(statement, 2, bytes.data(), static_cast<int>(bytes.size()), SQLITE_STATIC);
-    must(sqlite3_step(statement) == SQLITE_DONE, "cannot write a row");
-    sqlite3_reset(statement);
-  }
-
-  std::string folder_;
-  sqlite3* db_ = nullptr;
-  sqlite3_stmt* put_row_ = nullptr;
-  sqlite3_stmt* put_text_ = nullptr;
-};
-
-void received(benchmark::State& state) {
-  const auto batch = static_cast<std::size_t>(state.range(0));
-  Ends ends;
-  Database database;
-  for (auto _ : state) {
-    state.PauseTiming();
-    std::vector<Bytes> messages;
-    for (std::size_t i = 0; i < batch; ++i) {
-      messages.push_back(must(encrypt(ends.alice, ends.set_ups.plain, ends.random)));
-    }
-    state.ResumeTiming();
-    database.run("BEGIN IMMEDIATE");
-    for (const Bytes& message : messages) {
-      Opened opened = must(e2ee::open(ends.bob, {}, message, kJump, kThen));
-      ends.bob = std::move(opened.session);
-      database.put_text(opened.padded);
-    }
-    const SecretRows rows = session_rows(ends.bob, kAlice);
-    std::int64_t id = 0;
-    for (const Bytes& row : rows.view()) database.put_row(++id, row);
-    database.run("COMMIT");
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
-}
-BENCHMARK(received)->Arg(1)->Arg(64)->UseRealTime();
-
-void received_floor(benchmark::State& state) {
-  const auto batch = static_cast<std::size_t>(state.range(0));
-  const Ends ends;
-  Database database;
-  const SecretRows rows = session_rows(ends.bob, kAlice);
-  for (auto _ : state) {
-    database.run("BEGIN IMMEDIATE");
-    for (std::size_t i = 0; i < batch; ++i) database.put_text(ends.set_ups.plain);
-    std::int64_t id = 0;
-    for (const Bytes& row : rows.view()) database.put_row(++id, row);
-    database.run("COMMIT");
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(batch));
-}
-BENCHMARK(received_floor)->Arg(1)->Arg(64)->UseRealTime();
-
 // ---- Shares -------------------------------------------------------------------------------------------------------
 
 struct Bar {
@@ -536,6 +442,18 @@ constexpr std::array kBars = {Bar{"set_up_begin", 0.60},    Bar{"set_up_accept",
                               Bar{"group_decrypt", 0.70}};
 constexpr const char* kBacklogName = "backlog_last_first";
 constexpr double kBacklogLeast = 15'000;
+
+struct Sizes {
+  std::size_t over_a_padded_envelope = 0;
+  std::size_t session_row = 0;  // of section 20
+};
+Sizes sizes() {
+  const Ends ends;
+  Session alice = ends.alice.clone();
+  SodiumRandom random;
+  const Bytes message = must(encrypt(alice, ends.set_ups.plain, random));
+  return {message.size() - ends.set_ups.plain.size(), session_rows(ends.bob, kAlice).view()[0].size()};
+}
 
 // The console's table, and what it says of each benchmark.
 class Shares final : public benchmark::ConsoleReporter {
@@ -549,52 +467,76 @@ class Shares final : public benchmark::ConsoleReporter {
   void print() {
     std::printf("\n%-20s %12s %12s %8s %8s\n", "operation", "ours ns", "floor ns", "share", "least");
     for (const Bar& bar : kBars) {
-      const double ours = median(bar.name);
-      const double floor = median(std::string(bar.name) + "_floor");
-      if (ours > 0 && floor > 0) {
-        std::printf("%-20s %12.0f %12.0f %8.2f %8.2f\n", bar.name, ours, floor, floor / ours, bar.least);
+      const Pair pair = pair_of(bar);
+      if (pair.ours > 0 && pair.floor > 0) {
+        std::printf("%-20s %12.0f %12.0f %8.2f %8.2f\n", bar.name, pair.ours, pair.floor, pair.floor / pair.ours,
+                    bar.least);
       }
     }
-    const double backlog = median(kBacklogName);
-    if (backlog <= 0) return;
-    std::printf("%-20s %.0f messages/s, at least %.0f\n", kBacklogName, static_cast<double>(kBacklog) * 1e9 / backlog,
-                kBacklogLeast);
+    const double backlog = backlog_per_s();
+    if (backlog > 0) std::printf("%-20s %.0f messages/s, at least %.0f\n", kBacklogName, backlog, kBacklogLeast);
+    const Sizes bytes = sizes();
+    std::printf("bytes over a padded envelope: %zu; of a session's row: %zu\n", bytes.over_a_padded_envelope,
+                bytes.session_row);
+  }
+  // Of a run of all benchmarks.
+  void write(const char* path) {
+    std::FILE* file = std::fopen(path, "w");
+    must(file != nullptr, path);
+    const char* separator = "{\"shares\": {";
+    for (const Bar& bar : kBars) {
+      const Pair pair = pair_of(bar);
+      must(pair.ours > 0 && pair.floor > 0, bar.name);
+      std::fprintf(file, "%s\"%s\": {\"ours_ns\": %.0f, \"floor_ns\": %.0f, \"least\": %.2f}", separator, bar.name,
+                   pair.ours, pair.floor, bar.least);
+      separator = ", ";
+    }
+    const Sizes bytes = sizes();
+    std::fprintf(file, "}, \"backlog_per_s\": %.0f, \"backlog_least\": %.0f, \"overhead_bytes\": %zu}\n",
+                 backlog_per_s(), kBacklogLeast, bytes.over_a_padded_envelope);
+    must(std::fclose(file) == 0, path);
   }
 
  private:
+  struct Pair {
+    double ours = 0;
+    double floor = 0;
+  };
+  Pair pair_of(const Bar& bar) { return {median(bar.name), median(std::string(bar.name) + "_floor")}; }
+  double backlog_per_s() {
+    const double backlog = median(kBacklogName);
+    return backlog > 0 ? static_cast<double>(kBacklog) * 1e9 / backlog : 0;
+  }
   // Of the repetitions; 0 where it was not run.
   double median(const std::string& name) {
-    std::vector<double>& times = times_[name];
-    if (times.empty()) return 0;
-    std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
-    return times[times.size() / 2];
+    for (auto& [full_name, times] : times_) {
+      // Repetitions and the time that was asked for stand after the name.
+      if (full_name != name && !full_name.starts_with(name + "/")) continue;
+      std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2), times.end());
+      return times[times.size() / 2];
+    }
+    return 0;
   }
 
   std::map<std::string, std::vector<double>> times_;
 };
 
 }  // namespace
-
-void print_sizes() {
-  const Ends ends;
-  const SecretRows rows = session_rows(ends.bob, kAlice);
-  Session alice = ends.alice.clone();
-  SodiumRandom random;
-  const Bytes message = must(encrypt(alice, ends.set_ups.plain, random));
-  std::printf("bytes over a padded envelope: %zu; of a session's row: %zu\n",
-              message.size() - ends.set_ups.plain.size(), rows.view()[0].size());
-}
-
 }  // namespace chatsdk::e2ee
 
 int main(int argc, char** argv) {
   if (sodium_init() < 0) return 1;
+  constexpr std::string_view kFigures = "--figures=";
   benchmark::Initialize(&argc, argv);
+  const char* figures = nullptr;
+  if (argc > 1 && std::string_view(argv[argc - 1]).starts_with(kFigures)) {
+    figures = argv[--argc] + kFigures.size();
+  }
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   chatsdk::e2ee::Shares shares;
   benchmark::RunSpecifiedBenchmarks(&shares);
   benchmark::Shutdown();
   shares.print();
-  chatsdk::e2ee::print_sizes();
+  if (figures != nullptr) shares.write(figures);
   return 0;
 }

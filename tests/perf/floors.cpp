@@ -10,6 +10,8 @@
 //   synchronous=FULL,
 //           64 messages in a transaction
 //   device  device_batch64_per_s: the rows that a device writes for a received message, likewise, in a plain file
+//   received  received_batch1_per_s, received_batch64_per_s: those rows and what an encrypted message changes of its
+//           session, 1 and 64 messages in a transaction
 //
 // Usage: floors DIRECTORY FLOOR...
 #include <arpa/inet.h>
@@ -267,27 +269,32 @@ double server_rows_per_s(const std::string& directory, double seconds) {
   return static_cast<double>(count) / (now() - start);
 }
 
-// What a device must store for one received message: the message in its index by place; and once for each batch the
-// cursor, the conversation's counters and the store's revision. The tables are the device's, the file is plain.
-// Answers the seconds that it took.
-double device_rows_seconds(const std::string& file, std::int64_t messages) {
-  Db db(file,
-        "PRAGMA secure_delete = ON;"
-        "CREATE TABLE meta(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);"
-        "INSERT INTO meta VALUES(1, 1);"
-        "CREATE TABLE conversation(key INTEGER PRIMARY KEY, head INTEGER NOT NULL, unread_count INTEGER NOT NULL, "
-        "last_activity INTEGER NOT NULL);"
-        "CREATE INDEX by_activity ON conversation(last_activity);"
-        "INSERT INTO conversation VALUES(1, 0, 0, 0);"
-        "CREATE TABLE stream(stream_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, conversation INTEGER, seq INTEGER "
-        "NOT NULL);"
-        "CREATE TABLE message(key INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, place INTEGER NOT NULL, lost "
-        "INTEGER NOT NULL, sender TEXT, sender_device INTEGER NOT NULL, message_id INTEGER NOT NULL, client_message_id "
-        "BLOB, time INTEGER NOT NULL, content BLOB NOT NULL);"
-        "CREATE INDEX by_place ON message(conversation, place);");
+// What a device must store for one received message: the message in its index by place; where it is encrypted the
+// receiving chain of its session; and once for each batch the cursor, the conversation's counters and the store's
+// revision. The tables are the device's, the file is plain. Answers the seconds that it took.
+double device_rows_seconds(const std::string& file, std::int64_t messages, int batch, bool encrypted) {
+  Db db(
+      file,
+      "PRAGMA secure_delete = ON;"
+      "CREATE TABLE meta(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);"
+      "INSERT INTO meta VALUES(1, 1);"
+      "CREATE TABLE conversation(key INTEGER PRIMARY KEY, head INTEGER NOT NULL, unread_count INTEGER NOT NULL, "
+      "last_activity INTEGER NOT NULL);"
+      "CREATE INDEX by_activity ON conversation(last_activity);"
+      "INSERT INTO conversation VALUES(1, 0, 0, 0);"
+      "CREATE TABLE stream(stream_id INTEGER PRIMARY KEY, kind INTEGER NOT NULL, conversation INTEGER, seq INTEGER "
+      "NOT NULL);"
+      "CREATE TABLE message(key INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, place INTEGER NOT NULL, lost "
+      "INTEGER NOT NULL, sender TEXT, sender_device INTEGER NOT NULL, message_id INTEGER NOT NULL, client_message_id "
+      "BLOB, time INTEGER NOT NULL, content BLOB NOT NULL);"
+      "CREATE INDEX by_place ON message(conversation, place);"
+      "CREATE TABLE chain(session INTEGER NOT NULL, number INTEGER NOT NULL, ratchet_key BLOB NOT NULL, chain_key BLOB "
+      "NOT NULL, next INTEGER NOT NULL, end INTEGER NOT NULL, superseded INTEGER NOT NULL, PRIMARY KEY (session, "
+      "number)) WITHOUT ROWID;");
   sqlite3_stmt* begin = db.prepare("BEGIN IMMEDIATE");
   sqlite3_stmt* commit = db.prepare("COMMIT");
   sqlite3_stmt* message = db.prepare("INSERT INTO message VALUES(?1,1,?2,0,?3,?4,?5,?6,?7,?8)");
+  sqlite3_stmt* chain = db.prepare("INSERT OR REPLACE INTO chain VALUES(1,1,?1,?1,?2,2147483647,0)");
   sqlite3_stmt* cursor =
       db.prepare("INSERT INTO stream VALUES(1,2,1,?1) ON CONFLICT(stream_id) DO UPDATE SET seq=excluded.seq");
   sqlite3_stmt* counters =
@@ -295,10 +302,11 @@ double device_rows_seconds(const std::string& file, std::int64_t messages) {
   sqlite3_stmt* revision = db.prepare("UPDATE meta SET revision = ?1 WHERE id = 1");
   const std::string content(260, 'x');
   const std::string sender = "somebody";
+  const std::string key(32, 'k');
   const double start = now();
   for (std::int64_t done = 0; done < messages;) {
     db.step(begin);
-    for (int i = 0; i < kBatch && done < messages; ++i) {
+    for (int i = 0; i < batch && done < messages; ++i) {
       ++done;
       std::string client = std::to_string(done);
       client.resize(16, '.');
@@ -311,6 +319,10 @@ double device_rows_seconds(const std::string& file, std::int64_t messages) {
       sqlite3_bind_int64(message, 7, 1'700'000'000'000 + done);
       bind_blob(message, 8, content);
       db.step(message);
+      if (!encrypted) continue;
+      bind_blob(chain, 1, key);
+      sqlite3_bind_int64(chain, 2, done);
+      db.step(chain);
     }
     sqlite3_bind_int64(cursor, 1, done);
     sqlite3_bind_int64(counters, 1, done);
@@ -327,15 +339,20 @@ double device_rows_per_s(const std::string& directory) {
   constexpr std::int64_t kMessages = 10'000;
   double seconds = 0;
   for (int i = 0; i < kDevices; ++i) {
-    seconds += device_rows_seconds(directory + "/floor-device-" + std::to_string(i) + ".db", kMessages);
+    const std::string file = directory + "/floor-device-" + std::to_string(i) + ".db";
+    seconds += device_rows_seconds(file, kMessages, kBatch, false);
   }
   return kDevices * kMessages / seconds;
+}
+
+double received_per_s(const std::string& directory, std::int64_t messages, int batch) {
+  return static_cast<double>(messages) / device_rows_seconds(directory + "/floor-received.db", messages, batch, true);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 3) die("usage: floors DIRECTORY echo|relay|sync|server|device...");
+  if (argc < 3) die("usage: floors DIRECTORY echo|relay|sync|server|device|received...");
   const std::string directory = argv[1];
   const char* separator = "{";
   const auto print = [&](const char* name, double value) {
@@ -360,6 +377,9 @@ int main(int argc, char** argv) {
       print("sqlite_batch64_per_s", server_rows_per_s(directory, 3));
     } else if (floor == "device") {
       print("device_batch64_per_s", device_rows_per_s(directory));
+    } else if (floor == "received") {
+      print("received_batch1_per_s", received_per_s(directory, 2'000, 1));
+      print("received_batch64_per_s", received_per_s(directory, 12'800, kBatch));
     } else {
       die("no such floor");
     }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the benchmarks against the floors of the same run and prints a table. No figure decides a test: machines differ,
-ratios speak. Usage: run.py BUILD_DIR [--quick] [--no-micro]
+ratios speak. Usage: run.py BUILD_DIR [--quick] [--no-micro | --encryption]; the last one takes only what encryption
+costs.
 
 A disk and a processor that are shared with others are fast in one second and slow in the next. So what is held against
 a floor is measured in rounds, each with that floor just before it, and the round with the median ratio is the figure.
@@ -94,6 +95,22 @@ def drain_round(root, server, number):
     return {**floor(root, "device"), **run(perf / "chatsdk_drain", "receive", server.url, store, MESSAGES)}
 
 
+def received_ratio(batch):
+    return lambda figures: figures[f"e2ee_batch{batch}_per_s"] / figures[f"received_batch{batch}_per_s"]
+
+
+def encryption(root):
+    """What src/e2ee costs beside bare libsodium, and encrypted messages with their commit beside SQLite."""
+    path = root / "e2ee.json"
+    run(perf / "chatsdk_e2ee_cost", "--benchmark_enable_random_interleaving=true", f"--benchmark_repetitions={ROUNDS}",
+        f"--benchmark_min_time={0.05 if quick else 0.2}", f"--figures={path}")
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    rounds = [{**floor(root, "received"), **run(perf / "chatsdk_e2ee_receive", root)} for _ in range(ROUNDS)]
+    for batch in (1, 64):
+        figures[f"received{batch}"] = median_round(rounds, received_ratio(batch))
+    return figures
+
+
 def measure(root):
     figures = {"floors": floor(root, "echo", "relay")}
     with Server(root, "throughput") as server:
@@ -103,6 +120,7 @@ def measure(root):
         figures["latency"] = median_round(rounds, latency_ratio)
     with Server(root, "drain") as server:
         figures["drain"] = median_round([drain_round(root, server, i) for i in range(DRAIN_ROUNDS)], drain_ratio)
+    figures["encryption"] = encryption(root)
     sessions = root / "sessions"
     with Server(root, "idle") as server:
         server.load("register", "--connections", CONNECTIONS, "--sessions", sessions)
@@ -136,19 +154,67 @@ def processor_times():
     return [int(word) for word in pathlib.Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:]]
 
 
+class Table:
+    def __init__(self):
+        self.rows = []
+
+    def row(self, what, figure, goal="", met=None):
+        self.rows.append((what, figure, goal, "" if met is None else "met" if met else "MISSED"))
+
+    def ratio_row(self, ratios, goal=None):
+        middle = statistics.median(ratios)
+        what = "  as a share of SQLite alone"
+        figure = f"{middle:.2f} (rounds from {min(ratios):.2f} to {max(ratios):.2f})"
+        if goal is None:
+            self.row(what, figure)
+        else:
+            self.row(what, figure, f"at least {goal:.2f}", middle >= goal)
+
+    def print(self, steal):
+        model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+        print(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} x "
+              f"{model[1] if model else os.uname().machine}, load {os.getloadavg()[0]:.1f}, {steal:.1%} of the processors' "
+              f"time taken by the host")
+        width = [max(len(r[i]) for r in self.rows) for i in range(4)]
+        for cells in self.rows:
+            print("  ".join(cell.ljust(width[i]) for i, cell in enumerate(cells)).rstrip())
+
+
+OPERATIONS = {
+    "set_up_begin": "set-up with ML-KEM-768, initiator",
+    "set_up_accept": "set-up with ML-KEM-768, responder",
+    "one_way_encrypt": "one way, encrypt, with the state's rows",
+    "one_way_decrypt": "one way, decrypt, with the state's rows",
+    "ping_pong": "ping-pong, a message and its answer",
+    "group_encrypt": "group, encrypt",
+    "group_decrypt": "group, decrypt"}
+
+
+def encryption_rows(encryption, table):
+    row = table.row
+    for name, share in encryption["shares"].items():
+        ours, bare, least = share["ours_ns"], share["floor_ns"], share["least"]
+        row(OPERATIONS[name], f"{bare / ours:.2f} of libsodium alone: {ours / 1000:,.1f} and {bare / 1000:,.1f} us",
+            f"at least {least:.2f}", bare / ours >= least)
+    backlog, least = encryption["backlog_per_s"], encryption["backlog_least"]
+    row("501 messages, the last one first", f"{backlog:,.0f}/s", f"at least {least:,.0f}", backlog >= least)
+    over = encryption["overhead_bytes"]
+    row("bytes over a padded envelope", f"{over}", "at most 124", over <= 124)
+    session, skipped = (encryption["received1"][f"e2ee_{what}_bytes"] for what in ("session", "skipped"))
+    row("a session in the store, and a skipped key", f"{session} and {skipped} bytes", "at most 400 and 80",
+        session <= 400 and skipped <= 80)
+    for batch in (1, 64):
+        received = encryption[f"received{batch}"]
+        row(f"floor: SQLite, those rows, batches of {batch}", f"{received[f'received_batch{batch}_per_s']:,.0f}/s")
+        row(f"received and committed, encrypted, batches of {batch}", f"{received[f'e2ee_batch{batch}_per_s']:,.0f}/s")
+        table.ratio_row(received["ratios"])
+
+
 def report(figures, steal):
     floors, throughput, latency = figures["floors"], figures["throughput"], figures["latency"]
     drain, idle, start, empty = figures["drain"], figures["idle"], figures["start"], figures["empty"]
-    rows = []
-
-    def row(what, figure, goal="", met=None):
-        rows.append((what, figure, goal, "" if met is None else "met" if met else "MISSED"))
-
-    def ratio_row(ratios, goal):
-        middle = statistics.median(ratios)
-        row("  as a share of SQLite alone", f"{middle:.2f} (rounds from {min(ratios):.2f} to {max(ratios):.2f})",
-            f"at least {goal:.2f}", middle >= goal)
-
+    table = Table()
+    row, ratio_row = table.row, table.ratio_row
     ack_goal = latency_goal(latency)
     own_ms = start["total_ms"] - empty["total_ms"]
     own_cpu_ms = start["cpu_ms"] - empty["cpu_ms"]
@@ -174,6 +240,7 @@ def report(figures, steal):
     row("floor: SQLite, the device's rows, batches of 64", f"{drain['device_batch64_per_s']:,.0f}/s")
     row(f"drain of {MESSAGES:,} by a device, encrypted store", f"{drain['drain_per_s']:,.0f}/s")
     ratio_row(drain["ratios"], 0.5)
+    encryption_rows(figures["encryption"], table)
     row("libchatsdk.so, stripped", f"{size_kb:,.0f} KB")
     row("  of it code and constants", f"{code_kb:,.0f} KB", "at most 600", code_kb <= 600)
     row("dlopen + create + open store + first page",
@@ -181,24 +248,21 @@ def report(figures, steal):
     row("  an empty library with the same dependencies",
         f"{empty['total_ms']:.1f} ms, {empty['resident_kib'] * 1024 / 1e6:.1f} MB")
     row("  own cost", f"{own_ms:.1f} ms ({own_cpu_ms:.1f} ms of CPU), {own_mb:.1f} MB", "at most 5 ms, 3 MB", own_ms <= 5 and own_mb <= 3)
-
-    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    print(f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} x "
-          f"{model[1] if model else os.uname().machine}, load {os.getloadavg()[0]:.1f}, {steal:.1%} of the processors' time "
-          f"taken by the host")
-    width = [max(len(r[i]) for r in rows) for i in range(4)]
-    for cells in rows:
-        print("  ".join(cell.ljust(width[i]) for i, cell in enumerate(cells)).rstrip())
+    table.print(steal)
 
 
 root = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=build))
 try:
     times = processor_times()
-    measured = measure(root)
-    report(measured, steal_share(times, processor_times()))
-    if "--no-micro" not in sys.argv:
+    if "--encryption" in sys.argv:
+        table = Table()
+        encryption_rows(encryption(root), table)
+        table.print(steal_share(times, processor_times()))
+    else:
+        measured = measure(root)
+        report(measured, steal_share(times, processor_times()))
+    if not {"--no-micro", "--encryption"} & set(sys.argv):
         print(flush=True)
-        for steps in ("chatsdk_micro", "chatsdk_e2ee_cost"):
-            subprocess.run([perf / steps, f"--benchmark_min_time={0.1 if quick else 0.5}"], cwd=root, check=True)
+        subprocess.run([perf / "chatsdk_micro", f"--benchmark_min_time={0.1 if quick else 0.5}"], cwd=root, check=True)
 finally:
     shutil.rmtree(root, ignore_errors=True)
