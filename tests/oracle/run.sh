@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# run.sh TEST E2EE_TRANSCRIPT: one of the oracle's tests. Exit 77, with the reason, where it cannot run on this machine:
-# there is no Node 18 or newer, or its packages are not there and could not be fetched.
+# run.sh TEST E2EE_TRANSCRIPT [SEED [STEPS]]: one of the oracle's tests. Exit 77, with the reason, where it cannot run
+# on this machine: there is no Node 18 or newer, or its packages are not there and could not be fetched.
 set -eu
 program=$(readlink -f "$2")
+seed=${3:-1}
+steps=${4:-}
 cd "$(dirname "$0")"
 skip() {
   echo "SKIPPED: the oracle is not compared: $*"
@@ -23,27 +25,28 @@ if [ ! -d node_modules/@noble/post-quantum ]; then
 fi
 
 long=${CHATSDK_LONG:-0}
-steps() { if [ "$long" = 1 ]; then echo "$2"; else echo "$1"; fi; }
+steps() { if [ -n "$steps" ]; then echo "$steps"; elif [ "$long" = 1 ]; then echo "$2"; else echo "$1"; fi; }
 
 case $1 in
   OwnTests)
     # Those of sessions and transcripts take most of the time, and the other three tests go the same ways.
-    tests=$(steps "test/answers.test.js test/identity.test.js" "")
+    tests="test/answers.test.js test/identity.test.js"
+    [ "$long" = 1 ] && tests=""
     # shellcheck disable=SC2086 # names of files
     node --test $tests >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
     ;;
   ReplaysTheLibrary)
-    "$program" generate 1 "$(steps 150 20000)" >"$work/transcript"
+    "$program" generate "$seed" "$(steps 150 20000)" >"$work/transcript"
     node replay.js "$work/transcript" >/dev/null
     ;;
   IsReplayedByTheLibrary)
-    node generate.js 1 "$(steps 150 20000)" passphrases >"$work/transcript"
+    node generate.js "$seed" "$(steps 150 20000)" passphrases >"$work/transcript"
     "$program" replay "$work/transcript"
     ;;
   RunsTogether)
     mkfifo "$work/to" "$work/from"
-    "$program" serve 1 <"$work/to" >"$work/from" &
-    node together.js 1 "$(steps 150 100000)" "$work/to" "$work/from"
+    "$program" serve "$seed" <"$work/to" >"$work/from" &
+    node --max-semi-space-size=64 together.js "$seed" "$(steps 150 100000)" "$work/to" "$work/from"
     wait $!
     ;;
   *) echo "run.sh: unknown test '$1'" >&2; exit 2 ;;

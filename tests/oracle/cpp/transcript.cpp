@@ -392,6 +392,12 @@ const std::map<std::string, Operation>& operations() {
       {"decrypt", {{"envelope"}, decrypt}},
       {"archive",
        {{}, [](const Op& op) { return nothing_of(archive_active(op.state(), peer_of(op.line), op.now_ms)); }}},
+      {"activate",
+       {{},
+        [](const Op& op) {
+          return nothing_of(
+              activate(op.state(), peer_of(op.line), fixed_hex<SessionId>(op.line, "session_id"), op.now_ms));
+        }}},
       {"age", {{}, [](const Op& op) { return nothing_of(age_all(op.state(), op.now_ms)); }}},
       {"chain",
        {{},

@@ -239,7 +239,7 @@ void World::go_to_the_limits() {
   const auto begin = [this](Member& from, Member& to) {
     Json inputs = names(to);
     inputs["bundle"] = bundle_of(to);
-    perform("begin", from, inputs);
+    return perform("begin", from, inputs).value("session_id", "");
   };
   const auto open = [this](Member& to, const Json& item) { return perform("decrypt", to, item).value("error", "ok"); };
   // A session whose both ends have spoken: alice to bob.
@@ -267,15 +267,21 @@ void World::go_to_the_limits() {
   }
   for (const Json& item : left_out) open(bob, item);
 
-  // More sessions than are archived.
+  // More sessions than are archived: some are gone then.
   std::vector<Json> of_each;
+  std::vector<std::string> sessions;
   for (std::size_t i = 0; i < limits::e2ee::kArchivedMax + 3; ++i) {
-    begin(bob, alice);
+    sessions.push_back(begin(bob, alice));
     of_each.push_back(written(bob, alice));
     now_ms_ += 1;
   }
   for (const Json& item : of_each) open(alice, item);
   for (const Json& item : of_each) open(alice, item);
+  for (const std::string& session : sessions) {
+    Json inputs = names(bob);
+    inputs["session_id"] = session;
+    perform("activate", alice, inputs);
+  }
 
   // More chains of a group than are kept.
   std::vector<Json> distributions;

@@ -10,8 +10,10 @@ const BYTES_TO_TEXT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** @returns {Uint8Array} one byte string after the other */
 export function concat(...parts) {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
+  for (const part of parts) at += part.length;
+  const whole = new Uint8Array(at);
+  at = 0;
   for (const part of parts) {
     whole.set(part, at);
     at += part.length;
@@ -56,25 +58,25 @@ export const zeros = (n) => new Uint8Array(n);
 export const filled = (byte, n) => new Uint8Array(n).fill(byte);
 export const allZero = (bytes) => bytes.every((byte) => byte === 0);
 
+const NUMBER = new Uint8Array(8);
+const NUMBER_VIEW = new DataView(NUMBER.buffer);
+
 export const u8 = (n) => Uint8Array.of(n);
 
 export function u16(n) {
-  const out = new Uint8Array(2);
-  new DataView(out.buffer).setUint16(0, n, true);
-  return out;
+  NUMBER_VIEW.setUint16(0, n, true);
+  return NUMBER.slice(0, 2);
 }
 
 export function u32(n) {
-  const out = new Uint8Array(4);
-  new DataView(out.buffer).setUint32(0, n, true);
-  return out;
+  NUMBER_VIEW.setUint32(0, n, true);
+  return NUMBER.slice(0, 4);
 }
 
 /** @param {bigint} n */
 export function u64(n) {
-  const out = new Uint8Array(8);
-  new DataView(out.buffer).setBigUint64(0, n, true);
-  return out;
+  NUMBER_VIEW.setBigUint64(0, n, true);
+  return NUMBER.slice();
 }
 
 export const lp = (bytes) => concat(u32(bytes.length), bytes);
@@ -87,34 +89,36 @@ export const littleEndian = (bytes) => bytes.reduceRight((sum, byte) => sum * 25
 export class Reader {
   constructor(bytes) {
     this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.at = 0;
   }
 
-  take(n) {
+  /** Where the next n bytes are. */
+  next(n) {
     need(n <= this.bytes.length - this.at, 'a length that does not fit');
     this.at += n;
-    return this.bytes.slice(this.at - n, this.at);
+    return this.at - n;
   }
 
-  view(n) {
-    const bytes = this.take(n);
-    return new DataView(bytes.buffer, bytes.byteOffset, n);
+  take(n) {
+    const from = this.next(n);
+    return this.bytes.slice(from, from + n);
   }
 
   u8() {
-    return this.take(1)[0];
+    return this.view.getUint8(this.next(1));
   }
 
   u16() {
-    return this.view(2).getUint16(0, true);
+    return this.view.getUint16(this.next(2), true);
   }
 
   u32() {
-    return this.view(4).getUint32(0, true);
+    return this.view.getUint32(this.next(4), true);
   }
 
   u64() {
-    return this.view(8).getBigUint64(0, true);
+    return this.view.getBigUint64(this.next(8), true);
   }
 
   lp() {

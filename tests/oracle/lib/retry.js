@@ -3,7 +3,7 @@
 import { equal, hex } from './bytes.js';
 import { listed } from './learning.js';
 import { RESEND_KEPT } from './limits.js';
-import { activate, activeSession, archive } from './sessions.js';
+import { activate, activeSession } from './sessions.js';
 
 const AT_ONCE = 10;
 const REGAIN_MS = 60_000n;
@@ -78,10 +78,9 @@ export class Sent {
   }
 }
 
-/** Before the answer: where the request names the active session, that one is archived and the request's is active. */
+/** Before the answer: where the request names the active session, the request's takes its place. */
 export function heal(device, request, bySession, now) {
   const active = activeSession(device, bySession.userId, bySession.deviceId);
   if (!active || active === bySession || !equal(active.sessionId, request.sessionId)) return;
-  archive(device, active, now);
   activate(device, bySession, now);
 }

@@ -30,6 +30,16 @@ function userRows(userId, known) {
   ];
 }
 
+/** A skipped key never changes, nor the session that it is of; there may be thousands. */
+const skippedRows = new WeakMap();
+
+function skippedRow(name, k) {
+  if (!skippedRows.has(k)) {
+    skippedRows.set(k, concat(u8(11), name, u32(k.number), u32(k.n), k.key, u64(k.createdMs)));
+  }
+  return skippedRows.get(k);
+}
+
 /** The rows 8 to 11 of one session. */
 export function sessionRows(s) {
   const name = concat(peerOf(s), s.sessionId);
@@ -41,7 +51,7 @@ export function sessionRows(s) {
     ...(s.prefix ? [concat(u8(9), name, lp(s.prefix))] : []),
     ...s.chains.map((c) => concat(
       u8(10), name, u32(c.number), c.ratchetKey, c.chainKey, u32(c.next), u32(c.end), u64(c.supersededMs))),
-    ...[...s.skipped.values()].map((k) => concat(u8(11), name, u32(k.number), u32(k.n), k.key, u64(k.createdMs))),
+    ...[...s.skipped.values()].map((k) => skippedRow(name, k)),
   ];
 }
 

@@ -19,7 +19,7 @@ import { RandomTape } from './random.js';
 import { encrypt } from './ratchet.js';
 import { safetyNumber } from './safety.js';
 import { distributionOf, encryptGroup, makeChain, receiveChain } from './sender_chains.js';
-import { activeSession, addBegun, archive } from './sessions.js';
+import { activate, activeSession, addBegun, archive } from './sessions.js';
 import { begin } from './setup.js';
 import { deviceOfRows, rowsOf, stateHash } from './state.js';
 import { receiveGroup, receiveSlice } from './streams.js';
@@ -155,6 +155,14 @@ export const OPS = {
       const active = activeSession(d, line.user_id, BigInt(line.device_id));
       need(active, 'no active session', 'no_session');
       archive(d, active, now);
+    },
+  },
+  activate: {
+    out: [],
+    run(d, line, random, now) {
+      const session = d.sessionOf(line.user_id, BigInt(line.device_id), unhex(line.session_id));
+      need(session, 'no session of that id', 'no_session');
+      activate(d, session, now);
     },
   },
   forget: { out: [], run: (d, line) => forget(d, line.user_id) },

@@ -55,12 +55,15 @@ export function tour(world) {
   };
   world.do('encrypt', dora, { ...idsOf(emil), envelope: '00' });
   world.do('begin', dora, { ...idsOf(emil), bundle: { ...world.bundle(emil), device_record: dora.record } });
-  world.do('begin', dora, { ...idsOf(emil), bundle: world.bundle(emil) });
+  const { session_id: session } = world.do('begin', dora, { ...idsOf(emil), bundle: world.bundle(emil) });
   send(dora, emil, 'MESSAGE', CONTENT, TEXT);
   send(emil, dora, 'MESSAGE', CONTENT, TEXT);
   send(dora, emil, 'RETRY', RETRY, concat(u64(4n), filled(1, 16), filled(2, 8)));
   send(emil, dora, 'REPAIR', REPAIR, concat(u64(4n), filled(1, 16), Uint8Array.of(TEXT.length, 0, 0, 0), TEXT));
   world.do('archive', dora, idsOf(emil));
+  world.do('archive', dora, idsOf(emil));
+  world.do('activate', dora, { ...idsOf(emil), session_id: damaged(session) });
+  world.do('activate', dora, { ...idsOf(emil), session_id: session });
   world.do('archive', dora, idsOf(emil));
   send(emil, dora, 'MESSAGE', CONTENT, TEXT);
 

@@ -8,11 +8,20 @@ import { CHAIN_AGE_MAX } from '../lib/limits.js';
 import { parsePrekey } from '../lib/prekeys.js';
 import { SHA512 } from '../lib/primitives.js';
 import { rosterHash } from '../lib/sender_chains.js';
+import { activeSession } from '../lib/sessions.js';
 import { directBinding } from '../lib/streams.js';
 import { Run } from '../lib/transcript.js';
 
-const GROUP = 7n;
-const DAY = 86_400_000n;
+export const GROUP = 7n;
+export const DAY = 86_400_000n;
+
+export const idsOf = (peer) => ({ user_id: peer.userId, device_id: String(peer.deviceId) });
+
+/** Devices of one user write in that user's conversation with bob, or with alice. */
+export function bindingOf(from, to) {
+  const other = from.userId === 'bob' ? 'alice' : 'bob';
+  return directBinding(from.userId, from.userId === to.userId ? other : to.userId);
+}
 
 /** Bytes that follow from a seed: SHA-512 of seed and a counter. */
 export class Seeded {
@@ -73,6 +82,8 @@ export class World {
     this.underWay = [];
     this.sent = 0;
     this.outcomes = {};
+    /** By user_id what `learn` takes. @type {Map<string, {lists: string[], records: string[]}>} */
+    this.lists = new Map();
     /** Lines of pairwise messages that came whole, for the first time, and did not open. */
     this.lost = [];
   }
@@ -87,7 +98,6 @@ export class World {
 
   /** Account keys, records, one list of each user that everybody learns, and prekeys. */
   start() {
-    const lists = new Map();
     for (const userId of new Set(this.peers.map((peer) => peer.userId))) {
       const own = this.peers.filter((peer) => peer.userId === userId);
       this.do('account', own[0]);
@@ -97,13 +107,13 @@ export class World {
       const records = own.map((peer) => this.do('device', peer, ids(peer)).record);
       own.forEach((peer, i) => Object.assign(peer, { record: records[i] }));
       const { list } = this.do('list', own[0], { add: records, remove: [] });
-      lists.set(userId, { lists: [list], records });
+      this.lists.set(userId, { lists: [list], records });
     }
     for (const peer of this.peers) {
-      for (const [userId, known] of lists) this.do('learn', peer, { user_id: userId, ...known });
+      for (const [userId, known] of this.lists) this.do('learn', peer, { user_id: userId, ...known });
       this.upload(peer, true);
     }
-    const members = [...lists].map(([userId, known]) => (
+    const members = [...this.lists].map(([userId, known]) => (
       { userId, listVersion: 1n, listHash: listHash(unhex(known.lists[0])) }));
     this.roster = { roster_revision: '3', roster_hash: hex(rosterHash(GROUP, 3n, members)) };
   }
@@ -130,14 +140,17 @@ export class World {
     return oneTime ? { ...bundle, one_time_prekey: oneTime } : bundle;
   }
 
-  envelope(binding) {
-    this.sent += 1;
-    const id = concat(u32(this.sent), new Uint8Array(12));
+  text() {
     const text = utf8(`${this.sent}`.repeat(1 + this.dice.below(20)));
     const inner = concat(Uint8Array.of(0x0a, text.length), text);
+    return concat(Uint8Array.of(0x0a, inner.length), inner);
+  }
+
+  envelope(binding, bodyType = CONTENT, body = undefined) {
+    this.sent += 1;
+    const id = concat(u32(this.sent), new Uint8Array(12));
     const bytes = makeEnvelope({
-      bodyType: CONTENT, clientMessageId: id, binding, senderTimeMs: this.now, expiresAfterS: 0,
-      body: concat(Uint8Array.of(0x0a, inner.length), inner),
+      bodyType, clientMessageId: id, binding, senderTimeMs: this.now, expiresAfterS: 0, body: body ?? this.text(),
     });
     return { id: hex(id), envelope: hex(bytes) };
   }
@@ -147,49 +160,62 @@ export class World {
     return { from, to: this.dice.oneOf(this.peers.filter((peer) => peer !== from)) };
   }
 
+  activeSession(from, to) {
+    return activeSession(this.run.devices.get(from.name), to.userId, to.deviceId);
+  }
+
+  begin(from, to, bundle = this.bundle(to)) {
+    return this.do('begin', from, { ...idsOf(to), bundle });
+  }
+
+  /** A new envelope, encrypted for a device, as an item; undefined where there is no session. */
+  write(from, to, kind = 'MESSAGE', bodyType = CONTENT, body = undefined) {
+    const binding = bindingOf(from, to);
+    const { id, envelope } = this.envelope(binding, bodyType, body);
+    const { message } = this.do('encrypt', from, { ...idsOf(to), envelope });
+    if (!message) return undefined;
+    return { ...idsOf(from), list_version: '1', message, kind, client_message_id: id, binding };
+  }
+
   /** One message from a device to another, with a set-up where there is no active session, or without a reason. */
   send() {
     const { from, to } = this.pair();
-    const ids = { user_id: to.userId, device_id: String(to.deviceId) };
-    const device = this.run.devices.get(from.name);
-    const active = device.sessionsWith(to.userId, to.deviceId).some((session) => session.active);
-    if (!active || this.dice.below(40) === 0) this.do('begin', from, { ...ids, bundle: this.bundle(to) });
-    // Devices of one user write in that user's conversation with bob, or with alice.
-    const other = from.userId === to.userId ? (from.userId === 'bob' ? 'alice' : 'bob') : to.userId;
-    const binding = directBinding(from.userId, other);
-    const { id, envelope } = this.envelope(binding);
-    const burst = this.dice.below(12) === 0 ? 1 + this.dice.below(30) : 0;
-    for (let i = 0; i < burst; i += 1) this.do('encrypt', from, { ...ids, envelope });
-    const { message } = this.do('encrypt', from, { ...ids, envelope });
-    if (!message) return;
-    const item = {
-      user_id: from.userId, device_id: String(from.deviceId), list_version: '1', message, kind: 'MESSAGE',
-      client_message_id: id, binding,
-    };
-    this.underWay.push({ op: 'decrypt', to, item });
+    if (!this.activeSession(from, to) || this.dice.below(40) === 0) this.begin(from, to);
+    const lost = this.dice.below(12) === 0 ? 1 + this.dice.below(30) : 0;
+    for (let i = 0; i < lost; i += 1) this.write(from, to);
+    const item = this.write(from, to);
+    if (item) this.underWay.push({ op: 'decrypt', from, to, item });
   }
 
-  /** A new chain that everybody gets, or a message of the group. */
+  /** A new own chain, which all others get. */
+  distribute(from, conversation = GROUP) {
+    const ids = { conversation_id: String(conversation) };
+    this.do('chain', from, { ...ids, roster_revision: this.roster.roster_revision });
+    const { distribution } = this.do('distribute', from, ids);
+    for (const to of this.peers.filter((peer) => peer !== from)) {
+      this.do('chain_receive', to, { ...idsOf(from), distribution });
+    }
+  }
+
+  /** A group message as an item; undefined where it cannot be encrypted. */
+  writeGroup(from, conversation = GROUP) {
+    const binding = { conversation_id: String(conversation) };
+    const { id, envelope } = this.envelope({ conversationId: conversation });
+    const { message } = this.do('group_encrypt', from, { ...binding, ...this.roster, envelope });
+    if (!message) return undefined;
+    return {
+      ...idsOf(from), list_version: '1', message, kind: 'MESSAGE', client_message_id: id, binding, ...this.roster,
+    };
+  }
+
+  /** A message of the group, with a new chain where there is none, or without a reason. */
   sendGroup() {
     const from = this.dice.oneOf(this.peers);
-    const ids = { conversation_id: String(GROUP) };
     const chain = this.run.devices.get(from.name).ownChains.get(GROUP);
-    if (!chain || this.now - chain.createdMs >= CHAIN_AGE_MAX || this.dice.below(10) === 0) {
-      this.do('chain', from, { ...ids, roster_revision: this.roster.roster_revision });
-      const { distribution } = this.do('distribute', from, ids);
-      for (const to of this.peers.filter((peer) => peer !== from)) {
-        this.do('chain_receive', to, { user_id: from.userId, device_id: String(from.deviceId), distribution });
-      }
-    }
-    const { id, envelope } = this.envelope({ conversationId: GROUP });
-    const { message } = this.do('group_encrypt', from, { ...ids, ...this.roster, envelope });
-    if (!message) return;
-    const item = {
-      user_id: from.userId, device_id: String(from.deviceId), list_version: '1', message, kind: 'MESSAGE',
-      client_message_id: id, binding: ids, ...this.roster,
-    };
+    if (!chain || this.now - chain.createdMs >= CHAIN_AGE_MAX || this.dice.below(10) === 0) this.distribute(from);
+    const item = this.writeGroup(from);
     const to = this.dice.oneOf(this.peers.filter((peer) => peer !== from));
-    this.underWay.push({ op: 'group_decrypt', to, item });
+    if (item) this.underWay.push({ op: 'group_decrypt', from, to, item });
   }
 
   /** Something under way arrives: mostly the oldest, at times another, twice, damaged or never. */
