@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "server-reference/store/reading.h"
 #include "server-reference/store/stream_writer.h"
 
@@ -29,6 +30,9 @@ Status KeyReader::prepare() {
                              "WHERE k.device_id = ?1"));
   CHATSDK_ASSIGN(select_counts_,
                  db_.prepare("SELECT one_time_left, one_time_kem_left FROM device_keys WHERE device_id = ?1"));
+  CHATSDK_ASSIGN(select_link_message_,
+                 db_.prepare("SELECT message FROM link_message WHERE user_id = ?1 AND link_id = ?2 AND step = ?3 AND "
+                             "opened_ms > ?4"));
   return {};
 }
 
@@ -101,6 +105,18 @@ Result<std::optional<KeyCounts>> KeyReader::key_counts(DeviceId device_id) {
   if (!found) return std::optional<KeyCounts>();
   return std::optional(KeyCounts{static_cast<std::uint32_t>(select_counts_.integer(0)),
                                  static_cast<std::uint32_t>(select_counts_.integer(1))});
+}
+
+Result<std::optional<Bytes>> KeyReader::link_message(const UserId& user_id, BytesView link_id, LinkStep step,
+                                                     WallTime now) {
+  const Reading reading(select_link_message_);
+  CHATSDK_ASSIGN(const bool found, select_link_message_.bind_text(1, user_id)
+                                       .bind_blob(2, link_id)
+                                       .bind(3, static_cast<std::int64_t>(step))
+                                       .bind(4, to_unix_ms(now - limits::e2ee::kLinkValid))
+                                       .step());
+  if (!found) return std::optional<Bytes>();
+  return std::optional(Bytes(select_link_message_.blob(0)));
 }
 
 }  // namespace chatsdk::server

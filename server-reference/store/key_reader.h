@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reads of the key directory, on a reader's connection. Each call sees one snapshot.
+// The reads of the key directory and of its mailboxes for linking, on a reader's connection. Each call sees one
+// snapshot.
 //
 // Threads: the reader's executor.
 #pragma once
@@ -23,6 +24,7 @@ class KeyReader {
   Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max);
   Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id);
   Result<std::optional<KeyCounts>> key_counts(DeviceId device_id);
+  Result<std::optional<Bytes>> link_message(const UserId& user_id, BytesView link_id, LinkStep step, WallTime now);
 
  private:
   Result<std::uint64_t> newest_version(const UserId& user_id);
@@ -38,6 +40,7 @@ class KeyReader {
   sqlite::Statement select_entries_;
   sqlite::Statement select_keys_;
   sqlite::Statement select_counts_;
+  sqlite::Statement select_link_message_;
 };
 
 }  // namespace chatsdk::server

@@ -297,6 +297,7 @@ Status KeyWriter::replace_devices(const PublishLists& op, const Standing& standi
 
 Status KeyWriter::forget(const UserId& user_id, DeviceId device) {
   CHATSDK_TRY(slices_.forget(user_id, device));
+  CHATSDK_TRY(links_.forget(user_id, device));
   CHATSDK_TRY(delete_one_time_of_.bind(1, to_column(device.value)).run());
   return delete_keys_.bind(1, to_column(device.value)).run();
 }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "server-reference/store/link_writer.h"
 #include "server-reference/store/open_sessions.h"
 #include "server-reference/store/roster_writer.h"
 #include "server-reference/store/slice_writer.h"
@@ -31,16 +32,16 @@ namespace chatsdk::server {
 class KeyWriter {
  public:
   KeyWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions, RosterWriter& rosters,
-            SliceWriter& slices)
-      : db_(db), streams_(streams), sessions_(sessions), rosters_(rosters), slices_(slices) {}
+            SliceWriter& slices, LinkWriter& links)
+      : db_(db), streams_(streams), sessions_(sessions), rosters_(rosters), slices_(slices), links_(links) {}
   Status prepare();
 
   Status apply(const PublishLists& op, Result<WriteAnswer>& answer);
   Status apply(const UploadPrekeys& op, Result<WriteAnswer>& answer);
   Status apply(const TakeBundles& op, Result<WriteAnswer>& answer);
 
-  // The device's keys are gone with this, and what waits for it under them: for a device that is forgotten in the same
-  // transaction.
+  // The device's keys are gone with this, and what waits for it under them, its linkings too: for a device that is
+  // forgotten in the same transaction.
   Status forget(const UserId& user_id, DeviceId device);
 
  private:
@@ -95,6 +96,7 @@ class KeyWriter {
   OpenSessions& sessions_;
   RosterWriter& rosters_;
   SliceWriter& slices_;
+  LinkWriter& links_;
 
   sqlite::Statement select_account_stream_;
   sqlite::Statement select_account_key_;

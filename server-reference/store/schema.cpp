@@ -257,8 +257,22 @@ CREATE TABLE staged(
 CREATE INDEX staged_by_time ON staged(created_ms);
 )sql";
 
+// The mailboxes of linkings: docs/e2ee.md section 12.
+constexpr const char* kVersion4 = R"sql(
+CREATE TABLE link_message(
+  user_id   TEXT    NOT NULL,
+  link_id   BLOB    NOT NULL,
+  step      INTEGER NOT NULL,  -- 1 offer, 2 reveal, 3 grant
+  device_id INTEGER NOT NULL,  -- that has left it
+  opened_ms INTEGER NOT NULL,  -- when the mailbox's offer came: all of its messages end together
+  message   BLOB    NOT NULL,
+  PRIMARY KEY (user_id, link_id, step)
+) WITHOUT ROWID;
+CREATE INDEX link_message_by_time ON link_message(opened_ms);
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4};
 
 }  // namespace
 

@@ -281,6 +281,11 @@ Result<std::optional<DeviceKeys>> SqliteReader::device_keys(DeviceId device_id) 
 
 Result<std::optional<KeyCounts>> SqliteReader::key_counts(DeviceId device_id) { return keys_->key_counts(device_id); }
 
+Result<std::optional<Bytes>> SqliteReader::link_message(const UserId& user_id, BytesView link_id, LinkStep step,
+                                                        WallTime now) {
+  return keys_->link_message(user_id, link_id, step, now);
+}
+
 Result<Seq> SqliteReader::had_before(DeviceId device_id, StreamId stream_id) {
   const Reading reading(select_earlier_);
   CHATSDK_ASSIGN(const bool found,

@@ -38,6 +38,8 @@ class SqliteReader final : public StoreReader {
   Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max) override;
   Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id) override;
   Result<std::optional<KeyCounts>> key_counts(DeviceId device_id) override;
+  Result<std::optional<Bytes>> link_message(const UserId& user_id, BytesView link_id, LinkStep step,
+                                            WallTime now) override;
   Result<std::uint64_t> encryption_counter(DeviceId device_id) override;
   Status check() override;
 

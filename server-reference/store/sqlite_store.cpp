@@ -176,12 +176,14 @@ Status SqliteStore::prepare() {
   rosters_.emplace(db_, *streams_);
   slices_.emplace(db_, *sessions_);
   messages_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_);
-  keys_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_);
+  links_.emplace(db_, *sessions_);
+  keys_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_, *links_);
   accounts_.emplace(db_, *streams_, *sessions_, *keys_, *ids_, random_);
   CHATSDK_TRY(sessions_->prepare());
   CHATSDK_TRY(streams_->prepare());
   CHATSDK_TRY(rosters_->prepare());
   CHATSDK_TRY(slices_->prepare());
+  CHATSDK_TRY(links_->prepare());
   CHATSDK_TRY(messages_->prepare());
   CHATSDK_TRY(keys_->prepare());
   CHATSDK_TRY(accounts_->prepare());
@@ -233,6 +235,8 @@ Status SqliteStore::apply_all(std::span<const WriteOp> ops, CommitResult& result
             return rosters_->apply(write, answer);
           } else if constexpr (requires { slices_->apply(write, answer); }) {
             return slices_->apply(write, answer);
+          } else if constexpr (requires { links_->apply(write, answer); }) {
+            return links_->apply(write, answer);
           } else if constexpr (requires { keys_->apply(write, answer); }) {
             return keys_->apply(write, answer);
           } else {

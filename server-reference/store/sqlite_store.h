@@ -31,6 +31,7 @@
 #include "server-reference/store/account_writer.h"
 #include "server-reference/store/epoch_file.h"
 #include "server-reference/store/key_writer.h"
+#include "server-reference/store/link_writer.h"
 #include "server-reference/store/log_index.h"
 #include "server-reference/store/message_writer.h"
 #include "server-reference/store/roster_writer.h"
@@ -103,6 +104,7 @@ class SqliteStore final : public Store {
   std::optional<StreamWriter> streams_;
   std::optional<RosterWriter> rosters_;
   std::optional<SliceWriter> slices_;
+  std::optional<LinkWriter> links_;
   std::optional<MessageWriter> messages_;
   std::optional<KeyWriter> keys_;
   std::optional<AccountWriter> accounts_;

@@ -18,6 +18,7 @@
 //   5. A one-time prekey is answered to one TakeBundles, also by a store that was restored and has noticed it.
 //   6. A conversation is encrypted or plain from its first item on. An encrypted item is accepted for the newest device
 //      lists of its conversation's members, and each device is shown its own slice only.
+//   7. What a mailbox of a linking holds is not replaced by anything else: who reads it again reads the same.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/link_step.h"
 #include "base/result.h"
 #include "protocol/frames.h"
 
@@ -396,11 +398,33 @@ struct BundlesTaken {
   std::vector<TakenBundle> bundles;  // in the order asked; a device without is absent
 };
 
+// Leaves a message in a mailbox of the user for limits::e2ee::kLinkValid from the mailbox's first one, the offer. A
+// repeat by the same device changes nothing.
+// Refusals: UNAUTHENTICATED (the session is not the open one of the device), FORBIDDEN (offer or grant of a device that
+// is not in its user's newest list, reveal of one that is; a grant where another device made the offer), CONFLICT
+// (another message of this step is there; the step before is not, or its time is over), RATE_LIMITED (so many mailboxes
+// as limits::e2ee::kLinkMailboxesMax are open; the error says until when).
+struct PutLinkMessage {
+  UserId user_id;
+  DeviceId device_id;
+  SessionId session;
+  Bytes link_id;
+  LinkStep step = LinkStep::kOffer;
+  Bytes message;
+  WallTime now;
+};
+
+// Removes the mailboxes whose time is over.
+struct PurgeLinks {
+  WallTime now;
+};
+
 struct Done {};
 
-using WriteOp = std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount,
-                             OpenSession, RotateSession, EndSessions, TouchDevice, ProbeWrite, PurgeRecords,
-                             PublishLists, UploadPrekeys, TakeBundles, StageSlices, PurgeStaged, ExtendRosters>;
+using WriteOp =
+    std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount, OpenSession,
+                 RotateSession, EndSessions, TouchDevice, ProbeWrite, PurgeRecords, PublishLists, UploadPrekeys,
+                 TakeBundles, StageSlices, PurgeStaged, ExtendRosters, PutLinkMessage, PurgeLinks>;
 using WriteAnswer =
     std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated, RecordsPurged,
                  ListsPublished, KeyCounts, BundlesTaken, RosterChanged, RostersExtended>;
@@ -494,6 +518,9 @@ class StoreReader {
   virtual Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max) = 0;
   virtual Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id) = 0;
   virtual Result<std::optional<KeyCounts>> key_counts(DeviceId device_id) = 0;
+  // What a mailbox that is open at `now` holds of this step.
+  virtual Result<std::optional<Bytes>> link_message(const UserId& user_id, BytesView link_id, LinkStep step,
+                                                    WallTime now) = 0;
   // The highest of the device's encrypted items that were accepted; 0: none.
   virtual Result<std::uint64_t> encryption_counter(DeviceId device_id) = 0;
   // True when the store answers: readiness.

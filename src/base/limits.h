@@ -285,7 +285,7 @@ inline constexpr std::uint32_t kChainMessagesMax = 1'000;  // of a sender chain
 inline constexpr auto kChainAgeMax = 24h * 7;              // of a sender chain when it encrypts
 inline constexpr std::size_t kSenderChainsMax = 5;         // kept of one device in one conversation
 inline constexpr std::size_t kMembersMax = 1'000;          // of an encrypted group
-inline constexpr auto kLinkValid = 10min;                  // a QR text
+inline constexpr auto kLinkValid = 10min;                  // a QR text, and a mailbox of the server
 inline constexpr std::size_t kStreamChunkBytes = 65'536;   // plaintext of a chunk of an attachment or a backup
 inline constexpr std::uint64_t kAttachmentMax = 2'147'483'648;
 inline constexpr std::size_t kLocationBytesMax = 256;  // of an attachment
@@ -325,6 +325,13 @@ inline constexpr auto kKeyUploadRefill = 10s;
 inline constexpr std::size_t kListUsersMax = 64;           // users whose device lists one request asks for
 inline constexpr std::size_t kListsAnswerBytes = 262'144;  // an answer names no further user above this size
 inline constexpr std::size_t kKeyChecksInFlightMax = 64;   // uploads whose signatures are being verified
+// The server's mailboxes for linking. The sizes are those of docs/e2ee.md section 12.
+inline constexpr std::size_t kLinkOfferBytes = 90;
+inline constexpr std::size_t kLinkRevealBytes = 261;
+inline constexpr std::size_t kLinkGrantBytesMax = 661;  // with the largest list in it
+inline constexpr std::size_t kLinkMailboxesMax = 8;     // of one user at once; abandoned ones stay for kLinkValid
+inline constexpr std::uint32_t kLinkCallBurst = 64;     // calls of one user; two devices that wait ask once a second
+inline constexpr auto kLinkCallRefill = 250ms;          // each, and there is room for as much again
 }  // namespace e2ee
 
 }  // namespace chatsdk::limits

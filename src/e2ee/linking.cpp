@@ -12,10 +12,20 @@ namespace {
 
 constexpr std::string_view kLinkPrefix = "csdk-link:";
 constexpr std::uint8_t kLinkVersion = 1;
-constexpr std::uint8_t kTypeOffer = 1;
-constexpr std::uint8_t kTypeReveal = 2;
-constexpr std::uint8_t kTypeGrant = 3;
 constexpr std::size_t kIdentityBytes = 139;
+constexpr std::size_t kLinkHeadBytes = 2 + LinkId::size();
+// A list of section 5.2.
+constexpr std::size_t list_bytes(std::size_t user_id_bytes, std::size_t devices) {
+  return 1 + 4 + user_id_bytes + 33 + 8 + 32 + 8 + 1 + 40 * devices + 64;
+}
+constexpr std::size_t grant_bytes(std::size_t list_bytes) {
+  return kLinkHeadBytes + kSealOverheadBytes + 32 + 4 + list_bytes;
+}
+constexpr std::size_t kGrantBytesMin = grant_bytes(list_bytes(1, 1));
+static_assert(limits::e2ee::kLinkOfferBytes == kLinkHeadBytes + 8 + 32 + 32);
+static_assert(limits::e2ee::kLinkRevealBytes == kLinkHeadBytes + 32 + kIdentityBytes + kSealOverheadBytes);
+static_assert(limits::e2ee::kLinkGrantBytesMax ==
+              grant_bytes(list_bytes(limits::kUserIdBytesMax, limits::e2ee::kDevicesMax)));
 constexpr std::uint64_t kCodes = 100'000'000;
 constexpr std::size_t kCodeDigits = 8;
 
@@ -68,7 +78,7 @@ std::optional<LinkOffer> parse_offer(BytesView bytes) {
   Reader reader(bytes);
   LinkOffer offer;
   reader.expect_u8(kLinkVersion);
-  reader.expect_u8(kTypeOffer);
+  reader.expect_u8(static_cast<std::uint8_t>(LinkStep::kOffer));
   offer.link_id = reader.fixed<LinkId>();
   offer.device_id = DeviceId{reader.id()};
   offer.key = reader.fixed<AgreementKey>();
@@ -102,9 +112,9 @@ std::string code_of(const Hash& transcript) {
 }
 
 // All of a message before its sealed part.
-Bytes link_head(std::uint8_t type, const LinkId& link_id) {
+Bytes link_head(LinkStep step, const LinkId& link_id) {
   Writer writer;
-  writer.u8(kLinkVersion).u8(type).raw(link_id);
+  writer.u8(kLinkVersion).u8(static_cast<std::uint8_t>(step)).raw(link_id);
   return writer.take();
 }
 
@@ -126,6 +136,13 @@ std::optional<LinkText> parse_link_text(std::string_view text) {
   if (!reader.finished() || !is_valid(link.key)) return std::nullopt;
   link.body = std::move(*body);
   return link;
+}
+
+bool is_link_message(LinkStep step, const LinkId& link_id, BytesView bytes) {
+  if (!bytes.starts_with(link_head(step, link_id))) return false;
+  if (step == LinkStep::kOffer) return bytes.size() == limits::e2ee::kLinkOfferBytes;
+  if (step == LinkStep::kReveal) return bytes.size() == limits::e2ee::kLinkRevealBytes;
+  return bytes.size() >= kGrantBytesMin && bytes.size() <= limits::e2ee::kLinkGrantBytesMax;
 }
 
 // ---- The new device ------------------------------------------------------------------------------------------------
@@ -170,14 +187,14 @@ Result<Bytes> LinkNew::reveal(BytesView bytes, const KnownUser* known, Random& r
   code_ = code_of(transcript_);
   step_ = Step::kGrant;
 
-  Bytes message = link_head(kTypeReveal, link_id_).append(nonce_.view());
+  Bytes message = link_head(LinkStep::kReveal, link_id_).append(nonce_.view());
   const Bytes head = message;
   message.append(seal(link_key(label::kLinkReveal, shared_, early), draw<Nonce>(random), identity_, head));
   return message;
 }
 
 Result<Granted> LinkNew::open_grant(BytesView bytes) const {
-  const Bytes head = link_head(kTypeGrant, link_id_);
+  const Bytes head = link_head(LinkStep::kGrant, link_id_);
   if (!bytes.starts_with(head)) return bad_message();
   auto inside = unseal(link_key(label::kLinkGrant, shared_, transcript_), bytes.substr(head.size()), head);
   if (!inside) return bad_message();
@@ -235,7 +252,7 @@ Result<LinkOld> LinkOld::scan(std::string_view text, const Device& device, std::
   auto shared = x25519(secret, link_text->key);
   if (!shared) return bad_message();
   LinkOld link;
-  link.offer_ = link_head(kTypeOffer, link_text->link_id);
+  link.offer_ = link_head(LinkStep::kOffer, link_text->link_id);
   Writer writer;
   writer.u64(device.device_id.value).raw(public_of(secret)).raw(nonce);
   link.offer_.append(writer.view());
@@ -248,7 +265,7 @@ Result<LinkOld> LinkOld::scan(std::string_view text, const Device& device, std::
 std::optional<Bytes> LinkOld::open_reveal(BytesView bytes, LinkNonce& nonce) const {
   Reader reader(bytes);
   reader.expect_u8(kLinkVersion);
-  reader.expect_u8(kTypeReveal);
+  reader.expect_u8(static_cast<std::uint8_t>(LinkStep::kReveal));
   reader.require(reader.fixed<LinkId>() == text_.link_id);
   nonce = reader.fixed<LinkNonce>();
   const BytesView head = reader.seen();
@@ -280,7 +297,7 @@ Result<Bytes> LinkOld::confirm(const SigningSeed& account_seed, const DeviceList
   step_ = Step::kDone;
   Writer inside(SigningSeed::size() + 4 + newest.bytes.size());
   inside.raw(view(account_seed)).lp(newest.bytes);
-  const Bytes head = link_head(kTypeGrant, text_.link_id);
+  const Bytes head = link_head(LinkStep::kGrant, text_.link_id);
   Bytes message = head;
   message.append(seal(link_key(label::kLinkGrant, shared_, transcript_), draw<Nonce>(random), inside.view(), head));
   shared_.wipe();

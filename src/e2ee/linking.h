@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/link_step.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "e2ee/device_list.h"
@@ -40,6 +41,10 @@ struct LinkText {
   std::uint64_t expires_ms = 0;
 };
 std::optional<LinkText> parse_link_text(std::string_view text);
+
+// What somebody without a key sees of a message: its size, version, step and link_id. For a server, which keeps
+// nonsense out of its mailboxes.
+bool is_link_message(LinkStep step, const LinkId& link_id, BytesView bytes);
 
 // The keys of a new device as they travel: what the list will name.
 struct LinkIdentity {

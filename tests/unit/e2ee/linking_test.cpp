@@ -172,6 +172,60 @@ TEST_F(Linking, TakesNoGrantWhoseSeedOrListIsAnothers) {
   EXPECT_EQ(granted(alice_.account_seed, without.list), Code::kCrypto);
 }
 
+TEST_F(Linking, HasMessagesThatOneWithoutAKeyCanTellApart) {
+  LinkNew link = start();
+  LinkOld old = scan_as_written(link);
+  const Bytes offer = old.offer();
+  const Bytes reveal = this->reveal(link, offer);
+  ASSERT_TRUE(old.check(reveal).ok());
+  const std::vector<std::pair<LinkStep, Bytes>> messages = {
+      {LinkStep::kOffer, offer}, {LinkStep::kReveal, reveal}, {LinkStep::kGrant, confirm(old)}};
+  const auto link_id = fixed_of<LinkId>(0x71);
+  for (const auto& [step, bytes] : messages) {
+    SCOPED_TRACE(link_step_name(step));
+    for (const LinkStep asked : {LinkStep::kOffer, LinkStep::kReveal, LinkStep::kGrant}) {
+      EXPECT_EQ(is_link_message(asked, link_id, bytes), asked == step) << link_step_name(asked);
+    }
+    EXPECT_FALSE(is_link_message(step, fixed_of<LinkId>(0x72), bytes));
+    EXPECT_FALSE(is_link_message(step, link_id, {}));
+    for (std::size_t at = 0; at < 18; ++at) {
+      Bytes changed = bytes;
+      changed[at] = static_cast<char>(changed[at] ^ 1);
+      EXPECT_FALSE(is_link_message(step, link_id, changed)) << at;
+    }
+  }
+  for (const Bytes& bytes : {offer, reveal}) {
+    const LinkStep step = bytes == offer ? LinkStep::kOffer : LinkStep::kReveal;
+    EXPECT_FALSE(is_link_message(step, link_id, bytes + 'x'));
+    EXPECT_FALSE(is_link_message(step, link_id, BytesView(bytes).substr(0, bytes.size() - 1)));
+  }
+}
+
+// The grant with the smallest list that there can be, and with the largest.
+TEST_F(Linking, HasGrantsWithinTheirBounds) {
+  const auto granted = [](const UserId& user_id, std::uint64_t devices) {
+    const Person first = person(user_id, 1, 0x11, 5, {});
+    std::vector<DeviceRecord> records = {first.record};
+    SeededRandom random(1);
+    for (std::uint64_t id = 2; id <= devices; ++id) {
+      records.push_back(
+          make_device_record({user_id, DeviceId{id}, kSuitesSpoken, kThen, {}}, DeviceKeys::draw(random)));
+    }
+    const auto list = first_device_list(user_id, first.account_seed, records, kThen).value();
+    LinkNew link = LinkNew::start(user_id, DeviceId{100}, "", kThen, random).value();
+    LinkOld old = LinkOld::scan(link.text(), {user_id, DeviceId{1}, nullptr}, kThen, random).value();
+    EXPECT_TRUE(old.check(link.reveal(old.offer(), nullptr, random).value()).ok());
+    return std::pair(parse_link_text(link.text())->link_id, old.confirm(first.account_seed, list, random).value());
+  };
+  const auto [small_id, small] = granted("a", 1);
+  EXPECT_TRUE(is_link_message(LinkStep::kGrant, small_id, small));
+  EXPECT_FALSE(is_link_message(LinkStep::kGrant, small_id, BytesView(small).substr(0, small.size() - 1)));
+  const auto [large_id, large] = granted(UserId(limits::kUserIdBytesMax, 'u'), limits::e2ee::kDevicesMax);
+  EXPECT_EQ(large.size(), limits::e2ee::kLinkGrantBytesMax);
+  EXPECT_TRUE(is_link_message(LinkStep::kGrant, large_id, large));
+  EXPECT_FALSE(is_link_message(LinkStep::kGrant, large_id, large + 'x'));
+}
+
 TEST_F(Linking, NamesAreBounded) {
   SeededRandom random(1);
   const std::string longest(limits::e2ee::kDeviceNameBytesMax, 'n');

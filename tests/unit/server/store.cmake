@@ -16,6 +16,7 @@ chatsdk_test(server_store_test
     ${CMAKE_CURRENT_LIST_DIR}/contract_accounts.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_encrypted.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_keys.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/contract_links.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_messages.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_reads.cpp
     ${CMAKE_CURRENT_LIST_DIR}/disk_vfs.cpp

@@ -519,11 +519,30 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
 
 // ---- Versions ------------------------------------------------------------------------------------------------------
 
-// Takes away what version 3 has added.
+// Takes away what versions 4 and 3 have added.
+constexpr const char* kBackToVersion3 = "DROP TABLE link_message; PRAGMA user_version = 3;";
 constexpr const char* kBackToVersion2 =
     "ALTER TABLE stream DROP COLUMN roster_revision; ALTER TABLE device DROP COLUMN encryption_counter; "
-    "ALTER TABLE cursor DROP COLUMN earlier; "
+    "ALTER TABLE cursor DROP COLUMN earlier; DROP TABLE link_message; "
     "DROP TABLE roster; DROP TABLE roster_due; DROP TABLE slice; DROP TABLE staged; PRAGMA user_version = 2;";
+
+TEST_F(SqliteStoreTest, AStoreOfVersionThreeIsBroughtUpToDate) {
+  register_user("ann");
+  register_user("bob");
+  const Session ann = log_in("ann").session;
+  write<Appended>(message("ann", ann.device_id, to_peer("bob"), 1));
+  const std::uint64_t epoch = store().epoch();
+  sqlite().execute(kBackToVersion3);
+  harness_->reopen();
+  EXPECT_EQ(store().epoch(), epoch);
+  EXPECT_EQ(write<Appended>(message("ann", ann.device_id, to_peer("bob"), 2)).seq, 3u);
+  const Bytes link_id(16, 'l');
+  EXPECT_FALSE(reader().link_message("ann", link_id, LinkStep::kOffer, now())->has_value());
+  EXPECT_EQ(code(PutLinkMessage{"ann", ann.device_id, ann.session_id, link_id, LinkStep::kReveal, "reveal", now()}),
+            Code::kConflict);
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
+}
 
 TEST_F(SqliteStoreTest, AStoreOfVersionTwoIsBroughtUpToDate) {
   register_user("ann");
@@ -568,7 +587,7 @@ TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
          {"stream",      "item",         "dedup",      "member",        "direct",      "send_number",
           "mark",        "mark_advance", "cursor",     "account",       "device",      "session",
           "account_key", "device_list",  "list_entry", "device_record", "device_keys", "one_time_prekey",
-          "roster",      "roster_due",   "slice",      "staged"}) {
+          "roster",      "roster_due",   "slice",      "staged",        "link_message"}) {
       sum += sqlite().count(std::string("SELECT count(*) FROM ") + table);
     }
     return sum;
@@ -590,6 +609,8 @@ TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
   EXPECT_EQ(code(PublishLists{"ann", DeviceId{5}, Bytes(32, 'k'), {{1, "hash", {}, "list", {}}}, {}, false, now()}),
             Code::kForbidden);
   EXPECT_EQ(code(UploadPrekeys{"ann", device, "hash", {}, {}, {{1, "one"}}, {}, 0, now()}), Code::kForbidden);
+  EXPECT_EQ(code(PutLinkMessage{"ann", device, SessionId{7}, "link", LinkStep::kOffer, "offer", now()}),
+            Code::kUnauthenticated);
   EXPECT_EQ(rows(), before);
 }
 
