@@ -60,7 +60,10 @@ void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
         KeyDirectory::Parts{seams_.rest, *rest_reader_, submit(), seams_.hash_workers, seams_.bus, seams_.log,
                             [this] { encryption_upkeep_->rosters_due(); }},
         options_.keys);
-    rest_service_ = std::make_unique<RestService>(seams_.rest, *accounts_, *keys_, std::move(rest), seams_.log);
+    links_ =
+        std::make_unique<LinkMailboxes>(LinkMailboxes::Parts{seams_.rest, *rest_reader_, submit()}, options_.links);
+    rest_service_ = std::make_unique<RestService>(seams_.rest, RestService::Services{*accounts_, *keys_, *links_},
+                                                  std::move(rest), seams_.log);
   });
   gateways_.resize(seams_.shards.size());
   for (std::size_t i = 0; i < gateways_.size(); ++i) make_gateway(i);
@@ -116,6 +119,7 @@ void ServerCore::see_levels(const std::function<void(const Level&)>& see) const 
 void ServerCore::stop() {
   gateways_.clear();
   rest_service_.reset();
+  links_.reset();
   keys_.reset();
   accounts_.reset();
   encryption_upkeep_.reset();

@@ -28,6 +28,7 @@
 #include "server-reference/services/delivery_service.h"
 #include "server-reference/services/encryption_upkeep.h"
 #include "server-reference/services/key_directory.h"
+#include "server-reference/services/link_mailboxes.h"
 #include "server-reference/services/marks_service.h"
 #include "server-reference/services/record_purge.h"
 #include "server-reference/services/rest_service.h"
@@ -40,6 +41,7 @@ struct ServerCoreOptions {
   GatewayOptions gateway;
   AccountOptions accounts;
   KeyDirectoryOptions keys;
+  LinkMailboxOptions links;
   AccessTokenOptions access_tokens;
   Committer::Limits commit;
   std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
@@ -50,7 +52,7 @@ struct ServerCoreOptions {
 struct ServerSeams {
   Executor& writer;  // store, committer, delivery and marks services
   Executor& reader;  // what the gateways read of the store
-  Executor& rest;    // REST, account service and key directory, with a reader of their own
+  Executor& rest;    // REST and the services that it asks, with a reader of their own
   std::vector<Executor*> hash_workers;
   std::vector<Executor*> shards;  // a gateway each
   // Runs a task as a turn of the executor and returns when it has ended.
@@ -120,6 +122,7 @@ class ServerCore {
   std::unique_ptr<EncryptionUpkeep> encryption_upkeep_;
   std::unique_ptr<AccountService> accounts_;
   std::unique_ptr<KeyDirectory> keys_;
+  std::unique_ptr<LinkMailboxes> links_;
   std::unique_ptr<RestService> rest_service_;
   std::vector<std::unique_ptr<Gateway>> gateways_;
 

@@ -63,15 +63,22 @@ void EncryptionUpkeep::on_extended(const Result<WriteAnswer>& answer) {
   if (std::exchange(extend_again_, false) || more) extend();
 }
 
-// ---- Staged chunks -------------------------------------------------------------------------------------------------
+// ---- What is over --------------------------------------------------------------------------------------------------
 
 void EncryptionUpkeep::purge_later() {
-  purge_timer_ = writer_.post_after(limits::e2ee::kStagedKept, [this] { purge(); });
+  purge_timer_ = writer_.post_after(limits::e2ee::kUpkeepInterval, [this] {
+    purge_timer_ = 0;
+    purge_staged();
+  });
 }
 
-void EncryptionUpkeep::purge() {
-  purge_timer_ = 0;
+void EncryptionUpkeep::purge_staged() {
   submit(PurgeStaged{writer_.clock().wall_now()},
+         [](EncryptionUpkeep& upkeep, const Result<WriteAnswer>&) { upkeep.purge_links(); });
+}
+
+void EncryptionUpkeep::purge_links() {
+  submit(PurgeLinks{writer_.clock().wall_now()},
          [](EncryptionUpkeep& upkeep, const Result<WriteAnswer>&) { upkeep.purge_later(); });
 }
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What encrypted conversations need beside what their members do: each hears of a member's changed device list, a few
-// conversations in each write, and chunks that were staged for an item that never came are removed. It knows when to
-// ask and nothing of lists; what is still to do stands in the store, so a start takes up what a stop cut short.
+// What encryption needs of the server beside what devices ask for: each conversation hears of a member's changed device
+// list, a few conversations in each write; chunks that were staged for an item that never came are removed, and
+// linkings whose time is over. It knows when to ask and nothing of lists; what is still to do stands in the store, so a
+// start takes up what a stop cut short.
 //
 // Threads: rosters_due from any; the rest, construction and destruction included, is the writer's executor.
 // Invariants:
-//   1. At most one write of each of the two kinds is under way.
+//   1. At most one write that extends and one that removes is under way.
 //   2. What is due is asked for until the store says that nothing is.
+//   3. What is over is removed by the next look, limits::e2ee::kUpkeepInterval after the one before, if the store then
+//      takes writes.
 #pragma once
 
 #include <memory>
@@ -34,7 +37,8 @@ class EncryptionUpkeep {
  private:
   void extend();
   void on_extended(const Result<WriteAnswer>& answer);
-  void purge();
+  void purge_staged();
+  void purge_links();
   void purge_later();
   template <typename Then>
   void submit(WriteOp op, Then then);

@@ -85,15 +85,18 @@ struct RestService::Exchange {
 
 struct RestService::Route {
   std::string_view method;
-  std::string_view path;  // a trailing "{id}" takes one segment
+  std::string_view path;  // "{id}" takes one segment
   void (RestService::*handler)(Exchange);
 
   std::optional<std::string_view> match(std::string_view requested) const {
     constexpr std::string_view kParameter = "{id}";
-    if (!path.ends_with(kParameter)) return requested == path ? std::optional(std::string_view()) : std::nullopt;
-    const std::string_view prefix = path.substr(0, path.size() - kParameter.size());
-    if (!requested.starts_with(prefix)) return std::nullopt;
-    const std::string_view value = requested.substr(prefix.size());
+    const std::size_t at = path.find(kParameter);
+    if (at == std::string_view::npos) return requested == path ? std::optional(std::string_view()) : std::nullopt;
+    const std::string_view before = path.substr(0, at);
+    const std::string_view behind = path.substr(at + kParameter.size());
+    if (requested.size() < before.size() + behind.size()) return std::nullopt;
+    if (!requested.starts_with(before) || !requested.ends_with(behind)) return std::nullopt;
+    const std::string_view value = requested.substr(before.size(), requested.size() - before.size() - behind.size());
     if (value.empty() || value.find('/') != std::string_view::npos) return std::nullopt;
     return value;
   }
@@ -113,6 +116,12 @@ const std::vector<RestService::Route>& RestService::routes() {
       {"GET", "/v1/keys/counts", &RestService::get_key_counts},
       {"GET", "/v1/keys/digest", &RestService::get_key_digest},
       {"POST", "/v1/keys/bundles", &RestService::post_bundles},
+      {"PUT", "/v1/keys/links/{id}/offer", &RestService::put_link<LinkStep::kOffer>},
+      {"GET", "/v1/keys/links/{id}/offer", &RestService::get_link<LinkStep::kOffer>},
+      {"PUT", "/v1/keys/links/{id}/reveal", &RestService::put_link<LinkStep::kReveal>},
+      {"GET", "/v1/keys/links/{id}/reveal", &RestService::get_link<LinkStep::kReveal>},
+      {"PUT", "/v1/keys/links/{id}/grant", &RestService::put_link<LinkStep::kGrant>},
+      {"GET", "/v1/keys/links/{id}/grant", &RestService::get_link<LinkStep::kGrant>},
       {"GET", "/v1/connect", &RestService::get_connect},
       {"GET", "/healthz", &RestService::get_health},
       {"GET", "/readyz", &RestService::get_ready},
@@ -120,11 +129,11 @@ const std::vector<RestService::Route>& RestService::routes() {
   return kRoutes;
 }
 
-RestService::RestService(Executor& executor, AccountService& accounts, KeyDirectory& keys, RestOptions options,
-                         Log& log)
+RestService::RestService(Executor& executor, Services services, RestOptions options, Log& log)
     : executor_(executor),
-      accounts_(accounts),
-      keys_(keys),
+      accounts_(services.accounts),
+      keys_(services.keys),
+      links_(services.links),
       options_(std::move(options)),
       log_(log),
       refusals_(executor.clock(), log, {"rest", limits::kRefusedRequestsLogged}) {}
@@ -427,6 +436,26 @@ void RestService::post_bundles(Exchange exchange) {
                      [this, exchange = std::move(exchange)](Result<wire::Bundles> bundles) mutable {
                        answer_result(exchange, bundles);
                      });
+}
+
+template <LinkStep kStep>
+void RestService::put_link(Exchange exchange) {
+  const auto message = authenticated_body<wire::LinkMessage>(exchange);
+  if (!message) return;
+  const std::string link_id = exchange.parameter;
+  links_.put(message->first, link_id, kStep, message->second, empty_answer(std::move(exchange)));
+}
+
+template <LinkStep kStep>
+void RestService::get_link(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (!identity) return;
+  const auto message = links_.get(*identity, exchange.parameter, kStep);
+  // Whoever waits for a step asks again and again: that it is not there yet is no line of the log.
+  if (message.code() == Code::kNotFound) {
+    return answer(exchange, problem_response(exchange.form, message.error(), http_status(message.code())));
+  }
+  answer_result(exchange, message);
 }
 
 // Where a user's gateway stands may depend on the user, so the question is asked with a token.

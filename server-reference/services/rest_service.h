@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The REST interface: paths, methods, content types, problem documents. It turns requests into messages, asks the
-// account service and the key directory, and turns answers back. docs/protocol-rest.md is its contract.
+// account service, the key directory and its mailboxes, and turns answers back. docs/protocol-rest.md is its contract.
 //
-// Threads: handle() and set_draining() from any thread; the rest happens on the executor, which is the account
-// service's and the key directory's. The owner stops the executor before it destroys the service.
+// Threads: handle() and set_draining() from any thread; the rest happens on the executor, which is that of the services
+// that it asks. The owner stops the executor before it destroys the service.
 // Invariants:
 //   1. Every request gets exactly one answer; every refusal is a problem document with a stable code.
 //   2. Nothing of a body, a token or a raw path reaches the log.
@@ -26,6 +26,7 @@
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/json_codec.h"
 #include "server-reference/services/key_directory.h"
+#include "server-reference/services/link_mailboxes.h"
 #include "server-reference/services/refusal_log.h"
 
 namespace chatsdk::server {
@@ -44,7 +45,14 @@ struct RestOptions {
 
 class RestService final : public HttpService {
  public:
-  RestService(Executor& executor, AccountService& accounts, KeyDirectory& keys, RestOptions options, Log& log);
+  // They outlive it.
+  struct Services {
+    AccountService& accounts;
+    KeyDirectory& keys;
+    LinkMailboxes& links;
+  };
+
+  RestService(Executor& executor, Services services, RestOptions options, Log& log);
   ~RestService() override;
 
   void handle(HttpRequest request, std::string remote_address, Respond respond) override;
@@ -93,6 +101,10 @@ class RestService final : public HttpService {
   void get_key_counts(Exchange exchange);
   void get_key_digest(Exchange exchange);
   void post_bundles(Exchange exchange);
+  template <LinkStep kStep>
+  void put_link(Exchange exchange);
+  template <LinkStep kStep>
+  void get_link(Exchange exchange);
   void get_connect(Exchange exchange);
   void get_health(Exchange exchange);
   void get_ready(Exchange exchange);
@@ -100,6 +112,7 @@ class RestService final : public HttpService {
   Executor& executor_;
   AccountService& accounts_;
   KeyDirectory& keys_;
+  LinkMailboxes& links_;
   RestOptions options_;
   Log& log_;
   RefusalLog refusals_;  // the executor's

@@ -307,6 +307,7 @@ inline constexpr std::size_t kStagedChunksMax = kDirectSlicesMax;     // of one 
 inline constexpr std::size_t kStagedBytesMax = 16'777'216;  // of one device: the largest item and as much again
 static_assert(kDirectSlicesMax * kMessageMax <= kStagedBytesMax);
 inline constexpr auto kStagedKept = 10min;                                      // a chunk whose item does not come
+inline constexpr auto kUpkeepInterval = 10min;                                  // between two removals of what is over
 inline constexpr std::uint64_t kEncryptionCounterMax = std::uint64_t{1} << 60;  // a device that names more is mistaken
 inline constexpr std::size_t kRostersExtended = 32;          // conversations that one write tells of a changed list
 inline constexpr std::size_t kUnaddressedRead = 1'024;       // items that one read passes over for a device

@@ -103,6 +103,10 @@ RestApi::Callback<Bytes> decoding(RestApi::Callback<T> callback) {
   };
 }
 
+std::string link_path(BytesView link_id, LinkStep step) {
+  return "/v1/keys/links/" + to_hex(link_id) + "/" + std::string(link_step_name(step));
+}
+
 }  // namespace
 
 RestApi::RestApi(HttpClient& http, std::string server_url) : http_(http), server_url_(std::move(server_url)) {
@@ -202,6 +206,18 @@ RestApi::CallId RestApi::bundles(const std::string& access_token, const wire::Bu
                                  Callback<wire::Bundles> callback) {
   return call("POST", "/v1/keys/bundles", access_token, serialise(request),
               decoding<wire::Bundles>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::put_link_message(const std::string& access_token, BytesView link_id, LinkStep step,
+                                          BytesView message, Callback<void> callback) {
+  wire::LinkMessage body;
+  body.set_message(Bytes(message));
+  return call("PUT", link_path(link_id, step), access_token, serialise(body), decoding<void>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::link_message(const std::string& access_token, BytesView link_id, LinkStep step,
+                                      Callback<wire::LinkMessage> callback) {
+  return call("GET", link_path(link_id, step), access_token, {}, decoding<wire::LinkMessage>(std::move(callback)));
 }
 
 }  // namespace chatsdk

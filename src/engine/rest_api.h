@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/ids.h"
+#include "base/link_step.h"
 #include "engine/guard.h"
 #include "protocol/frames.h"
 #include "protocol/keys.pb.h"
@@ -47,6 +48,12 @@ class RestApi {
   CallId key_digest(const std::string& access_token, Callback<wire::KeyDigest> callback);
   CallId bundles(const std::string& access_token, const wire::BundlesRequest& request,
                  Callback<wire::Bundles> callback);
+  // The mailbox of a linking (docs/e2ee.md section 12), named by its link_id of 16 bytes. A message that is not there
+  // yet, or no more, is NOT_FOUND.
+  CallId put_link_message(const std::string& access_token, BytesView link_id, LinkStep step, BytesView message,
+                          Callback<void> callback);
+  CallId link_message(const std::string& access_token, BytesView link_id, LinkStep step,
+                      Callback<wire::LinkMessage> callback);
   void cancel(CallId call);
   void cancel_all();
 

@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr std::array<std::string_view, 14> kMessages{"chatsdk.v1.RegisterRequest",
+constexpr std::array<std::string_view, 15> kMessages{"chatsdk.v1.RegisterRequest",
                                                      "chatsdk.v1.LoginRequest",
                                                      "chatsdk.v1.RefreshRequest",
                                                      "chatsdk.v1.Session",
@@ -26,7 +26,8 @@ constexpr std::array<std::string_view, 14> kMessages{"chatsdk.v1.RegisterRequest
                                                      "chatsdk.v1.DeviceListsRequest",
                                                      "chatsdk.v1.PrekeyUpload",
                                                      "chatsdk.v1.BundlesRequest",
-                                                     "chatsdk.v1.Bundles"};
+                                                     "chatsdk.v1.Bundles",
+                                                     "chatsdk.v1.LinkMessage"};
 
 }  // namespace
 

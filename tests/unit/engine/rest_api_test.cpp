@@ -43,6 +43,41 @@ TEST_F(RestApiTest, AsksForProtobufWithTheBearerToken) {
   EXPECT_EQ(request.headers.count("content-type"), 0u);
 }
 
+TEST_F(RestApiTest, NamesAMailboxOfALinkingByItsIdAndStep) {
+  const Bytes link_id("\x00\x01\xab\xcd\xef\xff 0123456789", 16);
+  std::vector<Code> codes;
+  const auto put = rest_.put_link_message("token", link_id, LinkStep::kReveal, "sealed",
+                                          [&](Status done) { codes.push_back(done.code()); });
+  std::optional<Bytes> read;
+  const auto got = rest_.link_message("token", link_id, LinkStep::kGrant, [&](Result<wire::LinkMessage> answer) {
+    read = std::move(answer).value().message();
+  });
+  const auto absent = rest_.link_message("token", link_id, LinkStep::kOffer,
+                                         [&](const auto& answer) { codes.push_back(answer.code()); });
+
+  const HttpRequest& sent = http_.exchange(put).request;
+  EXPECT_EQ(sent.method, "PUT");
+  EXPECT_EQ(sent.url, "https://server.test/v1/keys/links/0001abcdefff20303132333435363738/reveal");
+  EXPECT_EQ(sent.headers.at("authorization"), "Bearer token");
+  EXPECT_EQ(sent.headers.at("content-type"), kProtobufType);
+  wire::LinkMessage body;
+  ASSERT_TRUE(body.ParseFromString(sent.body));
+  EXPECT_EQ(body.message(), "sealed");
+  EXPECT_EQ(http_.exchange(got).request.method, "GET");
+  EXPECT_EQ(http_.exchange(got).request.url,
+            "https://server.test/v1/keys/links/0001abcdefff20303132333435363738/grant");
+  EXPECT_TRUE(http_.exchange(got).request.body.empty());
+
+  http_.answer(put, HttpResponse{204, {}, {}});
+  HttpResponse answer = plain(200, std::string(kProtobufType));
+  answer.body = body.SerializeAsString();
+  http_.answer(got, answer);
+  http_.answer(absent, problem_response(404, Code::kNotFound, 0));
+  executor_.run_ready();
+  EXPECT_EQ(codes, (std::vector{Code::kOk, Code::kNotFound}));
+  EXPECT_EQ(read, "sealed");
+}
+
 TEST_F(RestApiTest, ReadsAProblemInProtobuf) {
   const auto answer = connect_with(problem_response(429, Code::kRateLimited, 1'500));
 

@@ -22,14 +22,16 @@ chatsdk_test(server_rest_test
     rest_world.cpp
   LIBRARIES chatsdk_server_services chatsdk_server_store)
 
-# The key directory.
+# The key directory, and the mailboxes for linking.
 chatsdk_test(server_keys_test
   SOURCES
     key_directory_test.cpp
     key_rosters_test.cpp
     key_uploads_test.cpp
+    link_flow_test.cpp
+    link_mailboxes_test.cpp
   THREADS
     forge.cpp
     key_threads_test.cpp
     rest_world.cpp
-  LIBRARIES chatsdk_server_services chatsdk_server_store)
+  LIBRARIES chatsdk_engine chatsdk_server_services chatsdk_server_store)

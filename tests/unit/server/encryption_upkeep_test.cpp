@@ -25,7 +25,7 @@ class EncryptionUpkeepTest : public ::testing::Test {
             extended.push_back(*extend);
             waiting.push_back(std::move(on_written));
           } else {
-            purged.push_back(std::get<PurgeStaged>(op));
+            purged.push_back(std::move(op));
             purges_waiting.push_back(std::move(on_written));
           }
         },
@@ -48,7 +48,7 @@ class EncryptionUpkeepTest : public ::testing::Test {
   ManualClock clock;
   ManualExecutor writer{clock};
   std::vector<ExtendRosters> extended;
-  std::vector<PurgeStaged> purged;
+  std::vector<WriteOp> purged;
   std::vector<OnWritten> waiting;
   std::vector<OnWritten> purges_waiting;
   std::optional<EncryptionUpkeep> upkeep_;
@@ -92,24 +92,37 @@ TEST_F(EncryptionUpkeepTest, ARefusalForNowIsAskedAgainAfterAPause) {
   EXPECT_EQ(extended.size(), 2u);
 }
 
-TEST_F(EncryptionUpkeepTest, StagedChunksAreLookedAtAgainAndAgain) {
+TEST_F(EncryptionUpkeepTest, StagedChunksAndLinkingsAreLookedAtAgainAndAgain) {
   upkeep_->start();
   for (std::size_t times = 1; times <= 3; ++times) {
-    pass(limits::e2ee::kStagedKept);
-    ASSERT_EQ(purged.size(), times);
-    EXPECT_EQ(purged.back().now, clock.wall_now());
-    pass(limits::e2ee::kStagedKept);
-    EXPECT_EQ(purged.size(), times) << "one write at a time";
-    purges_waiting.back()(times == 2 ? Result<WriteAnswer>(error(Code::kUnavailable, "full")) : WriteAnswer(Done{}));
+    const auto answer = [&] {
+      purges_waiting.back()(times == 2 ? Result<WriteAnswer>(error(Code::kUnavailable, "full")) : WriteAnswer(Done{}));
+    };
+    pass(limits::e2ee::kUpkeepInterval - std::chrono::microseconds(1));
+    EXPECT_EQ(purged.size(), 2 * times - 2);
+    pass(std::chrono::microseconds(1));
+    ASSERT_EQ(purged.size(), 2 * times - 1);
+    EXPECT_EQ(std::get<PurgeStaged>(purged.back()).now, clock.wall_now());
+    pass(limits::e2ee::kUpkeepInterval);
+    ASSERT_EQ(purged.size(), 2 * times - 1) << "one write at a time";
+    answer();
+    ASSERT_EQ(purged.size(), 2 * times);
+    EXPECT_EQ(std::get<PurgeLinks>(purged.back()).now, clock.wall_now());
+    pass(limits::e2ee::kUpkeepInterval);
+    ASSERT_EQ(purged.size(), 2 * times) << "one write at a time";
+    answer();
   }
 }
+
+// docs/e2ee.md section 12 says so.
+static_assert(limits::e2ee::kUpkeepInterval < std::chrono::hours(1));
 
 TEST_F(EncryptionUpkeepTest, ItsEndDropsWhatIsUnderWay) {
   upkeep_->start();
   upkeep_->rosters_due();
   upkeep_.reset();
   answer(more());
-  pass(limits::e2ee::kStagedKept);
+  pass(limits::e2ee::kUpkeepInterval);
   EXPECT_EQ(extended.size(), 1u);
   EXPECT_TRUE(purged.empty());
 }

@@ -42,7 +42,9 @@ class ThreadedRest : public ::testing::Test {
     keys_ = std::make_unique<KeyDirectory>(
         KeyDirectory::Parts{service_, *reader_, submit, {&first_worker_, &second_worker_}, bus_, log_},
         KeyDirectoryOptions{});
-    rest_ = std::make_unique<RestService>(service_, *accounts_, *keys_, RestOptions{}, log_);
+    links_ = std::make_unique<LinkMailboxes>(LinkMailboxes::Parts{service_, *reader_, submit}, LinkMailboxOptions{});
+    rest_ = std::make_unique<RestService>(service_, RestService::Services{*accounts_, *keys_, *links_}, RestOptions{},
+                                          log_);
   }
   ~ThreadedRest() override {
     first_worker_.stop();
@@ -100,6 +102,7 @@ class ThreadedRest : public ::testing::Test {
   ThreadExecutor second_worker_{"hash-1", clock_};
   std::unique_ptr<AccountService> accounts_;
   std::unique_ptr<KeyDirectory> keys_;
+  std::unique_ptr<LinkMailboxes> links_;
   std::unique_ptr<RestService> rest_;
 };
 

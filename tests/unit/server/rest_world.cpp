@@ -6,8 +6,12 @@
 
 namespace chatsdk::server::testing {
 
-RestWorld::RestWorld(RestWorldOptions options) {
+RestWorld::RestWorld(RestWorldOptions options) : options_(std::move(options)) {
   directory_ = test::make_scratch_directory("rest");
+  start();
+}
+
+void RestWorld::start() {
   store = SqliteStore::open({.path = directory_ / "server.db", .vfs_name = {}}, random).value();
   reader = store->open_reader().value();
   access = std::make_unique<AccessTokens>(store->secret(), AccessTokenOptions{});
@@ -30,25 +34,36 @@ RestWorld::RestWorld(RestWorldOptions options) {
                             bus,
                             *access,
                             *refresh,
-                            options.with_app_keys ? &TokenWorld::instance().app : nullptr,
+                            options_.with_app_keys ? &TokenWorld::instance().app : nullptr,
                             RandomStreams{random, random, random},
                             log,
                             &write_health},
-      options.accounts);
+      options_.accounts);
   RestOptions rest_options;
-  rest_options.trusted_proxies = options.trusted_proxies;
+  rest_options.trusted_proxies = options_.trusted_proxies;
   rest_options.gateways = {{"wss://chat.example/v1/ws", "eu", 0}, {"wss://backup.example/v1/ws", "us", 1}};
   keys = std::make_unique<KeyDirectory>(
-      KeyDirectory::Parts{executor, *reader, submit, {&worker}, bus, log, [this] { ++rosters_due; }}, options.keys);
-  rest = std::make_unique<RestService>(executor, *accounts, *keys, rest_options, log);
+      KeyDirectory::Parts{executor, *reader, submit, {&worker}, bus, log, [this] { ++rosters_due; }}, options_.keys);
+  links = std::make_unique<LinkMailboxes>(LinkMailboxes::Parts{executor, *reader, submit}, options_.links);
+  rest = std::make_unique<RestService>(executor, RestService::Services{*accounts, *keys, *links}, rest_options, log);
 }
 
-RestWorld::~RestWorld() {
+void RestWorld::stop() {
   rest.reset();
+  links.reset();
   keys.reset();
   accounts.reset();
   reader.reset();
   store.reset();
+}
+
+void RestWorld::restart() {
+  stop();
+  start();
+}
+
+RestWorld::~RestWorld() {
+  stop();
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
 }

@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "server-reference/services/account_service.h"
 #include "server-reference/services/key_directory.h"
+#include "server-reference/services/link_mailboxes.h"
 #include "server-reference/services/rest_service.h"
 #include "unit/server/forge.h"
 #include "unit/server/recording_log.h"
@@ -46,6 +47,7 @@ class RecordingBus final : public Bus {
 struct RestWorldOptions {
   AccountOptions accounts;
   KeyDirectoryOptions keys;
+  LinkMailboxOptions links;
   bool with_app_keys = true;
   AddressRanges trusted_proxies;
   RestWorldOptions() {
@@ -71,6 +73,9 @@ class RestWorld {
             std::function<void(HttpResponse)> on_response);
   void run();
 
+  // As a stop of the process and a new start.
+  void restart();
+
   const std::filesystem::path& directory() const { return directory_; }
 
   nlohmann::json register_request(const std::string& user_id) const;
@@ -94,9 +99,14 @@ class RestWorld {
   std::unique_ptr<RefreshTokens> refresh;
   std::unique_ptr<AccountService> accounts;
   std::unique_ptr<KeyDirectory> keys;
+  std::unique_ptr<LinkMailboxes> links;
   std::unique_ptr<RestService> rest;
 
  private:
+  void start();
+  void stop();
+
+  const RestWorldOptions options_;
   std::filesystem::path directory_;
 };
 
