@@ -69,6 +69,9 @@ int BackedFile::control(int operation, void* argument) {
     case sqlite::kFileControlDamaged:
       context_.failure.note_damage();
       return SQLITE_OK;
+    case sqlite::kFileControlFileBelow:
+      *static_cast<sqlite3_file**>(argument) = base_.handle();
+      return SQLITE_OK;
     // These speak of offsets, sizes or mappings in the base file, which are not the ones that SQLite sees, or promise
     // an atomicity that a file with a prelude does not have.
     case SQLITE_FCNTL_SIZE_HINT:

@@ -136,9 +136,9 @@ class BaseFile {
   int check_reserved_lock(int* out) const { return methods().xCheckReservedLock(handle(), out); }
   int control(int operation, void* argument) const { return methods().xFileControl(handle(), operation, argument); }
   int characteristics() const { return methods().xDeviceCharacteristics(handle()); }
+  sqlite3_file* handle() const { return reinterpret_cast<sqlite3_file*>(storage_.get()); }
 
  private:
-  sqlite3_file* handle() const { return reinterpret_cast<sqlite3_file*>(storage_.get()); }
   const sqlite3_io_methods& methods() const { return *handle()->pMethods; }
 
   std::unique_ptr<std::max_align_t[]> storage_;

@@ -52,6 +52,10 @@ Result<std::string> resolve_path(const std::string& path, const std::string& vfs
 // not know it ignores it, as SQLite's own do.
 inline constexpr int kFileControlDamaged = 4'711;
 
+// The file control that asks an encrypted file for the one below it, as an sqlite3_file**. A VFS that does not know it
+// leaves the pointer as it is.
+inline constexpr int kFileControlFileBelow = 4'712;
+
 // One prepared statement. Indexes of parameters count from 1, of columns from 0, as SQLite's do.
 class Statement {
  public:

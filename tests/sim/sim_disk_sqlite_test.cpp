@@ -223,5 +223,27 @@ TEST(SimDiskSqlite, ACheckThatCannotReadDoesNotTellOfDamage) {
   EXPECT_GT(failed, 20);
 }
 
+// The pages are in the log, and the main file has none of them: that one being read well says nothing.
+TEST(SimDiskSqlite, ACheckThatCannotReadTheLogDoesNotTellOfDamage) {
+  DiskRig rig;
+  auto db = sqlite::Database::open("/db", {.vfs_name = kVfs}).value();
+  ASSERT_TRUE(sqlite::apply_standard_pragmas(db).ok());
+  db.set_log_pages(0);
+  ASSERT_TRUE(db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, body TEXT NOT NULL)").ok());
+  for (std::int64_t id = 1; id <= 200; ++id) {
+    ASSERT_TRUE(db.execute(("INSERT INTO t(body) VALUES ('" + body_of(id) + "')").c_str()).ok());
+  }
+  auto other = sqlite::Database::open("/db", {.vfs_name = kVfs}).value();
+  ASSERT_TRUE(other.execute("SELECT 1 FROM t LIMIT 1").ok());
+  DiskFault fault;
+  fault.op = DiskOp::kRead;
+  fault.from_then_on = true;
+  fault.suffix = "-wal";
+  rig.disk.arm(fault);
+  const Status checked = other.quick_check();
+  rig.disk.clear_faults();
+  EXPECT_EQ(checked.code(), Code::kStorage) << checked.error().detail;
+}
+
 }  // namespace
 }  // namespace chatsdk::sim
