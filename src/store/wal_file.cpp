@@ -15,14 +15,56 @@ constexpr std::uint64_t kHeaderIndex = 0;
 
 std::uint64_t index_of(std::int64_t frame) { return static_cast<std::uint64_t>(frame) + 1; }
 
-// The page number stands first in a frame header, most significant byte first.
-std::uint32_t page_number(const unsigned char* header) {
-  return static_cast<std::uint32_t>(header[0]) << 24 | static_cast<std::uint32_t>(header[1]) << 16 |
-         static_cast<std::uint32_t>(header[2]) << 8 | static_cast<std::uint32_t>(header[3]);
+// The parts of SQLite's headers that are looked at, most significant byte first.
+//   log:   magic 4, of which the last bit tells the byte order of checksums | 12 | salts 8 | 8
+//   frame: page number 4 | size of the database behind a commit 4 | salts 8 | checksums up to here 4 + 4
+constexpr std::size_t kLogSalts = 16;
+constexpr std::size_t kFrameSalts = 8;
+constexpr std::size_t kSaltBytes = 8;
+constexpr std::size_t kFrameSums = 16;
+
+std::uint32_t number_at(const unsigned char* bytes) {
+  return static_cast<std::uint32_t>(bytes[0]) << 24 | static_cast<std::uint32_t>(bytes[1]) << 16 |
+         static_cast<std::uint32_t>(bytes[2]) << 8 | static_cast<std::uint32_t>(bytes[3]);
 }
+
+std::uint32_t page_number(const unsigned char* header) { return number_at(header); }
 
 // The frame that commits names the size of the database behind its page number, any other frame 0.
 bool ends_transaction(const unsigned char* header) { return sodium_is_zero(header + 4, 4) == 0; }
+
+// The checksums of a log run on from frame to frame.
+class FrameSums {
+ public:
+  explicit FrameSums(const unsigned char* log_header) : big_endian_((log_header[3] & 1) != 0) {}
+
+  void set_behind(const unsigned char* frame) {
+    first_ = number_at(frame + kFrameSums);
+    second_ = number_at(frame + kFrameSums + 4);
+  }
+  // Whether this frame was written behind that one.
+  bool run_on_in(const unsigned char* frame) {
+    add(frame, kFrameSalts);
+    add(frame + WalLayout::kFrameHeader, kStorePageBytes);
+    return first_ == number_at(frame + kFrameSums) && second_ == number_at(frame + kFrameSums + 4);
+  }
+
+ private:
+  void add(const unsigned char* bytes, std::size_t count) {
+    for (std::size_t at = 0; at < count; at += 8) {
+      first_ += word(bytes + at) + second_;
+      second_ += word(bytes + at + 4) + first_;
+    }
+  }
+  std::uint32_t word(const unsigned char* bytes) const {
+    const std::uint32_t big = number_at(bytes);
+    return big_endian_ ? big : big >> 24 | (big >> 8 & 0xFF00) | (big << 8 & 0xFF0000) | big << 24;
+  }
+
+  bool big_endian_;
+  std::uint32_t first_ = 0;
+  std::uint32_t second_ = 0;
+};
 
 std::span<const unsigned char> tag_of(const unsigned char* sealed_page) {
   return {sealed_page + kPagePlainBytes, kTagBytes};
@@ -160,9 +202,45 @@ int WalFile::damaged(unsigned char* out, int bytes, std::int64_t offset) {
   std::memset(out, 0, static_cast<std::size_t>(bytes));
   const bool header = offset == 0 && bytes == WalLayout::kHeader;
   const bool frame = bytes == WalLayout::kFrame && (offset - WalLayout::kHeader) % WalLayout::kFrame == 0;
-  if ((header || frame) && store_->wal_index.recovering()) return SQLITE_OK;
+  if ((header || frame) && store_->wal_index.recovering()) {
+    bool synced = false;
+    if (const int result = frame ? was_synced(WalLayout::frame_of(offset), &synced) : SQLITE_OK; result != SQLITE_OK) {
+      return result;
+    }
+    if (!synced) return SQLITE_OK;
+    context_.failure.set(Code::kTampered, "does not authenticate: the log at byte", offset);
+    return SQLITE_IOERR_DATA;
+  }
   context_.failure.set(Code::kStorage, "the log changed while it was in use, at byte", offset);
   return SQLITE_IOERR_READ;
+}
+
+// A commit returns when the log is synced, and only then is the next transaction written: a power cut tears frames of
+// the last transaction and of no other. So a frame is damaged where a commit stands behind it and, behind that one,
+// the beginning of another transaction. That one has the commit's checksums run on; what was written at its place
+// before, and given up, has those of another.
+int WalFile::was_synced(std::int64_t frame, bool* out) {
+  std::array<unsigned char, kHeaderBytesOfLog> log{};
+  Opened opened = Opened::kWhole;
+  if (const int result = load_header(log.data(), &opened); result != SQLITE_OK) return result;
+  FrameSums sums(log.data());
+  bool behind_commit = false;
+  while (opened != Opened::kAbsent) {
+    if (const int result = load_frame(++frame, frame_.data(), frame_.data() + kFrameHeaderBytes, &opened);
+        result != SQLITE_OK) {
+      return result;
+    }
+    // What is left of an earlier log has other salts.
+    const bool ours =
+        opened == Opened::kWhole && std::memcmp(frame_.data() + kFrameSalts, log.data() + kLogSalts, kSaltBytes) == 0;
+    if (ours && behind_commit && sums.run_on_in(frame_.data())) {
+      *out = true;
+      return SQLITE_OK;
+    }
+    behind_commit = ours && ends_transaction(frame_.data());
+    if (behind_commit) sums.set_behind(frame_.data());
+  }
+  return SQLITE_OK;
 }
 
 // ---- Writing -------------------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ class WalFile final : public BackedFile {
   int write_frames();
   int settle();
   int damaged(unsigned char* out, int bytes, std::int64_t offset);
+  // Whether the frame, which does not open, belongs to a transaction that was synced.
+  int was_synced(std::int64_t frame, bool* out);
   void offer_to_checkpoint(std::uint32_t page, const unsigned char* plain);
 
   Sealer pages_;

@@ -141,8 +141,8 @@ class SimDisk {
   void arm(DiskFault fault);
   // Each operation of a kind fails by chance; 0: never.
   void set_failure_rate(DiskOp op, DiskFailure failure, std::uint32_t per_million);
-  // Besides that, one bit of a read is flipped by chance, in files whose path ends so. A flip in a log that is read
-  // after a crash looks like the end of the log to SQLite: whoever wants every flip reported names the main file.
+  // Besides that, one bit of a read is flipped by chance, in files whose path ends so. Not every flip in a log that is
+  // read after a crash can be told from a torn write: whoever wants each reported names the main file.
   void set_flip_rate(std::uint32_t per_million, std::string suffix = {});
   void clear_faults();  // of all three kinds
 

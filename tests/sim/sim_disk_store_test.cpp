@@ -203,13 +203,7 @@ class StoredMessages : public testing::Test {
       auto store = DeviceStore::open(options_, keys_, rig_.clock);
       ASSERT_TRUE(store.ok()) << store.error().detail;
       ASSERT_TRUE((*store)->save_session({"ann", DeviceId{7}, "access", from_unix_ms(5'000), "refresh", {}}).ok());
-      const ConversationKey chat = (*store)->ensure_direct("bob").value();
-      for (std::uint64_t number = 1; number <= kMessages; ++number) {
-        ASSERT_TRUE((*store)
-                        ->enqueue(chat, client_id(number), "ann", DeviceId{7}, words(number), from_unix_ms(2'000),
-                                  from_unix_ms(9'000'000), false)
-                        .ok());
-      }
+      queue(**store, 1, kMessages);
     }
     image_ = rig_.disk.snapshot(DiskView::kVisible);
     ASSERT_FALSE(image_.contains("/device.db-wal")) << "everything is in the main file";
@@ -223,10 +217,24 @@ class StoredMessages : public testing::Test {
     ASSERT_GT(all_reads_, 30u);
   }
 
+  static void queue(DeviceStore& store, std::uint64_t first, std::uint64_t last) {
+    const ConversationKey chat = store.ensure_direct("bob").value();
+    for (std::uint64_t number = first; number <= last; ++number) {
+      ASSERT_TRUE(store
+                      .enqueue(chat, client_id(number), "ann", DeviceId{7}, words(number), from_unix_ms(2'000),
+                               from_unix_ms(9'000'000), false)
+                      .ok());
+    }
+  }
+
   Status read_all() {
     CHATSDK_ASSIGN(auto store, DeviceStore::open(options_, keys_, rig_.clock));
-    CHATSDK_ASSIGN(auto reader, store->open_reader());
-    for (std::uint64_t number = 1; number <= kMessages; ++number) {
+    return read(*store, 1, kMessages);
+  }
+  // On a connection of its own, which has no page in its cache.
+  Status read(DeviceStore& store, std::uint64_t first, std::uint64_t last) {
+    CHATSDK_ASSIGN(auto reader, store.open_reader());
+    for (std::uint64_t number = first; number <= last; ++number) {
       CHATSDK_ASSIGN(const MessageRow row, reader->message_by_client_id(client_id(number)));
       if (row.content != words(number) || row.state != MessageState::kQueued) ++wrong_;
     }
@@ -273,6 +281,33 @@ TEST_F(StoredMessages, AFlippedBitOfAnyReadOfTheMainFileIsReported) {
     }
   }
   EXPECT_GT(reported, all_reads_ * 2);
+}
+
+// In the log of a process that goes on, where zeros or an older page would be content.
+TEST_F(StoredMessages, AFlippedBitOfAnyReadOfTheLogInUseIsReported) {
+  rig_.disk.restore(image_);
+  auto store = DeviceStore::open(options_, keys_, rig_.clock);
+  ASSERT_TRUE(store.ok()) << store.error().detail;
+  queue(**store, kMessages + 1, 2 * kMessages);
+  std::uint64_t log_reads = 0;
+  rig_.disk.on_operation([&log_reads](const DiskOperation& operation) {
+    if (operation.op == DiskOp::kRead && operation.path == "/device.db-wal") ++log_reads;
+  });
+  const auto read_new = [&] { return read(**store, kMessages + 1, 2 * kMessages); };
+  ASSERT_TRUE(read_new().ok());
+  const std::uint64_t all = log_reads;
+  ASSERT_GT(all, 4u);
+
+  for (int round = 0; round < 20; ++round) {
+    for (std::uint64_t struck = 1; struck <= all; ++struck) {
+      rig_.disk.arm({DiskOp::kRead, struck, DiskFailure::kFlippedBit, false, "-wal"});
+      const Status status = read_new();
+      rig_.disk.clear_faults();
+      EXPECT_EQ(status.code(), Code::kStorage) << "read " << struck << ": " << code_name(status.code());
+    }
+  }
+  EXPECT_TRUE(read_new().ok());
+  EXPECT_EQ(wrong_, 0u);
 }
 
 // As the flipped bit: SQLite takes what a short read lacks for zeros, the encryption below it does not.

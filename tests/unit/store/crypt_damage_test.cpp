@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The encrypted store against wrong keys, changed bytes and power cuts: every wrong byte of the main file is an error
-// and never wrong data, a damaged log ends where the damage is, and a file that was cut off at any moment opens.
+// and never wrong data, a log ends where a power cut may have torn it, and a file that was cut off at any moment opens.
+#include <sqlite3.h>
+
 #include <algorithm>
 #include <fstream>
 
@@ -41,6 +43,9 @@ class CryptVfsDamage : public CryptStoreTest {
     CHATSDK_TRY(db.integrity_check());
     return rows;
   }
+
+  static constexpr auto kLogHeader = static_cast<std::size_t>(WalLayout::kHeaderOnDisk);
+  static constexpr auto kFrame = static_cast<std::size_t>(WalLayout::kFrameOnDisk);
 
   static std::string flipped(std::string bytes, std::size_t at) {
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
@@ -184,15 +189,78 @@ TEST_F(CryptVfsDamage, AFileCutShortNeverGivesWrongData) {
   }
 }
 
-TEST_F(CryptVfsDamage, AChangedByteEndsTheLog) {
-  const Image image = image_with_log();
-  ASSERT_EQ(rows_of(image).value(), 30);
+// Whoever wrote the third commit had synced the first. The second is the last one that is known to have begun.
+TEST_F(CryptVfsDamage, AChangedByteOfWhatWasSyncedIsTampered) {
+  make_store("source.db", 20);
+  auto db = open("source.db");
+  std::vector<std::size_t> ends;
+  for (const int last : {25, 30, 35}) {
+    insert(db, last - 4, last);
+    ends.push_back(std::filesystem::file_size(wal("source.db")));
+  }
+  const Image image{read_file(path("source.db")), read_file(wal("source.db"))};
+  ASSERT_EQ(rows_of(image).value(), 35);
 
   for (std::size_t at = 0; at < image.log.size(); at += at % 4160 < 150 ? 3u : 307u) {
     const auto rows = rows_of({image.main, flipped(image.log, at)});
-    ASSERT_TRUE(rows.ok()) << "byte " << at << " " << rows.error().detail;
-    ASSERT_EQ(*rows, at < first_commit_bytes_ ? 20 : 25) << "byte " << at;
+    // The frame with which the second commit ends is as good as torn: the third may have been one with it.
+    if (at >= kLogHeader && at < ends[1] - kFrame) {
+      ASSERT_EQ(rows.code(), Code::kTampered) << "byte " << at;
+    } else {
+      ASSERT_TRUE(rows.ok()) << "byte " << at << " " << rows.error().detail;
+      ASSERT_EQ(*rows, at < kLogHeader ? 20 : at < ends[1] ? 25 : 30) << "byte " << at;
+    }
   }
+}
+
+// A disk may write the sectors of what was not synced in any order.
+TEST_F(CryptVfsDamage, AnyTornFrameOfTheLastCommitEndsTheLog) {
+  const Image image = image_with_log();
+  ASSERT_EQ(rows_of(image).value(), 30);
+
+  for (std::size_t at = first_commit_bytes_; at < image.log.size(); at += 512) {
+    for (std::size_t next = at; next < image.log.size(); next += 1'536) {
+      const auto rows = rows_of({image.main, flipped(flipped(image.log, at), next + 1)});
+      ASSERT_TRUE(rows.ok()) << "bytes " << at << ", " << next << ": " << rows.error().detail;
+      ASSERT_EQ(*rows, 25) << "bytes " << at << ", " << next;
+    }
+  }
+}
+
+// Frames of the same log behind the last commit that are not its continuation: a transaction that was given up had them
+// written when the cache was full.
+TEST_F(CryptVfsDamage, ATornFrameBeforeWhatWasGivenUpEndsTheLog) {
+  make_store("source.db", 20);
+  auto db = open("source.db");
+  insert(db, 21, 25);
+  const std::size_t first_commit = std::filesystem::file_size(wal("source.db"));
+  ASSERT_TRUE(db.execute("PRAGMA cache_size = 4; BEGIN; CREATE TABLE given_up(body)").ok());
+  for (int i = 0; i < 40; ++i) ASSERT_TRUE(db.execute("INSERT INTO given_up VALUES (zeroblob(3000))").ok());
+  ASSERT_TRUE(db.execute("ROLLBACK").ok());
+  ASSERT_GT(std::filesystem::file_size(wal("source.db")), first_commit + 10 * kFrame);
+  insert(db, 26, 30);
+  const Image image{read_file(path("source.db")), read_file(wal("source.db"))};
+  ASSERT_EQ(rows_of(image).value(), 30);
+
+  const auto rows = rows_of({image.main, flipped(image.log, first_commit + 100)});
+  ASSERT_TRUE(rows.ok()) << rows.error().detail;
+  EXPECT_EQ(*rows, 25);
+}
+
+// Whether the file can be read is asked where a torn frame is bytes like others.
+TEST_F(CryptVfsDamage, ADamagedTreeIsCorruptThoughTheEndOfTheLogIsTorn) {
+  make_store("source.db", 20);
+  auto db = open("source.db");
+  ASSERT_EQ(sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_DEFENSIVE, 0, nullptr), SQLITE_OK);
+  ASSERT_TRUE(db.execute("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM "
+                         "sqlite_schema WHERE name = 't') WHERE name = 't_body'")
+                  .ok());
+  put({read_file(path("source.db")), read_file(wal("source.db")) + std::string(kFrame, '?')});
+
+  auto damaged = try_open(path());
+  ASSERT_TRUE(damaged.ok()) << damaged.error().detail;
+  EXPECT_EQ(damaged->quick_check().code(), Code::kCorrupt);
+  EXPECT_FALSE(vfs_->take_failure());
 }
 
 TEST_F(CryptVfsDamage, ALogCutShortEndsAtTheLastWholeCommit) {
