@@ -393,6 +393,7 @@ void AccountService::open_session(Entry entry, OnOpened on_opened) {
           const Session& fresh = session->session;
           // The device's earlier session has ended with the same commit; its connection may live.
           if (!session->new_device) kick(fresh.user_id, fresh.device_id, fresh.session_id);
+          CHATSDK_FAULT("accounts.between_kick_and_session_answer");
           on_opened(opened(session->session, new_account));
         } else {
           on_opened(wrong_answer());
@@ -467,6 +468,7 @@ void AccountService::refresh(const wire::RefreshRequest& request, OnOpened on_op
                 LogLevel::kWarning, "accounts",
                 "an old refresh token came again: session of device " + std::to_string(device.value) + " ended");
             kick(user_id, device);
+            CHATSDK_FAULT("accounts.between_kick_and_reuse_answer");
             on_opened(unauthenticated("an old refresh token came again: the session has ended"));
             return;
           case SessionRotated::Outcome::kEnded:
@@ -503,7 +505,9 @@ void AccountService::end_sessions(const Identity& identity, DeviceId device, boo
           on_done(std::move(answer).error());
           return;
         }
+        CHATSDK_FAULT("accounts.between_end_and_kick");
         kick(user_id, device);
+        CHATSDK_FAULT("accounts.between_kick_and_end_answer");
         on_done({});
       },
       parts_.executor);

@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <iterator>
 
+#include "base/fault.h"
 #include "sim/fault_kinds.h"
+#include "sim/fault_point_names.h"
 
 namespace chatsdk::sim {
 
@@ -47,6 +49,13 @@ bool Totals::has_rare_kind() const {
                      [this](std::string_view kind) { return percent_of_seeds(kind) < kSeedsPercentMin; });
 }
 
+bool Totals::has_silent_point() const {
+  return kHasFaultPoints &&
+         std::any_of(std::begin(kFaultPointNames), std::end(kFaultPointNames), [this](std::string_view point) {
+           return !needs_encryption(point) && !points.contains(std::string(point));
+         });
+}
+
 void print_progress(const Totals& totals, double elapsed_seconds) {
   std::printf("... %" PRIu64 " seeds, %.2f a second, %" PRIu64 " failed; %" PRIu64 " faults:", totals.seeds,
               static_cast<double>(totals.seeds) / std::max(elapsed_seconds, 0.001), totals.failed, totals.faults);
@@ -71,7 +80,13 @@ void print_summary(const Totals& totals, double elapsed_seconds) {
                 count == totals.faults_by_kind.end() ? std::uint64_t{0} : count->second, percent,
                 percent < kSeedsPercentMin ? "  BELOW 5 %" : "");
   }
-  for (const auto& [name, count] : totals.points) std::printf("  at %-52s %8" PRIu64 "\n", name.c_str(), count);
+  if (!kHasFaultPoints) return;
+  for (const std::string_view point : kFaultPointNames) {
+    const auto struck = totals.points.find(std::string(point));
+    const std::uint64_t count = struck == totals.points.end() ? 0 : struck->second;
+    std::printf("  at %-52.*s %8" PRIu64 "%s\n", static_cast<int>(point.size()), point.data(), count,
+                count == 0 && needs_encryption(point) ? "  (needs encryption)" : "");
+  }
 }
 
 void print_failure(const RunOptions& options, const RunResult& result) {

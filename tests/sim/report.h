@@ -30,7 +30,8 @@ struct Totals {
 
   void add(const RunResult& result);
   double percent_of_seeds(std::string_view kind) const;
-  bool has_rare_kind() const;  // below what the summary demands
+  bool has_rare_kind() const;     // below what the summary demands
+  bool has_silent_point() const;  // that never struck and could have
 };
 
 // One line of progress, then the faults by kind.
