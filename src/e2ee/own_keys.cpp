@@ -102,7 +102,7 @@ Result<Standing> OwnKeys::standing(Kept kept, const Peer& device) {
 Result<ListUpload> OwnKeys::list_with_self(Kept kept, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return without_keys();
-  return list_with(kept, *self, {self->record.device_id}, now_ms);
+  return list_with(kept, *self, {self->replaces, self->record.device_id}, now_ms);
 }
 
 Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms) {
@@ -111,7 +111,11 @@ Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::strin
   if (before->record.user_id != device.user_id) return error(Code::kWrongState, "this device has another user's keys");
   CHATSDK_ASSIGN(Self self, draw_self(before->account_seed.clone(), device, name, now_ms));
   self.next_key_id = before->next_key_id;
-  CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, {before->record.device_id, device.device_id}, now_ms));
+  // Where the list never got to the server, what stood there before it goes.
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
+  const bool was_listed = own != nullptr && own->newest().find(before->record.device_id) != nullptr;
+  self.replaces = was_listed ? before->record.device_id : before->replaces;
+  CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, {self.replaces, device.device_id}, now_ms));
 
   CHATSDK_ASSIGN(const auto prekeys, kept.state.prekeys());
   for (const PrekeySummary& prekey : prekeys) CHATSDK_TRY(kept.state.drop_prekey(prekey.key_id));

@@ -11,6 +11,7 @@ Self Self::clone() const {
   copy.keys.agreement_secret = keys.agreement_secret.clone();
   copy.next_key_id = next_key_id;
   copy.record = record;
+  copy.replaces = replaces;
   return copy;
 }
 

@@ -33,6 +33,7 @@ struct Self {
   DeviceKeys keys;
   std::uint32_t next_key_id = 1;
   DeviceRecord record;
+  DeviceId replaces;  // what this device was before its keys: it leaves the list when this one comes to it; 0: nothing
 
   Self clone() const;
 };

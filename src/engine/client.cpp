@@ -50,6 +50,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     return std::make_unique<Encryption>(context, *e2ee, session, rest, static_cast<Encryption::Observer&>(*this));
   }
   void on_keys_changed() override { outbox.keys_changed(); }
+  void on_rows_added() override { outbox.changed_by_app(); }
 
   // Connection::Observer
   Status complete_hello(wire::Hello& hello) override {

@@ -104,8 +104,18 @@ void Encryption::on_lost() {
   upkeep_.on_lost();
 }
 
+void Encryption::on_caught_up() {
+  upkeep_.on_caught_up();
+  prepare_tasks();
+}
+
+void Encryption::keys_changed() {
+  prepare_tasks();
+  observer_.on_keys_changed();
+}
+
 void Encryption::on_own_keys_changed() {
-  if (live_) observer_.on_keys_changed();
+  if (live_) keys_changed();
 }
 
 void Encryption::on_encryption_state(EncryptionState state) {
@@ -129,6 +139,8 @@ void Encryption::follow(After after) {
         std::chrono::milliseconds(after.ask_again_ms > now ? static_cast<std::int64_t>(after.ask_again_ms - now) : 0));
   }
   fetch();
+  // In a turn of its own: who is followed may be in the middle of its rows.
+  if (after.tasks) context_.executor.post(guard_.wrap([this] { prepare_tasks(); }));
 }
 
 // ---- The outbox ----------------------------------------------------------------------------------------------------
@@ -142,10 +154,12 @@ Result<std::vector<Encryption::Sealed>> Encryption::seal(std::span<const OutboxR
     for (const OutboxRow& row : rows) {
       Sealed& one = sealed.emplace_back();
       one.waits = waiting.count(row.conversation) != 0;
-      if (!one.waits && row.kind == OutboxRow::Kind::kSend && row.encrypted) {
-        CHATSDK_TRY(seal_one(transaction, row, one, after));
-      }
-      if (one.waits) {
+      if (!one.waits && row.kind == OutboxRow::Kind::kSend) CHATSDK_TRY(seal_one(transaction, row, one, after));
+      if (!one.waits && row.kind == OutboxRow::Kind::kTask) CHATSDK_TRY(seal_task(transaction, row, one));
+      if (one.gone) {
+        CHATSDK_TRY(transaction.take_back_task(row.client_message_id, false));
+        waiting.insert(row.conversation);
+      } else if (one.waits) {
         waiting.insert(row.conversation);
       } else {
         CHATSDK_TRY(transaction.mark_on_wire(row.client_message_id));
@@ -167,10 +181,7 @@ Status Encryption::seal_one(E2eeTransaction& transaction, const OutboxRow& row, 
   CHATSDK_ASSIGN(const e2ee::Plan plan, conversations_.plan(transaction.kept(), {row.peer, row.conversation_id}, now));
   if (plan.outcome != e2ee::Plan::Outcome::kReady) {
     sealed.waits = true;
-    after.lists.insert(plan.lists.begin(), plan.lists.end());
-    after.bundles.insert(plan.bundles.begin(), plan.bundles.end());
-    const bool sooner = after.ask_again_ms == 0 || plan.ask_again_ms < after.ask_again_ms;
-    if (plan.ask_again_ms != 0 && sooner) after.ask_again_ms = plan.ask_again_ms;
+    want(plan, after);
     return {};
   }
   e2ee::Envelope envelope;
@@ -183,16 +194,89 @@ Status Encryption::seal_one(E2eeTransaction& transaction, const OutboxRow& row, 
   return transaction.notes().put_out(row.client_message_id, *sealed.encrypted);
 }
 
+Status Encryption::seal_task(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed) {
+  sealed.gone = true;
+  CHATSDK_ASSIGN(const auto tasks, transaction.notes().tasks());
+  for (const e2ee::Task& task : tasks) {
+    if (task.client_message_id != row.client_message_id) continue;
+    CHATSDK_ASSIGN(sealed.encrypted, transaction.notes().task_out(task));
+    sealed.gone = !sealed.encrypted;
+    const bool is_repair = task.kind == e2ee::TaskKind::kRepair;
+    sealed.kind = is_repair ? wire::ITEM_KIND_REPAIR : wire::ITEM_KIND_RETRY;
+    if (is_repair) sealed.target_seq = task.target.target_seq;
+  }
+  return {};
+}
+
+void Encryption::want(const e2ee::Plan& plan, After& after) {
+  after.lists.insert(plan.lists.begin(), plan.lists.end());
+  after.bundles.insert(plan.bundles.begin(), plan.bundles.end());
+  const bool sooner = after.ask_again_ms == 0 || plan.ask_again_ms < after.ask_again_ms;
+  if (plan.ask_again_ms != 0 && sooner) after.ask_again_ms = plan.ask_again_ms;
+}
+
+void Encryption::prepare_tasks() {
+  if (!live_) return;
+  const auto tasks = store_.notes().tasks();
+  if (!tasks.ok() || tasks->empty()) return;
+  After after;
+  bool added = false;
+  auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    for (const e2ee::Task& task : *tasks) CHATSDK_TRY(prepare_task(transaction, task, after, added));
+    return {};
+  });
+  if (!written.ok()) return context_.debug("encryption", "requests could not be prepared");
+  context_.events.changes(std::move(*written));
+  follow(std::move(after));
+  if (added) observer_.on_rows_added();
+}
+
+// A task that is encrypted and stands in the outbox no more has been sent.
+Status Encryption::prepare_task(E2eeTransaction& transaction, const e2ee::Task& task, After& after, bool& added) {
+  CHATSDK_ASSIGN(const auto out, transaction.notes().task_out(task));
+  if (out) {
+    CHATSDK_ASSIGN(const bool waits, transaction.is_in_outbox(task.client_message_id));
+    return waits ? Status() : transaction.notes().drop_task(task.id);
+  }
+  CHATSDK_ASSIGN(const auto conversation, transaction.conversation(task.conversation));
+  if (!conversation || conversation->peer.empty()) return transaction.notes().drop_task(task.id);
+  const std::uint64_t now = now_ms();
+  const auto plan = conversations_.plan_task(transaction.kept(), task, conversation->peer, now);
+  if (plan.code() == Code::kNotFound) return {};
+  if (!plan.ok()) return plan.error();
+  if (plan->outcome != e2ee::Plan::Outcome::kReady) {
+    want(*plan, after);
+    return {};
+  }
+  CHATSDK_ASSIGN(const e2ee::Encrypted encrypted,
+                 conversations_.encrypt_task(transaction.kept(), *plan, task, conversation->peer, now));
+  CHATSDK_TRY(transaction.notes().put_task_out(task, encrypted));
+  added = true;
+  return transaction.enqueue_task(conversation->key, task.client_message_id);
+}
+
 Status Encryption::roster_changed(std::span<const OutboxRow> refused, const wire::RosterChanged& answer) {
   After after;
   const std::vector<e2ee::UserLists> newer = by_user(answer.lists());
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-    for (const OutboxRow& row : refused) CHATSDK_TRY(transaction.notes().drop_out(row.client_message_id));
+    CHATSDK_ASSIGN(const auto tasks, transaction.notes().tasks());
+    for (const OutboxRow& row : refused) {
+      if (row.kind != OutboxRow::Kind::kTask) CHATSDK_TRY(transaction.notes().drop_out(row.client_message_id));
+    }
+    for (const e2ee::Task& task : tasks) {
+      const bool is_refused = std::any_of(refused.begin(), refused.end(), [&task](const OutboxRow& row) {
+        return row.client_message_id == task.client_message_id;
+      });
+      if (!is_refused) continue;
+      CHATSDK_TRY(transaction.notes().drop_task_out(task.id));
+      CHATSDK_TRY(transaction.take_back_task(task.client_message_id, true));
+    }
     const OutboxRow& first = refused.front();
     return conversations_.roster_refused(transaction.kept(), {first.peer, first.conversation_id}, answer.revision(),
                                          newer, now_ms(), after.events);
   });
   if (!written.ok()) return written.error();
+  after.tasks = true;
   after.own_devices = std::any_of(newer.begin(), newer.end(),
                                   [this](const e2ee::UserLists& given) { return given.user_id == session_.owner(); });
   follow(std::move(after));
@@ -278,6 +362,7 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
   if (!item.slice().empty()) received.slice = item.slice();
   CHATSDK_ASSIGN(const e2ee::ItemResult result, conversations_.receive(transaction.kept(), received, now_ms()));
   if (result.lists_wanted) after.lists.insert(received.sender.user_id);
+  after.tasks = after.tasks || result.asked || *kind == e2ee::SliceKind::kRetry;
   return transaction.apply(one, received, result);
 }
 
@@ -311,7 +396,7 @@ void Encryption::look_again_after(std::chrono::milliseconds pause) {
   if (again_timer_.pending() && again_timer_.time() <= at) return;
   again_timer_.start_at(at, [this] {
     fetch();
-    observer_.on_keys_changed();
+    keys_changed();
   });
 }
 
@@ -380,7 +465,7 @@ void Encryption::on_lists(const std::vector<UserId>& asked, Result<wire::DeviceL
   }
   std::erase_if(not_before_, [this](const auto& pause) { return pause.second <= context_.now(); });
   follow(std::move(after));
-  observer_.on_keys_changed();
+  keys_changed();
 }
 
 void Encryption::fetch_bundles() {
@@ -430,7 +515,7 @@ void Encryption::on_bundles(const UserId& user_id, const std::vector<DeviceId>& 
   if (!written.ok()) return look_again_after(backoff_.next());
   CHATSDK_FAULT("encryption.between_bundle_and_sealing");
   follow(std::move(after));
-  observer_.on_keys_changed();
+  keys_changed();
 }
 
 }  // namespace chatsdk

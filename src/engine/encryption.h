@@ -31,6 +31,8 @@ class Encryption final : private KeyUpkeep::Observer {
     virtual ~Observer() = default;
     // What kept messages waiting may be here now.
     virtual void on_keys_changed() = 0;
+    // There are new rows in the outbox.
+    virtual void on_rows_added() = 0;
   };
 
   Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, Observer& observer);
@@ -45,16 +47,19 @@ class Encryption final : private KeyUpkeep::Observer {
   void on_session_started() { upkeep_.ask_own_lists(); }
   void on_welcome(const wire::Welcome& welcome);
   void on_key_counts(const wire::KeyCounts& counts) { upkeep_.on_key_counts(counts); }
-  void on_caught_up() { upkeep_.on_caught_up(); }
+  void on_caught_up();
   void on_lost();
 
   // -- For the outbox --
   struct Sealed {
     bool waits = false;                        // for keys, or for the app
-    std::optional<e2ee::Encrypted> encrypted;  // none: a plain conversation's
+    bool gone = false;                         // nobody wants it any more: its row went, and the lane is read again
+    std::optional<e2ee::Encrypted> encrypted;  // none: a void
+    wire::ItemKind kind = wire::ITEM_KIND_MESSAGE;
+    Seq target_seq = 0;  // of a repair
   };
   // In one transaction: encrypts what is not yet, and marks all that may go as on the wire, `also_mark` included. In
-  // each conversation what stands behind a row that waits, waits too.
+  // each conversation what stands behind a row that waits or is gone, waits too.
   Result<std::vector<Sealed>> seal(std::span<const OutboxRow> rows, std::span<const ClientMessageId> also_mark);
   // The server has other lists than the send was made for. `refused`: the rows that were sent for them, which are
   // encrypted anew.
@@ -71,10 +76,16 @@ class Encryption final : private KeyUpkeep::Observer {
     std::set<e2ee::Peer> bundles;
     std::uint64_t ask_again_ms = 0;  // 0: no time is named
     bool own_devices = false;
+    bool tasks = false;  // some may have been queued
   };
   void follow(After after);
 
   Status seal_one(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed, After& after);
+  static Status seal_task(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed);
+  // Requests and repairs that can be encrypted take their places in the outbox; what is missing for others is fetched.
+  void prepare_tasks();
+  Status prepare_task(E2eeTransaction& transaction, const e2ee::Task& task, After& after, bool& added);
+  static void want(const e2ee::Plan& plan, After& after);
   Status apply(E2eeTransaction& transaction, const wire::Items& items, DeviceStore::Applied& applied, After& after);
   Result<DeviceStore::Applied> apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after);
   Status apply_roster(E2eeTransaction& transaction, ConversationId conversation, const UserId& peer,
@@ -87,6 +98,7 @@ class Encryption final : private KeyUpkeep::Observer {
   void fetch_bundles();
   void on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer);
   void look_again_after(std::chrono::milliseconds pause);
+  void keys_changed();
 
   void on_own_keys_changed() override;
   void on_encryption_state(EncryptionState state) override;

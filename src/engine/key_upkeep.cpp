@@ -103,7 +103,10 @@ void KeyUpkeep::run() {
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
   if (!written.ok()) return failed(written.error());
   CHATSDK_FAULT("keys.between_keys_and_upload");
-  if (work.list) return upload_list({work.list->list}, work.list->records);
+  if (work.list) {
+    work.lost_lists.push_back(work.list->list);
+    work.lost_records.insert(work.lost_records.end(), work.list->records.begin(), work.list->records.end());
+  }
   if (!work.lost_lists.empty()) return upload_list(work.lost_lists, work.lost_records);
   if (work.ask_digest) return query_digest();
   if (work.prekeys) return upload_prekeys(std::move(*work.prekeys));
@@ -113,6 +116,7 @@ void KeyUpkeep::run() {
 
 Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device()));
+  if (standing != Standing::kRemoved) CHATSDK_TRY(collect_lost(transaction, work));
   switch (standing) {
     case Standing::kNoKeys: {
       if (server_version_ > 0) {
@@ -139,15 +143,27 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   return decide_listed(transaction, work);
 }
 
-Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
+// What the server's store has lost when it was put back goes ahead of anything new.
+Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
-  if (own->newest().version > server_version_) {
-    for (const e2ee::DeviceList& list : own->lists) {
-      if (list.version > server_version_) work.lost_lists.push_back(list.bytes);
+  if (own == nullptr || own->newest().version <= server_version_) return {};
+  for (const e2ee::DeviceList& list : own->lists) {
+    if (list.version <= server_version_) continue;
+    work.lost_lists.push_back(list.bytes);
+    for (const e2ee::ListedDevice& device : list.devices) {
+      const auto record = own->records.find(device.record_hash);
+      if (record == own->records.end()) continue;
+      const Bytes& bytes = record->second.bytes;
+      const bool twice =
+          std::find(work.lost_records.begin(), work.lost_records.end(), bytes) != work.lost_records.end();
+      if (!twice) work.lost_records.push_back(bytes);
     }
-    for (const auto& [hash, record] : own->records) work.lost_records.push_back(record.bytes);
-    return {};
   }
+  return {};
+}
+
+Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
+  if (!work.lost_lists.empty()) return {};
   become(EncryptionState::kReady);
   const bool compared = digest_asked_ && context_.now() - *digest_asked_ < kDigestInterval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());

@@ -68,6 +68,7 @@ class KeyUpkeep {
   void query_own_lists();
   void on_own_lists(Result<wire::DeviceLists> answer);
   Status decide(E2eeTransaction& transaction, Work& work);
+  Status collect_lost(E2eeTransaction& transaction, Work& work);
   Status decide_listed(E2eeTransaction& transaction, Work& work);
   void upload_list(const std::vector<Bytes>& lists, const std::vector<Bytes>& records);
   void on_list_uploaded(const std::vector<Bytes>& lists, const std::vector<Bytes>& records, Status answer);

@@ -2,6 +2,7 @@
 #include "engine/outbox.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/fault.h"
 
@@ -65,7 +66,8 @@ std::vector<wire::StageSlices> chunks_of(const std::vector<e2ee::Slice>& slices)
   return chunks;
 }
 
-wire::ClientFrame encrypted_frame(const OutboxRow& row, const e2ee::Encrypted& encrypted) {
+wire::ClientFrame encrypted_frame(const OutboxRow& row, const Encryption::Sealed& sealed) {
+  const e2ee::Encrypted& encrypted = *sealed.encrypted;
   wire::ClientFrame frame;
   wire::Send& send = *frame.mutable_send();
   address(send, row);
@@ -73,6 +75,8 @@ wire::ClientFrame encrypted_frame(const OutboxRow& row, const e2ee::Encrypted& e
   send.set_own_list_version(encrypted.own_list_version);
   send.set_peer_list_version(encrypted.peer_list_version);
   send.set_encryption_counter(encrypted.counter);
+  if (sealed.kind != wire::ITEM_KIND_MESSAGE) send.set_kind(sealed.kind);
+  send.set_target_seq(sealed.target_seq);
   return frame;
 }
 
@@ -290,10 +294,17 @@ Status Outbox::finish(Claims& claims) {
 // Rows of a lane stand together, in order.
 Status Outbox::seal(Claims& claims) {
   CHATSDK_ASSIGN(const auto sealed, encryption_->seal(claims.to_seal, claims.to_mark));
+  std::set<ConversationKey> begun_again;
   for (std::size_t i = 0; i < claims.to_seal.size(); ++i) {
     OutboxRow& row = claims.to_seal[i];
     const ConversationKey key = row.conversation;
     Lane& lane = lanes_.at(key);
+    if (begun_again.count(key) != 0) continue;
+    if (sealed[i].gone) {
+      read_again(lane);
+      begun_again.insert(key);
+      continue;
+    }
     if (sealed[i].waits) {
       lane.waits_for_keys = true;
       lane.more = true;
@@ -302,7 +313,7 @@ Status Outbox::seal(Claims& claims) {
     lane.next_after = row.send_number;
     note_deadline(row.deadline);
     if (sealed[i].encrypted) {
-      claim_sealed(lane, std::move(row), *sealed[i].encrypted);
+      claim_sealed(lane, std::move(row), sealed[i]);
     } else {
       claim_row(key, lane, std::move(row), true);
     }
@@ -380,9 +391,9 @@ void Outbox::claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_v
   await(key, lane, std::move(row), as_void);
 }
 
-void Outbox::claim_sealed(Lane& lane, OutboxRow row, const e2ee::Encrypted& encrypted) {
-  std::vector<wire::StageSlices> chunks = chunks_of(encrypted.slices);
-  wire::ClientFrame frame = encrypted_frame(row, encrypted);
+void Outbox::claim_sealed(Lane& lane, OutboxRow row, const Encryption::Sealed& sealed) {
+  std::vector<wire::StageSlices> chunks = chunks_of(sealed.encrypted->slices);
+  wire::ClientFrame frame = encrypted_frame(row, sealed);
   if (chunks.size() == 1) {
     frame.mutable_send()->mutable_slices()->Swap(chunks.front().mutable_slices());
   } else {
@@ -547,7 +558,7 @@ bool Outbox::roster_changed(Lane& lane, const Unanswered& entry, const wire::Ros
   bool behind = false;
   for (const Unanswered& one : lane.in_flight) {
     behind = behind || &one == &entry;
-    if (behind && one.row.kind == OutboxRow::Kind::kSend) refused.push_back(one.row);
+    if (behind && one.row.kind != OutboxRow::Kind::kVoid) refused.push_back(one.row);
   }
   if (auto learned = encryption_->roster_changed(refused, answer); !learned.ok()) {
     store_failed(learned.error());

@@ -116,7 +116,7 @@ class Outbox {
   Status seal(Claims& claims);
   Result<std::vector<OutboxRow>> read_rows(ConversationKey key, Lane& lane, std::size_t max);
   void claim_row(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
-  void claim_sealed(Lane& lane, OutboxRow row, const e2ee::Encrypted& encrypted);
+  void claim_sealed(Lane& lane, OutboxRow row, const Encryption::Sealed& sealed);
   void await(ConversationKey key, Lane& lane, OutboxRow row, bool as_void);
   Status give_up(Lane& lane, const OutboxRow& row, const Error& reason);
   void hand_over();

@@ -97,7 +97,7 @@ struct ConversationRow {
 };
 
 struct OutboxRow {
-  enum class Kind { kSend, kVoid };
+  enum class Kind { kSend, kVoid, kTask };  // kTask: a request or a repair of encryption, of which e2ee/notes.h knows
   Kind kind = Kind::kSend;
   ConversationKey conversation;
   ConversationId conversation_id;  // none: address the peer

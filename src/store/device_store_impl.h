@@ -163,6 +163,10 @@ class DeviceStore::Impl {
   Result<std::uint64_t> insert_outbox_row(MessageKey message, ConversationState& conversation,
                                           const ClientMessageId& id, WallTime deadline, bool on_wire, Changes& changes);
   Status accept_one(const AcceptedSend& accepted, Changes& changes);
+  // A row of kind kTask behind what waits; and its end where nothing of it is on the server: the number is the next
+  // row's then.
+  Status insert_task_row(ConversationKey conversation, const ClientMessageId& id);
+  Status take_back_row(const OutboxEntry& entry);
 
   Status mark_on_wire(const ClientMessageId& id, Changes& changes);
 

@@ -23,6 +23,12 @@ constexpr char kEntry[] =
 constexpr char kVoidByClientId[] =
     "SELECT id, conversation, kind, on_wire, failure, send_number FROM outbox WHERE client_message_id = ?1 AND kind = "
     "1";
+constexpr char kTaskByClientId[] =
+    "SELECT id, conversation, kind, on_wire, failure, send_number FROM outbox WHERE client_message_id = ?1 AND kind = "
+    "2";
+constexpr char kInsertTask[] =
+    "INSERT INTO outbox(id, conversation, send_number, kind, client_message_id, deadline, on_wire, failure) "
+    "VALUES (?1, ?2, ?3, 2, ?4, 0, 0, 0)";
 constexpr char kNumberById[] = "SELECT send_number FROM outbox WHERE id = ?1";
 constexpr char kInsertOwn[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
@@ -181,8 +187,27 @@ Result<std::optional<DeviceStore::Impl::OutboxEntry>> DeviceStore::Impl::outbox_
     CHATSDK_ASSIGN(auto waiting, read(query, query.first(id)));
     if (waiting) return waiting;
   }
-  rows::Query query = sql(kVoidByClientId);
+  {
+    rows::Query query = sql(kVoidByClientId);
+    CHATSDK_ASSIGN(auto discarded, read(query, query.first(id)));
+    if (discarded) return discarded;
+  }
+  rows::Query query = sql(kTaskByClientId);
   return read(query, query.first(id));
+}
+
+Status DeviceStore::Impl::insert_task_row(ConversationKey conversation, const ClientMessageId& id) {
+  CHATSDK_ASSIGN(auto target, find_conversation(conversation));
+  if (!target) return error(Code::kNotFound, "no such conversation");
+  const std::uint64_t number = ++target->last_send_number;
+  CHATSDK_TRY(sql(kInsertTask).run(take_key(), conversation, number, id));
+  ++memory.outbox_count;
+  return sql(kSetLastNumber).run(conversation, number);
+}
+
+Status DeviceStore::Impl::take_back_row(const OutboxEntry& entry) {
+  CHATSDK_TRY(delete_outbox_row(entry.id));
+  return shift_numbers(entry.conversation, entry.send_number, -1);
 }
 
 Status DeviceStore::Impl::delete_outbox_row(MessageKey id) {
@@ -307,7 +332,7 @@ Status DeviceStore::mark_void_asked(const ClientMessageId& id) {
   Impl& impl = *impl_;
   const auto written = impl.write([&](Changes&) -> Status {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
-    if (!entry || entry->kind == OutboxRow::Kind::kVoid) return {};
+    if (!entry || entry->kind != OutboxRow::Kind::kSend) return {};
     return impl.sql(kSetVoidAsked).run(entry->id);
   });
   if (!written.ok()) return written.error();
@@ -408,8 +433,8 @@ Status DeviceStore::Impl::accept_one(const AcceptedSend& accepted, Changes& chan
   CHATSDK_ASSIGN(auto conversation, find_conversation(entry->conversation));
   CHATSDK_ASSERT(conversation.has_value());
   CHATSDK_TRY(link(*conversation, accepted.conversation_id, changes));
-  if (entry->kind == OutboxRow::Kind::kVoid) {
-    // The message is gone here; its item brings it back.
+  if (entry->kind != OutboxRow::Kind::kSend) {
+    // A message that is gone here: its item brings it back. Of a task nothing is shown.
     return delete_outbox_row(entry->id);
   }
   CHATSDK_TRY(clear_place(conversation->key, accepted.seq, changes));
@@ -433,6 +458,7 @@ Result<Changes> DeviceStore::fail(const ClientMessageId& id, const Error& reason
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry) return error(Code::kNotFound, "no message waits under this id");
     if (entry->kind == OutboxRow::Kind::kVoid) return error(Code::kWrongState, "the message has been discarded");
+    if (entry->kind == OutboxRow::Kind::kTask) return impl.take_back_row(*entry);
     return impl.fail_row({entry->conversation, entry->id}, reason, changes);
   });
 }
@@ -454,7 +480,7 @@ Result<Changes> DeviceStore::retry(const ClientMessageId& id, const ClientMessag
   Impl& impl = *impl_;
   return impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
-    if (!entry || entry->kind == OutboxRow::Kind::kVoid) {
+    if (!entry || entry->kind != OutboxRow::Kind::kSend) {
       CHATSDK_ASSIGN(const auto lost, impl.lost_message(id));
       return impl.send_again(lost, id, deadline, changes);
     }
@@ -535,7 +561,7 @@ Result<Changes> DeviceStore::voided(const ClientMessageId& id, const Error& reas
   return impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry) return {};
-    if (entry->kind == OutboxRow::Kind::kVoid) return impl.delete_outbox_row(entry->id);
+    if (entry->kind != OutboxRow::Kind::kSend) return impl.delete_outbox_row(entry->id);
     CHATSDK_TRY(impl.sql(kSetFailure).run(entry->id, reason.code, reason.detail));
     changes.updated.push_back({entry->conversation, entry->id});
     changes.conversations.push_back(entry->conversation);
@@ -549,8 +575,7 @@ Status DeviceStore::void_refused(const ClientMessageId& id) {
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry) return {};
     if (entry->kind != OutboxRow::Kind::kVoid) return error(Code::kWrongState, "the message has not been discarded");
-    CHATSDK_TRY(impl.delete_outbox_row(entry->id));
-    return impl.shift_numbers(entry->conversation, entry->send_number, -1);
+    return impl.take_back_row(*entry);
   });
   if (!written.ok()) return written.error();
   return {};

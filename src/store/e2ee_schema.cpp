@@ -9,7 +9,7 @@ namespace chatsdk::e2ee_schema {
 namespace {
 
 // e2ee_meta        one row. counter: the encryption_counter of section 11.5; aged: when what is old last went.
-// e2ee_self        at most one row: this device.
+// e2ee_self        at most one row: this device. replaces: the device_id that it had with other keys, 0: none.
 // e2ee_prekey      successor 0: the newest of its kind; uploaded: the server has said that it has it; seen: how many
 //                  rows of e2ee_seen are its own.
 // e2ee_user        what is known of a user, with the account keys before (by place), the lists and their records.
@@ -41,7 +41,8 @@ CREATE TABLE e2ee_self(
   signing_seed BLOB NOT NULL,
   agreement_secret BLOB NOT NULL,
   next_key_id INTEGER NOT NULL,
-  record BLOB NOT NULL
+  record BLOB NOT NULL,
+  replaces INTEGER NOT NULL
 );
 CREATE TABLE e2ee_prekey(
   key_id INTEGER PRIMARY KEY,

@@ -20,11 +20,13 @@ using rows::unsigned_at;
 constexpr std::size_t kUsersAtHand = 64;  // of each some kilobytes
 
 constexpr char kSelf[] =
-    "SELECT account_seed, registration_id, signing_seed, agreement_secret, next_key_id, record FROM e2ee_self";
+    "SELECT account_seed, registration_id, signing_seed, agreement_secret, next_key_id, record, replaces FROM "
+    "e2ee_self";
 constexpr char kPutSelf[] =
-    "INSERT INTO e2ee_self(id, account_seed, registration_id, signing_seed, agreement_secret, next_key_id, record) "
-    "VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(id) DO UPDATE SET account_seed = ?1, registration_id = ?2, "
-    "signing_seed = ?3, agreement_secret = ?4, next_key_id = ?5, record = ?6";
+    "INSERT INTO e2ee_self(id, account_seed, registration_id, signing_seed, agreement_secret, next_key_id, record, "
+    "replaces) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(id) DO UPDATE SET account_seed = ?1, registration_id "
+    "= ?2, "
+    "signing_seed = ?3, agreement_secret = ?4, next_key_id = ?5, record = ?6, replaces = ?7";
 
 constexpr char kUser[] = "SELECT account_key, verified FROM e2ee_user WHERE user = ?1";
 constexpr char kReplaced[] = "SELECT account_key FROM e2ee_replaced WHERE user = ?1 ORDER BY place";
@@ -136,19 +138,22 @@ Result<const Self*> SqlState::self() {
   self.keys.agreement_secret = columns.secret<32>();
   self.next_key_id = columns.u32();
   auto record = parse_device_record(columns.blob());
+  const std::uint64_t replaces = columns.u64();
   columns.require(record && record->registration_id == self.keys.registration_id &&
                       record->signing_key == signing_key_of(self.keys.signing_seed) &&
                       record->agreement_key == public_of(self.keys.agreement_secret),
                   "a record of other keys");
   CHATSDK_TRY(columns.status());
   self.record = std::move(*record);
+  self.replaces = DeviceId{replaces};
   self_ = std::move(self);
   return &*self_;
 }
 
 Status SqlState::put_self(Self self) {
   CHATSDK_TRY(sql_(kPutSelf).run(blob(self.account_seed), self.keys.registration_id, blob(self.keys.signing_seed),
-                                 blob(self.keys.agreement_secret), self.next_key_id, Blob{self.record.bytes}));
+                                 blob(self.keys.agreement_secret), self.next_key_id, Blob{self.record.bytes},
+                                 self.replaces));
   self_ = std::move(self);
   return {};
 }

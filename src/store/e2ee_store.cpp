@@ -46,6 +46,19 @@ Status E2eeTransaction::settle(const e2ee::Item& item, const e2ee::ItemResult& r
   return {};
 }
 
+// ---- Tasks ---------------------------------------------------------------------------------------------------------
+
+Status E2eeTransaction::take_back_task(const ClientMessageId& id, bool number_is_open) {
+  CHATSDK_ASSIGN(const auto entry, store_.outbox_entry(id));
+  if (!entry) return {};
+  return number_is_open ? store_.take_back_row(*entry) : store_.delete_outbox_row(entry->id);
+}
+
+Result<bool> E2eeTransaction::is_in_outbox(const ClientMessageId& id) {
+  CHATSDK_ASSIGN(const auto entry, store_.outbox_entry(id));
+  return entry.has_value();
+}
+
 // ---- Transactions --------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<E2eeStore>> E2eeStore::open(DeviceStore& store) {

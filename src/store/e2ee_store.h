@@ -45,6 +45,14 @@ class E2eeTransaction {
   // stands in its place decrypted, or a placeholder does. Items are received and applied one by one, since a repair
   // reads what the items before it have stored.
   Result<DeviceStore::Applied> apply(const wire::Items& one, const e2ee::Item& item, const e2ee::ItemResult& result);
+  Result<std::optional<ConversationState>> conversation(ConversationKey key) { return store_.find_conversation(key); }
+  // A task that is encrypted takes its place in the outbox, and leaves it. number_is_open: the server was asked, and
+  // has nothing of it; else the next answer says which number is due.
+  Status enqueue_task(ConversationKey conversation, const ClientMessageId& id) {
+    return store_.insert_task_row(conversation, id);
+  }
+  Status take_back_task(const ClientMessageId& id, bool number_is_open);
+  Result<bool> is_in_outbox(const ClientMessageId& id);
   Status mark_on_wire(const ClientMessageId& id) { return store_.mark_on_wire(id, changes_); }
 
  private:

@@ -134,8 +134,11 @@ constexpr const char* kVersion5 =
 constexpr const char* kVersion6 =
     "CREATE INDEX outbox_waiting ON outbox(deadline) WHERE kind = 0 AND failure = 0 AND on_wire = 0;";
 
-// encrypted: 1 once this device has begun it so, or a ROSTER item said so; never 0 again.
-constexpr const char* kVersion7 = "ALTER TABLE conversation ADD COLUMN encrypted INTEGER NOT NULL DEFAULT 0;";
+// encrypted: 1 once this device has begun it so, or a ROSTER item said so; never 0 again. Rows of kind 2 in the outbox
+// are requests and repairs of encryption, which have no message.
+constexpr const char* kVersion7 =
+    "ALTER TABLE conversation ADD COLUMN encrypted INTEGER NOT NULL DEFAULT 0; "
+    "CREATE INDEX outbox_task ON outbox(client_message_id) WHERE kind = 2;";
 
 // Step i leads from version i to version i + 1; a step that has once been released is never edited.
 constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,

@@ -433,6 +433,14 @@ void DeviceNode::reuse_refresh_token() {
   });
 }
 
+void DeviceNode::lose_sessions() {
+  act([this] {
+    if (process_->encryption == nullptr) return;
+    (void)process_->encryption->write(
+        [](E2eeTransaction& transaction) { return transaction.state().drop_all_sessions(); });
+  });
+}
+
 // ---- What the user asks --------------------------------------------------------------------------------------------
 
 void DeviceNode::sync(microseconds limit, std::function<void(Code)> returned) {
@@ -605,7 +613,7 @@ void DeviceNode::on_changes(const Changes& changes) {
 // Delivered and read follow from the marks, which are told for the conversation.
 DeviceNode::Told DeviceNode::told_of(const MessageRow& row) {
   const bool follows = row.state == MessageState::kDelivered || row.state == MessageState::kRead;
-  return {row.seq, follows ? MessageState::kSent : row.state, row.failure, row.client_message_id};
+  return {row.seq, follows ? MessageState::kSent : row.state, row.failure, row.client_message_id, row.content.empty()};
 }
 
 void DeviceNode::observe(const MessageRow& row) {

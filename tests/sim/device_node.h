@@ -102,6 +102,7 @@ class DeviceNode final : private EventSink {
   void reuse_refresh_token();            // whoever copied one earlier uses it
   // Waits, at most this long, until device and server agree, as chatsdk_client_sync does.
   void sync(std::chrono::microseconds limit, std::function<void(Code)> returned = {});
+  void lose_sessions();                   // of end-to-end encryption: what is sent in them cannot be opened
   void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
   void log_out();
   void revoke_another_device();
@@ -212,6 +213,7 @@ class DeviceNode final : private EventSink {
     MessageState state = MessageState::kReceived;
     Code failure = Code::kOk;
     ClientMessageId k;
+    bool is_placeholder = false;
     bool operator==(const Told&) const = default;
   };
   static Told told_of(const MessageRow& row);

@@ -163,6 +163,10 @@ void Observer::on_device_frame(NodeId device, std::uint64_t connection, BytesVie
   wire::ClientFrame parsed;
   if (!parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return;
   if (parsed.has_send()) {
+    const bool is_task =
+        parsed.send().kind() == wire::ITEM_KIND_RETRY || parsed.send().kind() == wire::ITEM_KIND_REPAIR;
+    const auto k = ClientMessageId::from_bytes(parsed.send().client_message_id());
+    if (is_task && k) tasks_.insert(*k);
     const wire::Send& send = parsed.send();
     const std::string target =
         send.has_conversation_id() ? std::to_string(send.conversation_id()) : send.peer_user_id();
@@ -236,7 +240,7 @@ void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
     case wire::ServerFrame::kSendResult: {
       const wire::SendResult& result = frame.send_result();
       const auto k = ClientMessageId::from_bytes(result.client_message_id());
-      if (!k) break;
+      if (!k || tasks_.count(*k) != 0) break;
       if (result.has_accepted()) {
         record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kAccepted,
                                     result.accepted().conversation_seq(), Code::kOk});

@@ -96,6 +96,7 @@ class Observer final : public NetworkObserver {
   std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
   std::unordered_map<StreamId, ConversationNumber> conversation_of_;
   std::map<StreamId, std::set<DeviceId>> senders_;
+  std::set<ClientMessageId> tasks_;                    // requests and repairs of encryption: no app sent them
   std::map<ClientMessageId, std::uint64_t> contents_;  // of what was sent
 };
 

@@ -32,7 +32,8 @@ inline constexpr ConversationId kChat{900};
 
 // What later versions of the schema changed in the second one, taken back.
 inline constexpr char kToVersion2[] =
-    "ALTER TABLE conversation DROP COLUMN encrypted; DROP INDEX outbox_waiting; UPDATE message SET place = place / "
+    "DROP INDEX outbox_task; ALTER TABLE conversation DROP COLUMN encrypted; DROP INDEX outbox_waiting; UPDATE message "
+    "SET place = place / "
     "32768 WHERE place < 4611686018427387904; "
     "ALTER TABLE meta DROP COLUMN gateway_expires; ALTER TABLE meta DROP COLUMN gateway_server; "
     "ALTER TABLE meta DROP COLUMN gateway_url; ALTER TABLE meta DROP COLUMN text_bytes_max; PRAGMA user_version = 2;";
