@@ -47,6 +47,7 @@ enum class Bug : std::uint8_t {
   kUnreadWithoutLimit,
   kWindowWithoutLimit,
   kInboxWithoutLimit,
+  kNoBackoff,
 };
 
 class FaultHooks {

@@ -26,6 +26,7 @@ class Account {
   // Completes what is open.
   void cancel_all(const Error& cause);
   void forget(RequestId request) { open_.erase(request); }
+  std::size_t open_requests() const { return open_.size(); }
 
  private:
   // False, and completed, when the id cannot be taken.

@@ -219,6 +219,15 @@ void Client::network_changed() { impl_->connection.network_changed(); }
 
 ConnectionState Client::connection_state() const { return impl_->connection.state(); }
 
+std::array<Client::Level, 5> Client::levels() const {
+  const Impl& engine = *impl_;
+  return {{{"items that wait to be applied", engine.inbox.waiting_items(), limits::kWaitingItemsMax},
+           {"frames that wait to be applied", engine.inbox.waiting_frames(), limits::kWaitingFramesMax},
+           {"gaps asked for", engine.inbox.gaps(), limits::kPulledMax},
+           {"open requests", engine.account.open_requests(), limits::kOpenRequestsMax},
+           {"attempts on a gateway", engine.connection.gateway_attempts(), limits::kGatewayAttemptsMax}}};
+}
+
 // ---- Account -------------------------------------------------------------------------------------------------------
 
 void Client::register_account(RequestId request, Registration registration) {

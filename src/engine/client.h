@@ -12,6 +12,7 @@
 //   4. The store is the truth: an event only says where to look.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -127,6 +128,13 @@ class Client final {
   // The network changed: a waiting reconnect starts now, a live connection is probed at once.
   void network_changed();
   ConnectionState connection_state() const;
+  // How full its queues and counters are, each beside its limit.
+  struct Level {
+    const char* name;
+    std::size_t size;
+    std::size_t limit;
+  };
+  std::array<Level, 5> levels() const;
 
   // -- Account. Completion through on_completed; also usable without start(). --
   void register_account(RequestId request, Registration registration);

@@ -205,7 +205,8 @@ void Connection::leave(std::optional<CloseCode> close_code) {
 
 void Connection::wait(const Error& cause) {
   leave(std::nullopt);
-  const std::chrono::milliseconds pause = backoff_.next(cause.retry_after);
+  std::chrono::milliseconds pause = backoff_.next(cause.retry_after);
+  if (CHATSDK_PLANTED(Bug::kNoBackoff)) pause = {};
   not_before_ = context_.now() + cause.retry_after;
   wait_timer_.start_after(pause, [this] { end_wait(); });
   become(Phase::kWaiting, cause, pause);

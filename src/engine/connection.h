@@ -66,6 +66,7 @@ class Connection final : private Link::Listener {
 
   // -- For the delivery parts --
   bool live() const { return phase_ == Phase::kLive; }
+  std::uint32_t gateway_attempts() const { return gateway_attempts_; }
   // New sends may go out: live, not draining, and the transport has room.
   bool may_send() const { return live() && !draining_ && writable_; }
   // The transport has room. What answers the server's frames waits for it, so that no flood fills the buffer.

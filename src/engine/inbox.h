@@ -31,6 +31,11 @@ class Inbox {
   // items, caught_up or marks.
   void on_frame(wire::ServerFrame& frame);
 
+  // How much waits.
+  std::size_t waiting_items() const { return waiting_items_; }
+  std::size_t waiting_frames() const { return waiting_.size(); }
+  std::size_t gaps() const { return pulled_.size(); }
+
  private:
   struct Pulled {
     Seq after = 0;

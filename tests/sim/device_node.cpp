@@ -384,6 +384,13 @@ void DeviceNode::read_all() {
   });
 }
 
+void DeviceNode::see_levels() {
+  if (!alive()) return;
+  for (const Client::Level& level : process_->client->levels()) {
+    observer_.on_level(options_.number, level.name, level.size, level.limit);
+  }
+}
+
 bool DeviceNode::has(const ClientMessageId& k) const {
   for (const auto& [key, told] : told_) {
     if (told.k == k && told.seq != 0) return true;

@@ -132,6 +132,8 @@ class DeviceNode final : private EventSink {
   bool has(const ClientMessageId& k) const;
   bool sees_read(const ClientMessageId& k);
   ConnectionState state() const { return state_; }
+  // How full the engine's queues and counters are; nothing when it does not run.
+  void see_levels();
 
   static constexpr const char* kStorePath = "/device/store.db";
 

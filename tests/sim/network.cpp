@@ -233,6 +233,7 @@ void Network::forget_if_over(WireId id) {
 Transport::ConnectionId DeviceNetwork::open(const ConnectRequest& request, Handler& handler) {
   const auto id = ++network_.last_wire_;
   if (!alive_()) return id;
+  network_.observer_.on_connecting(device_);
   network_.wires_.emplace(id, std::make_unique<Network::Wire>(network_, id, device_, lane_, handler));
   network_.scheduler_.after(network_.latency() * 2,
                             [&network = network_, id, request] { network.connect(id, request); });

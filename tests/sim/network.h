@@ -88,6 +88,7 @@ class NetworkObserver {
   virtual void on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) = 0;
   virtual void on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) = 0;
   virtual void on_request(NodeId device, const HttpRequest& request) = 0;
+  virtual void on_connecting(NodeId device) = 0;
   // A frame is to be sent; what waits before it on the sender's side of the connection, in bytes.
   virtual void on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) = 0;
   virtual void on_fault(const char* kind) = 0;

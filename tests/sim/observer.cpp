@@ -12,6 +12,18 @@ namespace chatsdk::sim {
 namespace {
 
 constexpr std::string_view kRefreshPath = "/v1/sessions/refresh";
+
+// What a device may do within this time, whatever befalls it. The shortest pause between two attempts is, in the mean,
+// half of the base of its backoff, and an attempt has its way to the server and back: thirty in ten seconds. An attempt
+// asks for a token and a gateway at most. Who logs in is the app, which waits a fifth of a second or more.
+constexpr std::chrono::microseconds kRateWindow{10'000'000};
+constexpr std::uint64_t kConnectsMax = 60;
+constexpr std::uint64_t kRequestsMax = 120;
+constexpr std::uint64_t kLogInsMax = 50;
+// What the server takes of one connection. Frames are told when there are many, and each time that they have doubled.
+constexpr std::chrono::microseconds kFramesWindow{1'000'000};
+constexpr std::uint64_t kFramesMax = limits::kFramesBurst + limits::kFramesPerSecond;
+constexpr std::uint64_t kFramesTold = kFramesMax / 64 + 1;
 // No token lives so shortly that it is renewed twice; a session that begins anew may need one too.
 constexpr std::uint64_t kRefreshesInQuiet = 2;
 
@@ -160,6 +172,7 @@ Observer::Unanswered& Observer::unanswered_on(NodeId device, std::uint64_t conne
 }
 
 void Observer::on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) {
+  count_frame(device);
   wire::ClientFrame parsed;
   if (!parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return;
   if (parsed.has_send()) {
@@ -204,7 +217,26 @@ void Observer::on_device_hears(NodeId device, std::uint64_t connection, BytesVie
   unanswered.target_of.erase(found);
 }
 
+void Observer::sent(NodeId device, const char* what, std::uint64_t limit) {
+  record(device, event::Sent{what, 1, limit, static_cast<std::uint64_t>(kRateWindow.count())});
+}
+
+void Observer::count_frame(NodeId device) {
+  FramesSent& frames = frames_[device];
+  const MonotonicTime now = scheduler_.now();
+  if (now >= frames.since + kFramesWindow) frames = {now, 0, 0, kFramesTold};
+  if (++frames.count < frames.tell_at) return;
+  record(device, event::Sent{"frames", frames.count - frames.told, kFramesMax,
+                             static_cast<std::uint64_t>(kFramesWindow.count())});
+  frames.told = frames.count;
+  frames.tell_at = frames.count * 2;
+}
+
+void Observer::on_connecting(NodeId device) { sent(device, "connects", kConnectsMax); }
+
 void Observer::on_request(NodeId device, const HttpRequest& request) {
+  sent(device, "requests", kRequestsMax);
+  if (request.url == "/v1/sessions" || request.url == "/v1/accounts") sent(device, "log-ins", kLogInsMax);
   if (!watches_) return;
   // Discovery and log-in come before a hello.
   const bool leads_to_hello = request.url == "/v1/sessions" || request.url == "/v1/connect";

@@ -55,6 +55,7 @@ class Observer final : public NetworkObserver {
   void on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) override;
   void on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) override;
   void on_request(NodeId device, const HttpRequest& request) override;
+  void on_connecting(NodeId device) override;
   void on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) override;
   // Of something that has a limit: recorded each time that it has doubled, and whenever it is too much.
   void on_level(NodeId node, const char* name, std::size_t size, std::size_t limit);
@@ -72,6 +73,8 @@ class Observer final : public NetworkObserver {
  private:
   void learn_from(NodeId device, StreamId stream, const wire::Item& item);
   void count(NodeId device, std::string what);
+  void sent(NodeId device, const char* what, std::uint64_t limit);
+  void count_frame(NodeId device);
   void begins_anew(NodeId device);
 
   const Scheduler& scheduler_;
@@ -87,6 +90,13 @@ class Observer final : public NetworkObserver {
     std::map<std::string, std::set<std::string>> of_target;
     std::map<std::string, std::string> target_of;
   };
+  struct FramesSent {
+    MonotonicTime since;
+    std::uint64_t count = 0;
+    std::uint64_t told = 0;
+    std::uint64_t tell_at = 0;
+  };
+  std::map<NodeId, FramesSent> frames_;
   Unanswered& unanswered_on(NodeId device, std::uint64_t connection);
   std::map<NodeId, Unanswered> unanswered_;
   bool watches_ = false;

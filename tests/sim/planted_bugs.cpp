@@ -25,6 +25,7 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kUnreadWithoutLimit, "unread-without-limit"},
       {Bug::kWindowWithoutLimit, "window-without-limit"},
       {Bug::kInboxWithoutLimit, "inbox-without-limit"},
+      {Bug::kNoBackoff, "no-backoff"},
   };
   return bugs;
 }

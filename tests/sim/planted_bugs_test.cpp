@@ -50,6 +50,7 @@ const std::vector<Case> kCases = {
     {"delivered-over-gap", "DeliveredOverGap", {"S9"}},
     {"unread-without-limit", "UnreadWithoutLimit", {"S14"}},
     {"window-without-limit", "WindowWithoutLimit", {"S14"}},
+    {"no-backoff", "NoBackoff", {"S14"}, true},
     {"inbox-without-limit", "InboxWithoutLimit", {"S14"}},
 };
 

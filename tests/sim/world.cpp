@@ -194,6 +194,8 @@ void World::after_turn(NodeId node) {
   if (node == 0) {
     server_.see_levels(
         [this](const server::ServerCore::Level& level) { observer_.on_level(0, level.name, level.size, level.limit); });
+  } else {
+    devices_[node - 1]->see_levels();
   }
   if (server_.running() && (server_.failed() || !server_.disk().powered())) {
     const bool power = !server_.disk().powered();
