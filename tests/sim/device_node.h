@@ -218,6 +218,8 @@ class DeviceNode final : private EventSink {
     bool is_placeholder = false;
     bool operator==(const Told&) const = default;
   };
+  static constexpr std::size_t kPage = 100;
+  static SeenState seen(MessageState state) { return static_cast<SeenState>(static_cast<std::int32_t>(state)); }
   static Told told_of(const MessageRow& row);
   std::map<MessageKey, Told> told_;
   std::map<ConversationKey, ConversationNumber> conversations_;

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the checks ask of a device: full reads of its store, whether it has come to rest, and its image.
+//
+// Threads: one.
+#include <utility>
+
+#include "sim/device_node.h"
+#include "store/crypt_vfs.h"
+#include "store/sqlite.h"
+
+namespace chatsdk::sim {
+
+template <typename See>
+bool DeviceNode::each_row(ConversationKey key, See see) {
+  auto page = process_->reader->history_after(key, Seq{0}, kPage);
+  while (page.ok()) {
+    for (const MessageRow& row : page->rows) see(row);
+    if (!page->more || page->rows.empty()) return true;
+    page = process_->reader->history_after(key, page->rows.back().key, kPage);
+  }
+  return false;
+}
+
+bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<ConversationKey, StreamCursor>& cursors,
+                                   std::vector<event::StoreRead>* reads) {
+  const auto number = conversation(row.key);
+  if (!number) return false;
+  event::StoreRead read;
+  read.device = options_.number;
+  read.conversation = *number;
+  const auto cursor = cursors.find(row.key);
+  if (cursor != cursors.end()) read.cursor = cursor->second.seq;
+  std::vector<MessageRow> rows;
+  const bool whole = each_row(row.key, [&](const MessageRow& message) {
+    const bool lost = message.failure == Code::kRolledBack;
+    const bool pending = message.seq == 0 && !lost &&
+                         (message.state == MessageState::kQueued || message.state == MessageState::kSending ||
+                          message.state == MessageState::kFailed);
+    if (pending) {
+      read.pending.push_back({message.client_message_id, hash_of(message.content), seen(message.state)});
+    } else {
+      const bool placeholder = message.content.empty();
+      read.rows.push_back({message.seq, placeholder ? ClientMessageId{} : message.client_message_id,
+                           Observer::user_named(message.sender), placeholder ? 0 : hash_of(message.content),
+                           placeholder, lost});
+    }
+    rows.push_back(message);
+  });
+  if (!whole) {
+    cannot_read_ = true;
+    return false;
+  }
+  for (const MessageRow& message : rows) settle_retry(message);
+  settle_discards(row.key, rows);
+  record(read);
+  if (reads != nullptr) reads->push_back(std::move(read));
+  for (const MessageRow& message : rows) {
+    const auto known = told_.find(message.key);
+    if (known == told_.end()) observe(message);
+  }
+  return true;
+}
+
+std::vector<ConversationRow> DeviceNode::all_conversations() {
+  std::vector<ConversationRow> rows;
+  auto page = process_->reader->conversations(std::nullopt, kPage);
+  while (page.ok()) {
+    rows.insert(rows.end(), page->rows.begin(), page->rows.end());
+    if (!page->more || page->rows.empty()) break;
+    page = process_->reader->conversations(page->rows.back().key, kPage);
+  }
+  cannot_read_ = cannot_read_ || !page.ok();
+  return rows;
+}
+
+void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<event::ReceiptSeen>* receipts) {
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  observe_epoch();
+  std::map<ConversationKey, StreamCursor> cursors;
+  const auto all = process_->store->cursors(limits::kHelloCursorsMax);
+  if (!all.ok()) {
+    cannot_read_ = true;
+    return;
+  }
+  for (const StreamCursor& cursor : *all) {
+    if (cursor.kind == wire::STREAM_KIND_CONVERSATION) cursors[cursor.conversation] = cursor;
+  }
+  const std::vector<ConversationRow> rows = all_conversations();
+  if (cannot_read_) return;  // a cursor says nothing without what is below it
+  std::set<ConversationNumber> unread;
+  for (const ConversationRow& row : rows) {
+    if (!read_conversation(row, cursors, reads)) unread.insert(conversation(row.key).value_or(kNoConversation));
+  }
+  for (const StreamCursor& cursor : *all) {
+    const auto number =
+        cursor.kind == wire::STREAM_KIND_CONVERSATION ? conversation(cursor.conversation) : std::nullopt;
+    if (number && unread.contains(*number)) continue;
+    record(event::CursorSeen{options_.number, cursor.stream_id.value, number.value_or(kNoConversation), cursor.seq});
+  }
+  for (const ConversationRow& row : rows) observe_marks(row.key, receipts);
+}
+
+Status DeviceNode::check_image() {
+  CHATSDK_ASSERT(process_ == nullptr);
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  SeededRandom unused(options_.number);
+  CHATSDK_ASSIGN(const auto vfs, CryptVfs::create({disk_.vfs_name(), store_key_, unused}));
+  const Status found = vfs->check_file(kStorePath);
+  if (found.code() == Code::kNotFound) return {};
+  CHATSDK_TRY(found);
+  CHATSDK_ASSIGN(auto db, sqlite::Database::open(kStorePath, {sqlite::OpenMode::kReadWrite, vfs->name()}));
+  CHATSDK_TRY(db.integrity_check());
+  return db.foreign_key_check();
+}
+
+std::map<ConversationNumber, Seq> DeviceNode::places() {
+  std::map<ConversationNumber, Seq> places;
+  const auto all = process_->store->cursors(limits::kHelloCursorsMax);
+  if (!all.ok()) return places;
+  for (const StreamCursor& cursor : *all) {
+    if (cursor.kind != wire::STREAM_KIND_CONVERSATION) continue;
+    if (const auto number = conversation(cursor.conversation)) places[*number] = cursor.seq;
+  }
+  return places;
+}
+
+std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> DeviceNode::marks() {
+  std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> all;
+  for (const ConversationRow& row : all_conversations()) {
+    const auto number = conversation(row.key);
+    const auto marks = process_->reader->marks(row.key);
+    if (!number || !marks.ok()) continue;
+    for (const auto& mark : *marks) {
+      if (mark.delivered_up_to == 0 && mark.read_up_to == 0) continue;
+      all[{*number, Observer::user_named(mark.user_id)}] = {mark.delivered_up_to, mark.read_up_to};
+    }
+  }
+  return all;
+}
+
+std::optional<std::string> DeviceNode::untold() {
+  std::optional<std::string> difference;
+  std::size_t rows = 0;
+  auto page = process_->reader->conversations(std::nullopt, kPage);
+  while (page.ok() && !difference) {
+    for (const ConversationRow& conversation : page->rows) {
+      each_row(conversation.key, [&](const MessageRow& row) {
+        ++rows;
+        const Told now = told_of(row);
+        const auto known = told_.find(row.key);
+        if (difference || (known != told_.end() && known->second == now)) return;
+        difference = (known == told_.end() ? "never told of " : "last told otherwise of ") +
+                     to_text(row.client_message_id) + " seq " + std::to_string(row.seq) + " state " +
+                     std::to_string(static_cast<int>(row.state));
+      });
+    }
+    if (!page->more || page->rows.empty()) break;
+    page = process_->reader->conversations(page->rows.back().key, kPage);
+  }
+  if (!difference && page.ok() && rows != told_.size()) {
+    difference = "told of " + std::to_string(told_.size()) + " messages, " + std::to_string(rows) + " are stored";
+  }
+  return difference;
+}
+
+std::string DeviceNode::unrest() {
+  if (!online()) return "is not online but " + std::to_string(static_cast<int>(state_));
+  if (!process_->lane.idle()) return "has turns to run";
+  if (log_in_request_ != 0) return "is logging in";
+  const auto sending = process_->store->sending_conversations();
+  if (!sending.ok()) return "cannot read its outbox";
+  for (const ConversationKey key : *sending) {
+    // What stands behind a failed message waits for the app.
+    const auto rows = process_->store->outbox(key, 0, 1);
+    if (!rows.ok()) return "cannot read its outbox";
+    if (!rows->empty() && !rows->front().failed) {
+      return "has " + to_text(rows->front().client_message_id) + " to send";
+    }
+  }
+  const auto reads = process_->store->pending_reads();
+  if (!reads.ok()) return "cannot read its marks";
+  if (!reads->empty()) return "has a read mark to tell";
+  return {};
+}
+
+}  // namespace chatsdk::sim
