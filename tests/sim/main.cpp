@@ -41,6 +41,8 @@ constexpr double kProgressEverySeconds = 10;
 constexpr double kShrinkSecondsMax = 180;
 constexpr std::uint64_t kSeeds = 500;
 constexpr std::uint64_t kSeedsLong = 6'000;
+constexpr std::uint64_t kSeedMax = std::uint64_t{1} << 62;
+constexpr std::uint64_t kCountMax = 1'000'000'000;
 
 double seconds_since(SteadyTime start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -74,9 +76,14 @@ struct Arguments {
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
-  app.add_option("--seed", arguments.seed, "Run this seed alone");
-  app.add_option("--first", arguments.first, "The first of consecutive seeds; drawn when not given");
-  CLI::Option* const seeds = app.add_option("--seeds", arguments.seeds, "How many; 500 when not given");
+  // A sign in front of a number makes it a huge one, which is out of range too.
+  const CLI::Range seed_range(std::uint64_t{1}, kSeedMax);
+  const CLI::Range count_range(std::uint64_t{1}, kCountMax);
+  const CLI::Range count_or_none_range(std::uint64_t{0}, kCountMax);
+  app.add_option("--seed", arguments.seed, "Run this seed alone")->check(seed_range);
+  app.add_option("--first", arguments.first, "The first of consecutive seeds; drawn when not given")->check(seed_range);
+  CLI::Option* const seeds =
+      app.add_option("--seeds", arguments.seeds, "How many; 500 when not given")->check(count_range);
   app.add_flag_callback(
          "--long",
          [&arguments] {
@@ -85,10 +92,14 @@ void declare(CLI::App& app, Arguments& arguments) {
          },
          "6,000 seeds, which must meet every kind of fault often enough and every fault point")
       ->excludes(seeds);
-  app.add_option("--minutes", arguments.minutes, "Run seeds for this long instead");
-  app.add_option("--twice-every", arguments.twice_every, "Run each nth seed twice and compare the hashes; 0: none");
-  app.add_option("--jobs", arguments.jobs, "Runs at a time, each in a process of its own; 0: in this one, one by one");
-  app.add_option("--shrink-runs", arguments.shrink_runs, "How many runs the search for a smaller case may take");
+  app.add_option("--minutes", arguments.minutes, "Run seeds for this long instead")
+      ->check(CLI::Range(0.001, 1'000'000.0));
+  app.add_option("--twice-every", arguments.twice_every, "Run each nth seed twice and compare the hashes; 0: none")
+      ->check(count_or_none_range);
+  app.add_option("--jobs", arguments.jobs, "Runs at a time, each in a process of its own; 0: in this one, one by one")
+      ->check(CLI::Range(0, 1'000));
+  app.add_option("--shrink-runs", arguments.shrink_runs, "How many runs the search for a smaller case may take")
+      ->check(CLI::Range(0, 1'000'000));
   app.add_flag("--no-shrink", arguments.no_shrink, "Look for no smaller case when a seed fails");
   app.add_flag("--encrypted", arguments.encrypted, "Conversations are encrypted end to end");
   app.add_flag("--keep-going", arguments.keep_going, "Do not stop at the first seed that fails");
