@@ -16,7 +16,9 @@ inline constexpr std::string_view kFaultKinds[] = {
     // Links.
     "cut",
     "clog",
-    "silence",
+    "silence",          // in both directions
+    "one_way_silence",  // in one
+    "half_open",        // one side sends to a connection that is over for the other; once a connection
     "isolate",
     "slow_reader",
     "closed_for_unread_bytes",  // by the server: who reads too slowly

@@ -112,8 +112,13 @@ class Network::Wire final : public server::FrameSink {
       welcomed_device = parsed.welcome().device_id();
     }
     last_is_failure = parsed.has_failure();
+    if (device_over) feel_half_open();
     network_.observer_.on_waiting(0, queued_bytes(), network_.options_.server_write_bytes_max);
     put_frame(false, std::move(frame));
+  }
+  // One side still believes in it.
+  void feel_half_open() {
+    if (!std::exchange(half_open_felt, true)) network_.observer_.on_fault("half_open");
   }
   std::size_t queued_bytes() const override {
     const std::size_t kernel = network_.options_.kernel_bytes;
@@ -182,7 +187,8 @@ class Network::Wire final : public server::FrameSink {
   std::uint64_t welcomed_device = 0;
   MonotonicTime token_end;
   bool last_is_failure = false;  // of the server's frames
-  bool frame_was_late = false;   // one came after a newer connection of the device had been made
+  bool half_open_felt = false;
+  bool frame_was_late = false;  // one came after a newer connection of the device had been made
 
   Pipe up;
   Pipe down;
@@ -300,6 +306,7 @@ void Network::connect(WireId id, ConnectRequest request) {
 bool DeviceNetwork::send(ConnectionId connection, Bytes frame) {
   Network::Wire* const wire = network_.wire(connection);
   if (wire == nullptr || wire->device_over || wire->device_closing || !alive_()) return true;
+  if (wire->server_over) wire->feel_half_open();
   network_.observer_.on_device_frame(device_, connection, frame);
   wire->put_frame(true, std::make_shared<const Bytes>(std::move(frame)));
   network_.observer_.on_waiting(device_, wire->up.bytes, network_.options_.send_buffer_bytes_max + kSentAllTheSame);
@@ -615,7 +622,7 @@ void Network::take_slowly(Wire& wire, std::size_t bytes) {
 }
 
 void Network::silence(NodeId device, bool up, bool down) {
-  silence(device, up, down, std::make_shared<Hold>(Hold{"silence"}));
+  silence(device, up, down, std::make_shared<Hold>(Hold{up && down ? "silence" : "one_way_silence"}));
 }
 
 void Network::silence(NodeId device, bool up, bool down, const std::shared_ptr<Hold>& hold) {
