@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/linking.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/fault.h"
+
+namespace chatsdk {
+
+namespace {
+
+constexpr auto kPoll = std::chrono::seconds(1);
+
+}  // namespace
+
+Linking::Linking(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, KeyUpkeep& upkeep)
+    : context_(context), store_(store), session_(session), rest_(rest), upkeep_(upkeep), timer_(context.executor) {}
+
+// ---- The app -------------------------------------------------------------------------------------------------------
+
+Status Linking::may_begin() const {
+  if (step_ != Step::kIdle) return error(Code::kBusy, "another linking runs");
+  if (!session_.logged_in()) return error(Code::kNotLoggedIn, "no session: log in first");
+  return {};
+}
+
+void Linking::start() {
+  step_ = Step::kBusy;
+  until_ = context_.now() + limits::e2ee::kLinkValid;
+}
+
+Result<std::string> Linking::begin() {
+  CHATSDK_TRY(may_begin());
+  CHATSDK_ASSIGN(const e2ee::Standing standing, upkeep_.standing());
+  if (standing == e2ee::Standing::kListed) return error(Code::kWrongState, "this device is linked");
+  CHATSDK_ASSIGN(auto link, e2ee::LinkNew::start(session_.owner(), session_.device_id(), upkeep_.device_name(),
+                                                 now_ms(), context_.random.keys));
+  link_id_ = e2ee::parse_link_text(link.text())->link_id;
+  new_ = std::move(link);
+  start();
+  await(LinkStep::kOffer);
+  return new_->text();
+}
+
+Status Linking::scan(std::string_view text) {
+  CHATSDK_TRY(may_begin());
+  CHATSDK_ASSIGN(const e2ee::Standing standing, upkeep_.standing());
+  if (standing != e2ee::Standing::kListed) return error(Code::kWrongState, "this device is not linked itself");
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
+  CHATSDK_ASSIGN(auto link, e2ee::LinkOld::scan(text, {session_.owner(), session_.device_id(), own}, now_ms(),
+                                                context_.random.keys));
+  link_id_ = e2ee::parse_link_text(text)->link_id;
+  old_ = std::move(link);
+  start();
+  leave(LinkStep::kOffer, old_->offer());
+  return {};
+}
+
+Status Linking::confirm() {
+  if (step_ != Step::kConfirm) return error(Code::kWrongState, "no code was shown");
+  step_ = Step::kBusy;
+  if (new_) {
+    await(LinkStep::kGrant);
+    return {};
+  }
+  CHATSDK_ASSIGN(const e2ee::Self* self, store_.state().self());
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
+  if (self == nullptr || own == nullptr) return error(Code::kWrongState, "this device is not linked itself");
+  CHATSDK_ASSIGN(Bytes grant, old_->confirm(self->account_seed, own->newest(), context_.random.keys));
+  leave(LinkStep::kGrant, std::move(grant));
+  return {};
+}
+
+void Linking::cancel(const Error& cause) {
+  if (step_ != Step::kIdle) end(cause);
+}
+
+void Linking::end(Status status) {
+  step_ = Step::kIdle;
+  new_.reset();
+  old_.reset();
+  timer_.cancel();
+  guard_.renew();
+  context_.events.link_ended(std::move(status));
+}
+
+// ---- The mailbox ---------------------------------------------------------------------------------------------------
+
+void Linking::await(LinkStep step) {
+  if (context_.now() >= until_) return end(error(Code::kTimedOut, "nobody answered in time"));
+  timer_.start_after(kPoll, [this, step] { ask(step); });
+}
+
+void Linking::ask(LinkStep step) {
+  session_.authorized<wire::LinkMessage>(
+      [this, step](const std::string& token, RestApi::Callback<wire::LinkMessage> done) {
+        rest_.link_message(token, link_id_.view(), step, std::move(done));
+      },
+      guard_.wrap([this, step](Result<wire::LinkMessage> answer) {
+        if (answer.ok()) return take(step, answer->message());
+        if (answer.code() == Code::kNotFound || code_is_retryable(answer.code())) return await(step);
+        end(answer.error());
+      }));
+}
+
+void Linking::leave(LinkStep step, Bytes message) {
+  if (context_.now() >= until_) return end(error(Code::kTimedOut, "the server could not be reached in time"));
+  auto kept = std::make_shared<Bytes>(std::move(message));
+  session_.authorized<void>(
+      [this, step, kept](const std::string& token, RestApi::Callback<void> done) {
+        rest_.put_link_message(token, link_id_.view(), step, *kept, std::move(done));
+      },
+      guard_.wrap([this, step, kept](Status answer) {
+        if (answer.ok()) return left(step);
+        if (!code_is_retryable(answer.code())) return end(answer.error());
+        // The same bytes: the answer alone may have been lost.
+        timer_.start_after(std::max<std::chrono::milliseconds>(kPoll, answer.error().retry_after),
+                           [this, step, kept] { leave(step, *kept); });
+      }));
+}
+
+void Linking::left(LinkStep step) {
+  switch (step) {
+    case LinkStep::kOffer:
+      return await(LinkStep::kReveal);
+    case LinkStep::kReveal:
+      return show_code();
+    case LinkStep::kGrant:
+      return end({});
+  }
+}
+
+void Linking::take(LinkStep step, const Bytes& message) {
+  if (step == LinkStep::kOffer) {
+    const auto known = store_.state().user(session_.owner());
+    if (!known.ok()) return end(known.error());
+    auto reveal = new_->reveal(message, *known, context_.random.keys);
+    if (!reveal.ok()) return end(reveal.error());
+    return leave(LinkStep::kReveal, std::move(*reveal));
+  }
+  if (step == LinkStep::kReveal) {
+    if (auto checked = old_->check(message); !checked.ok()) return end(std::move(checked));
+    return show_code();
+  }
+  end(adopt(message));
+}
+
+void Linking::show_code() {
+  step_ = Step::kConfirm;
+  context_.events.link_code(new_ ? new_->code() : old_->code(), new_ ? new_->name() : old_->name());
+  // A user who does not answer has not agreed.
+  timer_.start_at(until_, [this] { end(error(Code::kTimedOut, "the code was not confirmed in time")); });
+}
+
+Status Linking::adopt(const Bytes& grant) {
+  CHATSDK_ASSIGN(e2ee::Granted granted, new_->finish(grant));
+  CHATSDK_TRY(upkeep_.adopt(std::move(granted)));
+  CHATSDK_FAULT("encryption.between_adopted_and_listed");
+  return {};
+}
+
+}  // namespace chatsdk

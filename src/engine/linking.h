@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// linking: brings a new device of the user into the device list, as either side of docs/e2ee.md section 12: the new
+// device, which shows a text, or a listed one, which scans it. The steps themselves are e2ee/linking.h's; this carries
+// their messages through the server's mailbox, and asks the user.
+//
+//   new:     begin() ─► offer awaited ─► reveal left ─► code told ─► confirm() ─► grant awaited ─► keys adopted
+//   listed:  scan()  ─► offer left ─► reveal awaited ─► code told ─► confirm() ─► grant left
+//
+// Threads: the executor's.
+// Invariants:
+//   1. One linking at a time; each that was begun ends with one Events::link_ended.
+//   2. The account key leaves only behind the user's confirm(), and is in the store before the new device says that the
+//      linking is done.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/link_step.h"
+#include "e2ee/linking.h"
+#include "engine/key_upkeep.h"
+
+namespace chatsdk {
+
+class Linking {
+ public:
+  Linking(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, KeyUpkeep& upkeep);
+
+  // The text that a listed device scans. WRONG_STATE: this device needs no link; BUSY: a linking runs.
+  Result<std::string> begin();
+  // WRONG_STATE: this device is not listed itself; BUSY; CRYPTO: no text of a new device of this user, or too old.
+  Status scan(std::string_view text);
+  // The user has compared the code. WRONG_STATE: none was shown.
+  Status confirm();
+  // Ends what runs.
+  void cancel(const Error& cause);
+
+ private:
+  enum class Step { kIdle, kBusy, kConfirm };  // kBusy: something is asked or left; kConfirm: the user is asked
+
+  Status may_begin() const;
+  void start();
+  void await(LinkStep step);
+  void ask(LinkStep step);
+  void take(LinkStep step, const Bytes& message);
+  void leave(LinkStep step, Bytes message);
+  void left(LinkStep step);
+  void show_code();
+  Status adopt(const Bytes& grant);
+  void end(Status status);
+  std::uint64_t now_ms() const { return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now())); }
+
+  const EngineContext& context_;
+  E2eeStore& store_;
+  Session& session_;
+  RestApi& rest_;
+  KeyUpkeep& upkeep_;
+  Step step_ = Step::kIdle;
+  std::optional<e2ee::LinkNew> new_;  // one of the two, while a linking runs
+  std::optional<e2ee::LinkOld> old_;
+  e2ee::LinkId link_id_;
+  MonotonicTime until_;
+  Timer timer_;
+  Guard guard_;
+};
+
+}  // namespace chatsdk
