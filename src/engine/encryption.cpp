@@ -13,10 +13,6 @@ namespace {
 // Of a user who had nothing new.
 constexpr auto kListsPause = std::chrono::minutes(1);
 
-std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::string>& field) {
-  return {field.begin(), field.end()};
-}
-
 // The lists of several users, whose names stand in the lists themselves.
 std::vector<e2ee::UserLists> by_user(const google::protobuf::RepeatedPtrField<wire::SignedList>& signed_lists) {
   std::vector<e2ee::UserLists> users;

@@ -16,11 +16,11 @@ using e2ee::Standing;
 constexpr auto kDigestInterval = std::chrono::hours(24);
 constexpr auto kLookAgainMax = std::chrono::hours(1);
 
+}  // namespace
+
 std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::string>& field) {
   return {field.begin(), field.end()};
 }
-
-}  // namespace
 
 KeyUpkeep::KeyUpkeep(const EngineContext& context, E2eeStore& store, e2ee::DirectConversations& conversations,
                      Session& session, RestApi& rest, Observer& observer)

@@ -29,6 +29,9 @@
 
 namespace chatsdk {
 
+// What a message holds as bytes, as the functions of e2ee/ take it.
+std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::string>& field);
+
 class KeyUpkeep {
  public:
   class Observer {
