@@ -36,11 +36,11 @@ constexpr std::size_t kKeyEnvelopeBytes = 8;
 
 // ---- The account ---------------------------------------------------------------------------------------------------
 
-Result<Self> OwnKeys::draw_self(SigningSeed account_seed, const Peer& device, std::string_view name,
+Result<Self> OwnKeys::make_self(SigningSeed account_seed, DeviceKeys keys, const Peer& device, std::string_view name,
                                 std::uint64_t now_ms) {
   Self self;
   self.account_seed = std::move(account_seed);
-  self.keys = DeviceKeys::draw(keys_);
+  self.keys = std::move(keys);
   DeviceDescription description{device.user_id, device.device_id, kSuitesSpoken, now_ms, {}};
   if (!name.empty()) {
     const NamedDevice named{device.user_id, device.device_id, self.keys.registration_id};
@@ -53,7 +53,7 @@ Result<Self> OwnKeys::draw_self(SigningSeed account_seed, const Peer& device, st
 Result<ListUpload> OwnKeys::begin_account(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* before, kept.state.self());
   if (before != nullptr) return error(Code::kWrongState, "this device has keys already");
-  CHATSDK_ASSIGN(Self self, draw_self(draw_secret<32>(keys_), device, name, now_ms));
+  CHATSDK_ASSIGN(Self self, make_self(draw_secret<32>(keys_), DeviceKeys::draw(keys_), device, name, now_ms));
   CHATSDK_ASSIGN(const DeviceList list,
                  first_device_list(device.user_id, self.account_seed, {&self.record, 1}, now_ms));
   ListUpload upload{list.bytes, {self.record.bytes}};
@@ -109,22 +109,37 @@ Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::strin
   CHATSDK_ASSIGN(const Self* before, kept.state.self());
   if (before == nullptr) return without_keys();
   if (before->record.user_id != device.user_id) return error(Code::kWrongState, "this device has another user's keys");
-  CHATSDK_ASSIGN(Self self, draw_self(before->account_seed.clone(), device, name, now_ms));
+  CHATSDK_ASSIGN(Self self, make_self(before->account_seed.clone(), DeviceKeys::draw(keys_), device, name, now_ms));
   self.next_key_id = before->next_key_id;
   // Where the list never got to the server, what stood there before it goes.
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
   const bool was_listed = own != nullptr && own->newest().find(before->record.device_id) != nullptr;
   self.replaces = was_listed ? before->record.device_id : before->replaces;
   CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, {self.replaces, device.device_id}, now_ms));
+  CHATSDK_TRY(forget_keys(kept));
+  CHATSDK_TRY(kept.state.put_self(std::move(self)));
+  return upload;
+}
 
+// What belongs to the device keys: prekeys, sessions, chains, and what was sent in their name.
+Status OwnKeys::forget_keys(Kept kept) {
   CHATSDK_ASSIGN(const auto prekeys, kept.state.prekeys());
   for (const PrekeySummary& prekey : prekeys) CHATSDK_TRY(kept.state.drop_prekey(prekey.key_id));
   CHATSDK_TRY(kept.state.drop_all_sessions());
   CHATSDK_TRY(kept.state.drop_own_chains());
   CHATSDK_TRY(kept.state.drop_all_received_chains());
-  CHATSDK_TRY(kept.notes.forget_device());
-  CHATSDK_TRY(kept.state.put_self(std::move(self)));
-  return upload;
+  return kept.notes.forget_device();
+}
+
+Status OwnKeys::adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted,
+                              std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* before, kept.state.self());
+  CHATSDK_ASSIGN(Self self, make_self(std::move(granted.account_seed), std::move(granted.keys), device, name, now_ms));
+  if (before != nullptr) {
+    self.next_key_id = before->next_key_id;
+    CHATSDK_TRY(forget_keys(kept));
+  }
+  return kept.state.put_self(std::move(self));
 }
 
 Result<ListUpload> OwnKeys::next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,

@@ -26,6 +26,7 @@
 #include "base/result.h"
 #include "e2ee/device_list.h"
 #include "e2ee/kem.h"
+#include "e2ee/linking.h"
 #include "e2ee/notes.h"
 #include "e2ee/upkeep.h"
 
@@ -76,6 +77,9 @@ class OwnKeys {
   // anew: other device keys, and nothing of the old ones' sessions and prekeys. The account key and what is known of
   // users stay, and the list that comes back has the new device in place of the old. WRONG_STATE as next_list().
   Result<ListUpload> begin_anew(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  // A device that was linked: the account key and the device keys that another device has confirmed, in place of what
+  // was here. The list with this device is made once the newest is known.
+  Status adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted, std::uint64_t now_ms);
   // The next version of the own list. WRONG_STATE where there is none, or no keys; what next_device_list() says.
   Result<ListUpload> next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
                                std::uint64_t now_ms);
@@ -98,7 +102,9 @@ class OwnKeys {
 
  private:
   // Device keys and their record.
-  Result<Self> draw_self(SigningSeed account_seed, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  Result<Self> make_self(SigningSeed account_seed, DeviceKeys keys, const Peer& device, std::string_view name,
+                         std::uint64_t now_ms);
+  static Status forget_keys(Kept kept);
   Result<ListUpload> list_with(Kept kept, const Self& self, std::initializer_list<DeviceId> in_place_of,
                                std::uint64_t now_ms);
   Result<PrekeyUpload> collect(Kept kept);

@@ -113,6 +113,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   void stop(const Error& cause) {
     connection.stop();
     outbox.stop();
+    if (encryption) encryption->linking().cancel(cause);
     session.cancel_all();
     rest.cancel_all();
     account.cancel_all(cause);
@@ -256,9 +257,33 @@ EncryptionState Client::encryption_state() const {
   return impl_->encryption ? impl_->encryption->state() : EncryptionState::kOff;
 }
 
+namespace {
+
+Error encrypts_nothing() { return error(Code::kWrongState, "this client encrypts nothing"); }
+
+}  // namespace
+
+Result<std::string> Client::begin_link() {
+  CHATSDK_TRY(impl_->check_owner());
+  return impl_->encryption ? impl_->encryption->linking().begin() : encrypts_nothing();
+}
+
+Status Client::scan_link(std::string_view text) {
+  CHATSDK_TRY(impl_->check_owner());
+  return impl_->encryption ? impl_->encryption->linking().scan(text) : encrypts_nothing();
+}
+
+Status Client::confirm_link() {
+  return impl_->encryption ? impl_->encryption->linking().confirm() : encrypts_nothing();
+}
+
+void Client::cancel_link() {
+  if (impl_->encryption) impl_->encryption->linking().cancel(error(Code::kCancelled, "the user gave it up"));
+}
+
 Result<ConversationKey> Client::direct_conversation(const UserId& peer, bool encrypted) {
   CHATSDK_TRY(impl_->check_owner());
-  if (encrypted && !impl_->encryption) return error(Code::kWrongState, "this client encrypts nothing");
+  if (encrypted && !impl_->encryption) return encrypts_nothing();
   if (peer.empty()) return error(Code::kInvalidArgument, "user id of 0 B");
   if (peer.size() > limits::kUserIdBytesMax) {
     return error(Code::kTooLarge, "user id " + std::to_string(peer.size()) + " B, limit " +

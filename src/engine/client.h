@@ -73,6 +73,9 @@ class EventSink {
   // The server has decided what it was asked. What the app can see of it came in on_changes, and may be nothing.
   virtual void on_decided() {}
   virtual void on_encryption_state(EncryptionState) {}
+  // Of a linking: what the user compares on both devices, with the new one's name; and its end.
+  virtual void on_link_code(const std::string&, const std::string&) {}
+  virtual void on_link_ended(const Status&) {}
   // What happened to device lists and identities, in order.
   virtual void on_encryption_events(const std::vector<e2ee::Event>&) {}
 };
@@ -145,6 +148,14 @@ class Client final {
   void revoke_device(RequestId request, DeviceId device);
 
   EncryptionState encryption_state() const;
+  // -- Linking: docs/e2ee.md section 12. WRONG_STATE where this client takes no part in encryption, and as below. --
+  // A device of kLinkNeeded: the text for a listed device of the user. BUSY, NOT_LOGGED_IN; WRONG_STATE: it is linked.
+  Result<std::string> begin_link();
+  // A listed device. CRYPTO: no text of a new device of this user, or too old.
+  Status scan_link(std::string_view text);
+  // The user found the codes of both devices equal. WRONG_STATE: none was shown.
+  Status confirm_link();
+  void cancel_link();
 
   // -- Messages --
   // encrypted: of a conversation that is not there yet. WRONG_STATE: encrypted, and this client takes no part in that.

@@ -78,6 +78,7 @@ Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& 
       observer_(observer),
       conversations_(context.random.keys, context.random.ids, own_kem()),
       upkeep_(context, store, conversations_, session, rest, *this),
+      linking_(context, store, session, rest, upkeep_),
       backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
       again_timer_(context.executor) {}
 

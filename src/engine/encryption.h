@@ -21,6 +21,7 @@
 
 #include "e2ee/direct.h"
 #include "engine/key_upkeep.h"
+#include "engine/linking.h"
 
 namespace chatsdk {
 
@@ -38,6 +39,7 @@ class Encryption final : private KeyUpkeep::Observer {
   Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, Observer& observer);
 
   EncryptionState state() const { return state_; }
+  Linking& linking() { return linking_; }
 
   // -- For the connection --
   // The number of the device's last encrypted item, which Hello names.
@@ -112,6 +114,7 @@ class Encryption final : private KeyUpkeep::Observer {
   Observer& observer_;
   e2ee::DirectConversations conversations_;
   KeyUpkeep upkeep_;
+  Linking linking_;
   EncryptionState state_ = EncryptionState::kPreparing;
 
   bool live_ = false;

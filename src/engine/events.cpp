@@ -51,6 +51,14 @@ void Events::encryption_state(EncryptionState state) {
   raise([state](EventSink& sink) { sink.on_encryption_state(state); });
 }
 
+void Events::link_code(std::string code, std::string name) {
+  raise([code = std::move(code), name = std::move(name)](EventSink& sink) { sink.on_link_code(code, name); });
+}
+
+void Events::link_ended(Status status) {
+  raise([status = std::move(status)](EventSink& sink) { sink.on_link_ended(status); });
+}
+
 void Events::encryption_events(std::vector<e2ee::Event> events) {
   if (events.empty()) return;
   raise([events = std::move(events)](EventSink& sink) { sink.on_encryption_events(events); });

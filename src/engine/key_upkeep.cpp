@@ -193,7 +193,18 @@ void KeyUpkeep::become(EncryptionState state) {
   if (std::exchange(state_, state) != state) observer_.on_encryption_state(state);
 }
 
-// At most as many bytes of UTF-8 as a record takes.
+Result<e2ee::Standing> KeyUpkeep::standing() { return keys_.standing({store_.state(), store_.notes()}, own_device()); }
+
+Status KeyUpkeep::adopt(e2ee::Granted granted) {
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    return keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(granted), now_ms());
+  });
+  if (!written.ok()) return written.error();
+  become(EncryptionState::kPreparing);
+  ask_own_lists();
+  return {};
+}
+
 std::string KeyUpkeep::device_name() const {
   std::string name = context_.options.device_name;
   while (name.size() > limits::e2ee::kDeviceNameBytesMax || !is_utf8(name)) name.pop_back();

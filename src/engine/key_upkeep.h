@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "e2ee/direct.h"
+#include "e2ee/linking.h"
 #include "e2ee/own_keys.h"
 #include "engine/context.h"
 #include "engine/session.h"
@@ -55,6 +56,13 @@ class KeyUpkeep {
   // The user's own devices changed, or somebody named a newer list of the own user.
   void ask_own_lists();
 
+  // -- For linking --
+  Result<e2ee::Standing> standing();
+  // At most as many bytes of UTF-8 as a record takes.
+  std::string device_name() const;
+  // Another device of the user has handed over the account.
+  Status adopt(e2ee::Granted granted);
+
  private:
   // What is to be asked or uploaded next; one of them at most.
   struct Work {
@@ -82,7 +90,6 @@ class KeyUpkeep {
   void become(EncryptionState state);
   e2ee::Peer own_device() const { return {session_.owner(), session_.device_id()}; }
   std::uint64_t now_ms() const { return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now())); }
-  std::string device_name() const;
 
   const EngineContext& context_;
   E2eeStore& store_;

@@ -434,6 +434,26 @@ void DeviceNode::reuse_refresh_token() {
   });
 }
 
+void DeviceNode::begin_link() {
+  act([this] {
+    const auto text = process_->client->begin_link();
+    if (text.ok() && on_text) on_text(*text);
+    if (!text.ok() && on_link_end) on_link_end(text.error());
+  });
+}
+
+void DeviceNode::scan_link(const std::string& text) {
+  act([this, text] {
+    if (auto scanned = process_->client->scan_link(text); !scanned.ok() && on_link_end) on_link_end(scanned);
+  });
+}
+
+void DeviceNode::confirm_link() {
+  act([this] {
+    if (auto confirmed = process_->client->confirm_link(); !confirmed.ok() && on_link_end) on_link_end(confirmed);
+  });
+}
+
 void DeviceNode::lose_sessions() {
   act([this] {
     if (process_->encryption == nullptr) return;

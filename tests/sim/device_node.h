@@ -102,6 +102,14 @@ class DeviceNode final : private EventSink {
   void reuse_refresh_token();            // whoever copied one earlier uses it
   // Waits, at most this long, until device and server agree, as chatsdk_client_sync does.
   void sync(std::chrono::microseconds limit, std::function<void(Code)> returned = {});
+  // Linking, as docs/e2ee.md section 12 has it: the user carries the text from one device to the other, and compares.
+  void begin_link();
+  void scan_link(const std::string& text);
+  void confirm_link();
+  std::function<void(const std::string& text)> on_text;
+  std::function<void(const std::string& code)> on_code;
+  std::function<void(const Status& status)> on_link_end;
+  EncryptionState encryption_state() const { return encryption_state_; }
   void lose_sessions();                   // of end-to-end encryption: what is sent in them cannot be opened
   void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
   void log_out();
@@ -166,6 +174,13 @@ class DeviceNode final : private EventSink {
   void on_completed(RequestId request, const Status& status) override;
   void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
   void on_decided() override { look_at_syncs(); }
+  void on_encryption_state(EncryptionState state) override { encryption_state_ = state; }
+  void on_link_code(const std::string& code, const std::string&) override {
+    if (on_code) on_code(code);
+  }
+  void on_link_ended(const Status& status) override {
+    if (on_link_end) on_link_end(status);
+  }
 
   template <typename Act>
   void act(Act act);
@@ -227,6 +242,7 @@ class DeviceNode final : private EventSink {
   std::set<MessageKey> failed_;
   std::set<MessageKey> lost_;  // own, by the server
   ConnectionState state_ = ConnectionState::kStopped;
+  EncryptionState encryption_state_ = EncryptionState::kOff;
   RequestId last_request_ = 0;
   RequestId log_in_request_ = 0;
   bool log_in_waits_ = false;

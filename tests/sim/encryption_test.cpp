@@ -10,7 +10,9 @@
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <string>
 #include <variant>
+#include <vector>
 
 #include "sim/run.h"
 #include "sim/world.h"
@@ -61,6 +63,28 @@ class EncryptedWorld : public ::testing::Test {
                        }});
     for (const Violation& violation : result.violations) ADD_FAILURE() << to_line(violation);
   }
+  // The user holds both devices: carries the text from the new one to the listed one, compares, and agrees.
+  void link_at(World& world, seconds when, NodeId fresh, NodeId listed) {
+    at(world, when, fresh, [this, &world, fresh, listed](DeviceNode& device) {
+      EXPECT_EQ(device.encryption_state(), EncryptionState::kLinkNeeded);
+      DeviceNode* const other = world.device(listed);
+      device.on_text = [other](const std::string& text) { other->scan_link(text); };
+      const auto shown = [this, &world, fresh, listed](const std::string& code) {
+        codes_.push_back(code);
+        if (codes_.size() % 2 != 0) return;
+        EXPECT_EQ(codes_.back(), codes_[codes_.size() - 2]);
+        EXPECT_EQ(code.size(), 9U) << "four digits, a space, and four";
+        world.device(fresh)->confirm_link();
+        world.device(listed)->confirm_link();
+      };
+      const auto ended = [this](const Status& status) { ends_.push_back(status.code()); };
+      for (DeviceNode* const one : {&device, other}) {
+        one->on_code = shown;
+        one->on_link_end = ended;
+      }
+      device.begin_link();
+    });
+  }
   template <typename Kind>
   std::size_t count(const std::function<bool(const Kind&)>& which) const {
     return static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(), [&which](const Record& record) {
@@ -78,6 +102,8 @@ class EncryptedWorld : public ::testing::Test {
 
   RunOptions options_;
   std::deque<Record> records_;
+  std::vector<std::string> codes_;
+  std::vector<Code> ends_;
 };
 
 TEST_F(EncryptedWorld, MessagesGoBothWays) {
@@ -89,6 +115,24 @@ TEST_F(EncryptedWorld, MessagesGoBothWays) {
   EXPECT_GE(shown_by(kAlice), 15U);
   EXPECT_GE(shown_by(kBob), 15U);
   EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
+}
+
+TEST_F(EncryptedWorld, ASecondDeviceIsLinkedAndGetsWhatIsSentFromThenOn) {
+  options_.devices_per_user = 2;  // 1 and 2 are user 1's, 3 and 4 user 2's
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(20), 4, 3);
+    send(world, seconds(35), 1, 2, 3);
+    send(world, seconds(40), 4, 1, 3);
+    send(world, seconds(45), 2, 2, 2);
+  });
+  EXPECT_EQ(ends_, std::vector<Code>(4, Code::kOk));
+  ASSERT_EQ(codes_.size(), 4U);
+  EXPECT_NE(codes_[0], codes_[2]);
+  for (const NodeId device : {NodeId{1}, NodeId{2}, NodeId{3}, NodeId{4}}) {
+    EXPECT_EQ(placeholders_of(device), 0U) << device;
+    EXPECT_GE(shown_by(device), 8U) << device;
+  }
 }
 
 TEST_F(EncryptedWorld, BothBeginAtOnce) {

@@ -32,6 +32,7 @@ inline constexpr std::string_view kFaultPointNames[] = {
     "device_store.after_commit",
     "device_store.before_commit",
     "device_store.disk_is_full",
+    "encryption.between_adopted_and_listed",
     "encryption.between_bundle_and_sealing",
     "encryption.between_sealed_and_sent",
     "gateway.before_renewal_is_told",
