@@ -10,9 +10,6 @@ namespace chatsdk {
 
 namespace {
 
-// Of a user who had nothing new.
-constexpr auto kListsPause = std::chrono::minutes(1);
-
 // The lists of several users, whose names stand in the lists themselves.
 std::vector<e2ee::UserLists> by_user(const google::protobuf::RepeatedPtrField<wire::SignedList>& signed_lists) {
   std::vector<e2ee::UserLists> users;
@@ -115,10 +112,7 @@ void Encryption::on_own_keys_changed() {
   if (live_) keys_changed();
 }
 
-void Encryption::on_encryption_state(EncryptionState state) {
-  state_ = state;
-  context_.events.encryption_state(state);
-}
+void Encryption::on_encryption_state(EncryptionState state) { context_.events.encryption_state(state); }
 
 void Encryption::on_encryption_events(std::vector<e2ee::Event> events) {
   context_.events.encryption_events(std::move(events));
@@ -316,14 +310,11 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
     CHATSDK_ASSIGN(applied, transaction.apply(items));
     return {};
   }
+  // The store refuses what does not follow what is before it.
   Seq last = items.after_seq();
   bool any = false;
   for (int i = 0; i < items.items_size(); ++i) {
     const wire::Item& item = items.items(i);
-    const bool follows = item.kind() == wire::ITEM_KIND_SKIP ? item.seq() > last : item.seq() == last + 1;
-    if (!follows) {
-      return error(Code::kMalformed, "item " + std::to_string(item.seq()) + " after " + std::to_string(last));
-    }
     if (item.seq() > cursor) {
       CHATSDK_ASSIGN(applied, apply_one(transaction, alone(items, i, last), after));
       any = true;
@@ -410,12 +401,7 @@ void Encryption::fetch_lists() {
     if (asked.size() == limits::e2ee::kListUsersMax) break;
     const auto known = store_.state().user(user_id);
     if (!known.ok()) return look_again_after(backoff_.next());
-    wire::DeviceListsRequest::Known& user = *request.add_users();
-    user.set_user_id(user_id);
-    if (*known != nullptr) {
-      user.set_list_version((*known)->newest().version);
-      user.set_list_hash(std::string((*known)->newest().hash.view()));
-    }
+    ask_for(user_id, *known, request);
     asked.push_back(user_id);
   }
   for (const UserId& user_id : asked) lists_wanted_.erase(user_id);
@@ -443,8 +429,7 @@ void Encryption::on_lists(const std::vector<UserId>& asked, Result<wire::DeviceL
       const e2ee::UserLists given{user.user_id(), to_vector(user.lists()), to_vector(user.records())};
       CHATSDK_ASSIGN(const e2ee::Learned learned,
                      conversations_.take_lists(transaction.kept(), given, now_ms(), after.events));
-      const bool more = learned.result == e2ee::Learning::kFirstContact || learned.result == e2ee::Learning::kChanged ||
-                        learned.result == e2ee::Learning::kIdentityChanged;
+      const bool more = brought_something(learned.result);
       learned_more[user.user_id()] = more;
       // Of so many versions the rest comes with the next answer.
       CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(user.user_id()));
@@ -458,7 +443,7 @@ void Encryption::on_lists(const std::vector<UserId>& asked, Result<wire::DeviceL
     if (answered == learned_more.end())
       after.lists.insert(user_id);  // the answer had no room for it
     else if (!answered->second)
-      not_before_[user_id] = context_.now() + kListsPause;
+      not_before_[user_id] = context_.now() + limits::e2ee::kListsPause;
   }
   std::erase_if(not_before_, [this](const auto& pause) { return pause.second <= context_.now(); });
   follow(std::move(after));

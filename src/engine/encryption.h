@@ -38,7 +38,7 @@ class Encryption final : private KeyUpkeep::Observer {
 
   Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, Observer& observer);
 
-  EncryptionState state() const { return state_; }
+  EncryptionState state() const { return upkeep_.state(); }
   Linking& linking() { return linking_; }
 
   // -- For the connection --
@@ -115,7 +115,6 @@ class Encryption final : private KeyUpkeep::Observer {
   e2ee::DirectConversations conversations_;
   KeyUpkeep upkeep_;
   Linking linking_;
-  EncryptionState state_ = EncryptionState::kPreparing;
 
   bool live_ = false;
   std::set<UserId> lists_wanted_;

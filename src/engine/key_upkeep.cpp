@@ -12,14 +12,23 @@ namespace {
 
 using e2ee::Standing;
 
-// Between two comparisons of what the server holds with what it should.
-constexpr auto kDigestInterval = std::chrono::hours(24);
-constexpr auto kLookAgainMax = std::chrono::hours(1);
-
 }  // namespace
 
 std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::string>& field) {
   return {field.begin(), field.end()};
+}
+
+void ask_for(const UserId& user_id, const e2ee::KnownUser* known, wire::DeviceListsRequest& request) {
+  wire::DeviceListsRequest::Known& user = *request.add_users();
+  user.set_user_id(user_id);
+  if (known == nullptr) return;
+  user.set_list_version(known->newest().version);
+  user.set_list_hash(std::string(known->newest().hash.view()));
+}
+
+bool brought_something(e2ee::Learning result) {
+  return result == e2ee::Learning::kFirstContact || result == e2ee::Learning::kChanged ||
+         result == e2ee::Learning::kIdentityChanged;
 }
 
 KeyUpkeep::KeyUpkeep(const EngineContext& context, E2eeStore& store, e2ee::DirectConversations& conversations,
@@ -103,11 +112,7 @@ void KeyUpkeep::run() {
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
   if (!written.ok()) return failed(written.error());
   CHATSDK_FAULT("keys.between_keys_and_upload");
-  if (work.list) {
-    work.lost_lists.push_back(work.list->list);
-    work.lost_records.insert(work.lost_records.end(), work.list->records.begin(), work.list->records.end());
-  }
-  if (!work.lost_lists.empty()) return upload_list(work.lost_lists, work.lost_records);
+  if (!work.lists.empty()) return upload_list(work.lists, work.records);
   if (work.ask_digest) return query_digest();
   if (work.prekeys) return upload_prekeys(std::move(*work.prekeys));
   holds_.digest.reset();
@@ -123,15 +128,18 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
         become(EncryptionState::kLinkNeeded);
         return {};
       }
-      CHATSDK_ASSIGN(work.list, keys_.begin_account(transaction.kept(), own_device(), device_name(), now_ms()));
+      CHATSDK_ASSIGN(auto upload, keys_.begin_account(transaction.kept(), own_device(), device_name(), now_ms()));
+      add_list(std::move(upload), work);
       return {};
     }
     case Standing::kAnotherDevice: {
-      CHATSDK_ASSIGN(work.list, keys_.begin_anew(transaction.kept(), own_device(), device_name(), now_ms()));
+      CHATSDK_ASSIGN(auto upload, keys_.begin_anew(transaction.kept(), own_device(), device_name(), now_ms()));
+      add_list(std::move(upload), work);
       return {};
     }
     case Standing::kUnlisted: {
-      CHATSDK_ASSIGN(work.list, keys_.list_with_self(transaction.kept(), now_ms()));
+      CHATSDK_ASSIGN(auto upload, keys_.list_with_self(transaction.kept(), now_ms()));
+      add_list(std::move(upload), work);
       return {};
     }
     case Standing::kRemoved:
@@ -143,29 +151,33 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   return decide_listed(transaction, work);
 }
 
+void KeyUpkeep::add_list(e2ee::ListUpload upload, Work& work) {
+  work.lists.push_back(std::move(upload.list));
+  work.records.insert(work.records.end(), upload.records.begin(), upload.records.end());
+}
+
 // What the server's store has lost when it was put back goes ahead of anything new.
 Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
   if (own == nullptr || own->newest().version <= server_version_) return {};
   for (const e2ee::DeviceList& list : own->lists) {
     if (list.version <= server_version_) continue;
-    work.lost_lists.push_back(list.bytes);
+    work.lists.push_back(list.bytes);
     for (const e2ee::ListedDevice& device : list.devices) {
       const auto record = own->records.find(device.record_hash);
       if (record == own->records.end()) continue;
       const Bytes& bytes = record->second.bytes;
-      const bool twice =
-          std::find(work.lost_records.begin(), work.lost_records.end(), bytes) != work.lost_records.end();
-      if (!twice) work.lost_records.push_back(bytes);
+      const bool twice = std::find(work.records.begin(), work.records.end(), bytes) != work.records.end();
+      if (!twice) work.records.push_back(bytes);
     }
   }
   return {};
 }
 
 Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
-  if (!work.lost_lists.empty()) return {};
+  if (!work.lists.empty()) return {};
   become(EncryptionState::kReady);
-  const bool compared = digest_asked_ && context_.now() - *digest_asked_ < kDigestInterval;
+  const bool compared = digest_asked_ && context_.now() - *digest_asked_ < limits::e2ee::kDigestInterval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
   if (!compared && waiting.empty()) {
     CHATSDK_ASSIGN(const auto prekeys, transaction.state().prekeys());
@@ -180,7 +192,7 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
 void KeyUpkeep::wait_until(std::uint64_t wall_ms) {
   const std::uint64_t now = now_ms();
   const std::chrono::milliseconds left(wall_ms > now ? static_cast<std::int64_t>(wall_ms - now) : 0);
-  timer_.start_after(std::min<std::chrono::milliseconds>(left, kLookAgainMax), [this] { schedule(); });
+  timer_.start_after(std::min<std::chrono::milliseconds>(left, limits::e2ee::kUpkeepLook), [this] { schedule(); });
 }
 
 void KeyUpkeep::failed(const Error& cause) {
@@ -217,12 +229,7 @@ void KeyUpkeep::query_own_lists() {
   const auto own = store_.state().user(session_.owner());
   if (!own.ok()) return failed(own.error());
   wire::DeviceListsRequest request;
-  wire::DeviceListsRequest::Known& known = *request.add_users();
-  known.set_user_id(session_.owner());
-  if (*own != nullptr) {
-    known.set_list_version((*own)->newest().version);
-    known.set_list_hash(std::string((*own)->newest().hash.view()));
-  }
+  ask_for(session_.owner(), *own, request);
   busy_ = true;
   session_.authorized<wire::DeviceLists>(
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::DeviceLists> done) {
@@ -244,8 +251,7 @@ void KeyUpkeep::on_own_lists(Result<wire::DeviceLists> answer) {
     const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
       const e2ee::UserLists given{session_.owner(), to_vector(own.lists()), to_vector(own.records())};
       CHATSDK_ASSIGN(const auto learned, conversations_.take_lists(transaction.kept(), given, now_ms(), events));
-      changed = learned.result != e2ee::Learning::kSame && learned.result != e2ee::Learning::kRefused &&
-                learned.result != e2ee::Learning::kIgnored;
+      changed = brought_something(learned.result);
       CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(session_.owner()));
       known_version = known == nullptr ? 0 : known->newest().version;
       return {};

@@ -32,6 +32,10 @@ namespace chatsdk {
 
 // What a message holds as bytes, as the functions of e2ee/ take it.
 std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::string>& field);
+// Asks for what a user's lists have beyond what is known; nullptr: nothing is.
+void ask_for(const UserId& user_id, const e2ee::KnownUser* known, wire::DeviceListsRequest& request);
+// Something came to what is kept of the user.
+bool brought_something(e2ee::Learning result);
 
 class KeyUpkeep {
  public:
@@ -50,6 +54,7 @@ class KeyUpkeep {
   void on_welcome(const wire::Welcome& welcome);
   void on_key_counts(const wire::KeyCounts& counts);
   void on_caught_up();
+  EncryptionState state() const { return state_; }
   void on_lost();
   // The server's store is another than before: before anything of it is used.
   Status before_epoch();
@@ -66,9 +71,9 @@ class KeyUpkeep {
  private:
   // What is to be asked or uploaded next; one of them at most.
   struct Work {
-    std::optional<e2ee::ListUpload> list;
-    std::vector<Bytes> lost_lists;  // versions that the server has lost, with their records
-    std::vector<Bytes> lost_records;
+    // Versions that the server has lost and a new one behind them, with the records that they name.
+    std::vector<Bytes> lists;
+    std::vector<Bytes> records;
     bool ask_digest = false;
     std::optional<e2ee::PrekeyUpload> prekeys;
     std::optional<std::uint64_t> look_again_ms;
@@ -79,6 +84,7 @@ class KeyUpkeep {
   void query_own_lists();
   void on_own_lists(Result<wire::DeviceLists> answer);
   Status decide(E2eeTransaction& transaction, Work& work);
+  static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
   Status decide_listed(E2eeTransaction& transaction, Work& work);
   void upload_list(const std::vector<Bytes>& lists, const std::vector<Bytes>& records);

@@ -8,12 +8,6 @@
 
 namespace chatsdk {
 
-namespace {
-
-constexpr auto kPoll = std::chrono::seconds(1);
-
-}  // namespace
-
 Linking::Linking(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, KeyUpkeep& upkeep)
     : context_(context), store_(store), session_(session), rest_(rest), upkeep_(upkeep), timer_(context.executor) {}
 
@@ -89,7 +83,7 @@ void Linking::end(Status status) {
 
 void Linking::await(LinkStep step) {
   if (context_.now() >= until_) return end(error(Code::kTimedOut, "nobody answered in time"));
-  timer_.start_after(kPoll, [this, step] { ask(step); });
+  timer_.start_after(limits::e2ee::kLinkPoll, [this, step] { ask(step); });
 }
 
 void Linking::ask(LinkStep step) {
@@ -115,7 +109,7 @@ void Linking::leave(LinkStep step, Bytes message) {
         if (answer.ok()) return left(step);
         if (!code_is_retryable(answer.code())) return end(answer.error());
         // The same bytes: the answer alone may have been lost.
-        timer_.start_after(std::max<std::chrono::milliseconds>(kPoll, answer.error().retry_after),
+        timer_.start_after(std::max<std::chrono::milliseconds>(limits::e2ee::kLinkPoll, answer.error().retry_after),
                            [this, step, kept] { leave(step, *kept); });
       }));
 }
