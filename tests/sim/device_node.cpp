@@ -64,7 +64,7 @@ DeviceNode::~DeviceNode() {
 
 Status DeviceNode::open_process(bool must_exist) {
   CHATSDK_ASSERT(process_ == nullptr);
-  disk_failures_at_start_ = disk_failures();
+  disk_at_start_ = disk_.counters();
   auto process = std::make_unique<Process>(scheduler_, network_, options_.number, clock_, disk_);
   DeviceStoreOptions store;
   store.path = kStorePath;
@@ -406,19 +406,25 @@ void DeviceNode::revoke_another_device() {
   act([this] { process_->client->list_devices(++last_request_); });
 }
 
+// How often the server has gone back to an older state.
+std::uint64_t DeviceNode::restores() const {
+  const auto found = observer_.faults().find("server_restored");
+  return found == observer_.faults().end() ? 0 : found->second;
+}
+
 // Whoever uses a refresh token that was used ends the session with it: the device logs in again.
 void DeviceNode::reuse_refresh_token() {
   act([this] {
     const auto session = process_->store->session();
     if (!session.ok() || !session->has_value() || (*session)->refresh_token.empty()) return;
-    // A device that had to register anew leaves the old one's session behind, whose last token nobody has used.
-    if (std::exchange(copied_from_, process_->store->installation_id()) != process_->store->installation_id()) {
-      copied_token_.clear();
-    }
-    if (copied_token_.empty()) copied_token_ = (*session)->refresh_token;
-    if (copied_token_ == (*session)->refresh_token) return;
+    const CopiedToken now{(*session)->refresh_token, process_->store->installation_id(), restores()};
+    // A device that had to register anew leaves the old one's session behind, whose last token nobody has used; and in
+    // the state that the server went back to, a token that was used may be the newest.
+    if (copied_.installation != now.installation || copied_.restores != now.restores) copied_ = {};
+    if (copied_.token.empty()) copied_ = now;
+    if (copied_.token == now.token) return;
     wire::RefreshRequest body;
-    body.set_refresh_token(std::exchange(copied_token_, {}));
+    body.set_refresh_token(std::exchange(copied_, {}).token);
     body.set_request_id(ids_.bytes(limits::kRequestIdBytes));
     HttpRequest request;
     request.method = "POST";
@@ -426,11 +432,11 @@ void DeviceNode::reuse_refresh_token() {
     request.headers["content-type"] = std::string(kProtobufType);
     request.headers["accept"] = std::string(kProtobufType);
     request.body = body.SerializeAsString();
-    process_->network.request(std::move(request), [this](const Result<HttpResponse>& answer) {
-      // In the state that the server went back to it may be the newest.
-      if (!answer.ok() || answer->status != 200 || observer_.faults().contains("server_restored")) return;
-      observer_.on_broken("tokens", "A refresh token that had been used before was taken again.");
-    });
+    process_->network.request(std::move(request),
+                              [this, restores_before = now.restores](const Result<HttpResponse>& answer) {
+                                if (!answer.ok() || answer->status != 200 || restores() != restores_before) return;
+                                observer_.on_broken("tokens", "A refresh token that had been used was taken again.");
+                              });
   });
 }
 

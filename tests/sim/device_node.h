@@ -16,7 +16,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -80,8 +79,10 @@ class DeviceNode final : private EventSink {
   Status resume();
   bool suspended() const { return suspended_; }
   void stall(std::chrono::microseconds time);
-  // An operation of the disk failed under this process.
-  bool disk_failed() const { return disk_failures() != disk_failures_at_start_; }
+  // An operation of the disk failed under this process, or the last attempt to start one.
+  bool disk_failed() const { return disk_.counters().failed() != disk_at_start_.failed(); }
+  // It read other bytes than are there: saying that the store is damaged is right.
+  bool disk_deceived() const { return disk_.counters().deceived() != disk_at_start_.deceived(); }
 
   // -- What the user does. Each is a turn; nothing happens when there is nothing to do it to. --
   // `returned`, when given, is told what the call said: the conversation and the message's id, or why there is none.
@@ -185,13 +186,10 @@ class DeviceNode final : private EventSink {
   template <typename Act>
   void act(Act act);
   void record(Event happened);
-  std::uint64_t disk_failures() const {
-    const auto& failures = disk_.counters().failures;
-    return std::accumulate(failures.begin(), failures.end(), std::uint64_t{0});
-  }
   bool alive() const { return process_ != nullptr && disk_.powered(); }
   void look_at_syncs();
   void end_sync(std::uint64_t number, Code code);
+  std::uint64_t restores() const;
   void log_in();
   void log_in_later();
   void settle_retry(const MessageRow& row);
@@ -273,12 +271,17 @@ class DeviceNode final : private EventSink {
   bool linked_ = false;
   std::set<ClientMessageId> sent_here_;
   bool suspended_ = false;
-  std::string copied_token_;  // a refresh token that somebody else has
-  std::string copied_from_;   // the installation then
+  // A refresh token that somebody else has.
+  struct CopiedToken {
+    std::string token;
+    std::string installation;    // when it was copied
+    std::uint64_t restores = 0;  // of the server, by then
+  };
+  CopiedToken copied_;
   std::uint64_t sends_ = 0;
   std::uint64_t last_sync_ = 0;
   std::uint64_t epoch_ = 0;
-  std::uint64_t disk_failures_at_start_ = 0;
+  DiskCounters disk_at_start_;
 };
 
 }  // namespace chatsdk::sim

@@ -88,5 +88,15 @@ TEST(Images, AreNotWhereAPageOfADeviceIsAnother) {
   expect_broken_store(result, "The image of device 1");
 }
 
+// ---- What fails without cause --------------------------------------------------------------------------------------
+
+TEST(Failures, AreTheServersWhenItsDiskDidNotFail) {
+  const RunResult result = run_with(false, [](World& world) {
+    world.scheduler().after(seconds(8), [&world] { in_servers_file(world, "DROP TABLE dedup"); });
+    world.scheduler().after(seconds(9), [&world] { world.device(1)->send(2, 30, std::nullopt); });
+  });
+  expect_broken_store(result, "The server's store failed, and its disk did not");
+}
+
 }  // namespace
 }  // namespace chatsdk::sim

@@ -54,6 +54,7 @@ Status ServerNode::start() {
   CHATSDK_ASSERT(process_ == nullptr);
   ++starts_;
   failed_ = false;
+  disk_failures_at_start_ = disk_.counters().failed();
   auto process = std::make_unique<Process>(scheduler_, clock_, options_.shards);
   process->bus = std::make_unique<LossyBus>(scheduler_, bus_losses_, bus_random_, options_.inbox_hints_max);
   server::SqliteStoreOptions store;

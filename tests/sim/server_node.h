@@ -50,6 +50,8 @@ class ServerNode final : public ServerEndpoint {
   CrashReport crash(CrashMode mode);
   // As SIGTERM: drains, then ends in order. The process is gone when `ended` runs.
   void stop_gracefully(Task ended);
+  // An operation of the disk failed under this process, or the last attempt to start one.
+  bool disk_failed() const { return disk_.counters().failed() != disk_failures_at_start_; }
   // The store failed for good and the process wants to end; the world looks at this after each turn.
   bool failed() const { return failed_; }
 
@@ -116,6 +118,7 @@ class ServerNode final : public ServerEndpoint {
   SeededRandom bus_random_;
   std::unique_ptr<Process> process_;
   bool failed_ = false;
+  std::uint64_t disk_failures_at_start_ = 0;
   bool left_in_doubt_ = false;
   std::uint64_t starts_ = 0;
 };

@@ -31,6 +31,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -104,6 +105,9 @@ struct DiskCounters {
 
   std::uint64_t of(DiskOp op) const { return operations[static_cast<std::size_t>(op)]; }
   std::uint64_t of(DiskFailure failure) const { return failures[static_cast<std::size_t>(failure)]; }
+  std::uint64_t failed() const { return std::accumulate(failures.begin(), failures.end(), std::uint64_t{0}); }
+  // Reads that gave other bytes than are there.
+  std::uint64_t deceived() const { return of(DiskFailure::kFlippedBit) + of(DiskFailure::kShortRead); }
 };
 
 enum class DiskView { kVisible, kDurable };

@@ -132,8 +132,11 @@ void World::start_server() {
     epoch_in_doubt_ = refusals() != refusals_before;
     return;
   }
-  if (status.code() == Code::kCorrupt || status.code() == Code::kTampered || healed_) {
-    violation("store", "The server's store does not open: " + status.error().detail);
+  const bool damaged = status.code() == Code::kCorrupt || status.code() == Code::kTampered;
+  const bool let_down = !server_.disk().powered() || server_.disk_failed() || plays_full_disk(status.code());
+  if (damaged || !let_down || healed_) {
+    violation("store", "The server's store does not open: " + std::string(code_name(status.code())) + ", " +
+                           status.error().detail);
     return;
   }
   // The disk failed under it, or a crash point was reached while it opened.
@@ -165,21 +168,18 @@ void World::begin_epoch() {
 void World::start_device(NodeId number) {
   DeviceNode* const node = device(number);
   if (node == nullptr || node->running()) return;
-  const auto short_reads = [node] { return node->disk().counters().of(DiskFailure::kShortRead); };
-  const std::uint64_t short_reads_before = short_reads();
   const Status status = node->start();
   if (status.ok()) return;
-  const bool disk_failed = !node->disk().powered();
-  if (disk_failed) {
+  const bool died = !node->disk().powered();
+  if (died) {
     observer_.on_fault("device_died_at_crash_point");
     cut_power(node->disk(), number);
   }
   const bool damaged =
       status.code() == Code::kCorrupt || status.code() == Code::kTampered || status.code() == Code::kWrongKey;
-  // Where the disk gave other bytes than are there, saying so is right.
-  const bool deceived =
-      node->disk().counters().of(DiskFailure::kFlippedBit) != 0 || short_reads() != short_reads_before;
-  if ((damaged && !disk_failed && !deceived) || healed_) {
+  const bool let_down =
+      died || (damaged ? node->disk_deceived() : node->disk_failed() || plays_full_disk(status.code()));
+  if (!let_down || healed_) {
     violation("store", "The store of device " + std::to_string(number) +
                            " does not open: " + std::string(code_name(status.code())) + ", " + status.error().detail);
     return;
@@ -188,6 +188,9 @@ void World::start_device(NodeId number) {
   count_faults();
   scheduler_.after(seconds(1), [this, number] { start_device(number); });
 }
+
+// A fault point that says that there is no room for a commit stands for a disk that says so.
+bool World::plays_full_disk(Code code) const { return code == Code::kStorageFull && options_.fault_points; }
 
 // Whoever lost the power in this turn is dead from here.
 void World::after_turn(NodeId node) {
@@ -199,6 +202,9 @@ void World::after_turn(NodeId node) {
   }
   if (server_.running() && (server_.failed() || !server_.disk().powered())) {
     const bool power = !server_.disk().powered();
+    if (!power && (!server_.disk_failed() || healed_)) {
+      return violation("store", "The server's store failed, and its disk did not.");
+    }
     observer_.on_fault(power ? "server_died_at_crash_point" : "server_store_failed");
     // A sync that failed may have lost what the process still sees: only a machine that starts anew knows what is left.
     crash_server(power ? draw_mode() : static_cast<CrashMode>(1 + random_.below(3)), up_to(seconds(20)));
@@ -206,6 +212,10 @@ void World::after_turn(NodeId node) {
   for (std::size_t i = 0; i < devices_.size(); ++i) {
     if (!devices_[i]->running()) continue;
     if (devices_[i]->disk().powered() && devices_[i]->cannot_read()) {
+      if (!devices_[i]->disk_failed() || healed_) {
+        return violation("store", "The app of device " + std::to_string(devices_[i]->number()) +
+                                      " could not read its store, and its disk did not fail.");
+      }
       observer_.on_fault("app_could_not_read");
       crash_device(*devices_[i], CrashMode::kProcessOnly, up_to(seconds(5)));
       continue;
@@ -257,14 +267,22 @@ void World::suspend_device(DeviceNode& node, microseconds away) {
 
 void World::lose_suspended(DeviceNode& node, microseconds down) {
   observer_.record(node.number(), event::Crash{node.number(), "suspended"});
-  cut_power(node.disk(), node.number());
+  node.disk().cancel_crash();
+  count_crash(node.crash(draw_mode()), node.number());
   scheduler_.after(down, [this, number = node.number()] { start_device(number); });
 }
 
 void World::resume_device(NodeId number) {
   DeviceNode* const node = device(number);
   if (node == nullptr || node->running()) return;
-  if (node->suspended() && node->resume().ok()) return;
+  if (node->suspended()) {
+    const Status status = node->resume();
+    if (status.ok()) return;
+    if (node->disk().powered() && !node->disk_failed() && !plays_full_disk(status.code())) {
+      return violation("store", "The app of device " + std::to_string(number) + " could not go on, " +
+                                    std::string(code_name(status.code())) + ", and its disk did not fail.");
+    }
+  }
   start_device(number);  // the app ends, and is started again
 }
 

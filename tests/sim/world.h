@@ -100,6 +100,7 @@ class World {
   enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
   void after_turn(NodeId node);
+  bool plays_full_disk(Code code) const;
   void start_server();
   void begin_epoch();
   void start_device(NodeId number);
