@@ -312,14 +312,6 @@ TEST(Liveness, FindsWorkThatIsLeft) {
   EXPECT_BROKEN("L4", story);
 }
 
-TEST(Liveness, FindsANodeThatGoesOnSending) {
-  ToldStory story;
-  FinalState end = good_end();
-  end.activity = {{kServer, "frames other than heartbeats", 1}};
-  story.ends(end);
-  EXPECT_BROKEN("L4", story);
-}
-
 TEST(Liveness, FindsAProbeThatDidNotArrive) {
   ToldStory story;
   FinalState end = good_end();

@@ -57,8 +57,9 @@ class Bounds final : public Property {
 // ---- S15 -----------------------------------------------------------------------------------------------------------
 
 // One request gets one answer, also when the server restarted in between. For a message: once accepted it is never
-// answered otherwise, once voided it is answered with voided or refused as voided and never accepted. A refusal before
-// either may change its mind later: nothing was stored. With a new epoch the server has forgotten what it answered
+// answered otherwise, once voided it is answered with voided or refused as voided and never accepted; but either may be
+// refused for want of room or time, which says nothing of the message. A refusal before either may change its mind
+// later: nothing was stored. With a new epoch the server has forgotten what it answered
 // above the restored heads, and all requests. The same holds on the device: a send that is asked for again under its id
 // is the message that it was, and another text under its id is a conflict; only the disk can be in the way of saying
 // so.
@@ -90,7 +91,7 @@ class Idempotence final : public Property {
 
   static void judge(const AnswerSeen& e, const Facts& facts, Report& report) {
     const auto index = facts.find(e.k);
-    if (!index) return;
+    if (!index || (e.kind == AnswerSeen::Kind::kRefused && is_for_want_of_room(e.code))) return;
     const Message& message = facts.message(*index);
     const bool accepts = e.kind == AnswerSeen::Kind::kAccepted;
     if (const Place* place = facts.place_in(message, facts.epoch()); place != nullptr && !accepts) {
@@ -125,6 +126,11 @@ class Idempotence final : public Property {
         "S15", index ? facts.message(*index).conversation : kNoConversation,
         "another text under the id of message " + to_text(e.k) + " on device " + std::to_string(e.device) +
             (e.code == Code::kOk ? std::string(" is taken") : " is refused as " + std::string(code_name(e.code))));
+  }
+
+  // What the gateway may say before anybody has looked for the message, or instead of a store that cannot answer.
+  static bool is_for_want_of_room(Code code) {
+    return code == Code::kRateLimited || code == Code::kUnavailable || code == Code::kStorageFull;
   }
 
   static bool is_of_the_disk(Code code) {

@@ -592,6 +592,23 @@ TEST(Idempotence, FindsARepeatThatIsRefusedForItsNumber) {
   EXPECT_BROKEN("S15", story);
 }
 
+TEST(Idempotence, FindsARefusalThatForbidsWhatWasVoided) {
+  Story story;
+  story.sends(1, 1).tell({AnswerSeen{1, k(1), AnswerSeen::Kind::kVoided, 0, Code::kOk}});
+  story.tell({AnswerSeen{1, k(1), AnswerSeen::Kind::kRefused, 0, Code::kForbidden}});
+  EXPECT_BROKEN("S15", story);
+}
+
+TEST(Idempotence, LetsARepeatBeRefusedForWantOfRoom) {
+  Story story;
+  story.sends(1, 1).accepts(1, 1, 2);
+  for (const Code code : {Code::kRateLimited, Code::kUnavailable, Code::kStorageFull}) {
+    story.tell({AnswerSeen{1, k(1), AnswerSeen::Kind::kRefused, 0, code}});
+  }
+  story.accepts(1, 1, 2);
+  EXPECT_SOUND(story);
+}
+
 TEST(Idempotence, FindsAVoidAfterAnAcceptance) {
   Story story;
   story.sends(1, 1).accepts(1, 1, 2).tell({AnswerSeen{1, k(1), AnswerSeen::Kind::kVoided, 0, Code::kOk}});

@@ -339,8 +339,8 @@ struct PushedLive {
   }
 };
 
-// The server's answer to a Send or a Void, as it left the server. Of refusals those are recorded that say that the
-// message is not accepted; one for want of room or time says nothing of it.
+// The server's answer to a Send or a Void, as it left the server. A refusal of a Void says nothing of the message and
+// is not recorded.
 struct AnswerSeen {
   enum class Kind : std::uint8_t { kAccepted = 1, kVoided = 2, kRefused = 3 };
   DeviceNumber device = 0;

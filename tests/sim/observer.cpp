@@ -27,21 +27,6 @@ constexpr std::uint64_t kFramesTold = kFramesMax / 64 + 1;
 // No token lives so shortly that it is renewed twice; a session that begins anew may need one too.
 constexpr std::uint64_t kRefreshesInQuiet = 2;
 
-// A refusal that the server's store decided, after it had looked for the message: it says that it is not accepted.
-bool says_not_accepted(Code code) {
-  switch (code) {
-    case Code::kOutOfOrder:
-    case Code::kConflict:
-    case Code::kVoided:
-    case Code::kTooLarge:
-    case Code::kInvalidUtf8:
-    case Code::kInvalidArgument:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 void Observer::record(NodeId node, Event event) {
@@ -276,8 +261,9 @@ void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
       if (result.has_accepted()) {
         record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kAccepted,
                                     result.accepted().conversation_seq(), Code::kOk});
-      } else if (const Code code = from_wire(result.refused()).code; says_not_accepted(code)) {
-        record(0, event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kRefused, 0, code});
+      } else if (result.has_refused()) {
+        record(0,
+               event::AnswerSeen{device, *k, event::AnswerSeen::Kind::kRefused, 0, from_wire(result.refused()).code});
       }
       break;
     }

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the observer makes of the wire, with frames written by hand: who is not quiet (L4), which answers it records.
+#include "sim/observer.h"
+
+#include <string>
+#include <vector>
+
+#include "sim/checker_story.h"
+
+namespace chatsdk::sim {
+namespace {
+
+// Device 1 of user 1, in the quiet of the end.
+class QuietDevice {
+ public:
+  QuietDevice() {
+    observer_.add_device(1, 1);
+    observer_.watch_activity();
+  }
+  void sends(const wire::ClientFrame& frame, int times = 1) {
+    for (int i = 0; i < times; ++i) observer_.on_device_frame(1, 1, frame.SerializeAsString());
+  }
+  void asks(const char* url, int times = 1) {
+    HttpRequest request;
+    request.method = "POST";
+    request.url = url;
+    for (int i = 0; i < times; ++i) observer_.on_request(1, request);
+  }
+  // The property that the end of a run finds broken by it; empty: none.
+  std::string broken() const {
+    FinalState end;
+    end.activity = observer_.activity();
+    Story story;
+    story.ends(end);
+    return story.broken();
+  }
+
+ private:
+  Scheduler scheduler_{1};
+  Observer observer_{scheduler_};
+};
+
+wire::ClientFrame hello() {
+  wire::ClientFrame frame;
+  frame.mutable_hello();
+  return frame;
+}
+
+TEST(Activity, IsWhatADeviceGoesOnSending) {
+  QuietDevice device;
+  wire::ClientFrame frame;
+  frame.mutable_read()->set_up_to(3);
+  device.sends(frame);
+  EXPECT_EQ(device.broken(), "L4");
+}
+
+TEST(Activity, IsASessionThatBeginsAnewAgainAndAgain) {
+  QuietDevice device;
+  device.sends(hello(), 2);
+  EXPECT_EQ(device.broken(), "L4");
+}
+
+TEST(Activity, IsATokenThatIsRenewedAgainAndAgain) {
+  QuietDevice device;
+  device.asks("/v1/sessions/refresh", 3);
+  EXPECT_EQ(device.broken(), "L4");
+}
+
+TEST(Activity, IsARequestOfAnotherKind) {
+  QuietDevice device;
+  device.asks("/v1/devices");
+  EXPECT_EQ(device.broken(), "L4");
+}
+
+TEST(Activity, IsNotWhatKeepsAConnectionAliveNorASessionThatBeginsAnewOnce) {
+  QuietDevice device;
+  wire::ClientFrame ping;
+  ping.mutable_ping();
+  wire::ClientFrame pong;
+  pong.mutable_pong();
+  wire::ClientFrame renewal;
+  renewal.mutable_authenticate();
+  for (const auto& frame : {ping, pong, renewal}) device.sends(frame, 5);
+  device.asks("/v1/sessions/refresh", 2);
+  device.asks("/v1/sessions");
+  device.asks("/v1/connect");
+  device.sends(hello());
+  EXPECT_EQ(device.broken(), "");
+}
+
+TEST(Answers, AreRecordedWhateverTheServerRefusesASendFor) {
+  Scheduler scheduler{1};
+  Observer observer{scheduler};
+  std::vector<Code> recorded;
+  observer.on_record = [&recorded](const Record& record) {
+    const auto* answer = std::get_if<AnswerSeen>(&record.event);
+    if (answer != nullptr && answer->kind == AnswerSeen::Kind::kRefused) recorded.push_back(answer->code);
+  };
+  const std::vector<Code> refused = {Code::kNotFound, Code::kForbidden, Code::kRateLimited, Code::kOutOfOrder};
+  for (const Code code : refused) {
+    wire::ServerFrame frame;
+    frame.mutable_send_result()->set_client_message_id(std::string(k(1).view()));
+    *frame.mutable_send_result()->mutable_refused() = to_wire(error(code, "no"));
+    observer.on_server_frame(1, frame);
+  }
+  wire::ServerFrame later;
+  later.mutable_send_result()->set_client_message_id(std::string(k(1).view()));
+  later.mutable_send_result()->mutable_roster_changed();
+  observer.on_server_frame(1, later);  // to be encrypted anew, and no refusal
+  EXPECT_EQ(recorded, refused);
+}
+
+}  // namespace
+}  // namespace chatsdk::sim
