@@ -164,8 +164,9 @@ class Idempotence final : public Property {
 // ---- S17 -----------------------------------------------------------------------------------------------------------
 
 // Each stream is dense from 1 and only ever grows at its end; an item never changes. What is trimmed goes from the
-// start on, never comes back, and only once every linked device that is entitled to it has stored it. What a gateway
-// sends is in the stream: at once when the world records commits, and in every later read.
+// start on, never comes back, and only once every linked device that is entitled to it has stored it, as its cursor
+// said when its store was last read: once a server trims by acknowledgements, these have to be recorded, too. What a
+// gateway sends is in the stream: at once when the world records commits, and in every later read.
 class Streams final : public Property {
  public:
   void after(const Record& record, const Facts& facts, Report& report) override {

@@ -317,7 +317,7 @@ struct ItemCommitted {
   }
 };
 
-// The server dropped everything of a stream below this sequence.
+// The server said that it has dropped everything of a stream below this sequence.
 struct StreamTrimmed {
   StreamNumber stream = 0;
   ConversationNumber conversation = 0;

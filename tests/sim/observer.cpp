@@ -107,8 +107,12 @@ void Observer::on_committed(const server::AppendedItem& appended) {
   if (item.kind() != wire::ITEM_KIND_ROSTER && item.content().empty() && item.sender_device_id() != 0) {
     senders_[appended.stream_id].insert(DeviceId{item.sender_device_id()});
   }
-  record(0, event::ItemCommitted{
-                appended.stream_id.value, conversation_of(appended.stream_id), {appended.seq, hash_of_item(item)}});
+  const ConversationNumber number = conversation_of(appended.stream_id);
+  record(0, event::ItemCommitted{appended.stream_id.value, number, {appended.seq, hash_of_item(item)}});
+  for (const wire::Roster::Change& change : item.roster().changes()) {
+    if (number == kNoConversation) break;
+    record(0, event::Member{number, user_named(change.user_id()), change.joined(), appended.seq});
+  }
 }
 
 // A rotation that was answered is answered so again: the same request id, the same successor.
@@ -250,6 +254,9 @@ void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
       for (const wire::Item& item : frame.items().items()) {
         const StreamId stream{frame.items().stream_id()};
         learn_from(device, stream, item);
+        if (item.skip_reason() == wire::SKIP_REASON_TRIMMED) {
+          record(0, event::StreamTrimmed{stream.value, conversation_of(stream), item.seq() + 1});
+        }
         if (item.kind() == wire::ITEM_KIND_SKIP) continue;
         record(0, event::PushedLive{stream.value, conversation_of(stream), {item.seq(), hash_of_item(item)}, device});
       }

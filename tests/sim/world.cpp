@@ -445,7 +445,7 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
 
 std::optional<World::ServerStream> World::read_stream_as(UserNumber reader, DeviceId device, StreamId stream,
                                                          wire::StreamKind kind) {
-  ServerStream read{stream, kind, reader, {}, 0};
+  ServerStream read{stream, kind, reader, {}, 0, 1};
   Seq after = 0;
   for (;;) {
     const auto page =
@@ -455,6 +455,7 @@ std::optional<World::ServerStream> World::read_stream_as(UserNumber reader, Devi
       wire::Item item;
       if (!item.ParseFromString(*bytes)) return std::nullopt;
       read.head = item.seq();
+      if (item.skip_reason() == wire::SKIP_REASON_TRIMMED) read.trimmed_below = item.seq() + 1;
       read.items.push_back(std::move(item));
     }
     if (page->items.empty() || page->last >= page->head) return read;
@@ -465,7 +466,7 @@ std::optional<World::ServerStream> World::read_stream_as(UserNumber reader, Devi
 std::optional<World::ServerStream> World::read_head(UserNumber reader, StreamId conversation) {
   const auto page = server_.inspector().items(Observer::name_of(reader), {}, conversation, kBehindAll, 1, 1);
   if (!page.ok()) return std::nullopt;
-  return ServerStream{conversation, wire::STREAM_KIND_CONVERSATION, reader, {}, page->head};
+  return ServerStream{conversation, wire::STREAM_KIND_CONVERSATION, reader, {}, page->head, 1};
 }
 
 // all: set to false when something could not be read and is left out.
@@ -508,6 +509,8 @@ std::vector<event::StoreRead> World::read_server() {
     event::StreamRead whole;
     whole.stream = stream.stream.value;
     whole.conversation = number;
+    whole.trimmed_below = stream.trimmed_below;
+    whole.head = stream.trimmed_below - 1;
     for (const wire::Item& item : stream.items) {
       if (item.kind() == wire::ITEM_KIND_SKIP) continue;
       whole.items.push_back({item.seq(), Observer::hash_of_item(item)});
@@ -519,6 +522,7 @@ std::vector<event::StoreRead> World::read_server() {
     read.device = kServer;
     read.conversation = number;
     read.cursor = whole.head;
+    read.trimmed_below = stream.trimmed_below;
     for (const wire::Item& item : stream.items) {
       if (item.kind() != wire::ITEM_KIND_MESSAGE) continue;
       read.rows.push_back({item.seq(),
@@ -558,12 +562,13 @@ bool World::record_server_marks() {
   return all;
 }
 
+// The devices first: what the server has trimmed is held against what they had stored by then.
 void World::read_all_stores() {
   const Scheduler::ActingFor turn(scheduler_, 0);
-  read_server();
   for (DeviceNode* node : devices()) {
     if (node->running()) node->read_store();
   }
+  read_server();
 }
 
 // ---- The end -------------------------------------------------------------------------------------------------------
@@ -619,6 +624,14 @@ void World::check_images() {
 
 FinalState World::final_state() {
   FinalState state;
+  for (DeviceNode* node : devices()) {
+    if (!node->running()) continue;
+    std::vector<event::StoreRead> reads;
+    std::vector<event::ReceiptSeen> receipts;
+    node->read_store(&reads, &receipts);
+    state.device_reads.insert(state.device_reads.end(), reads.begin(), reads.end());
+    state.receipts.insert(state.receipts.end(), receipts.begin(), receipts.end());
+  }
   state.server_reads = read_server();
   for (const event::StoreRead& read : state.server_reads) {
     for (DeviceNode* node : devices()) {
@@ -628,14 +641,6 @@ FinalState World::final_state() {
       }
       if (member) state.eligible.push_back({read.conversation, node->number()});
     }
-  }
-  for (DeviceNode* node : devices()) {
-    if (!node->running()) continue;
-    std::vector<event::StoreRead> reads;
-    std::vector<event::ReceiptSeen> receipts;
-    node->read_store(&reads, &receipts);
-    state.device_reads.insert(state.device_reads.end(), reads.begin(), reads.end());
-    state.receipts.insert(state.receipts.end(), receipts.begin(), receipts.end());
   }
   return state;
 }

@@ -84,6 +84,7 @@ class World {
     UserNumber reader = 0;
     std::vector<wire::Item> items;
     Seq head = 0;
+    Seq trimmed_below = 1;
   };
   // How far counting has come: a disk's and the bus's own numbers.
   struct Counted {
