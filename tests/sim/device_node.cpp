@@ -321,7 +321,7 @@ void DeviceNode::discard_queued(std::uint64_t draw) {
   act([this, draw] {
     std::vector<MessageKey> queued;
     for (const auto& [key, told] : told_) {
-      if (told.state == MessageState::kQueued) queued.push_back(key);
+      if (told.state == static_cast<std::int32_t>(MessageState::kQueued)) queued.push_back(key);
     }
     if (!queued.empty()) give_up(queued[draw % queued.size()]);
   });
@@ -417,14 +417,12 @@ void DeviceNode::reuse_refresh_token() {
   act([this] {
     const auto session = process_->store->session();
     if (!session.ok() || !session->has_value() || (*session)->refresh_token.empty()) return;
-    const CopiedToken now{(*session)->refresh_token, process_->store->installation_id(), restores()};
-    // A device that had to register anew leaves the old one's session behind, whose last token nobody has used; and in
-    // the state that the server went back to, a token that was used may be the newest.
-    if (copied_.installation != now.installation || copied_.restores != now.restores) copied_ = {};
-    if (copied_.token.empty()) copied_ = now;
-    if (copied_.token == now.token) return;
+    const std::uint64_t before = restores();
+    const auto used =
+        copied_token_.copy_or_use({(*session)->refresh_token, process_->store->installation_id(), before});
+    if (!used) return;
     wire::RefreshRequest body;
-    body.set_refresh_token(std::exchange(copied_, {}).token);
+    body.set_refresh_token(*used);
     body.set_request_id(ids_.bytes(limits::kRequestIdBytes));
     HttpRequest request;
     request.method = "POST";
@@ -432,11 +430,10 @@ void DeviceNode::reuse_refresh_token() {
     request.headers["content-type"] = std::string(kProtobufType);
     request.headers["accept"] = std::string(kProtobufType);
     request.body = body.SerializeAsString();
-    process_->network.request(std::move(request),
-                              [this, restores_before = now.restores](const Result<HttpResponse>& answer) {
-                                if (!answer.ok() || answer->status != 200 || restores() != restores_before) return;
-                                observer_.on_broken("tokens", "A refresh token that had been used was taken again.");
-                              });
+    process_->network.request(std::move(request), [this, before](const Result<HttpResponse>& answer) {
+      const bool taken = answer.ok() && answer->status == 200;
+      if (const Verdict found = CopiedToken::judge(taken, before, restores())) observer_.on_broken("tokens", *found);
+    });
   });
 }
 
@@ -517,14 +514,11 @@ void DeviceNode::ask_receipts(std::uint64_t draw) {
     observe_marks(row->conversation);
     for (const UserNumber user : observer_.members(*number)) {
       const auto receipt = process_->reader->receipt(row->key, Observer::name_of(user));
-      const bool not_found = !receipt.ok() && receipt.code() == Code::kNotFound;
-      if (not_found != (row->seq == 0) && (receipt.ok() || not_found)) {
-        observer_.on_broken("receipts", "Device " + std::to_string(options_.number) + " answers of " +
-                                            to_text(row->client_message_id) + " at seq " + std::to_string(row->seq) +
-                                            (not_found ? " that it is not there." : " who has it."));
-      }
+      const Code answer = receipt.ok() ? Code::kOk : receipt.code();
+      const Verdict found = judge_receipt({options_.number, *number, row->client_message_id, row->seq, answer});
+      if (found) observer_.on_broken("receipts", *found);
       if (!receipt.ok()) {
-        cannot_read_ = cannot_read_ || !not_found;
+        cannot_read_ = cannot_read_ || answer != Code::kNotFound;
         continue;
       }
       const auto ms = [](const std::optional<WallTime>& time) { return time ? to_unix_ms(*time) : 0; };
@@ -637,18 +631,18 @@ void DeviceNode::on_changes(const Changes& changes) {
   look_at_syncs();
 }
 
-// Delivered and read follow from the marks, which are told for the conversation.
-DeviceNode::Told DeviceNode::told_of(const MessageRow& row) {
+ToldMessage DeviceNode::told_of(const MessageRow& row, ConversationNumber number) {
   const bool follows = row.state == MessageState::kDelivered || row.state == MessageState::kRead;
-  return {row.seq, follows ? MessageState::kSent : row.state, row.failure, row.client_message_id, row.content.empty()};
+  const MessageState state = follows ? MessageState::kSent : row.state;
+  return {row.seq, static_cast<std::int32_t>(state), row.failure, row.client_message_id, row.content.empty(), number};
 }
 
 void DeviceNode::observe(const MessageRow& row) {
   const auto number = conversation(row.conversation);
   if (!number) return;
-  const Told now = told_of(row);
+  const ToldMessage now = told_of(row, *number);
   const auto [entry, is_new] = told_.try_emplace(row.key, now);
-  const Told before = is_new ? Told{} : std::exchange(entry->second, now);
+  const ToldMessage before = is_new ? ToldMessage{} : std::exchange(entry->second, now);
   if (!is_new && before == now) return;
   const UserNumber sender = Observer::user_named(row.sender);
   const bool own = sender == options_.user;
@@ -717,64 +711,59 @@ void DeviceNode::page(std::uint64_t draw) {
   act([this, draw] {
     const std::vector<ConversationRow> all = all_conversations();
     if (all.empty() || cannot_read_) return;
-    const auto pages_of = [](std::uint64_t size) { return static_cast<std::size_t>(1 + size % limits::kPageMax); };
-    const auto found = paging_error(all[draw % all.size()], pages_of(draw / 7 % 11), pages_of(draw / 77));
-    if (found) observer_.on_broken("paging", "Device " + std::to_string(options_.number) + ": " + *found + ".");
+    const auto rows_of = [](std::uint64_t size) { return static_cast<std::size_t>(1 + size % limits::kPageMax); };
+    const auto history = by_pages(all[draw % all.size()], rows_of(draw / 7 % 11), rows_of(draw / 77));
+    cannot_read_ = cannot_read_ || !history.ok();
+    if (!history.ok()) return;
+    const Verdict found = judge_pages(*history);
+    if (!found) return;
+    const std::string name = "Device " + std::to_string(options_.number) + ": ";
+    observer_.on_broken("paging", Finding(name + found->what + ".", found->conversation));
   });
 }
 
-// What the pages of one direction say, those of the other and single reads say too, whatever their size.
-std::optional<std::string> DeviceNode::paging_error(const ConversationRow& conversation, std::size_t up,
-                                                    std::size_t down) {
-  const auto unreadable = [this] {
-    cannot_read_ = true;
-    return std::nullopt;
+// A history in both directions, with single reads of one in its middle.
+Result<PagedHistory> DeviceNode::by_pages(const ConversationRow& conversation, std::size_t up, std::size_t down) {
+  const auto paged = [](const MessageRow& row) {
+    return PagedMessage{row.key.value, row.seq, static_cast<std::int32_t>(row.state), content_hash(row.content),
+                        row.client_message_id};
+  };
+  const auto add = [&paged](std::vector<ReadPage>& pages, const auto& page) {
+    pages.push_back({{}, page.more});
+    for (const MessageRow& row : page.rows) pages.back().rows.push_back(paged(row));
+    return page.more && !page.rows.empty();
   };
   DeviceReader& reader = *process_->reader;
+  PagedHistory history;
+  history.conversation = this->conversation(conversation.key).value_or(kNoConversation);
+  history.up = up;
+  history.down = down;
   std::vector<MessageRow> forwards;
-  for (auto page = reader.history_after(conversation.key, Seq{0}, up);;) {
-    if (!page.ok()) return unreadable();
-    if (page->rows.size() > up) return "a page has " + std::to_string(page->rows.size()) + " rows";
-    forwards.insert(forwards.end(), page->rows.begin(), page->rows.end());
-    if (!page->more) break;
-    if (page->rows.empty()) return std::string("an empty page says that there is more");
-    page = reader.history_after(conversation.key, page->rows.back().key, up);
+  CHATSDK_ASSIGN(auto page, reader.history_after(conversation.key, Seq{0}, up));
+  for (;;) {
+    forwards.insert(forwards.end(), page.rows.begin(), page.rows.end());
+    if (!add(history.forwards, page)) break;
+    CHATSDK_ASSIGN(page, reader.history_after(conversation.key, page.rows.back().key, up));
   }
-  std::vector<MessageRow> backwards;
-  for (auto page = reader.history_before(conversation.key, Seq{0}, down);;) {
-    if (!page.ok()) return unreadable();
-    if (page->rows.size() > down) return "a page has " + std::to_string(page->rows.size()) + " rows";
-    backwards.insert(backwards.begin(), page->rows.begin(), page->rows.end());
-    if (!page->more) break;
-    if (page->rows.empty()) return std::string("an empty page says that there is more");
-    page = reader.history_before(conversation.key, page->rows.front().key, down);
+  CHATSDK_ASSIGN(page, reader.history_before(conversation.key, Seq{0}, down));
+  while (add(history.backwards, page)) {
+    CHATSDK_ASSIGN(page, reader.history_before(conversation.key, page.rows.front().key, down));
   }
-  const auto same = [](const MessageRow& a, const MessageRow& b) {
-    return a.key == b.key && a.seq == b.seq && a.state == b.state && a.content == b.content;
-  };
-  if (!std::equal(forwards.begin(), forwards.end(), backwards.begin(), backwards.end(), same)) {
-    return std::to_string(forwards.size()) + " rows forwards by " + std::to_string(up) + ", " +
-           std::to_string(backwards.size()) + " backwards by " + std::to_string(down) + ", and not the same";
-  }
-  if (forwards.empty()) return std::nullopt;
-  const MessageRow& one = forwards[forwards.size() / 2];
-  const auto alone = reader.message(one.key);
-  if (!alone.ok()) return unreadable();
-  if (!same(one, *alone)) return "message " + to_text(one.client_message_id) + " is another one when it is read alone";
-  if (one.seq != 0) {
-    const auto before = reader.history_before(conversation.key, one.seq, limits::kPageMax);
-    if (!before.ok()) return unreadable();
-    const auto lower = [&](const MessageRow& row) { return row.seq < one.seq; };
-    if (!std::all_of(before->rows.begin(), before->rows.end(), lower)) {
-      return "a page before seq " + std::to_string(one.seq) + " has it or what is behind it";
+  if (!forwards.empty()) {
+    const MessageKey asked = forwards[forwards.size() / 2].key;
+    CHATSDK_ASSIGN(const MessageRow one, reader.message(asked));
+    history.asked = asked.value;
+    history.alone = paged(one);
+    if (one.seq != 0) {
+      CHATSDK_ASSIGN(const auto before, reader.history_before(conversation.key, one.seq, limits::kPageMax));
+      for (const MessageRow& row : before.rows) history.before.push_back(paged(row));
     }
   }
-  std::uint64_t unread = 0;
-  for (const ConversationRow& row : all_conversations()) unread += row.unread_count;
-  const auto total = reader.unread_total();
-  if (!total.ok() || cannot_read_) return unreadable();
-  if (*total == unread) return std::nullopt;
-  return std::to_string(*total) + " unread messages in all, and " + std::to_string(unread) + " in the conversations";
+  const std::vector<ConversationRow> all = all_conversations();
+  if (cannot_read_) return error(Code::kStorage, "the conversations cannot be read");
+  for (const ConversationRow& row : all) history.unread_each_once += row.unread_count;
+  CHATSDK_ASSIGN(history.unread_in_all, reader.unread_total());
+  return history;
 }
 
 }  // namespace chatsdk::sim

@@ -25,6 +25,7 @@
 #include "base/limits.h"
 #include "engine/client.h"
 #include "sim/app_backend.h"
+#include "sim/judges.h"
 #include "sim/network.h"
 #include "sim/observer.h"
 #include "sim/scheduler.h"
@@ -131,12 +132,12 @@ class DeviceNode final : private EventSink {
   // Where the device is in each of its conversations, and which marks it knows: (delivered, read).
   std::map<ConversationNumber, Seq> places();
   std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks();
-  // What the app was told equals what the store holds; an explanation if not. The lane is idle.
-  std::optional<std::string> untold();
+  // What the app was told equals what the store holds; what does not, if not. The lane is idle.
+  Verdict untold();
   // The whole store in its image, every page and every reference; ok where none was ever made. Nothing runs.
   Status check_image();
-  // What still waits here: an outbox row, a read mark to tell, a log-in. Empty when nothing does.
-  std::string unrest();
+  // What still waits here: an outbox row, a read mark to tell, a log-in.
+  Verdict unrest();
   std::uint64_t sends() const { return sends_; }
   bool has(const ClientMessageId& k) const;
   bool sees_read(const ClientMessageId& k);
@@ -196,7 +197,7 @@ class DeviceNode final : private EventSink {
   void settle_discards(ConversationKey read, const std::vector<MessageRow>& rows);
   void retry(MessageKey key);
   void give_up(MessageKey key);
-  std::optional<std::string> paging_error(const ConversationRow& conversation, std::size_t up, std::size_t down);
+  Result<PagedHistory> by_pages(const ConversationRow& conversation, std::size_t up, std::size_t down);
   void observe_epoch();
   void observe(const MessageRow& row);
   void observe_marks(ConversationKey key, std::vector<event::ReceiptSeen>* receipts = nullptr);
@@ -223,18 +224,10 @@ class DeviceNode final : private EventSink {
   std::unique_ptr<Process> process_;
 
   // The app's memory; gone with the process.
-  struct Told {
-    Seq seq = 0;
-    MessageState state = MessageState::kReceived;
-    Code failure = Code::kOk;
-    ClientMessageId k;
-    bool is_placeholder = false;
-    bool operator==(const Told&) const = default;
-  };
   static constexpr std::size_t kPage = 100;
   static SeenState seen(MessageState state) { return static_cast<SeenState>(static_cast<std::int32_t>(state)); }
-  static Told told_of(const MessageRow& row);
-  std::map<MessageKey, Told> told_;
+  static ToldMessage told_of(const MessageRow& row, ConversationNumber number);
+  std::map<MessageKey, ToldMessage> told_;
   std::map<ConversationKey, ConversationNumber> conversations_;
   std::map<ConversationKey, Seq> shown_up_to_;
   std::set<MessageKey> failed_;
@@ -271,13 +264,7 @@ class DeviceNode final : private EventSink {
   bool linked_ = false;
   std::set<ClientMessageId> sent_here_;
   bool suspended_ = false;
-  // A refresh token that somebody else has.
-  struct CopiedToken {
-    std::string token;
-    std::string installation;    // when it was copied
-    std::uint64_t restores = 0;  // of the server, by then
-  };
-  CopiedToken copied_;
+  CopiedToken copied_token_;
   std::uint64_t sends_ = 0;
   std::uint64_t last_sync_ = 0;
   std::uint64_t epoch_ = 0;

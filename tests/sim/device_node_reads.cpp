@@ -139,49 +139,42 @@ std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> DeviceN
   return all;
 }
 
-std::optional<std::string> DeviceNode::untold() {
-  std::optional<std::string> difference;
-  std::size_t rows = 0;
-  auto page = process_->reader->conversations(std::nullopt, kPage);
-  while (page.ok() && !difference) {
-    for (const ConversationRow& conversation : page->rows) {
-      each_row(conversation.key, [&](const MessageRow& row) {
-        ++rows;
-        const Told now = told_of(row);
-        const auto known = told_.find(row.key);
-        if (difference || (known != told_.end() && known->second == now)) return;
-        difference = (known == told_.end() ? "never told of " : "last told otherwise of ") +
-                     to_text(row.client_message_id) + " seq " + std::to_string(row.seq) + " state " +
-                     std::to_string(static_cast<int>(row.state));
-      });
-    }
-    if (!page->more || page->rows.empty()) break;
-    page = process_->reader->conversations(page->rows.back().key, kPage);
+Verdict DeviceNode::untold() {
+  std::map<MessageNumber, ToldMessage> told;
+  for (const auto& [key, message] : told_) told.emplace(key.value, message);
+  std::vector<std::pair<MessageNumber, ToldMessage>> stored;
+  for (const ConversationRow& row : all_conversations()) {
+    const ConversationNumber number = conversation(row.key).value_or(kNoConversation);
+    const auto add = [&](const MessageRow& message) {
+      stored.emplace_back(message.key.value, told_of(message, number));
+    };
+    cannot_read_ = !each_row(row.key, add) || cannot_read_;
   }
-  if (!difference && page.ok() && rows != told_.size()) {
-    difference = "told of " + std::to_string(told_.size()) + " messages, " + std::to_string(rows) + " are stored";
-  }
-  return difference;
+  if (cannot_read_) return std::nullopt;  // which is judged by itself
+  return judge_told(told, stored);
 }
 
-std::string DeviceNode::unrest() {
-  if (!online()) return "is not online but " + std::to_string(static_cast<int>(state_));
-  if (!process_->lane.idle()) return "has turns to run";
-  if (log_in_request_ != 0) return "is logging in";
+Verdict DeviceNode::unrest() {
+  if (!online()) return Finding("is not online but " + std::to_string(static_cast<int>(state_)));
+  if (!process_->lane.idle()) return Finding("has turns to run");
+  if (log_in_request_ != 0) return Finding("is logging in");
   const auto sending = process_->store->sending_conversations();
-  if (!sending.ok()) return "cannot read its outbox";
+  if (!sending.ok()) return Finding("cannot read its outbox");
   for (const ConversationKey key : *sending) {
     // What stands behind a failed message waits for the app.
     const auto rows = process_->store->outbox(key, 0, 1);
-    if (!rows.ok()) return "cannot read its outbox";
+    if (!rows.ok()) return Finding("cannot read its outbox");
     if (!rows->empty() && !rows->front().failed) {
-      return "has " + to_text(rows->front().client_message_id) + " to send";
+      return Finding("has " + to_text(rows->front().client_message_id) + " to send",
+                     conversation(key).value_or(kNoConversation));
     }
   }
   const auto reads = process_->store->pending_reads();
-  if (!reads.ok()) return "cannot read its marks";
-  if (!reads->empty()) return "has a read mark to tell";
-  return {};
+  if (!reads.ok()) return Finding("cannot read its marks");
+  if (!reads->empty()) {
+    return Finding("has a read mark to tell", observer_.conversation_of(reads->front().conversation_id));
+  }
+  return std::nullopt;
 }
 
 }  // namespace chatsdk::sim

@@ -126,8 +126,8 @@ void Observer::on_answer(const HttpRequest& request, const HttpResponse& respons
 
 void Observer::on_replaced_served(NodeId device) {
   if (!on_broken) return;
-  on_broken("connections", "The server took a frame of device " + std::to_string(device) +
-                               " from a connection that a newer replaced.");
+  on_broken("connections", Finding("The server took a frame of device " + std::to_string(device) +
+                                   " from a connection that a newer replaced."));
 }
 
 // The quiet of the end: what a node still sends then, it would send for ever.

@@ -18,6 +18,7 @@
 #include "protocol/frames.h"
 #include "sim/checkers.h"
 #include "sim/history.h"
+#include "sim/judges.h"
 #include "sim/network.h"
 #include "sim/scheduler.h"
 
@@ -68,7 +69,7 @@ class Observer final : public NetworkObserver {
   std::vector<FinalState::Activity> activity() const;
 
   // What is judged without a record: the property and the finding.
-  std::function<void(std::string, std::string)> on_broken;
+  std::function<void(const char* property, const Finding&)> on_broken;
 
  private:
   void learn_from(NodeId device, StreamId stream, const wire::Item& item);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whole runs that show what one demands: a world that has come to rest sends nothing more, and of what could not be
-// read nothing is said.
+// Whole runs that show what one demands: a world that has come to rest sends nothing more, of what could not be read
+// nothing is said, and a device is served on its newest connection.
 //
 // Threads: one; each run is a process of its own.
 #include <gtest/gtest.h>
@@ -92,6 +92,29 @@ TEST(Syncs, AreNotJudgedByMarksThatTheServersDiskDidNotLetBeRead) {
   const RunResult result = run_with(script, options);
   EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
   EXPECT_EQ(result.faults.at("server_disk_busy"), 1u);
+}
+
+// What a device has said on a connection arrives once it has another one: the server takes nothing of it.
+TEST(Connections, AreServedOnlyWhereNoNewerOneReplacedThem) {
+  const auto script = [](World& world) {
+    const auto at = [&world](seconds time, std::function<void()> act) {
+      world.scheduler().after(time, std::move(act));
+    };
+    at(seconds(8), [&world] { world.network().clog(1, true, false, seconds(5)); });
+    at(seconds(9), [&world] { world.device(1)->send(2, 30, std::nullopt); });
+    at(seconds(10), [&world] { world.device(1)->restart_client(); });
+  };
+  RunOptions options = calm_options();
+  options.duration = seconds(40);
+  const RunResult sound = run_with(script, options);
+  EXPECT_TRUE(sound.ok()) << to_line(sound.violations.front());
+  EXPECT_EQ(sound.faults.count("late_frame_of_old_connection"), 1u);
+
+  if constexpr (!kHasFaultPoints) return;
+  options.planted = Bug::kP10OldConnectionAccepted;
+  const RunResult broken = run_with(script, options);
+  ASSERT_FALSE(broken.ok());
+  EXPECT_EQ(broken.violations.front().property, "connections") << broken.violations.front().message;
 }
 
 }  // namespace

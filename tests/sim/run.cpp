@@ -214,15 +214,16 @@ class Run {
 
   void await_rest(const char* property) {
     const MonotonicTime limit = world_.scheduler().now() + world_.options().converge_within;
-    std::string unrest;
+    Verdict unrest;
     do {
       run_until(world_.scheduler().now() + seconds(1));
       if (world_.failed()) return;
       unrest = world_.unrest();
-    } while (!unrest.empty() && world_.scheduler().now() < limit);
-    if (!unrest.empty()) {
-      world_.violation(property, "After " + std::to_string(world_.options().converge_within.count()) +
-                                     " s without faults: " + unrest + ".");
+    } while (unrest && world_.scheduler().now() < limit);
+    if (unrest) {
+      world_.violation(property, Finding("After " + std::to_string(world_.options().converge_within.count()) +
+                                             " s without faults: " + unrest->what + ".",
+                                         unrest->conversation));
     }
   }
 
@@ -239,8 +240,9 @@ class Run {
     probe();
     if (world_.failed()) return;
     for (DeviceNode* device : world_.devices()) {
-      if (const auto difference = device->untold()) {
-        world_.violation("told", "The app of device " + std::to_string(device->number()) + " was " + *difference + ".");
+      if (const Verdict found = device->untold()) {
+        const std::string app = "The app of device " + std::to_string(device->number());
+        world_.violation("told", Finding(app + " was " + found->what + ".", found->conversation));
       }
     }
     if (world_.failed()) return;
@@ -274,16 +276,17 @@ class Run {
         ++asked;
         from->send(user, 40, std::nullopt, [this, &sent, from, user](const DeviceNode::SendOutcome& outcome) {
           if (outcome.sent.ok()) return sent.push_back({from, user, outcome.conversation, *outcome.sent});
-          world_.violation("L5", "Device " + std::to_string(from->number()) + " could not write to user " +
-                                     std::to_string(user) + ": " + std::string(code_name(outcome.sent.code())) + ", " +
-                                     outcome.sent.error().detail);
+          world_.violation("L5", Finding("Device " + std::to_string(from->number()) + " could not write to user " +
+                                             std::to_string(user) + ": " + std::string(code_name(outcome.sent.code())) +
+                                             ", " + outcome.sent.error().detail,
+                                         outcome.conversation));
         });
       }
     }
     await_rest("L5");
     if (world_.failed()) return;
     if (sent.size() != asked) {
-      return world_.violation("L5", std::to_string(asked - sent.size()) + " calls to send did not return.");
+      return world_.violation("L5", Finding(std::to_string(asked - sent.size()) + " calls to send did not return."));
     }
     for (DeviceNode* device : world_.devices()) device->read_all();
     await_rest("L5");
@@ -306,8 +309,8 @@ class Run {
     }
     run_until(world_.scheduler().now() + seconds(2));
     if (world_.failed() || agreed == world_.devices().size()) return;
-    world_.violation("sync", "After all has come to rest " + std::to_string(agreed) + " of " +
-                                 std::to_string(world_.devices().size()) + " devices say that they agree.");
+    world_.violation("sync", Finding("After all has come to rest " + std::to_string(agreed) + " of " +
+                                     std::to_string(world_.devices().size()) + " devices say that they agree."));
   }
 
   struct Sent {
@@ -324,9 +327,9 @@ class Run {
     run_until(world_.scheduler().now() + seconds(60));
     for (DeviceNode* device : world_.devices()) {
       if (!device->running())
-        world_.violation("store", "Device " + std::to_string(device->number()) + " did not start again.");
+        world_.violation("store", Finding("Device " + std::to_string(device->number()) + " did not start again."));
     }
-    if (!world_.server().running()) world_.violation("store", "The server did not start again.");
+    if (!world_.server().running()) world_.violation("store", Finding("The server did not start again."));
     if (!world_.failed()) world_.read_all_stores();
   }
 

@@ -53,8 +53,8 @@ ServerNode::~ServerNode() {
 Status ServerNode::start() {
   CHATSDK_ASSERT(process_ == nullptr);
   ++starts_;
-  failed_ = false;
-  disk_failures_at_start_ = disk_.counters().failed();
+  failure_.reset();
+  disk_at_start_ = disk_.counters();
   auto process = std::make_unique<Process>(scheduler_, clock_, options_.shards);
   process->bus = std::make_unique<LossyBus>(scheduler_, bus_losses_, bus_random_, options_.inbox_hints_max);
   server::SqliteStoreOptions store;
@@ -89,7 +89,7 @@ Status ServerNode::start() {
                                                                                log_},
                                                            *process->watched));
   CHATSDK_ASSIGN(process->inspector, process->store->open_reader());
-  process->core->start([this](const Error&) { failed_ = true; });
+  process->core->start([this](const Error& failure) { failure_ = failure; });
   process->listening = true;
   process_ = std::move(process);
   left_in_doubt_ = false;
@@ -101,7 +101,7 @@ CrashReport ServerNode::crash(CrashMode mode) {
   disk_.power_off();
   network_.server_crashed(mode != CrashMode::kProcessOnly);
   process_.reset();
-  failed_ = false;
+  failure_.reset();
   return disk_.crash(mode);
 }
 

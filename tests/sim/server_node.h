@@ -51,9 +51,11 @@ class ServerNode final : public ServerEndpoint {
   // As SIGTERM: drains, then ends in order. The process is gone when `ended` runs.
   void stop_gracefully(Task ended);
   // An operation of the disk failed under this process, or the last attempt to start one.
-  bool disk_failed() const { return disk_.counters().failed() != disk_failures_at_start_; }
+  bool disk_failed() const { return disk_.counters().failed() != disk_at_start_.failed(); }
+  // It read other bytes than are there: saying that the store is damaged is right.
+  bool disk_deceived() const { return disk_.counters().deceived() != disk_at_start_.deceived(); }
   // The store failed for good and the process wants to end; the world looks at this after each turn.
-  bool failed() const { return failed_; }
+  const std::optional<Error>& failure() const { return failure_; }
 
   // The whole store in its image, every page and every reference. Nothing runs.
   Status check_image();
@@ -117,8 +119,8 @@ class ServerNode final : public ServerEndpoint {
   LossyBus::Losses bus_losses_;
   SeededRandom bus_random_;
   std::unique_ptr<Process> process_;
-  bool failed_ = false;
-  std::uint64_t disk_failures_at_start_ = 0;
+  std::optional<Error> failure_;
+  DiskCounters disk_at_start_;
   bool left_in_doubt_ = false;
   std::uint64_t starts_ = 0;
 };

@@ -33,12 +33,10 @@ World::World(const RunOptions& options, Log& log)
       network_(scheduler_, options.seed * 31 + 3, network_options(), observer_),
       server_(scheduler_, network_, log, options.seed * 31 + 4, server_options()) {
   observer_.on_record = [this](const Record& record) { checkers_.on(record); };
-  observer_.on_broken = [this](std::string property, std::string message) {
-    violation(std::move(property), std::move(message));
-  };
+  observer_.on_broken = [this](const char* property, const Finding& found) { violation(property, found); };
   server_.on_accepted_after_removal = [this](DeviceId device) {
-    violation("removal", "The server accepted something of device id " + std::to_string(device.value) +
-                             " behind the commit that removed it.");
+    violation("removal", Finding("The server accepted something of device id " + std::to_string(device.value) +
+                                 " behind the commit that removed it."));
   };
   server_.on_committed = [this](const server::AppendedItem& item) { observer_.on_committed(item); };
   scheduler_.after_turn = [this](NodeId node) { after_turn(node); };
@@ -104,9 +102,9 @@ CrashMode World::draw_mode() {
   return options_.kill_mode_drawn ? static_cast<CrashMode>(random_.below(4)) : options_.kill_mode;
 }
 
-void World::violation(std::string property, std::string message) {
+void World::violation(std::string property, const Finding& found) {
   own_violations_.push_back(
-      {std::move(property), std::move(message), kNoConversation, observer_.history().records().size()});
+      {std::move(property), found.what, found.conversation, observer_.history().records().size()});
 }
 
 // ---- Life and death ------------------------------------------------------------------------------------------------
@@ -132,13 +130,7 @@ void World::start_server() {
     epoch_in_doubt_ = refusals() != refusals_before;
     return;
   }
-  const bool damaged = status.code() == Code::kCorrupt || status.code() == Code::kTampered;
-  const bool let_down = !server_.disk().powered() || server_.disk_failed() || plays_full_disk(status.code());
-  if (damaged || !let_down || healed_) {
-    violation("store", "The server's store does not open: " + std::string(code_name(status.code())) + ", " +
-                           status.error().detail);
-    return;
-  }
+  if (!is_fault("The server's store does not open", server_, status.error())) return;
   // The disk failed under it, or a crash point was reached while it opened.
   if (!server_.disk().powered()) {
     observer_.on_fault("server_died_at_crash_point");
@@ -153,10 +145,8 @@ void World::begin_epoch() {
   const std::uint64_t epoch = server_.epoch();
   const bool put_back = std::exchange(expects_new_epoch_, false);
   const std::uint64_t before = std::exchange(epoch_, epoch);
-  // Also of a store that was put back the same epoch says that nothing is lost.
+  if (const Verdict found = judge_epoch({before, epoch, put_back, epoch_in_doubt_})) violation("epoch", *found);
   if (before == 0 || epoch == before) return;
-  if (!put_back && !epoch_in_doubt_)
-    violation("epoch", "The server has another epoch, although its store is as it was.");
   event::EpochBegun begun;
   begun.epoch = epoch;
   for (const ServerStream& stream : server_streams()) {
@@ -170,27 +160,24 @@ void World::start_device(NodeId number) {
   if (node == nullptr || node->running()) return;
   const Status status = node->start();
   if (status.ok()) return;
-  const bool died = !node->disk().powered();
-  if (died) {
+  if (!is_fault("The store of device " + std::to_string(number) + " does not open", *node, status.error())) return;
+  if (!node->disk().powered()) {
     observer_.on_fault("device_died_at_crash_point");
     cut_power(node->disk(), number);
-  }
-  const bool damaged =
-      status.code() == Code::kCorrupt || status.code() == Code::kTampered || status.code() == Code::kWrongKey;
-  const bool let_down =
-      died || (damaged ? node->disk_deceived() : node->disk_failed() || plays_full_disk(status.code()));
-  if (!let_down || healed_) {
-    violation("store", "The store of device " + std::to_string(number) +
-                           " does not open: " + std::string(code_name(status.code())) + ", " + status.error().detail);
-    return;
   }
   node->disk().clear_faults();
   count_faults();
   scheduler_.after(seconds(1), [this, number] { start_device(number); });
 }
 
-// A fault point that says that there is no room for a commit stands for a disk that says so.
-bool World::plays_full_disk(Code code) const { return code == Code::kStorageFull && options_.fault_points; }
+// False: nothing let it down, which is a violation.
+template <typename Node>
+bool World::is_fault(std::string what, Node& node, const Error& failure) {
+  const Verdict found = judge_failure({std::move(what), failure.code, failure.detail, !node.disk().powered(),
+                                       node.disk_failed(), node.disk_deceived(), options_.fault_points, healed_});
+  if (found) violation("store", *found);
+  return !found;
+}
 
 // Whoever lost the power in this turn is dead from here.
 void World::after_turn(NodeId node) {
@@ -200,11 +187,9 @@ void World::after_turn(NodeId node) {
   } else {
     devices_[node - 1]->see_levels();
   }
-  if (server_.running() && (server_.failed() || !server_.disk().powered())) {
+  if (server_.running() && (server_.failure() || !server_.disk().powered())) {
     const bool power = !server_.disk().powered();
-    if (!power && (!server_.disk_failed() || healed_)) {
-      return violation("store", "The server's store failed, and its disk did not.");
-    }
+    if (!power && !is_fault("The server's store failed", server_, *server_.failure())) return;
     observer_.on_fault(power ? "server_died_at_crash_point" : "server_store_failed");
     // A sync that failed may have lost what the process still sees: only a machine that starts anew knows what is left.
     crash_server(power ? draw_mode() : static_cast<CrashMode>(1 + random_.below(3)), up_to(seconds(20)));
@@ -212,10 +197,8 @@ void World::after_turn(NodeId node) {
   for (std::size_t i = 0; i < devices_.size(); ++i) {
     if (!devices_[i]->running()) continue;
     if (devices_[i]->disk().powered() && devices_[i]->cannot_read()) {
-      if (!devices_[i]->disk_failed() || healed_) {
-        return violation("store", "The app of device " + std::to_string(devices_[i]->number()) +
-                                      " could not read its store, and its disk did not fail.");
-      }
+      const std::string app = "The app of device " + std::to_string(devices_[i]->number());
+      if (!is_fault(app + " could not read its store", *devices_[i], error(Code::kStorage, ""))) return;
       observer_.on_fault("app_could_not_read");
       crash_device(*devices_[i], CrashMode::kProcessOnly, up_to(seconds(5)));
       continue;
@@ -278,10 +261,7 @@ void World::resume_device(NodeId number) {
   if (node->suspended()) {
     const Status status = node->resume();
     if (status.ok()) return;
-    if (node->disk().powered() && !node->disk_failed() && !plays_full_disk(status.code())) {
-      return violation("store", "The app of device " + std::to_string(number) + " could not go on, " +
-                                    std::string(code_name(status.code())) + ", and its disk did not fail.");
-    }
+    if (!is_fault("The app of device " + std::to_string(number) + " could not go on", *node, status.error())) return;
   }
   start_device(number);  // the app ends, and is started again
 }
@@ -573,10 +553,8 @@ void World::read_all_stores() {
 
 // ---- The end -------------------------------------------------------------------------------------------------------
 
-bool World::converged() { return unrest().empty(); }
-
-std::string World::unrest() {
-  if (!server_.running()) return "the server does not run";
+Verdict World::unrest() {
+  if (!server_.running()) return Finding("the server does not run");
   std::map<ConversationNumber, Seq> heads;
   std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks;
   for (const ServerStream& stream : server_streams(Extent::kHeads)) {
@@ -584,33 +562,33 @@ std::string World::unrest() {
   }
   for (DeviceNode* node : devices()) {
     const std::string name = "device " + std::to_string(node->number());
-    if (!node->running()) return name + " does not run";
-    if (const std::string unrest = node->unrest(); !unrest.empty()) return name + " " + unrest;
+    if (!node->running()) return Finding(name + " does not run");
+    if (const Verdict unrest = node->unrest()) return Finding(name + " " + unrest->what, unrest->conversation);
     for (const auto& [number, place] : node->places()) {
       const auto head = heads.find(number);
       const Seq expected = head == heads.end() ? 0 : head->second;
       if (place != expected) {
-        return name + " is at " + std::to_string(place) + " of " + std::to_string(expected) + " in conversation " +
-               std::to_string(number);
+        return Finding(name + " is at " + std::to_string(place) + " of " + std::to_string(expected), number);
       }
     }
     for (const auto& [key, mark] : node->marks()) {
       const auto [entry, is_new] = marks.try_emplace(key, mark);
       if (!is_new && entry->second != mark) {
-        return name + " knows other marks of user " + std::to_string(key.second) + " in conversation " +
-               std::to_string(key.first) + ": " + std::to_string(mark.first) + "/" + std::to_string(mark.second) +
-               " against " + std::to_string(entry->second.first) + "/" + std::to_string(entry->second.second);
+        return Finding(name + " knows other marks of user " + std::to_string(key.second) + ": " +
+                           std::to_string(mark.first) + "/" + std::to_string(mark.second) + " against " +
+                           std::to_string(entry->second.first) + "/" + std::to_string(entry->second.second),
+                       key.first);
       }
     }
   }
-  return {};
+  return std::nullopt;
 }
 
 void World::check_images() {
   const auto judge = [this](const std::string& whose, const Status& status) {
     if (status.ok()) return;
-    violation("store", "The image of " + whose + " is not sound: " + std::string(code_name(status.code())) + ", " +
-                           status.error().detail);
+    violation("store", Finding("The image of " + whose + " is not sound: " + std::string(code_name(status.code())) +
+                               ", " + status.error().detail));
   };
   if (server_.running()) server_.crash(CrashMode::kProcessOnly);
   judge("the server", server_.check_image());

@@ -61,10 +61,8 @@ class World {
   // Faults end, all nodes are brought up, from here on nobody is let down.
   void heal();
   bool healed() const { return healed_; }
-  // Every node up, nothing to send, all stores at the same place.
-  bool converged();
-  // Why not, for a report.
-  std::string unrest();
+  // Every node up, nothing to send, all stores at the same place; why not, if not.
+  Verdict unrest();
 
   void read_all_stores();
   // The server's conversations as it stores them, recorded.
@@ -72,7 +70,7 @@ class World {
   FinalState final_state();
   // Ends every process as it stands and checks what the disks hold, of devices that have left too.
   void check_images();
-  void violation(std::string property, std::string message);
+  void violation(std::string property, const Finding& found);
   const std::vector<Violation>& own_violations() const { return own_violations_; }
   std::uint64_t sends() const;
   bool failed() const { return !checkers_.ok() || !own_violations_.empty(); }
@@ -101,7 +99,8 @@ class World {
   enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
   void after_turn(NodeId node);
-  bool plays_full_disk(Code code) const;
+  template <typename Node>
+  bool is_fault(std::string what, Node& node, const Error& failure);
   void start_server();
   void begin_epoch();
   void start_device(NodeId number);
