@@ -40,7 +40,7 @@ DeviceNode::DeviceNode(Scheduler& scheduler, Network& network, Observer& observe
       observer_(observer),
       log_(log),
       options_(options),
-      clock_(scheduler.now(), options.wall_start),
+      clock_(scheduler.now(), options.wall_start, options.drift),
       sqlite_random_(seed * 7 + 1),
       keys_(seed * 7 + 2),
       ids_(seed * 7 + 3),

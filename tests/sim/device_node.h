@@ -49,6 +49,7 @@ struct DeviceNodeOptions {
   std::chrono::milliseconds backoff_cap{8'000};
   std::size_t outbox_max = limits::kOutboxMax;
   WallTime wall_start = from_unix_ms(1'750'000'000'000);
+  std::int32_t drift = 0;  // of its clocks, in parts per million
 };
 
 class DeviceNode final : private EventSink {
@@ -153,7 +154,7 @@ class DeviceNode final : private EventSink {
 
   // Destroyed from the last member to the first.
   struct Process {
-    Process(Scheduler& scheduler, Network& world_network, NodeId node, const Clock& clock, const SimDisk& disk)
+    Process(Scheduler& scheduler, Network& world_network, NodeId node, const NodeClock& clock, const SimDisk& disk)
         : lane(scheduler, node, clock), network(world_network, node, lane, [&disk] { return disk.powered(); }) {}
     ~Process() { lane.shut(); }
     Status open_encryption() {

@@ -16,10 +16,12 @@ inline constexpr std::string_view kFaultKinds[] = {
     // Links.
     "cut",
     "clog",
+    "swizzle_clog",     // of some devices, one after another
     "silence",          // in both directions
     "one_way_silence",  // in one
     "half_open",        // one side sends to a connection that is over for the other; once a connection
     "isolate",
+    "partition",  // about half of the devices at once
     "slow_reader",
     "closed_for_unread_bytes",  // by the server: who reads too slowly
     "sending_paused",           // a device's connection has no room
@@ -74,11 +76,13 @@ inline constexpr std::string_view kFaultKinds[] = {
     "server_drained",
     "server_restored",
     "clock_jump",
+    "clock_drift",  // of all nodes, each by its own rate
     // Between the server's parts, and in the code.
     "bus_dropped",
     "bus_repeated",
     "bus_delayed",
     "crash_at_fault_point",
+    "delay_at_fault_point",
     "rare_branch",
 };
 

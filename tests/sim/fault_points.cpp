@@ -1,32 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/fault_points.h"
 
+#include <iterator>
+
+#include "sim/fault_point_names.h"
+
 namespace chatsdk::sim {
 
 namespace {
 
 constexpr std::uint64_t kOneIn = 4;  // points are live, and live ones strike, in one of so many cases
+constexpr std::uint64_t kDelaysOneIn = 3;
+constexpr std::uint64_t kDelayMax = 8'000'000;  // microseconds
 constexpr std::chrono::seconds kCrashPause{40};
 constexpr std::chrono::seconds kBranchPause{2};
 
 }  // namespace
 
 FaultPoints::FaultPoints(World& world)
-    : world_(world), random_(world.options().seed * 31 + 13), scope_(this, world.options().planted) {}
+    : world_(world),
+      random_(world.options().seed * 31 + 13),
+      chosen_(kFaultPointNames[random_.below(std::size(kFaultPointNames))]),
+      scope_(this, world.options().planted) {}
 
 bool FaultPoints::on_fault_point(const char* name, bool rare_branch) {
   if (!world_.options().fault_points || world_.healed()) return false;
   const auto [site, is_new] = live_.try_emplace(name, false);
-  if (is_new) site->second = random_.below(kOneIn) == 0;
+  if (is_new) site->second = name == chosen_ || random_.below(kOneIn) == 0;
   if (!site->second || random_.below(kOneIn) != 0) return false;
   MonotonicTime& next = rare_branch ? next_branch_ : next_crash_;
   const MonotonicTime now = world_.scheduler().now();
-  if (now < next || (!rare_branch && !cut_power())) return false;
+  if (now < next && (name != chosen_ || struck_.contains(name))) return false;
+  if (!rare_branch && !disturb()) return false;
   const std::chrono::microseconds pause = rare_branch ? kBranchPause : kCrashPause;
   next = now + std::chrono::microseconds(random_.below(2 * static_cast<std::uint64_t>(pause.count())));
   ++struck_[name];
-  world_.observer().on_fault(rare_branch ? "rare_branch" : "crash_at_fault_point");
+  if (rare_branch) world_.observer().on_fault("rare_branch");
   return rare_branch;
+}
+
+bool FaultPoints::disturb() {
+  const bool delays = random_.below(kDelaysOneIn) == 0;
+  if (!(delays ? delay() : cut_power())) return false;
+  world_.observer().on_fault(delays ? "delay_at_fault_point" : "crash_at_fault_point");
+  return true;
+}
+
+// What the turn has done reaches the others, and what follows comes late.
+bool FaultPoints::delay() {
+  if (!world_.scheduler().in_turn()) return false;
+  // What a device has stored it tells its app only after the delay, and its server before.
+  const NodeId node = world_.scheduler().current_node();
+  world_.scheduler().after({}, [this, node] {
+    DeviceNode* const device = world_.device(node);
+    if (device != nullptr && device->running()) device->read_store();
+  });
+  world_.scheduler().delay_turns(std::chrono::microseconds(1 + random_.below(kDelayMax)));
+  return true;
 }
 
 // The world notices after the turn. Outside the nodes' turns a server may be opening its store, and nothing else is

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What strikes at the points in the code (base/fault.h) during one run: each point is live for the run or not, and a
-// live one strikes now and then, with pauses in between so that the run gets somewhere. The node whose turn it is loses
-// its power there, or the point's rare branch is taken. It also plants the run's bug.
+// live one strikes now and then, with pauses in between so that the run gets somewhere. One is chosen for the run: it
+// is live and does not wait for the others' pauses, so that points which are passed seldom have their turn, too. The
+// node whose turn it is loses its power there or stands still after this turn, or the point's rare branch is taken. It
+// also plants the run's bug.
 //
 // Threads: one.
 // Invariants:
@@ -11,6 +13,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "base/fault.h"
 #include "sim/world.h"
@@ -26,10 +29,13 @@ class FaultPoints final : private FaultHooks {
 
  private:
   bool on_fault_point(const char* name, bool rare_branch) override;
+  bool disturb();
   bool cut_power();
+  bool delay();
 
   World& world_;
   SeededRandom random_;
+  const std::string_view chosen_;
   std::map<std::string, bool, std::less<>> live_;
   MonotonicTime next_crash_;
   MonotonicTime next_branch_;

@@ -12,6 +12,7 @@ void Nemesis::begin(MonotonicTime end) {
   const MonotonicTime start = world_.scheduler().now();
   const auto span = static_cast<std::uint64_t>((end - start).count());
   // While a store is made, names are what a power cut takes.
+  if (world_.options().drift_max != 0) world_.observer().on_fault("clock_drift");
   const bool crashes = world_.options().fault_weights[static_cast<std::size_t>(FaultKind::kServerCrashPoint)] != 0;
   if (world_.options().faults != 0 && crashes && random_.below(2) == 0) {
     world_.server().disk().crash_after(1 + random_.below(60), CrashMoment::kDrawn);
@@ -60,6 +61,14 @@ DiskFault Nemesis::draw_disk_fault(Side side) {
   return fault;
 }
 
+std::vector<NodeId> Nemesis::draw_devices() {
+  std::vector<NodeId> drawn;
+  for (const DeviceNode* device : world_.devices()) {
+    if (random_.below(2) == 0) drawn.push_back(device->number());
+  }
+  return drawn;
+}
+
 void Nemesis::strike(FaultKind kind) {
   switch (kind) {
     case FaultKind::kRefuseUpgrades:
@@ -80,6 +89,15 @@ void Nemesis::strike(FaultKind kind) {
     case FaultKind::kBusLosses:
     case FaultKind::kServerRestore:
       return strike_server(kind);
+    case FaultKind::kPartition: {
+      const std::vector<NodeId> side = draw_devices();
+      world_.network().part(side);
+      return world_.scheduler().after(up_to_seconds(60), [this, side] {
+        for (const NodeId device : side) world_.network().end_isolation(device);
+      });
+    }
+    case FaultKind::kSwizzleClog:
+      return world_.network().swizzle_clog(draw_devices());
     case FaultKind::kClockJump: {
       const auto by = microseconds(static_cast<std::int64_t>(random_.below(240'000'000)) - 119'999'999);
       const bool server = random_.below(4) == 0;

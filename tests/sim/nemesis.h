@@ -28,6 +28,8 @@ class Nemesis {
   // Raises one of the network's chances for a while.
   void raise(std::uint32_t NetworkFaults::*chance, std::uint32_t per_mille);
   enum class Side { kOfDevice, kOfServer };
+  // About half of those that take part.
+  std::vector<NodeId> draw_devices();
   DiskFault draw_disk_fault(Side side);
   static bool restarts(DiskOp op, Side side);
 

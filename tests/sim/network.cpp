@@ -598,7 +598,21 @@ void Network::felt(const std::shared_ptr<Hold>& hold) {
 }
 
 void Network::clog(NodeId device, bool up, bool down, microseconds time) {
-  const auto hold = std::make_shared<Hold>(Hold{"clog"});
+  clog(device, up, down, time, std::make_shared<Hold>(Hold{"clog"}));
+}
+
+void Network::swizzle_clog(const std::vector<NodeId>& devices) {
+  const auto hold = std::make_shared<Hold>(Hold{"swizzle_clog"});
+  for (const NodeId device : devices) {
+    const microseconds begin(random_.below(10'000'000));
+    const microseconds time(10'000'000 + random_.below(20'000'000));
+    scheduler_.after(begin, [this, device, time, hold] {
+      if (!healed_) clog(device, true, true, time, hold);
+    });
+  }
+}
+
+void Network::clog(NodeId device, bool up, bool down, microseconds time, const std::shared_ptr<Hold>& hold) {
   for (const WireId id : wires_of(device)) {
     Wire& found = *wire(id);
     if (found.device_over) continue;
@@ -634,8 +648,14 @@ void Network::silence(NodeId device, bool up, bool down, const std::shared_ptr<H
   }
 }
 
-void Network::isolate(NodeId device) {
-  const auto hold = std::make_shared<Hold>(Hold{"isolate"});
+void Network::isolate(NodeId device) { isolate(device, std::make_shared<Hold>(Hold{"isolate"})); }
+
+void Network::part(const std::vector<NodeId>& devices) {
+  const auto hold = std::make_shared<Hold>(Hold{"partition"});
+  for (const NodeId device : devices) isolate(device, hold);
+}
+
+void Network::isolate(NodeId device, const std::shared_ptr<Hold>& hold) {
   isolated_[device] = hold;
   silence(device, true, true, hold);
 }

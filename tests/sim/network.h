@@ -111,12 +111,16 @@ class Network {
   void cut(NodeId device);
   // Nothing arrives in one direction or both until the time; then everything does.
   void clog(NodeId device, bool up, bool down, std::chrono::microseconds time);
+  // Devices are clogged one after another and let go in another order: one fault.
+  void swizzle_clog(const std::vector<NodeId>& devices);
   // As a clog, without an end: only time limits help.
   void silence(NodeId device, bool up, bool down);
   // It reads what the server sends at this rate, on later connections too; what it sends leaves as ever.
   void slow_reader(NodeId device, std::uint32_t bytes_per_second, std::chrono::microseconds time);
   // Its connections fall silent; later ones and requests meet nothing, until end_isolation or heal.
   void isolate(NodeId device);
+  // These together, as a side of a network that fell apart: one fault.
+  void part(const std::vector<NodeId>& devices);
   void end_isolation(NodeId device) { isolated_.erase(device); }
   // Every clog, silence and isolation ends, and in the hostile mode every connection too; requests that are on their
   // way arrive.
@@ -151,6 +155,8 @@ class Network {
   void connect(WireId id, ConnectRequest request);
   void refuse(WireId id, CloseInfo info);
   void silence(NodeId device, bool up, bool down, const std::shared_ptr<Hold>& hold);
+  void clog(NodeId device, bool up, bool down, std::chrono::microseconds time, const std::shared_ptr<Hold>& hold);
+  void isolate(NodeId device, const std::shared_ptr<Hold>& hold);
   void felt(const std::shared_ptr<Hold>& hold);
   bool is_isolated(NodeId device);
   // When the device has read this much, after which it takes the next; felt when something waits for it.

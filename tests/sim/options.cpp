@@ -36,13 +36,15 @@ constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
                                                           "bus_losses",
                                                           "clock_jump",
                                                           "server_restore",
-                                                          "slow_reader"};
+                                                          "slow_reader",
+                                                          "partition",
+                                                          "swizzle_clog"};
 
 // How often each is chosen before the swarm weighs it.
 constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4,
                                                              1,   4, 2,  3, 4, 6, 6, 2, 4, 6};
-constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8, 10, 12,
-                                                           6,  5,  4, 6, 8, 4, 2, 6, 4, 2, 16};
+constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8,  10, 12, 6,
+                                                           5,  4,  6, 8, 4, 2, 6, 4, 2, 16, 6,  6};
 
 // Those before are drawn first, the others with a generator of their own, so that the draws between keep their meaning.
 constexpr std::size_t kActionsBefore = static_cast<std::size_t>(Action::kSync);
@@ -50,6 +52,7 @@ constexpr std::size_t kFaultsBefore = static_cast<std::size_t>(FaultKind::kSlowR
 
 constexpr std::string_view kHostile = "hostile";
 constexpr std::string_view kFaultPoints = "fault_points";
+constexpr std::string_view kDrift = "clock_drift";
 
 // One in so many frames of each; 0: none.
 std::string hostile_line(const NetworkOptions& network) {
@@ -159,6 +162,14 @@ RunOptions draw_options(std::uint64_t seed) {
     options.network.alter_one_in = static_cast<std::uint32_t>(kAlterOneIn[more.below(3)]);
     options.network.alters_meaning = options.network.alter_one_in != 0 && more.below(3) == 0;
   }
+  SeededRandom last(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5454);
+  for (const FaultKind kind : {FaultKind::kPartition, FaultKind::kSwizzleClog}) {
+    if (last.below(3) != 0) continue;
+    const auto i = static_cast<std::size_t>(kind);
+    options.fault_weights[i] = kFaultBase[i] * static_cast<std::uint32_t>(1 + last.below(100));
+  }
+  // A quartz as they are, and one that is broken.
+  if (last.below(2) == 0) options.drift_max = last.below(2) == 0 ? 100 : 5'000;
   return options;
 }
 
@@ -177,6 +188,7 @@ std::string to_line(const RunOptions& options) {
       std::to_string(options.server.access_token_lifetime.count()) + " s, time limit " +
       std::to_string(options.send_time_limit.count()) + " ms" +
       (options.hostile ? hostile_line(options.network) : std::string()) +
+      (options.drift_max != 0 ? ", drift " + std::to_string(options.drift_max) + " ppm" : std::string()) +
       (options.fault_points ? ", fault points" : "") + (options.assertions ? ", assertions" : "") +
       (options.all_start_again ? "" : ", apps go on after the heal") +
       (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max)) +
@@ -207,6 +219,10 @@ bool turn_off(RunOptions& options, std::string_view name) {
     options.fault_points = false;
     return true;
   }
+  if (name == kDrift) {
+    options.drift_max = 0;
+    return true;
+  }
   const auto fault = std::find(kFaultNames.begin(), kFaultNames.end(), name);
   if (fault != kFaultNames.end()) {
     options.fault_weights[static_cast<std::size_t>(fault - kFaultNames.begin())] = 0;
@@ -232,6 +248,7 @@ std::vector<std::string> turned_on(const RunOptions& options) {
   }
   if (options.hostile) names.emplace_back(kHostile);
   if (options.fault_points) names.emplace_back(kFaultPoints);
+  if (options.drift_max != 0) names.emplace_back(kDrift);
   return names;
 }
 

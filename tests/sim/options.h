@@ -71,8 +71,10 @@ enum class FaultKind : std::uint8_t {
   kClockJump,
   kServerRestore,  // the server's store goes back to an older state
   kSlowReader,     // a device takes what it is sent at a trickle
+  kPartition,
+  kSwizzleClog,
 };
-inline constexpr std::size_t kFaults = 23;
+inline constexpr std::size_t kFaults = 25;
 const char* to_text(FaultKind fault);
 const char* to_text(Action action);
 
@@ -89,8 +91,9 @@ struct RunOptions {
   CrashMode kill_mode = CrashMode::kEachWrite;
   bool kill_mode_drawn = true;  // each crash draws its own
   bool hostile = false;
-  bool fault_points = false;  // the points in the code strike
-  bool assertions = false;    // the app's backend vouches for every other user
+  bool fault_points = false;   // the points in the code strike
+  std::int32_t drift_max = 0;  // parts per million: how much faster or slower a node's clocks are at most
+  bool assertions = false;     // the app's backend vouches for every other user
   // With the heal every app is started again; else only those whose disk had failed, and connections that live have to
   // notice by themselves what they have missed.
   bool all_start_again = true;

@@ -25,7 +25,7 @@ using std::chrono::seconds;
 namespace {
 
 constexpr std::size_t kTail = 200;
-constexpr seconds kReadEvery{20};
+constexpr seconds kReadEvery{40};
 // At the end: until what is under way has come to rest, and then nothing more is sent.
 constexpr seconds kLastMoves{10};
 constexpr seconds kQuiet{20};

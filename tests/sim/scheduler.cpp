@@ -4,9 +4,43 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
+
 namespace chatsdk::sim {
 
-Lane::Lane(Scheduler& scheduler, NodeId node, const Clock& clock) : scheduler_(scheduler), node_(node), clock_(clock) {
+using std::chrono::microseconds;
+
+namespace {
+
+constexpr std::int64_t kMillion = 1'000'000;
+constexpr std::chrono::hours kFarAway{24 * 365};  // no run lasts so long: such a timer is never due
+
+}  // namespace
+
+// ---- A node's clocks
+// ---------------------------------------------------------------------------------------------------
+
+MonotonicTime NodeClock::at(MonotonicTime moment) const {
+  const microseconds true_time = moment.time_since_epoch();
+  return moment +
+         microseconds(true_time.count() / kMillion * drift_ + true_time.count() % kMillion * drift_ / kMillion);
+}
+
+MonotonicTime NodeClock::moment_of(MonotonicTime shown) const {
+  if (drift_ == 0 || shown - now_ > kFarAway) return shown;
+  const std::int64_t time = shown.time_since_epoch().count();
+  // At most a few microseconds early, by what the divisions leave.
+  MonotonicTime moment{microseconds(time / (kMillion + drift_) * kMillion +
+                                    time % (kMillion + drift_) * kMillion / (kMillion + drift_) - 2)};
+  while (at(moment) < shown) moment += microseconds(1);
+  return moment;
+}
+
+// ---- A node's turns
+// ----------------------------------------------------------------------------------------------------
+
+Lane::Lane(Scheduler& scheduler, NodeId node, const NodeClock& clock)
+    : scheduler_(scheduler), node_(node), clock_(clock) {
   scheduler_.lanes_.push_back(this);
 }
 
@@ -21,7 +55,7 @@ void Lane::post(Task task) {
 
 Executor::TimerId Lane::post_at(MonotonicTime time, Task task) {
   const TimerId id = ++last_timer_;
-  if (!shut_) timers_.add(id, time, std::move(task));
+  if (!shut_) timers_.add(id, clock_.moment_of(time), std::move(task));
   return id;
 }
 
@@ -94,12 +128,17 @@ bool Scheduler::run_one(MonotonicTime limit) {
     Lane& lane = *ready_[choice];
     const NodeId node = lane.node_;
     pass_to(node);
-    in_turn_ = true;
+    in_turn_ = &lane;
     lane.run_one();  // may destroy lanes, its own not among them
-    in_turn_ = false;
+    in_turn_ = nullptr;
     if (after_turn) after_turn(node);
     return true;
   }
+}
+
+void Scheduler::delay_turns(microseconds time) {
+  CHATSDK_ASSERT(in_turn_ != nullptr);
+  in_turn_->stalled_until_ = std::max(in_turn_->stalled_until_, now_ + time);
 }
 
 void Scheduler::pass_to(NodeId node) {

@@ -30,18 +30,25 @@ namespace chatsdk::sim {
 
 using NodeId = std::uint32_t;  // 0: the server; devices from 1
 
-// A node's own clocks: the world's time, with a wall clock that may be off and jump.
+// A node's own clocks: the world's time as an oscillator of its own counts it, which is fast or slow by `drift` parts
+// per million, with a wall clock that may be off and jump.
 class NodeClock final : public Clock {
  public:
-  NodeClock(const MonotonicTime& now, WallTime wall_start) : now_(now), wall_start_(wall_start) {}
-  MonotonicTime monotonic_now() const override { return now_; }
-  WallTime wall_now() const override { return wall_start_ + now_.time_since_epoch() + wall_offset_; }
+  NodeClock(const MonotonicTime& now, WallTime wall_start, std::int32_t drift = 0)
+      : now_(now), wall_start_(wall_start), drift_(drift) {}
+  MonotonicTime monotonic_now() const override { return at(now_); }
+  WallTime wall_now() const override { return wall_start_ + monotonic_now().time_since_epoch() + wall_offset_; }
+  // The first moment of the world at which this clock shows the time, or more.
+  MonotonicTime moment_of(MonotonicTime shown) const;
   void jump_wall(std::chrono::microseconds by) { wall_offset_ += by; }
   void set_wall_true() { wall_offset_ = {}; }
 
  private:
+  MonotonicTime at(MonotonicTime moment) const;
+
   const MonotonicTime& now_;
   const WallTime wall_start_;
+  const std::int32_t drift_;
   std::chrono::microseconds wall_offset_{};
 };
 
@@ -49,7 +56,7 @@ class Scheduler;
 
 class Lane final : public Executor {
  public:
-  Lane(Scheduler& scheduler, NodeId node, const Clock& clock);
+  Lane(Scheduler& scheduler, NodeId node, const NodeClock& clock);
   ~Lane() override;
 
   void post(Task task) override;
@@ -71,9 +78,9 @@ class Lane final : public Executor {
 
   Scheduler& scheduler_;
   const NodeId node_;
-  const Clock& clock_;
+  const NodeClock& clock_;
   std::deque<Task> tasks_;
-  TimerQueue timers_;
+  TimerQueue timers_;  // by the world's time
   TimerId last_timer_ = 0;
   MonotonicTime stalled_until_;
   bool stall_unfelt_ = false;  // nothing had to wait for it yet
@@ -110,7 +117,9 @@ class Scheduler {
     Scheduler& scheduler_;
     const NodeId before_;
   };
-  bool in_turn() const { return in_turn_; }
+  bool in_turn() const { return in_turn_ != nullptr; }
+  // The lane whose turn it is gets no other for a time. Only in a turn.
+  void delay_turns(std::chrono::microseconds time);
   std::uint64_t turns() const { return turns_; }
   // Called after each turn of a lane, with its node.
   UniqueFunction<void(NodeId)> after_turn;
@@ -130,7 +139,7 @@ class Scheduler {
   std::map<std::pair<MonotonicTime, std::uint64_t>, Task> events_;  // number breaks ties: drawn, then counted
   std::uint64_t last_event_ = 0;
   NodeId current_node_ = 0;
-  bool in_turn_ = false;
+  Lane* in_turn_ = nullptr;
   std::uint64_t turns_ = 0;
   std::vector<Lane*> ready_;  // kept for its capacity
 };

@@ -13,7 +13,7 @@ constexpr NodeId kServerNode = 0;
 
 }  // namespace
 
-ServerNode::Process::Process(Scheduler& scheduler, const Clock& clock, std::size_t shard_count)
+ServerNode::Process::Process(Scheduler& scheduler, const NodeClock& clock, std::size_t shard_count)
     : writer(scheduler, kServerNode, clock),
       reader(scheduler, kServerNode, clock),
       rest(scheduler, kServerNode, clock),
@@ -37,7 +37,7 @@ ServerNode::ServerNode(Scheduler& scheduler, Network& network, Log& log, std::ui
       network_(network),
       log_(log),
       options_(options),
-      clock_(scheduler.now(), options.wall_start),
+      clock_(scheduler.now(), options.wall_start, options.drift),
       sqlite_random_(seed * 7 + 1),
       keys_(seed * 7 + 2),
       ids_(seed * 7 + 3),

@@ -32,6 +32,7 @@ struct ServerNodeOptions {
   std::uint32_t checkpoint_pages = 4'096;
   std::shared_ptr<const server::AppKeys> app_keys;  // null: users have passwords
   WallTime wall_start = from_unix_ms(1'750'000'000'000);
+  std::int32_t drift = 0;  // of its clocks, in parts per million
 };
 
 class ServerNode final : public ServerEndpoint {
@@ -89,7 +90,7 @@ class ServerNode final : public ServerEndpoint {
  private:
   // Destroyed from the last member to the first.
   struct Process {
-    explicit Process(Scheduler& scheduler, const Clock& clock, std::size_t shard_count);
+    explicit Process(Scheduler& scheduler, const NodeClock& clock, std::size_t shard_count);
     ~Process();
 
     Lane writer;

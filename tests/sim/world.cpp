@@ -58,7 +58,15 @@ World::~World() = default;
 ServerNodeOptions World::server_options() const {
   ServerNodeOptions server = options_.server;
   server.app_keys = backend_.keys();
+  server.drift = drift_of(0);
   return server;
+}
+
+std::int32_t World::drift_of(NodeId node) const {
+  const std::int64_t most = options_.drift_max;
+  SeededRandom random(options_.seed * 1'000 + node);
+  return static_cast<std::int32_t>(static_cast<std::int64_t>(random.below(2 * static_cast<std::uint64_t>(most) + 1)) -
+                                   most);
 }
 
 NetworkOptions World::network_options() const {
@@ -73,6 +81,7 @@ std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
   device.outbox_max = options_.outbox_max;
   device.encrypted = options_.encrypted;
   device.users = options_.users;
+  device.drift = drift_of(device.number);
   if (options_.assertions && device.user % 2 == 0) device.backend = &backend_;
   auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_, options_.seed * 1'000 + device.number,
                                            device);

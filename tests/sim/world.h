@@ -109,6 +109,7 @@ class World {
   std::unique_ptr<DeviceNode> make_device(DeviceNodeOptions device);
   ServerNodeOptions server_options() const;
   NetworkOptions network_options() const;
+  std::int32_t drift_of(NodeId node) const;
   bool record_server_marks();
   std::vector<ServerStream> server_streams(Extent extent = Extent::kItems, bool* all = nullptr);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
