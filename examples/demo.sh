@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# The demonstration: a real server and two console clients in a directory of their own. Alice and Bob talk; Bob goes
-# offline; both write meanwhile; Bob comes back and everything arrives, once and in order, with its receipts.
+# The demonstration: a real server and two console clients in a directory of their own. Alice and Bob talk, end-to-end
+# encrypted; Bob goes offline; both write meanwhile; Bob comes back and everything arrives, once and in order, with its
+# receipts. In the end their safety numbers are compared, and what the server has stored is searched for their words.
 # Usage: demo.sh BUILD_DIR
 set -eu
 build=$1
@@ -30,9 +31,11 @@ as() {
 }
 
 echo
-echo "-- Alice and Bob register and talk"
+echo "-- Alice and Bob register and talk, end-to-end encrypted"
 as bob <<'END'
 register bob bobs-password
+online
+wait ready
 END
 as bob <<'END' &
 online
@@ -101,3 +104,21 @@ cmp "$dir/alice.history" "$dir/bob.history"
 [ "$(wc -l <"$dir/alice.history")" = 4 ]
 echo
 echo "The two devices agree: four messages, each once, in the same order."
+
+# The safety number that each sees of the other: the same where nobody is in between.
+safety_of() {
+  echo "safety $2" | as "$1" | sed -n 's/^[a-z]* | \([0-9 ]*\)$/\1/p'
+}
+echo
+echo "-- Who can read it"
+safety=$(safety_of alice bob)
+[ "$(printf %s "$safety" | tr -d ' ' | wc -c)" = 60 ] && [ "$safety" = "$(safety_of bob alice)" ]
+echo "Both devices show the safety number"
+printf '  %s\n' "$safety"
+echo conversations | as alice
+for words in "can you read this" "a tunnel ahead" "when you come back" "in the tunnel"; do
+  ! grep -qaF "$words" "$dir"/chatsdk-server.db* "$dir/server.log" || { echo "the server holds: $words" >&2; exit 1; }
+done
+grep -qaF alices-password "$dir"/chatsdk-server.db* && exit 1
+grep -qaF bob "$dir"/chatsdk-server.db*
+echo "The server's database names alice and bob, and holds no word that they wrote."

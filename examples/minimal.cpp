@@ -26,6 +26,8 @@ void chat(const std::string& url, const std::string& user, const std::string& pa
       if (event.type() == CHATSDK_EVENT_COMPLETED && event.request() == request) {
         event.check();
         client.send_text(client.direct_conversation(peer), "hello");
+      } else if (event.type() == CHATSDK_EVENT_PEER_WITHOUT_KEYS) {
+        throw std::runtime_error(peer + " was never online, so nothing can be encrypted yet");
       } else if (event.type() == CHATSDK_EVENT_MESSAGE_ADDED) {
         const chatsdk::message message = client.find_message(event.message());
         std::cout << message.sender() << ": " << message.text() << std::endl;

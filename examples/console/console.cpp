@@ -246,7 +246,8 @@ const char* console::help() {
          "login USER PASSWORD      log in\n"
          "logout                   end the session on the server\n"
          "online | offline         connect and catch up, or disconnect\n"
-         "send PEER TEXT           queue a message; it is kept across restarts\n"
+         "send PEER TEXT           queue a message, encrypted; it is kept across restarts\n"
+         "plain PEER               make the conversation with somebody new a plain one\n"
          "history PEER [N]         the last N messages (20)\n"
          "receipts PEER            when own messages were delivered and read\n"
          "read PEER                mark everything read\n"
@@ -254,8 +255,16 @@ const char* console::help() {
          "conversations            the list, newest first\n"
          "devices                  the account's devices\n"
          "revoke ID                removes one of them\n"
+         "safety PEER              the safety number, to compare with what PEER sees\n"
+         "verify PEER [SCANNED]    PEER's number is the same: mark it; SCANNED is compared\n"
+         "unverify PEER | accept PEER  take the mark back, or accept another identity\n"
+         "link                     on a new device: the text that another one scans\n"
+         "scan TEXT                on a linked device: the text of the new one\n"
+         "confirm | cancel         the codes of both devices are equal, or not\n"
          "wait message PEER TEXT   until this message has come\n"
          "wait sent|delivered|read PEER   until the last own message has got so far\n"
+         "wait ready               until others can encrypt for this device\n"
+         "wait code | wait linked  until a linking shows its code, or has ended well\n"
          "sync                     wait until nothing is left to tell the server\n"
          "say TEXT                 print a line\n"
          "quit\n"
@@ -311,8 +320,8 @@ bool console::run(std::string_view line) {
     return last;
   };
 
-  constexpr std::string_view kAlone[] = {"quit",    "help", "logout",        "online",
-                                         "offline", "sync", "conversations", "devices"};
+  constexpr std::string_view kAlone[] = {"quit",          "help",    "logout", "online",  "offline", "sync",
+                                         "conversations", "devices", "link",   "confirm", "cancel"};
   if (std::find(std::begin(kAlone), std::end(kAlone), command) != std::end(kAlone)) no_more();
 
   if (command == "quit") return false;
@@ -340,6 +349,25 @@ bool console::run(std::string_view line) {
     const std::string peer = word();
     const std::string said = text();
     client_.send_text(client_.direct_conversation(peer), said);
+  } else if (command == "plain") {
+    client_.direct_conversation_plain(last_word());
+  } else if (command == "safety") {
+    show_safety_number(last_word());
+  } else if (command == "verify") {
+    const std::string peer = word();
+    verify(peer, in.at_end() ? "" : last_word());
+  } else if (command == "unverify") {
+    client_.set_verified(client_.find_identity(last_word()), false);
+  } else if (command == "accept") {
+    client_.accept_identity(client_.find_identity(last_word()));
+  } else if (command == "link" || command == "scan") {
+    has_link_code_ = false;
+    link_status_.reset();
+    command == "link" ? print(client_.begin_link()) : client_.scan_link(last_word());
+  } else if (command == "confirm") {
+    client_.confirm_link();
+  } else if (command == "cancel") {
+    client_.cancel_link();
   } else if (command == "history") {
     const std::string peer = word();
     const std::uint64_t count = in.at_end() ? 20 : number_of(last_word());
@@ -361,8 +389,13 @@ bool console::run(std::string_view line) {
     complete(client_.revoke_device(number_of(last_word())), "revoked");
   } else if (command == "wait") {
     const std::string what = word();
-    const std::string peer = what == "message" ? word() : last_word();
-    what == "message" ? wait_for_message(peer, text()) : wait_for_state(what, peer);
+    if (what == "ready" || what == "code" || what == "linked") {
+      no_more();
+      wait_for_encryption(what);
+    } else {
+      const std::string peer = what == "message" ? word() : last_word();
+      what == "message" ? wait_for_message(peer, text()) : wait_for_state(what, peer);
+    }
   } else {
     throw failure("unknown command '" + command + "'; try 'help'");
   }
@@ -416,6 +449,32 @@ void console::wait_for_state(const std::string& what, const std::string& peer) {
     }
     return false;
   });
+}
+
+void console::wait_for_encryption(const std::string& what) {
+  wait_until(what, [&] {
+    if (what == "ready") return client_.encryption_state() == CHATSDK_ENCRYPTION_READY;
+    if (link_status_ && *link_status_ != CHATSDK_OK) {
+      throw failure(std::string("the linking has ended: ") + chatsdk_status_name(*link_status_));
+    }
+    return what == "code" ? has_link_code_ : link_status_.has_value();
+  });
+}
+
+void console::show_safety_number(const std::string& peer) {
+  const chatsdk::identity identity = client_.find_identity(peer);
+  print(std::string(identity.safety_number()) + (identity.is_verified() ? "  [verified]" : ""));
+  print(std::string(identity.scannable()));
+  if (identity.has_changed())
+    print("-- " + peer + " has another identity than before: compare, or 'accept " + peer + "'");
+}
+
+void console::verify(const std::string& peer, const std::string& scanned) {
+  const chatsdk::identity identity = client_.find_identity(peer);
+  if (!scanned.empty() && identity.compare(scanned) != CHATSDK_SCAN_EQUAL) {
+    throw failure("this is not what " + peer + " should show: somebody may be in between");
+  }
+  client_.set_verified(identity, true);
 }
 
 void console::tell_what_waits() {
@@ -484,13 +543,58 @@ void console::show(const chatsdk::event& event) {
       print("-- logged out by the server: " + std::string(event.error_message()));
       break;
     default:
+      show_encryption(event);
+      break;
+  }
+}
+
+void console::show_encryption(const chatsdk::event& event) {
+  const std::string user(event.user());
+  switch (event.type()) {
+    case CHATSDK_EVENT_ENCRYPTION:
+      if (event.encryption_state() == CHATSDK_ENCRYPTION_LINK_NEEDED) {
+        print("-- this device is new: 'link' here and 'scan' on another one of yours let it read and write");
+      }
+      break;
+    case CHATSDK_EVENT_IDENTITY_CHANGED:
+      print("-- " + user + " has another identity: a new beginning, or somebody in between. 'safety " + user +
+            "' compares");
+      break;
+    case CHATSDK_EVENT_VERIFIED_CHANGED:
+      print("-- " + user + (client_.find_identity(user).is_verified() ? " is verified" : " is not verified any more"));
+      break;
+    case CHATSDK_EVENT_DEVICE_ADDED:
+    case CHATSDK_EVENT_DEVICE_REMOVED:
+      print("-- " + user +
+            (event.type() == CHATSDK_EVENT_DEVICE_ADDED ? " has a new device, " : " has removed device ") +
+            std::to_string(event.device_id()));
+      break;
+    case CHATSDK_EVENT_LIST_REFUSED:
+      print("-- the server showed devices of " + user + " that do not verify");
+      break;
+    case CHATSDK_EVENT_PEER_WITHOUT_KEYS:
+      print("-- " + user + " was never online, or does not exist: messages wait");
+      break;
+    case CHATSDK_EVENT_LINK_CODE: {
+      has_link_code_ = true;
+      const std::string name(event.link_name());
+      print("-- link" + (name.empty() ? "" : " \"" + name + "\"") + "? 'confirm' on both devices if both show " +
+            std::string(event.link_code()) + ", else 'cancel'");
+      break;
+    }
+    case CHATSDK_EVENT_LINK_ENDED:
+      link_status_ = event.status();
+      print(event.status() == CHATSDK_OK ? "-- linked" : "-- not linked: " + std::string(event.error_message()));
+      break;
+    default:
       break;
   }
 }
 
 void console::show_message(const chatsdk::message& message) {
-  const std::string text =
-      message.content_type() == "text/plain" ? std::string(message.text()) : "(this version cannot show it)";
+  const std::string text = message.is_undecryptable()               ? "(it could not be decrypted)"
+                           : message.content_type() == "text/plain" ? std::string(message.text())
+                                                                    : "(this version cannot show it)";
   std::string line = clock_time(message.time()) + "  " + std::string(message.sender()) + ": " + text;
   if (message.is_own()) line += std::string("   ") + ticks(message.state());
   if (message.failure() != CHATSDK_OK) line += std::string(" (") + chatsdk_status_name(message.failure()) + ")";
@@ -568,8 +672,8 @@ void console::conversations() {
     const auto page = client_.conversations(50, after);
     for (const chatsdk::conversation& conversation : page.rows) {
       const auto last = conversation.last_message();
-      print(std::string(conversation.peer()) + "  (" + std::to_string(conversation.unread_count()) + " unread)" +
-            (last ? "  " + std::string(last->text()) : ""));
+      print(std::string(conversation.peer()) + (conversation.is_encrypted() ? "  [encrypted]  (" : "  [plain]  (") +
+            std::to_string(conversation.unread_count()) + " unread)" + (last ? "  " + std::string(last->text()) : ""));
       after = conversation.key();
     }
     if (!page.has_more) return;

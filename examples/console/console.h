@@ -74,7 +74,13 @@ class console {
   void wait_for_message(const std::string& peer, const std::string& text);
   // what: sent, delivered or read, of the last own message.
   void wait_for_state(const std::string& what, const std::string& peer);
+  // what: ready, code or linked.
+  void wait_for_encryption(const std::string& what);
+  void show_safety_number(const std::string& peer);
+  // scanned: empty, or what PEER's display showed.
+  void verify(const std::string& peer, const std::string& scanned);
   void show(const chatsdk::event& event);
+  void show_encryption(const chatsdk::event& event);
   void show_message(const chatsdk::message& message);
   void show_devices(const std::vector<chatsdk::device>& devices);
   void history(const std::string& peer, std::size_t max);
@@ -96,6 +102,8 @@ class console {
   std::int32_t awaited_status_ = 0;
   std::string awaited_error_;
   std::vector<chatsdk::device> devices_;
+  bool has_link_code_ = false;
+  std::optional<std::int32_t> link_status_;  // of the last linking, once it has ended
 };
 
 }  // namespace console

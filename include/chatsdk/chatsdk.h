@@ -31,6 +31,9 @@
  *              chatsdk_client_direct_conversation(client, peer, CHATSDK_STRLEN, &to, NULL) != CHATSDK_OK ||
  *              chatsdk_client_send_text(client, to, "hello", CHATSDK_STRLEN, NULL, NULL, NULL, NULL) != CHATSDK_OK;
  *       if (done) fprintf(stderr, "register: %s\n", chatsdk_status_name(chatsdk_event_status(event)));
+ *     } else if (type == CHATSDK_EVENT_PEER_WITHOUT_KEYS) {
+ *       fprintf(stderr, "%s was never online, so nothing can be encrypted yet\n", chatsdk_event_user(event, NULL));
+ *       done = 1;
  *     } else if (chatsdk_client_message(client, chatsdk_event_message(event), &message, NULL) == CHATSDK_OK) {
  *       if (type == CHATSDK_EVENT_MESSAGE_ADDED) {
  *         printf("%s: %s\n", chatsdk_message_sender(message, NULL), chatsdk_message_text(message, NULL));
@@ -71,6 +74,7 @@
 #define CHATSDK_CHATSDK_H
 
 #include "chatsdk/client.h"
+#include "chatsdk/encryption.h"
 #include "chatsdk/event.h"
 #include "chatsdk/message.h"
 #include "chatsdk/status.h"

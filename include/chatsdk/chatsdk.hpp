@@ -19,6 +19,8 @@
 //       if (event.type() == CHATSDK_EVENT_COMPLETED && event.request() == request) {
 //         event.check();
 //         client.send_text(client.direct_conversation(peer), "hello");
+//       } else if (event.type() == CHATSDK_EVENT_PEER_WITHOUT_KEYS) {
+//         throw std::runtime_error(peer + " was never online, so nothing can be encrypted yet");
 //       } else if (event.type() == CHATSDK_EVENT_MESSAGE_ADDED) {
 //         const chatsdk::message message = client.find_message(event.message());
 //         std::cout << message.sender() << ": " << message.text() << std::endl;
@@ -150,6 +152,8 @@ class message {
   std::chrono::milliseconds time() const { return std::chrono::milliseconds(chatsdk_message_time_ms(object_.get())); }
   std::int32_t state() const { return chatsdk_message_state(object_.get()); }
   std::int32_t failure() const { return chatsdk_message_failure(object_.get()); }
+  // It came and could not be decrypted.
+  bool is_undecryptable() const { return chatsdk_message_is_undecryptable(object_.get()) != 0; }
   std::string_view content_type() const { return detail::text(object_.get(), chatsdk_message_content_type); }
   std::string_view text() const { return detail::text(object_.get(), chatsdk_message_text); }
 
@@ -165,6 +169,7 @@ class conversation {
   std::uint64_t key() const { return chatsdk_conversation_key(object_.get()); }
   std::uint64_t id() const { return chatsdk_conversation_id(object_.get()); }
   std::int32_t kind() const { return chatsdk_conversation_kind(object_.get()); }
+  bool is_encrypted() const { return chatsdk_conversation_is_encrypted(object_.get()) != 0; }
   std::string_view peer() const { return detail::text(object_.get(), chatsdk_conversation_peer); }
   std::uint64_t head() const { return chatsdk_conversation_head(object_.get()); }
   std::uint64_t read_up_to() const { return chatsdk_conversation_read_up_to(object_.get()); }
@@ -177,6 +182,27 @@ class conversation {
     if (last == nullptr) return std::nullopt;
     return message(message::handle::share(last));
   }
+
+ private:
+  handle object_;
+};
+
+// The account keys of this store's user and of another one, by what the two compare to be certain of them.
+class identity {
+ public:
+  using handle = detail::snapshot<chatsdk_identity, chatsdk_identity_retain, chatsdk_identity_release>;
+  explicit identity(handle object) : object_(std::move(object)) {}
+
+  std::string_view user() const { return detail::text(object_.get(), chatsdk_identity_user); }
+  std::string_view safety_number() const { return detail::text(object_.get(), chatsdk_identity_safety_number); }
+  std::string_view scannable() const { return detail::text(object_.get(), chatsdk_identity_scannable); }
+  bool is_verified() const { return chatsdk_identity_is_verified(object_.get()) != 0; }
+  bool has_changed() const { return chatsdk_identity_has_changed(object_.get()) != 0; }
+  // One of CHATSDK_SCAN_.
+  std::int32_t compare(std::string_view scanned) const {
+    return chatsdk_identity_compare(object_.get(), scanned.data(), scanned.size());
+  }
+  const chatsdk_identity* get() const noexcept { return object_.get(); }
 
  private:
   handle object_;
@@ -222,6 +248,12 @@ class event {
   std::chrono::milliseconds retry_in() const {
     return std::chrono::milliseconds(chatsdk_event_retry_in_ms(object_.get()));
   }
+  // Of end-to-end encryption.
+  std::int32_t encryption_state() const { return chatsdk_event_encryption_state(object_.get()); }
+  std::string_view user() const { return detail::text(object_.get(), chatsdk_event_user); }
+  std::uint64_t device_id() const { return chatsdk_event_device_id(object_.get()); }
+  std::string_view link_code() const { return detail::text(object_.get(), chatsdk_event_link_code); }
+  std::string_view link_name() const { return detail::text(object_.get(), chatsdk_event_link_name); }
   std::vector<device> devices() const {
     std::vector<device> all;
     for (size_t i = 0; i < chatsdk_event_device_count(object_.get()); ++i) {
@@ -279,6 +311,10 @@ class config {
   }
   config& backoff(std::chrono::milliseconds base, std::chrono::milliseconds cap) {
     return set([&](chatsdk_error** e) { return chatsdk_config_set_backoff_ms(object_, base.count(), cap.count(), e); });
+  }
+  // Messages for a user with another account key wait until accept_identity().
+  config& block_changed_identities() {
+    return set([&](chatsdk_error** e) { return chatsdk_config_set_block_changed_identities(object_, 1, e); });
   }
   // hook(level, area, message) may run on any thread of the library and must not call chatsdk.
   config& log(std::int32_t level, std::function<void(std::int32_t, const char*, const char*)> hook) {
@@ -470,11 +506,59 @@ class client {
     return dispatched;
   }
 
+  // -- End-to-end encryption --
+  // One of CHATSDK_ENCRYPTION_.
+  std::int32_t encryption_state() const {
+    std::int32_t state = 0;
+    call([&](chatsdk_error** e) { return chatsdk_client_encryption_state(object_, &state, e); });
+    return state;
+  }
+  // Of a user of whom a device is known.
+  identity find_identity(std::string_view peer) const {
+    chatsdk_identity* found = nullptr;
+    call([&](chatsdk_error** e) { return chatsdk_client_identity(object_, peer.data(), peer.size(), &found, e); });
+    return identity(identity::handle::adopt(found));
+  }
+  void set_verified(const identity& compared, bool is_verified) {
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_set_verified(object_, compared.get(), is_verified ? 1 : 0, e);
+    });
+  }
+  void accept_identity(const identity& shown) {
+    call([&](chatsdk_error** e) { return chatsdk_client_accept_identity(object_, shown.get(), e); });
+  }
+  // The text that a linked device scans. Code and end of a linking come as events.
+  std::string begin_link() {
+    std::string out(CHATSDK_LINK_TEXT_SIZE, '\0');
+    size_t length = 0;
+    call([&](chatsdk_error** e) { return chatsdk_client_begin_link(object_, out.data(), out.size(), &length, e); });
+    out.resize(length);
+    return out;
+  }
+  void scan_link(std::string_view text) {
+    call([&](chatsdk_error** e) { return chatsdk_client_scan_link(object_, text.data(), text.size(), e); });
+  }
+  void confirm_link() {
+    call([&](chatsdk_error** e) { return chatsdk_client_confirm_link(object_, e); });
+  }
+  void cancel_link() {
+    call([&](chatsdk_error** e) { return chatsdk_client_cancel_link(object_, e); });
+  }
+
   // -- Conversations and messages --
+  // A new one is end-to-end encrypted.
   std::uint64_t direct_conversation(std::string_view peer) {
     std::uint64_t key = 0;
     call([&](chatsdk_error** e) {
       return chatsdk_client_direct_conversation(object_, peer.data(), peer.size(), &key, e);
+    });
+    return key;
+  }
+  // A new one is plain: the server can read what is written in it.
+  std::uint64_t direct_conversation_plain(std::string_view peer) {
+    std::uint64_t key = 0;
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_direct_conversation_plain(object_, peer.data(), peer.size(), &key, e);
     });
     return key;
   }

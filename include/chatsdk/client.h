@@ -196,6 +196,24 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_backoff_ms(chatsdk_config* c
                                                                chatsdk_error** out_error);
 
 /**
+ * Whether messages wait when the account key of the user that they are for has changed, until
+ * chatsdk_client_accept_identity. Otherwise they go out, and CHATSDK_EVENT_IDENTITY_CHANGED is the warning.
+ *
+ * @param config the configuration
+ * @param blocks 1, or 0 (the default)
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT.
+ * - Ownership: none.
+ * - Thread: one at a time for a configuration.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_config
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_config_set_block_changed_identities(chatsdk_config* config, int32_t blocks,
+                                                                             chatsdk_error** out_error);
+
+/**
  * Where log lines of at least this level go.
  *
  * @param config the configuration

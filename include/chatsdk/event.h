@@ -5,8 +5,8 @@
  * which may only signal.
  *
  * The queue is bounded: when it overflows, state events fold into one CHATSDK_EVENT_RESYNC and the app reads the store
- * anew; completions are never dropped. The store is the truth: an event says where to look and which revision to
- * expect.
+ * anew; completions, and what a linking says, are never dropped. The store is the truth: an event says where to look
+ * and which revision to expect.
  */
 #ifndef CHATSDK_EVENT_H
 #define CHATSDK_EVENT_H
@@ -29,6 +29,17 @@ typedef struct chatsdk_event chatsdk_event;
 #define CHATSDK_EVENT_SESSION_ENDED 8        /* error: log in again (ROLLED_BACK: an older store was restored) */
 #define CHATSDK_EVENT_RESYNC 9               /* nothing: events were folded or memory ran out; read anew */
 #define CHATSDK_EVENT_MESSAGE_REMOVED 10     /* message, conversation: the key names nothing any more */
+/* Of end-to-end encryption, see encryption.h: */
+#define CHATSDK_EVENT_UNDECRYPTABLE 11     /* message, conversation: it came, is added, and could not be decrypted */
+#define CHATSDK_EVENT_ENCRYPTION 12        /* encryption_state: this device's */
+#define CHATSDK_EVENT_IDENTITY_CHANGED 13  /* user: another account key; a verified mark has fallen */
+#define CHATSDK_EVENT_VERIFIED_CHANGED 14  /* user: the mark was set, taken back or has fallen */
+#define CHATSDK_EVENT_DEVICE_ADDED 15      /* user, device_id: others encrypt for it from now on */
+#define CHATSDK_EVENT_DEVICE_REMOVED 16    /* user, device_id: nobody encrypts for it any more */
+#define CHATSDK_EVENT_LIST_REFUSED 17      /* user: the server showed devices of theirs that do not verify */
+#define CHATSDK_EVENT_PEER_WITHOUT_KEYS 18 /* user: messages wait until a device of theirs has been online, if ever */
+#define CHATSDK_EVENT_LINK_CODE 19         /* link_code, link_name: to compare, see chatsdk_client_confirm_link */
+#define CHATSDK_EVENT_LINK_ENDED 20        /* status, error: CHATSDK_OK when the new device is linked */
 
 /**
  * Waits for events and hands out at most max of them, oldest first.
@@ -156,6 +167,31 @@ CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_conversation(const chatsdk_event
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_message(const chatsdk_event* event);
 /** @return one of CHATSDK_CONNECTION_ */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_event_connection_state(const chatsdk_event* event);
+/** @return one of CHATSDK_ENCRYPTION_ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_event_encryption_state(const chatsdk_event* event);
+/**
+ * Whom the event is about.
+ *
+ * @param[out] out_length bytes of the text; NULL allowed
+ * @return the user_id, UTF-8, terminated by NUL; "" where the event is about nobody
+ */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_event_user(const chatsdk_event* event, size_t* out_length);
+/** @return the device's number on the server */
+CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_device_id(const chatsdk_event* event);
+/**
+ * The code of a linking.
+ *
+ * @param[out] out_length bytes of the text; NULL allowed
+ * @return eight digits in two groups, terminated by NUL; "" where the event has none
+ */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_event_link_code(const chatsdk_event* event, size_t* out_length);
+/**
+ * The name of the new device of a linking, as it gave it.
+ *
+ * @param[out] out_length bytes of the text; NULL allowed
+ * @return UTF-8, terminated by NUL; "" where it gave none
+ */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_event_link_name(const chatsdk_event* event, size_t* out_length);
 /** @return milliseconds until the next attempt to connect */
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_event_retry_in_ms(const chatsdk_event* event);
 /** @return how many devices chatsdk_event_device gives */

@@ -18,8 +18,10 @@ CHATSDK_BEGIN_DECLS
 /* ---- Sending ---------------------------------------------------------------------------------------------------- */
 
 /**
- * The direct conversation with a user, made on this device if it is new. Works offline; whether the user exists is
- * found out when a message is sent.
+ * The direct conversation with a user. If it is new it is made on this device, end-to-end encrypted. One that is known
+ * stays what it is, encrypted or plain: chatsdk_conversation_is_encrypted. Works offline; messages wait until a device
+ * of the user has been online once (CHATSDK_EVENT_PEER_WITHOUT_KEYS), which the server does not tell from a user_id
+ * that nobody has.
  *
  * @param client the client
  * @param peer the user's name, UTF-8
@@ -39,6 +41,29 @@ CHATSDK_BEGIN_DECLS
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_direct_conversation(chatsdk_client* client, const char* peer,
                                                                     size_t peer_length, uint64_t* out_conversation,
                                                                     chatsdk_error** out_error);
+
+/**
+ * As chatsdk_client_direct_conversation, but a new one is plain: the server can read what is written in it. A message
+ * to a user_id that nobody has fails with NOT_FOUND. Where the other user has begun the conversation the other way, the
+ * messages of whoever came second fail with FORBIDDEN, or are encrypted once that is known here.
+ *
+ * @param client the client
+ * @param peer the user's name, UTF-8
+ * @param peer_length bytes of peer, 1 to 64, or CHATSDK_STRLEN
+ * @param[out] out_conversation the conversation's number
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_direct_conversation.
+ * - Ownership: peer is copied.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_direct_conversation_plain(chatsdk_client* client, const char* peer,
+                                                                          size_t peer_length,
+                                                                          uint64_t* out_conversation,
+                                                                          chatsdk_error** out_error);
 
 /** Append only; set struct_size, or begin with CHATSDK_SEND_OPTIONS_INIT. */
 typedef struct chatsdk_send_options {
@@ -294,6 +319,8 @@ CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_key(const chatsdk_convers
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_id(const chatsdk_conversation* conversation);
 /** @return CHATSDK_CONVERSATION_DIRECT, or a kind that this header does not know */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_kind(const chatsdk_conversation* conversation);
+/** @return 1 when it is end-to-end encrypted, 0 when the server can read it */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_is_encrypted(const chatsdk_conversation* conversation);
 /**
  * The other member.
  *
@@ -568,6 +595,11 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_state(const chatsdk_message* me
  *     backup. CHATSDK_OK otherwise
  */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_failure(const chatsdk_message* message);
+/**
+ * @return 1 when it could not be decrypted: sender and time are those of the message, its text is missing. It is
+ *     replaced, with CHATSDK_EVENT_MESSAGE_UPDATED, when its sender's device could be asked for it again. 0 otherwise
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_is_undecryptable(const chatsdk_message* message);
 /** @return "text/plain", or "" for a kind that this version cannot show */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_message_content_type(const chatsdk_message* message, size_t* out_length);
 /** @return the text */

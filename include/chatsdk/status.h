@@ -204,7 +204,8 @@ CHATSDK_API const char* CHATSDK_CALL chatsdk_version_string(void);
 /** @return its ABI number: the major of its SONAME */
 CHATSDK_API uint32_t CHATSDK_CALL chatsdk_abi_version(void);
 /**
- * Whether it has a feature. Names today: "direct_text", "encrypted_store", "tick".
+ * Whether it has a feature. Names today: "direct_text", "encrypted_store", "tick", "e2ee" (end-to-end encryption) and
+ * "ml_kem_768:chatsdk" (by whose code ML-KEM-768 is computed: the library's own).
  *
  * @param name the feature's name, UTF-8
  * @param name_length bytes of name, or CHATSDK_STRLEN

@@ -301,8 +301,11 @@ inline constexpr std::uint32_t kMemoryKib = 262'144;
 inline constexpr std::size_t kPassphraseBytesMin = 8;
 inline constexpr std::size_t kPassphraseBytesMax = 1'024;
 static_assert(content_bytes_max(kTextBytesMax) + 256 <= kPaddedMax, "with the names of two users around it");
-inline constexpr auto kLinkPoll = 1s;         // between two looks into a linking's mailbox
-inline constexpr auto kListsPause = 1min;     // before the lists of a user who had nothing new are asked for again
+inline constexpr std::size_t kScannedBytesMax = 1'024;  // a scanned safety number, of whatever version
+inline constexpr auto kLinkPoll = 1s;                   // between two looks into a linking's mailbox
+// Before the lists of a user who had nothing new are asked for again: from the first on it doubles up to the other.
+inline constexpr auto kListsPauseFirst = 1s;
+inline constexpr auto kListsPause = 1min;
 inline constexpr auto kDigestInterval = 24h;  // between two comparisons of what the server holds with what it should
 inline constexpr auto kUpkeepLook = 1h;       // at most, until a device looks again whether its prekeys are due
 // The server's share of encrypted conversations.

@@ -132,7 +132,10 @@ int32_t chatsdk_has_feature(const char* name, size_t name_length) {
   bool found = false;
   const std::int32_t read = guard(nullptr, [&]() -> Status {
     CHATSDK_ASSIGN(const std::string_view text, text_in(name, name_length, {"name", 0, 64}));
-    for (const std::string_view feature : {"direct_text", "encrypted_store", "tick"}) found = found || text == feature;
+    for (const std::string_view feature : {"direct_text", "e2ee", "encrypted_store", "tick"}) {
+      found = found || text == feature;
+    }
+    found = found || text == std::string("ml_kem_768:").append(own_kem().name());
     return {};
   });
   return read == CHATSDK_OK && found ? 1 : 0;
@@ -226,6 +229,15 @@ int32_t chatsdk_config_set_backoff_ms(chatsdk_config* config, int64_t base_ms, i
     }
     config->options.client.backoff_base = std::chrono::milliseconds(base_ms);
     config->options.client.backoff_cap = std::chrono::milliseconds(cap_ms);
+    return {};
+  });
+}
+
+int32_t chatsdk_config_set_block_changed_identities(chatsdk_config* config, int32_t blocks, chatsdk_error** out_error) {
+  return guard(out_error, [&]() -> Status {
+    CHATSDK_TRY(check(config));
+    if (blocks != 0 && blocks != 1) return error(Code::kInvalidArgument, "blocks is neither 0 nor 1");
+    config->options.client.block_changed_identities = blocks == 1;
     return {};
   });
 }

@@ -8,7 +8,15 @@ namespace chatsdk::capi {
 EventQueue::~EventQueue() { close(); }
 
 bool EventQueue::is_state(const chatsdk_event& event) {
-  return event.type != CHATSDK_EVENT_COMPLETED && event.type != CHATSDK_EVENT_SESSION_ENDED;
+  switch (event.type) {
+    case CHATSDK_EVENT_COMPLETED:
+    case CHATSDK_EVENT_SESSION_ENDED:
+    case CHATSDK_EVENT_LINK_CODE:
+    case CHATSDK_EVENT_LINK_ENDED:
+      return false;
+    default:
+      return true;
+  }
 }
 
 void EventQueue::push(Ref<chatsdk_event> event) {

@@ -4,7 +4,7 @@
 //
 // Threads: push from the library's threads; the rest from any.
 // Invariants:
-//   1. Completions and the end of a session are never dropped.
+//   1. Completions, the end of a session and what a linking says are never dropped.
 //   2. At most limits::kEventQueueMax state events wait: one more folds them all into one RESYNC.
 //   3. The ready hook runs at most once between two takes, and never after set_ready_hook or close returned.
 //   4. No lock is held while the hook runs.

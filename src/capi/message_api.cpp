@@ -45,21 +45,31 @@ Status with_message(chatsdk_client* client, std::uint64_t message, Status (Clien
   return client->runtime.with_engine<void>([&](Client& engine) { return (engine.*act)(row.client_message_id); });
 }
 
+Status direct_conversation(chatsdk_client* client, const char* peer, std::size_t peer_length, bool encrypted,
+                           std::uint64_t* out_conversation) {
+  if (out_conversation == nullptr) return error(Code::kInvalidArgument, "out_conversation is NULL");
+  CHATSDK_ASSIGN(const std::string_view user, text_in(peer, peer_length, {"peer", 1, limits::kUserIdBytesMax}));
+  CHATSDK_ASSIGN(const ConversationKey key, client->runtime.with_engine<ConversationKey>([&](Client& engine) {
+    return engine.direct_conversation(std::string(user), encrypted);
+  }));
+  *out_conversation = key.value;
+  return {};
+}
+
 }  // namespace
 
 extern "C" {
 
 int32_t chatsdk_client_direct_conversation(chatsdk_client* client, const char* peer, size_t peer_length,
                                            uint64_t* out_conversation, chatsdk_error** out_error) {
-  return on_client(client, out_error, [&]() -> Status {
-    if (out_conversation == nullptr) return error(Code::kInvalidArgument, "out_conversation is NULL");
-    CHATSDK_ASSIGN(const std::string_view user, text_in(peer, peer_length, {"peer", 1, limits::kUserIdBytesMax}));
-    CHATSDK_ASSIGN(const ConversationKey key, client->runtime.with_engine<ConversationKey>([&](Client& engine) {
-      return engine.direct_conversation(std::string(user));
-    }));
-    *out_conversation = key.value;
-    return {};
-  });
+  return on_client(client, out_error,
+                   [&] { return direct_conversation(client, peer, peer_length, true, out_conversation); });
+}
+
+int32_t chatsdk_client_direct_conversation_plain(chatsdk_client* client, const char* peer, size_t peer_length,
+                                                 uint64_t* out_conversation, chatsdk_error** out_error) {
+  return on_client(client, out_error,
+                   [&] { return direct_conversation(client, peer, peer_length, false, out_conversation); });
 }
 
 int32_t chatsdk_send_options_init(chatsdk_send_options* options, size_t size) {

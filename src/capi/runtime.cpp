@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "capi/engine_call.h"
+#include "store/e2ee_store.h"
 #include "transport/curl_http.h"
 #include "transport/lws_transport.h"
 
@@ -22,6 +23,24 @@ std::unique_ptr<chatsdk_event> make_event(std::int32_t type, std::uint64_t revis
   auto event = std::make_unique<chatsdk_event>(type);
   event->revision = revision;
   return event;
+}
+
+std::int32_t type_of(e2ee::EventKind kind) {
+  switch (kind) {
+    case e2ee::EventKind::kIdentityChanged:
+      return CHATSDK_EVENT_IDENTITY_CHANGED;
+    case e2ee::EventKind::kDeviceAdded:
+      return CHATSDK_EVENT_DEVICE_ADDED;
+    case e2ee::EventKind::kDeviceRemoved:
+      return CHATSDK_EVENT_DEVICE_REMOVED;
+    case e2ee::EventKind::kVerifiedChanged:
+      return CHATSDK_EVENT_VERIFIED_CHANGED;
+    case e2ee::EventKind::kListRefused:
+      return CHATSDK_EVENT_LIST_REFUSED;
+    case e2ee::EventKind::kPeerWithoutKeys:
+      return CHATSDK_EVENT_PEER_WITHOUT_KEYS;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -67,6 +86,7 @@ Status Runtime::open_parts(bool afresh) {
   store_options.key = &key_;
   store_options.must_exist = has_store_;
   store_options.start_afresh = afresh;
+  store_options.opens_with = E2eeStore::prepare;
   CHATSDK_ASSIGN(store_, DeviceStore::open(store_options, random_, clock_));
   try {
     make_parts();
@@ -78,6 +98,7 @@ Status Runtime::open_parts(bool afresh) {
 }
 
 void Runtime::make_parts() {
+  encryption_ = std::make_unique<E2eeStore>(*store_);
   if (options_.tick_driven) {
     executor_ = std::make_unique<ManualExecutor>(clock_);
   } else {
@@ -98,7 +119,7 @@ void Runtime::make_parts() {
   EventSink& sink = *this;
   client_ = std::make_unique<Client>(
       options_.client, ClientSeams{*executor_, {random_, random_, random_}, *transport_, *http_, *options_.log},
-      *store_, sink);
+      *store_, sink, encryption_.get());
   const auto recover = [this] {
     client_->recover(started_);
     events_->push(Ref<chatsdk_event>(make_event(CHATSDK_EVENT_RESYNC).release()));
@@ -136,6 +157,7 @@ void Runtime::drop_parts() {
     std::lock_guard lock(readers_mutex_);
     readers_.clear();
   }
+  encryption_.reset();
   store_.reset();
   transport_.reset();
   http_.reset();
@@ -368,7 +390,7 @@ void Runtime::give_back(std::unique_ptr<DeviceReader> reader) {
 void Runtime::on_changes(const Changes& changes) {
   std::vector<Ref<chatsdk_event>> events;
   events.reserve(changes.added.size() + changes.updated.size() + changes.removed.size() + changes.conversations.size() +
-                 changes.marks.size() + 1);
+                 changes.undecryptable.size() + changes.marks.size() + 1);
   const auto push = [&](std::int32_t type, std::uint64_t conversation, std::uint64_t message) {
     auto event = make_event(type, changes.revision);
     event->conversation = conversation;
@@ -379,6 +401,7 @@ void Runtime::on_changes(const Changes& changes) {
     for (const MessageRef& ref : messages) push(type, ref.conversation.value, ref.message.value);
   };
   push_messages(CHATSDK_EVENT_MESSAGE_ADDED, changes.added);
+  push_messages(CHATSDK_EVENT_UNDECRYPTABLE, changes.undecryptable);
   push_messages(CHATSDK_EVENT_MESSAGE_UPDATED, changes.updated);
   push_messages(CHATSDK_EVENT_MESSAGE_REMOVED, changes.removed);
   for (const ConversationKey key : changes.conversations) push(CHATSDK_EVENT_CONVERSATION_CHANGED, key.value, 0);
@@ -416,6 +439,40 @@ void Runtime::on_completed(RequestId request, const Status& status) {
   event->devices = devices_;
   events_->push(Ref<chatsdk_event>(event.release()));
   devices_.clear();  // not before: an event that found no memory is told again
+}
+
+// ---- Events of encryption ------------------------------------------------------------------------------------------
+
+void Runtime::on_encryption_state(EncryptionState state) {
+  auto event = make_event(CHATSDK_EVENT_ENCRYPTION);
+  event->encryption_state = static_cast<std::int32_t>(state);
+  events_->push(Ref<chatsdk_event>(event.release()));
+}
+
+void Runtime::on_encryption_events(const std::vector<e2ee::Event>& told) {
+  std::vector<Ref<chatsdk_event>> events;
+  events.reserve(told.size());
+  for (const e2ee::Event& one : told) {
+    auto event = make_event(type_of(one.kind));
+    event->user = one.user_id;
+    event->device_id = one.device_id.value;
+    events.push_back(Ref<chatsdk_event>(event.release()));
+  }
+  events_->push(std::move(events));
+}
+
+void Runtime::on_link_code(const std::string& code, const std::string& name) {
+  auto event = make_event(CHATSDK_EVENT_LINK_CODE);
+  event->link_code = code;
+  event->link_name = name;
+  events_->push(Ref<chatsdk_event>(event.release()));
+}
+
+void Runtime::on_link_ended(const Status& status) {
+  auto event = make_event(CHATSDK_EVENT_LINK_ENDED);
+  event->status = static_cast<std::int32_t>(status.code());
+  if (!status.ok()) event->error = Ref<chatsdk_error>(new chatsdk_error(status.error()));
+  events_->push(Ref<chatsdk_event>(event.release()));
 }
 
 }  // namespace chatsdk::capi

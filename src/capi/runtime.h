@@ -43,6 +43,7 @@
 namespace chatsdk {
 class LwsTransport;
 class CurlHttp;
+class E2eeStore;
 }  // namespace chatsdk
 
 namespace chatsdk::capi {
@@ -102,6 +103,15 @@ class Runtime final : private EventSink {
     run_on_engine([&] { answer.emplace(body(*client_)); });
     return std::move(*answer);
   }
+  // As with_engine, for what is more than one commit.
+  template <typename T>
+  Result<T> change(std::function<Result<T>(Client&)> body) {
+    std::shared_lock gate(gate_);
+    CHATSDK_TRY(check_open());
+    std::optional<Result<T>> answer;
+    change_engine([&] { answer.emplace(body(*client_)); });
+    return std::move(*answer);
+  }
   // Starts a request on the engine and gives its id.
   Result<std::uint64_t> request(std::function<void(Client&, RequestId)> body);
   Result<UserId> owner();
@@ -131,6 +141,10 @@ class Runtime final : private EventSink {
   void on_session_ended(const Error& cause) override;
   void on_completed(RequestId request, const Status& status) override;
   void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
+  void on_encryption_state(EncryptionState state) override;
+  void on_encryption_events(const std::vector<e2ee::Event>& told) override;
+  void on_link_code(const std::string& code, const std::string& name) override;
+  void on_link_ended(const Status& status) override;
 
   Status check_open() const;
   void note_progress();
@@ -167,6 +181,7 @@ class Runtime final : private EventSink {
   std::mutex tick_mutex_;  // tick mode: one caller at a time is the engine
   std::unique_ptr<Executor> executor_;
   std::unique_ptr<DeviceStore> store_;
+  std::unique_ptr<E2eeStore> encryption_;
   std::unique_ptr<LwsTransport> transport_;
   std::unique_ptr<CurlHttp> http_;
   std::unique_ptr<Client> client_;

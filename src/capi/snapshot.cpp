@@ -27,6 +27,11 @@ chatsdk_conversation::chatsdk_conversation(chatsdk::ConversationRow r) : row(std
   if (row.last_message) last_message = Ref<chatsdk_message>(new chatsdk_message(*row.last_message));
 }
 
+chatsdk_identity::chatsdk_identity(chatsdk::PeerIdentity i)
+    : identity(std::move(i)),
+      number(chatsdk::e2ee::safety_number(identity.own, identity.peer)),
+      safety_number(number.grouped()) {}
+
 chatsdk_conversation_list::chatsdk_conversation_list(chatsdk::DeviceReader::ConversationPage page) : more(page.more) {
   rows.reserve(page.rows.size());
   for (auto& row : page.rows) rows.emplace_back(new chatsdk_conversation(std::move(row)));
@@ -118,6 +123,20 @@ int32_t chatsdk_event_device(const chatsdk_event* event, size_t index, chatsdk_d
   return chatsdk::capi::write_struct(info, out_device);
 }
 
+int32_t chatsdk_event_encryption_state(const chatsdk_event* event) {
+  return event == nullptr ? 0 : event->encryption_state;
+}
+const char* chatsdk_event_user(const chatsdk_event* event, size_t* out_length) {
+  return event == nullptr ? view_out("", out_length) : view_out(event->user, out_length);
+}
+uint64_t chatsdk_event_device_id(const chatsdk_event* event) { return event == nullptr ? 0 : event->device_id; }
+const char* chatsdk_event_link_code(const chatsdk_event* event, size_t* out_length) {
+  return event == nullptr ? view_out("", out_length) : view_out(event->link_code, out_length);
+}
+const char* chatsdk_event_link_name(const chatsdk_event* event, size_t* out_length) {
+  return event == nullptr ? view_out("", out_length) : view_out(event->link_name, out_length);
+}
+
 chatsdk_event* chatsdk_event_retain(const chatsdk_event* event) { return retained(event); }
 void chatsdk_event_release(const chatsdk_event* event) { released(event); }
 
@@ -148,6 +167,10 @@ int64_t chatsdk_message_time_ms(const chatsdk_message* message) {
 }
 int32_t chatsdk_message_state(const chatsdk_message* message) {
   return message == nullptr ? 0 : static_cast<std::int32_t>(message->row.state);
+}
+int32_t chatsdk_message_is_undecryptable(const chatsdk_message* message) {
+  // What the server had no more has no sender.
+  return message != nullptr && message->row.content.empty() && !message->row.sender.empty() ? 1 : 0;
 }
 int32_t chatsdk_message_failure(const chatsdk_message* message) {
   return message == nullptr ? CHATSDK_OK : static_cast<std::int32_t>(message->row.failure);
@@ -180,6 +203,9 @@ uint64_t chatsdk_conversation_id(const chatsdk_conversation* conversation) {
 }
 int32_t chatsdk_conversation_kind(const chatsdk_conversation* conversation) {
   return conversation == nullptr ? 0 : static_cast<std::int32_t>(conversation->row.kind);
+}
+int32_t chatsdk_conversation_is_encrypted(const chatsdk_conversation* conversation) {
+  return conversation != nullptr && conversation->row.encrypted ? 1 : 0;
 }
 const char* chatsdk_conversation_peer(const chatsdk_conversation* conversation, size_t* out_length) {
   return conversation == nullptr ? view_out("", out_length) : view_out(conversation->row.peer, out_length);
@@ -214,5 +240,25 @@ int32_t chatsdk_conversation_list_has_more(const chatsdk_conversation_list* list
   return list != nullptr && list->more ? 1 : 0;
 }
 void chatsdk_conversation_list_release(const chatsdk_conversation_list* list) { released(list); }
+
+// ---- Identity ------------------------------------------------------------------------------------------------------
+
+const char* chatsdk_identity_user(const chatsdk_identity* identity, size_t* out_length) {
+  return identity == nullptr ? view_out("", out_length) : view_out(identity->identity.peer.user_id, out_length);
+}
+const char* chatsdk_identity_safety_number(const chatsdk_identity* identity, size_t* out_length) {
+  return identity == nullptr ? view_out("", out_length) : view_out(identity->safety_number, out_length);
+}
+const char* chatsdk_identity_scannable(const chatsdk_identity* identity, size_t* out_length) {
+  return identity == nullptr ? view_out("", out_length) : view_out(identity->number.scannable, out_length);
+}
+int32_t chatsdk_identity_is_verified(const chatsdk_identity* identity) {
+  return identity != nullptr && identity->identity.verified ? 1 : 0;
+}
+int32_t chatsdk_identity_has_changed(const chatsdk_identity* identity) {
+  return identity != nullptr && identity->identity.changed ? 1 : 0;
+}
+chatsdk_identity* chatsdk_identity_retain(const chatsdk_identity* identity) { return retained(identity); }
+void chatsdk_identity_release(const chatsdk_identity* identity) { released(identity); }
 
 }  // extern "C"

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "chatsdk/chatsdk.h"
+#include "e2ee/safety_number.h"
 #include "engine/client.h"
 #include "store/device_store.h"
 
@@ -83,6 +84,18 @@ struct chatsdk_event final : chatsdk::capi::Counted {
   std::int32_t connection_state = 0;
   std::int64_t retry_in_ms = 0;
   std::vector<chatsdk::DeviceInfo> devices;
+  std::int32_t encryption_state = 0;
+  std::string user;
+  std::uint64_t device_id = 0;
+  std::string link_code;
+  std::string link_name;
+};
+
+struct chatsdk_identity final : chatsdk::capi::Counted {
+  explicit chatsdk_identity(chatsdk::PeerIdentity i);
+  const chatsdk::PeerIdentity identity;
+  const chatsdk::e2ee::SafetyNumber number;
+  const std::string safety_number;  // as it is shown
 };
 
 struct chatsdk_message final : chatsdk::capi::Counted {

@@ -105,6 +105,16 @@ bool is_listed(const KnownUser* own, const Self& self) {
   return record != nullptr && record->bytes == self.record.bytes;
 }
 
+// What is kept of the user, where the account key is still the one that the app means.
+Result<const KnownUser*> same_identity(State& state, const Identity& peer) {
+  CHATSDK_ASSIGN(const KnownUser* known, state.user(peer.user_id));
+  if (known == nullptr) return error(Code::kNotFound, "nothing is known of this user");
+  if (known->account_key != peer.account_key) {
+    return error(Code::kConflict, "the account key of this user is another one by now");
+  }
+  return known;
+}
+
 }  // namespace
 
 // ---- Lists and bundles ---------------------------------------------------------------------------------------------
@@ -190,7 +200,7 @@ Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, st
     return plan;
   }
   CHATSDK_ASSIGN(const auto policy, kept.notes.identity_policy(target.peer));
-  if (policy.blocks && policy.changed) {
+  if ((policy.blocks || blocks_changed_) && policy.changed) {
     plan.outcome = Plan::Outcome::kBlocked;
     return plan;
   }
@@ -274,10 +284,24 @@ Status DirectConversations::roster_refused(Kept kept, const DirectTarget& target
   return {};
 }
 
-Status DirectConversations::accept_identity(Kept kept, const UserId& peer) {
-  CHATSDK_ASSIGN(auto policy, kept.notes.identity_policy(peer));
-  policy.changed = false;
-  return kept.notes.put_identity_policy(peer, policy);
+// ---- What the app says ---------------------------------------------------------------------------------------------
+
+Status DirectConversations::accept_identity(Kept kept, const Identity& peer) {
+  CHATSDK_ASSIGN([[maybe_unused]] const KnownUser* known, same_identity(kept.state, peer));
+  CHATSDK_ASSIGN(auto policy, kept.notes.identity_policy(peer.user_id));
+  if (!std::exchange(policy.changed, false)) return {};
+  return kept.notes.put_identity_policy(peer.user_id, policy);
+}
+
+Status DirectConversations::set_verified(Kept kept, const Identity& peer, bool verified, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(const KnownUser* known, same_identity(kept.state, peer));
+  if (known->verified != verified) {
+    KnownUser user = *known;
+    user.verified = verified;
+    CHATSDK_TRY(kept.state.put_user(std::move(user)));
+    events.push_back({EventKind::kVerifiedChanged, peer.user_id, {}});
+  }
+  return verified ? accept_identity(kept, peer) : Status();
 }
 
 // ---- Requests and repairs ------------------------------------------------------------------------------------------

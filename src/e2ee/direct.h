@@ -30,6 +30,7 @@
 #include "e2ee/kem.h"
 #include "e2ee/notes.h"
 #include "e2ee/rates.h"
+#include "e2ee/safety_number.h"
 #include "e2ee/session_manager.h"
 #include "e2ee/upkeep.h"
 
@@ -135,7 +136,9 @@ struct ItemResult {
 class DirectConversations {
  public:
   // All outlive it. keys: for what is encrypted; ids: for the items that it makes.
-  DirectConversations(Random& keys, Random& ids, const Kem& kem) : keys_(keys), ids_(ids), kem_(kem) {}
+  // blocks_changed: of every peer, whatever Notes::identity_policy() says.
+  DirectConversations(Random& keys, Random& ids, const Kem& kem, bool blocks_changed = false)
+      : keys_(keys), ids_(ids), kem_(kem), blocks_changed_(blocks_changed) {}
 
   // -- Lists and bundles --
   // Learns what the server gave of a user; without any list: that it has none.
@@ -154,8 +157,11 @@ class DirectConversations {
   // there.
   Status roster_refused(Kept kept, const DirectTarget& target, std::uint64_t revision, std::span<const UserLists> newer,
                         std::uint64_t now_ms, std::vector<Event>& events);
-  // The app has seen the peer's other identity.
-  Status accept_identity(Kept kept, const UserId& peer);
+  // -- What the app says of an identity: NOT_FOUND, CONFLICT (the account key is another one by now) --
+  // The user has seen that it is another one than before.
+  Status accept_identity(Kept kept, const Identity& peer);
+  // The user has compared it, which accepts it too, or takes that back.
+  Status set_verified(Kept kept, const Identity& peer, bool verified, std::vector<Event>& events);
 
   // -- Requests and repairs --
   // Like plan(), for the one device of a task. NOT_FOUND: it is nobody's concern any more, and is dropped.
@@ -186,6 +192,7 @@ class DirectConversations {
   Random& keys_;
   Random& ids_;
   const Kem& kem_;
+  const bool blocks_changed_;
   DeviceRates set_up_rate_{limits::e2ee::kSetUpBurst, limits::e2ee::kSetUpRegain};
   DeviceRates asked_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
   DeviceRates answered_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};

@@ -140,6 +140,19 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     return {};
   }
 
+  // Another user than the owner, who is known.
+  Status check_peer(const UserId& peer) {
+    CHATSDK_TRY(check_owner());
+    if (peer.empty()) return error(Code::kInvalidArgument, "user id of 0 B");
+    if (peer.size() > limits::kUserIdBytesMax) {
+      return error(Code::kTooLarge, "user id " + std::to_string(peer.size()) + " B, limit " +
+                                        std::to_string(limits::kUserIdBytesMax) + " B");
+    }
+    if (!is_utf8(peer)) return error(Code::kInvalidUtf8, "the user id is not valid UTF-8");
+    if (peer == session.owner()) return error(Code::kInvalidArgument, "this is the store's own user");
+    return {};
+  }
+
   Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& send_options);
 
   const ClientOptions options;
@@ -281,16 +294,32 @@ void Client::cancel_link() {
   if (impl_->encryption) impl_->encryption->linking().cancel(error(Code::kCancelled, "the user gave it up"));
 }
 
+Result<PeerIdentity> Client::identity(const UserId& peer) {
+  CHATSDK_TRY(impl_->check_peer(peer));
+  return impl_->encryption ? impl_->encryption->identity(peer) : encrypts_nothing();
+}
+
+Status Client::set_verified(const e2ee::Identity& peer, bool verified) {
+  if (!impl_->encryption) return encrypts_nothing();
+  std::vector<e2ee::Event> events;
+  CHATSDK_TRY(impl_->encryption->set_verified(peer, verified, events));
+  impl_->tell_parts([&] {
+    impl_->events.encryption_events(std::move(events));
+    impl_->encryption->identity_accepted();
+  });
+  return {};
+}
+
+Status Client::accept_identity(const e2ee::Identity& peer) {
+  if (!impl_->encryption) return encrypts_nothing();
+  CHATSDK_TRY(impl_->encryption->accept_identity(peer));
+  impl_->tell_parts([&] { impl_->encryption->identity_accepted(); });
+  return {};
+}
+
 Result<ConversationKey> Client::direct_conversation(const UserId& peer, bool encrypted) {
-  CHATSDK_TRY(impl_->check_owner());
+  CHATSDK_TRY(impl_->check_peer(peer));
   if (encrypted && !impl_->encryption) return encrypts_nothing();
-  if (peer.empty()) return error(Code::kInvalidArgument, "user id of 0 B");
-  if (peer.size() > limits::kUserIdBytesMax) {
-    return error(Code::kTooLarge, "user id " + std::to_string(peer.size()) + " B, limit " +
-                                      std::to_string(limits::kUserIdBytesMax) + " B");
-  }
-  if (!is_utf8(peer)) return error(Code::kInvalidUtf8, "the user id is not valid UTF-8");
-  if (peer == impl_->session.owner()) return error(Code::kInvalidArgument, "a conversation needs another user");
   Changes changes;
   Events::Place place = impl_->events.reserve();
   CHATSDK_ASSIGN(const ConversationKey key, impl_->context.store.ensure_direct(peer, &changes, encrypted));

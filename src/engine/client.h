@@ -26,6 +26,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "e2ee/direct.h"
+#include "e2ee/safety_number.h"
 #include "store/device_store.h"
 #include "transport/transport.h"
 
@@ -80,6 +81,14 @@ class EventSink {
   virtual void on_encryption_events(const std::vector<e2ee::Event>&) {}
 };
 
+// A user and the owner of the store, by their account keys as they are known here.
+struct PeerIdentity {
+  e2ee::Identity own;
+  e2ee::Identity peer;
+  bool verified = false;
+  bool changed = false;  // it was another one before, and the app has not accepted that
+};
+
 struct ClientOptions {
   std::string server_url;  // http:// or https://, without a path
   std::string device_name;
@@ -87,6 +96,8 @@ struct ClientOptions {
   std::chrono::milliseconds send_time_limit = limits::kSendTimeLimitDefault;
   std::chrono::milliseconds backoff_base = limits::kBackoffBase;
   std::chrono::milliseconds backoff_cap = limits::kBackoffCap;
+  // Messages for a user with another account key wait until the app accepts it.
+  bool block_changed_identities = false;
 };
 
 struct ClientSeams {
@@ -156,6 +167,14 @@ class Client final {
   // The user found the codes of both devices equal. WRONG_STATE: none was shown.
   Status confirm_link();
   void cancel_link();
+
+  // -- Identities: docs/e2ee.md section 13 --
+  // NOT_FOUND: nothing is known of the user; WRONG_STATE: this device has no account key yet.
+  Result<PeerIdentity> identity(const UserId& peer);
+  // The user has compared this account key, or takes that back. NOT_FOUND; CONFLICT: it is another one by now.
+  Status set_verified(const e2ee::Identity& peer, bool verified);
+  // The user has seen that it is another one than before. NOT_FOUND, CONFLICT.
+  Status accept_identity(const e2ee::Identity& peer);
 
   // -- Messages --
   // encrypted: of a conversation that is not there yet. WRONG_STATE: encrypted, and this client takes no part in that.

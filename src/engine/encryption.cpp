@@ -73,11 +73,40 @@ Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& 
       session_(session),
       rest_(rest),
       observer_(observer),
-      conversations_(context.random.keys, context.random.ids, own_kem()),
+      conversations_(context.random.keys, context.random.ids, own_kem(), context.options.block_changed_identities),
       upkeep_(context, store, conversations_, session, rest, *this),
       linking_(context, store, session, rest, upkeep_),
       backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
       again_timer_(context.executor) {}
+
+// ---- The app -------------------------------------------------------------------------------------------------------
+
+Result<PeerIdentity> Encryption::identity(const UserId& peer) {
+  PeerIdentity identity;
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
+  if (own == nullptr) return error(Code::kWrongState, "this device has no account key yet");
+  identity.own = {own->user_id, own->account_key};
+  CHATSDK_ASSIGN(const e2ee::KnownUser* known, store_.state().user(peer));
+  if (known == nullptr) return error(Code::kNotFound, "no device of this user is known");
+  identity.peer = {known->user_id, known->account_key};
+  identity.verified = known->verified;
+  CHATSDK_ASSIGN(const auto policy, store_.notes().identity_policy(peer));
+  identity.changed = policy.changed;
+  return identity;
+}
+
+Status Encryption::set_verified(const e2ee::Identity& peer, bool verified, std::vector<e2ee::Event>& events) {
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    return conversations_.set_verified(transaction.kept(), peer, verified, events);
+  });
+  return written.ok() ? Status() : Status(written.error());
+}
+
+Status Encryption::accept_identity(const e2ee::Identity& peer) {
+  const auto written = store_.write(
+      [&](E2eeTransaction& transaction) -> Status { return conversations_.accept_identity(transaction.kept(), peer); });
+  return written.ok() ? Status() : Status(written.error());
+}
 
 // ---- The connection ------------------------------------------------------------------------------------------------
 
@@ -90,7 +119,7 @@ void Encryption::on_lost() {
   live_ = false;
   lists_wanted_.clear();
   bundles_wanted_.clear();
-  not_before_.clear();
+  pauses_.clear();
   lists_asked_ = false;
   bundles_asked_ = false;
   again_timer_.cancel();
@@ -370,12 +399,12 @@ Status Encryption::apply_roster(E2eeTransaction& transaction, ConversationId con
 void Encryption::want_lists(const UserId& user_id) {
   // The own ones are asked for by whoever needs to know that this device is in them.
   if (user_id == session_.owner()) return upkeep_.ask_own_lists();
-  const auto paused = not_before_.find(user_id);
-  if (paused == not_before_.end() || paused->second <= context_.now()) {
+  const auto paused = pauses_.find(user_id);
+  if (paused == pauses_.end() || paused->second.until <= context_.now()) {
     lists_wanted_.insert(user_id);
     return;
   }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(paused->second - context_.now());
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(paused->second.until - context_.now());
   look_again_after(left + std::chrono::milliseconds(1));
 }
 
@@ -442,12 +471,28 @@ void Encryption::on_lists(const std::vector<UserId>& asked, Result<wire::DeviceL
     const auto answered = learned_more.find(user_id);
     if (answered == learned_more.end())
       after.lists.insert(user_id);  // the answer had no room for it
-    else if (!answered->second)
-      not_before_[user_id] = context_.now() + limits::e2ee::kListsPause;
+    else if (answered->second)
+      pauses_.erase(user_id);
+    else
+      pause_lists(user_id, after);
   }
-  std::erase_if(not_before_, [this](const auto& pause) { return pause.second <= context_.now(); });
   follow(std::move(after));
   keys_changed();
+}
+
+// Who has no keys is told of once, and not again with each look.
+void Encryption::pause_lists(const UserId& user_id, After& after) {
+  const MonotonicTime now = context_.now();
+  std::erase_if(pauses_, [now](const auto& pause) { return pause.second.until + limits::e2ee::kListsPause <= now; });
+  ListsPause& pause = pauses_[user_id];
+  const bool is_first = pause.length == pause.length.zero();
+  pause.length = is_first ? limits::e2ee::kListsPauseFirst
+                          : std::min<std::chrono::milliseconds>(2 * pause.length, limits::e2ee::kListsPause);
+  pause.until = now + pause.length;
+  if (is_first) return;
+  std::erase_if(after.events, [&user_id](const e2ee::Event& event) {
+    return event.kind == e2ee::EventKind::kPeerWithoutKeys && event.user_id == user_id;
+  });
 }
 
 void Encryption::fetch_bundles() {

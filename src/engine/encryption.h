@@ -10,7 +10,8 @@
 // Threads: the executor's.
 // Invariants:
 //   1. Bytes leave only after the transaction that advanced their sessions and stored them.
-//   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something.
+//   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something. The
+//      pause doubles, from limits::e2ee::kListsPauseFirst to kListsPause.
 #pragma once
 
 #include <map>
@@ -40,6 +41,15 @@ class Encryption final : private KeyUpkeep::Observer {
 
   EncryptionState state() const { return upkeep_.state(); }
   Linking& linking() { return linking_; }
+
+  // -- For the app --
+  Result<PeerIdentity> identity(const UserId& peer);
+  Status set_verified(const e2ee::Identity& peer, bool verified, std::vector<e2ee::Event>& events);
+  Status accept_identity(const e2ee::Identity& peer);
+  // What waited for that goes on.
+  void identity_accepted() {
+    if (live_) keys_changed();
+  }
 
   // -- For the connection --
   // The number of the device's last encrypted item, which Hello names.
@@ -97,6 +107,7 @@ class Encryption final : private KeyUpkeep::Observer {
   void fetch();
   void fetch_lists();
   void on_lists(const std::vector<UserId>& asked, Result<wire::DeviceLists> answer);
+  void pause_lists(const UserId& user_id, After& after);
   void fetch_bundles();
   void on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer);
   void look_again_after(std::chrono::milliseconds pause);
@@ -119,7 +130,12 @@ class Encryption final : private KeyUpkeep::Observer {
   bool live_ = false;
   std::set<UserId> lists_wanted_;
   std::set<e2ee::Peer> bundles_wanted_;
-  std::map<UserId, MonotonicTime> not_before_;  // of asking for a user's lists
+  // When a user's lists are asked for again, and how long after the last answer that is.
+  struct ListsPause {
+    MonotonicTime until;
+    std::chrono::milliseconds length{0};
+  };
+  std::map<UserId, ListsPause> pauses_;
   bool lists_asked_ = false;
   bool bundles_asked_ = false;
   Backoff backoff_;

@@ -285,7 +285,8 @@ Status DeviceStore::Impl::open_database(const Found& found) {
   if (!found.is_new) CHATSDK_TRY(check_content(found));
   CHATSDK_TRY(sqlite::settle_log(db));
   CHATSDK_TRY(schema::migrate(db, keys));
-  return load();
+  CHATSDK_TRY(load());
+  return opens_with == nullptr ? Status() : opens_with(*this);
 }
 
 // The pages that the file speaks of are there to the end of the last.

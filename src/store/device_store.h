@@ -132,8 +132,9 @@ struct MessageRef {
 struct Changes {
   std::uint64_t revision = 0;
   std::vector<MessageRef> added;
-  std::vector<MessageRef> updated;  // state, seq, content
-  std::vector<MessageRef> removed;  // the keys name nothing any more
+  std::vector<MessageRef> updated;        // state, seq, content
+  std::vector<MessageRef> removed;        // the keys name nothing any more
+  std::vector<MessageRef> undecryptable;  // of `added`: came, and could not be decrypted
   std::vector<ConversationKey> conversations;
   std::vector<ConversationKey> marks;  // conversations whose receipts advanced
   bool devices_changed = false;
@@ -146,15 +147,7 @@ struct Receipt {
 
 // ---- The writer ----------------------------------------------------------------------------------------------------
 
-struct DeviceStoreOptions {
-  std::string path;               // the database or a link to it; beside the file -wal and a small -lock, nothing else
-  const StoreKey* key = nullptr;  // borrowed for the call
-  std::string base_vfs;           // empty: the platform's
-  bool must_exist = false;
-  bool start_afresh = false;  // sets aside what cannot be opened and makes a new store
-  std::size_t outbox_max = limits::kOutboxMax;
-};
-
+struct DeviceStoreOptions;
 class DeviceReader;
 
 class DeviceStore {
@@ -324,6 +317,17 @@ class DeviceStore {
  private:
   explicit DeviceStore(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
+};
+
+struct DeviceStoreOptions {
+  std::string path;               // the database or a link to it; beside the file -wal and a small -lock, nothing else
+  const StoreKey* key = nullptr;  // borrowed for the call
+  std::string base_vfs;           // empty: the platform's
+  bool must_exist = false;
+  bool start_afresh = false;  // sets aside what cannot be opened and makes a new store
+  std::size_t outbox_max = limits::kOutboxMax;
+  // What has tables of its own in the file opens them with the store: where they are damaged, the store is.
+  Status (*opens_with)(DeviceStore::Impl& store) = nullptr;
 };
 
 // ---- The app's reads -----------------------------------------------------------------------------------------------

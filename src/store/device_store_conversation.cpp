@@ -162,7 +162,7 @@ Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState
   into.read_up_to = std::max(into.read_up_to, from.read_up_to);
   into.read_confirmed = std::max(into.read_confirmed, from.read_confirmed);
   CHATSDK_ASSIGN(into.unread_count, count_unread(into.key, into.read_up_to, into.head));
-  for (auto* messages : {&changes.added, &changes.updated, &changes.removed}) {
+  for (auto* messages : {&changes.added, &changes.updated, &changes.removed, &changes.undecryptable}) {
     for (MessageRef& message : *messages) {
       if (message.conversation == from.key) message.conversation = into.key;
     }

@@ -65,6 +65,7 @@ class DeviceStore::Impl {
         clock(time),
         path(options.path),
         must_exist(options.must_exist),
+        opens_with(options.opens_with),
         outbox_max(options.outbox_max) {}
   // Says in the file that it was left in order, unless damage was seen.
   ~Impl();
@@ -206,6 +207,7 @@ class DeviceStore::Impl {
   const Clock& clock;
   std::string path;
   bool must_exist;
+  Status (*opens_with)(Impl& store);
   bool is_new = false;  // this opening made it
   std::size_t outbox_max;
   Memory memory;

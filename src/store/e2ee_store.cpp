@@ -28,7 +28,12 @@ Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, cons
   wire::Item& stored = *opened.mutable_items(0);
   stored.set_kind(is_shown(result.outcome) ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_SKIP);
   if (result.outcome != Outcome::kPlain) stored.set_content(result.content);
+  const std::size_t before = changes_.added.size();
   CHATSDK_ASSIGN(DeviceStore::Applied applied, apply(opened));
+  if (result.outcome == Outcome::kPlaceholder) {
+    changes_.undecryptable.insert(changes_.undecryptable.end(),
+                                  changes_.added.begin() + static_cast<std::ptrdiff_t>(before), changes_.added.end());
+  }
   if (is_shown(result.outcome)) CHATSDK_TRY(settle(item, result));
   // A placeholder, or the repair of one, moves where what counts as delivered begins.
   CHATSDK_ASSIGN(const auto stream, cursor(StreamId{one.stream_id()}));
@@ -61,12 +66,16 @@ Result<bool> E2eeTransaction::is_in_outbox(const ClientMessageId& id) {
 
 // ---- Transactions --------------------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<E2eeStore>> E2eeStore::open(DeviceStore& store) {
-  DeviceStore::Impl& inside = store.inside();
-  const auto migrated = inside.write([&inside](Changes&) { return e2ee_schema::migrate(inside.db); });
+Status E2eeStore::prepare(DeviceStore::Impl& store) {
+  const auto migrated = store.write([&store](Changes&) { return e2ee_schema::migrate(store.db); });
   if (!migrated.ok()) return migrated.error();
-  for (const char* table : e2ee_schema::tables()) CHATSDK_TRY(inside.db.quick_check(table));
-  return std::unique_ptr<E2eeStore>(new E2eeStore(inside));
+  for (const char* table : e2ee_schema::tables()) CHATSDK_TRY(store.db.quick_check(table));
+  return {};
+}
+
+Result<std::unique_ptr<E2eeStore>> E2eeStore::open(DeviceStore& store) {
+  CHATSDK_TRY(prepare(store.inside()));
+  return std::make_unique<E2eeStore>(store);
 }
 
 }  // namespace chatsdk

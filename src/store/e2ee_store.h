@@ -66,8 +66,12 @@ class E2eeTransaction {
 
 class E2eeStore {
  public:
-  // Of an open store, which outlives it. Makes the tables where they are not there, and checks their structure.
+  // For DeviceStoreOptions::opens_with. Makes the tables where they are not there, and checks their structure.
   // SCHEMA_TOO_NEW; CORRUPT; what the store's own opening says.
+  static Status prepare(DeviceStore::Impl& store);
+  // Of a store that was opened with prepare(), and outlives it.
+  explicit E2eeStore(DeviceStore& store) : E2eeStore(store.inside()) {}
+  // Of one that was not.
   static Result<std::unique_ptr<E2eeStore>> open(DeviceStore& store);
   E2eeStore(const E2eeStore&) = delete;
   E2eeStore& operator=(const E2eeStore&) = delete;

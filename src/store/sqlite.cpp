@@ -18,6 +18,9 @@ namespace chatsdk::sqlite {
 namespace {
 
 constexpr int kReadThroughBytes = 4'096;
+// In a check's words, of a page for which there was no memory.
+constexpr std::string_view kPageWithoutMemory = "error code=7";
+static_assert(SQLITE_NOMEM == 7);
 
 // Values longer than SQLite's own int lengths cannot be bound; SQLITE_TOOBIG says so.
 bool fits(std::string_view bytes) { return bytes.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()); }
@@ -394,6 +397,7 @@ Status Database::check(const std::string& sql) {
   CHATSDK_ASSIGN(const std::string first, check_once(sql));
   if (first == "ok") return {};
   CHATSDK_ASSIGN(const std::string second, check_once(sql));
+  if (second == "ok" && first.ends_with(kPageWithoutMemory)) return error_of(SQLITE_NOMEM, sql);
   if (second == "ok") return error(Code::kStorage, sql + " could not read what it can read now");
   CHATSDK_TRY(read_through());
   return error(Code::kCorrupt, sql + ": " + second);

@@ -22,6 +22,9 @@ static void statuses_and_versions(void) {
   CHECK(chatsdk_has_feature("direct_text", CHATSDK_STRLEN) == 1);
   CHECK(chatsdk_has_feature("direct_textual", 11) == 1);
   CHECK(chatsdk_has_feature("teleport", CHATSDK_STRLEN) == 0);
+  CHECK(chatsdk_has_feature("e2ee", CHATSDK_STRLEN) == 1);
+  CHECK(chatsdk_has_feature("ml_kem_768:chatsdk", CHATSDK_STRLEN) == 1);
+  CHECK(chatsdk_has_feature("ml_kem_768:", CHATSDK_STRLEN) == 0);
   CHECK(chatsdk_has_feature(NULL, 5) == 0);
 }
 
@@ -59,6 +62,11 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_event_retry_in_ms(NULL) == 0);
   CHECK(chatsdk_event_device_count(NULL) == 0);
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_event_device(NULL, 0, NULL));
+  CHECK(chatsdk_event_encryption_state(NULL) == 0);
+  CHECK(strcmp(chatsdk_event_user(NULL, &length), "") == 0 && length == 0);
+  CHECK(chatsdk_event_device_id(NULL) == 0);
+  CHECK(strcmp(chatsdk_event_link_code(NULL, NULL), "") == 0);
+  CHECK(strcmp(chatsdk_event_link_name(NULL, NULL), "") == 0);
   CHECK(chatsdk_event_retain(NULL) == NULL);
   chatsdk_event_release(NULL);
 
@@ -73,6 +81,7 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_message_time_ms(NULL) == 0);
   CHECK(chatsdk_message_state(NULL) == 0);
   CHECK(chatsdk_message_failure(NULL) == CHATSDK_OK);
+  CHECK(chatsdk_message_is_undecryptable(NULL) == 0);
   CHECK(strcmp(chatsdk_message_content_type(NULL, &length), "") == 0 && length == 0);
   CHECK(strcmp(chatsdk_message_text(NULL, NULL), "") == 0);
   CHECK(chatsdk_message_retain(NULL) == NULL);
@@ -85,6 +94,7 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_conversation_key(NULL) == 0);
   CHECK(chatsdk_conversation_id(NULL) == 0);
   CHECK(chatsdk_conversation_kind(NULL) == 0);
+  CHECK(chatsdk_conversation_is_encrypted(NULL) == 0);
   CHECK(strcmp(chatsdk_conversation_peer(NULL, NULL), "") == 0);
   CHECK(chatsdk_conversation_head(NULL) == 0);
   CHECK(chatsdk_conversation_read_up_to(NULL) == 0);
@@ -97,6 +107,15 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_conversation_list_at(NULL, 0) == NULL);
   CHECK(chatsdk_conversation_list_has_more(NULL) == 0);
   chatsdk_conversation_list_release(NULL);
+
+  CHECK(strcmp(chatsdk_identity_user(NULL, &length), "") == 0 && length == 0);
+  CHECK(strcmp(chatsdk_identity_safety_number(NULL, NULL), "") == 0);
+  CHECK(strcmp(chatsdk_identity_scannable(NULL, NULL), "") == 0);
+  CHECK(chatsdk_identity_is_verified(NULL) == 0);
+  CHECK(chatsdk_identity_has_changed(NULL) == 0);
+  CHECK(chatsdk_identity_compare(NULL, "csdk-safety:AQ", CHATSDK_STRLEN) == CHATSDK_SCAN_DIFFERENT);
+  CHECK(chatsdk_identity_retain(NULL) == NULL);
+  chatsdk_identity_release(NULL);
 }
 
 static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
@@ -109,6 +128,8 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   chatsdk_conversation_list* conversations = NULL;
   chatsdk_message* message = NULL;
   chatsdk_message_list* messages = NULL;
+  chatsdk_identity* identity = NULL;
+  char text[CHATSDK_LINK_TEXT_SIZE];
   chatsdk_error* error = NULL;
   chatsdk_registration registration = CHATSDK_REGISTRATION_INIT;
   registration.user_id = "user", registration.user_id_length = 4;
@@ -142,6 +163,15 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_tick(client, 0, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_ready_hook(client, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_direct_conversation(client, "peer", 4, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_direct_conversation_plain(client, "peer", 4, &number, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_encryption_state(client, &state, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_identity(client, "peer", 4, &identity, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_verified(client, NULL, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_accept_identity(client, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_begin_link(client, text, sizeof text, &length, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_scan_link(client, "text", 4, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_confirm_link(client, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_cancel_link(client, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_send_text(client, 1, "hi", 2, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_retry_message(client, 1, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_discard_message(client, 1, NULL));
@@ -187,6 +217,8 @@ static void every_failure_has_an_error_object(void) {
   chatsdk_conversation_list* conversations = NULL;
   chatsdk_message* message = NULL;
   chatsdk_message_list* messages = NULL;
+  chatsdk_identity* identity = NULL;
+  char text[CHATSDK_LINK_TEXT_SIZE];
   chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
 
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_open_store(NULL, "x", 1, key, 32, &error));
@@ -211,6 +243,16 @@ static void every_failure_has_an_error_object(void) {
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_tick(NULL, 0, NULL, &error, ignore, NULL));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_set_ready_hook(NULL, &error, NULL, NULL, NULL));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_direct_conversation(NULL, "peer", 4, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what,
+              chatsdk_client_direct_conversation_plain(NULL, "peer", 4, &number, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_encryption_state(NULL, &state, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_identity(NULL, "peer", 4, &identity, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_set_verified(NULL, NULL, 1, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_accept_identity(NULL, NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_begin_link(NULL, text, sizeof text, &length, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_scan_link(NULL, "text", 4, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_confirm_link(NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_cancel_link(NULL, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_send_text(NULL, 1, "hi", 2, NULL, NULL, NULL, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_retry_message(NULL, 1, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_discard_message(NULL, 1, &error));
@@ -258,6 +300,7 @@ static void refused_settings_name_limit_and_value(void) {
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "threading 2", chatsdk_config_set_threading(config, 2, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "limit_ms 0", chatsdk_config_set_send_time_limit_ms(config, 0, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "cap_ms 3600001", chatsdk_config_set_backoff_ms(config, 1, 3600001, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "blocks", chatsdk_config_set_block_changed_identities(config, 2, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, "level 5", chatsdk_config_set_log(config, 5, &error, NULL, NULL, NULL));
   written = (chatsdk_error*)(void*)foreign;
   CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, "http://127.0.0.1:1", CHATSDK_STRLEN, &written));
@@ -308,6 +351,9 @@ static void configuration_refuses_bad_values(void) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 2, 1, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_backoff_ms(config, 1, 3600000, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_backoff_ms(config, 1, 3600001, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_block_changed_identities(config, -1, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_block_changed_identities(config, 1, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_block_changed_identities(config, 0, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_config_set_log(config, 5, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_ca_file(config, long_text, 4096, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_create(config, NULL, NULL));

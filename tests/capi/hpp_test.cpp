@@ -30,6 +30,53 @@ class Signal {
   bool raised_ = false;
 };
 
+template <typename Done>
+void poll_until(chatsdk::client& client, Done done) {
+  while (!done()) CHECK(!client.poll(std::chrono::seconds(60)).empty());
+}
+
+// What throws says why.
+template <typename Call>
+std::int32_t status_of(Call&& call) {
+  try {
+    call();
+  } catch (const chatsdk::exception& e) {
+    return e.status();
+  }
+  return CHATSDK_OK;
+}
+
+void gives_identities_and_links(const std::string& url) {
+  chatsdk::client ann{chatsdk::config(url).block_changed_identities()};
+  chatsdk::client ben{chatsdk::config(url)};
+  for (auto* one : {&ann, &ben}) {
+    const std::string name = one == &ann ? "hpp-ann" : "hpp-ben";
+    one->open_store(name + ".db", chatsdk::store_key{6});
+    chatsdk::registration me;
+    me.user_id = name;
+    me.password = "a good password";
+    one->register_account(me);
+    one->start();
+    poll_until(*one, [&] { return one->encryption_state() == CHATSDK_ENCRYPTION_READY; });
+  }
+  CHECK(status_of([&] { ann.find_identity("hpp-ben"); }) == CHATSDK_NOT_FOUND);
+  ann.send_text(ann.direct_conversation("hpp-ben"), "encrypted");
+  poll_until(ben, [&] { return ben.unread_total() == 1; });
+  const chatsdk::identity of_ben = ann.find_identity("hpp-ben");
+  CHECK(of_ben.user() == "hpp-ben" && !of_ben.is_verified() && !of_ben.has_changed());
+  CHECK(of_ben.compare(ben.find_identity("hpp-ann").scannable()) == CHATSDK_SCAN_EQUAL);
+  CHECK(of_ben.safety_number() == ben.find_identity("hpp-ann").safety_number());
+  ann.set_verified(of_ben, true);
+  ann.accept_identity(of_ben);
+  CHECK(ann.find_identity("hpp-ben").is_verified());
+  CHECK(!ben.find_conversation(ben.direct_conversation("hpp-ann")).last_message()->is_undecryptable());
+
+  CHECK(status_of([&] { ann.begin_link(); }) == CHATSDK_WRONG_STATE);
+  CHECK(status_of([&] { ann.scan_link("csdk-link:AQ"); }) == CHATSDK_CRYPTO);
+  CHECK(status_of([&] { ann.confirm_link(); }) == CHATSDK_WRONG_STATE);
+  ann.cancel_link();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -59,7 +106,9 @@ int main(int argc, char** argv) {
   client.set_ready_hook({});
   CHECK(witness.use_count() == 1);
 
-  const std::uint64_t key = client.direct_conversation("hpp-peer");
+  CHECK(client.find_conversation(client.direct_conversation("hpp-secret")).is_encrypted());
+  const std::uint64_t key = client.direct_conversation_plain("hpp-peer");
+  CHECK(!client.find_conversation(key).is_encrypted());
   const chatsdk::sent first = client.send_text(key, "one");
   const chatsdk::sent second = client.send_text(key, "two");
   const chatsdk::message message = client.find_message(first.message);
@@ -77,5 +126,6 @@ int main(int argc, char** argv) {
   } catch (const chatsdk::exception& e) {
     CHECK(e.status() == CHATSDK_NOT_FOUND && !e.retryable());
   }
+  gives_identities_and_links(argv[1]);
   return 0;
 }

@@ -305,17 +305,17 @@ void make_fixtures() {
     join(ben, "ben", "ben");
     chatsdk::client ann{chatsdk::config(url)};
     join(ann, "ann", "whole");
-    for (int i = 0; i < 5; ++i) ben.send_text(ben.direct_conversation("ann"), "from ben " + std::to_string(i));
+    for (int i = 0; i < 5; ++i) ben.send_text(ben.direct_conversation_plain("ann"), "from ben " + std::to_string(i));
     wait_until(ann, [&] { return ann.unread_total() == 5; });
-    const std::uint64_t with_ben = ann.direct_conversation("ben");
+    const std::uint64_t with_ben = ann.direct_conversation_plain("ben");
     chatsdk::send_options options;
     options.id = kSentId;
     ann.send_text(with_ben, "sent", options);
     wait_until(ann, [&] { return ann.find_message(kSentId).state() >= CHATSDK_MESSAGE_SENT; });
     options.id = kFailedId;
-    ann.send_text(ann.direct_conversation("nobody"), "refused", options);
+    ann.send_text(ann.direct_conversation_plain("nobody"), "refused", options);
     wait_until(ann, [&] { return ann.find_message(kFailedId).state() == CHATSDK_MESSAGE_FAILED; });
-    ann.direct_conversation("dan");
+    ann.direct_conversation_plain("dan");
     ann.sync(60s);
     ann.stop();
     options.id = kQueuedId;
@@ -396,6 +396,7 @@ std::vector<Scenario> scenarios(const Keys& keys) {
       {"recreate a store that was cut short", "cut", recreate, true, recreate},
       {"recreate where none is", "empty", recreate, true, recreate},
       {"open a conversation", "whole", [](Client& c, Path&) { c.direct_conversation("cat"); }},
+      {"open a plain conversation", "whole", [](Client& c, Path&) { c.direct_conversation_plain("eve"); }},
       {"open a known conversation", "whole", [](Client& c, Path&) { c.direct_conversation("ben"); }},
       {"send", "whole", [send](Client& c, Path&) { send(c, "new"); }},
       {"send after a crash", "unclean", [send](Client& c, Path&) { send(c, "new"); }},
@@ -632,7 +633,7 @@ std::string make_worker(chatsdk::client& ben) {
   fs::remove_all("failing");
   chatsdk::client client{chatsdk::config(url)};
   join(client, name, "failing");
-  for (int i = 0; i < 2; ++i) ben.send_text(ben.direct_conversation(name), "from ben " + std::to_string(i));
+  for (int i = 0; i < 2; ++i) ben.send_text(ben.direct_conversation_plain(name), "from ben " + std::to_string(i));
   wait_until(client, [&] { return client.unread_total() == 2; });
   client.sync(60s);
   return name;
@@ -645,7 +646,7 @@ Live live(chatsdk::client& ben, Disk::Failure failure, int nth) {
   config.tick_driven().backoff(1ms, 20ms);
   chatsdk::client client(config);
   client.open_store("failing" + kStore, kKey);
-  const std::uint64_t with_ben = client.direct_conversation("ben");
+  const std::uint64_t with_ben = client.direct_conversation_plain("ben");
   chatsdk::send_options options;
   options.id = kNewId;
   client.send_text(with_ben, "new", options);

@@ -81,9 +81,10 @@ static inline int32_t log_in(chatsdk_client* client, const char* user) {
   return completed(client, request);
 }
 
+/* Plain: the peer need not be there, or need not have been online. encryption_test.c has the encrypted ones. */
 static inline uint64_t conversation_with(chatsdk_client* client, const char* peer) {
   uint64_t conversation = 0;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_direct_conversation(client, peer, CHATSDK_STRLEN, &conversation, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_direct_conversation_plain(client, peer, CHATSDK_STRLEN, &conversation, NULL));
   return conversation;
 }
 

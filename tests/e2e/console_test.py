@@ -68,7 +68,7 @@ class Chat:
 
 def what_is_gone_ends_nothing():
     script("ann", "register ann anns-password\n")
-    lines = script("ann", "send nobody hello\nonline\nsync\ndiscard nobody\noffline\nhistory nobody\n")
+    lines = script("ann", "plain nobody\nsend nobody hello\nonline\nsync\ndiscard nobody\noffline\nhistory nobody\n")
     holds(lines, r"ann: hello .*✗ failed \(not_found\)")
     holds(lines, r"^-- a message to nobody was taken back$")
     script("ann", "discard nobody\n", fails="no failed message")
@@ -76,7 +76,7 @@ def what_is_gone_ends_nothing():
 
 def a_failed_message_is_tried_again():
     # Behind a failed message the next one waits; both go once the peer exists and the first is tried again.
-    lines = script("ann", "send ben one\nonline\nsync\nsend ben two\noffline\nsay history\nhistory ben\n")
+    lines = script("ann", "plain ben\nsend ben one\nonline\nsync\nsend ben two\noffline\nsay history\nhistory ben\n")
     lines = lines[lines.index("history"):]
     holds(lines, r"ann: one .*✗ failed \(not_found\)")
     holds(lines, r"ann: two .*queued")
@@ -94,7 +94,7 @@ def waiting_ends_when_a_message_has_failed():
     script("zoe", "register zoe zoes-password\n")
     for what in ("sent", "delivered", "read"):
         begun = time.monotonic()
-        script("zoe", f"send nobody-{what} one\nsend nobody-{what} two\nonline\nwait {what} nobody-{what}\n",
+        script("zoe", f"plain nobody-{what}\nsend nobody-{what} one\nsend nobody-{what} two\nonline\nwait {what} nobody-{what}\n",
                fails=f"a message to nobody-{what} has failed (not_found)")
         # The last message only waits behind the failed one. A wait goes on for 30 s by itself.
         assert time.monotonic() - begun < 20, what
@@ -103,8 +103,8 @@ def waiting_ends_when_a_message_has_failed():
 def conversations_are_listed():
     script("ben", "online\nsend ann three\nwait sent ann\n")
     lines = script("ann", "online\nwait message ben three\nconversations\nread ben\nsync\nconversations\n")
-    holds(lines, r"^ben  \(1 unread\)  three$")
-    holds(lines, r"^ben  \(0 unread\)  three$")
+    holds(lines, r"^ben  \[plain\]  \(1 unread\)  three$")
+    holds(lines, r"^ben  \[plain\]  \(0 unread\)  three$")
 
 
 def devices_are_listed_and_removed():
@@ -144,7 +144,7 @@ def bad_lines_are_told():
     script("ann", "history ben 0\n", fails="'history' shows at least one message")
     # Looking at somebody makes no conversation with them.
     lines = script("ann", "history stranger\nread stranger\nreceipts stranger\nconversations\n")
-    assert lines[0] == "-- no messages with stranger" and not any("stranger  (" in line for line in lines), lines
+    assert lines[0] == "-- no messages with stranger" and not any("stranger  [" in line for line in lines), lines
     script("ann", 'read "ben\n', fails="a quote is not closed")
     script("ann", 'read "ben"s\n', fails="a space is missing behind a closing quote")
     assert script("ann", "# a remark\n\nquit\nteleport\n") == []
@@ -243,10 +243,67 @@ def what_others_write_is_harmless():
                     "history ben\nreceipts ben\nconversations\ndevices\n", "--device-name", device)
     assert written.count(harmless) >= 4 and r"dev\u202eice \u2066  (this one)" in written, written
     written = shows("ben", f"online\nsync\nhistory {name}\nconversations\n")
-    assert r"mal\u202elory: " + harmless in written and r"mal\u202elory  (1 unread)  " + harmless in written, written
+    assert r"mal\u202elory: " + harmless in written and r"mal\u202elory  [encrypted]  (1 unread)  " + harmless in written, written
     # Complaints quote what was typed, and a script may come from anywhere.
     assert r"unknown command '\x1b[2J'" in shows("ben", "\x1b[2J\n", status=1)
     assert r"\u009b1m" in shows("ben", "say \u009b1m\n")
+
+
+class Script:
+    """A script that goes on: its lines are given one after the other, while others run."""
+
+    def __init__(self, name):
+        self.seen = ""
+        self.child = subprocess.Popen(command(name, "script", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT)
+
+    def runs(self, lines, until):
+        """Until a line like this one has come; what it holds."""
+        self.child.stdin.write(lines.encode())
+        self.child.stdin.flush()
+        end = time.monotonic() + PATIENCE_S
+        while not (found := re.search(until, self.seen, re.M)):
+            ready = select.select([self.child.stdout], [], [], max(end - time.monotonic(), 0))[0]
+            assert ready, f"{until!r} did not come in {self.seen!r}"
+            more = os.read(self.child.stdout.fileno(), 65536).decode()
+            assert more, f"it ended before {until!r}: {self.seen!r}"
+            self.seen += more
+        self.seen = self.seen[found.end():]
+        return found.group(found.lastindex or 0)
+
+    def ends(self):
+        self.child.stdin.close()
+        assert self.child.wait(PATIENCE_S) == 0, self.child.stdout.read()
+
+
+def conversations_are_encrypted():
+    script("lea", "register lea leas-password\nonline\nwait ready\n")
+    script("max", "register max maxs-password\nonline\nwait ready\nsafety lea\n", fails="not_found")
+    script("max", "online\nsend lea hello\nwait sent lea\n")
+    lines = script("lea", "online\nwait message max hello\nsend max hi\nwait sent max\nconversations\nsafety max\n")
+    holds(lines, r"^max  \[encrypted\]  \(1 unread\)  hi$")
+    number = next(line for line in lines if re.fullmatch(r"(\d{5} ){11}\d{5}", line))
+    scannable = next(line for line in lines if line.startswith("csdk-safety:"))
+    another = scannable[:-2] + ("B" if scannable[-2] == "A" else "A") + scannable[-1]
+    script("max", f"online\nwait message lea hi\nverify lea {another}\n", fails="not what lea should show")
+    lines = script("max", f"verify lea {scannable}\nsafety lea\nunverify lea\nsafety lea\n")
+    holds(lines, "^" + re.escape(number) + r"  \[verified\]$")
+    holds(lines, "^" + re.escape(number) + "$")
+
+    # A second device of lea, by text and code.
+    old, new = Script("lea"), Script("lea2")
+    old.runs("online\nwait ready\nsay ready\n", "^ready$")
+    text = new.runs("login lea leas-password\nonline\nlink\n", r"^(csdk-link:\S+)$")
+    code = old.runs(f"scan {text}\nwait code\n", r"if both show (\d{4} \d{4}), else")
+    assert new.runs("wait code\n", r"if both show (\d{4} \d{4}), else") == code
+    old.runs("confirm\nwait linked\n", "^-- linked$")
+    new.runs("confirm\nwait linked\nwait ready\nsay ready\n", "^ready$")
+    script("max", "online\nsend lea to both of you\nwait sent lea\n")
+    for one in (old, new):
+        one.runs("wait message max to both of you\nsay seen\n", "^seen$")
+        one.ends()
+    script("lea2", "scan csdk-link:AQ\n", fails="crypto")
+    script("lea2", "wait linked now\n", fails="'wait' takes fewer words")
 
 
 def a_password_is_no_argument():
@@ -329,6 +386,7 @@ def chat_goes_on(terminal):
     chat.shows("unknown command 'teleport'")
     chat.type("/discard ben")
     chat.shows("no failed message")
+    chat.type("/plain nobody-there")
     chat.type("/send nobody-there x")
     chat.shows("✗ failed \\(not_found\\)")
     chat.type("/discard nobody-there")
@@ -358,6 +416,7 @@ with tempfile.TemporaryDirectory() as root:
     a_lost_key_is_not_replaced()
     long_histories_are_shown_whole()
     what_others_write_is_harmless()
+    conversations_are_encrypted()
     a_password_is_no_argument()
     what_waits_at_the_end_of_a_chat_is_told()
     chat_goes_on(terminal=False)

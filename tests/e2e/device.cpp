@@ -61,7 +61,7 @@ class Device {
     const std::string& peer = arguments_.peers[next_ % arguments_.peers.size()];
     chatsdk::send_options options;
     options.id = id_of(next_);
-    client_.send_text(client_.direct_conversation(peer), text_of(next_), options);
+    client_.send_text(client_.direct_conversation_plain(peer), text_of(next_), options);
     tell("queued " + std::to_string(next_));
     ++next_;
     return true;

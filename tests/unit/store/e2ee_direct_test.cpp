@@ -51,6 +51,14 @@ class Direct : public ::testing::Test {
     to.sync();
     ASSERT_EQ(to.history().back(), text);
   }
+  static KnownUser known_to(ChatDevice& device, const UserId& user_id) {
+    const auto known = device.kept.e2ee().state().user(user_id);
+    EXPECT_TRUE(known.ok() && *known != nullptr);
+    return **known;
+  }
+  static SigningKey account_key_of(ChatDevice& device, const UserId& user_id) {
+    return known_to(device, user_id).account_key;
+  }
   // The server's item is another one than was sent.
   ChatServer::StreamItem& last() { return server.stream.back(); }
 
@@ -220,6 +228,7 @@ TEST_F(Direct, AnotherIdentityBlocksSendingWhereTheAppWantsThat) {
     });
   };
   block(bob, "alice");
+  const SigningKey alice_before = account_key_of(bob, "alice");
   EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kReady) << "nothing has changed";
   const Person other = person("alice", 8, 0x61, 5, {});
   server.users["alice"] = {{other.list.bytes}, {other.record.bytes}, 1};
@@ -228,9 +237,52 @@ TEST_F(Direct, AnotherIdentityBlocksSendingWhereTheAppWantsThat) {
   EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kBlocked);
   ASSERT_TRUE(bob.kept.reload().ok());
   EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kBlocked);
-  bob.write([&](E2eeTransaction& tx) { return bob.direct.accept_identity(tx.kept(), "alice"); });
+  const auto accept = [&](const UserId& user_id, const SigningKey& account_key) {
+    Status accepted;
+    bob.write([&](E2eeTransaction& tx) -> Status {
+      accepted = bob.direct.accept_identity(tx.kept(), {user_id, account_key});
+      return {};
+    });
+    return accepted.code();
+  };
+  EXPECT_EQ(accept("alice", alice_before), Code::kConflict) << "the user has seen another one";
+  EXPECT_EQ(accept("nobody", other.list.account_key), Code::kNotFound);
+  EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kBlocked);
+  EXPECT_EQ(accept("alice", other.list.account_key), Code::kOk);
   EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kWaits);
   EXPECT_EQ(bob.make_plan().bundles, (std::vector<Peer>{{"alice", DeviceId{8}}}));
+}
+
+TEST_F(Direct, AMarkIsOfOneAccountKey) {
+  talk();
+  const auto mark = [this](const SigningKey& account_key, bool verified) {
+    std::vector<Event> events;
+    Status marked;
+    bob.write([&](E2eeTransaction& tx) -> Status {
+      marked = bob.direct.set_verified(tx.kept(), {"alice", account_key}, verified, events);
+      return {};
+    });
+    return std::pair(marked.code(), events);
+  };
+  const std::vector<Event> told = {{EventKind::kVerifiedChanged, "alice", {}}};
+  const SigningKey first = account_key_of(bob, "alice");
+  EXPECT_EQ(mark(first, true), std::pair(Code::kOk, told));
+  EXPECT_EQ(mark(first, true), std::pair(Code::kOk, std::vector<Event>())) << "nothing has changed";
+  EXPECT_EQ(mark(first, false), std::pair(Code::kOk, told));
+  EXPECT_EQ(mark(first, true), std::pair(Code::kOk, told));
+  ASSERT_TRUE(bob.kept.reload().ok());
+  EXPECT_TRUE(known_to(bob, "alice").verified);
+
+  const Person other = person("alice", 8, 0x61, 5, {});
+  server.users["alice"] = {{other.list.bytes}, {other.record.bytes}, 1};
+  server.put_roster({"alice"});
+  bob.sync();
+  EXPECT_FALSE(known_to(bob, "alice").verified);
+  EXPECT_EQ(mark(first, true).first, Code::kConflict);
+  EXPECT_FALSE(known_to(bob, "alice").verified);
+  EXPECT_TRUE(bob.kept.e2ee().notes().identity_policy("alice")->changed);
+  EXPECT_EQ(mark(other.list.account_key, true), std::pair(Code::kOk, told));
+  EXPECT_FALSE(bob.kept.e2ee().notes().identity_policy("alice")->changed) << "who compares has seen it";
 }
 
 TEST_F(Direct, ADeviceThatIsInNoListEncryptsNothing) {

@@ -2,6 +2,7 @@
 //
 // Encryption's tables from their first day on: made in a store of before, and after a power cut behind every single
 // change of a file as they were before the transaction that was cut, or as they were after it.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -82,6 +83,23 @@ TEST_F(E2eeFiles, ThatDoNotSayWhichTheyAreAreCorrupt) {
     EXPECT_EQ(try_e2ee().code(), Code::kCorrupt) << damage;
     EXPECT_EQ(tables(*store_), before) << damage;
   }
+}
+
+// An app whose store is refused makes it anew; it could not if the store itself were found whole.
+TEST_F(E2eeFiles, ThatAreDamagedAreTheStores) {
+  open_as_ann();
+  must(try_e2ee());
+  must(store_->inside().db.execute("DELETE FROM e2ee_meta"));
+  close();
+  DeviceStoreOptions with_e2ee = options();
+  with_e2ee.opens_with = E2eeStore::prepare;
+  const auto refused = DeviceStore::open(with_e2ee, random_, clock_);
+  EXPECT_EQ(refused.code(), Code::kCorrupt);
+  EXPECT_THAT(refused.error().detail, testing::HasSubstr("store.db.corrupt-1"));
+  with_e2ee.start_afresh = true;
+  auto anew = must(DeviceStore::open(with_e2ee, random_, clock_));
+  E2eeStore e2ee(*anew);
+  EXPECT_EQ(must(e2ee.notes().counter()), 0U);
 }
 
 TEST_F(E2eeFiles, EveryTableIsNamed) {

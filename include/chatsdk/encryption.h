@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * End-to-end encryption: this device's part in it, whom the user talks to, and linking a further device.
+ *
+ * Keys are made, uploaded and replaced by the library; none is ever shown. A direct conversation is encrypted unless
+ * the app asks for a plain one (chatsdk_client_direct_conversation_plain), and chatsdk_conversation_is_encrypted says
+ * of each what it is. docs/e2ee.md is the specification, and says what is claimed.
+ */
+#ifndef CHATSDK_ENCRYPTION_H
+#define CHATSDK_ENCRYPTION_H
+
+#include "chatsdk/message.h"
+
+CHATSDK_BEGIN_DECLS
+
+/* This device in end-to-end encryption. Open list: tolerate unknown values. */
+#define CHATSDK_ENCRYPTION_PREPARING 1   /* its keys are not all on the server yet */
+#define CHATSDK_ENCRYPTION_READY 2       /* it is one of the user's devices that others encrypt for */
+#define CHATSDK_ENCRYPTION_LINK_NEEDED 3 /* the user has another device, which has to link this one */
+
+/**
+ * This device in end-to-end encryption, which CHATSDK_EVENT_ENCRYPTION reports when it changes. After a start it is
+ * PREPARING until the server was asked.
+ *
+ * @param client the client
+ * @param[out] out_state one of CHATSDK_ENCRYPTION_
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store), CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the engine.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_encryption_state(chatsdk_client* client, int32_t* out_state,
+                                                                 chatsdk_error** out_error);
+
+/* ---- Identities --------------------------------------------------------------------------------------------------
+ *
+ * The identity of a user is an account key, which stays the same as devices come and go. That the key is the user's is
+ * certain when both have compared their safety number: read to each other, or scanned from the other's display.
+ */
+
+/** The account keys of this store's user and of another one, as they are known here. An immutable snapshot. */
+typedef struct chatsdk_identity chatsdk_identity;
+
+/**
+ * The identity of a user to whom this one has written, or who has written.
+ *
+ * @param client the client
+ * @param peer the user's name, UTF-8
+ * @param peer_length bytes of peer, 1 to 64, or CHATSDK_STRLEN
+ * @param[out] out_identity the identity
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT (also: peer is this store's own user), INVALID_UTF8, TOO_LARGE, NOT_FOUND (no device of
+ *   the user is known yet), WRONG_STATE (no store, or the account key is not known here yet:
+ *   chatsdk_client_encryption_state is ready before), NOT_LOGGED_IN (nobody has logged in to this store yet), STORAGE,
+ *   CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: *out_identity is the caller's, freed with chatsdk_identity_release; peer is copied.
+ * - Thread: any.
+ * - Blocks: for the engine and, some milliseconds, for the safety number.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_identity(chatsdk_client* client, const char* peer, size_t peer_length,
+                                                         chatsdk_identity** out_identity, chatsdk_error** out_error);
+
+/**
+ * Notes that the user has compared the safety number of this identity, or takes that back. The mark falls by itself
+ * when the user's account key is another one; CHATSDK_EVENT_VERIFIED_CHANGED tells of both. Verifying accepts the
+ * identity, as chatsdk_client_accept_identity does.
+ *
+ * @param client the client
+ * @param identity what was compared
+ * @param is_verified 1, or 0 to take the mark back
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, CONFLICT (the user's account key is another one by now: look and compare again),
+ *   NOT_FOUND (nothing is known of the user any more), WRONG_STATE (no store), STORAGE, STORAGE_FULL, CORRUPT,
+ *   TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_verified(chatsdk_client* client, const chatsdk_identity* identity,
+                                                             int32_t is_verified, chatsdk_error** out_error);
+
+/**
+ * Notes that the user has seen that the account key has changed: chatsdk_identity_has_changed is 0 from then on, and
+ * messages that waited for this go out (chatsdk_config_set_block_changed_identities).
+ *
+ * @param client the client
+ * @param identity what was shown
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_set_verified.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_accept_identity(chatsdk_client* client,
+                                                                const chatsdk_identity* identity,
+                                                                chatsdk_error** out_error);
+
+/* What a scanned text says. Open list: tolerate unknown values. */
+#define CHATSDK_SCAN_DIFFERENT 0     /* another identity, or no safety number at all */
+#define CHATSDK_SCAN_EQUAL 1         /* the two see the same: mark the identity as verified */
+#define CHATSDK_SCAN_OTHER_VERSION 2 /* cannot be compared: one of the two apps is too old */
+
+/**
+ * @name An identity
+ * Each getter gives 0 or "" for NULL; texts are UTF-8 and terminated by NUL.
+ *
+ * @param identity the identity, or NULL
+ * @param[out] out_length bytes of the text; NULL allowed
+ *
+ * - Errors: none.
+ * - Ownership: pointers are borrowed until the identity is released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_identity
+ * @{
+ */
+/** @return the user_id of the other one */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_identity_user(const chatsdk_identity* identity, size_t* out_length);
+/** @return the safety number as people read it: 60 digits in twelve groups of five, the same for both users */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_identity_safety_number(const chatsdk_identity* identity,
+                                                                    size_t* out_length);
+/** @return the safety number as a text for a QR code, the same for both users */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_identity_scannable(const chatsdk_identity* identity, size_t* out_length);
+/** @return 1 when this account key was marked as verified, 0 otherwise */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_identity_is_verified(const chatsdk_identity* identity);
+/** @return 1 when the account key was another one before, and the user has not accepted that yet; 0 otherwise */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_identity_has_changed(const chatsdk_identity* identity);
+/**
+ * Compares with what was scanned from the other one's display. Nothing is marked by it.
+ *
+ * @param scanned the text that was scanned
+ * @param scanned_length bytes of scanned, or CHATSDK_STRLEN
+ * @return one of CHATSDK_SCAN_
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_identity_compare(const chatsdk_identity* identity, const char* scanned,
+                                                          size_t scanned_length);
+/**
+ * Adds a reference.
+ *
+ * @return identity
+ *
+ * - Ownership: the reference is the caller's, dropped with chatsdk_identity_release.
+ * - Binding: retain chatsdk_identity
+ */
+CHATSDK_API chatsdk_identity* CHATSDK_CALL chatsdk_identity_retain(const chatsdk_identity* identity);
+/**
+ * Drops a reference; the last drop frees.
+ *
+ * - Ownership: the caller's reference is gone.
+ * - Binding: destructor chatsdk_identity
+ */
+CHATSDK_API void CHATSDK_CALL chatsdk_identity_release(const chatsdk_identity* identity);
+/** @} */
+
+/* ---- Linking -----------------------------------------------------------------------------------------------------
+ *
+ * A device of CHATSDK_ENCRYPTION_LINK_NEEDED shows a text, as a QR code, and a device that is READY scans it. Both then
+ * show a short code (CHATSDK_EVENT_LINK_CODE); the user compares the two and confirms on both. A linking that was begun
+ * ends with one CHATSDK_EVENT_LINK_ENDED on each device, ten minutes later at the latest.
+ */
+
+/* Room enough for the text of chatsdk_client_begin_link. */
+#define CHATSDK_LINK_TEXT_SIZE 256
+
+/**
+ * Begins a linking on the new device.
+ *
+ * @param client the client
+ * @param buffer where the text for the other device goes, without NUL
+ * @param capacity bytes of buffer, at least CHATSDK_LINK_TEXT_SIZE
+ * @param[out] out_length bytes of the text
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, TOO_SMALL, BUSY (a linking is under way), NOT_LOGGED_IN, WRONG_STATE (no store, or this
+ *   device needs no link), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the engine.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_begin_link(chatsdk_client* client, char* buffer, size_t capacity,
+                                                           size_t* out_length, chatsdk_error** out_error);
+
+/**
+ * Takes the text of a new device, on one that is READY.
+ *
+ * @param client the client
+ * @param text what was scanned, UTF-8
+ * @param text_length bytes of text, 1 to 256, or CHATSDK_STRLEN
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, CRYPTO (no text of a new device of this user, or too old), BUSY
+ *   (a linking is under way), NOT_LOGGED_IN, WRONG_STATE (no store, or this device is not linked itself), STORAGE,
+ *   CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: text is copied.
+ * - Thread: any.
+ * - Blocks: for the engine.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_scan_link(chatsdk_client* client, const char* text, size_t text_length,
+                                                          chatsdk_error** out_error);
+
+/**
+ * The user has found the codes of both devices equal. Needed on both.
+ *
+ * @param client the client
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or no code was shown), STORAGE, CORRUPT, TAMPERED, CLOSED,
+ *   NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the engine.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_confirm_link(chatsdk_client* client, chatsdk_error** out_error);
+
+/**
+ * Gives up the linking that is under way, as where the codes differ: it ends with CANCELLED. Without one nothing
+ * happens.
+ *
+ * @param client the client
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store), CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the engine.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_cancel_link(chatsdk_client* client, chatsdk_error** out_error);
+
+CHATSDK_END_DECLS
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * End-to-end encryption as an app meets it, through C, with a real server: encrypted conversations and plain ones,
+ * safety numbers and the mark, linking a second device, another identity of a peer. Usage: encryption_test SERVER_URL
+ * SECRET PLAIN, in an empty directory; SECRET stands in every encrypted text, PLAIN in plain ones, for encryption.py to
+ * look for.
+ */
+#include "online.h"
+
+static const char* url;
+static const char* secret;
+static const char* plain;
+
+static chatsdk_client* online_user(const char* store, const char* user) {
+  chatsdk_client* client = online_client(url, store, store);
+  register_user(client, user);
+  go_online(client);
+  return client;
+}
+
+static void await_encryption(chatsdk_client* client, int32_t wanted) {
+  int32_t state = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_encryption_state(client, &state, NULL));
+  while (state != wanted) {
+    chatsdk_event* event = await_event(client, CHATSDK_EVENT_ENCRYPTION);
+    state = chatsdk_event_encryption_state(event);
+    chatsdk_event_release(event);
+  }
+}
+
+static chatsdk_client* encrypted_user(const char* store, const char* user) {
+  chatsdk_client* client = online_user(store, user);
+  await_encryption(client, CHATSDK_ENCRYPTION_READY);
+  return client;
+}
+
+static uint64_t encrypted_with(chatsdk_client* client, const char* peer) {
+  uint64_t conversation = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_direct_conversation(client, peer, CHATSDK_STRLEN, &conversation, NULL));
+  return conversation;
+}
+
+static int32_t is_encrypted(chatsdk_client* client, uint64_t key) {
+  chatsdk_conversation* conversation = NULL;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_conversation(client, key, &conversation, NULL));
+  const int32_t encrypted = chatsdk_conversation_is_encrypted(conversation);
+  chatsdk_conversation_release(conversation);
+  return encrypted;
+}
+
+static chatsdk_identity* identity_of(chatsdk_client* client, const char* peer) {
+  chatsdk_identity* identity = NULL;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_identity(client, peer, CHATSDK_STRLEN, &identity, NULL));
+  CHECK(strcmp(chatsdk_identity_user(identity, NULL), peer) == 0);
+  return identity;
+}
+
+/* The next event about a user of this type. */
+static uint64_t await_about(chatsdk_client* client, int32_t type, const char* user) {
+  for (;;) {
+    chatsdk_event* event = await_event(client, type);
+    const uint64_t device = chatsdk_event_device_id(event);
+    const int found = strcmp(chatsdk_event_user(event, NULL), user) == 0;
+    chatsdk_event_release(event);
+    if (found) return device;
+  }
+}
+
+static void expect_text(chatsdk_client* client, const char* sender) {
+  chatsdk_message* message = await_message(client);
+  CHECK(strcmp(chatsdk_message_text(message, NULL), secret) == 0);
+  CHECK(strcmp(chatsdk_message_sender(message, NULL), sender) == 0);
+  CHECK(chatsdk_message_is_undecryptable(message) == 0);
+  CHECK(is_encrypted(client, chatsdk_message_conversation(message)) == 1);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_mark_read(client, chatsdk_message_conversation(message),
+                                                    chatsdk_message_seq(message), NULL));
+  chatsdk_message_release(message);
+}
+
+/* ---- Conversations ---------------------------------------------------------------------------------------------- */
+
+static void both_ways_with_receipts(chatsdk_client* ann, chatsdk_client* ben) {
+  const uint64_t with_ben = encrypted_with(ann, "ben");
+  CHECK(is_encrypted(ann, with_ben) == 1);
+  const uint64_t first = send_text(ann, with_ben, secret);
+  expect_text(ben, "ann");
+  await_state(ann, first, CHATSDK_MESSAGE_READ);
+  const uint64_t answer = send_text(ben, encrypted_with(ben, "ann"), secret);
+  expect_text(ann, "ben");
+  await_state(ben, answer, CHATSDK_MESSAGE_READ);
+
+  /* What is known stays what it is, whichever is asked for. */
+  CHECK(conversation_with(ann, "ben") == with_ben && is_encrypted(ann, with_ben) == 1);
+
+  /* Also across a suspension, and with a store that is opened anew. */
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(ben, kWaitMs, NULL));
+  const uint64_t second = send_text(ann, with_ben, secret);
+  await_state(ann, second, CHATSDK_MESSAGE_SENT);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_resume(ben, NULL));
+  expect_text(ben, "ann");
+  await_state(ann, second, CHATSDK_MESSAGE_READ);
+}
+
+static void plain_ones_are_marked(chatsdk_client* ann) {
+  chatsdk_conversation_list* list = NULL;
+  chatsdk_client* cat = online_user("cat.db", "cat");
+  const uint64_t with_cat = conversation_with(ann, "cat");
+  CHECK(is_encrypted(ann, with_cat) == 0);
+  const uint64_t key = send_text(ann, with_cat, plain);
+  chatsdk_message* message = await_message(cat);
+  CHECK(strcmp(chatsdk_message_text(message, NULL), plain) == 0);
+  CHECK(is_encrypted(cat, chatsdk_message_conversation(message)) == 0);
+  chatsdk_message_release(message);
+  await_state(ann, key, CHATSDK_MESSAGE_DELIVERED);
+  CHECK(encrypted_with(ann, "cat") == with_cat && is_encrypted(ann, with_cat) == 0);
+
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_conversations(ann, 0, 10, &list, NULL));
+  CHECK(chatsdk_conversation_list_size(list) == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    const chatsdk_conversation* row = chatsdk_conversation_list_at(list, i);
+    const int with_ben = strcmp(chatsdk_conversation_peer(row, NULL), "ben") == 0;
+    CHECK(chatsdk_conversation_is_encrypted(row) == with_ben);
+  }
+  chatsdk_conversation_list_release(list);
+  chatsdk_client_destroy(cat);
+}
+
+/* Whoever has no device yet is waited for. */
+static void a_message_waits_for_the_peers_first_device(chatsdk_client* ann) {
+  const uint64_t key = send_text(ann, encrypted_with(ann, "dan"), secret);
+  await_about(ann, CHATSDK_EVENT_PEER_WITHOUT_KEYS, "dan");
+  CHECK(state_of(ann, key) == CHATSDK_MESSAGE_QUEUED);
+  chatsdk_client* dan = encrypted_user("dan.db", "dan");
+  expect_text(dan, "ann");
+  await_state(ann, key, CHATSDK_MESSAGE_READ);
+  chatsdk_client_destroy(dan);
+}
+
+/* ---- Identities ------------------------------------------------------------------------------------------------- */
+
+static void safety_numbers_are_equal_and_marked(chatsdk_client* ann, chatsdk_client* ben) {
+  chatsdk_identity* none = NULL;
+  CHECK_STATUS(CHATSDK_NOT_FOUND, chatsdk_client_identity(ann, "nobody", CHATSDK_STRLEN, &none, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_identity(ann, "ann", CHATSDK_STRLEN, &none, NULL));
+  CHECK(none == NULL);
+
+  chatsdk_identity* of_ben = identity_of(ann, "ben");
+  chatsdk_identity* of_ann = identity_of(ben, "ann");
+  size_t length = 0;
+  const char* number = chatsdk_identity_safety_number(of_ben, &length);
+  CHECK(length == 71 && strcmp(number, chatsdk_identity_safety_number(of_ann, NULL)) == 0);
+  for (size_t i = 0; i < length; ++i) CHECK(i % 6 == 5 ? number[i] == ' ' : number[i] >= '0' && number[i] <= '9');
+  const char* scannable = chatsdk_identity_scannable(of_ann, &length);
+  CHECK(strcmp(scannable, chatsdk_identity_scannable(of_ben, NULL)) == 0);
+  CHECK(chatsdk_identity_compare(of_ben, scannable, length) == CHATSDK_SCAN_EQUAL);
+  CHECK(chatsdk_identity_compare(of_ben, scannable, length - 1) == CHATSDK_SCAN_DIFFERENT);
+  CHECK(chatsdk_identity_compare(of_ben, "csdk-safety:Ag", CHATSDK_STRLEN) == CHATSDK_SCAN_OTHER_VERSION);
+  CHECK(chatsdk_identity_compare(of_ben, "", 0) == CHATSDK_SCAN_DIFFERENT);
+  CHECK(chatsdk_identity_compare(of_ben, NULL, CHATSDK_STRLEN) == CHATSDK_SCAN_DIFFERENT);
+
+  CHECK(chatsdk_identity_is_verified(of_ben) == 0 && chatsdk_identity_has_changed(of_ben) == 0);
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_verified(ann, of_ben, 2, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_verified(ann, of_ben, 1, NULL));
+  await_about(ann, CHATSDK_EVENT_VERIFIED_CHANGED, "ben");
+  chatsdk_identity* verified = identity_of(ann, "ben");
+  CHECK(chatsdk_identity_is_verified(verified) == 1 && chatsdk_identity_is_verified(of_ben) == 0);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_verified(ann, verified, 0, NULL));
+  await_about(ann, CHATSDK_EVENT_VERIFIED_CHANGED, "ben");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_verified(ann, verified, 1, NULL));
+  /* It is the device's, and stays. */
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(ann, kWaitMs, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_resume(ann, NULL));
+  chatsdk_identity_release(verified);
+  verified = identity_of(ann, "ben");
+  CHECK(chatsdk_identity_is_verified(verified) == 1);
+  CHECK(chatsdk_identity_retain(verified) == verified);
+  chatsdk_identity_release(verified);
+  chatsdk_identity_release(verified);
+  chatsdk_identity_release(of_ben);
+  chatsdk_identity_release(of_ann);
+}
+
+/* ---- Linking ---------------------------------------------------------------------------------------------------- */
+
+static void await_link_code(chatsdk_client* client, char* code, size_t capacity) {
+  chatsdk_event* event = await_event(client, CHATSDK_EVENT_LINK_CODE);
+  size_t length = 0;
+  const char* text = chatsdk_event_link_code(event, &length);
+  CHECK(length == 9 && text[4] == ' ' && length < capacity);
+  memcpy(code, text, length + 1);
+  CHECK(strcmp(chatsdk_event_link_name(event, NULL), "ann-laptop.db") == 0);
+  chatsdk_event_release(event);
+}
+
+static int32_t link_ended(chatsdk_client* client) {
+  chatsdk_event* event = await_event(client, CHATSDK_EVENT_LINK_ENDED);
+  const int32_t status = chatsdk_event_status(event);
+  CHECK((status == CHATSDK_OK) == (chatsdk_event_error(event) == NULL));
+  chatsdk_event_release(event);
+  return status;
+}
+
+/* The codes of both sides are equal, and neither has confirmed. */
+static void begin_linking(chatsdk_client* phone, chatsdk_client* laptop) {
+  char text[CHATSDK_LINK_TEXT_SIZE];
+  char codes[2][16];
+  size_t length = 0;
+  CHECK_STATUS(CHATSDK_TOO_SMALL, chatsdk_client_begin_link(laptop, text, sizeof text - 1, &length, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_begin_link(laptop, text, sizeof text, &length, NULL));
+  CHECK_STATUS(CHATSDK_BUSY, chatsdk_client_begin_link(laptop, text, sizeof text, &length, NULL));
+  CHECK_STATUS(CHATSDK_CRYPTO, chatsdk_client_scan_link(phone, text, length - 1, NULL));
+  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_confirm_link(phone, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_scan_link(phone, text, length, NULL));
+  await_link_code(phone, codes[0], sizeof codes[0]);
+  await_link_code(laptop, codes[1], sizeof codes[1]);
+  CHECK(strcmp(codes[0], codes[1]) == 0);
+}
+
+static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) {
+  chatsdk_client* laptop = online_client(url, "ann-laptop.db", "ann-laptop.db");
+  CHECK_STATUS(CHATSDK_OK, log_in(laptop, "ann"));
+  go_online(laptop);
+  await_encryption(laptop, CHATSDK_ENCRYPTION_LINK_NEEDED);
+  const uint64_t waits = send_text(laptop, encrypted_with(laptop, "ben"), secret);
+
+  begin_linking(ann, laptop);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_cancel_link(ann, NULL));
+  CHECK(link_ended(ann) == CHATSDK_CANCELLED);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_cancel_link(laptop, NULL));
+  CHECK(link_ended(laptop) == CHATSDK_CANCELLED);
+  CHECK(state_of(laptop, waits) == CHATSDK_MESSAGE_QUEUED);
+
+  begin_linking(ann, laptop);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_confirm_link(ann, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_confirm_link(laptop, NULL));
+  CHECK(link_ended(laptop) == CHATSDK_OK);
+  CHECK(link_ended(ann) == CHATSDK_OK);
+  await_encryption(laptop, CHATSDK_ENCRYPTION_READY);
+  CHECK(await_about(ann, CHATSDK_EVENT_DEVICE_ADDED, "ann") != 0);
+
+  /* What waited goes to ben and to the other device; ben's answer comes to both; all see the same safety number. */
+  expect_text(ben, "ann");
+  await_state(laptop, waits, CHATSDK_MESSAGE_READ);
+  send_text(ben, encrypted_with(ben, "ann"), secret);
+  expect_text(ann, "ben");
+  expect_text(laptop, "ben");
+  chatsdk_identity* on_phone = identity_of(ann, "ben");
+  chatsdk_identity* on_laptop = identity_of(laptop, "ben");
+  CHECK(strcmp(chatsdk_identity_safety_number(on_phone, NULL), chatsdk_identity_safety_number(on_laptop, NULL)) == 0);
+  chatsdk_identity_release(on_phone);
+  chatsdk_identity_release(on_laptop);
+  chatsdk_client_destroy(laptop);
+}
+
+int main(int argc, char** argv) {
+  CHECK(argc == 4);
+  url = argv[1];
+  secret = argv[2];
+  plain = argv[3];
+  chatsdk_client* ann = encrypted_user("ann.db", "ann");
+  chatsdk_client* ben = encrypted_user("ben.db", "ben");
+  both_ways_with_receipts(ann, ben);
+  plain_ones_are_marked(ann);
+  a_message_waits_for_the_peers_first_device(ann);
+  safety_numbers_are_equal_and_marked(ann, ben);
+  a_second_device_is_linked(ann, ben);
+  chatsdk_client_destroy(ann);
+  chatsdk_client_destroy(ben);
+  return 0;
+}
