@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whole runs that show what one demands: a world that has come to rest sends nothing more, of what could not be read
-// nothing is said, and a device is served on its newest connection.
+// Whole runs that show what one demands and tells: a world that has come to rest sends nothing more, of what could not
+// be read nothing is said, a device is served on its newest connection, and a finding comes with the events of its
+// conversation.
 //
 // Threads: one; each run is a process of its own.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "sim/child.h"
 #include "sim/world.h"
@@ -115,6 +118,37 @@ TEST(Connections, AreServedOnlyWhereNoNewerOneReplacedThem) {
   const RunResult broken = run_with(script, options);
   ASSERT_FALSE(broken.ok());
   EXPECT_EQ(broken.violations.front().property, "connections") << broken.violations.front().message;
+}
+
+// What the world finds by itself is shown with what happened in the conversation that it is about, if there is one.
+TEST(Findings, ComeWithTheEventsOfTheirConversation) {
+  const auto tail_of = [](bool of_one) {
+    RunOptions options = calm_options();
+    options.users = 3;
+    const RunResult result = run_with(
+        [of_one](World& world) {
+          world.scheduler().after(seconds(8), [&world] {
+            world.device(1)->send(2, 30, std::nullopt);
+            world.device(1)->send(3, 30, std::nullopt);
+          });
+          world.scheduler().after(seconds(15), [&world, of_one] {
+            const ConversationNumber first = world.observer().conversation(1, 2);
+            world.violation("told", Finding("Made up.", of_one ? first : kNoConversation));
+          });
+        },
+        options);
+    const auto lines_of = [&result](const char* field) {
+      return std::count_if(result.tail.begin(), result.tail.end(),
+                           [field](const std::string& line) { return line.find(field) != line.npos; });
+    };
+    return std::pair(lines_of(" conversation=1 "), lines_of(" conversation=2 "));
+  };
+  const auto [first, other] = tail_of(true);
+  EXPECT_GT(first, 0);
+  EXPECT_EQ(other, 0);
+  const auto [first_of_all, other_of_all] = tail_of(false);
+  EXPECT_GT(first_of_all, 0);
+  EXPECT_GT(other_of_all, 0);
 }
 
 }  // namespace
