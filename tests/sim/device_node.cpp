@@ -643,22 +643,19 @@ void DeviceNode::observe(const MessageRow& row) {
   const ToldMessage now = told_of(row, *number);
   const auto [entry, is_new] = told_.try_emplace(row.key, now);
   const ToldMessage before = is_new ? ToldMessage{} : std::exchange(entry->second, now);
-  if (!is_new && before == now) return;
   const UserNumber sender = Observer::user_named(row.sender);
   const bool own = sender == options_.user;
 
-  // What the server has lost blocks nothing, and says so until it comes again.
+  // What the server has lost blocks nothing, and says so until it comes again. What was to be sent again, and has
+  // failed as before by the time the app hears of it, has failed anew.
   const bool lost = row.failure == Code::kRolledBack;
-  if (lost && own) {
-    lost_.insert(row.key);
-  } else {
-    lost_.erase(row.key);
-  }
-  if (row.state == MessageState::kFailed && !lost) {
-    failed_.insert(row.key);
-  } else {
-    failed_.erase(row.key);
-  }
+  const auto enters = [&row](std::set<MessageKey>& list, bool belongs) {
+    if (!belongs) list.erase(row.key);
+    return belongs && list.insert(row.key).second;
+  };
+  const bool lost_anew = enters(lost_, lost && own);
+  const bool failed_anew = enters(failed_, row.state == MessageState::kFailed && !lost);
+  if (!is_new && before == now && !lost_anew && !failed_anew) return;
   if (row.content.empty()) {
     if (row.seq != 0) record(event::PlaceholderShown{options_.number, *number, row.seq, row.seq});
     return;
