@@ -186,8 +186,8 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   // What is encrypted goes the way of all rows: its keys may be missing.
   const bool on_wire = !encrypted && outbox.may_send_now(conversation);
   Events::Place place = events.reserve();
-  CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, session.owner(), session.device_id(),
-                                                      encode_text_content(text), context.wall_now(), latest, on_wire));
+  CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, encode_text_content(text), context.wall_now(),
+                                                      latest, on_wire));
   CHATSDK_FAULT("client.between_queued_and_returned");
   place.fill(std::move(enqueued.changes));
   if (!enqueued.repeated) {

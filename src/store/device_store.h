@@ -224,11 +224,11 @@ class DeviceStore {
     bool repeated = false;  // the same id and content were queued before
     Changes changes;
   };
-  // Message and outbox row. CONFLICT: the id names another content or conversation, or one discarded. LIMIT_REACHED:
-  // outbox_max. NOT_FOUND: the conversation. WRONG_STATE: no owner yet, another sender than the owner, or a
-  // conversation of which only items without a roster have come. INVALID_ARGUMENT: no content.
-  Result<Enqueued> enqueue(ConversationKey conversation, const ClientMessageId& id, const UserId& sender,
-                           DeviceId sender_device, Bytes content, WallTime now, WallTime deadline, bool on_wire);
+  // Message and outbox row, of the owner at this device, with a session or without. CONFLICT: the id names another
+  // content or conversation, or one discarded. LIMIT_REACHED: outbox_max. NOT_FOUND: the conversation. WRONG_STATE: no
+  // owner yet, or a conversation of which only items without a roster have come. INVALID_ARGUMENT: no content.
+  Result<Enqueued> enqueue(ConversationKey conversation, const ClientMessageId& id, Bytes content, WallTime now,
+                           WallTime deadline, bool on_wire);
   // Conversations with outbox rows, oldest row first.
   Result<std::vector<ConversationKey>> sending_conversations();
   // A conversation's outbox rows above a send number, in order, at most max; stops before a failed row.

@@ -275,11 +275,10 @@ Result<std::uint64_t> DeviceStore::Impl::insert_outbox_row(MessageKey message, C
 // ---- Queueing ------------------------------------------------------------------------------------------------------
 
 Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation, const ClientMessageId& id,
-                                                   const UserId& sender, DeviceId sender_device, Bytes content,
-                                                   WallTime now, WallTime deadline, bool on_wire) {
+                                                   Bytes content, WallTime now, WallTime deadline, bool on_wire) {
   Impl& impl = *impl_;
   if (content.empty()) return error(Code::kInvalidArgument, "a message has content");
-  if (!impl.is_owner(sender)) return error(Code::kWrongState, "the sender is not the owner of the store");
+  if (impl.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
   Enqueued enqueued;
   CHATSDK_ASSIGN(enqueued.changes, impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
@@ -302,7 +301,7 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
     }
     enqueued.message = impl.take_key();
     CHATSDK_TRY(impl.sql(kInsertOwn)
-                    .run(enqueued.message, conversation, rows::pending_place(enqueued.message), sender_device, id, now,
+                    .run(enqueued.message, conversation, rows::pending_place(enqueued.message), impl.device_id, id, now,
                          Blob{content}));
     changes.added.push_back({conversation, enqueued.message});
     CHATSDK_ASSIGN(enqueued.send_number,

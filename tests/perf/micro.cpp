@@ -180,9 +180,8 @@ void enqueue_message(benchmark::State& state) {
   const ConversationKey conversation = must(device.store->ensure_direct("peer"));
   std::uint64_t number = 0;
   for (auto _ : state) {
-    must(device.store->enqueue(conversation, numbered_id(++number), "owner", DeviceId{1},
-                               encode_text_content(std::string(kTextBytes, 'x')), device.clock.wall_now(),
-                               device.clock.wall_now() + std::chrono::hours(1), false));
+    must(device.store->enqueue(conversation, numbered_id(++number), encode_text_content(std::string(kTextBytes, 'x')),
+                               device.clock.wall_now(), device.clock.wall_now() + std::chrono::hours(1), false));
   }
   state.SetItemsProcessed(state.iterations());
 }

@@ -117,6 +117,24 @@ TEST_F(EncryptedWorld, MessagesGoBothWays) {
   EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
 }
 
+// Seed 7 of 2026-11-22: what was queued without a session had no device, was not known again when it came back, stood
+// there twice, and was taken for lost.
+TEST_F(EncryptedWorld, WhatIsQueuedWhileLoggedOutIsKnownAgain) {
+  play([this](World& world) {
+    send(world, kSettled, kAlice, 2, 2);
+    at(world, kSettled + seconds(5), kAlice, [&world](DeviceNode& device) {
+      device.log_out();
+      world.scheduler().after(std::chrono::milliseconds(1), [&device] {
+        device.send(2, 60, std::nullopt);
+        device.send(2, 600, std::nullopt);
+      });
+    });
+  });
+  EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
+  EXPECT_GE(shown_by(kAlice), 4U);
+  EXPECT_GE(shown_by(kBob), 4U);
+}
+
 TEST_F(EncryptedWorld, ASecondDeviceIsLinkedAndGetsWhatIsSentFromThenOn) {
   options_.devices_per_user = 2;  // 1 and 2 are user 1's, 3 and 4 user 2's
   play([this](World& world) {

@@ -80,8 +80,8 @@ class DeviceLives {
 
   Status queue() {
     const std::uint64_t number = acknowledged_ + 1;
-    CHATSDK_ASSIGN(const auto queued, store_->enqueue(chat_, client_id(number), "ann", DeviceId{7}, words(number),
-                                                      from_unix_ms(2'000), from_unix_ms(9'000'000), false));
+    CHATSDK_ASSIGN(const auto queued, store_->enqueue(chat_, client_id(number), words(number), from_unix_ms(2'000),
+                                                      from_unix_ms(9'000'000), false));
     if (queued.send_number != number) return error(Code::kCorrupt, "another send number");
     acknowledged_ = number;
     return {};
@@ -156,8 +156,7 @@ TEST(SimDiskDeviceStore, WhatADeadProcessDidNotSyncIsDurableOnceTheNextAnswersFr
   };
   const auto queue = [&]() -> Result<DeviceStore::Enqueued> {
     CHATSDK_ASSIGN(const ConversationKey chat, store->ensure_direct("bob"));
-    return store->enqueue(chat, client_id(1), "ann", DeviceId{7}, words(1), from_unix_ms(2'000),
-                          from_unix_ms(9'000'000), false);
+    return store->enqueue(chat, client_id(1), words(1), from_unix_ms(2'000), from_unix_ms(9'000'000), false);
   };
   ASSERT_TRUE(open().ok());
   ASSERT_TRUE(store->save_session({"ann", DeviceId{7}, "access", from_unix_ms(5'000), "refresh", {}}).ok());
@@ -220,10 +219,9 @@ class StoredMessages : public testing::Test {
   static void queue(DeviceStore& store, std::uint64_t first, std::uint64_t last) {
     const ConversationKey chat = store.ensure_direct("bob").value();
     for (std::uint64_t number = first; number <= last; ++number) {
-      ASSERT_TRUE(store
-                      .enqueue(chat, client_id(number), "ann", DeviceId{7}, words(number), from_unix_ms(2'000),
-                               from_unix_ms(9'000'000), false)
-                      .ok());
+      ASSERT_TRUE(
+          store.enqueue(chat, client_id(number), words(number), from_unix_ms(2'000), from_unix_ms(9'000'000), false)
+              .ok());
     }
   }
 

@@ -180,8 +180,7 @@ class DeviceStoreTest : public ::testing::Test {
   }
   Result<DeviceStore::Enqueued> queue(ConversationKey conversation, std::uint64_t id, std::string_view words,
                                       bool on_wire = false) {
-    return store_->enqueue(conversation, client_id(id), kAnn, kPhone, text(words), at(2'000'000), at(9'000'000),
-                           on_wire);
+    return store_->enqueue(conversation, client_id(id), text(words), at(2'000'000), at(9'000'000), on_wire);
   }
   Result<Changes> accept(std::uint64_t id, Seq seq, ConversationId conversation = kChat) {
     return store_->accept({{client_id(id), conversation, MessageId{1'000 + seq}, seq,

@@ -119,8 +119,8 @@ class StoreModel : public DeviceStoreTest {
     const bool repeat = pick(8) == 0 && !c.outbox.empty();
     if (repeat) {
       const ModelOutboxRow& row = *any_row(c);
-      const auto again = store_->enqueue(c.key, client_id(row.id), kAnn, kPhone, text(row.words), at(row.queued_ms),
-                                         at(9'000'000), false);
+      const auto again =
+          store_->enqueue(c.key, client_id(row.id), text(row.words), at(row.queued_ms), at(9'000'000), false);
       EXPECT_EQ(again.code(), row.is_void ? Code::kConflict : Code::kOk);
       if (again.ok()) {
         EXPECT_TRUE(again->repeated);
@@ -133,8 +133,8 @@ class StoreModel : public DeviceStoreTest {
     row.words = "own" + std::to_string(row.id);
     row.queued_ms = 2'000'000 + static_cast<std::int64_t>(row.id);
     row.on_wire = pick(2) == 0;
-    const auto queued = must(store_->enqueue(c.key, client_id(row.id), kAnn, kPhone, text(row.words), at(row.queued_ms),
-                                             at(9'000'000), row.on_wire));
+    const auto queued =
+        must(store_->enqueue(c.key, client_id(row.id), text(row.words), at(row.queued_ms), at(9'000'000), row.on_wire));
     EXPECT_EQ(queued.send_number, row.number);
     c.outbox.push_back(row);
   }

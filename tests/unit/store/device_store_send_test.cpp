@@ -94,9 +94,7 @@ TEST_F(Outbox, RefusesWhatCannotBeQueued) {
   must(store_->save_session(session()));
 
   EXPECT_EQ(queue(ConversationKey{99}, 1, "nowhere").code(), Code::kNotFound);
-  EXPECT_EQ(store_->enqueue(early, client_id(1), kBob, kPhone, text("x"), at(1), at(2), false).code(),
-            Code::kWrongState);
-  EXPECT_EQ(store_->enqueue(early, client_id(1), kAnn, kPhone, "", at(1), at(2), false).code(), Code::kInvalidArgument);
+  EXPECT_EQ(store_->enqueue(early, client_id(1), "", at(1), at(2), false).code(), Code::kInvalidArgument);
   must(store_->apply(ItemsOf(ConversationId{901}, 0).message("zoe", 5, "who is this")));
   EXPECT_EQ(queue(must(reader_->conversation_by_id(ConversationId{901})), 1, "no roster yet").code(),
             Code::kWrongState);
@@ -439,7 +437,7 @@ TEST_F(Outbox, DeadlinesCountForEachMessageThatWasNeverOnItsWay) {
   const auto cid = must(store_->ensure_direct("cid"));
   EXPECT_EQ(must(store_->earliest_deadline()), std::nullopt);
   const auto add = [&](ConversationKey chat, std::uint64_t id, std::int64_t deadline) {
-    must(store_->enqueue(chat, client_id(id), kAnn, kPhone, text("m"), at(1), at(deadline), false));
+    must(store_->enqueue(chat, client_id(id), text("m"), at(1), at(deadline), false));
   };
   add(bob, 1, 500);
   add(bob, 2, 100);
@@ -460,9 +458,9 @@ TEST_F(Outbox, DeadlinesCountForEachMessageThatWasNeverOnItsWay) {
 
 TEST_F(Outbox, DeadlinesCountBehindAMessageThatWasDiscarded) {
   const auto chat = open_chat();
-  must(store_->enqueue(chat, client_id(1), kAnn, kPhone, text("m"), at(1), at(100), false));
+  must(store_->enqueue(chat, client_id(1), text("m"), at(1), at(100), false));
   must(store_->discard(client_id(1)));
-  must(store_->enqueue(chat, client_id(2), kAnn, kPhone, text("m"), at(1), at(200), false));
+  must(store_->enqueue(chat, client_id(2), text("m"), at(1), at(200), false));
 
   EXPECT_EQ(must(store_->earliest_deadline()), at(200));
   EXPECT_EQ(must(store_->fail_overdue(at(200), error(Code::kTimedOut, ""), 10)).updated.size(), 1u);
@@ -473,7 +471,7 @@ TEST_F(Outbox, OnTheirWayOnlyTheFirstOfEachConversationIsOverdue) {
   const auto bob = must(store_->ensure_direct(kBob));
   const auto cid = must(store_->ensure_direct("cid"));
   const auto add = [&](ConversationKey chat, std::uint64_t id, std::int64_t deadline) {
-    must(store_->enqueue(chat, client_id(id), kAnn, kPhone, text("m"), at(1), at(deadline), true));
+    must(store_->enqueue(chat, client_id(id), text("m"), at(1), at(deadline), true));
   };
   add(bob, 1, 500);
   add(bob, 2, 100);
@@ -491,6 +489,16 @@ TEST_F(Outbox, OnTheirWayOnlyTheFirstOfEachConversationIsOverdue) {
   EXPECT_EQ(must(store_->overdue(at(500))).size(), 1u);
   must(accept(1, 2));
   EXPECT_EQ(must(store_->earliest_deadline()), at(100));
+}
+
+TEST_F(Outbox, WhatIsQueuedWithoutASessionIsOfThisDevice) {
+  const auto chat = open_chat();
+  must(store_->clear_tokens());
+  must(queue(chat, 1, "a"));
+  EXPECT_EQ(must(reader_->message_by_client_id(client_id(1))).sender_device, kPhone);
+  reopen();
+  must(queue(chat, 2, "b"));
+  EXPECT_EQ(must(reader_->message_by_client_id(client_id(2))).sender_device, kPhone);
 }
 
 TEST_F(Outbox, AnotherDeviceStartsItsNumbersAgain) {

@@ -198,7 +198,7 @@ TEST_F(Reads, ListConversationsByLastActivityInPages) {
     clock_.advance(std::chrono::seconds(1));
     keys.push_back(must(store_->ensure_direct("user" + std::to_string(i))));
   }
-  must(store_->enqueue(keys[1], client_id(1), kAnn, kPhone, text("newest"), at(2'000'000), at(3'000'000), false));
+  must(store_->enqueue(keys[1], client_id(1), text("newest"), at(2'000'000), at(3'000'000), false));
 
   auto page = must(reader_->conversations({}, 2));
   ASSERT_THAT(page.rows, SizeIs(2));

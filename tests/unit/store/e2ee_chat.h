@@ -245,8 +245,8 @@ class ChatDevice {
     const auto chat = kept.store().ensure_direct(peer);
     EXPECT_TRUE(chat.ok());
     const auto queued =
-        kept.store().enqueue(*chat, id, self.user_id, self.device_id, encode_text_content(text),
-                             from_unix_ms(static_cast<std::int64_t>(now_ms)), from_unix_ms(1LL << 50), false);
+        kept.store().enqueue(*chat, id, encode_text_content(text), from_unix_ms(static_cast<std::int64_t>(now_ms)),
+                             from_unix_ms(1LL << 50), false);
     EXPECT_TRUE(queued.ok()) << (queued.ok() ? "" : queued.error().detail);
     waiting.push_back(id);
     return id;
