@@ -498,8 +498,12 @@ void DeviceNode::end_sync(std::uint64_t number, Code code) {
   if (found == syncs_.end()) return;
   const auto returned = std::move(found->second);
   syncs_.erase(found);
-  const bool server_read = code == Code::kOk && record_server_marks && record_server_marks();
-  record(event::SyncReturned{options_.number, code, server_read});
+  // What the user did since the look is not what the answer speaks of.
+  const auto still = process_->store->all_told();
+  if (code != Code::kOk || (still.ok() && *still)) {
+    const bool server_read = code == Code::kOk && record_server_marks && record_server_marks();
+    record(event::SyncReturned{options_.number, code, server_read});
+  }
   returned(code);
 }
 
