@@ -258,6 +258,7 @@ const char* console::help() {
          "safety PEER              the safety number, to compare with what PEER sees\n"
          "verify PEER [SCANNED]    PEER's number is the same: mark it; SCANNED is compared\n"
          "unverify PEER | accept PEER  take the mark back, or accept another identity\n"
+         "new-identity             all other devices are lost: begin anew with this one\n"
          "link                     on a new device: the text that another one scans\n"
          "scan TEXT                on a linked device: the text of the new one\n"
          "confirm | cancel         the codes of both devices are equal, or not\n"
@@ -321,7 +322,7 @@ bool console::run(std::string_view line) {
   };
 
   constexpr std::string_view kAlone[] = {"quit",          "help",    "logout", "online",  "offline", "sync",
-                                         "conversations", "devices", "link",   "confirm", "cancel"};
+                                         "conversations", "devices", "link",   "confirm", "cancel",  "new-identity"};
   if (std::find(std::begin(kAlone), std::end(kAlone), command) != std::end(kAlone)) no_more();
 
   if (command == "quit") return false;
@@ -364,6 +365,8 @@ bool console::run(std::string_view line) {
     has_link_code_ = false;
     link_status_.reset();
     command == "link" ? print(client_.begin_link()) : client_.scan_link(last_word());
+  } else if (command == "new-identity") {
+    client_.replace_identity();
   } else if (command == "confirm") {
     client_.confirm_link();
   } else if (command == "cancel") {
@@ -553,7 +556,9 @@ void console::show_encryption(const chatsdk::event& event) {
   switch (event.type()) {
     case CHATSDK_EVENT_ENCRYPTION:
       if (event.encryption_state() == CHATSDK_ENCRYPTION_LINK_NEEDED) {
-        print("-- this device is new: 'link' here and 'scan' on another one of yours let it read and write");
+        print(
+            "-- this device is new: 'link' here and 'scan' on another one of yours, or 'new-identity' if there is "
+            "none");
       }
       break;
     case CHATSDK_EVENT_IDENTITY_CHANGED:

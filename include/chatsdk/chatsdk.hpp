@@ -527,6 +527,10 @@ class client {
   void accept_identity(const identity& shown) {
     call([&](chatsdk_error** e) { return chatsdk_client_accept_identity(object_, shown.get(), e); });
   }
+  // Another account key for this store's user, for whom every other device is lost.
+  void replace_identity() {
+    call([&](chatsdk_error** e) { return chatsdk_client_replace_identity(object_, e); });
+  }
   // The text that a linked device scans. Code and end of a linking come as events.
   std::string begin_link() {
     std::string out(CHATSDK_LINK_TEXT_SIZE, '\0');

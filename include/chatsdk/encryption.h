@@ -108,6 +108,27 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_accept_identity(chatsdk_client* 
                                                                 const chatsdk_identity* identity,
                                                                 chatsdk_error** out_error);
 
+/**
+ * Begins anew with another account key for this store's user: for one whose other devices are all lost, and who can
+ * therefore link this one nowhere (CHATSDK_ENCRYPTION_LINK_NEEDED), or who fears that somebody has read the key. Every
+ * other device of the user is taken out of the list, is logged out, and has to be linked anew. Everybody who writes
+ * with the user is told that the identity has changed, and every mark for it falls.
+ *
+ * It is done at the next connection: CHATSDK_EVENT_ENCRYPTION says READY. Asked for again if the program ends before.
+ *
+ * @param client the client
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_LOGGED_IN (nobody has logged in to this store yet), WRONG_STATE (no store, or the
+ *   user's present account key is not known here yet), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the engine.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_replace_identity(chatsdk_client* client, chatsdk_error** out_error);
+
 /* What a scanned text says. Open list: tolerate unknown values. */
 #define CHATSDK_SCAN_DIFFERENT 0     /* another identity, or no safety number at all */
 #define CHATSDK_SCAN_EQUAL 1         /* the two see the same: mark the identity as verified */

@@ -70,6 +70,12 @@ int32_t chatsdk_client_accept_identity(chatsdk_client* client, const chatsdk_ide
   });
 }
 
+int32_t chatsdk_client_replace_identity(chatsdk_client* client, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
+    return client->runtime.change<void>([](Client& engine) { return engine.replace_account(); });
+  });
+}
+
 int32_t chatsdk_identity_compare(const chatsdk_identity* identity, const char* scanned, size_t scanned_length) {
   std::int32_t found = CHATSDK_SCAN_DIFFERENT;
   guard(nullptr, [&]() -> Status {

@@ -296,9 +296,7 @@ Status DirectConversations::accept_identity(Kept kept, const Identity& peer) {
 Status DirectConversations::set_verified(Kept kept, const Identity& peer, bool verified, std::vector<Event>& events) {
   CHATSDK_ASSIGN(const KnownUser* known, same_identity(kept.state, peer));
   if (known->verified != verified) {
-    KnownUser user = *known;
-    user.verified = verified;
-    CHATSDK_TRY(kept.state.put_user(std::move(user)));
+    CHATSDK_TRY(mark_verified(kept.state, peer.user_id, verified));
     events.push_back({EventKind::kVerifiedChanged, peer.user_id, {}});
   }
   return verified ? accept_identity(kept, peer) : Status();

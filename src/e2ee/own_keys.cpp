@@ -142,6 +142,21 @@ Status OwnKeys::adopt_account(Kept kept, const Peer& device, std::string_view na
   return kept.state.put_self(std::move(self));
 }
 
+Result<ListUpload> OwnKeys::replace_account(Kept kept, const Peer& device, std::string_view name, bool again,
+                                            std::uint64_t now_ms) {
+  if (!again) {
+    CHATSDK_TRY(adopt_account(kept, device, name, {draw_secret<32>(keys_), {}, DeviceKeys::draw(keys_)}, now_ms));
+  }
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
+  if (self == nullptr || own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
+  std::vector<DeviceId> all;
+  for (const ListedDevice& listed : own->newest().devices) all.push_back(listed.device_id);
+  CHATSDK_ASSIGN(const DeviceList list,
+                 next_device_list(own->newest(), self->account_seed, {&self->record, 1}, all, now_ms));
+  return ListUpload{list.bytes, {self->record.bytes}};
+}
+
 Result<ListUpload> OwnKeys::next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
                                       std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());

@@ -80,6 +80,11 @@ class OwnKeys {
   // A device that was linked: the account key and the device keys that another device has confirmed, in place of what
   // was here. The list with this device is made once the newest is known.
   Status adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted, std::uint64_t now_ms);
+  // The user begins anew with another account key, and this device as the only one: the list behind the newest that is
+  // known, under the new key. again: under the one of the call before, whose list the server has not taken. WRONG_STATE
+  // where no list of the user is known.
+  Result<ListUpload> replace_account(Kept kept, const Peer& device, std::string_view name, bool again,
+                                     std::uint64_t now_ms);
   // The next version of the own list. WRONG_STATE where there is none, or no keys; what next_device_list() says.
   Result<ListUpload> next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
                                std::uint64_t now_ms);

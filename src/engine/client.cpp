@@ -317,6 +317,11 @@ Status Client::accept_identity(const e2ee::Identity& peer) {
   return {};
 }
 
+Status Client::replace_account() {
+  CHATSDK_TRY(impl_->check_owner());
+  return impl_->encryption ? impl_->encryption->replace_account() : encrypts_nothing();
+}
+
 Result<ConversationKey> Client::direct_conversation(const UserId& peer, bool encrypted) {
   CHATSDK_TRY(impl_->check_peer(peer));
   if (encrypted && !impl_->encryption) return encrypts_nothing();

@@ -47,7 +47,7 @@ enum class ConnectionState : std::int32_t {
 enum class EncryptionState : std::int32_t {
   kOff = 0,         // not part of this client
   kPreparing = 1,   // its keys are not all on the server yet
-  kReady = 2,       // it is in its user's device list
+  kReady = 2,       // it is in its user's device list, and its prekeys are on the server
   kLinkNeeded = 3,  // the user has other devices, and one of them has to link this one
 };
 
@@ -175,6 +175,10 @@ class Client final {
   Status set_verified(const e2ee::Identity& peer, bool verified);
   // The user has seen that it is another one than before. NOT_FOUND, CONFLICT.
   Status accept_identity(const e2ee::Identity& peer);
+
+  // Another account key for the owner, with this device alone, as soon as there is a connection. WRONG_STATE: no
+  // account key is known that could be replaced.
+  Status replace_account();
 
   // -- Messages --
   // encrypted: of a conversation that is not there yet. WRONG_STATE: encrypted, and this client takes no part in that.

@@ -112,7 +112,8 @@ void KeyUpkeep::run() {
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
   if (!written.ok()) return failed(written.error());
   CHATSDK_FAULT("keys.between_keys_and_upload");
-  if (!work.lists.empty()) return upload_list(work.lists, work.records);
+  if (work.replaces) replacing_ = Replacing::kMade;
+  if (!work.lists.empty()) return upload_list(std::move(work));
   if (work.ask_digest) return query_digest();
   if (work.prekeys) return upload_prekeys(std::move(*work.prekeys));
   holds_.digest.reset();
@@ -121,6 +122,14 @@ void KeyUpkeep::run() {
 
 Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device()));
+  if (replacing_ == Replacing::kMade && standing == Standing::kListed) replacing_ = Replacing::kNo;
+  if (replacing_ != Replacing::kNo) {
+    CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(),
+                                                      replacing_ == Replacing::kMade, now_ms()));
+    add_list(std::move(upload), work);
+    work.replaces = true;
+    return {};
+  }
   if (standing != Standing::kRemoved) CHATSDK_TRY(collect_lost(transaction, work));
   switch (standing) {
     case Standing::kNoKeys: {
@@ -176,7 +185,6 @@ Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
 
 Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
   if (!work.lists.empty()) return {};
-  become(EncryptionState::kReady);
   const bool compared = digest_asked_ && context_.now() - *digest_asked_ < limits::e2ee::kDigestInterval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
   if (!compared && waiting.empty()) {
@@ -185,6 +193,8 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
     if (work.ask_digest) return {};
   }
   CHATSDK_ASSIGN(work.prekeys, keys_.due_upload(transaction.kept(), holds_, now_ms()));
+  // Without prekeys on the server nobody could begin a session with this device.
+  if (!work.prekeys) become(EncryptionState::kReady);
   CHATSDK_ASSIGN(work.look_again_ms, keys_.rotation_due_ms(transaction.kept()));
   return {};
 }
@@ -203,6 +213,15 @@ void KeyUpkeep::failed(const Error& cause) {
 
 void KeyUpkeep::become(EncryptionState state) {
   if (std::exchange(state_, state) != state) observer_.on_encryption_state(state);
+}
+
+Status KeyUpkeep::replace_account() {
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
+  if (own == nullptr) return error(Code::kWrongState, "no account key of this user is known");
+  if (replacing_ == Replacing::kNo) replacing_ = Replacing::kAsked;
+  become(EncryptionState::kPreparing);
+  ask_own_lists();
+  return {};
 }
 
 Result<e2ee::Standing> KeyUpkeep::standing() { return keys_.standing({store_.state(), store_.notes()}, own_device()); }
@@ -268,36 +287,42 @@ void KeyUpkeep::on_own_lists(Result<wire::DeviceLists> answer) {
   schedule();
 }
 
-void KeyUpkeep::upload_list(const std::vector<Bytes>& lists, const std::vector<Bytes>& records) {
+void KeyUpkeep::upload_list(Work work) {
   wire::DeviceListUpload request;
-  for (const Bytes& list : lists) request.add_lists(list);
-  for (const Bytes& record : records) request.add_records(record);
+  for (const Bytes& list : work.lists) request.add_lists(list);
+  for (const Bytes& record : work.records) request.add_records(record);
+  request.set_replaces_account_key(work.replaces);
   busy_ = true;
   session_.authorized<void>(
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<void> done) {
         rest_.upload_lists(token, request, std::move(done));
       },
-      guard_.wrap([this, lists, records](Status answer) { on_list_uploaded(lists, records, std::move(answer)); }));
+      guard_.wrap([this, work = std::move(work)](Status answer) { on_list_uploaded(work, std::move(answer)); }));
 }
 
-void KeyUpkeep::on_list_uploaded(const std::vector<Bytes>& lists, const std::vector<Bytes>& records, Status answer) {
+void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   if (!answer.ok()) {
-    lists_known_ = lists_known_ && answer.code() != Code::kConflict;
+    const bool in_doubt = answer.code() == Code::kConflict;
+    lists_known_ = lists_known_ && !in_doubt;
+    // What the server will never take is given up.
+    if (work.replaces && !in_doubt && !code_is_retryable(answer.code())) replacing_ = Replacing::kNo;
     return failed(answer.error());
   }
   std::vector<e2ee::Event> events;
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-    const e2ee::UserLists given{session_.owner(), lists, records};
+    const e2ee::UserLists given{session_.owner(), work.lists, work.records};
     CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
                    conversations_.take_lists(transaction.kept(), given, now_ms(), events));
     return {};
   });
   if (!written.ok()) return failed(written.error());
   CHATSDK_FAULT("keys.between_list_and_prekeys");
-  const auto newest = e2ee::parse_device_list(lists.back());
+  replacing_ = Replacing::kNo;
+  const auto newest = e2ee::parse_device_list(work.lists.back());
   if (newest) server_version_ = std::max(server_version_, newest->version);
   busy_ = false;
   backoff_.reset();
+  if (work.replaces) observer_.on_encryption_events(std::move(events));
   observer_.on_own_keys_changed();
   schedule();
 }

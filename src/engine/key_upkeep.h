@@ -7,7 +7,8 @@
 //   welcome ──► own lists asked ──► keys and list made ──► list uploaded ──► prekeys ──► what is due, by counts and
 //   time
 //                                          │
-//                                          └──► kLinkNeeded: others are listed, and this device is not
+//                                          └──► kLinkNeeded: others are listed, and this device is not; linked, or
+//                                               the account begun anew, when the user asks for it
 //
 // Threads: the executor's.
 // Invariants:
@@ -68,12 +69,17 @@ class KeyUpkeep {
   // Another device of the user has handed over the account.
   Status adopt(e2ee::Granted granted);
 
+  // Another account key, with this device alone: made and uploaded as soon as there is a connection. It is not kept
+  // across a restart. WRONG_STATE: the user has no account key that could be replaced.
+  Status replace_account();
+
  private:
   // What is to be asked or uploaded next; one of them at most.
   struct Work {
     // Versions that the server has lost and a new one behind them, with the records that they name.
     std::vector<Bytes> lists;
     std::vector<Bytes> records;
+    bool replaces = false;  // the account key
     bool ask_digest = false;
     std::optional<e2ee::PrekeyUpload> prekeys;
     std::optional<std::uint64_t> look_again_ms;
@@ -87,8 +93,8 @@ class KeyUpkeep {
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
   Status decide_listed(E2eeTransaction& transaction, Work& work);
-  void upload_list(const std::vector<Bytes>& lists, const std::vector<Bytes>& records);
-  void on_list_uploaded(const std::vector<Bytes>& lists, const std::vector<Bytes>& records, Status answer);
+  void upload_list(Work work);
+  void on_list_uploaded(const Work& work, Status answer);
   void query_digest();
   void upload_prekeys(e2ee::PrekeyUpload upload);
   void wait_until(std::uint64_t wall_ms);
@@ -112,7 +118,9 @@ class KeyUpkeep {
   std::uint64_t server_version_ = 0;  // of the newest own list that the server named; 0: none
   e2ee::ServerHolds holds_;
   std::optional<MonotonicTime> digest_asked_;
-  std::uint32_t drop_below_ = 0;  // of the next upload of prekeys
+  std::uint32_t drop_below_ = 0;                // of the next upload of prekeys
+  enum class Replacing { kNo, kAsked, kMade };  // kMade: the keys are stored, their list may be on the server
+  Replacing replacing_ = Replacing::kNo;
   EncryptionState state_ = EncryptionState::kPreparing;
   Backoff backoff_;
   Timer timer_;

@@ -30,6 +30,8 @@ typedef struct world {
   uint64_t message;
   uint8_t id[CHATSDK_CLIENT_MESSAGE_ID_SIZE];
   uint64_t first;      /* of ben's texts */
+  uint64_t encrypted;  /* the conversation with eve */
+  int verified;        /* she is */
   uint64_t sent;       /* ben has it */
   uint64_t refused[2]; /* the server has said no */
   int retried;
@@ -345,6 +347,57 @@ static void check_retried(world* w, int32_t status) {
   if (status == CHATSDK_OK) ++w->retried;
 }
 
+static int32_t send_encrypted(world* w, chatsdk_error** e) {
+  return chatsdk_client_send_text(w->client, w->encrypted, text, CHATSDK_STRLEN, NULL, NULL, NULL, e);
+}
+static chatsdk_identity* eve(world* w) {
+  chatsdk_identity* identity = NULL;
+  must(chatsdk_client_identity(w->client, "eve", CHATSDK_STRLEN, &identity, NULL));
+  return identity;
+}
+static int32_t read_identity(world* w, chatsdk_error** e) {
+  chatsdk_identity* identity = NULL;
+  const int32_t status = chatsdk_client_identity(w->client, "eve", CHATSDK_STRLEN, &identity, e);
+  CHECK((status == CHATSDK_OK) == (identity != NULL));
+  CHECK(identity == NULL || strlen(chatsdk_identity_safety_number(identity, NULL)) == 71);
+  CHECK(chatsdk_identity_is_verified(identity) == (identity != NULL && w->verified));
+  chatsdk_identity_release(identity);
+  return status;
+}
+static chatsdk_identity* shown; /* what is marked */
+static int32_t mark_eve(world* w, chatsdk_error** e) {
+  return chatsdk_client_set_verified(w->client, shown, !w->verified, e);
+}
+static void check_eve(world* w, int32_t status) {
+  if (status == CHATSDK_OK) w->verified = !w->verified;
+  chatsdk_identity* identity = eve(w);
+  CHECK(chatsdk_identity_is_verified(identity) == w->verified);
+  chatsdk_identity_release(identity);
+}
+static int32_t accept_eve(world* w, chatsdk_error** e) { return chatsdk_client_accept_identity(w->client, shown, e); }
+static int32_t read_encryption(world* w, chatsdk_error** e) {
+  int32_t state = 0;
+  const int32_t status = chatsdk_client_encryption_state(w->client, &state, e);
+  CHECK(status != CHATSDK_OK || state == CHATSDK_ENCRYPTION_PREPARING); /* it is not connected */
+  return status;
+}
+/* It is done with a connection, and forgotten when the client ends. */
+static int32_t replace_identity(world* w, chatsdk_error** e) { return chatsdk_client_replace_identity(w->client, e); }
+static int32_t cancel_link(world* w, chatsdk_error** e) { return chatsdk_client_cancel_link(w->client, e); }
+
+static void encryption(world* w) {
+  fail_each("send_text, encrypted", w, send_encrypted, count_sent);
+  fail_each("identity", w, read_identity, NULL);
+  shown = eve(w);
+  w->verified = chatsdk_identity_is_verified(shown);
+  fail_each("set_verified", w, mark_eve, check_eve);
+  fail_each("accept_identity", w, accept_eve, NULL);
+  chatsdk_identity_release(shown);
+  fail_each("encryption_state", w, read_encryption, NULL);
+  fail_each("cancel_link", w, cancel_link, NULL);
+  fail_each("replace_identity", w, replace_identity, NULL);
+}
+
 static void writing(world* w) {
   fail_each("direct_conversation", w, open_conversation, count_conversations);
   fail_each("send_text", w, send_one, count_sent);
@@ -650,7 +703,8 @@ static void round_of(world* w, int32_t threading) {
   remove("ann.db-wal");
   copy_file("first.db", "ann.db");
   w->threading = threading;
-  w->conversations = 3;
+  w->conversations = 4;
+  w->verified = 0;
   w->retried = 0;
   w->read_up_to = 0;
   w->compares = 0;
@@ -661,6 +715,7 @@ static void round_of(world* w, int32_t threading) {
   w->outbox = outbox_count(w);
   w->compares = 1;
   writing(w);
+  encryption(w);
   w->compares = 0;
   end_client(w);
   open_client(w); /* whose statements are still to be prepared */
@@ -704,6 +759,13 @@ static void prepare(world* w) {
     w->refused[i] = send_text(ann, conversation_with(ann, i == 0 ? "nobody" : "no one else"), text);
     await_state(ann, w->refused[i], CHATSDK_MESSAGE_FAILED);
   }
+  chatsdk_client* eve = online_client(w->url, "eve.db", "phone");
+  register_user(eve, "eve");
+  must(chatsdk_client_start(eve, NULL));
+  await_encryption(eve, CHATSDK_ENCRYPTION_READY);
+  w->encrypted = encrypted_with(ann, "eve");
+  await_state(ann, send_text(ann, w->encrypted, text), CHATSDK_MESSAGE_DELIVERED);
+  chatsdk_client_destroy(eve);
   chatsdk_message_list* list = NULL;
   must(chatsdk_client_history_after(ann, w->conversation, 0, 1, &list, NULL));
   w->first = chatsdk_message_key(chatsdk_message_list_at(list, 0));

@@ -168,6 +168,7 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_identity(client, "peer", 4, &identity, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_verified(client, NULL, 1, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_accept_identity(client, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_replace_identity(client, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_begin_link(client, text, sizeof text, &length, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_scan_link(client, "text", 4, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_confirm_link(client, NULL));
@@ -249,6 +250,7 @@ static void every_failure_has_an_error_object(void) {
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_identity(NULL, "peer", 4, &identity, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_set_verified(NULL, NULL, 1, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_accept_identity(NULL, NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_replace_identity(NULL, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_begin_link(NULL, text, sizeof text, &length, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_scan_link(NULL, "text", 4, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_confirm_link(NULL, &error));

@@ -18,26 +18,10 @@ static chatsdk_client* online_user(const char* store, const char* user) {
   return client;
 }
 
-static void await_encryption(chatsdk_client* client, int32_t wanted) {
-  int32_t state = 0;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_encryption_state(client, &state, NULL));
-  while (state != wanted) {
-    chatsdk_event* event = await_event(client, CHATSDK_EVENT_ENCRYPTION);
-    state = chatsdk_event_encryption_state(event);
-    chatsdk_event_release(event);
-  }
-}
-
 static chatsdk_client* encrypted_user(const char* store, const char* user) {
   chatsdk_client* client = online_user(store, user);
   await_encryption(client, CHATSDK_ENCRYPTION_READY);
   return client;
-}
-
-static uint64_t encrypted_with(chatsdk_client* client, const char* peer) {
-  uint64_t conversation = 0;
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_direct_conversation(client, peer, CHATSDK_STRLEN, &conversation, NULL));
-  return conversation;
 }
 
 static int32_t is_encrypted(chatsdk_client* client, uint64_t key) {
@@ -252,6 +236,107 @@ static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) 
   chatsdk_client_destroy(laptop);
 }
 
+/* ---- Another identity -------------------------------------------------------------------------------------------- */
+
+/* Until it has come, or, here, until it is certain that it waits: what was sent after it has gone. */
+static void waits_while_others_go(chatsdk_client* client, uint64_t waits, uint64_t goes) {
+  await_state(client, goes, CHATSDK_MESSAGE_SENT);
+  CHECK(state_of(client, waits) == CHATSDK_MESSAGE_QUEUED);
+}
+
+static void another_identity_is_told_and_may_block(chatsdk_client* ben) {
+  chatsdk_config* config = NULL;
+  chatsdk_client* hal = NULL;
+  static const uint8_t key[32] = {9};
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_create(&config, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_server_url(config, url, CHATSDK_STRLEN, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_config_set_block_changed_identities(config, 1, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_create(config, &hal, NULL));
+  chatsdk_config_destroy(config);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_open_store(hal, "hal.db", CHATSDK_STRLEN, key, sizeof key, NULL));
+  CHECK_STATUS(CHATSDK_NOT_LOGGED_IN, chatsdk_client_replace_identity(hal, NULL));
+  register_user(hal, "hal");
+  CHECK_STATUS(CHATSDK_WRONG_STATE, chatsdk_client_replace_identity(hal, NULL));
+  go_online(hal);
+  await_encryption(hal, CHATSDK_ENCRYPTION_READY);
+
+  chatsdk_client* lost = encrypted_user("gus-lost.db", "gus");
+  const uint64_t with_gus = encrypted_with(hal, "gus");
+  await_state(hal, send_text(hal, with_gus, secret), CHATSDK_MESSAGE_SENT);
+  expect_text(lost, "hal");
+  await_state(ben, send_text(ben, encrypted_with(ben, "gus"), secret), CHATSDK_MESSAGE_SENT);
+  expect_text(lost, "ben");
+  chatsdk_identity* before = identity_of(hal, "gus");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_verified(hal, before, 1, NULL));
+  await_about(hal, CHATSDK_EVENT_VERIFIED_CHANGED, "gus");
+  chatsdk_client_destroy(lost);
+
+  chatsdk_client* gus = online_client(url, "gus.db", "gus.db");
+  CHECK_STATUS(CHATSDK_OK, log_in(gus, "gus"));
+  go_online(gus);
+  await_encryption(gus, CHATSDK_ENCRYPTION_LINK_NEEDED);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_replace_identity(gus, NULL));
+  await_encryption(gus, CHATSDK_ENCRYPTION_READY);
+
+  /* hal is told, the mark has fallen, and what is written waits until the change is accepted. */
+  await_about(hal, CHATSDK_EVENT_IDENTITY_CHANGED, "gus");
+  await_about(hal, CHATSDK_EVENT_VERIFIED_CHANGED, "gus");
+  chatsdk_identity* after = identity_of(hal, "gus");
+  CHECK(chatsdk_identity_has_changed(after) == 1 && chatsdk_identity_is_verified(after) == 0);
+  CHECK(strcmp(chatsdk_identity_safety_number(after, NULL), chatsdk_identity_safety_number(before, NULL)) != 0);
+  CHECK(chatsdk_identity_compare(after, chatsdk_identity_scannable(before, NULL), CHATSDK_STRLEN) ==
+        CHATSDK_SCAN_DIFFERENT);
+  const uint64_t waits = send_text(hal, with_gus, secret);
+  waits_while_others_go(hal, waits, send_text(hal, encrypted_with(hal, "ben"), secret));
+  expect_text(ben, "hal");
+  CHECK_STATUS(CHATSDK_CONFLICT, chatsdk_client_set_verified(hal, before, 1, NULL));
+  CHECK_STATUS(CHATSDK_CONFLICT, chatsdk_client_accept_identity(hal, before, NULL));
+  waits_while_others_go(hal, waits, send_text(hal, encrypted_with(hal, "ben"), secret));
+  expect_text(ben, "hal");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_accept_identity(hal, after, NULL));
+  expect_text(gus, "hal");
+  await_state(hal, waits, CHATSDK_MESSAGE_READ);
+  chatsdk_identity_release(after);
+  after = identity_of(hal, "gus");
+  CHECK(chatsdk_identity_has_changed(after) == 0 && chatsdk_identity_is_verified(after) == 0);
+  chatsdk_identity_release(before);
+  chatsdk_identity_release(after);
+
+  /* Where the app does not ask for that, the warning is all. */
+  await_state(ben, send_text(ben, encrypted_with(ben, "gus"), secret), CHATSDK_MESSAGE_SENT);
+  expect_text(gus, "ben");
+  chatsdk_identity* of_gus = identity_of(ben, "gus");
+  CHECK(chatsdk_identity_has_changed(of_gus) == 1);
+  chatsdk_identity_release(of_gus);
+  chatsdk_client_destroy(gus);
+  chatsdk_client_destroy(hal);
+}
+
+/* ---- What cannot be decrypted ----------------------------------------------------------------------------------- */
+
+/* What ivy has begun encrypted is never taken for plain: what comes plain is shown as what it is, and not its text. */
+static void what_cannot_be_decrypted_is_shown_as_that(void) {
+  chatsdk_client* ivy = encrypted_user("ivy.db", "ivy");
+  chatsdk_client* jon = online_user("jon.db", "jon");
+  const uint64_t with_jon = encrypted_with(ivy, "jon");
+  send_text(jon, conversation_with(jon, "ivy"), plain);
+  chatsdk_event* event = await_event(ivy, CHATSDK_EVENT_MESSAGE_ADDED);
+  const uint64_t key = chatsdk_event_message(event);
+  chatsdk_event_release(event);
+  event = await_event(ivy, CHATSDK_EVENT_UNDECRYPTABLE);
+  CHECK(chatsdk_event_message(event) == key && chatsdk_event_conversation(event) == with_jon);
+  chatsdk_event_release(event);
+  chatsdk_message* message = message_of(ivy, key);
+  CHECK(chatsdk_message_is_undecryptable(message) == 1);
+  CHECK(strcmp(chatsdk_message_sender(message, NULL), "jon") == 0);
+  CHECK(strcmp(chatsdk_message_text(message, NULL), "") == 0 &&
+        strcmp(chatsdk_message_content_type(message, NULL), "") == 0);
+  CHECK(is_encrypted(ivy, with_jon) == 1);
+  chatsdk_message_release(message);
+  chatsdk_client_destroy(jon);
+  chatsdk_client_destroy(ivy);
+}
+
 int main(int argc, char** argv) {
   CHECK(argc == 4);
   url = argv[1];
@@ -264,6 +349,8 @@ int main(int argc, char** argv) {
   a_message_waits_for_the_peers_first_device(ann);
   safety_numbers_are_equal_and_marked(ann, ben);
   a_second_device_is_linked(ann, ben);
+  another_identity_is_told_and_may_block(ben);
+  what_cannot_be_decrypted_is_shown_as_that();
   chatsdk_client_destroy(ann);
   chatsdk_client_destroy(ben);
   return 0;

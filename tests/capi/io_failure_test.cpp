@@ -627,26 +627,29 @@ struct Live {
 
 // Of an account of its own: an older copy of a store that the server knows is a device that was restored, which has to
 // log in anew.
-std::string make_worker(chatsdk::client& ben) {
+std::string make_worker(chatsdk::client& ben, bool encrypted) {
   static int count = 0;
   const std::string name = "worker-" + std::to_string(++count);
   fs::remove_all("failing");
   chatsdk::client client{chatsdk::config(url)};
   join(client, name, "failing");
-  for (int i = 0; i < 2; ++i) ben.send_text(ben.direct_conversation_plain(name), "from ben " + std::to_string(i));
+  wait_until(client, [&] { return client.encryption_state() == CHATSDK_ENCRYPTION_READY; });
+  const std::uint64_t with_worker = encrypted ? ben.direct_conversation(name) : ben.direct_conversation_plain(name);
+  for (int i = 0; i < 2; ++i) ben.send_text(with_worker, "from ben " + std::to_string(i));
   wait_until(client, [&] { return client.unread_total() == 2; });
   client.sync(60s);
   return name;
 }
 
 // Sends, marks read and connects; the failure ends when the app is told of it, or when all is done.
-Live live(chatsdk::client& ben, Disk::Failure failure, int nth) {
-  const std::string name = make_worker(ben);
+Live live(chatsdk::client& ben, Disk::Failure failure, int nth, bool encrypted) {
+  const std::string name = make_worker(ben, encrypted);
   chatsdk::config config(url);
   config.tick_driven().backoff(1ms, 20ms);
   chatsdk::client client(config);
   client.open_store("failing" + kStore, kKey);
-  const std::uint64_t with_ben = client.direct_conversation_plain("ben");
+  const std::uint64_t with_ben = client.direct_conversation("ben");
+  CHECK(client.find_conversation(with_ben).is_encrypted() == encrypted);
   chatsdk::send_options options;
   options.id = kNewId;
   client.send_text(with_ben, "new", options);
@@ -678,16 +681,16 @@ Live live(chatsdk::client& ben, Disk::Failure failure, int nth) {
   return outcome;
 }
 
-void sweep_live(Disk::Failure failure, int step) {
+void sweep_live(Disk::Failure failure, int step, bool encrypted) {
   chatsdk::client ben{chatsdk::config(url)};
   ben.open_store("ben" + kStore, kKey);
   ben.start();
-  const std::string expected = live(ben, Disk::Failure::kNone, 0).description;
+  const std::string expected = live(ben, Disk::Failure::kNone, 0, encrypted).description;
   const char* const name = name_of(failure);
   int runs = 0;
   int told = 0;
   for (int nth = 1;; nth += step, ++runs) {
-    const Live outcome = live(ben, failure, nth);
+    const Live outcome = live(ben, failure, nth, encrypted);
     if (outcome.description != expected) {
       std::fprintf(stderr, "at work, %s at access %d: the client sees\n%snot\n%s", name, nth,
                    outcome.description.c_str(), expected.c_str());
@@ -696,7 +699,7 @@ void sweep_live(Disk::Failure failure, int step) {
     if (!outcome.failed) break;
     told += outcome.told > 0 ? 1 : 0;
   }
-  std::printf("at work, %s: %d runs, the app was told in %d\n", name, runs, told);
+  std::printf("at work%s, %s: %d runs, the app was told in %d\n", encrypted ? ", encrypted" : "", name, runs, told);
   CHECK(told > 0);
 }
 
@@ -743,7 +746,8 @@ int main(int argc, char** argv) {
   std::printf("%d runs\n", runs);
   for (const bool recreates : {false, true}) sweep_ends(recreates);
   for (const Disk::Failure failure : {Disk::Failure::kIoError, Disk::Failure::kIoErrors, Disk::Failure::kFull}) {
-    sweep_live(failure, step);
+    sweep_live(failure, step, false);
+    sweep_live(failure, step, true);
   }
   return 0;
 }

@@ -4,7 +4,9 @@
  * libwebsockets. Allocation N of an allocator fails, or a few from N on, in the one thread of a client in tick mode and
  * in the library's own threads; a tick may say NO_MEMORY. Then memory is there again, and the client goes on by itself:
  * it comes online, what was sent arrives once, what was sent to it arrives, every request completes, and whatever the
- * app was not told of it was told to read anew. Usage: live_memory_test SERVER_URL, in an empty directory.
+ * app was not told of it was told to read anew. What they write is end-to-end encrypted, and nothing comes that could
+ * not be decrypted; with "plain" it is not encrypted. Usage: live_memory_test SERVER_URL [plain], in an empty
+ * directory.
  */
 #define _GNU_SOURCE
 #include <time.h>
@@ -17,6 +19,7 @@ enum { kAllocationsMax = 20000, kPatienceS = 20 };
 static const uint8_t key[32] = {9};
 static const char* url;
 static int complete; /* CHATSDK_LONG: each allocation fails */
+static int plain;
 
 typedef struct side {
   chatsdk_client* client;
@@ -56,6 +59,9 @@ static uint64_t unread(side* s) {
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_unread_total(s->client, &count, NULL));
   return count;
 }
+static uint64_t conversation_of(chatsdk_client* client, const char* peer) {
+  return plain ? conversation_with(client, peer) : encrypted_with(client, peer);
+}
 static int32_t connection_of(side* s) {
   int32_t state = -1;
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_connection_state(s->client, &state, NULL));
@@ -87,7 +93,7 @@ static void until_ok(int32_t (*call)(void)) {
 static int live(int32_t threading, unsigned which, long n, long failures) {
   memset(&ann, 0, sizeof ann);
   ann.client = client_of("ann.db", threading);
-  ann.peer = conversation_with(ann.client, "ben");
+  ann.peer = conversation_of(ann.client, "ben");
   const uint64_t unread_before = unread(&ann);
   send_text(ben.client, ben.peer, "from ben");
   ++sent_by_ben;
@@ -175,6 +181,7 @@ static void nothing_is_lost(const char* user, side* s, uint64_t own, uint64_t ot
       const chatsdk_message* row = chatsdk_message_list_at(list, i);
       after = chatsdk_message_key(row);
       ++seen[chatsdk_message_is_own(row) != 0];
+      CHECK(chatsdk_message_is_undecryptable(row) == 0);
     }
     more = size > 0 && chatsdk_message_list_has_more(list);
     chatsdk_message_list_release(list);
@@ -184,8 +191,9 @@ static void nothing_is_lost(const char* user, side* s, uint64_t own, uint64_t ot
 }
 
 int main(int argc, char** argv) {
-  CHECK(argc == 2);
-  url = argv[1];
+  CHECK(argc == 2 || argc == 3);
+  plain = argc == 3;
+  url = argv[argc - 1];
   setvbuf(stdout, NULL, _IOLBF, 0);
   complete = getenv("CHATSDK_LONG") != NULL;
   {
@@ -194,12 +202,15 @@ int main(int argc, char** argv) {
     chatsdk_client* second = online_client(url, "ben.db", "phone");
     register_user(second, "ben");
     go_online(first); /* what the libraries do once in a process is done */
+    go_online(second);
+    await_encryption(first, CHATSDK_ENCRYPTION_READY);
+    await_encryption(second, CHATSDK_ENCRYPTION_READY);
     chatsdk_client_destroy(second);
     chatsdk_client_destroy(first);
   }
   memset(&ben, 0, sizeof ben);
   ben.client = client_of("ben.db", CHATSDK_THREADING_TICK);
-  ben.peer = conversation_with(ben.client, "ann");
+  ben.peer = conversation_of(ben.client, "ann");
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(ben.client, NULL));
 
   for (size_t i = 0; i < sizeof sweeps / sizeof sweeps[0]; ++i) {
@@ -209,7 +220,7 @@ int main(int argc, char** argv) {
 
   memset(&ann, 0, sizeof ann);
   ann.client = client_of("ann.db", CHATSDK_THREADING_TICK);
-  ann.peer = conversation_with(ann.client, "ben");
+  ann.peer = conversation_of(ann.client, "ben");
   nothing_is_lost("ann", &ann, sent_by_ann, sent_by_ben);
   while (unread(&ben) < sent_by_ann) CHECK_STATUS(CHATSDK_OK, tick(&ben));
   nothing_is_lost("ben", &ben, sent_by_ben, sent_by_ann);

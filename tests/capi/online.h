@@ -81,7 +81,24 @@ static inline int32_t log_in(chatsdk_client* client, const char* user) {
   return completed(client, request);
 }
 
-/* Plain: the peer need not be there, or need not have been online. encryption_test.c has the encrypted ones. */
+/* Until others can encrypt for this device. */
+static inline void await_encryption(chatsdk_client* client, int32_t wanted) {
+  int32_t state = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_encryption_state(client, &state, NULL));
+  while (state != wanted) {
+    chatsdk_event* event = await_event(client, CHATSDK_EVENT_ENCRYPTION);
+    state = chatsdk_event_encryption_state(event);
+    chatsdk_event_release(event);
+  }
+}
+
+static inline uint64_t encrypted_with(chatsdk_client* client, const char* peer) {
+  uint64_t conversation = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_direct_conversation(client, peer, CHATSDK_STRLEN, &conversation, NULL));
+  return conversation;
+}
+
+/* Plain: the peer need not be there, or need not have been online. */
 static inline uint64_t conversation_with(chatsdk_client* client, const char* peer) {
   uint64_t conversation = 0;
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_direct_conversation_plain(client, peer, CHATSDK_STRLEN, &conversation, NULL));

@@ -3,7 +3,10 @@
 """Real processes on loopback, killed at random: one server, three users with two devices each, messages between all of
 them, SIGKILL to the server and to devices. At the end nothing is lost, nothing is twice and everyone agrees.
 
-Usage: kill_test.py --server BIN --device BIN [--messages 2000] [--kills 20] [--seed N] [--tls]
+With --encrypted the conversations are end-to-end encrypted, each user has one device, and the server's store holds no
+text.
+
+Usage: kill_test.py --server BIN --device BIN [--messages 2000] [--kills 20] [--seed N] [--tls] [--encrypted]
 
 What is checked, from what the processes printed before they were killed and from their stores at the end:
   every device's history of each of its user's conversations is the same, dense, in one order;
@@ -235,6 +238,16 @@ def check_server_store(root, stored):
     return problems
 
 
+def check_who_can_read(root, devices, encrypted):
+    """Texts, as a content holds them, are in the server's files where they are plain, and nowhere where they are not."""
+    written = b"\0".join(path.read_bytes() for path in root.glob("chatsdk-server.db*"))
+    problems = []
+    for text in (f"{d.name}#{number}".encode() for d in devices for number in d.acked):
+        if (b"\n" + bytes([len(text)]) + text in written) == encrypted:
+            problems.append(f"the server's store {'holds' if encrypted else 'does not hold'} {text.decode()}")
+    return problems
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True)
@@ -243,7 +256,10 @@ def main():
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--encrypted", action="store_true")
     options = parser.parse_args()
+    if options.encrypted:
+        os.environ["CHATSDK_DEVICE_ENCRYPTED"] = "1"
     print(f"seed {options.seed}", flush=True)
     dice = random.Random(options.seed)
     root = pathlib.Path(tempfile.mkdtemp(prefix="chatsdk-kill-"))
@@ -258,7 +274,8 @@ def main():
         command += ["--tls-cert", f"{root}/cert.pem", "--tls-key", f"{root}/key.pem"]
         url, ca_file = f"https://127.0.0.1:{port}", f"{root}/ca.pem"
     server = Process(command, root / "server.log")
-    devices = [Device(options.device, url, ca_file, root, user, n) for user in USERS for n in (1, 2)]
+    devices = [Device(options.device, url, ca_file, root, user, n) for user in USERS
+               for n in ((1,) if options.encrypted else (1, 2))]
     each = -(-options.messages // len(devices))
     run = Run(server, devices, each)
     try:
@@ -279,9 +296,11 @@ def main():
     problems = run.problems + [p for d in devices for p in d.problems]
     if not problems:
         problems = check_server_store(root, run.stored)
+        problems += check_who_can_read(root, devices, options.encrypted)
     print(f"{len(devices)} devices, {sum(len(d.acked) for d in devices)} acknowledged, "
           f"{sum(len(d.failed) for d in devices)} failed, {run.stored} stored, {run.kills['server']} kills of the server, "
-          f"{run.kills['device']} of devices, {run.seconds():.1f} s{', TLS' if options.tls else ''}")
+          f"{run.kills['device']} of devices, {run.seconds():.1f} s{', TLS' if options.tls else ''}"
+          f"{', encrypted' if options.encrypted else ''}")
     if problems:
         for d in devices:
             missing = sorted(set(range(each)) - set(d.acked) - set(d.failed))

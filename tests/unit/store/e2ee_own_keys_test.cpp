@@ -242,6 +242,45 @@ TEST_F(OwnKeysTest, ADeviceThatBeginsAnewTakesTheOldOnesPlaceInItsList) {
   EXPECT_TRUE(bob.told(EventKind::kDeviceRemoved));
 }
 
+TEST_F(OwnKeysTest, AnotherAccountKeyBeginsAnewWithThisDeviceAlone) {
+  const auto replace = [this](bool again) {
+    Result<ListUpload> made = error(Code::kInternal, "");
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      made = alice.keys.replace_account(tx.kept(), alice.self, "phone", again, kThen + 1);
+      return {};
+    });
+    return made;
+  };
+  EXPECT_EQ(replace(false).code(), Code::kWrongState) << "no list that it could follow";
+  // What another device of alice has begun.
+  const Person other = person("alice", 8, 0x61, 1, {});
+  server.users["alice"] = {{other.list.bytes}, {other.record.bytes}, 1};
+  alice.fetch_lists("alice");
+  const auto first = replace(false);
+  ASSERT_TRUE(first.ok());
+  const auto list = valid_device_list(first->list, "alice");
+  ASSERT_TRUE(list.has_value());
+  EXPECT_EQ(list->version, 2U);
+  EXPECT_EQ(list->previous, other.list.hash);
+  EXPECT_NE(list->account_key, other.list.account_key);
+  ASSERT_EQ(list->devices.size(), 1U);
+  EXPECT_EQ(list->devices[0].device_id, alice.self.device_id);
+  EXPECT_EQ(alice.keys.standing({alice.kept.state(), alice.kept.e2ee().notes()}, alice.self).value(),
+            Standing::kRemoved)
+      << "not before the server has taken it";
+  const auto again = replace(true);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->list, first->list);
+  EXPECT_EQ(again->records, first->records);
+  const auto another = replace(false);
+  ASSERT_TRUE(another.ok());
+  EXPECT_NE(valid_device_list(another->list, "alice")->account_key, list->account_key);
+  server.users["alice"] = {{another->list}, another->records, 2};
+  EXPECT_EQ(alice.fetch_lists("alice").result, Learning::kIdentityChanged);
+  EXPECT_EQ(alice.keys.standing({alice.kept.state(), alice.kept.e2ee().notes()}, alice.self).value(),
+            Standing::kListed);
+}
+
 TEST_F(OwnKeysTest, ANewEpochArchivesSessionsAndPutsNewKeysInPlaceOfTheOld) {
   ChatDevice bob(server, "bob", 2, directory);
   alice.begin();
