@@ -167,7 +167,7 @@ static void* write_until_closed(void* user) {
 static chatsdk_client* started_client(const char* url, uint64_t* conversation) {
   chatsdk_client* client = online_client(url, "moments.db", "moments");
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(client, NULL));
-  *conversation = conversation_with(client, "talker");
+  *conversation = encrypted_with(client, "talker");
   return client;
 }
 
@@ -207,6 +207,7 @@ static uint64_t rows_of(chatsdk_client* client, uint64_t conversation) {
     for (size_t i = 0; i < chatsdk_message_list_size(page); ++i) {
       const chatsdk_message* message = chatsdk_message_list_at(page, i);
       CHECK(chatsdk_message_seq(message) == last + 1);
+      CHECK(chatsdk_message_is_undecryptable(message) == 0);
       last = chatsdk_message_seq(message);
       ++rows;
     }
@@ -224,11 +225,14 @@ static void a_client_in_full_traffic_ends_at_any_moment(const char* url) {
   atomic_init(&talker.stop, 0);
   chatsdk_client* client = online_client(url, "moments.db", "moments");
   register_user(client, "moments");
+  go_online(client);
+  await_encryption(client, CHATSDK_ENCRYPTION_READY);
   chatsdk_client_destroy(client);
   talker.client = online_client(url, "talker.db", "talker");
   register_user(talker.client, "talker");
   go_online(talker.client);
-  talker.conversation = conversation_with(talker.client, "moments");
+  await_encryption(talker.client, CHATSDK_ENCRYPTION_READY);
+  talker.conversation = encrypted_with(talker.client, "moments");
   CHECK(pthread_create(&talking, NULL, talk, &talker) == 0);
 
   for (int moment = 0; moment < kMoments; ++moment) {

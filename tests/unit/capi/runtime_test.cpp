@@ -159,6 +159,20 @@ TEST_F(RuntimeTest, EventsPushedTogetherAreFoldedLikeOthers) {
   EXPECT_EQ(taken[1]->revision, 3u);
 }
 
+TEST_F(RuntimeTest, WhatALinkingSaysIsNotFolded) {
+  EventQueue queue(1);
+  for (const std::int32_t type : {CHATSDK_EVENT_LINK_CODE, CHATSDK_EVENT_ENCRYPTION, CHATSDK_EVENT_IDENTITY_CHANGED,
+                                  CHATSDK_EVENT_LINK_ENDED, CHATSDK_EVENT_VERIFIED_CHANGED}) {
+    queue.push(Ref<chatsdk_event>(new chatsdk_event(type)));
+  }
+  std::vector<std::int32_t> types;
+  for (const auto& event : drain(queue)) types.push_back(event->type);
+  EXPECT_EQ(std::count(types.begin(), types.end(), CHATSDK_EVENT_LINK_CODE), 1);
+  EXPECT_EQ(std::count(types.begin(), types.end(), CHATSDK_EVENT_LINK_ENDED), 1);
+  EXPECT_EQ(std::count(types.begin(), types.end(), CHATSDK_EVENT_RESYNC), 1);
+  EXPECT_EQ(std::count(types.begin(), types.end(), CHATSDK_EVENT_IDENTITY_CHANGED), 0) << "it is in the store";
+}
+
 TEST_F(RuntimeTest, SuspendsPromptlyWhileTheResolverHangs) {
   for (const bool tick : {false, true}) {
     make_store();
