@@ -630,7 +630,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_list_devices(chatsdk_client* cli
                                                              chatsdk_error** out_error);
 
 /**
- * Removes a device of this account: its session ends at once.
+ * Removes a device of this account: its session ends at once. Right after that this client takes it out of the list of
+ * devices that others encrypt for (CHATSDK_EVENT_DEVICE_REMOVED).
  *
  * @param client the client
  * @param device_id the device, as chatsdk_device_info names it

@@ -114,14 +114,17 @@ void Account::list_devices(RequestId request) {
       }));
 }
 
-void Account::revoke_device(RequestId request, DeviceId device) {
+void Account::revoke_device(RequestId request, DeviceId device, UniqueFunction<void()> revoked) {
   if (!open(request)) return;
   if (!device) return complete(request, error(Code::kInvalidArgument, "no device id"));
   session_.authorized<void>(
       [this, device](const std::string& token, RestApi::Callback<void> done) {
         rest_.revoke_device(token, device, std::move(done));
       },
-      completing(request));
+      guard_.wrap([complete = completing(request), revoked = std::move(revoked)](Status status) mutable {
+        if (status.ok()) revoked();
+        complete(std::move(status));
+      }));
 }
 
 void Account::cancel_all(const Error& cause) {

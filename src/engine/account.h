@@ -22,7 +22,8 @@ class Account {
   void login_with_assertion(RequestId request, const std::string& assertion);
   void logout(RequestId request);
   void list_devices(RequestId request);
-  void revoke_device(RequestId request, DeviceId device);
+  // revoked: called when the server has done it.
+  void revoke_device(RequestId request, DeviceId device, UniqueFunction<void()> revoked);
   // Completes what is open.
   void cancel_all(const Error& cause);
   void forget(RequestId request) { open_.erase(request); }

@@ -262,7 +262,11 @@ void Client::logout(RequestId request) { impl_->account.logout(request); }
 
 void Client::list_devices(RequestId request) { impl_->account.list_devices(request); }
 
-void Client::revoke_device(RequestId request, DeviceId device) { impl_->account.revoke_device(request, device); }
+void Client::revoke_device(RequestId request, DeviceId device) {
+  impl_->account.revoke_device(request, device, [impl = impl_.get(), device] {
+    if (impl->encryption) impl->encryption->device_revoked(device);
+  });
+}
 
 // ---- Messages ------------------------------------------------------------------------------------------------------
 

@@ -46,6 +46,7 @@ class Encryption final : private KeyUpkeep::Observer {
   Result<PeerIdentity> identity(const UserId& peer);
   Status set_verified(const e2ee::Identity& peer, bool verified, std::vector<e2ee::Event>& events);
   Status accept_identity(const e2ee::Identity& peer);
+  void device_revoked(DeviceId device) { upkeep_.device_revoked(device); }
   Status replace_account() { return upkeep_.replace_account(); }
   // What waited for that goes on.
   void identity_accepted() {

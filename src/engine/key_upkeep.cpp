@@ -183,7 +183,21 @@ Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
   return {};
 }
 
+Status KeyUpkeep::take_out_revoked(E2eeTransaction& transaction, Work& work) {
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  std::vector<DeviceId> gone;
+  for (const DeviceId device : revoked_) {
+    const bool is_listed = own != nullptr && own->newest().find(device) != nullptr;
+    if (is_listed && device != session_.device_id()) gone.push_back(device);
+  }
+  if (gone.empty()) return {};
+  CHATSDK_ASSIGN(auto upload, keys_.next_list(transaction.kept(), {}, gone, now_ms()));
+  add_list(std::move(upload), work);
+  return {};
+}
+
 Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
+  if (work.lists.empty()) CHATSDK_TRY(take_out_revoked(transaction, work));
   if (!work.lists.empty()) return {};
   const bool compared = digest_asked_ && context_.now() - *digest_asked_ < limits::e2ee::kDigestInterval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
@@ -213,6 +227,11 @@ void KeyUpkeep::failed(const Error& cause) {
 
 void KeyUpkeep::become(EncryptionState state) {
   if (std::exchange(state_, state) != state) observer_.on_encryption_state(state);
+}
+
+void KeyUpkeep::device_revoked(DeviceId device) {
+  revoked_.insert(device);
+  schedule();
 }
 
 Status KeyUpkeep::replace_account() {
@@ -322,7 +341,11 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   if (newest) server_version_ = std::max(server_version_, newest->version);
   busy_ = false;
   backoff_.reset();
-  if (work.replaces) observer_.on_encryption_events(std::move(events));
+  // Nobody need be told that this device has come.
+  std::erase_if(events, [this](const e2ee::Event& event) {
+    return event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == session_.device_id();
+  });
+  if (!events.empty()) observer_.on_encryption_events(std::move(events));
   observer_.on_own_keys_changed();
   schedule();
 }

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,10 @@ class KeyUpkeep {
   // Another device of the user has handed over the account.
   Status adopt(e2ee::Granted granted);
 
+  // The user has removed a device of theirs: it leaves the list as soon as there is a connection. Not kept across a
+  // restart.
+  void device_revoked(DeviceId device);
+
   // Another account key, with this device alone: made and uploaded as soon as there is a connection. It is not kept
   // across a restart. WRONG_STATE: the user has no account key that could be replaced.
   Status replace_account();
@@ -92,6 +97,7 @@ class KeyUpkeep {
   Status decide(E2eeTransaction& transaction, Work& work);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
+  Status take_out_revoked(E2eeTransaction& transaction, Work& work);
   Status decide_listed(E2eeTransaction& transaction, Work& work);
   void upload_list(Work work);
   void on_list_uploaded(const Work& work, Status answer);
@@ -121,6 +127,7 @@ class KeyUpkeep {
   std::uint32_t drop_below_ = 0;                // of the next upload of prekeys
   enum class Replacing { kNo, kAsked, kMade };  // kMade: the keys are stored, their list may be on the server
   Replacing replacing_ = Replacing::kNo;
+  std::set<DeviceId> revoked_;  // by the app
   EncryptionState state_ = EncryptionState::kPreparing;
   Backoff backoff_;
   Timer timer_;

@@ -220,7 +220,8 @@ static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) 
   CHECK(link_ended(laptop) == CHATSDK_OK);
   CHECK(link_ended(ann) == CHATSDK_OK);
   await_encryption(laptop, CHATSDK_ENCRYPTION_READY);
-  CHECK(await_about(ann, CHATSDK_EVENT_DEVICE_ADDED, "ann") != 0);
+  const uint64_t device = await_about(ann, CHATSDK_EVENT_DEVICE_ADDED, "ann");
+  CHECK(device != 0 && await_about(ben, CHATSDK_EVENT_DEVICE_ADDED, "ann") == device);
 
   /* What waited goes to ben and to the other device; ben's answer comes to both; all see the same safety number. */
   expect_text(ben, "ann");
@@ -233,6 +234,16 @@ static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) 
   CHECK(strcmp(chatsdk_identity_safety_number(on_phone, NULL), chatsdk_identity_safety_number(on_laptop, NULL)) == 0);
   chatsdk_identity_release(on_phone);
   chatsdk_identity_release(on_laptop);
+
+  /* Removed again: nobody encrypts for it any more. */
+  uint64_t request = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_revoke_device(ann, device, &request, NULL));
+  CHECK_STATUS(CHATSDK_OK, completed(ann, request));
+  CHECK(await_about(ann, CHATSDK_EVENT_DEVICE_REMOVED, "ann") == device);
+  CHECK(await_about(ben, CHATSDK_EVENT_DEVICE_REMOVED, "ann") == device);
+  chatsdk_event_release(await_event(laptop, CHATSDK_EVENT_SESSION_ENDED));
+  send_text(ben, encrypted_with(ben, "ann"), secret);
+  expect_text(ann, "ben");
   chatsdk_client_destroy(laptop);
 }
 
