@@ -167,6 +167,11 @@ void DeviceNode::record(Event event) {
   if (alive()) observer_.record(options_.number, std::move(event));
 }
 
+// The world judges it: an app that is dead was told nothing.
+void DeviceNode::ended_with(const char* what, const Error& end) {
+  if (alive() && end.code != Code::kOk) on_ended_with(what, end);
+}
+
 template <typename Act>
 void DeviceNode::act(Act act) {
   if (process_ == nullptr) return;
@@ -184,6 +189,7 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
     const Result<ConversationKey> key =
         process_->client->direct_conversation(Observer::name_of(peer), options_.encrypted && peer <= options_.users);
     if (!key.ok()) {  // not logged in yet, or the disk failed
+      ended_with("direct_conversation", key.error());
       if (returned) returned({number, key.error()});
       return;
     }
@@ -196,6 +202,7 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
     record(event::SendCalled{options_.number, number, *options.id, content_hash(encode_text_content(text))});
     const Result<Client::Sent> sent = process_->client->send_text(*key, text, options);
     record(event::SendReturned{options_.number, *options.id, sent.ok() ? Code::kOk : sent.code()});
+    ended_with("send_text", sent);
     if (returned) returned({number, sent.ok() ? Result<ClientMessageId>(sent->id) : sent.error()});
     if (!alive() || !sent.ok()) return;
     if (const auto queued = process_->reader->outbox_count(); queued.ok()) {
@@ -214,6 +221,7 @@ void DeviceNode::repeat_last_send() {
     Client::SendOptions options;
     options.id = last.k;
     const Result<Client::Sent> sent = process_->client->send_text(last.conversation, last.text, options);
+    ended_with("send_text", sent);
     record(event::SendRepeated{options_.number, last.k, sent.ok() ? Code::kOk : sent.code(),
                                sent.ok() ? sent->id : ClientMessageId{}, sent.ok() && sent->message == last.message});
   });
@@ -227,6 +235,7 @@ void DeviceNode::contradict_last_send() {
     Client::SendOptions options;
     options.id = last.k;
     const Result<Client::Sent> sent = process_->client->send_text(last.conversation, last.text + "!", options);
+    ended_with("send_text", sent);
     record(event::SendContradicted{options_.number, last.k, sent.ok() ? Code::kOk : sent.code()});
   });
 }
@@ -242,6 +251,7 @@ void DeviceNode::read(std::uint64_t draw) {
     record(event::MarkedRead{options_.number, *number, up_to});
     const Status status = process_->client->mark_read(entry->first, up_to);
     record(event::MarkReadReturned{options_.number, *number, up_to, status.code()});
+    ended_with("mark_read", status);
   });
 }
 
@@ -258,7 +268,9 @@ void DeviceNode::retry(MessageKey key) {
   const auto row = process_->reader->message(key);
   if (!row.ok() || row->state != MessageState::kFailed) return;
   open_retry_ = OpenRetry{key, row->client_message_id, row->failure == Code::kRolledBack};
-  if (process_->client->retry(row->client_message_id).ok()) {
+  const Status retried = process_->client->retry(row->client_message_id);
+  ended_with("retry", retried);
+  if (retried.ok()) {
     failed_.erase(key);
     lost_.erase(key);
   }
@@ -331,6 +343,7 @@ void DeviceNode::give_up(MessageKey key) {
   const auto row = process_->reader->message(key);
   if (!row.ok() || (row->state != MessageState::kFailed && row->state != MessageState::kQueued)) return;
   const Status discarded = process_->client->discard(row->client_message_id);
+  ended_with("discard", discarded);
   // Also when the disk failed in the middle: the app asks no more for what it has given up.
   if (last_send_ && last_send_->k == row->client_message_id) last_send_.reset();
   const event::Discarded gone{options_.number, row->client_message_id, row->failure == Code::kRolledBack};
@@ -374,6 +387,7 @@ void DeviceNode::read_all() {
       record(event::MarkedRead{options_.number, *number, up_to});
       const Status status = process_->client->mark_read(key, up_to);
       record(event::MarkReadReturned{options_.number, *number, up_to, status.code()});
+      ended_with("mark_read", status);
     }
   });
 }
@@ -486,6 +500,7 @@ void DeviceNode::look_at_syncs() {
     look_is_posted_ = false;
     const auto told = process_->store->all_told();
     if (told.ok() && (!*told || process_->client->connection_state() != ConnectionState::kOnline)) return;
+    ended_with("sync", told);
     const Code code = told.ok() ? Code::kOk : told.code();
     for (const auto& [number, returned] : syncs_) {
       act([this, number = number, code] { end_sync(number, code); });
@@ -570,7 +585,9 @@ void DeviceNode::log_in_later() {
 }
 
 void DeviceNode::on_completed(RequestId request, const Status& status) {
-  if (!alive() || request != log_in_request_) return;
+  if (!alive()) return;
+  ended_with("a request", status);
+  if (request != log_in_request_) return;
   log_in_request_ = 0;
   if (status.code() == Code::kAlreadyExists) account_made_ = true;
   // A server that was put back may have lost the account, of which its user knows.
@@ -581,7 +598,8 @@ void DeviceNode::on_completed(RequestId request, const Status& status) {
   process_->client->start();
 }
 
-void DeviceNode::on_session_ended(const Error&) {
+void DeviceNode::on_session_ended(const Error& cause) {
+  ended_with("the session", cause);
   if (alive()) log_in_later();
 }
 
@@ -593,8 +611,9 @@ void DeviceNode::on_devices(RequestId, const std::vector<DeviceInfo>& devices) {
   }
 }
 
-void DeviceNode::on_connection(ConnectionState state, const Error&, milliseconds) {
+void DeviceNode::on_connection(ConnectionState state, const Error& cause, milliseconds) {
   state_ = state;
+  ended_with("the connection", cause);
   look_at_syncs();
   // A log-out of one's own ends here too.
   if (alive() && state == ConnectionState::kNotLoggedIn && log_in_request_ == 0) log_in_later();

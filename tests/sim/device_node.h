@@ -128,6 +128,8 @@ class DeviceNode final : private EventSink {
   // -- For the checks --
   // Before a sync returns: records the server's marks; false when they cannot be read.
   std::function<bool()> record_server_marks;
+  // A call of the app's or the connection ended with an error that the app was told.
+  std::function<void(const char* what, const Error& end)> on_ended_with = [](const char*, const Error&) {};
   // Reads the whole store and records it; what was read is added to the lists. Between turns, the process runs.
   void read_store(std::vector<event::StoreRead>* reads = nullptr, std::vector<event::ReceiptSeen>* receipts = nullptr);
   // Where the device is in each of its conversations, and which marks it knows: (delivered, read).
@@ -188,6 +190,11 @@ class DeviceNode final : private EventSink {
   template <typename Act>
   void act(Act act);
   void record(Event happened);
+  void ended_with(const char* what, const Error& end);
+  template <typename Returned>
+  void ended_with(const char* what, const Returned& returned) {
+    if (!returned.ok()) ended_with(what, returned.error());
+  }
   bool alive() const { return process_ != nullptr && disk_.powered(); }
   void look_at_syncs();
   void end_sync(std::uint64_t number, Code code);

@@ -98,5 +98,46 @@ TEST(Failures, AreTheServersWhenItsDiskDidNotFail) {
   expect_broken_store(result, "The server's store failed, although its disk did not fail");
 }
 
+TEST(Failures, AreADevicesWhenItsDiskDidNotFail) {
+  const RunResult result = run_with(true, [](World& world) {
+    world.scheduler().after(seconds(8), [&world] {
+      world.device(2)->on_ended_with("the connection", error(Code::kStorage, "a burst was not applied"));
+    });
+  });
+  expect_broken_store(result, "Of device 2 the connection failed, although its disk did not fail: storage, a burst");
+}
+
+TEST(Failures, AreACallsWhichFailsForNoReasonOfTheUsers) {
+  const RunResult result = run_with(false, [](World& world) {
+    world.scheduler().after(seconds(8), [&world] {
+      world.device(2)->on_ended_with("mark_read", error(Code::kInternal, "no such conversation"));
+    });
+  });
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.violations.front().property, "calls");
+}
+
+// Hears what the app of device 2 is told, when its disk fails at what is done.
+std::string heard(const std::function<void(World&)>& done) {
+  const RunResult result = run_with(true, [&done](World& world) {
+    world.scheduler().after(seconds(8), [&world, &done] {
+      world.device(2)->on_ended_with = [&world](const char* what, const Error& end) {
+        if (is_of_store(end)) world.violation("heard", Finding(what));
+      };
+      DiskFault fault;
+      fault.op = DiskOp::kWrite;
+      fault.from_then_on = true;
+      world.device(2)->disk().arm(fault);
+      done(world);
+    });
+  });
+  return result.ok() ? "nothing" : result.violations.front().property + ": " + result.violations.front().message;
+}
+
+TEST(Failures, OfADevicesStoreAreToldTheWorldWithTheirCause) {
+  EXPECT_EQ(heard([](World& world) { world.device(1)->send(2, 30, std::nullopt); }), "heard: the connection");
+  EXPECT_EQ(heard([](World& world) { world.device(2)->send(1, 30, std::nullopt); }), "heard: direct_conversation");
+}
+
 }  // namespace
 }  // namespace chatsdk::sim

@@ -46,6 +46,27 @@ Verdict judge_failure(const StoreFailure& failure) {
                  (failure.detail.empty() ? "" : ", ") + failure.detail);
 }
 
+bool is_of_store(const Error& failure) {
+  const bool local = failure.cause.domain != CauseDomain::kHttp && failure.cause.domain != CauseDomain::kWebSocket;
+  return local && failure.code <= Code::kStorage && failure.code > Code::kCrypto;
+}
+
+// ---- calls ---------------------------------------------------------------------------------------------------------
+
+Verdict judge_end(const std::string& what, const Error& end) {
+  switch (end.code) {
+    case Code::kProtocol:
+    case Code::kMalformed:
+    case Code::kInternal:
+    case Code::kCrypto:
+    case Code::kNoMemory:
+      return Finding(what + " ended with " + std::string(code_name(end.code)) + (end.detail.empty() ? "" : ", ") +
+                     end.detail + ".");
+    default:
+      return std::nullopt;
+  }
+}
+
 // ---- told ----------------------------------------------------------------------------------------------------------
 
 Verdict judge_told(const std::map<MessageNumber, ToldMessage>& told,

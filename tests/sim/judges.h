@@ -7,6 +7,7 @@
 //   tokens    a refresh token that was used is not taken again                 CopiedToken
 //   epoch     a server whose store is as it was keeps its epoch                judge_epoch
 //   store     what fails has a disk that failed; nothing fails after the heal  judge_failure
+//   calls     no call and no connection ends for a fault of the library's own  judge_end
 //   told      what an app was told of is what its store holds                  judge_told
 //   paging    a history is the same by pages of any size, both ways            judge_pages
 //   receipts  who got a message is known once it has a place, and not before   judge_receipt
@@ -81,6 +82,14 @@ struct StoreFailure {
   bool healed = false;
 };
 Verdict judge_failure(const StoreFailure& failure);
+// The store's own codes. What a server says of its own comes with the status of its answer.
+bool is_of_store(const Error& failure);
+
+// ---- calls ---------------------------------------------------------------------------------------------------------
+
+// How a call, a request or a connection of a device ended, where nobody alters what is sent: a peer that breaks the
+// protocol, an item that cannot be read and a state that cannot be are defects.
+Verdict judge_end(const std::string& what, const Error& end);
 
 // ---- told ----------------------------------------------------------------------------------------------------------
 

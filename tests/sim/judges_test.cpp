@@ -107,6 +107,30 @@ TEST(Failures, MayBeForWantOfRoomWhereAFaultPointSaysSo) {
   EXPECT_TRUE(judge_failure(full));
 }
 
+TEST(Failures, AreOfADevicesOwnStoreUnlessAnAnswerOfTheServersSaysSo) {
+  EXPECT_TRUE(is_of_store(error(Code::kStorage, "")));
+  EXPECT_TRUE(is_of_store(error(Code::kSchemaTooNew, "", {CauseDomain::kSqlite, 1})));
+  EXPECT_FALSE(is_of_store(error(Code::kStorage, "", {CauseDomain::kHttp, 500})));
+  EXPECT_FALSE(is_of_store(error(Code::kMalformed, "")));
+  EXPECT_FALSE(is_of_store(error(Code::kCrypto, "")));
+}
+
+// ---- calls ---------------------------------------------------------------------------------------------------------
+
+TEST(Ends, AreFoundToBeTheLibrarysOwn) {
+  EXPECT_EQ(text_of(judge_end("The connection of device 2", error(Code::kMalformed, "item 7"))),
+            "The connection of device 2 ended with malformed, item 7.");
+  for (const Code code : {Code::kProtocol, Code::kInternal, Code::kCrypto, Code::kNoMemory}) {
+    EXPECT_TRUE(judge_end("mark_read of device 2", error(code, ""))) << code_name(code);
+  }
+}
+
+TEST(Ends, MayBeTheNetworksTheServersOrTheStores) {
+  for (const Code code : {Code::kOk, Code::kNetwork, Code::kUnavailable, Code::kUnauthenticated, Code::kStorage}) {
+    EXPECT_FALSE(judge_end("The connection of device 2", error(code, ""))) << code_name(code);
+  }
+}
+
 // ---- told ----------------------------------------------------------------------------------------------------------
 
 ToldMessage told(int number, Seq seq) { return {seq, 3, Code::kOk, k(number), false, 5}; }

@@ -86,6 +86,7 @@ std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
   auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_, options_.seed * 1'000 + device.number,
                                            device);
   node->record_server_marks = [this] { return record_server_marks(); };
+  node->on_ended_with = [this, device = node.get()](const char* what, const Error& end) { judge(*device, what, end); };
   return node;
 }
 
@@ -186,6 +187,15 @@ bool World::is_fault(std::string what, Node& node, const Error& failure) {
                                        node.disk_failed(), node.disk_deceived(), options_.fault_points, healed_});
   if (found) violation("store", *found);
   return !found;
+}
+
+void World::judge(DeviceNode& device, const char* what, const Error& end) {
+  std::string whose = "Of device " + std::to_string(device.number()) + " " + what;
+  if (is_of_store(end)) {
+    (void)is_fault(whose + " failed", device, end);
+  } else if (!options_.hostile) {
+    if (const Verdict found = judge_end(whose, end)) violation("calls", *found);
+  }
 }
 
 // Whoever lost the power in this turn is dead from here.

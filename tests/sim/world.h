@@ -101,6 +101,7 @@ class World {
   void after_turn(NodeId node);
   template <typename Node>
   bool is_fault(std::string what, Node& node, const Error& failure);
+  void judge(DeviceNode& device, const char* what, const Error& end);
   void start_server();
   void begin_epoch();
   void start_device(NodeId number);
