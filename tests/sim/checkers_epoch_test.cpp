@@ -256,6 +256,22 @@ TEST(Liveness, FindsARowThatTheServerDoesNotHave) {
   EXPECT_BROKEN("L3", story);
 }
 
+TEST(Liveness, FindsAConversationThatTheServerDoesNotShow) {
+  ToldStory story;
+  FinalState end = good_end();
+  end.server_reads.clear();
+  story.ends(end);
+  EXPECT_BROKEN("L3", story);
+}
+
+TEST(Liveness, FindsAConversationThatADeviceDoesNotShow) {
+  ToldStory story;
+  FinalState end = good_end();
+  end.device_reads.pop_back();
+  story.ends(end);
+  EXPECT_BROKEN("L1", story);
+}
+
 TEST(Liveness, FindsReceiptsThatDiffer) {
   ToldStory story;
   FinalState end = good_end();

@@ -681,6 +681,22 @@ TEST(Streams, FindsAHole) {
   EXPECT_BROKEN("S17", story);
 }
 
+TEST(Streams, FindsAHeadAboveTheLastItem) {
+  Story story;
+  StreamRead read = stream_read({{1, 11}, {2, 12}});
+  read.head = 3;
+  story.tell({read});
+  EXPECT_BROKEN("S17", story);
+}
+
+TEST(Streams, FindsAHeadBelowTheLastItem) {
+  Story story;
+  StreamRead read = stream_read({{1, 11}, {2, 12}});
+  read.head = 1;
+  story.tell({read});
+  EXPECT_BROKEN("S17", story);
+}
+
 TEST(Streams, FindsAChangedItem) {
   Story story;
   story.tell({stream_read({{1, 11}, {2, 12}}), stream_read({{1, 11}, {2, 99}})});

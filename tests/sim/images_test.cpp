@@ -88,6 +88,45 @@ TEST(Images, AreNotWhereAPageOfADeviceIsAnother) {
   expect_broken_store(result, "The image of device 1");
 }
 
+// ---- What the server's store does not let be read ------------------------------------------------------------------
+
+// A message is sent, the server's file is changed, and all is read.
+std::string found_in_server(const char* sql) {
+  const RunResult result = run_with(false, [sql](World& world) {
+    world.scheduler().after(seconds(8), [&world] { world.device(1)->send(2, 30, std::nullopt); });
+    world.scheduler().after(seconds(18), [&world, sql] {
+      in_servers_file(world, sql);
+      world.read_all_stores();
+    });
+  });
+  return result.ok() ? "nothing" : result.violations.front().property + ": " + result.violations.front().message;
+}
+
+TEST(ServersStreams, AreFoundToHoldWhatCannotBeParsed) {
+  const std::string found = found_in_server("UPDATE item SET payload = x'ff' WHERE seq = 1");
+  EXPECT_NE(found.find("cannot be parsed"), std::string::npos) << found;
+  EXPECT_EQ(found.substr(0, 4), "S17:");
+}
+
+TEST(ServersStreams, AreFoundToLackTheirLastItem) {
+  const std::string found = found_in_server("DELETE FROM item WHERE seq = 2");
+  EXPECT_NE(found.find("has no item 2 below its head"), std::string::npos) << found;
+  EXPECT_EQ(found.substr(0, 6), "store:");
+}
+
+TEST(ServersStreams, AreFoundToBeGone) {
+  const std::string found = found_in_server("DELETE FROM member WHERE stream_id IN (SELECT stream_id FROM direct)");
+  EXPECT_NE(found.find("which an account names, is not in the server's store"), std::string::npos) << found;
+  EXPECT_EQ(found.substr(0, 4), "S17:");
+}
+
+TEST(ServersStreams, AreFoundNotToBeReadableThoughTheDiskDidNotFail) {
+  const std::string found = found_in_server("ALTER TABLE account RENAME TO others");
+  EXPECT_NE(found.find("The accounts cannot be read from the server's store, although its disk"), std::string::npos)
+      << found;
+  EXPECT_EQ(found.substr(0, 6), "store:");
+}
+
 // ---- What fails without cause --------------------------------------------------------------------------------------
 
 TEST(Failures, AreTheServersWhenItsDiskDidNotFail) {

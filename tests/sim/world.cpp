@@ -134,7 +134,7 @@ void World::start_server() {
   const Status status = server_.start();
   if (status.ok()) {
     observer_.record(0, event::Restart{0});
-    begin_epoch();
+    if (!begin_epoch()) return crash_server(CrashMode::kProcessOnly, seconds(1));
     if (in_doubt) read_server();
     // Where there was no room to note the epoch, the next start may have to take another one.
     epoch_in_doubt_ = refusals() != refusals_before;
@@ -151,18 +151,29 @@ void World::start_server() {
   scheduler_.after(seconds(1), [this] { start_server(); });
 }
 
-void World::begin_epoch() {
+// False: the disk did not let it be read what the epoch begins with, and nobody has begun anything yet.
+bool World::begin_epoch() {
   const std::uint64_t epoch = server_.epoch();
-  const bool put_back = std::exchange(expects_new_epoch_, false);
-  const std::uint64_t before = std::exchange(epoch_, epoch);
-  if (const Verdict found = judge_epoch({before, epoch, put_back, epoch_in_doubt_})) violation("epoch", *found);
-  if (before == 0 || epoch == before) return;
-  event::EpochBegun begun;
-  begun.epoch = epoch;
-  for (const ServerStream& stream : server_streams()) {
-    begun.heads.push_back({stream.stream.value, observer_.conversation_of(stream.stream), stream.head});
+  if (const Verdict found = judge_epoch({epoch_, epoch, expects_new_epoch_, epoch_in_doubt_})) {
+    violation("epoch", *found);
   }
-  observer_.record(0, std::move(begun));
+  if (epoch_ != 0 && epoch != epoch_) {
+    event::EpochBegun begun;
+    begun.epoch = epoch;
+    const ServerStreams streams = server_streams(Extent::kHeads);
+    if (!streams.all) {
+      server_.disk().clear_faults();
+      count_faults();
+      return false;
+    }
+    for (const ServerStream& stream : streams.list) {
+      begun.heads.push_back({stream.stream.value, observer_.conversation_of(stream.stream), stream.head});
+    }
+    observer_.record(0, std::move(begun));
+  }
+  epoch_ = epoch;
+  expects_new_epoch_ = false;
+  return true;
 }
 
 void World::start_device(NodeId number) {
@@ -421,6 +432,20 @@ std::uint64_t World::sends() const {
 
 // ---- Reading -------------------------------------------------------------------------------------------------------
 
+// Nobody knows then what is there. The disk may be to blame; a stream that somebody was told of is never without.
+template <typename Read>
+bool World::is_unread(const Result<Read>& read, StreamId stream) {
+  if (read.ok()) return false;
+  const std::string name = stream.value == 0 ? "The accounts" : "Stream " + std::to_string(stream.value);
+  if (read.code() == Code::kNotFound) {
+    violation("S17", Finding(name + ", which an account names, is not in the server's store.",
+                             observer_.conversation_of(stream)));
+  } else {
+    (void)is_fault(name + " cannot be read from the server's store", server_, read.error());
+  }
+  return true;
+}
+
 // An encrypted conversation is read as each device that sent something: an item is given only to those that it is for.
 std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind) {
   std::optional<ServerStream> whole = read_stream_as(reader, {}, stream, kind);
@@ -435,7 +460,9 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
   };
   take(*whole);
   for (const DeviceId sender : senders) {
-    if (const auto read = read_stream_as(reader, sender, stream, kind)) take(*read);
+    const auto read = read_stream_as(reader, sender, stream, kind);
+    if (!read) return std::nullopt;
+    take(*read);
   }
   whole->items.clear();
   for (auto& [seq, item] : items) whole->items.push_back(std::move(item));
@@ -449,11 +476,16 @@ std::optional<World::ServerStream> World::read_stream_as(UserNumber reader, Devi
   for (;;) {
     const auto page =
         server_.inspector().items(Observer::name_of(reader), device, stream, after, kItemsPage, 1'000'000);
-    if (!page.ok()) return std::nullopt;
+    if (is_unread(page, stream)) return std::nullopt;
+    read.head = page->head;
     for (const auto& bytes : page->items) {
       wire::Item item;
-      if (!item.ParseFromString(*bytes)) return std::nullopt;
-      read.head = item.seq();
+      if (!item.ParseFromString(*bytes)) {
+        violation("S17", Finding("An item of stream " + std::to_string(stream.value) + " behind seq " +
+                                     std::to_string(after) + " cannot be parsed.",
+                                 observer_.conversation_of(stream)));
+        return std::nullopt;
+      }
       if (item.skip_reason() == wire::SKIP_REASON_TRIMMED) read.trimmed_below = item.seq() + 1;
       read.items.push_back(std::move(item));
     }
@@ -464,21 +496,20 @@ std::optional<World::ServerStream> World::read_stream_as(UserNumber reader, Devi
 
 std::optional<World::ServerStream> World::read_head(UserNumber reader, StreamId conversation) {
   const auto page = server_.inspector().items(Observer::name_of(reader), {}, conversation, kBehindAll, 1, 1);
-  if (!page.ok()) return std::nullopt;
+  if (is_unread(page, conversation)) return std::nullopt;
   return ServerStream{conversation, wire::STREAM_KIND_CONVERSATION, reader, {}, page->head, 1};
 }
 
-// all: set to false when something could not be read and is left out.
-std::vector<World::ServerStream> World::server_streams(Extent extent, bool* all) {
-  std::vector<ServerStream> streams;
-  const auto is_missing = [all](bool missing) {
-    if (missing && all != nullptr) *all = false;
+World::ServerStreams World::server_streams(Extent extent) {
+  ServerStreams streams;
+  const auto is_missing = [&streams](bool missing) {
+    if (missing) streams.all = false;
     return missing;
   };
   std::set<StreamId> seen;
   for (UserNumber user = 1; user <= options_.users; ++user) {
     const auto account = server_.inspector().account(Observer::name_of(user));
-    if (is_missing(!account.ok()) || !account->has_value()) continue;
+    if (is_missing(is_unread(account, {})) || !account->has_value()) continue;
     auto own = read_stream(user, (*account)->account_stream, wire::STREAM_KIND_ACCOUNT);
     if (is_missing(!own)) continue;
     std::vector<std::pair<StreamId, ConversationNumber>> conversations;
@@ -489,31 +520,30 @@ std::vector<World::ServerStream> World::server_streams(Extent extent, bool* all)
       observer_.learn(id, number);
       conversations.emplace_back(id, number);
     }
-    streams.push_back(std::move(*own));
+    streams.list.push_back(std::move(*own));
     for (const auto& [id, number] : conversations) {
       if (!seen.insert(id).second) continue;
       auto stream =
           extent == Extent::kHeads ? read_head(user, id) : read_stream(user, id, wire::STREAM_KIND_CONVERSATION);
-      if (!is_missing(!stream)) streams.push_back(std::move(*stream));
+      if (!is_missing(!stream)) streams.list.push_back(std::move(*stream));
     }
   }
   return streams;
 }
 
-std::vector<event::StoreRead> World::read_server() {
-  std::vector<event::StoreRead> reads;
-  if (!server_.running()) return reads;
-  for (const ServerStream& stream : server_streams()) {
+bool World::read_server(std::vector<event::StoreRead>* reads) {
+  if (!server_.running()) return false;
+  ServerStreams streams = server_streams(Extent::kItems);
+  for (const ServerStream& stream : streams.list) {
     const ConversationNumber number = observer_.conversation_of(stream.stream);
     event::StreamRead whole;
     whole.stream = stream.stream.value;
     whole.conversation = number;
     whole.trimmed_below = stream.trimmed_below;
-    whole.head = stream.trimmed_below - 1;
+    whole.head = stream.head;
     for (const wire::Item& item : stream.items) {
       if (item.kind() == wire::ITEM_KIND_SKIP) continue;
       whole.items.push_back({item.seq(), Observer::hash_of_item(item)});
-      whole.head = item.seq();
     }
     observer_.record(0, whole);
     if (stream.kind != wire::STREAM_KIND_CONVERSATION) continue;
@@ -529,15 +559,15 @@ std::vector<event::StoreRead> World::read_server() {
                            Observer::user_named(item.sender_user_id()), observer_.content_of(item), false, false});
     }
     observer_.record(0, read);
-    reads.push_back(std::move(read));
-    record_marks(stream.stream, number);
+    if (reads != nullptr) reads->push_back(std::move(read));
+    streams.all = record_marks(stream.stream, number) && streams.all;
   }
-  return reads;
+  return streams.all;
 }
 
 bool World::record_marks(StreamId stream, ConversationNumber conversation) {
   const auto advances = server_.inspector().marks_after(stream, 0, kMarksMax);
-  if (!advances.ok()) return false;
+  if (is_unread(advances, stream)) return false;
   std::map<std::pair<UserNumber, MarkKind>, Seq> marks;  // the last word on each
   for (const server::MarkAdvance& advance : *advances) {
     const MarkKind kind = advance.kind == wire::Marks::KIND_READ ? MarkKind::kRead : MarkKind::kDelivered;
@@ -553,12 +583,12 @@ bool World::record_marks(StreamId stream, ConversationNumber conversation) {
 bool World::record_server_marks() {
   if (!server_.alive()) return false;
   const Scheduler::ActingFor turn(scheduler_, 0);
-  bool all = true;
-  for (const ServerStream& stream : server_streams(Extent::kHeads, &all)) {
+  ServerStreams streams = server_streams(Extent::kHeads);
+  for (const ServerStream& stream : streams.list) {
     if (stream.kind != wire::STREAM_KIND_CONVERSATION) continue;
-    all = record_marks(stream.stream, observer_.conversation_of(stream.stream)) && all;
+    streams.all = record_marks(stream.stream, observer_.conversation_of(stream.stream)) && streams.all;
   }
-  return all;
+  return streams.all;
 }
 
 // The devices first: what the server has trimmed is held against what they had stored by then.
@@ -576,7 +606,7 @@ Verdict World::unrest() {
   if (!server_.running()) return Finding("the server does not run");
   std::map<ConversationNumber, Seq> heads;
   std::map<std::pair<ConversationNumber, UserNumber>, std::pair<Seq, Seq>> marks;
-  for (const ServerStream& stream : server_streams(Extent::kHeads)) {
+  for (const ServerStream& stream : server_streams(Extent::kHeads).list) {
     if (stream.kind == wire::STREAM_KIND_CONVERSATION) heads[observer_.conversation_of(stream.stream)] = stream.head;
   }
   for (DeviceNode* node : devices()) {
@@ -629,14 +659,14 @@ FinalState World::final_state() {
     state.device_reads.insert(state.device_reads.end(), reads.begin(), reads.end());
     state.receipts.insert(state.receipts.end(), receipts.begin(), receipts.end());
   }
-  state.server_reads = read_server();
-  for (const event::StoreRead& read : state.server_reads) {
-    for (DeviceNode* node : devices()) {
-      bool member = false;
-      for (UserNumber other = 1; other <= options_.users; ++other) {
-        if (other != node->user() && observer_.conversation(node->user(), other) == read.conversation) member = true;
-      }
-      if (member) state.eligible.push_back({read.conversation, node->number()});
+  if (!read_server(&state.server_reads)) {
+    violation("store", Finding("In the end the server's store could not be read in full."));
+  }
+  // By then everybody has written to everybody: what a conversation lacks is not made good by its being gone.
+  for (DeviceNode* node : devices()) {
+    for (UserNumber other = 1; other <= options_.users; ++other) {
+      if (other == node->user()) continue;
+      state.eligible.push_back({observer_.conversation(node->user(), other), node->number()});
     }
   }
   return state;

@@ -65,8 +65,8 @@ class World {
   Verdict unrest();
 
   void read_all_stores();
-  // The server's conversations as it stores them, recorded.
-  std::vector<event::StoreRead> read_server();
+  // The server's conversations as it stores them, recorded, and added to the list. False: not all could be read.
+  bool read_server(std::vector<event::StoreRead>* reads = nullptr);
   FinalState final_state();
   // Ends every process as it stands and checks what the disks hold, of devices that have left too.
   void check_images();
@@ -83,6 +83,10 @@ class World {
     std::vector<wire::Item> items;
     Seq head = 0;
     Seq trimmed_below = 1;
+  };
+  struct ServerStreams {
+    std::vector<ServerStream> list;
+    bool all = true;  // false: what could not be read is left out
   };
   // How far counting has come: a disk's and the bus's own numbers.
   struct Counted {
@@ -103,7 +107,7 @@ class World {
   bool is_fault(std::string what, Node& node, const Error& failure);
   void judge(DeviceNode& device, const char* what, const Error& end);
   void start_server();
-  void begin_epoch();
+  bool begin_epoch();
   void start_device(NodeId number);
   void resume_device(NodeId number);
   void lose_suspended(DeviceNode& device, std::chrono::microseconds down);
@@ -112,7 +116,9 @@ class World {
   NetworkOptions network_options() const;
   std::int32_t drift_of(NodeId node) const;
   bool record_server_marks();
-  std::vector<ServerStream> server_streams(Extent extent = Extent::kItems, bool* all = nullptr);
+  ServerStreams server_streams(Extent extent);
+  template <typename Read>
+  bool is_unread(const Result<Read>& read, StreamId stream);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
   std::optional<ServerStream> read_stream_as(UserNumber reader, DeviceId device, StreamId stream,
                                              wire::StreamKind kind);
