@@ -183,8 +183,13 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   CHATSDK_ASSIGN(const bool encrypted, context.store.is_encrypted(conversation));
   if (encrypted && !encryption)
     return error(Code::kWrongState, "the conversation is encrypted, and this client is not");
-  // What is encrypted goes the way of all rows: its keys may be missing.
-  const bool on_wire = !encrypted && outbox.may_send_now(conversation);
+  // What is encrypted, or may be, goes the way of all rows: its keys may be missing.
+  bool plain = !encrypted;
+  if (plain && encryption) {
+    CHATSDK_ASSIGN(const bool undecided, context.store.is_undecided(conversation));
+    plain = !undecided;
+  }
+  const bool on_wire = plain && outbox.may_send_now(conversation);
   Events::Place place = events.reserve();
   CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, encode_text_content(text), context.wall_now(),
                                                       latest, on_wire));

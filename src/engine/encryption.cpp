@@ -160,7 +160,11 @@ void Encryption::follow(After after) {
   }
   fetch();
   // In a turn of its own: who is followed may be in the middle of its rows.
-  if (after.tasks) context_.executor.post(guard_.wrap([this] { prepare_tasks(); }));
+  if (after.begun) {
+    context_.executor.post(guard_.wrap([this] { keys_changed(); }));
+  } else if (after.tasks) {
+    context_.executor.post(guard_.wrap([this] { prepare_tasks(); }));
+  }
 }
 
 // ---- The outbox ----------------------------------------------------------------------------------------------------
@@ -334,6 +338,7 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
     if (known) cursor = known->seq;
     // A stream's first item says what the conversation is; no other makes an encrypted one of a plain one.
     may_be_encrypted = cursor == 0 || !conversation || conversation->encrypted;
+    after.begun = after.begun || cursor == 0;
   }
   if (!may_be_encrypted || items.after_seq() > cursor) {
     CHATSDK_ASSIGN(applied, transaction.apply(items));

@@ -91,6 +91,7 @@ class Encryption final : private KeyUpkeep::Observer {
     std::uint64_t ask_again_ms = 0;  // 0: no time is named
     bool own_devices = false;
     bool tasks = false;  // some may have been queued
+    bool begun = false;  // a conversation's first item came: what waited for it may go
   };
   void follow(After after);
 

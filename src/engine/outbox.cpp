@@ -333,7 +333,8 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, Claims& claims) {
   if (CHATSDK_FAULT_BRANCH("outbox.room_for_one")) room = std::min<std::size_t>(room, 1);
   CHATSDK_ASSIGN(auto rows, read_rows(key, lane, room));
   const bool encrypted = !rows.empty() && rows.front().encrypted;
-  if (encrypted && encryption_ == nullptr) {
+  const bool undecided = encryption_ != nullptr && !rows.empty() && rows.front().undecided;
+  if (undecided || (encrypted && encryption_ == nullptr)) {
     lane.waits_for_keys = true;
     lane.more = true;
     return {};

@@ -103,6 +103,7 @@ struct OutboxRow {
   ConversationId conversation_id;  // none: address the peer
   UserId peer;
   bool encrypted = false;  // the conversation
+  bool undecided = false;  // the conversation's first item, which says whether it is encrypted, is not here yet
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
   Bytes content;            // kSend
@@ -218,6 +219,8 @@ class DeviceStore {
   Result<ConversationKey> ensure_direct(const UserId& peer, Changes* changes = nullptr, bool encrypted = false);
   // NOT_FOUND.
   Result<bool> is_encrypted(ConversationKey conversation);
+  // Whether its first item, which says that, is still to come.
+  Result<bool> is_undecided(ConversationKey conversation);
   struct Enqueued {
     MessageKey message;
     std::uint64_t send_number = 0;

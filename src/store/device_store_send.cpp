@@ -78,7 +78,8 @@ constexpr char kShiftLastNumber[] = "UPDATE conversation SET last_send_number = 
 // The columns that read_outbox() reads.
 #define CHATSDK_OUTBOX_COLUMNS                                                                                     \
   "o.kind, o.conversation, c.conversation_id, c.peer, o.client_message_id, o.send_number, m.content, o.deadline, " \
-  "o.on_wire, o.failure, c.encrypted"
+  "o.on_wire, o.failure, c.encrypted, c.conversation_id IS NOT NULL AND c.encrypted = 0 AND NOT EXISTS "           \
+  "(SELECT 1 FROM stream s WHERE s.stream_id = c.conversation_id AND s.seq > 0)"
 constexpr char kOutbox[] =
     "SELECT " CHATSDK_OUTBOX_COLUMNS
     " FROM outbox o JOIN conversation c ON c.key = o.conversation LEFT JOIN message m ON m.key = o.id "
@@ -109,6 +110,7 @@ OutboxRow read_outbox(const sqlite::Statement& row) {
   out.void_asked = row.integer(8) == 2;
   out.failed = row.integer(9) != 0;
   out.encrypted = row.integer(10) != 0;
+  out.undecided = row.integer(11) != 0;
   return out;
 }
 

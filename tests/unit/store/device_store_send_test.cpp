@@ -199,6 +199,35 @@ TEST_F(Outbox, SettlesAnAcceptedMessageAtItsPlace) {
   EXPECT_EQ(must(reader_->outbox_count()), 1u);
 }
 
+// Its first item says whether it is encrypted: what is queued before that goes as nothing yet.
+TEST_F(Outbox, IsUndecidedUntilTheFirstItemOfWhatAnotherBegan) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob));
+  must(queue(chat, 1, "early"));
+  const auto expect_undecided = [&](bool undecided) {
+    EXPECT_EQ(must(store_->is_undecided(chat)), undecided);
+    EXPECT_EQ(must(store_->outbox(chat, 0, 10))[0].undecided, undecided);
+  };
+  expect_undecided(false);
+  must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob)));
+  expect_undecided(true);
+  ItemsOf first(kChat, 0);
+  first.roster({kAnn, kBob}).get().mutable_items(0)->mutable_roster()->set_encrypted(true);
+  must(store_->apply(first));
+  expect_undecided(false);
+  EXPECT_TRUE(must(store_->outbox(chat, 0, 10))[0].encrypted);
+}
+
+TEST_F(Outbox, IsDecidedByAnyFirstItem) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob));
+  must(queue(chat, 1, "early"));
+  must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob)));
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
+  EXPECT_FALSE(must(store_->is_undecided(chat)));
+  EXPECT_FALSE(must(store_->outbox(chat, 0, 10))[0].encrypted);
+}
+
 TEST_F(Outbox, IgnoresAnswersToUnknownIds) {
   const auto chat = open_chat();
   const auto before = store_->revision();
