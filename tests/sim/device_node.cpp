@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/canary.h"
+
 namespace chatsdk::sim {
 
 using std::chrono::microseconds;
@@ -22,10 +24,10 @@ StoreKey make_key(Random& random) {
   return key;
 }
 
-// A token that occurs nowhere else, so that a scan can look for it, and filler.
-std::string make_text(Random& random, std::size_t bytes) {
+// A token that occurs nowhere else behind the marker that canary.h looks for, and filler.
+std::string make_text(std::string_view marker, Random& random, std::size_t bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text = "canary-";
+  std::string text(marker);
   for (int i = 0; i < 16; ++i) text += kDigits[random.below(16)];
   text.resize(std::max<std::size_t>(bytes, text.size()), '.');
   return text;
@@ -186,8 +188,8 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
                       std::function<void(const SendOutcome&)> returned) {
   act([this, peer, text_bytes, time_limit, returned = std::move(returned)] {
     const ConversationNumber number = observer_.conversation(options_.user, peer);
-    const Result<ConversationKey> key =
-        process_->client->direct_conversation(Observer::name_of(peer), options_.encrypted && peer <= options_.users);
+    const bool encrypted = options_.encrypted && peer <= options_.users;
+    const Result<ConversationKey> key = process_->client->direct_conversation(Observer::name_of(peer), encrypted);
     if (!key.ok()) {  // not logged in yet, or the disk failed
       ended_with("direct_conversation", key.error());
       if (returned) returned({number, key.error()});
@@ -197,7 +199,8 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
     Client::SendOptions options;
     options.id = ClientMessageId::make(clock_.wall_now(), ids_);
     options.time_limit = time_limit;
-    const std::string text = make_text(app_, text_bytes);
+    const std::string text =
+        make_text(options_.encrypted && !encrypted ? kPlainMarker : kSecretMarker, app_, text_bytes);
     sent_here_.insert(*options.id);
     record(event::SendCalled{options_.number, number, *options.id, content_hash(encode_text_content(text))});
     const Result<Client::Sent> sent = process_->client->send_text(*key, text, options);

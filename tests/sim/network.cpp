@@ -80,6 +80,7 @@ class Network::Wire final : public server::FrameSink {
   // What the hostile middle makes of a frame.
   void put_frame(bool is_up, std::shared_ptr<const Bytes> bytes) {
     ++network_.frames_;
+    network_.observer_.on_crossing(device, is_up ? "a frame to the server" : "a frame to the device", *bytes);
     const NetworkOptions& hostile = network_.options_;
     if (network_.one_in(hostile.drop_one_in)) return network_.observer_.on_fault("frame_dropped");
     if (network_.one_in(hostile.alter_one_in) && !bytes->empty()) {
@@ -465,6 +466,8 @@ HttpClient::RequestId DeviceNetwork::request(HttpRequest request, Callback callb
   const auto timeout = request.timeout;
   request.url = std::string(path_of(request.url));
   network_.observer_.on_request(device_, request);
+  network_.observer_.on_crossing(device_, "the address of a request", request.url);
+  network_.observer_.on_crossing(device_, "the body of a request", request.body);
   network_.exchanges_.emplace(id, std::move(exchange));
 
   Network& network = network_;
@@ -541,8 +544,11 @@ void Network::request_arrives(std::uint64_t id, NodeId device, HttpRequest reque
 void Network::serve(HttpRequest request, NodeId device, UniqueFunction<void(HttpResponse)> respond) {
   auto asked = std::make_shared<const HttpRequest>(request);
   server_->http().handle(std::move(request), "device-" + std::to_string(device),
-                         [this, asked, respond = std::move(respond)](HttpResponse response) mutable {
-                           if (server_alive()) observer_.on_answer(*asked, response);
+                         [this, asked, device, respond = std::move(respond)](HttpResponse response) mutable {
+                           if (server_alive()) {
+                             observer_.on_answer(*asked, response);
+                             observer_.on_crossing(device, "the answer to a request", response.body);
+                           }
                            respond(std::move(response));
                          });
 }

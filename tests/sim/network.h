@@ -92,6 +92,8 @@ class NetworkObserver {
   // A frame is to be sent; what waits before it on the sender's side of the connection, in bytes.
   virtual void on_waiting(NodeId sender, std::size_t bytes, std::size_t limit) = 0;
   virtual void on_fault(const char* kind) = 0;
+  // Bytes of a frame, a request or an answer, as they leave their node; `what` says which.
+  virtual void on_crossing(NodeId device, const char* what, BytesView bytes) = 0;
   // The server answered a request.
   virtual void on_answer(const HttpRequest& request, const HttpResponse& response) = 0;
   // The server went on with a connection's frame after it had welcomed a newer connection of the same device.

@@ -63,6 +63,11 @@ class Observer final : public NetworkObserver {
   void on_replaced_served(NodeId device) override;
   void on_answer(const HttpRequest& request, const HttpResponse& response) override;
   void on_committed(const server::AppendedItem& appended);
+  void on_crossing(NodeId device, const char* what, BytesView bytes) override {
+    if (on_bytes) on_bytes(device, what, bytes);
+  }
+  // What leaves a node on its way to the other side.
+  std::function<void(NodeId device, const char* what, BytesView bytes)> on_bytes;
   // From here on counts what devices send and are sent, apart from what keeps connections alive and tokens fresh. A
   // token or a session that ends only now may make a device begin anew, once.
   void watch_activity() { watches_ = true; }

@@ -23,7 +23,8 @@ constexpr Seq kBehindAll = std::numeric_limits<std::int64_t>::max();
 
 World::World(const RunOptions& options, Log& log)
     : options_(options),
-      log_(log),
+      server_log_(log, [this](BytesView line) { judge_unreadable("S11", 0, "its log", line); }),
+      device_log_(log, [this](BytesView line) { judge_unreadable("S12", scheduler_.current_node(), "its log", line); }),
       scheduler_(options.seed * 31 + 1),
       observer_(scheduler_),
       checkers_({.in_order = !options.hostile, .unaltered = !options.network.alters_meaning}),
@@ -31,13 +32,14 @@ World::World(const RunOptions& options, Log& log)
       backend_clock_(scheduler_.now(), options.server.wall_start),
       backend_(backend_clock_),
       network_(scheduler_, options.seed * 31 + 3, network_options(), observer_),
-      server_(scheduler_, network_, log, options.seed * 31 + 4, server_options()) {
+      server_(scheduler_, network_, server_log_, options.seed * 31 + 4, server_options()) {
   observer_.on_record = [this](const Record& record) { checkers_.on(record); };
   observer_.on_broken = [this](const char* property, const Finding& found) { violation(property, found); };
   server_.on_accepted_after_removal = [this](DeviceId device) {
     violation("removal", Finding("The server accepted something of device id " + std::to_string(device.value) +
                                  " behind the commit that removed it."));
   };
+  watch_for_canaries();
   server_.on_committed = [this](const server::AppendedItem& item) { observer_.on_committed(item); };
   scheduler_.after_turn = [this](NodeId node) { after_turn(node); };
   scheduler_.on_stall_felt = [this](NodeId node) { observer_.on_fault(node == 0 ? "server_stall" : "device_stall"); };
@@ -83,8 +85,9 @@ std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
   device.users = options_.users;
   device.drift = drift_of(device.number);
   if (options_.assertions && device.user % 2 == 0) device.backend = &backend_;
-  auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, log_, options_.seed * 1'000 + device.number,
-                                           device);
+  auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, device_log_,
+                                           options_.seed * 1'000 + device.number, device);
+  watch(node->disk(), "S12", device.number);
   node->record_server_marks = [this] { return record_server_marks(); };
   node->on_ended_with = [this, device = node.get()](const char* what, const Error& end) { judge(*device, what, end); };
   return node;
@@ -115,6 +118,32 @@ CrashMode World::draw_mode() {
 void World::violation(std::string property, const Finding& found) {
   own_violations_.push_back(
       {std::move(property), found.what, found.conversation, observer_.history().records().size()});
+}
+
+// ---- What nobody may read ------------------------------------------------------------------------------------------
+
+// Each byte once, as it is written or sent: what was there for a moment is found, too. A device's store is encrypted
+// whatever its conversations are.
+void World::watch_for_canaries() {
+  if (!options_.encrypted) return;
+  watch(server_.disk(), "S11", 0);
+  observer_.on_bytes = [this](NodeId device, const char* what, BytesView bytes) {
+    judge_unreadable("S11", device, what, bytes);
+  };
+}
+
+void World::watch(SimDisk& disk, const char* property, NodeId node) {
+  disk.on_operation([this, property, node](const DiskOperation& operation) {
+    if (operation.op == DiskOp::kWrite) judge_unreadable(property, node, operation.path, operation.bytes);
+  });
+}
+
+void World::judge_unreadable(const char* property, NodeId node, std::string_view where, BytesView bytes) {
+  const auto found = find_canary(bytes);
+  if (!found) return;
+  const std::string whose = node == 0 ? "the server: " : "device " + std::to_string(node) + ": ";
+  violation(property, Finding("A message can be read (" + std::string(found->form) + ") at " + whose +
+                              std::string(where.empty() ? "a temporary file" : where) + "."));
 }
 
 // ---- Life and death ------------------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@
 // Threads: one.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "sim/canary.h"
 #include "sim/checkers.h"
 #include "sim/device_node.h"
 #include "sim/network.h"
@@ -100,6 +102,10 @@ class World {
   void cut_power(SimDisk& disk, NodeId node);
   bool power_goes();
 
+  void watch_for_canaries();
+  void watch(SimDisk& disk, const char* property, NodeId node);
+  void judge_unreadable(const char* property, NodeId node, std::string_view where, BytesView bytes);
+
   enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
   void after_turn(NodeId node);
@@ -129,7 +135,8 @@ class World {
   }
 
   const RunOptions options_;
-  Log& log_;
+  WatchedLog server_log_;
+  WatchedLog device_log_;
   Scheduler scheduler_;
   Observer observer_;
   Checkers checkers_;
