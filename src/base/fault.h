@@ -32,10 +32,13 @@ enum class Bug : std::uint8_t {
   kP3ServerSyncNormal,
   kP4DuplicatesOnlyInMemory,
   kP5CursorBeforeStore,
+  kP6RatchetApart,
   kP7ReceiptSetNotMaximum,
   kP8OrderByTime,
   kP9ResumeFromMemory,
   kP10OldConnectionAccepted,
+  kP11RetryUnderTheSameKey,
+  kP12PlaintextLogged,
   kP14QueueWithoutLimit,
   kP15FailureNotTold,
   kP17TrimBeforeAck,
@@ -48,6 +51,11 @@ enum class Bug : std::uint8_t {
   kWindowWithoutLimit,
   kInboxWithoutLimit,
   kNoBackoff,
+  kAssociatedDataDropped,
+  kLabelsSwapped,
+  kUsedKeyKept,
+  kCommitmentSkipped,
+  kListSignatureUnchecked,
 };
 
 class FaultHooks {

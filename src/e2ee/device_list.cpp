@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/limits.h"
 
 namespace chatsdk::e2ee {
@@ -94,7 +95,9 @@ std::optional<DeviceList> valid_device_list(BytesView bytes, const UserId& user_
   if (!list || list->user_id != user_id) return std::nullopt;
   const std::size_t signed_bytes = bytes.size() - Signature::size();
   const auto signature = Signature::from(bytes.substr(signed_bytes));
-  if (!verify(list->account_key, label::kSigList, bytes.substr(0, signed_bytes), signature)) return std::nullopt;
+  const bool is_signed = CHATSDK_PLANTED(Bug::kListSignatureUnchecked) ||
+                         verify(list->account_key, label::kSigList, bytes.substr(0, signed_bytes), signature);
+  if (!is_signed) return std::nullopt;
   return list;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/limits.h"
 #include "e2ee/ageing.h"
 #include "e2ee/outcome.h"
@@ -31,13 +32,18 @@ Step root_step(const Secret<32>& root, const Secret<32>& shared) {
 
 // ck' and the message key of the number that ck stood for.
 Step chain_step(const Secret<32>& chain_key) {
-  auto [next, key] = halves(hmac(view(chain_key), {label::kRatchetChain.bytes()}));
+  const Label& named = CHATSDK_PLANTED(Bug::kLabelsSwapped) ? label::kMessage : label::kRatchetChain;
+  auto [next, key] = halves(hmac(view(chain_key), {named.bytes()}));
   return {std::move(next), std::move(key)};
 }
 
-SealKey message_keys(const Secret<32>& message_key) { return hmac(view(message_key), {label::kMessage.bytes()}); }
+SealKey message_keys(const Secret<32>& message_key) {
+  const Label& named = CHATSDK_PLANTED(Bug::kLabelsSwapped) ? label::kRatchetChain : label::kMessage;
+  return hmac(view(message_key), {named.bytes()});
+}
 
 Bytes associated_data(const Session& session, BytesView prefix, BytesView header) {
+  if (CHATSDK_PLANTED(Bug::kAssociatedDataDropped)) return {};
   Bytes bytes;
   bytes.reserve(Associated::size() + prefix.size() + header.size());
   return bytes.append(session.associated.view()).append(prefix).append(header);

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/wipe.h"
 #include "e2ee/ageing.h"
@@ -320,6 +321,8 @@ Result<Bytes> encrypt_for(State& state, const Peer& peer, BytesView envelope, Ra
   Bytes plain = padded(envelope);
   const WipeAtEnd wiped(plain);
   CHATSDK_ASSIGN(Bytes message, encrypt(*session, plain, random));
+  // Bug::kP11RetryUnderTheSameKey: once a chain has begun its steps are forgotten.
+  if (CHATSDK_PLANTED(Bug::kP11RetryUnderTheSameKey) && session->send_count > 1) return message;
   CHATSDK_TRY(state.put_session(peer, *session));
   return message;
 }

@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include "base/fault.h"
+
 namespace chatsdk::e2ee {
 
 SkippedKeys& SkippedKeys::operator=(SkippedKeys&& other) noexcept {
@@ -40,6 +42,7 @@ std::optional<Secret<32>> SkippedKeys::take(std::uint32_t chain, std::uint32_t n
   if (at == entries_.size() || entries_[at].chain != chain || entries_[at].number != number) return std::nullopt;
   Secret<32> key;
   std::copy_n(entries_[at].key.begin(), key.size(), key.data());
+  if (CHATSDK_PLANTED(Bug::kUsedKeyKept)) return key;
   std::move(entries_.begin() + static_cast<std::ptrdiff_t>(at) + 1, entries_.end(),
             entries_.begin() + static_cast<std::ptrdiff_t>(at));
   cut(entries_.size() - 1);

@@ -200,10 +200,11 @@ Result<std::vector<Encryption::Sealed>> Encryption::seal(std::span<const OutboxR
 
 Status Encryption::seal_one(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed, After& after) {
   CHATSDK_ASSIGN(sealed.encrypted, transaction.notes().out(row.client_message_id));
-  if (sealed.encrypted) return {};
+  if (sealed.encrypted && !CHATSDK_PLANTED(Bug::kP11RetryUnderTheSameKey)) return {};
   const std::uint64_t now = now_ms();
   CHATSDK_ASSIGN(const e2ee::Plan plan, conversations_.plan(transaction.kept(), {row.peer, row.conversation_id}, now));
   if (plan.outcome != e2ee::Plan::Outcome::kReady) {
+    if (CHATSDK_PLANTED(Bug::kP12PlaintextLogged)) context_.debug("encryption", "not yet encrypted: " + row.content);
     sealed.waits = true;
     want(plan, after);
     return {};

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/fault.h"
 #include "base/limits.h"
 #include "e2ee/ageing.h"
 #include "e2ee/primitives.h"
@@ -265,7 +266,9 @@ Status SqlState::put_session(const Peer& peer, const Session& session) {
   CHATSDK_ASSIGN(AtHand * kept, find(peer, session.session_id));
   if (kept == nullptr) return insert_session(peer, session);
   const Session& before = kept->session;
-  if (!same_row(before, session)) {
+  // Bug::kP6RatchetApart: a step of the sending chain is saved with the session's next change, not with its message.
+  const bool later = CHATSDK_PLANTED(Bug::kP6RatchetApart) && session.send_count > before.send_count;
+  if (!later && !same_row(before, session)) {
     CHATSDK_TRY(sql_(kUpdate).run(kept->id, session.status, blob(session.root), blob(session.ratchet_secret),
                                   public_or_none(session), blob(session.sending_key), session.send_count,
                                   session.previous_count, blob(session.peer_ratchet_key), session.chains_begun,

@@ -164,6 +164,8 @@ void Observer::on_device_frame(NodeId device, std::uint64_t connection, BytesVie
   count_frame(device);
   wire::ClientFrame parsed;
   if (!parsed.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) return;
+  judge_slices(device, parsed.send().slices());
+  judge_slices(device, parsed.stage_slices().slices());
   if (parsed.has_send()) {
     const bool is_task =
         parsed.send().kind() == wire::ITEM_KIND_RETRY || parsed.send().kind() == wire::ITEM_KIND_REPAIR;
@@ -183,6 +185,13 @@ void Observer::on_device_frame(NodeId device, std::uint64_t connection, BytesVie
   if (parsed.has_ping() || parsed.has_pong() || parsed.has_authenticate()) return;
   if (parsed.has_hello()) return begins_anew(device);
   count(device, "sends frames of kind " + std::to_string(static_cast<int>(parsed.body_case())));
+}
+
+void Observer::judge_slices(NodeId device, const google::protobuf::RepeatedPtrField<wire::Slice>& slices) {
+  for (const wire::Slice& slice : slices) {
+    const Verdict found = key_use_.on_slice(slice.message());
+    if (found && on_broken) on_broken("S13", Finding("Device " + std::to_string(device) + ": " + found->what));
+  }
 }
 
 void Observer::on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) {

@@ -19,6 +19,7 @@
 #include "sim/checkers.h"
 #include "sim/history.h"
 #include "sim/judges.h"
+#include "sim/key_use.h"
 #include "sim/network.h"
 #include "sim/scheduler.h"
 
@@ -82,6 +83,7 @@ class Observer final : public NetworkObserver {
   void sent(NodeId device, const char* what, std::uint64_t limit);
   void count_frame(NodeId device);
   void begins_anew(NodeId device);
+  void judge_slices(NodeId device, const google::protobuf::RepeatedPtrField<wire::Slice>& slices);
 
   const Scheduler& scheduler_;
   History history_;
@@ -112,6 +114,7 @@ class Observer final : public NetworkObserver {
   std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
   std::unordered_map<StreamId, ConversationNumber> conversation_of_;
   std::map<StreamId, std::set<DeviceId>> senders_;
+  KeyUse key_use_;
   std::set<ClientMessageId> tasks_;                    // requests and repairs of encryption: no app sent them
   std::map<ClientMessageId, std::uint64_t> contents_;  // of what was sent
 };

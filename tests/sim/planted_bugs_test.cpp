@@ -29,6 +29,7 @@ struct Case {
   std::vector<std::string> properties;  // any of which sees it
   bool sampled = false;
   const char* words = "";  // of the rule that sees it, where its property has several
+  bool encrypted = false;
 };
 
 const std::vector<Case> kCases = {
@@ -37,10 +38,13 @@ const std::vector<Case> kCases = {
     {"P3", "ServerSyncNormal", {"S6", "S17"}},
     {"P4", "DuplicatesOnlyInMemory", {"S15", "S2", "S3"}, true},
     {"P5", "CursorBeforeStore", {"S8"}, true},
+    {"P6", "RatchetApart", {"S13"}, false, "", true},
     {"P7", "ReceiptSetNotMaximum", {"S9"}},
     {"P8", "OrderByTime", {"S4"}},
     {"P9", "ResumeFromMemory", {"S8"}},
     {"P10", "OldConnectionAccepted", {"connections"}},
+    {"P11", "RetryUnderTheSameKey", {"S13"}, true, "", true},
+    {"P12", "PlaintextLogged", {"S12"}, true, "", true},
     {"P14", "QueueWithoutLimit", {"S14"}},
     {"P15", "FailureNotTold", {"S7"}, true},
     {"P17", "TrimBeforeAck", {"S17"}, true, "was trimmed below"},
@@ -63,9 +67,16 @@ std::vector<Case> cases() {
 
 void PrintTo(const Case& bug, std::ostream* out) { *out << bug.name; }
 
-RunResult run_with(std::uint64_t seed, Bug planted) {
+// Of encrypted conversations, users with one device each: no other is linked.
+RunResult run_with(std::uint64_t seed, Bug planted, bool encrypted) {
   RunOptions options = draw_options(seed);
   options.planted = planted;
+  if (encrypted) {
+    options.encrypted = true;
+    options.devices_per_user = 1;
+    turn_off(options, "reinstall");
+    turn_off(options, "revoke");
+  }
   return run_in_child([&options] { return run(options); });
 }
 
@@ -78,7 +89,7 @@ TEST_P(PlantedBugTest, IsFound) {
   std::string others;
 
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    const RunResult result = run_with(seed, bug);
+    const RunResult result = run_with(seed, bug, GetParam().encrypted);
     if (result.ok()) continue;
     const Violation& first = result.violations.front();
     if (std::find(properties.begin(), properties.end(), first.property) == properties.end() ||
@@ -87,7 +98,7 @@ TEST_P(PlantedBugTest, IsFound) {
       continue;
     }
     // What is broken without the bug too proves nothing.
-    if (!run_with(seed, Bug::kNone).ok()) continue;
+    if (!run_with(seed, Bug::kNone, GetParam().encrypted).ok()) continue;
     std::printf("%s found with seed %" PRIu64 ": %s\n", GetParam().name, seed, to_line(first).c_str());
     return;
   }
