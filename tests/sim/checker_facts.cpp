@@ -223,6 +223,18 @@ bool Facts::is_member(ConversationNumber conversation, UserNumber user, Seq seq)
   return false;
 }
 
+bool Facts::is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
+  if (!lists_told_) return true;
+  for (const Listing& listing : this->device(device).listings) {
+    const auto from = listing.from.find(conversation);
+    if (from != listing.from.end() && seq < from->second) continue;
+    if (!listing.to) return true;
+    const auto to = listing.to->find(conversation);
+    if (to != listing.to->end() && seq < to->second) return true;
+  }
+  return false;
+}
+
 bool Facts::is_unseen(DeviceNumber device, ConversationNumber conversation) const {
   return this->device(device).last_crash > view(device, conversation).last_read;
 }
@@ -448,6 +460,22 @@ void Facts::on(const Linked& e) {
 }
 
 void Facts::on(const Unlinked& e) { device_at(e.device).linked = false; }
+
+void Facts::on(const Listed& e) {
+  lists_told_ = true;
+  std::vector<Listing>& listings = device_at(e.device).listings;
+  const bool is_listed = !listings.empty() && !listings.back().to;
+  if (e.listed && !is_listed) listings.push_back({next_places(), std::nullopt});
+  if (!e.listed && is_listed) listings.back().to = next_places();
+}
+
+std::map<ConversationNumber, Seq> Facts::next_places() const {
+  std::map<ConversationNumber, Seq> next;
+  for (ConversationNumber number = 0; number < conversations_.size(); ++number) {
+    next[number] = highest(number, epoch()) + 1;
+  }
+  return next;
+}
 
 void Facts::on(const EpochBegun& e) {
   epochs_.push_back(e.epoch);

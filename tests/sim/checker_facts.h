@@ -84,8 +84,16 @@ struct Conflict {
   Claim with;  // at the same place, or of the same message
 };
 
+// A device in its user's list: of each conversation the first place of before it was in it, and the first after; a
+// conversation that is not named began later.
+struct Listing {
+  std::map<ConversationNumber, Seq> from;
+  std::optional<std::map<ConversationNumber, Seq>> to;  // none: it still is
+};
+
 struct Device {
   UserNumber user = 0;
+  std::vector<Listing> listings;
   bool linked = false;
   Epoch epoch = 0;
   std::uint64_t last_crash = 0;  // record number
@@ -168,6 +176,12 @@ class Facts {
   bool holds(DeviceNumber device, MessageIndex message) const;
   bool has_placeholder(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
   bool is_member(ConversationNumber conversation, UserNumber user, Seq seq) const;
+  // The place is for the device, as far as lists tell; true where none was told of.
+  bool is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
+  // A message at the place must be on the device.
+  bool is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
+    return is_member(conversation, this->device(device).user, seq) && is_listed(device, conversation, seq);
+  }
   // It crashed, and its copy of the conversation was not read since.
   bool is_unseen(DeviceNumber device, ConversationNumber conversation) const;
 
@@ -196,6 +210,7 @@ class Facts {
   void on(const event::Member& e);
   void on(const event::Linked& e);
   void on(const event::Unlinked& e);
+  void on(const event::Listed& e);
   void on(const event::EpochBegun& e);
   void on(const event::EpochSeen& e);
   void on(const event::Crash& e);
@@ -208,6 +223,7 @@ class Facts {
   DeviceConversation& view_at(DeviceNumber device, ConversationNumber conversation);
   void hold(DeviceNumber device, MessageIndex message);
   void unhold(DeviceNumber device, MessageIndex message);
+  std::map<ConversationNumber, Seq> next_places() const;
   void raise_highest(ConversationNumber conversation, Epoch epoch, Seq seq);
   void give_up(Message& message);
   void claim(Claim claim);
@@ -222,6 +238,7 @@ class Facts {
   std::vector<std::unordered_map<ConversationNumber, Seq>> heads_{{}};  // by epoch: where it began
   std::vector<Claim> fresh_;
   std::vector<Conflict> conflicts_;
+  bool lists_told_ = false;
   std::uint64_t now_ = 0;  // the number of the record being applied
 };
 

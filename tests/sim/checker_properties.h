@@ -20,6 +20,7 @@ void add_order_properties(Properties& properties);       // S1 to S5
 void add_durability_properties(Properties& properties);  // S6 to S8
 void add_receipt_properties(Properties& properties);     // S9, sync
 void add_stream_properties(Properties& properties);      // S14, S15, S17
+void add_encryption_properties(Properties& properties);  // S10
 
 // L1 to L5.
 void judge_liveness(const FinalState& final_state, const Facts& facts, Report& report);

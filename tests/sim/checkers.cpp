@@ -18,6 +18,7 @@ class Checkers::Impl final : public Report {
     add_durability_properties(properties_);
     add_receipt_properties(properties_);
     add_stream_properties(properties_);
+    add_encryption_properties(properties_);
   }
 
   void on(const Record& record) {

@@ -151,7 +151,7 @@ class NoSilentGap final : public Property {
   }
 
   static bool is_due(DeviceNumber device, const Claim& claim, const Facts& facts) {
-    return facts.is_member(claim.conversation, facts.device(device).user, claim.seq) &&
+    return facts.is_due(device, claim.conversation, claim.seq) &&
            !facts.has_placeholder(device, claim.conversation, claim.seq);
   }
 

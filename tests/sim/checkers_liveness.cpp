@@ -65,13 +65,12 @@ class Liveness {
   // lost says so.
   void judge_present(const StoreRead& read) {
     const Rows rows = rows_of(read);
-    const UserNumber user = facts_.device(read.device).user;
     const Epoch epoch = facts_.epoch();
     facts_.conversation(read.conversation)
         .claims.walk(1, facts_.highest(read.conversation, epoch), [&](const ClaimTable::Slot& slot) {
           const Claim* claim = facts_.claim_in(slot, epoch);
           if (claim == nullptr || !claim->by_server) return true;
-          if (!facts_.is_member(read.conversation, user, claim->seq)) return true;
+          if (!facts_.is_due(read.device, read.conversation, claim->seq)) return true;
           const Message& message = facts_.message(claim->message);
           const auto row = rows.find(message.k);
           const bool is_there = row != rows.end() && row->second->seq == claim->seq &&
@@ -123,14 +122,15 @@ class Liveness {
       return;
     }
     const StoreRead& server = *found->second;
-    const UserNumber user = facts_.device(read.device).user;
+    const Rows rows = rows_of(read);
     std::vector<const StoredRow*> ours;
     std::vector<const StoredRow*> theirs;
     for (const StoredRow& row : read.rows) {
       if (row.seq >= server.trimmed_below && !row.placeholder) ours.push_back(&row);
     }
     for (const StoredRow& row : server.rows) {
-      const bool due = facts_.is_member(read.conversation, user, row.seq) &&
+      // What it has without being entitled to it S10 judges.
+      const bool due = (facts_.is_due(read.device, read.conversation, row.seq) || rows.contains(row.k)) &&
                        !facts_.has_placeholder(read.device, read.conversation, row.seq);
       if (!row.placeholder && due) theirs.push_back(&row);
     }

@@ -2,6 +2,7 @@
 #include "sim/device_node.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@ StoreKey make_key(Random& random) {
   random.fill({key.data(), key.size()});
   return key;
 }
+
+constexpr char kNamePrefix[] = "device ";
 
 // A token that occurs nowhere else behind the marker that canary.h looks for, and filler.
 std::string make_text(std::string_view marker, Random& random, std::size_t bytes) {
@@ -64,6 +67,15 @@ DeviceNode::~DeviceNode() {
 
 // ---- The process ---------------------------------------------------------------------------------------------------
 
+std::optional<NodeId> DeviceNode::number_in(std::string_view device_name) {
+  const std::string_view prefix = kNamePrefix;
+  if (device_name.substr(0, prefix.size()) != prefix) return std::nullopt;
+  NodeId number = 0;
+  const char* const end = device_name.data() + device_name.size();
+  const auto [last, failed] = std::from_chars(device_name.data() + prefix.size(), end, number);
+  return failed == std::errc() && last == end ? std::optional(number) : std::nullopt;
+}
+
 Status DeviceNode::open_process(bool must_exist) {
   CHATSDK_ASSERT(process_ == nullptr);
   disk_at_start_ = disk_.counters();
@@ -80,7 +92,7 @@ Status DeviceNode::open_process(bool must_exist) {
 
   ClientOptions client;
   client.server_url = "http://server";
-  client.device_name = "device " + std::to_string(options_.number);
+  client.device_name = kNamePrefix + std::to_string(options_.number);
   client.client_name = "sim";
   client.send_time_limit = options_.send_time_limit;
   client.backoff_cap = options_.backoff_cap;
@@ -94,6 +106,7 @@ Status DeviceNode::open_process(bool must_exist) {
   log_in_waits_ = false;
   suspended_ = false;
   look_is_posted_ = false;
+  encryption_state_ = process_->client->encryption_state();
   return {};
 }
 
@@ -466,6 +479,10 @@ void DeviceNode::scan_link(const std::string& text) {
   act([this, text] {
     if (auto scanned = process_->client->scan_link(text); !scanned.ok() && on_link_end) on_link_end(scanned);
   });
+}
+
+void DeviceNode::cancel_link() {
+  act([this] { process_->client->cancel_link(); });
 }
 
 void DeviceNode::confirm_link() {

@@ -59,6 +59,8 @@ class DeviceNode final : private EventSink {
   ~DeviceNode() override;
 
   NodeId number() const { return options_.number; }
+  // The number in the name that such a device logs in with.
+  static std::optional<NodeId> number_in(std::string_view device_name);
   UserNumber user() const { return options_.user; }
   bool makes_account() const { return options_.makes_account; }
   SimDisk& disk() { return disk_; }
@@ -109,9 +111,11 @@ class DeviceNode final : private EventSink {
   void begin_link();
   void scan_link(const std::string& text);
   void confirm_link();
+  void cancel_link();
   std::function<void(const std::string& text)> on_text;
   std::function<void(const std::string& code)> on_code;
   std::function<void(const Status& status)> on_link_end;
+  std::function<void(const std::vector<e2ee::Event>& events)> on_events;
   EncryptionState encryption_state() const { return encryption_state_; }
   void lose_sessions();                   // of end-to-end encryption: what is sent in them cannot be opened
   void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
@@ -180,6 +184,9 @@ class DeviceNode final : private EventSink {
   void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
   void on_decided() override { look_at_syncs(); }
   void on_encryption_state(EncryptionState state) override { encryption_state_ = state; }
+  void on_encryption_events(const std::vector<e2ee::Event>& events) override {
+    if (on_events) on_events(events);
+  }
   void on_link_code(const std::string& code, const std::string&) override {
     if (on_code) on_code(code);
   }

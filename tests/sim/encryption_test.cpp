@@ -34,6 +34,7 @@ class EncryptedWorld : public ::testing::Test {
     options_.users = 2;
     options_.devices_per_user = 1;
     options_.encrypted = true;
+    options_.users_link = false;
     options_.actions = 0;
     options_.faults = 0;
     options_.hostile = false;
@@ -151,6 +152,37 @@ TEST_F(EncryptedWorld, ASecondDeviceIsLinkedAndGetsWhatIsSentFromThenOn) {
     EXPECT_EQ(placeholders_of(device), 0U) << device;
     EXPECT_GE(shown_by(device), 8U) << device;
   }
+}
+
+TEST_F(EncryptedWorld, ADeviceThatIsRevokedLeavesTheListAndItsPeersAreTold) {
+  options_.devices_per_user = 2;
+  std::vector<e2ee::Event> told;
+  std::size_t listed = 0;
+  play([&](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    send(world, seconds(25), 3, 1, 1);
+    at(world, seconds(28), 3, [&told](DeviceNode& device) {
+      device.on_events = [&told](const std::vector<e2ee::Event>& events) {
+        told.insert(told.end(), events.begin(), events.end());
+      };
+    });
+    at(world, seconds(30), 1, [&world](DeviceNode& device) {
+      world.network().isolate(2);  // it would log in again, with a place in the list of its own
+      device.revoke_another_device();
+    });
+    at(world, seconds(34), 3, [&](DeviceNode&) {
+      const auto newest = world.server().inspector().newest_list(Observer::name_of(1));
+      ASSERT_TRUE(newest.ok());
+      listed = newest->devices.size();
+    });
+    send(world, seconds(36), 3, 1, 1);
+    at(world, seconds(50), 1, [&world](DeviceNode&) { world.network().end_isolation(2); });
+  });
+  EXPECT_EQ(listed, 1U);
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.front().kind, e2ee::EventKind::kDeviceRemoved);
+  EXPECT_EQ(told.front().user_id, Observer::name_of(1));
 }
 
 TEST_F(EncryptedWorld, BothBeginAtOnce) {

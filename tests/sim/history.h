@@ -380,6 +380,14 @@ struct Linked {
   CHATSDK_SIM_EVENT(Linked) { visit("device", device), visit("user", user); }
 };
 
+// The server's newest device lists name this device from here on, or no more. Before the first of these, what is sent is
+// for all devices of a conversation's members.
+struct Listed {
+  DeviceNumber device = 0;
+  bool listed = true;
+  CHATSDK_SIM_EVENT(Listed) { visit("device", device), visit("listed", listed); }
+};
+
 struct Unlinked {
   DeviceNumber device = 0;
   CHATSDK_SIM_EVENT(Unlinked) { visit("device", device); }
@@ -469,7 +477,7 @@ using Event = std::variant<event::SendCalled, event::SendReturned, event::Acked,
                            event::AnswerSeen, event::RequestAnswered, event::Member, event::Linked, event::Unlinked,
                            event::EpochBegun, event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart,
                            event::Fault, event::Cut, event::Heal, event::ClockJump, event::SendRepeated,
-                           event::SendContradicted, event::ReceiptAnswered, event::SyncReturned>;
+                           event::SendContradicted, event::ReceiptAnswered, event::SyncReturned, event::Listed>;
 
 struct Record {
   std::uint64_t number = 0;

@@ -100,6 +100,7 @@ struct RunOptions {
   Bug planted = Bug::kNone;
   std::size_t outbox_max = limits::kOutboxMax;
   bool encrypted = false;     // conversations
+  bool users_link = true;     // devices that say that they need a link; else the script does
   bool small_queues = false;  // of server and connections: what is rare elsewhere happens
   std::size_t long_text_bytes = 8'000;
   NetworkOptions network;

@@ -65,6 +65,7 @@ Status ServerNode::start() {
   process->watched =
       std::make_unique<WatchedStore>(*process->store, [this](DeviceId device) { on_accepted_after_removal(device); });
   process->watched->on_committed = [this](const server::AppendedItem& item) { on_committed(item); };
+  process->watched->on_listed = [this](const UserId& user_id) { on_listed(user_id); };
   process->watched->on_failed = [this] { left_in_doubt_ = true; };
 
   server::ServerCoreOptions core;

@@ -72,6 +72,7 @@ class ServerNode final : public ServerEndpoint {
   std::function<void(DeviceId)> on_accepted_after_removal = [](DeviceId) {};
   // A commit returned with this item.
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
+  std::function<void(const UserId&)> on_listed = [](const UserId&) {};
   // A commit of the last process failed: what came of it only the store can tell.
   bool left_in_doubt() const { return left_in_doubt_; }
 

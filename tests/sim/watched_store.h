@@ -27,22 +27,37 @@ class WatchedStore final : public server::Store {
       on_failed();
       return result;
     }
-    for (const server::AppendedItem& item : result->appended) on_committed(item);
+    told_ = 0;
     for (std::size_t i = 0; i < ops.size(); ++i) {
-      if (result->answers[i].ok()) look(ops[i], *result->answers[i]);
+      if (result->answers[i].ok()) look(ops[i], *result->answers[i], result->appended);
     }
+    tell_to(result->appended, result->appended.size());
     return result;
   }
   Result<std::unique_ptr<server::StoreReader>> open_reader() override { return store_.open_reader(); }
   std::uint64_t epoch() const override { return store_.epoch(); }
   Bytes secret() const override { return store_.secret(); }
 
-  // A commit returned with this item, or with an error.
+  // A commit returned with this item, or with an error; or with device lists, told in the order of the writes.
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
+  std::function<void(const UserId&)> on_listed = [](const UserId&) {};
   std::function<void()> on_failed = [] {};
 
  private:
-  void look(const server::WriteOp& op, const server::WriteAnswer& answer) {
+  void tell_to(const std::vector<server::AppendedItem>& appended, std::size_t end) {
+    for (; told_ < end; ++told_) on_committed(appended[told_]);
+  }
+  // The items up to the one that a write appended.
+  void tell_of(const server::Appended& message, const std::vector<server::AppendedItem>& appended) {
+    for (std::size_t i = told_; i < appended.size(); ++i) {
+      const bool is_it = appended[i].stream_id == message.conversation_id && appended[i].seq == message.seq;
+      if (is_it) return tell_to(appended, i + 1);
+    }
+  }
+  void look(const server::WriteOp& op, const server::WriteAnswer& answer,
+            const std::vector<server::AppendedItem>& appended) {
+    if (const auto* listed = std::get_if<server::PublishLists>(&op)) return on_listed(listed->user_id);
+    if (const auto* message = std::get_if<server::Appended>(&answer)) tell_of(*message, appended);
     if (const auto* ended = std::get_if<server::EndSessions>(&op)) {
       if (ended->remove_device) removed_.insert(ended->device_id);
     } else if (const auto* sent = std::get_if<server::AppendMessage>(&op)) {
@@ -59,6 +74,7 @@ class WatchedStore final : public server::Store {
 
   server::Store& store_;
   const std::function<void(DeviceId)> on_accepted_after_removal_;
+  std::size_t told_ = 0;        // of a commit's items
   std::set<DeviceId> removed_;  // since the process began; its queue is no older
 };
 

@@ -28,6 +28,10 @@ World::World(const RunOptions& options, Log& log)
       scheduler_(options.seed * 31 + 1),
       observer_(scheduler_),
       checkers_({.in_order = !options.hostile, .unaltered = !options.network.alters_meaning}),
+      lists_(Observer::name_of,
+             [this](NodeId device, bool listed) {
+               observer_.record(0, event::Listed{device, listed});
+             }),
       random_(options.seed * 31 + 2),
       backend_clock_(scheduler_.now(), options.server.wall_start),
       backend_(backend_clock_),
@@ -40,7 +44,13 @@ World::World(const RunOptions& options, Log& log)
                                  " behind the commit that removed it."));
   };
   watch_for_canaries();
-  server_.on_committed = [this](const server::AppendedItem& item) { observer_.on_committed(item); };
+  server_.on_committed = [this](const server::AppendedItem& item) {
+    lists_.read_overdue(server_.inspector());
+    observer_.on_committed(item);
+  };
+  server_.on_listed = [this](const UserId& user_id) {
+    lists_.read(server_.inspector(), Observer::user_named(user_id));
+  };
   scheduler_.after_turn = [this](NodeId node) { after_turn(node); };
   scheduler_.on_stall_felt = [this](NodeId node) { observer_.on_fault(node == 0 ? "server_stall" : "device_stall"); };
   for (UserNumber user = 1; user <= options_.users; ++user) {
@@ -150,6 +160,7 @@ void World::judge_unreadable(const char* property, NodeId node, std::string_view
 
 void World::start_all() {
   start_server();
+  if (options_.encrypted && options_.users_link) linker_.begin();
   for (DeviceNode* device : devices()) {
     scheduler_.after(up_to(seconds(5)), [this, number = device->number()] { start_device(number); });
   }
@@ -202,7 +213,14 @@ bool World::begin_epoch() {
   }
   epoch_ = epoch;
   expects_new_epoch_ = false;
+  read_lists();
   return true;
+}
+
+// A commit that was in doubt may have been one, and a store that was put back has the lists of then.
+void World::read_lists() {
+  if (!options_.encrypted) return;
+  for (UserNumber user = 1; user <= options_.users; ++user) lists_.read(server_.inspector(), user);
 }
 
 void World::start_device(NodeId number) {
@@ -340,8 +358,18 @@ void World::drain_server(microseconds down) {
   });
 }
 
+// Encrypted, somebody has to be left who can link the next one.
+bool World::may_go(const DeviceNode& node) {
+  if (!options_.encrypted) return true;
+  for (const DeviceNode* other : devices()) {
+    const bool stays = other != &node && other->user() == node.user();
+    if (stays && other->running() && other->encryption_state() == EncryptionState::kReady) return true;
+  }
+  return false;
+}
+
 void World::reinstall(DeviceNode& node) {
-  if (healed_) return;
+  if (healed_ || !may_go(node)) return;
   const NodeId old = node.number();
   observer_.record(old, event::Unlinked{old});
   if (node.running()) node.crash(CrashMode::kProcessOnly);
@@ -641,6 +669,9 @@ Verdict World::unrest() {
   for (DeviceNode* node : devices()) {
     const std::string name = "device " + std::to_string(node->number());
     if (!node->running()) return Finding(name + " does not run");
+    if (options_.encrypted && node->encryption_state() != EncryptionState::kReady) {
+      return Finding(name + " is not in its user's list");
+    }
     if (const Verdict unrest = node->unrest()) return Finding(name + " " + unrest->what, unrest->conversation);
     for (const auto& [number, place] : node->places()) {
       const auto head = heads.find(number);

@@ -17,6 +17,8 @@
 #include "sim/canary.h"
 #include "sim/checkers.h"
 #include "sim/device_node.h"
+#include "sim/linker.h"
+#include "sim/listed_devices.h"
 #include "sim/network.h"
 #include "sim/observer.h"
 #include "sim/options.h"
@@ -114,6 +116,8 @@ class World {
   void judge(DeviceNode& device, const char* what, const Error& end);
   void start_server();
   bool begin_epoch();
+  void read_lists();
+  bool may_go(const DeviceNode& node);
   void start_device(NodeId number);
   void resume_device(NodeId number);
   void lose_suspended(DeviceNode& device, std::chrono::microseconds down);
@@ -140,6 +144,7 @@ class World {
   Scheduler scheduler_;
   Observer observer_;
   Checkers checkers_;
+  ListedDevices lists_;
   SeededRandom random_;
   NodeClock backend_clock_;
   const AppBackend backend_;
@@ -156,6 +161,7 @@ class World {
   bool draining_ = false;
   std::map<NodeId, Counted> counted_;
   std::vector<Violation> own_violations_;
+  Linker linker_{*this};
 };
 
 }  // namespace chatsdk::sim

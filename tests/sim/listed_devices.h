@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which devices the server's newest device lists name, told as the history has it: a message that was accepted behind a
+// list is for the devices of that list. Devices are known by the names that they log in with.
+//
+// Threads: one.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "server-reference/store/store.h"
+#include "sim/scheduler.h"
+
+namespace chatsdk::sim {
+
+class ListedDevices {
+ public:
+  using Tell = std::function<void(NodeId device, bool listed)>;
+
+  // name_of: a user's name.
+  ListedDevices(std::function<UserId(UserNumber)> name_of, Tell tell)
+      : name_of_(std::move(name_of)), tell_(std::move(tell)) {}
+
+  // The user's list may be another: compares it with what was told of it last.
+  void read(server::StoreReader& store, UserNumber user);
+  // Those that could not be read are read again.
+  void read_overdue(server::StoreReader& store);
+
+ private:
+  std::function<UserId(UserNumber)> name_of_;
+  Tell tell_;
+  std::map<DeviceId, NodeId> nodes_;
+  std::map<UserNumber, std::map<NodeId, DeviceId>> told_;
+  std::set<UserNumber> overdue_;
+};
+
+}  // namespace chatsdk::sim
