@@ -340,8 +340,12 @@ class SyncsAreTrue final : public Property {
     if (const auto* seen = std::get_if<ReceiptSeen>(&record.event)) {
       if (seen->device == kServer && seen->kind == MarkKind::kRead)
         read_[{seen->conversation, seen->user}] = seen->up_to;
+    } else if (const auto* looked = std::get_if<SyncLooked>(&record.event)) {
+      due_.try_emplace({looked->device, looked->number}, due_at(looked->device, facts));
     } else if (const auto* sync = std::get_if<SyncReturned>(&record.event)) {
-      if (sync->code == Code::kOk) judge(*sync, facts, report);
+      const auto due = due_.extract({sync->device, sync->number});
+      if (sync->code != Code::kOk) return;
+      judge(*sync, due.empty() ? due_at(sync->device, facts) : due.mapped(), facts, report);
     } else if (const auto* failed = std::get_if<Failed>(&record.event)) {
       // What the server has lost holds nothing back.
       if (failed->code != Code::kRolledBack) note(failed->device, failed->k, true, facts);
@@ -364,26 +368,52 @@ class SyncsAreTrue final : public Property {
     });
   }
 
-  void judge(const SyncReturned& e, const Facts& facts, Report& report) {
-    const UserNumber user = facts.device(e.device).user;
-    const bool marks_count = e.server_read && facts.epoch_of(e.device) == facts.epoch();
-    for (const ConversationNumber conversation : facts.device(e.device).conversations) {
-      const DeviceConversation& view = facts.view(e.device, conversation);
-      const auto failed = failed_.find({e.device, conversation});
-      const bool blocked = failed != failed_.end() && !failed->second.empty();
+  // What must have had its end, once a look said that nothing waits.
+  struct Due {
+    struct Of {
+      ConversationNumber conversation = 0;
+      std::vector<MessageIndex> sends;
+      Seq marked_read = 0;
+    };
+    Epoch epoch = 0;  // of the device
+    std::vector<Of> conversations;
+  };
+
+  Due due_at(DeviceNumber device, const Facts& facts) const {
+    Due due{facts.epoch_of(device), {}};
+    for (const ConversationNumber conversation : facts.device(device).conversations) {
+      const DeviceConversation& view = facts.view(device, conversation);
+      Due::Of& of = due.conversations.emplace_back(Due::Of{conversation, {}, view.marked_read});
+      if (is_blocked(device, conversation)) continue;
       for (const MessageIndex index : view.sends) {
+        if (waits(facts.message(index), device)) of.sends.push_back(index);
+      }
+    }
+    return due;
+  }
+
+  bool is_blocked(DeviceNumber device, ConversationNumber conversation) const {
+    const auto failed = failed_.find({device, conversation});
+    return failed != failed_.end() && !failed->second.empty();
+  }
+
+  void judge(const SyncReturned& e, const Due& due, const Facts& facts, Report& report) {
+    const UserNumber user = facts.device(e.device).user;
+    const bool marks_count = e.server_read && due.epoch == facts.epoch() && facts.epoch_of(e.device) == facts.epoch();
+    for (const auto& [conversation, sends, marked_read] : due.conversations) {
+      for (const MessageIndex index : sends) {
         const Message& message = facts.message(index);
-        if (blocked || !waits(message, e.device)) continue;
+        if (is_blocked(e.device, conversation) || !waits(message, e.device)) continue;
         return report.violation("sync", conversation,
                                 "device " + std::to_string(e.device) + " and the server are said to agree, but " +
                                     name_of(message) + " waits");
       }
       const auto known = read_.find({conversation, user});
       const Seq read = known == read_.end() ? 0 : known->second;
-      if (!marks_count || view.marked_read <= read) continue;
+      if (!marks_count || marked_read <= read) continue;
       report.violation("sync", conversation,
                        "device " + std::to_string(e.device) + " and the server are said to agree, but user " +
-                           std::to_string(user) + " read up to " + std::to_string(view.marked_read) +
+                           std::to_string(user) + " read up to " + std::to_string(marked_read) +
                            ", and the server knows " + std::to_string(read));
     }
   }
@@ -399,6 +429,7 @@ class SyncsAreTrue final : public Property {
     }
   }
 
+  std::map<std::pair<DeviceNumber, std::uint64_t>, Due> due_;      // by device and wait
   std::map<std::pair<ConversationNumber, UserNumber>, Seq> read_;  // as the server's store said last
   // What each device's app was told has failed, and has not retried or discarded since: it holds back what is behind.
   std::map<std::pair<DeviceNumber, ConversationNumber>, std::set<MessageIndex>> failed_;

@@ -500,6 +500,21 @@ TEST(Syncs, FindAMessageThatWaits) {
   EXPECT_BROKEN("sync", story);
 }
 
+TEST(Syncs, SpeakOfWhatWasThereWhenTheyLooked) {
+  Story story;
+  story.delivers(1, 2).tell({SyncLooked{1, 7}}).sends(1, 2).tell({MarkedRead{1, kTalk, 2}});
+  story.tell({MarkReadReturned{1, kTalk, 2, Code::kOk}, SyncReturned{1, Code::kOk, true, 7}});
+  EXPECT_SOUND(story);
+  story.tell({SyncLooked{1, 8}, SyncReturned{1, Code::kOk, false, 8}});
+  EXPECT_BROKEN("sync", story);
+}
+
+TEST(Syncs, MayTellTheEndOfAMessageBehindTheLook) {
+  Story story;
+  story.sends(1, 1).tell({SyncLooked{1, 7}, Acked{1, k(1), 2}, SyncReturned{1, Code::kOk, false, 7}});
+  EXPECT_SOUND(story);
+}
+
 TEST(Syncs, FindAReadMarkThatTheServerDoesNotHave) {
   Story story;
   story.sends(2, 1).accepts(2, 1, 2).tell({Shown{1, kTalk, k(1), 2, h(1), 2}, CursorSeen{1, kTalkStream, kTalk, 2}});
@@ -529,6 +544,37 @@ TEST(Syncs, LetOneThatDidNotReturnInTimeSayNothing) {
   Story story;
   story.sends(1, 1).tell({SyncReturned{1, Code::kTimedOut, false}});
   EXPECT_SOUND(story);
+}
+
+// ---- S10 -----------------------------------------------------------------------------------------------------------
+
+TEST(Entitlement, FindsAMessageOnADeviceThatIsInNoList) {
+  Story story;
+  story.tell({Listed{1, true}}).delivers(1, 2).shows(2, 1, 2);
+  EXPECT_BROKEN("S10", story);
+}
+
+TEST(Entitlement, FindsOneOfBeforeTheDeviceWasListedAndOneOfAfterwards) {
+  Story before;
+  before.tell({Listed{1, true}}).delivers(1, 2).tell({Listed{2, true}}).delivers(2, 3).shows(2, 2, 3).shows(2, 1, 2);
+  EXPECT_BROKEN("S10", before);
+  Story after;
+  after.tell({Listed{1, true}, Listed{2, true}}).delivers(1, 2).shows(2, 1, 2).tell({Listed{2, false}});
+  after.delivers(2, 3).reads(2, 0, {row(2, 1), row(3, 2)});
+  EXPECT_BROKEN("S10", after);
+}
+
+TEST(Entitlement, HoldsWhereAMessageIsForTheListThatNamesTheDevice) {
+  Story story;
+  story.tell({Listed{1, true}}).delivers(1, 2).tell({Listed{2, true}}).delivers(2, 3).shows(2, 2, 3);
+  story.tell({CursorSeen{2, kTalkStream, kTalk, 3}}).reads(2, 3, {row(3, 2)});
+  EXPECT_SOUND(story);
+}
+
+TEST(Entitlement, LeavesAListedDeviceNoGap) {
+  Story story;
+  story.tell({Listed{1, true}, Listed{2, true}}).delivers(1, 2).tell({CursorSeen{2, kTalkStream, kTalk, 2}});
+  EXPECT_BROKEN("S8", story);
 }
 
 // ---- S14 -----------------------------------------------------------------------------------------------------------

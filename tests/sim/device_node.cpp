@@ -523,6 +523,7 @@ void DeviceNode::look_at_syncs() {
     ended_with("sync", told);
     const Code code = told.ok() ? Code::kOk : told.code();
     for (const auto& [number, returned] : syncs_) {
+      if (code == Code::kOk) record(event::SyncLooked{options_.number, number});
       act([this, number = number, code] { end_sync(number, code); });
     }
   });
@@ -533,12 +534,8 @@ void DeviceNode::end_sync(std::uint64_t number, Code code) {
   if (found == syncs_.end()) return;
   const auto returned = std::move(found->second);
   syncs_.erase(found);
-  // What the user did since the look is not what the answer speaks of.
-  const auto still = process_->store->all_told();
-  if (code != Code::kOk || (still.ok() && *still)) {
-    const bool server_read = code == Code::kOk && record_server_marks && record_server_marks();
-    record(event::SyncReturned{options_.number, code, server_read});
-  }
+  const bool server_read = code == Code::kOk && record_server_marks && record_server_marks();
+  record(event::SyncReturned{options_.number, code, server_read, number});
   returned(code);
 }
 

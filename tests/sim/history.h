@@ -276,13 +276,24 @@ struct ReceiptAnswered {
   }
 };
 
-// The app waited until device and server agree. kOk: they do, as the SDK says; what the app was told of until then has
-// been recorded, and, with server_read, the server's marks right before. kTimedOut: not in the time given.
+// The SDK looked whether device and server agree, and they do, as it says. What the app was told of until then may be
+// recorded up to the return; what its user does behind the look is not what the return speaks of.
+struct SyncLooked {
+  DeviceNumber device = 0;
+  std::uint64_t number = 0;  // of the wait
+  CHATSDK_SIM_EVENT(SyncLooked) { visit("device", device), visit("number", number); }
+};
+
+// The app waited until device and server agree. kOk: they do; with server_read, the server's marks have been recorded
+// right before. kTimedOut: not in the time given. Without a SyncLooked of the number the look was at the return.
 struct SyncReturned {
   DeviceNumber device = 0;
   Code code = Code::kOk;
   bool server_read = false;
-  CHATSDK_SIM_EVENT(SyncReturned) { visit("device", device), visit("code", code), visit("server_read", server_read); }
+  std::uint64_t number = 0;
+  CHATSDK_SIM_EVENT(SyncReturned) {
+    visit("device", device), visit("code", code), visit("server_read", server_read), visit("number", number);
+  }
 };
 
 // ---- The server ----------------------------------------------------------------------------------------------------
@@ -380,8 +391,8 @@ struct Linked {
   CHATSDK_SIM_EVENT(Linked) { visit("device", device), visit("user", user); }
 };
 
-// The server's newest device lists name this device from here on, or no more. Before the first of these, what is sent is
-// for all devices of a conversation's members.
+// The server's newest device lists name this device from here on, or no more. Before the first of these, what is sent
+// is for all devices of a conversation's members.
 struct Listed {
   DeviceNumber device = 0;
   bool listed = true;
@@ -470,14 +481,15 @@ struct ClockJump {
 
 }  // namespace event
 
-using Event = std::variant<event::SendCalled, event::SendReturned, event::Acked, event::Failed, event::Discarded,
-                           event::Retried, event::StateSeen, event::Shown, event::PlaceholderShown, event::StoreRead,
-                           event::CursorSeen, event::ReceiptSeen, event::MarkedRead, event::MarkReadReturned,
-                           event::StreamRead, event::ItemCommitted, event::StreamTrimmed, event::PushedLive,
-                           event::AnswerSeen, event::RequestAnswered, event::Member, event::Linked, event::Unlinked,
-                           event::EpochBegun, event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart,
-                           event::Fault, event::Cut, event::Heal, event::ClockJump, event::SendRepeated,
-                           event::SendContradicted, event::ReceiptAnswered, event::SyncReturned, event::Listed>;
+using Event =
+    std::variant<event::SendCalled, event::SendReturned, event::Acked, event::Failed, event::Discarded, event::Retried,
+                 event::StateSeen, event::Shown, event::PlaceholderShown, event::StoreRead, event::CursorSeen,
+                 event::ReceiptSeen, event::MarkedRead, event::MarkReadReturned, event::StreamRead,
+                 event::ItemCommitted, event::StreamTrimmed, event::PushedLive, event::AnswerSeen,
+                 event::RequestAnswered, event::Member, event::Linked, event::Unlinked, event::EpochBegun,
+                 event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart, event::Fault, event::Cut,
+                 event::Heal, event::ClockJump, event::SendRepeated, event::SendContradicted, event::ReceiptAnswered,
+                 event::SyncReturned, event::Listed, event::SyncLooked>;
 
 struct Record {
   std::uint64_t number = 0;

@@ -35,10 +35,8 @@ Verdict judge_failure(const StoreFailure& failure) {
       failure.code == Code::kCorrupt || failure.code == Code::kTampered || failure.code == Code::kWrongKey;
   const bool no_room = failure.plays_full_disk && failure.code == Code::kStorageFull;
   // Where the disk gave other bytes than are there, saying so is right.
-  // What happened to a process before the heal may show after it: a checkpoint has failed, and a commit finds that out.
-  const bool let_down =
-      damaged ? failure.disk_deceived : failure.disk_failed || ((failure.power_lost || no_room) && !failure.healed);
-  if (let_down) return std::nullopt;
+  const bool let_down = damaged ? failure.disk_deceived : failure.power_lost || failure.disk_failed || no_room;
+  if (let_down && !failure.healed) return std::nullopt;
   const char* const why = failure.healed ? "although faults have ended"
                           : damaged      ? "although its disk gave nothing but what is there"
                                          : "although its disk did not fail";

@@ -189,8 +189,8 @@ std::string to_line(const RunOptions& options) {
       std::to_string(options.send_time_limit.count()) + " ms" +
       (options.hostile ? hostile_line(options.network) : std::string()) +
       (options.drift_max != 0 ? ", drift " + std::to_string(options.drift_max) + " ppm" : std::string()) +
-      (options.fault_points ? ", fault points" : "") + (options.assertions ? ", assertions" : "") +
-      (options.all_start_again ? "" : ", apps go on after the heal") +
+      (options.encrypted ? ", encrypted" : "") + (options.fault_points ? ", fault points" : "") +
+      (options.assertions ? ", assertions" : "") + (options.all_start_again ? "" : ", apps go on after the heal") +
       (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max)) +
       (options.small_queues ? small_queues_line(options) : "");
   if (options.planted != Bug::kNone) line += std::string(", planted ") + to_text(options.planted);
@@ -263,6 +263,7 @@ std::string to_arguments(const RunOptions& options) {
   say("actions", options.actions, drawn.actions);
   say("faults", options.faults, drawn.faults);
   say("duration", options.duration.count(), drawn.duration.count());
+  if (options.encrypted) line += " --encrypted";
   if (options.planted != Bug::kNone) line += std::string(" --plant ") + to_text(options.planted);
   const std::vector<std::string> on = turned_on(options);
   for (const std::string& name : turned_on(drawn)) {

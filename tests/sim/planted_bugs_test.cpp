@@ -35,7 +35,7 @@ struct Case {
 const std::vector<Case> kCases = {
     {"P1", "AckBeforeCommit", {"S6", "S17"}, true},
     {"P2", "ResendWithNewId", {"S1", "S3"}, true},
-    {"P3", "ServerSyncNormal", {"S6", "S17"}},
+    {"P3", "ServerSyncNormal", {"S6", "S17"}, true},
     {"P4", "DuplicatesOnlyInMemory", {"S15", "S2", "S3"}, true},
     {"P5", "CursorBeforeStore", {"S8"}, true},
     {"P6", "RatchetApart", {"S13"}, false, "", true},

@@ -61,8 +61,8 @@ class WatchedStore final : public server::Store {
     if (const auto* ended = std::get_if<server::EndSessions>(&op)) {
       if (ended->remove_device) removed_.insert(ended->device_id);
     } else if (const auto* sent = std::get_if<server::AppendMessage>(&op)) {
-      const auto* const appended = std::get_if<server::Appended>(&answer);  // none: of an old roster
-      if (appended != nullptr && !appended->repeated) check(sent->sender_device);
+      const auto* const accepted = std::get_if<server::Appended>(&answer);  // none: of an old roster
+      if (accepted != nullptr && !accepted->repeated) check(sent->sender_device);
     } else if (const auto* taken_back = std::get_if<server::VoidMessage>(&op)) {
       const auto& voided = std::get<server::Voided>(answer);
       if (!voided.accepted && !voided.repeated) check(taken_back->sender_device);

@@ -476,6 +476,10 @@ void World::heal() {
       resume_device(node->number());
     }
   }
+  // As is a server by whoever runs it: what its disk did to this process is over.
+  if (server_.running() && server_.disk_failed()) {
+    crash_server(CrashMode::kProcessOnly, microseconds(0));
+  }
   scheduler_.after(microseconds(0), [this] {
     if (!server_.running()) start_server();
   });
