@@ -236,7 +236,8 @@ Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, st
   if (!reaches_peer) {
     for (const Peer& peer : wanted) {
       const auto pause = pauses_.find(peer);
-      if (peer.user_id == target.peer && pause != pauses_.end()) wait_until(pause->second.until_ms, plan);
+      const bool paused = pause != pauses_.end() && pause->second.until_ms > now_ms;
+      if (peer.user_id == target.peer && paused) wait_until(pause->second.until_ms, plan);
     }
   }
   finish(plan);

@@ -201,6 +201,19 @@ TEST_F(Direct, ABundleThatDoesNotHoldIsAskedForAgainAfterAMinute) {
   EXPECT_EQ(alice.bundles_fetched, 3);
 }
 
+// A time that has passed would be waited for without an end, while the bundle is on its way.
+TEST_F(Direct, APauseThatIsOverIsNotWaitedFor) {
+  begin_both();
+  server.stocks[bob.self].signed_prekey.back() ^= 1;
+  alice.queue("later");
+  EXPECT_EQ(alice.flush(), 0);
+  alice.now_ms += 60'000;
+  const Plan plan = alice.make_plan();
+  EXPECT_EQ(plan.outcome, Plan::Outcome::kWaits);
+  EXPECT_EQ(plan.bundles, std::vector<Peer>{bob.self});
+  EXPECT_EQ(plan.ask_again_ms, 0U);
+}
+
 TEST_F(Direct, ADeviceWithoutKeysIsLeftOutWhereAnotherOfThePeersIsReached) {
   talk();
   ChatDevice laptop(server, "bob", 4, directory);
