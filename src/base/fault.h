@@ -51,6 +51,7 @@ enum class Bug : std::uint8_t {
   kWindowWithoutLimit,
   kInboxWithoutLimit,
   kNoBackoff,
+  kTimesOutAtHalf,
   kAssociatedDataDropped,
   kLabelsSwapped,
   kUsedKeyKept,

@@ -15,7 +15,7 @@ class Checkers::Impl final : public Report {
  public:
   explicit Impl(CheckerOptions options) : options_(options) {
     add_order_properties(properties_);
-    add_durability_properties(properties_);
+    add_durability_properties(properties_, options);
     add_receipt_properties(properties_);
     add_stream_properties(properties_);
     add_encryption_properties(properties_);

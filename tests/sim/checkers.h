@@ -11,7 +11,7 @@
 //   S4  order               rows by seq; pending ones at the tail, as sent       checkers_order.cpp
 //   S5  sender's order      messages are accepted in the order they were sent    checkers_order.cpp
 //   S6  ack is durable      the server keeps what it has accepted                checkers_durability.cpp
-//   S7  queued is durable   a send that returned is never without trace          checkers_durability.cpp
+//   S7  queued is durable   what was sent leaves a trace, failures have a cause  checkers_durability.cpp
 //   S8  no gap in silence   a cursor passes only what is stored                  checkers_durability.cpp
 //   S9  only forwards       states, receipts                                     checkers_receipts.cpp
 //   sync                    who is told that all agrees has nothing that waits   checkers_receipts.cpp

@@ -2,6 +2,9 @@
 //
 // S6 to S8: what was promised to be kept is kept.
 #include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <utility>
 
 #include "sim/checker_properties.h"
 
@@ -103,6 +106,82 @@ class QueuedIsDurable final : public Property {
   }
 
   ReadMarks marks_;
+};
+
+// What the app is told of a failure is so: a message times out once its time has passed by the device's own clock, has
+// no addressee only where no device of theirs had logged in, is voided only where the server said so to one of its
+// senders, and is lost only by a server that went back. A call is refused for want of room or by the disk. Not judged
+// where a hostile middle is at work.
+class FailureHasCause final : public Property {
+ public:
+  void on(const Record& record, const Facts& facts, Report& report) override {
+    if (const auto* called = std::get_if<SendCalled>(&record.event)) {
+      sends_.insert_or_assign({called->device, called->k}, Send{called->peer, called->latest_ms, record.number});
+    } else if (const auto* retried = std::get_if<Retried>(&record.event)) {
+      const auto before = sends_.find({retried->device, retried->k_old});
+      const UserNumber peer = before == sends_.end() ? 0 : before->second.peer;
+      sends_.insert_or_assign({retried->device, retried->k_new}, Send{peer, retried->latest_ms, record.number});
+    } else if (const auto* linked = std::get_if<Linked>(&record.event)) {
+      linked_.try_emplace(linked->user, record.number);
+    } else if (std::holds_alternative<EpochBegun>(record.event)) {
+      linked_.clear();  // accounts may have been made since the state that it begins with
+    } else if (const auto* returned = std::get_if<SendReturned>(&record.event)) {
+      if (returned->code == Code::kLimitReached) return;
+      judge_call(returned->code, "the send of message " + to_text(returned->k), returned->device, report);
+    } else if (const auto* marked = std::get_if<MarkReadReturned>(&record.event)) {
+      judge_call(marked->code, "a mark of what is read", marked->device, report);
+    } else if (const auto* failed = std::get_if<Failed>(&record.event)) {
+      judge(*failed, facts, report);
+    }
+  }
+
+ private:
+  struct Send {
+    UserNumber peer = 0;
+    std::int64_t latest_ms = 0;
+    std::uint64_t called = 0;
+  };
+
+  static void judge_call(Code code, const std::string& what, DeviceNumber device, Report& report) {
+    if (code == Code::kOk || is_of_the_disk(code)) return;
+    report.violation("S7", kNoConversation,
+                     what + " on device " + std::to_string(device) + " is refused, " + std::string(code_name(code)));
+  }
+
+  void judge(const Failed& e, const Facts& facts, Report& report) {
+    const auto found = sends_.find({e.device, e.k});
+    const Send send = found == sends_.end() ? Send{} : found->second;
+    const auto index = facts.find(e.k);
+    std::string why;
+    switch (e.code) {
+      case Code::kTimedOut:
+        if (e.clock_ms >= send.latest_ms) return;
+        why = "its time passes at " + std::to_string(send.latest_ms) + " ms, and it is " + std::to_string(e.clock_ms);
+        break;
+      case Code::kNotFound: {
+        const auto linked = linked_.find(send.peer);
+        if (linked == linked_.end() || linked->second > send.called) return;
+        why = "user " + std::to_string(send.peer) + " has an account since event " + std::to_string(linked->second);
+        break;
+      }
+      case Code::kRolledBack:
+        if (facts.epoch() != 0) return;
+        why = "the server never went back";
+        break;
+      case Code::kVoided:
+        if (index && facts.message(*index).voided_in != kNoEpoch) return;
+        why = "the server has voided nothing";
+        break;
+      default:
+        why = "nothing can be to blame";
+    }
+    report.violation("S7", index ? facts.message(*index).conversation : kNoConversation,
+                     "message " + to_text(e.k) + " has failed on device " + std::to_string(e.device) + ", " +
+                         std::string(code_name(e.code)) + ", but " + why);
+  }
+
+  std::map<std::pair<DeviceNumber, ClientMessageId>, Send> sends_;
+  std::unordered_map<UserNumber, std::uint64_t> linked_;  // the record of a user's first log-in
 };
 
 // ---- S8 ------------------------------------------------------------------------------------------------------------
@@ -211,9 +290,10 @@ class NoSilentGap final : public Property {
 
 }  // namespace
 
-void add_durability_properties(Properties& properties) {
+void add_durability_properties(Properties& properties, const CheckerOptions& options) {
   properties.push_back(std::make_unique<AckIsDurable>());
   properties.push_back(std::make_unique<QueuedIsDurable>());
+  if (options.in_order) properties.push_back(std::make_unique<FailureHasCause>());
   properties.push_back(std::make_unique<NoSilentGap>());
 }
 

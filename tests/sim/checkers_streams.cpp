@@ -133,19 +133,6 @@ class Idempotence final : public Property {
     return code == Code::kRateLimited || code == Code::kUnavailable || code == Code::kStorageFull;
   }
 
-  static bool is_of_the_disk(Code code) {
-    switch (code) {
-      case Code::kStorage:
-      case Code::kStorageFull:
-      case Code::kBusy:
-      case Code::kCorrupt:
-      case Code::kTampered:
-        return true;
-      default:
-        return false;
-    }
-  }
-
   static std::string describe(const AnswerSeen& e) {
     switch (e.kind) {
       case AnswerSeen::Kind::kAccepted:

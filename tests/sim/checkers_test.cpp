@@ -35,7 +35,8 @@ TEST(NoInvention, FindsAnotherConversation) {
 
 TEST(NoInvention, FindsARefusedSend) {
   Story story;
-  story.tell({SendCalled{1, kTalk, k(1), h(1)}, SendReturned{1, k(1), Code::kTooLarge}}).reads(1, 0, {}, {pending(1)});
+  story.tell({SendCalled{1, kTalk, k(1), h(1)}, SendReturned{1, k(1), Code::kLimitReached}})
+      .reads(1, 0, {}, {pending(1)});
   EXPECT_BROKEN("S1", story);
 }
 
@@ -67,7 +68,7 @@ TEST(NoInvention, LetsADeviceSendBeforeItsLogInIsTold) {
 TEST(NoInvention, LetsASendAppearThatSucceededAfterARefusal) {
   Story story;
   story.tell({SendCalled{1, kTalk, k(1), h(1)}, SendReturned{1, k(1), Code::kStorageFull}}).sends(1, 1);
-  story.tell({SendCalled{1, kTalk, k(1), h(5)}, SendReturned{1, k(1), Code::kConflict}});
+  story.tell({SendCalled{1, kTalk, k(1), h(5)}, SendReturned{1, k(1), Code::kLimitReached}});
   story.accepts(1, 1, 2).shows(2, 1, 2);
   EXPECT_SOUND(story);
 }
@@ -266,6 +267,87 @@ TEST(QueuedIsDurable, LetsWhatTheAppKnowsOfBeGone) {
   story.sends(1, 4).tell({Failed{1, k(4), Code::kTimedOut}}).sends(1, 5).tell({Retried{1, k(4), k(5)}});
   story.tell({SendCalled{1, kTalk, k(6), h(6)}, Crash{1, "drop all"}, Restart{1}});
   story.reads(1, 0, {}, {pending(5)});
+  EXPECT_SOUND(story);
+}
+
+// Message 1 of device 1 to user 2, which may time out from 5,000 ms on.
+SendCalled limited() { return {1, kTalk, k(1), h(1), 2, 5'000}; }
+
+TEST(FailureHasCause, FindsATimeoutBeforeItsTime) {
+  Story story;
+  story.tell({limited(), SendReturned{1, k(1), Code::kOk}, Failed{1, k(1), Code::kTimedOut, 4'999}});
+  EXPECT_BROKEN("S7", story);
+}
+
+TEST(FailureHasCause, FindsATimeoutOfARetryAtTheOldTime) {
+  Story story;
+  story.tell({limited(), SendReturned{1, k(1), Code::kOk}, Failed{1, k(1), Code::kTimedOut, 5'000}});
+  EXPECT_SOUND(story);
+  story.tell({Retried{1, k(1), k(1), false, 9'000}, Failed{1, k(1), Code::kTimedOut, 6'000}});
+  EXPECT_BROKEN("S7", story);
+}
+
+TEST(FailureHasCause, FindsAPeerNotFoundWhoHasLoggedIn) {
+  Story story;
+  story.tell({limited(), SendReturned{1, k(1), Code::kOk}, Failed{1, k(1), Code::kNotFound, 1}});
+  EXPECT_BROKEN("S7", story);
+}
+
+TEST(FailureHasCause, FindsAMessageRolledBackByAServerThatNeverWentBack) {
+  Story story;
+  story.delivers(1, 2).tell({Failed{1, k(1), Code::kRolledBack}});
+  EXPECT_BROKEN("S7", story);
+}
+
+TEST(FailureHasCause, FindsAMessageVoidedThatTheServerDidNotVoid) {
+  Story story;
+  story.sends(1, 1).tell({Failed{1, k(1), Code::kVoided}});
+  EXPECT_BROKEN("S7", story);
+}
+
+TEST(FailureHasCause, LetsAnotherDeviceOfTheSenderVoidIt) {
+  Story story;
+  story.sends(1, 1).tell(
+      {AnswerSeen{3, k(1), AnswerSeen::Kind::kVoided, 0, Code::kOk}, Failed{1, k(1), Code::kVoided}});
+  EXPECT_SOUND(story);
+}
+
+TEST(FailureHasCause, FindsReasonsThatNobodyGave) {
+  for (const Code code : {Code::kForbidden, Code::kInternal, Code::kStorage, Code::kUnavailable}) {
+    Story story;
+    story.tell({limited(), SendReturned{1, k(1), Code::kOk}, Failed{1, k(1), code, 9'000}});
+    EXPECT_BROKEN("S7", story);
+  }
+}
+
+TEST(FailureHasCause, FindsCallsRefusedForNoReason) {
+  for (const Code code : {Code::kInvalidArgument, Code::kNotLoggedIn, Code::kConflict, Code::kInternal}) {
+    Story sent;
+    sent.tell({limited(), SendReturned{1, k(1), code}});
+    EXPECT_BROKEN("S7", sent);
+    Story marked;
+    marked.delivers(1, 2).tell({MarkedRead{2, kTalk, 2}, MarkReadReturned{2, kTalk, 2, code}});
+    EXPECT_BROKEN("S7", marked);
+  }
+}
+
+TEST(FailureHasCause, LetsTimePassStrangersBeMissingAndServersGoBack) {
+  Story story;
+  story.tell({limited(), SendReturned{1, k(1), Code::kOk}, Failed{1, k(1), Code::kTimedOut, 5'000}});
+  story.tell({SendCalled{1, 7, k(2), h(2), 9, 5'000}, SendReturned{1, k(2), Code::kOk}});
+  story.tell({Failed{1, k(2), Code::kNotFound, 1}});
+  story.tell({SendCalled{1, 8, k(3), h(3), 4, 5'000}, SendReturned{1, k(3), Code::kOk}, Linked{4, 4}});
+  story.tell({Failed{1, k(3), Code::kNotFound, 1}});  // asked for before there was such a user
+  story.tell({SendCalled{1, kTalk, k(4), h(4), 2}, SendReturned{1, k(4), Code::kLimitReached}});
+  story.tell({SendCalled{1, kTalk, k(5), h(5), 2}, SendReturned{1, k(5), Code::kStorageFull}});
+  story.tell({EpochBegun{7, {}}, SendCalled{1, kTalk, k(6), h(6), 2}, SendReturned{1, k(6), Code::kOk}});
+  story.tell({Failed{1, k(6), Code::kNotFound, 1}});
+  EXPECT_SOUND(story);
+}
+
+TEST(FailureHasCause, IsNotAskedForWhereAHostileMiddleAltersWhatIsSaid) {
+  Story story({.in_order = false});
+  story.tell({limited(), SendReturned{1, k(1), Code::kOk}, Failed{1, k(1), Code::kForbidden, 1}});
   EXPECT_SOUND(story);
 }
 

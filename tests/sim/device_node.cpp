@@ -215,7 +215,8 @@ void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<mil
     const std::string text =
         make_text(options_.encrypted && !encrypted ? kPlainMarker : kSecretMarker, app_, text_bytes);
     sent_here_.insert(*options.id);
-    record(event::SendCalled{options_.number, number, *options.id, content_hash(encode_text_content(text))});
+    record(event::SendCalled{options_.number, number, *options.id, content_hash(encode_text_content(text)), peer,
+                             to_unix_ms(clock_.wall_now() + time_limit.value_or(options_.send_time_limit))});
     const Result<Client::Sent> sent = process_->client->send_text(*key, text, options);
     record(event::SendReturned{options_.number, *options.id, sent.ok() ? Code::kOk : sent.code()});
     ended_with("send_text", sent);
@@ -283,7 +284,8 @@ void DeviceNode::retry_failed(std::uint64_t draw) {
 void DeviceNode::retry(MessageKey key) {
   const auto row = process_->reader->message(key);
   if (!row.ok() || row->state != MessageState::kFailed) return;
-  open_retry_ = OpenRetry{key, row->client_message_id, row->failure == Code::kRolledBack};
+  open_retry_ = OpenRetry{key, row->client_message_id, row->failure == Code::kRolledBack,
+                          to_unix_ms(clock_.wall_now() + options_.send_time_limit)};
   const Status retried = process_->client->retry(row->client_message_id);
   ended_with("retry", retried);
   if (retried.ok()) {
@@ -329,10 +331,10 @@ void DeviceNode::settle_retry(const MessageRow& row) {
     const auto number = conversation(row.conversation);
     sent_here_.insert(row.client_message_id);
     record(event::SendCalled{options_.number, number.value_or(kNoConversation), row.client_message_id,
-                             content_hash(row.content)});
+                             content_hash(row.content), 0, asked.latest_ms});
     record(event::SendReturned{options_.number, row.client_message_id, Code::kOk});
   }
-  record(event::Retried{options_.number, before, row.client_message_id, asked.lost});
+  record(event::Retried{options_.number, before, row.client_message_id, asked.lost, asked.latest_ms});
 }
 
 void DeviceNode::discard_failed(std::uint64_t draw) {
@@ -711,7 +713,7 @@ void DeviceNode::observe(const MessageRow& row) {
     if (!lost) record(event::StateSeen{options_.number, row.client_message_id, seen(row.state)});
   }
   if (row.state == MessageState::kFailed || lost) {
-    record(event::Failed{options_.number, row.client_message_id, row.failure});
+    record(event::Failed{options_.number, row.client_message_id, row.failure, to_unix_ms(clock_.highest_wall())});
   }
 }
 

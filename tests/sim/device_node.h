@@ -268,6 +268,7 @@ class DeviceNode final : private EventSink {
     MessageKey message;
     ClientMessageId k;
     bool lost = false;
+    std::int64_t latest_ms = 0;
   };
   std::optional<OpenRetry> open_retry_;  // asked for, and not seen yet what came of it
   struct OpenDiscard {

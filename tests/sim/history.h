@@ -74,8 +74,11 @@ struct SendCalled {
   ConversationNumber conversation = 0;
   ClientMessageId k;
   ContentHash h = 0;
+  UserNumber peer = 0;         // to whom; 0: not told
+  std::int64_t latest_ms = 0;  // by the device's wall clock, from when on it may time out; 0: not told
   CHATSDK_SIM_EVENT(SendCalled) {
     visit("device", device), visit("conversation", conversation), visit("k", k), visit("h", h);
+    visit("peer", peer), visit("latest_ms", latest_ms);
   }
 };
 
@@ -114,7 +117,10 @@ struct Failed {
   DeviceNumber device = 0;
   ClientMessageId k;
   Code code = Code::kInternal;
-  CHATSDK_SIM_EVENT(Failed) { visit("device", device), visit("k", k), visit("code", code); }
+  std::int64_t clock_ms = 0;  // the most that the device's wall clock has shown by now
+  CHATSDK_SIM_EVENT(Failed) {
+    visit("device", device), visit("k", k), visit("code", code), visit("clock_ms", clock_ms);
+  }
 };
 
 // The app asked for another text to be sent under the id of a message that its store holds.
@@ -142,8 +148,10 @@ struct Retried {
   ClientMessageId k_old;
   ClientMessageId k_new;
   bool lost = false;
+  std::int64_t latest_ms = 0;  // as in SendCalled
   CHATSDK_SIM_EVENT(Retried) {
     visit("device", device), visit("k_old", k_old), visit("k_new", k_new), visit("lost", lost);
+    visit("latest_ms", latest_ms);
   }
 };
 

@@ -29,6 +29,7 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kWindowWithoutLimit, "window-without-limit"},
       {Bug::kInboxWithoutLimit, "inbox-without-limit"},
       {Bug::kNoBackoff, "no-backoff"},
+      {Bug::kTimesOutAtHalf, "times-out-at-half"},
   };
   return bugs;
 }

@@ -56,6 +56,7 @@ const std::vector<Case> kCases = {
     {"unread-without-limit", "UnreadWithoutLimit", {"S14"}},
     {"window-without-limit", "WindowWithoutLimit", {"S14"}},
     {"no-backoff", "NoBackoff", {"S14"}, true},
+    {"times-out-at-half", "TimesOutAtHalf", {"S7"}, true, "has failed on device"},
     {"inbox-without-limit", "InboxWithoutLimit", {"S14"}},
 };
 

@@ -13,6 +13,7 @@
 //   2. Real time is never read; the same seed gives the same order.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -40,8 +41,13 @@ class NodeClock final : public Clock {
   WallTime wall_now() const override { return wall_start_ + monotonic_now().time_since_epoch() + wall_offset_; }
   // The first moment of the world at which this clock shows the time, or more.
   MonotonicTime moment_of(MonotonicTime shown) const;
-  void jump_wall(std::chrono::microseconds by) { wall_offset_ += by; }
-  void set_wall_true() { wall_offset_ = {}; }
+  void jump_wall(std::chrono::microseconds by) {
+    highest_wall_ = highest_wall();
+    wall_offset_ += by;
+  }
+  void set_wall_true() { jump_wall(-wall_offset_); }
+  // The most that wall_now() can have answered by now.
+  WallTime highest_wall() const { return std::max(highest_wall_, wall_now()); }
 
  private:
   MonotonicTime at(MonotonicTime moment) const;
@@ -50,6 +56,7 @@ class NodeClock final : public Clock {
   const WallTime wall_start_;
   const std::int32_t drift_;
   std::chrono::microseconds wall_offset_{};
+  WallTime highest_wall_{};  // when it was last set
 };
 
 class Scheduler;
