@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
 #include <string_view>
 
@@ -88,6 +89,9 @@ inline constexpr std::string_view kFaultKinds[] = {
 
 // Less often than in this share of seeds is too rare to lean on.
 inline constexpr double kSeedsPercentMin = 5.0;
+// Fewer in a seed, on average, show too little.
+inline constexpr std::uint64_t kSendsPerSeedMin = 200;
+inline constexpr std::uint64_t kFaultsPerSeedMin = 20;
 
 constexpr bool is_fault_kind(std::string_view name) {
   return std::find(std::begin(kFaultKinds), std::end(kFaultKinds), name) != std::end(kFaultKinds);

@@ -162,7 +162,8 @@ class Campaign {
       }
     }
     print_summary(totals_, seconds_since(start_));
-    if (arguments_.all_kinds && (totals_.has_rare_kind() || totals_.has_silent_point())) return false;
+    const bool wants = totals_.is_poor() || totals_.has_rare_kind() || totals_.has_silent_point();
+    if (arguments_.all_kinds && wants) return false;
     return totals_.failed == 0;
   }
 

@@ -44,6 +44,8 @@ double Totals::percent_of_seeds(std::string_view kind) const {
   return 100.0 * static_cast<double>(found->second) / static_cast<double>(seeds);
 }
 
+bool Totals::is_poor() const { return sends < kSendsPerSeedMin * seeds || faults < kFaultsPerSeedMin * seeds; }
+
 bool Totals::has_rare_kind() const {
   return std::any_of(std::begin(kFaultKinds), std::end(kFaultKinds),
                      [this](std::string_view kind) { return percent_of_seeds(kind) < kSeedsPercentMin; });

@@ -30,6 +30,7 @@ struct Totals {
 
   void add(const RunResult& result);
   double percent_of_seeds(std::string_view kind) const;
+  bool is_poor() const;           // sends or faults of a seed, on average, are fewer than what runs are for
   bool has_rare_kind() const;     // below what the summary demands
   bool has_silent_point() const;  // that never struck and could have
 };
