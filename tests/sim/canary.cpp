@@ -92,12 +92,14 @@ class Search {
 
  private:
   static constexpr std::size_t kWindow = kSecretMarker.size();  // no form is shorter
+  static constexpr std::size_t kPairs = 4'096;  // some share a place; so small, the table stays near the processor
   static std::size_t pair(const char* bytes) {
-    return static_cast<std::size_t>(static_cast<unsigned char>(bytes[0])) << 8 | static_cast<unsigned char>(bytes[1]);
+    const auto high = static_cast<std::size_t>(static_cast<unsigned char>(bytes[0])) << 4;
+    return (high ^ static_cast<unsigned char>(bytes[1])) % kPairs;
   }
 
   std::vector<Form> forms_;
-  std::array<std::uint8_t, 65'536> skip_{};
+  std::array<std::uint8_t, kPairs> skip_{};
 };
 
 }  // namespace
