@@ -95,6 +95,7 @@ std::string found_in_server(const char* sql) {
   const RunResult result = run_with(false, [sql](World& world) {
     world.scheduler().after(seconds(8), [&world] { world.device(1)->send(2, 30, std::nullopt); });
     world.scheduler().after(seconds(18), [&world, sql] {
+      world.read_all_stores();
       in_servers_file(world, sql);
       world.read_all_stores();
     });
@@ -118,6 +119,11 @@ TEST(ServersStreams, AreFoundToBeGone) {
   const std::string found = found_in_server("DELETE FROM member WHERE stream_id IN (SELECT stream_id FROM direct)");
   EXPECT_NE(found.find("which an account names, is not in the server's store"), std::string::npos) << found;
   EXPECT_EQ(found.substr(0, 4), "S17:");
+}
+
+TEST(ServersStreams, AreFoundToBeGoneWithTheirAccount) {
+  EXPECT_EQ(found_in_server("DELETE FROM account WHERE user_id = 'user-2'"),
+            "S6: The account of user 2, which the server's store held, is gone.");
 }
 
 TEST(ServersStreams, AreFoundNotToBeReadableThoughTheDiskDidNotFail) {

@@ -200,6 +200,7 @@ bool World::begin_epoch() {
   if (epoch_ != 0 && epoch != epoch_) {
     event::EpochBegun begun;
     begun.epoch = epoch;
+    accounts_.clear();
     const ServerStreams streams = server_streams(Extent::kHeads);
     if (!streams.all) {
       server_.disk().clear_faults();
@@ -570,7 +571,14 @@ World::ServerStreams World::server_streams(Extent extent) {
   std::set<StreamId> seen;
   for (UserNumber user = 1; user <= options_.users; ++user) {
     const auto account = server_.inspector().account(Observer::name_of(user));
-    if (is_missing(is_unread(account, {})) || !account->has_value()) continue;
+    if (is_missing(is_unread(account, {}))) continue;
+    if (!account->has_value()) {
+      if (!accounts_.contains(user)) continue;
+      violation("S6",
+                Finding("The account of user " + std::to_string(user) + ", which the server's store held, is gone."));
+      continue;
+    }
+    accounts_.insert(user);
     auto own = read_stream(user, (*account)->account_stream, wire::STREAM_KIND_ACCOUNT);
     if (is_missing(!own)) continue;
     std::vector<std::pair<StreamId, ConversationNumber>> conversations;

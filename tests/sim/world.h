@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -157,6 +158,7 @@ class World {
   bool expects_new_epoch_ = false;
   bool epoch_in_doubt_ = false;
   std::uint64_t epoch_ = 0;  // of the server's last process
+  std::set<UserNumber> accounts_;  // that the server's store held at a read in its epoch
   bool healed_ = false;
   bool draining_ = false;
   std::map<NodeId, Counted> counted_;
