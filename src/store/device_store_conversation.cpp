@@ -202,13 +202,6 @@ Result<bool> DeviceStore::is_encrypted(ConversationKey conversation) {
   return known->encrypted;
 }
 
-Result<bool> DeviceStore::is_undecided(ConversationKey conversation) {
-  CHATSDK_ASSIGN(const auto known, impl_->find_conversation(conversation));
-  if (!known || !known->id || known->encrypted) return false;
-  CHATSDK_ASSIGN(const auto stream, impl_->cursor(known->id));
-  return !stream || stream->seq == 0;
-}
-
 Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer, Changes* changes, bool encrypted) {
   if (peer.empty() || peer.size() > limits::kUserIdBytesMax) {
     return error(Code::kInvalidArgument, "user id of " + std::to_string(peer.size()) + " B, 1 to " +

@@ -75,11 +75,15 @@ constexpr char kSetLastNumbers[] =
     "conversation.key)";
 constexpr char kShiftLastNumber[] = "UPDATE conversation SET last_send_number = last_send_number + ?2 WHERE key = ?1";
 
+// Of a conversation c: its first item, which says whether it is encrypted, is not here yet.
+#define CHATSDK_UNDECIDED                                                                     \
+  "c.conversation_id IS NOT NULL AND c.encrypted = 0 AND NOT EXISTS (SELECT 1 FROM stream s " \
+  "WHERE s.stream_id = c.conversation_id AND s.seq > 0)"
+constexpr char kUndecided[] = "SELECT " CHATSDK_UNDECIDED " FROM conversation c WHERE c.key = ?1";
 // The columns that read_outbox() reads.
 #define CHATSDK_OUTBOX_COLUMNS                                                                                     \
   "o.kind, o.conversation, c.conversation_id, c.peer, o.client_message_id, o.send_number, m.content, o.deadline, " \
-  "o.on_wire, o.failure, c.encrypted, c.conversation_id IS NOT NULL AND c.encrypted = 0 AND NOT EXISTS "           \
-  "(SELECT 1 FROM stream s WHERE s.stream_id = c.conversation_id AND s.seq > 0)"
+  "o.on_wire, o.failure, c.encrypted, " CHATSDK_UNDECIDED
 constexpr char kOutbox[] =
     "SELECT " CHATSDK_OUTBOX_COLUMNS
     " FROM outbox o JOIN conversation c ON c.key = o.conversation LEFT JOIN message m ON m.key = o.id "
@@ -275,6 +279,12 @@ Result<std::uint64_t> DeviceStore::Impl::insert_outbox_row(MessageKey message, C
 }
 
 // ---- Queueing ------------------------------------------------------------------------------------------------------
+
+Result<bool> DeviceStore::is_undecided(ConversationKey conversation) {
+  rows::Query query = impl_->sql(kUndecided);
+  CHATSDK_ASSIGN(const bool known, query.first(conversation));
+  return known && query->integer(0) != 0;
+}
 
 Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation, const ClientMessageId& id,
                                                    Bytes content, WallTime now, WallTime deadline, bool on_wire) {
