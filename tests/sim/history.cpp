@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/history.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <concepts>
 #include <cstdio>
@@ -68,6 +69,41 @@ struct Hasher {
   void add(const StreamItem& item) { add_all(item.seq, item.hash); }
   void add(const EpochBegun::Head& head) { add_all(head.stream, head.conversation, head.head); }
 };
+
+// ---- Differences ---------------------------------------------------------------------------------------------------
+
+struct FieldHash {
+  std::string_view name;
+  std::uint64_t hash = 0;
+  friend bool operator==(const FieldHash&, const FieldHash&) = default;
+};
+
+struct FieldHasher {
+  std::vector<FieldHash>& hashes;
+  template <typename T>
+  void operator()(std::string_view name, const T& value) {
+    Hasher hasher{0};
+    hasher(name, value);
+    hashes.push_back({name, hasher.hash});
+  }
+};
+
+std::vector<FieldHash> field_hashes(const Event& event) {
+  std::vector<FieldHash> hashes;
+  std::visit([&](const auto& e) { e.fields(FieldHasher{hashes}); }, event);
+  return hashes;
+}
+
+// In what the records differ; empty: in nothing.
+std::string_view difference_of(const Record& one, const Record& other) {
+  if (one.time_us != other.time_us) return "time";
+  if (one.node != other.node) return "node";
+  if (one.event.index() != other.event.index()) return "event";
+  const std::vector<FieldHash> ours = field_hashes(one.event);
+  const std::vector<FieldHash> theirs = field_hashes(other.event);
+  const auto [at, ignored] = std::mismatch(ours.begin(), ours.end(), theirs.begin());
+  return at == ours.end() ? std::string_view() : at->name;
+}
 
 // ---- Lines ---------------------------------------------------------------------------------------------------------
 
@@ -266,6 +302,21 @@ std::vector<std::string> History::tail(ConversationNumber conversation, std::siz
   lines.reserve(chosen.size());
   for (const Record* record : chosen) lines.push_back(to_line(*record));
   return lines;
+}
+
+std::optional<Difference> first_difference(const History& one, const History& other, std::size_t lines_before) {
+  const std::deque<Record>& ours = one.records();
+  const std::deque<Record>& theirs = other.records();
+  const std::size_t both = std::min(ours.size(), theirs.size());
+  std::size_t at = 0;
+  std::string_view what;
+  while (at < both && (what = difference_of(ours[at], theirs[at])).empty()) ++at;
+  if (at == ours.size() && at == theirs.size()) return std::nullopt;
+  Difference found{at + 1, std::string(at < both ? what : "end"), {}, {}, {}};
+  for (std::size_t i = at - std::min(at, lines_before); i < at; ++i) found.before.push_back(to_line(ours[i]));
+  if (at < ours.size()) found.one = to_line(ours[at]);
+  if (at < theirs.size()) found.other = to_line(theirs[at]);
+  return found;
 }
 
 }  // namespace chatsdk::sim

@@ -32,6 +32,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -532,5 +533,15 @@ class History {
   std::deque<Record> records_;
   std::uint64_t hash_ = 0x6368617473646b31;  // a start other than 0, so that leading zeros count
 };
+
+// The first record that is not the same in two histories.
+struct Difference {
+  std::uint64_t number = 0;
+  std::string what;                 // "time", "node", "event", a field of the event; "end": one history is over
+  std::vector<std::string> before;  // the last lines ahead of it, which both have, oldest first
+  std::string one;                  // its line in each; empty where that history is over
+  std::string other;
+};
+std::optional<Difference> first_difference(const History& one, const History& other, std::size_t lines_before);
 
 }  // namespace chatsdk::sim

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The history itself, and how the checkers report.
+#include <gmock/gmock.h>
+
 #include "sim/checker_story.h"
 
 namespace chatsdk::sim {
@@ -48,6 +50,59 @@ TEST(History, HashesFieldsAndNothingElse) {
   EXPECT_NE(hash_of_two(2, "drop"), hash_of_two(2, "keep"));
   // The same in every build.
   EXPECT_EQ(hash_of_two(2, "drop"), 6296547772923866189u);
+}
+
+TEST(History, TellsWhereTwoPart) {
+  const auto three = [](std::uint64_t time, NodeNumber node, Event second) {
+    History history;
+    history.record(5, 1, Crash{1, "keep"});
+    history.record(time, node, std::move(second));
+    history.record(9, 1, Heal{});
+    return history;
+  };
+  const History history = three(6, 2, Crash{2, "keep"});
+  const auto what = [&history](const History& other) { return first_difference(history, other, 5)->what; };
+
+  EXPECT_FALSE(first_difference(history, history, 5));
+  EXPECT_EQ(what(three(7, 2, Crash{2, "keep"})), "time");
+  EXPECT_EQ(what(three(6, 1, Crash{2, "keep"})), "node");
+  EXPECT_EQ(what(three(6, 2, Restart{2})), "event");
+  EXPECT_EQ(what(three(6, 2, Crash{2, "drop"})), "mode");
+  const auto found = first_difference(history, three(6, 2, Crash{3, "keep"}), 5);
+  EXPECT_EQ(found->what, "node");
+  EXPECT_EQ(found->number, 2u);
+  EXPECT_THAT(found->before, testing::ElementsAre("#1 0.000005s n1 Crash node=1 mode=keep"));
+  EXPECT_EQ(found->one, "#2 0.000006s n2 Crash node=2 mode=keep");
+  EXPECT_EQ(found->other, "#2 0.000006s n2 Crash node=3 mode=keep");
+}
+
+// Rows that a line leaves out count.
+TEST(History, TellsWhereTwoPartInWhatIsNotPrinted) {
+  const auto read = [](ContentHash content) {
+    History history;
+    history.record(0, 0, StoreRead{2, kTalk, 1, 1, {{1, k(1), 1, content, false, false}}, {}});
+    return history;
+  };
+
+  const auto found = first_difference(read(1), read(2), 5);
+
+  EXPECT_EQ(found->one, found->other);
+  EXPECT_EQ(found->what, "rows");
+}
+
+TEST(History, TellsThatOneIsOverWhereTheOtherGoesOn) {
+  History shorter;
+  History longer;
+  for (std::uint64_t time = 1; time <= 3; ++time) shorter.record(time, 0, Heal{});
+  for (std::uint64_t time = 1; time <= 4; ++time) longer.record(time, 0, Heal{});
+
+  const auto found = first_difference(shorter, longer, 2);
+
+  EXPECT_EQ(found->what, "end");
+  EXPECT_EQ(found->number, 4u);
+  EXPECT_THAT(found->before, testing::ElementsAre("#2 0.000002s n0 Heal node=0", "#3 0.000003s n0 Heal node=0"));
+  EXPECT_EQ(found->one, "");
+  EXPECT_EQ(found->other, "#4 0.000004s n0 Heal node=0");
 }
 
 TEST(History, PrintsOneLineForAnEvent) {

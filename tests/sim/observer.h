@@ -33,6 +33,7 @@ class Observer final : public NetworkObserver {
   // Called with each record; the checkers listen here.
   std::function<void(const Record&)> on_record;
   const History& history() const { return history_; }
+  History take_history() { return std::move(history_); }  // of a run that is over
 
   // Counts a fault that had an effect, and records it. The kind is one of fault_kinds.h.
   void on_fault(const char* kind) override;

@@ -162,6 +162,8 @@ class Run {
     return result;
   }
 
+  History take_history() { return world_.observer().take_history(); }
+
   // dying: the last records of all, as long as nothing is known to be broken.
   void report(RunResult& result, bool dying = false) {
     result.violations = world_.own_violations();
@@ -350,7 +352,12 @@ std::uint64_t RunResult::fault_count() const {
                          [](std::uint64_t sum, const auto& entry) { return sum + entry.second; });
 }
 
-RunResult run(const RunOptions& options, const RunSettings& settings) { return Run(options, settings).execute(); }
+RunResult run(const RunOptions& options, const RunSettings& settings) {
+  Run run(options, settings);
+  RunResult result = run.execute();
+  if (settings.history != nullptr) *settings.history = run.take_history();
+  return result;
+}
 
 RunResult last_words() {
   RunResult result;

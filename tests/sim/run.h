@@ -49,6 +49,7 @@ struct RunSettings {
   bool log = false;  // nodes' logs and the history to stderr
   // Schedules what happens in the safety phase, instead of users and nemesis. Called before anything has started.
   std::function<void(World&)> script;
+  History* history = nullptr;  // takes what was recorded
 };
 
 RunResult run(const RunOptions& options, const RunSettings& settings = {});
