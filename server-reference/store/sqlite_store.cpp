@@ -96,6 +96,7 @@ Status SqliteStore::open_files() {
   CHATSDK_TRY(migrate(db_, version));
   CHATSDK_FAULT("server_store.open_between_schema_and_epoch");
   if (CHATSDK_PLANTED(Bug::kP4DuplicatesOnlyInMemory)) CHATSDK_TRY(db_.execute("DELETE FROM dedup"));
+  if (CHATSDK_PLANTED(Bug::kRotationForgotten)) CHATSDK_TRY(db_.execute("UPDATE session SET last_request_id = x''"));
   CHATSDK_ASSIGN(epoch_file_, EpochFile::open(options_.path + ".epoch", options_.vfs_name));
   CHATSDK_TRY(load(version == 0));
   CHATSDK_FAULT("server_store.open_between_epoch_and_anchor");

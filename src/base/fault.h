@@ -52,6 +52,7 @@ enum class Bug : std::uint8_t {
   kInboxWithoutLimit,
   kNoBackoff,
   kTimesOutAtHalf,
+  kRotationForgotten,
   kAssociatedDataDropped,
   kLabelsSwapped,
   kUsedKeyKept,

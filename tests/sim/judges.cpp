@@ -21,6 +21,62 @@ Verdict CopiedToken::judge(bool taken, std::uint64_t restores_when_used, std::ui
   return Finding("A refresh token that had been used was taken again.");
 }
 
+// ---- rotations -----------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::string describe(const Rotations::Answer& answer) {
+  const std::string generation = std::to_string(answer.generation);
+  switch (answer.outcome) {
+    case Rotations::Outcome::kRotated:
+      return "with a new token, generation " + generation;
+    case Rotations::Outcome::kRepeated:
+      return "with the token of generation " + generation + " again";
+    case Rotations::Outcome::kReused:
+      return "that an old token was used again";
+    case Rotations::Outcome::kEnded:
+      break;
+  }
+  return "that the session has ended";
+}
+
+}  // namespace
+
+Verdict Rotations::judge(const Request& request, const Answer& answer) {
+  const auto held = held_.find(request.session);
+  Verdict found;
+  if (held != held_.end()) {
+    const auto& [asked, answered] = held->second;
+    const bool same = request.generation == asked.generation && request.id == asked.id;
+    const bool repeated = answer.outcome == Outcome::kRepeated && answer.generation == answered.generation;
+    if (same && request.at < answered.expires && !repeated) {
+      found = Finding("The rotation of generation " + std::to_string(asked.generation) + " of session " +
+                      std::to_string(asked.session) + " was answered " + describe(answered) +
+                      ", and the same request is answered " + describe(answer) + ".");
+    }
+  }
+  if (answer.outcome == Outcome::kRotated || answer.outcome == Outcome::kRepeated) {
+    held_[request.session] = {request, answer};
+  } else {
+    held_.erase(request.session);
+  }
+  return found;
+}
+
+Verdict Rotations::judge_refusal(BytesView id, WallTime at, int status) const {
+  for (const auto& [session, held] : held_) {
+    if (held.request.id != id || at >= held.answer.expires) continue;
+    return Finding("The rotation of generation " + std::to_string(held.request.generation) + " of session " +
+                   std::to_string(session) + " was answered " + describe(held.answer) +
+                   ", and the same request is refused with status " + std::to_string(status) + ".");
+  }
+  return std::nullopt;
+}
+
+void Rotations::session_ended(DeviceId device) {
+  std::erase_if(held_, [device](const auto& held) { return held.second.answer.device == device; });
+}
+
 // ---- epoch, store --------------------------------------------------------------------------------------------------
 
 // Also of a store that was put back the same epoch says that nothing is lost.

@@ -5,6 +5,7 @@
 // can be told to it by hand (judges_test.cpp).
 //
 //   tokens    a refresh token that was used is not taken again                 CopiedToken
+//   rotations the same request for a session's next token has the same answer  Rotations
 //   epoch     a server whose store is as it was keeps its epoch                judge_epoch
 //   store     what fails has a disk that failed; nothing fails after the heal  judge_failure
 //   calls     no call and no connection ends for a fault of the library's own  judge_end
@@ -25,6 +26,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
+#include "base/clock.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "sim/history.h"
@@ -58,6 +61,43 @@ class CopiedToken {
 
  private:
   Held copied_;
+};
+
+// ---- rotations -----------------------------------------------------------------------------------------------------
+
+// The last rotation of each session. Until its successor is used, the session ends or its time is up, the same request
+// gets the same answer (S15), also from a server that has started anew.
+class Rotations {
+ public:
+  struct Request {
+    std::uint64_t session = 0;
+    std::uint32_t generation = 0;  // of the token that is shown
+    Bytes id;
+    WallTime at{};
+  };
+  enum class Outcome { kRotated, kRepeated, kReused, kEnded };
+  struct Answer {
+    Outcome outcome = Outcome::kEnded;
+    DeviceId device;
+    std::uint32_t generation = 0;  // that the session has now
+    WallTime expires{};
+  };
+
+  // The server's store answered so, and is in the state that it says.
+  Verdict judge(const Request& request, const Answer& answer);
+  // Whoever sent this request was answered that it is refused, whatever the store has of it.
+  Verdict judge_refusal(BytesView id, WallTime at, int status) const;
+  void session_ended(DeviceId device);
+  // Nobody knows what the store has: it is older, or a commit with sessions in it failed.
+  void forget_all() { held_.clear(); }
+
+ private:
+  struct Held {
+    Request request;
+    Answer answer;
+  };
+
+  std::map<std::uint64_t, Held> held_;  // by session
 };
 
 // ---- epoch, store --------------------------------------------------------------------------------------------------

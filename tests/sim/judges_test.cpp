@@ -41,6 +41,90 @@ TEST(CopiedTokens, AreNotUsedWhereTheyMayBeTheLastOfAnInstallation) {
   EXPECT_EQ(token.copy_or_use({"third", "phone anew", 0}), std::nullopt);  // copied now: each is used once
 }
 
+// ---- rotations -----------------------------------------------------------------------------------------------------
+
+using Outcome = Rotations::Outcome;
+
+// A server's store that has rotated session 1 of device 7 from its first token to its second, by request "one".
+class RotationsTest : public testing::Test {
+ protected:
+  RotationsTest() { EXPECT_FALSE(answered(1, "one", Outcome::kRotated, 2)); }
+
+  Verdict answered(std::uint32_t shown, const char* id, Outcome outcome, std::uint32_t now, std::int64_t at_ms = 1) {
+    return rotations_.judge({1, shown, id, from_unix_ms(at_ms)}, {outcome, DeviceId{7}, now, from_unix_ms(1'000)});
+  }
+  Verdict refused(const char* id, std::int64_t at_ms = 1) const {
+    return rotations_.judge_refusal(id, from_unix_ms(at_ms), 401);
+  }
+
+  Rotations rotations_;
+};
+
+TEST_F(RotationsTest, AreFoundToBeAnsweredOtherwise) {
+  EXPECT_EQ(
+      text_of(answered(1, "one", Outcome::kReused, 2)),
+      "The rotation of generation 1 of session 1 was answered with a new token, generation 2, and the same request "
+      "is answered that an old token was used again.");
+}
+
+TEST_F(RotationsTest, AreFoundToBeMadeAgain) { EXPECT_TRUE(answered(1, "one", Outcome::kRotated, 3)); }
+
+TEST_F(RotationsTest, AreFoundToBeMadeAgainByAStoreThatLostThem) {
+  EXPECT_TRUE(answered(1, "one", Outcome::kRotated, 2));
+}
+
+TEST_F(RotationsTest, AreFoundToBeRepeatedWithAnotherToken) { EXPECT_TRUE(answered(1, "one", Outcome::kRepeated, 3)); }
+
+TEST_F(RotationsTest, AreFoundToBeForgottenWithTheirSession) { EXPECT_TRUE(answered(1, "one", Outcome::kEnded, 1)); }
+
+TEST_F(RotationsTest, AreFoundToBeForgottenAfterARepeat) {
+  EXPECT_FALSE(answered(1, "one", Outcome::kRepeated, 2));
+  EXPECT_TRUE(answered(1, "one", Outcome::kReused, 2));
+}
+
+TEST_F(RotationsTest, AreFoundToBeRefusedAheadOfTheStore) {
+  EXPECT_EQ(
+      text_of(refused("one")),
+      "The rotation of generation 1 of session 1 was answered with a new token, generation 2, and the same request "
+      "is refused with status 401.");
+}
+
+TEST_F(RotationsTest, HoldUntilTheSuccessorIsUsed) {
+  EXPECT_FALSE(answered(2, "two", Outcome::kRotated, 3));
+  EXPECT_FALSE(refused("one"));
+  EXPECT_FALSE(answered(1, "one", Outcome::kReused, 3));  // which ends the session
+  EXPECT_FALSE(refused("two"));
+  EXPECT_FALSE(answered(2, "two", Outcome::kEnded, 1));
+}
+
+TEST_F(RotationsTest, MeanNothingForAnotherRequest) {
+  EXPECT_FALSE(refused("two"));
+  EXPECT_FALSE(answered(1, "two", Outcome::kReused, 2));
+}
+
+TEST_F(RotationsTest, MeanNothingForAnotherTokenUnderTheSameRequest) {
+  EXPECT_FALSE(answered(2, "one", Outcome::kRotated, 3));
+}
+
+TEST_F(RotationsTest, HoldAsLongAsTheirSession) {
+  rotations_.session_ended(DeviceId{8});
+  EXPECT_TRUE(refused("one"));
+  rotations_.session_ended(DeviceId{7});
+  EXPECT_FALSE(refused("one"));
+  EXPECT_FALSE(answered(1, "one", Outcome::kEnded, 1));
+}
+
+TEST_F(RotationsTest, HoldAsLongAsTheirTokensLive) {
+  EXPECT_TRUE(refused("one", 999));
+  EXPECT_FALSE(refused("one", 1'000));
+  EXPECT_FALSE(answered(1, "one", Outcome::kEnded, 2, 1'000));
+}
+
+TEST_F(RotationsTest, MayBeForgottenByAnOlderStore) {
+  rotations_.forget_all();
+  EXPECT_FALSE(answered(1, "one", Outcome::kRotated, 2));
+}
+
 // ---- epoch ---------------------------------------------------------------------------------------------------------
 
 TEST(Epoch, IsFoundToChangeWithoutCause) {

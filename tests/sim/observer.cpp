@@ -12,6 +12,7 @@ namespace chatsdk::sim {
 namespace {
 
 constexpr std::string_view kRefreshPath = "/v1/sessions/refresh";
+constexpr int kTooMany = 429;  // which says nothing of what was asked
 
 // What a device may do within this time, whatever befalls it. The shortest pause between two attempts is, in the mean,
 // half of the base of its backoff, and an attempt has its way to the server and back: thirty in ten seconds. An attempt
@@ -115,12 +116,15 @@ void Observer::on_committed(const server::AppendedItem& appended) {
   }
 }
 
-// A rotation that was answered is answered so again: the same request id, the same successor.
+// A rotation that was answered is answered so again: the same request id, the same successor. What is refused is held
+// against what the server's store has.
 void Observer::on_answer(const HttpRequest& request, const HttpResponse& response) {
-  if (response.status != 200 || request.url != kRefreshPath) return;
   wire::RefreshRequest asked;
+  if (request.url != kRefreshPath || !asked.ParseFromString(request.body)) return;
+  const bool refused = response.status >= 400 && response.status < 500 && response.status != kTooMany;
+  if (refused && on_rotation_refused) on_rotation_refused(asked.request_id(), response.status);
   wire::Session session;
-  if (!asked.ParseFromString(request.body) || !session.ParseFromString(response.body)) return;
+  if (response.status != 200 || !session.ParseFromString(response.body)) return;
   record(0, event::RequestAnswered{hash_of(asked.request_id()), hash_of(session.refresh_token())});
 }
 

@@ -75,6 +75,9 @@ class Observer final : public NetworkObserver {
   void watch_activity() { watches_ = true; }
   std::vector<FinalState::Activity> activity() const;
 
+  // The server refused a rotation, under this request id.
+  std::function<void(BytesView request_id, int status)> on_rotation_refused;
+
   // What is judged without a record: the property and the finding.
   std::function<void(const char* property, const Finding&)> on_broken;
 

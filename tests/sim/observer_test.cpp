@@ -111,5 +111,34 @@ TEST(Answers, AreRecordedWhateverTheServerRefusesASendFor) {
   EXPECT_EQ(recorded, refused);
 }
 
+// A rotation's request, answered with this status, and whether it is told as refused.
+std::vector<std::string> refused_with(int status, const char* url = "/v1/sessions/refresh") {
+  Scheduler scheduler{1};
+  Observer observer{scheduler};
+  std::vector<std::string> refused;
+  observer.on_rotation_refused = [&refused](BytesView request_id, int told) {
+    refused.push_back(std::string(request_id) + " " + std::to_string(told));
+  };
+  wire::RefreshRequest asked;
+  asked.set_request_id("one");
+  HttpRequest request;
+  request.url = url;
+  request.body = asked.SerializeAsString();
+  HttpResponse response;
+  response.status = status;
+  observer.on_answer(request, response);
+  return refused;
+}
+
+TEST(Answers, OfARotationAreToldWhereTheyRefuseIt) {
+  EXPECT_EQ(refused_with(401), std::vector<std::string>{"one 401"});
+  EXPECT_EQ(refused_with(404), std::vector<std::string>{"one 404"});
+}
+
+TEST(Answers, OfARotationSayNothingWhereTheServerIsInNoStateToAnswer) {
+  for (const int status : {200, 429, 500, 503, 507}) EXPECT_TRUE(refused_with(status).empty()) << status;
+  EXPECT_TRUE(refused_with(401, "/v1/sessions").empty());
+}
+
 }  // namespace
 }  // namespace chatsdk::sim

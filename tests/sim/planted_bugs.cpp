@@ -30,6 +30,7 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kInboxWithoutLimit, "inbox-without-limit"},
       {Bug::kNoBackoff, "no-backoff"},
       {Bug::kTimesOutAtHalf, "times-out-at-half"},
+      {Bug::kRotationForgotten, "rotation-forgotten"},
   };
   return bugs;
 }

@@ -57,6 +57,7 @@ const std::vector<Case> kCases = {
     {"window-without-limit", "WindowWithoutLimit", {"S14"}},
     {"no-backoff", "NoBackoff", {"S14"}, true},
     {"times-out-at-half", "TimesOutAtHalf", {"S7"}, true, "has failed on device"},
+    {"rotation-forgotten", "RotationForgotten", {"S15"}, true, "the same request is answered"},
     {"inbox-without-limit", "InboxWithoutLimit", {"S14"}},
 };
 

@@ -11,6 +11,20 @@ namespace {
 
 constexpr NodeId kServerNode = 0;
 
+Rotations::Outcome to_judge(server::SessionRotated::Outcome outcome) {
+  switch (outcome) {
+    case server::SessionRotated::Outcome::kRotated:
+      return Rotations::Outcome::kRotated;
+    case server::SessionRotated::Outcome::kRepeated:
+      return Rotations::Outcome::kRepeated;
+    case server::SessionRotated::Outcome::kReused:
+      return Rotations::Outcome::kReused;
+    case server::SessionRotated::Outcome::kEnded:
+      break;
+  }
+  return Rotations::Outcome::kEnded;
+}
+
 }  // namespace
 
 ServerNode::Process::Process(Scheduler& scheduler, const NodeClock& clock, std::size_t shard_count)
@@ -67,6 +81,9 @@ Status ServerNode::start() {
   process->watched->on_committed = [this](const server::AppendedItem& item) { on_committed(item); };
   process->watched->on_listed = [this](const UserId& user_id) { on_listed(user_id); };
   process->watched->on_failed = [this] { left_in_doubt_ = true; };
+  process->watched->on_rotated = [this](const auto& op, const auto& rotated) { on_rotated(op, rotated); };
+  process->watched->on_session_ended = [this](DeviceId device) { rotations_.session_ended(device); };
+  process->watched->on_sessions_in_doubt = [this] { rotations_.forget_all(); };
 
   server::ServerCoreOptions core;
   core.gateway = options_.gateway;
@@ -104,6 +121,26 @@ CrashReport ServerNode::crash(CrashMode mode) {
   process_.reset();
   failure_.reset();
   return disk_.crash(mode);
+}
+
+void ServerNode::put_back(const DiskImage& image) {
+  CHATSDK_ASSERT(process_ == nullptr);
+  disk_.restore(image);
+  rotations_.forget_all();
+}
+
+void ServerNode::on_rotated(const server::RotateSession& op, const server::SessionRotated& rotated) {
+  const server::Session& session = rotated.session;
+  const Verdict found =
+      rotations_.judge({op.session_id.value, op.generation, op.request_id, op.now},
+                       {to_judge(rotated.outcome), session.device_id, session.generation, session.expires});
+  if (found) on_answered_otherwise(*found);
+}
+
+void ServerNode::on_rotation_refused(BytesView request_id, int status) {
+  if (const Verdict found = rotations_.judge_refusal(request_id, clock_.wall_now(), status)) {
+    on_answered_otherwise(*found);
+  }
 }
 
 void ServerNode::stop_gracefully(Task ended) {

@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "server-reference/server_core.h"
 #include "server-reference/store/sqlite_store.h"
+#include "sim/judges.h"
 #include "sim/lossy_bus.h"
 #include "sim/network.h"
 #include "sim/scheduler.h"
@@ -49,6 +50,8 @@ class ServerNode final : public ServerEndpoint {
   bool running() const { return process_ != nullptr; }
   // Ends the process without a word. What the disk keeps is its crash mode's. From the world's own turns.
   CrashReport crash(CrashMode mode);
+  // Nothing runs: puts the disk's files back.
+  void put_back(const DiskImage& image);
   // As SIGTERM: drains, then ends in order. The process is gone when `ended` runs.
   void stop_gracefully(Task ended);
   // An operation of the disk failed under this process, or the last attempt to start one.
@@ -73,6 +76,10 @@ class ServerNode final : public ServerEndpoint {
   // A commit returned with this item.
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
   std::function<void(const UserId&)> on_listed = [](const UserId&) {};
+  // The same request for a session's next token has another answer than before.
+  std::function<void(const Finding&)> on_answered_otherwise = [](const Finding&) {};
+  // It refused a rotation under this request id.
+  void on_rotation_refused(BytesView request_id, int status);
   // A commit of the last process failed: what came of it only the store can tell.
   bool left_in_doubt() const { return left_in_doubt_; }
 
@@ -89,6 +96,8 @@ class ServerNode final : public ServerEndpoint {
   static constexpr const char* kStorePath = "/server/chat.db";
 
  private:
+  void on_rotated(const server::RotateSession& op, const server::SessionRotated& rotated);
+
   // Destroyed from the last member to the first.
   struct Process {
     explicit Process(Scheduler& scheduler, const NodeClock& clock, std::size_t shard_count);
@@ -123,6 +132,7 @@ class ServerNode final : public ServerEndpoint {
   std::unique_ptr<Process> process_;
   std::optional<Error> failure_;
   DiskCounters disk_at_start_;
+  Rotations rotations_;
   bool left_in_doubt_ = false;
   std::uint64_t starts_ = 0;
 };

@@ -2,11 +2,12 @@
 //
 // The server's store as it is, with an eye on one promise: that nothing new of a device is accepted behind the commit
 // that removed it. What waits in the committer's queue at that moment is what could break it. It also tells what was
-// committed.
+// committed, and what became of sessions.
 //
 // Threads: the writer's.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <set>
 #include <utility>
@@ -25,6 +26,7 @@ class WatchedStore final : public server::Store {
     auto result = store_.commit(ops);
     if (!result.ok()) {
       on_failed();
+      if (std::any_of(ops.begin(), ops.end(), is_of_sessions)) on_sessions_in_doubt();
       return result;
     }
     told_ = 0;
@@ -42,8 +44,16 @@ class WatchedStore final : public server::Store {
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
   std::function<void(const UserId&)> on_listed = [](const UserId&) {};
   std::function<void()> on_failed = [] {};
+  // A rotation was answered; the sessions that a device had so far ended; a commit that had to do with some failed.
+  std::function<void(const server::RotateSession&, const server::SessionRotated&)> on_rotated = [](auto&, auto&) {};
+  std::function<void(DeviceId)> on_session_ended = [](DeviceId) {};
+  std::function<void()> on_sessions_in_doubt = [] {};
 
  private:
+  static bool is_of_sessions(const server::WriteOp& op) {
+    return std::holds_alternative<server::RotateSession>(op) || std::holds_alternative<server::OpenSession>(op) ||
+           std::holds_alternative<server::EndSessions>(op);
+  }
   void tell_to(const std::vector<server::AppendedItem>& appended, std::size_t end) {
     for (; told_ < end; ++told_) on_committed(appended[told_]);
   }
@@ -58,7 +68,12 @@ class WatchedStore final : public server::Store {
             const std::vector<server::AppendedItem>& appended) {
     if (const auto* listed = std::get_if<server::PublishLists>(&op)) return on_listed(listed->user_id);
     if (const auto* message = std::get_if<server::Appended>(&answer)) tell_of(*message, appended);
-    if (const auto* ended = std::get_if<server::EndSessions>(&op)) {
+    if (const auto* rotation = std::get_if<server::RotateSession>(&op)) {
+      on_rotated(*rotation, std::get<server::SessionRotated>(answer));
+    } else if (const auto* opened = std::get_if<server::SessionOpened>(&answer)) {
+      on_session_ended(opened->session.device_id);  // replaced
+    } else if (const auto* ended = std::get_if<server::EndSessions>(&op)) {
+      on_session_ended(ended->device_id);
       if (ended->remove_device) removed_.insert(ended->device_id);
     } else if (const auto* sent = std::get_if<server::AppendMessage>(&op)) {
       const auto* const accepted = std::get_if<server::Appended>(&answer);  // none: of an old roster

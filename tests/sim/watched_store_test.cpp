@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace chatsdk::sim {
@@ -14,6 +16,7 @@ using namespace server;
 class ScriptedStore final : public Store {
  public:
   Result<CommitResult> commit(std::span<const WriteOp> ops) override {
+    if (fails) return error(Code::kStorage, "the disk failed");
     CommitResult result;
     for (std::size_t i = 0; i < ops.size(); ++i) result.answers.push_back(answers.at(i));
     return result;
@@ -23,6 +26,7 @@ class ScriptedStore final : public Store {
   Bytes secret() const override { return {}; }
 
   std::vector<Result<WriteAnswer>> answers;
+  bool fails = false;
 };
 
 class WatchedStoreTest : public ::testing::Test {
@@ -71,6 +75,63 @@ TEST_F(WatchedStoreTest, TakesARepeatedVoidToo) {
   VoidMessage op;
   op.sender_device = DeviceId{7};
   EXPECT_EQ(broken_by({op, op}, {WriteAnswer(Voided{{}, true}), WriteAnswer(Voided{answer(true), false})}), 0U);
+}
+
+// What it tells of sessions, in order.
+class WatchedSessionsTest : public ::testing::Test {
+ protected:
+  WatchedSessionsTest() {
+    watched_.on_rotated = [this](const RotateSession& op, const SessionRotated& rotated) {
+      told_.push_back("rotated by " + op.request_id + " to " + std::to_string(rotated.session.generation));
+    };
+    watched_.on_session_ended = [this](DeviceId device) {
+      told_.push_back("ended of " + std::to_string(device.value));
+    };
+    watched_.on_sessions_in_doubt = [this] { told_.push_back("in doubt"); };
+  }
+  std::vector<std::string> told_of(const std::vector<WriteOp>& ops, std::vector<Result<WriteAnswer>> answers) {
+    store_.answers = std::move(answers);
+    EXPECT_TRUE(watched_.commit(ops).ok());
+    return std::exchange(told_, {});
+  }
+  std::vector<std::string> told_of_failed(const WriteOp& op) {
+    store_.fails = true;
+    EXPECT_EQ(watched_.commit(std::vector<WriteOp>{ProbeWrite{}, op}).code(), Code::kStorage);
+    return std::exchange(told_, {});
+  }
+  static RotateSession rotation() {
+    RotateSession op;
+    op.request_id = "one";
+    return op;
+  }
+
+  ScriptedStore store_;
+  WatchedStore watched_{store_, [](DeviceId) {}};
+  std::vector<std::string> told_;
+};
+
+TEST_F(WatchedSessionsTest, ARotationIsToldAndALogInEndsWhatTheDeviceHad) {
+  SessionRotated rotated;
+  rotated.session.generation = 2;
+  SessionOpened opened;
+  opened.session.device_id = DeviceId{7};
+  EXPECT_EQ(told_of({rotation(), OpenSession{}, EndSessions{"ann", DeviceId{8}, false, {}}},
+                    {WriteAnswer(rotated), WriteAnswer(opened), WriteAnswer(Done{})}),
+            (std::vector<std::string>{"rotated by one to 2", "ended of 7", "ended of 8"}));
+}
+
+TEST_F(WatchedSessionsTest, WhatWasRefusedEndsNone) {
+  EXPECT_EQ(told_of({OpenSession{}, EndSessions{"ann", DeviceId{8}, true, {}}},
+                    {error(Code::kLimitReached, "full"), error(Code::kNotFound, "no such device")}),
+            std::vector<std::string>{});
+}
+
+TEST_F(WatchedSessionsTest, ACommitThatFailedLeavesTheSessionsInItInDoubt) {
+  const std::vector<std::string> in_doubt{"in doubt"};
+  EXPECT_EQ(told_of_failed(rotation()), in_doubt);
+  EXPECT_EQ(told_of_failed(OpenSession{}), in_doubt);
+  EXPECT_EQ(told_of_failed(EndSessions{}), in_doubt);
+  EXPECT_EQ(told_of_failed(AppendMessage{}), std::vector<std::string>{});
 }
 
 }  // namespace

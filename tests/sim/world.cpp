@@ -43,6 +43,10 @@ World::World(const RunOptions& options, Log& log)
     violation("removal", Finding("The server accepted something of device id " + std::to_string(device.value) +
                                  " behind the commit that removed it."));
   };
+  server_.on_answered_otherwise = [this](const Finding& found) { violation("S15", found); };
+  observer_.on_rotation_refused = [this](BytesView request_id, int status) {
+    server_.on_rotation_refused(request_id, status);
+  };
   watch_for_canaries();
   server_.on_committed = [this](const server::AppendedItem& item) {
     lists_.read_overdue(server_.inspector());
@@ -400,7 +404,7 @@ bool World::restore_server() {
   for (const auto& [path, bytes] : backup_) {
     if (path != epoch_file) image[path] = bytes;
   }
-  server_.disk().restore(image);
+  server_.put_back(image);
   expects_new_epoch_ = true;
   observer_.on_fault("server_restored");
   return true;
