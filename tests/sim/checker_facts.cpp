@@ -236,7 +236,8 @@ bool Facts::is_listed(DeviceNumber device, ConversationNumber conversation, Seq 
 }
 
 bool Facts::is_unseen(DeviceNumber device, ConversationNumber conversation) const {
-  return this->device(device).last_crash > view(device, conversation).last_read;
+  const Device& known = this->device(device);
+  return known.last_crash > std::max(known.read_in_full, view(device, conversation).last_read);
 }
 
 // ---- Events --------------------------------------------------------------------------------------------------------
@@ -393,6 +394,8 @@ void Facts::on(const StoreRead& e) {
     if (row.seq != 0) previous = row.seq;
   }
 }
+
+void Facts::on(const StoreReadInFull& e) { device_at(e.device).read_in_full = now_; }
 
 void Facts::on(const CursorSeen& e) {
   if (e.conversation == kNoConversation) return;

@@ -96,8 +96,9 @@ struct Device {
   std::vector<Listing> listings;
   bool linked = false;
   Epoch epoch = 0;
-  std::uint64_t last_crash = 0;  // record number
-  std::vector<bool> held;        // by message: in the store at its place, as far as was seen
+  std::uint64_t last_crash = 0;    // record number
+  std::uint64_t read_in_full = 0;  // likewise, the last time
+  std::vector<bool> held;          // by message: in the store at its place, as far as was seen
   std::vector<ConversationNumber> conversations;
 };
 
@@ -182,7 +183,7 @@ class Facts {
   bool is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
     return is_member(conversation, this->device(device).user, seq) && is_listed(device, conversation, seq);
   }
-  // It crashed, and its copy of the conversation was not read since.
+  // It crashed, and its copy of the conversation was not read since, nor was found to be none.
   bool is_unseen(DeviceNumber device, ConversationNumber conversation) const;
 
   // -- Epochs --
@@ -201,6 +202,7 @@ class Facts {
   void on(const event::Shown& e);
   void on(const event::PlaceholderShown& e);
   void on(const event::StoreRead& e);
+  void on(const event::StoreReadInFull& e);
   void on(const event::CursorSeen& e);
   void on(const event::MarkReadReturned& e);
   void on(const event::StreamRead& e);

@@ -10,6 +10,7 @@ namespace chatsdk::sim {
 
 void Property::on(const Record&, const Facts&, Report&) {}
 void Property::after(const Record&, const Facts&, Report&) {}
+void Property::at_end(const FinalState&, const Facts&, Report&) {}
 
 class Checkers::Impl final : public Report {
  public:
@@ -32,6 +33,7 @@ class Checkers::Impl final : public Report {
   void at_end(const FinalState& final_state) {
     if (is_over()) return;
     number_ = 0;
+    for (const auto& property : properties_) property->at_end(final_state, facts_, *this);
     judge_liveness(final_state, facts_, *this);
   }
 

@@ -26,7 +26,8 @@
 // Safety holds at every prefix of a history, so each record is judged when it is recorded; liveness is judged from the
 // final state. Faults are context: no checker reads one to excuse something. A crash of a device is read in one place
 // only, and not as an excuse: from there to the StoreRead after its restart nobody has seen what its store holds, so a
-// receipt that only that store can bear out is judged at that read.
+// receipt that only that store can bear out is judged at that read. If it is never read, because the device has left
+// for good, the message must be on what its user has in the end.
 //
 // ---- When the server's store was put back to an older state --------------------------------------------------------
 //
@@ -117,6 +118,8 @@ class Property {
   virtual ~Property() = default;
   virtual void on(const Record& record, const Facts& facts, Report& report);
   virtual void after(const Record& record, const Facts& facts, Report& report);
+  // What is left to judge once faults have ended and all has come to rest.
+  virtual void at_end(const FinalState& final_state, const Facts& facts, Report& report);
 };
 
 class Checkers {
@@ -126,7 +129,7 @@ class Checkers {
 
   // In the order recorded. After the first violation of a run that stops there, records are ignored.
   void on(const Record& record);
-  // L1 to L5. Nothing is recorded afterwards.
+  // What safety has left open, then L1 to L5. Nothing is recorded afterwards.
   void at_end(const FinalState& final_state);
 
   bool ok() const;

@@ -105,7 +105,8 @@ class StatesAdvance final : public Property {
 // was marked where it stood before.
 //
 // A device that crashed and was not read since may hold what nobody has seen: a receipt that only it can bear out is
-// judged at its next StoreRead.
+// judged at its next StoreRead. Where that never comes, because the device was installed anew and nobody could read
+// what it left, the user must have the message in the end on some device that is entitled to it.
 class ReceiptsAreTrue final : public Property {
  public:
   void on(const Record& record, const Facts& facts, Report& report) override {
@@ -126,9 +127,27 @@ class ReceiptsAreTrue final : public Property {
     } else if (std::holds_alternative<EpochBegun>(record.event)) {
       forget(kServer);
     } else if (const auto* read = std::get_if<StoreRead>(&record.event)) {
-      if (!debts_.empty()) settle(*read, facts, report);
+      settle(read->device, read->conversation, facts, report);
+    } else if (const auto* in_full = std::get_if<StoreReadInFull>(&record.event)) {
+      settle(in_full->device, kNoConversation, facts, report);
     }
     for (const Claim& claim : facts.fresh()) judge_late_claim(claim, record.number, facts, report);
+  }
+
+  void at_end(const FinalState& final_state, const Facts& facts, Report& report) override {
+    for (const Debt& debt : debts_) {
+      const Place* place = facts.place_in(facts.message(debt.message), facts.epoch());
+      if (place == nullptr) continue;  // the server has lost it
+      bool due = false;
+      bool held = false;
+      for (const FinalState::Eligible& one : final_state.eligible) {
+        if (one.conversation != debt.conversation || facts.device(one.device).user != debt.user) continue;
+        if (!facts.is_due(one.device, one.conversation, place->seq)) continue;
+        due = true;
+        held = held || facts.holds(one.device, debt.message);
+      }
+      if (due && !held) report.violation("S9", debt.conversation, debt.text + ", nor has any in the end");
+    }
   }
 
  private:
@@ -226,14 +245,15 @@ class ReceiptsAreTrue final : public Property {
     return false;
   }
 
-  void settle(const StoreRead& e, const Facts& facts, Report& report) {
-    const UserNumber user = facts.device(e.device).user;
+  // A device's copy of the conversation was read; kNoConversation: all that its store has.
+  void settle(DeviceNumber read, ConversationNumber conversation, const Facts& facts, Report& report) {
+    const UserNumber user = facts.device(read).user;
     std::erase_if(debts_, [&](const Debt& debt) {
-      if (debt.conversation != e.conversation || debt.user != user) return false;
+      if (debt.user != user || (conversation != kNoConversation && conversation != debt.conversation)) return false;
       bool unseen = false;
       for (const DeviceNumber device : facts.devices_of(user)) {
         if (facts.holds(device, debt.message)) return true;
-        unseen = unseen || facts.is_unseen(device, e.conversation);
+        unseen = unseen || facts.is_unseen(device, debt.conversation);
       }
       if (!unseen) report.violation("S9", debt.conversation, debt.text);
       return !unseen;

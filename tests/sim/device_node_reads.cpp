@@ -92,6 +92,7 @@ void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<ev
   for (const ConversationRow& row : rows) {
     if (!read_conversation(row, cursors, reads)) unread.insert(conversation(row.key).value_or(kNoConversation));
   }
+  if (unread.empty()) record(event::StoreReadInFull{options_.number});
   for (const StreamCursor& cursor : *all) {
     const auto number =
         cursor.kind == wire::STREAM_KIND_CONVERSATION ? conversation(cursor.conversation) : std::nullopt;

@@ -213,7 +213,7 @@ Concern concern_of(const Event& event, const Conversations& conversation_of) {
         } else if constexpr (std::is_same_v<T, Retried>) {
           return message(e.k_old);
         } else if constexpr (std::is_same_v<T, Bound> || std::is_same_v<T, Sent> ||
-                             std::is_same_v<T, RequestAnswered>) {
+                             std::is_same_v<T, RequestAnswered> || std::is_same_v<T, StoreReadInFull>) {
           return {};
         } else {
           return {Concern::Kind::kAll, kNoConversation};

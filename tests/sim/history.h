@@ -16,7 +16,8 @@
 //
 // When to record (the checkers rely on it):
 //   - what a device's store holds (Shown, PlaceholderShown, StoreRead) before the CursorSeen of the same transaction;
-//   - StoreRead of each conversation of a device after each restart, before that device runs;
+//   - StoreRead of each conversation of a device after each restart, before that device runs, and when it leaves for
+//     good;
 //   - AnswerSeen, PushedLive, StreamRead and server StoreRead when the server produces them, so that they belong to the
 //     epoch that the server is in; what a device reports belongs to the epoch that the device is in (EpochSeen);
 //   - a delivered mark before the read mark when both are seen at once.
@@ -222,6 +223,12 @@ struct StoreRead {
     visit("device", device), visit("conversation", conversation), visit("cursor", cursor);
     visit("trimmed_below", trimmed_below), visit("rows", rows), visit("pending", pending);
   }
+};
+
+// The StoreReads of a device right before were all: of what its store has no other conversation.
+struct StoreReadInFull {
+  DeviceNumber device = 0;
+  CHATSDK_SIM_EVENT(StoreReadInFull) { visit("device", device); }
 };
 
 // The device's durable position in a stream. conversation is kNoConversation for an account stream.
@@ -498,7 +505,7 @@ using Event =
                  event::RequestAnswered, event::Member, event::Linked, event::Unlinked, event::EpochBegun,
                  event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart, event::Fault, event::Cut,
                  event::Heal, event::ClockJump, event::SendRepeated, event::SendContradicted, event::ReceiptAnswered,
-                 event::SyncReturned, event::Listed, event::SyncLooked>;
+                 event::SyncReturned, event::Listed, event::SyncLooked, event::StoreReadInFull>;
 
 struct Record {
   std::uint64_t number = 0;

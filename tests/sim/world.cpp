@@ -376,6 +376,8 @@ bool World::may_go(const DeviceNode& node) {
 void World::reinstall(DeviceNode& node) {
   if (healed_ || !may_go(node)) return;
   const NodeId old = node.number();
+  // What it leaves is seen once more; a store that does not open, or not be read, stays unseen for good.
+  if (node.running() || node.start().ok()) node.read_store();
   observer_.record(old, event::Unlinked{old});
   if (node.running()) node.crash(CrashMode::kProcessOnly);
   retired_[old - 1] = true;
