@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hand-written histories for S1 to S17, but for receipts (checkers_receipts_test.cpp): for each property some that break
-// it and some that come near and do not.
+// Hand-written histories for S1 to S17, but for receipts (checkers_receipts_test.cpp): for each property some that
+// break it and some that come near and do not.
 #include "sim/checker_story.h"
 
 namespace chatsdk::sim {
