@@ -107,6 +107,9 @@ void ServerCore::see_levels(const std::function<void(const Level&)>& see) const 
   see({"marks gathered", marks_->claims(), limits::kMarkClaimsMax});
   see({"cursors gathered", marks_->cursors(), limits::kMarkClaimsMax});
   see({"entries of an account rate limit", accounts_->rated(), options_.accounts.rate_buckets_max});
+  see({"entries of a key directory's rate limit", keys_->rated(), options_.keys.rate_buckets_max});
+  see({"uploads of keys that are checked", keys_->checks_in_flight(), options_.keys.checks_in_flight_max});
+  see({"entries of the linkings' rate limit", links_->rated(), options_.links.rate_buckets_max});
   for (const auto& gateway : gateways_) {
     if (gateway == nullptr) continue;
     const Gateway::Fullest most = gateway->fullest();

@@ -58,6 +58,10 @@ KeyDirectory::KeyDirectory(Parts parts, KeyDirectoryOptions options)
   CHATSDK_ASSERT(!parts_.workers.empty());
 }
 
+std::size_t KeyDirectory::rated() const {
+  return std::max({bundles_.size(), bundles_per_requester_.size(), one_time_.size(), lists_.size(), uploads_.size()});
+}
+
 // ---- Uploads -------------------------------------------------------------------------------------------------------
 
 Status KeyDirectory::begin_upload(const Identity& uploader) {

@@ -73,6 +73,10 @@ class KeyDirectory {
   // INVALID_ARGUMENT, RATE_LIMITED.
   void take_bundles(const Identity& requester, const wire::BundlesRequest& request, OnBundles on_bundles);
 
+  // Entries of the fullest of its rate limits; uploads that are queued for the workers or checked there.
+  std::size_t rated() const;
+  std::size_t checks_in_flight() const { return checks_in_flight_; }
+
  private:
   Status begin_upload(const Identity& uploader);
   // Runs `check`, which gives a Result<Op>, on a worker and `next` here. begin_upload() has let the upload in.

@@ -51,6 +51,9 @@ class LinkMailboxes {
   // NOT_FOUND (nobody has left it yet, or its time is over), RATE_LIMITED.
   Result<wire::LinkMessage> get(const Identity& requester, std::string_view link_id, LinkStep step);
 
+  // Entries of its rate limit.
+  std::size_t rated() const { return calls_.size(); }
+
  private:
   Result<PutLinkMessage> check(const Identity& sender, std::string_view link_id, LinkStep step,
                                const wire::LinkMessage& message);

@@ -172,8 +172,8 @@ Result<Bytes> SqliteStore::read_meta(const char* name) {
 
 Status SqliteStore::prepare() {
   ids_.emplace(options_.node, last_message_id_);
-  streams_.emplace(db_, *ids_);
-  sessions_.emplace(db_);
+  streams_.emplace(db_, *ids_, options_.cached_streams_max);
+  sessions_.emplace(db_, options_.cached_sessions_max);
   rosters_.emplace(db_, *streams_);
   slices_.emplace(db_, *sessions_);
   messages_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_);
@@ -213,6 +213,7 @@ Result<CommitResult> SqliteStore::commit(std::span<const WriteOp> ops) {
   streams_->release();
   messages_->release();
   if (!applied.ok()) return fail(std::move(applied).error());
+  streams_->trim();
   checkpoint_if_due();
   return result;
 }

@@ -27,6 +27,7 @@
 #include <optional>
 #include <string>
 
+#include "base/limits.h"
 #include "base/random.h"
 #include "server-reference/store/account_writer.h"
 #include "server-reference/store/epoch_file.h"
@@ -52,6 +53,9 @@ struct SqliteStoreOptions {
   // A checkpoint follows the commit that brings the log to this many pages: fewer cost more writes of the same pages,
   // more make the one commit that waits for it slower.
   std::uint32_t checkpoint_pages = 4'096;
+  // What the writer remembers of rows, at least 1 of each.
+  std::size_t cached_streams_max = limits::kCachedStreamsMax;
+  std::size_t cached_sessions_max = limits::kCachedSessionsMax;
 };
 
 class SqliteStore final : public Store {
@@ -74,6 +78,9 @@ class SqliteStore final : public Store {
   std::uint64_t epoch() const override { return mark_.epoch; }
   Origin origin() const { return origin_; }
   Bytes secret() const override { return secret_; }
+  // Between two commits.
+  std::size_t cached_streams() const { return streams_->cached(); }
+  std::size_t cached_sessions() const { return sessions_->cached(); }
 
  private:
   SqliteStore(SqliteStoreOptions options, Random& ids) : options_(std::move(options)), random_(ids) {}

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/limits.h"
+#include "base/fault.h"
 
 namespace chatsdk::server {
 
@@ -70,11 +70,7 @@ Status StreamWriter::prepare() {
   return {};
 }
 
-void StreamWriter::begin(CommitResult& result) {
-  result_ = &result;
-  if (streams_.size() > limits::kCachedStreamsMax) streams_.clear();
-  if (directs_.size() > limits::kCachedStreamsMax) directs_.clear();
-}
+void StreamWriter::begin(CommitResult& result) { result_ = &result; }
 
 Result<StreamState*> StreamWriter::find(StreamId stream_id) {
   if (const auto cached = streams_.find(stream_id); cached != streams_.end()) return &cached->second;
@@ -282,6 +278,13 @@ Status StreamWriter::flush() {
 }
 
 void StreamWriter::release() { insert_item_.clear_bindings(); }
+
+void StreamWriter::trim() {
+  CHATSDK_ASSERT(queue_.empty());
+  if (CHATSDK_PLANTED(Bug::kCachesWithoutLimit)) return;
+  if (streams_.size() > cached_max_) streams_.clear();
+  if (directs_.size() > cached_max_) directs_.clear();
+}
 
 void StreamWriter::forget() {
   queue_.clear();

@@ -7,11 +7,12 @@
 // Threads: the writer's.
 // Invariants:
 //   1. Between batches the cache equals the database: whoever rolls a transaction back calls forget().
-//   2. The cache holds at most limits::kCachedStreamsMax streams when a batch begins; pointers to states live for one
-//      batch.
+//   2. Between batches the cache holds at most as many streams as it may; pointers to states live for one batch.
 //   3. A stream grows by one item at a time, and its head is that item's sequence.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -63,7 +64,8 @@ struct StreamState {
 
 class StreamWriter {
  public:
-  StreamWriter(sqlite::Database& db, MessageIdMaker& ids) : db_(db), ids_(ids) {}
+  StreamWriter(sqlite::Database& db, MessageIdMaker& ids, std::size_t cached_max)
+      : db_(db), ids_(ids), cached_max_(cached_max) {}
   Status prepare();
 
   // Appended items of this batch go to result.
@@ -98,7 +100,11 @@ class StreamWriter {
   Status flush();
   // Lets go of what statements borrow.
   void release();
+  // Makes the cache as small as it has to be between batches.
+  void trim();
   void forget();
+  // How much is cached: the larger of streams and pairs of users.
+  std::size_t cached() const { return std::max(streams_.size(), directs_.size()); }
 
  private:
   void enqueue(StreamState& stream);
@@ -106,6 +112,7 @@ class StreamWriter {
 
   sqlite::Database& db_;
   MessageIdMaker& ids_;
+  const std::size_t cached_max_;
   CommitResult* result_ = nullptr;
   std::unordered_map<StreamId, StreamState> streams_;
   std::unordered_map<std::string, StreamId> directs_;

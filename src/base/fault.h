@@ -53,6 +53,7 @@ enum class Bug : std::uint8_t {
   kNoBackoff,
   kTimesOutAtHalf,
   kRotationForgotten,
+  kCachesWithoutLimit,
   kAssociatedDataDropped,
   kLabelsSwapped,
   kUsedKeyKept,

@@ -17,12 +17,13 @@ namespace {
 
 using std::chrono::seconds;
 
-RunResult run_with(bool hostile, const std::function<void(World&)>& script) {
+RunResult run_with(bool hostile, const std::function<void(World&)>& script, bool encrypted = false) {
   RunOptions options = draw_options(1);
   options.users = 2;
   options.devices_per_user = 1;
   options.duration = seconds(20);
   options.hostile = hostile;
+  options.encrypted = encrypted;
   options.fault_points = options.assertions = false;
   options.network = {};
   return run_in_child([&] { return run(options, {.log = false, .script = script}); });
@@ -91,15 +92,16 @@ TEST(Images, AreNotWhereAPageOfADeviceIsAnother) {
 // ---- What the server's store does not let be read ------------------------------------------------------------------
 
 // A message is sent, the server's file is changed, and all is read.
-std::string found_in_server(const char* sql) {
-  const RunResult result = run_with(false, [sql](World& world) {
+std::string found_in_server(const char* sql, bool encrypted = false) {
+  const auto script = [sql](World& world) {
     world.scheduler().after(seconds(8), [&world] { world.device(1)->send(2, 30, std::nullopt); });
     world.scheduler().after(seconds(18), [&world, sql] {
       world.read_all_stores();
       in_servers_file(world, sql);
       world.read_all_stores();
     });
-  });
+  };
+  const RunResult result = run_with(false, script, encrypted);
   return result.ok() ? "nothing" : result.violations.front().property + ": " + result.violations.front().message;
 }
 
@@ -131,6 +133,14 @@ TEST(ServersStreams, AreFoundNotToBeReadableThoughTheDiskDidNotFail) {
   EXPECT_NE(found.find("The accounts cannot be read from the server's store, although its disk"), std::string::npos)
       << found;
   EXPECT_EQ(found.substr(0, 6), "store:");
+}
+
+TEST(ServersKeys, AreFoundAboveTheirLimits) {
+  EXPECT_EQ(found_in_server("UPDATE device_keys SET one_time_left = 200, one_time_kem_left = 200", true), "nothing");
+  EXPECT_EQ(found_in_server("UPDATE device_keys SET one_time_left = 201", true),
+            "S14: one-time prekeys of a device of node 0 is 201, limit 200");
+  EXPECT_EQ(found_in_server("UPDATE device_keys SET one_time_kem_left = 201", true),
+            "S14: one-time KEM prekeys of a device of node 0 is 201, limit 200");
 }
 
 // ---- What fails without cause --------------------------------------------------------------------------------------

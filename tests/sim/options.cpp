@@ -67,7 +67,9 @@ std::string small_queues_line(const RunOptions& options) {
          std::to_string(options.server.gateway.send_window) + "/" +
          std::to_string(options.server.gateway.sends_in_flight) + ", commits " +
          std::to_string(options.server.commit.queue_max) + "/" + std::to_string(options.server.commit.batch_max) +
-         ", inbox " + std::to_string(options.server.inbox_hints_max) + ")";
+         ", inbox " + std::to_string(options.server.inbox_hints_max) + ", cached streams " +
+         std::to_string(options.server.cached_streams_max) + ", sessions " +
+         std::to_string(options.server.cached_sessions_max) + ")";
 }
 
 std::string weight_text(const char* name, std::uint32_t weight) {
@@ -96,6 +98,8 @@ void draw_small_queues(SeededRandom& random, RunOptions& options) {
   options.server.commit.queue_max = one_of({2, 8, limits::kCommitQueueMax});
   options.server.commit.batch_max = one_of({1, 4, limits::kCommitBatchMax});
   options.server.inbox_hints_max = one_of({1, 4, limits::kBusInboxMessagesMax});
+  options.server.cached_streams_max = one_of({1, 4, limits::kCachedStreamsMax});
+  options.server.cached_sessions_max = one_of({1, 2, limits::kCachedSessionsMax});
 }
 
 RunOptions draw_options(std::uint64_t seed) {

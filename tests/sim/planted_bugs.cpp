@@ -31,6 +31,7 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kNoBackoff, "no-backoff"},
       {Bug::kTimesOutAtHalf, "times-out-at-half"},
       {Bug::kRotationForgotten, "rotation-forgotten"},
+      {Bug::kCachesWithoutLimit, "caches-without-limit"},
   };
   return bugs;
 }

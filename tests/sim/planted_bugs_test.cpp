@@ -58,6 +58,7 @@ const std::vector<Case> kCases = {
     {"no-backoff", "NoBackoff", {"S14"}, true},
     {"times-out-at-half", "TimesOutAtHalf", {"S7"}, true, "has failed on device"},
     {"rotation-forgotten", "RotationForgotten", {"S15"}, true, "the same request is answered"},
+    {"caches-without-limit", "CachesWithoutLimit", {"S14"}, true, "cached by the store"},
     {"inbox-without-limit", "InboxWithoutLimit", {"S14"}},
 };
 

@@ -120,6 +120,30 @@ TEST(Connections, AreServedOnlyWhereNoNewerOneReplacedThem) {
   EXPECT_EQ(broken.violations.front().property, "connections") << broken.violations.front().message;
 }
 
+// What a server remembers of its store is held to its limits, each by itself.
+TEST(Caches, OfTheServersStoreAreFoundAboveTheirLimits) {
+  if constexpr (!kHasFaultPoints) return;
+  const auto found = [](std::size_t streams_max, std::size_t sessions_max, Bug planted) {
+    RunOptions options = calm_options();
+    options.server.cached_streams_max = streams_max;
+    options.server.cached_sessions_max = sessions_max;
+    options.planted = planted;
+    const RunResult result = run_with(
+        [](World& world) {
+          for (const NodeId device : {NodeId{1}, NodeId{2}}) {
+            world.scheduler().after(seconds(8),
+                                    [&world, device] { world.device(device)->send(3 - device, 30, std::nullopt); });
+          }
+        },
+        options);
+    return result.ok() ? "nothing" : result.violations.front().property + ": " + result.violations.front().message;
+  };
+  constexpr std::size_t kMany = limits::kCachedStreamsMax;
+  EXPECT_EQ(found(1, 1, Bug::kNone), "nothing");
+  EXPECT_EQ(found(1, kMany, Bug::kCachesWithoutLimit), "S14: streams cached by the store of node 0 is 2, limit 1");
+  EXPECT_EQ(found(kMany, 1, Bug::kCachesWithoutLimit), "S14: sessions cached by the store of node 0 is 2, limit 1");
+}
+
 // What the world finds by itself is shown with what happened in the conversation that it is about, if there is one.
 TEST(Findings, ComeWithTheEventsOfTheirConversation) {
   const auto tail_of = [](bool of_one) {

@@ -75,6 +75,8 @@ Status ServerNode::start() {
   store.path = kStorePath;
   store.vfs_name = disk_.vfs_name();
   store.checkpoint_pages = options_.checkpoint_pages;
+  store.cached_streams_max = options_.cached_streams_max;
+  store.cached_sessions_max = options_.cached_sessions_max;
   CHATSDK_ASSIGN(process->store, server::SqliteStore::open(store, keys_));
   process->watched =
       std::make_unique<WatchedStore>(*process->store, [this](DeviceId device) { on_accepted_after_removal(device); });
@@ -164,6 +166,8 @@ void ServerNode::see_levels(const std::function<void(const server::ServerCore::L
   see({"hints in an inbox", most.hints, options_.inbox_hints_max});
   see({"bytes of hints in an inbox", most.bytes, limits::kBusInboxBytesMax});
   see({"digests in an inbox", most.digests, limits::kDigestsWaitingMax});
+  see({"streams cached by the store", process_->store->cached_streams(), options_.cached_streams_max});
+  see({"sessions cached by the store", process_->store->cached_sessions(), options_.cached_sessions_max});
 }
 
 Status ServerNode::check_image() {

@@ -31,6 +31,8 @@ struct ServerNodeOptions {
   server::Committer::Limits commit;
   std::size_t inbox_hints_max = limits::kBusInboxMessagesMax;  // of a shard
   std::uint32_t checkpoint_pages = 4'096;
+  std::size_t cached_streams_max = limits::kCachedStreamsMax;
+  std::size_t cached_sessions_max = limits::kCachedSessionsMax;
   std::shared_ptr<const server::AppKeys> app_keys;  // null: users have passwords
   WallTime wall_start = from_unix_ms(1'750'000'000'000);
   std::int32_t drift = 0;  // of its clocks, in parts per million

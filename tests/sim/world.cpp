@@ -637,6 +637,7 @@ bool World::read_server(std::vector<event::StoreRead>* reads) {
     if (reads != nullptr) reads->push_back(std::move(read));
     streams.all = record_marks(stream.stream, number) && streams.all;
   }
+  streams.all = see_key_rows() && streams.all;
   return streams.all;
 }
 
@@ -650,6 +651,22 @@ bool World::record_marks(StreamId stream, ConversationNumber conversation) {
   }
   for (const auto& [mark, up_to] : marks) {
     observer_.record(0, event::ReceiptSeen{kServer, conversation, mark.first, mark.second, up_to});
+  }
+  return true;
+}
+
+bool World::see_key_rows() {
+  if (!options_.encrypted) return true;
+  for (UserNumber user = 1; user <= options_.users; ++user) {
+    const auto devices = server_.inspector().devices(Observer::name_of(user));
+    if (is_unread(devices, {})) return false;
+    for (const server::Device& device : *devices) {
+      const auto counts = server_.inspector().key_counts(device.device_id);
+      if (is_unread(counts, {})) return false;
+      if (!counts->has_value()) continue;
+      observer_.on_level(0, "one-time prekeys of a device", (*counts)->one_time, limits::e2ee::kOneTimeStored);
+      observer_.on_level(0, "one-time KEM prekeys of a device", (*counts)->one_time_kem, limits::e2ee::kOneTimeStored);
+    }
   }
   return true;
 }

@@ -135,6 +135,8 @@ class World {
                                              wire::StreamKind kind);
   std::optional<ServerStream> read_head(UserNumber reader, StreamId conversation);
   bool record_marks(StreamId stream, ConversationNumber conversation);
+  // How many rows the server's store has of a device for whom there is a limit to them.
+  bool see_key_rows();
   std::chrono::microseconds up_to(std::chrono::microseconds most) {
     return std::chrono::microseconds(random_.below(static_cast<std::uint64_t>(most.count()) + 1));
   }
@@ -157,7 +159,7 @@ class World {
   bool has_backup_ = false;
   bool expects_new_epoch_ = false;
   bool epoch_in_doubt_ = false;
-  std::uint64_t epoch_ = 0;  // of the server's last process
+  std::uint64_t epoch_ = 0;        // of the server's last process
   std::set<UserNumber> accounts_;  // that the server's store held at a read in its epoch
   bool healed_ = false;
   bool draining_ = false;

@@ -36,7 +36,7 @@ void SqliteHarness::reopen() {
 }
 
 Result<std::unique_ptr<SqliteStore>> SqliteHarness::try_open() {
-  SqliteStoreOptions options;
+  SqliteStoreOptions options = options_;
   options.path = path();
   options.vfs_name = vfs_name_;
   options.node = 7;

@@ -30,9 +30,12 @@ class TemporaryDirectory {
 
 class SqliteHarness final : public StoreHarness {
  public:
-  explicit SqliteHarness(std::string vfs_name = {}) : vfs_name_(std::move(vfs_name)) { reopen(); }
+  explicit SqliteHarness(std::string vfs_name = {}, SqliteStoreOptions options = {})
+      : vfs_name_(std::move(vfs_name)), options_(std::move(options)) {
+    reopen();
+  }
 
-  Store& store() override { return *store_; }
+  SqliteStore& store() override { return *store_; }
   StoreReader& reader() override;
   void reopen() override;
   void end_membership(StreamId stream_id, const UserId& user_id, Seq left_seq) override;
@@ -48,6 +51,7 @@ class SqliteHarness final : public StoreHarness {
  private:
   TemporaryDirectory directory_;
   std::string vfs_name_;
+  SqliteStoreOptions options_;
   SeededRandom random_{42};
   std::unique_ptr<SqliteStore> store_;
   std::unique_ptr<StoreReader> reader_;

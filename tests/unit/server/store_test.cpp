@@ -575,6 +575,57 @@ TEST_F(SqliteStoreTest, AStoreOfVersionOneIsBroughtUpToDate) {
   EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
 }
 
+// ---- Caches --------------------------------------------------------------------------------------------------------
+
+class SmallCaches : public SqliteStoreTest {
+ protected:
+  SmallCaches() {
+    SqliteStoreOptions options;
+    options.cached_streams_max = 2;
+    options.cached_sessions_max = 2;
+    harness_ = std::make_unique<SqliteHarness>("", options);
+  }
+};
+
+TEST_F(SmallCaches, HoldNoMoreStreamsBetweenCommitsThanTheyMay) {
+  EXPECT_EQ(commit_code(accounts(2)), Code::kOk);
+  EXPECT_EQ(sqlite().store().cached_streams(), 2u);
+  EXPECT_EQ(commit_code(accounts(1)), Code::kOk);
+  EXPECT_EQ(sqlite().store().cached_streams(), 0u);
+  EXPECT_EQ(commit_code(accounts(5)), Code::kOk);
+  EXPECT_EQ(sqlite().store().cached_streams(), 0u);
+}
+
+TEST_F(SmallCaches, HoldNoMoreSessionsThanTheyMay) {
+  register_user("peer");
+  std::size_t expected = 0;
+  for (const char* const sender : {"ann", "bob", "cyd"}) {
+    register_user(sender);
+    const Session session = log_in(sender).session;
+    AppendMessage op = message(sender, session.device_id, to_peer("peer"), 1);
+    op.session = session.session_id;
+    EXPECT_EQ(code(op), Code::kOk);
+    expected = expected == 2 ? 1 : expected + 1;
+    EXPECT_EQ(sqlite().store().cached_sessions(), expected);
+  }
+}
+
+TEST_F(SmallCaches, ReadAgainWhatTheyForgot) {
+  register_user("ann");
+  const Session session = log_in("ann").session;
+  const std::vector<UserId> peers = {"bob", "cyd", "dan"};
+  for (const UserId& peer : peers) register_user(peer);
+  for (std::uint64_t round = 1; round <= 3; ++round) {
+    for (const UserId& peer : peers) {
+      AppendMessage op = message("ann", session.device_id, to_peer(peer), round);
+      op.session = session.session_id;
+      EXPECT_EQ(write<Appended>(op).seq, round + 1);  // behind the roster
+      EXPECT_TRUE(write<Appended>(op).repeated);
+    }
+  }
+  EXPECT_EQ(code(message("ann", session.device_id, to_peer("bob"), 3, "another")), Code::kConflict);
+}
+
 // ---- Rows ----------------------------------------------------------------------------------------------------------
 
 TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
