@@ -345,7 +345,7 @@ void GatewaySession::on_marks(ConversationId conversation, std::uint64_t after,
   }
   if (!rows.empty()) {
     entry->marks_sent = rows.back().revision;
-    const SharedFrame frame = marks_frame(conversation, entry->marks_sent, rows);
+    const SharedFrame frame = marks_frame(conversation, after, entry->marks_sent, rows);
     if (!full) entry->marks_head = std::max(entry->marks_head, entry->marks_sent);
     send(frame);
   } else {

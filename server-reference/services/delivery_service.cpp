@@ -64,7 +64,7 @@ void DeliveryService::publish_marks(const MovedMarks& moved) {
   hint->conversation_id = moved.conversation_id;
   hint->revision_before = first == 0 ? 0 : first - 1;
   hint->revision = moved.revision;
-  hint->frame = marks_frame(moved.conversation_id, moved.revision, moved.advances);
+  hint->frame = marks_frame(moved.conversation_id, hint->revision_before, moved.revision, moved.advances);
   const std::shared_ptr<const MarksHint> shared = std::move(hint);
   for (const UserId& follower : moved.followers) bus_.publish(follower, shared);
 }

@@ -74,10 +74,12 @@ SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq) {
   return std::make_shared<const Bytes>(encode(frame));
 }
 
-SharedFrame marks_frame(ConversationId conversation, std::uint64_t revision, std::span<const MarkAdvance> advances) {
+SharedFrame marks_frame(ConversationId conversation, std::uint64_t after_revision, std::uint64_t revision,
+                        std::span<const MarkAdvance> advances) {
   wire::ServerFrame frame;
   wire::Marks& marks = *frame.mutable_marks();
   marks.set_conversation_id(conversation.value);
+  marks.set_after_revision(after_revision);
   marks.set_revision(revision);
   for (const MarkAdvance& advance : advances) {
     wire::Marks::Advance& out = *marks.add_advances();

@@ -25,8 +25,9 @@ SharedFrame items_frame(StreamId stream, wire::StreamKind kind, Seq after_seq,
 // A wire::ServerFrame with one item that is not for the device.
 SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq);
 
-// A wire::ServerFrame with wire::Marks: the advances, after which the conversation is at revision.
-SharedFrame marks_frame(ConversationId conversation, std::uint64_t revision, std::span<const MarkAdvance> advances);
+// A wire::ServerFrame with wire::Marks: the advances after after_revision, with which the conversation is at revision.
+SharedFrame marks_frame(ConversationId conversation, std::uint64_t after_revision, std::uint64_t revision,
+                        std::span<const MarkAdvance> advances);
 
 // A wire::ServerFrame with wire::KeyCounts.
 SharedFrame key_counts_frame(const KeyCounts& counts);

@@ -66,7 +66,7 @@ void Inbox::merge_or_push(wire::ServerFrame& frame) {
     const wire::Marks& marks = frame.marks();
     const int together = last.advances_size() + marks.advances_size();
     if (last.conversation_id() == marks.conversation_id() && marks.revision() >= last.revision() &&
-        together <= static_cast<int>(limits::kApplyBatchMax)) {
+        marks.after_revision() <= last.revision() && together <= static_cast<int>(limits::kApplyBatchMax)) {
       last.mutable_advances()->MergeFrom(marks.advances());
       last.set_revision(marks.revision());
       return;

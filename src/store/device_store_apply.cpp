@@ -475,8 +475,9 @@ Status apply_marks(DeviceStore::Impl& store, const wire::Marks& marks, Changes& 
   if (before.read_up_to != conversation->read_up_to || before.read_confirmed != conversation->read_confirmed) {
     CHATSDK_TRY(store.save(*conversation, changes));
   }
-  if (!advanced && marks.revision() <= stream.marks_revision) return {};
-  stream.marks_revision = std::max(stream.marks_revision, marks.revision());
+  // What lies between is not known: it comes when the device names its revision next.
+  if (marks.after_revision() > stream.marks_revision || marks.revision() <= stream.marks_revision) return {};
+  stream.marks_revision = marks.revision();
   return save_stream(store.sql, stream, conversation->key);
 }
 

@@ -695,6 +695,7 @@ void Network::heal() {
   slow_.clear();
   const bool hostile = options_.drop_one_in != 0 || options_.repeat_one_in != 0 || options_.reorder_one_in != 0 ||
                        options_.alter_one_in != 0;
+  options_.drop_one_in = options_.repeat_one_in = options_.reorder_one_in = options_.alter_one_in = 0;
   std::vector<WireId> ids;
   for (const auto& [id, unused] : wires_) ids.push_back(id);
   for (const WireId id : ids) {

@@ -124,8 +124,8 @@ class Network {
   // These together, as a side of a network that fell apart: one fault.
   void part(const std::vector<NodeId>& devices);
   void end_isolation(NodeId device) { isolated_.erase(device); }
-  // Every clog, silence and isolation ends, and in the hostile mode every connection too; requests that are on their
-  // way arrive.
+  // Every clog, silence and isolation ends, the hostile middle leaves, and with it every connection; requests that are
+  // on their way arrive.
   void heal();
 
   // The node's process ended. abrupt: its machine too, so that nothing tells the peer.
@@ -178,7 +178,7 @@ class Network {
 
   Scheduler& scheduler_;
   SeededRandom random_;
-  const NetworkOptions options_;
+  NetworkOptions options_;
   NetworkObserver& observer_;
   ServerEndpoint* server_ = nullptr;
   WireId last_wire_ = 0;

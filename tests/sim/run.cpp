@@ -147,8 +147,8 @@ class Run {
     const MonotonicTime begin = world_.scheduler().now();
     safety();
     RunResult result;
-    if (world_.options().hostile) {
-      // Nobody promises convergence where frames vanish inside a connection: safety must hold, also afterwards.
+    if (world_.options().network.alters_meaning) {
+      // Nobody promises convergence to what somebody else has said: safety must hold, also afterwards.
       if (!world_.failed()) world_.heal();
       run_until(world_.scheduler().now() + seconds(60));
       if (!world_.failed()) world_.read_all_stores();

@@ -8,7 +8,8 @@
 //   4. liveness: until all is quiet and equal, or the time limit
 //   5. probes: each device writes to each other user and is read
 //   6. final state, stores closed in order and opened again
-//   7. of hostile runs too: the image of every store is checked as a whole
+//   7. the image of every store is checked as a whole
+// Where a hostile middle alters what is said, 4 to 6 are left out.
 //
 // Threads: one; one run at a time in a process, because libsodium's and SQLite's generators are the process's.
 #pragma once

@@ -472,6 +472,18 @@ TEST_F(InboxTest, AGapAmongOtherStreamsOfATurnIsAskedFor) {
   EXPECT_EQ((*store_->cursor(StreamId{901}))->seq, 1u);
 }
 
+TEST_F(InboxTest, MarksWithAGapBetweenThemAreNotOne) {
+  have_conversation(5);
+  deliver(read_mark_frame("bob", 1, 1));
+  wire::ServerFrame third = read_mark_frame("bob", 2, 3);
+  third.mutable_marks()->set_after_revision(2);
+
+  deliver(third);
+  run();
+
+  EXPECT_EQ((*store_->cursor(StreamId{kConversation}))->marks_revision, 1u);
+}
+
 // A server keeps a delivered mark in memory for a moment: one that died then never wrote it.
 TEST_F(InboxTest, AcknowledgesAgainWhatTheMarksDoNotShowOnceCaughtUp) {
   have_conversation(4);

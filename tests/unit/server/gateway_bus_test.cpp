@@ -251,10 +251,11 @@ TEST(FrameBuilder, MarksKeepTheirOrder) {
   const std::vector<MarkAdvance> advances = {{"bob", wire::Marks::KIND_DELIVERED, 9, from_unix_ms(5), 3},
                                              {"ada", wire::Marks::KIND_READ, 4, from_unix_ms(6), 4}};
 
-  const auto frame = decode_server_frame(*marks_frame(ConversationId{7}, 4, advances));
+  const auto frame = decode_server_frame(*marks_frame(ConversationId{7}, 3, 4, advances));
 
   ASSERT_TRUE(frame.ok());
   ASSERT_EQ(frame->marks().advances_size(), 2);
+  EXPECT_EQ(frame->marks().after_revision(), 3u);
   EXPECT_EQ(frame->marks().revision(), 4u);
   EXPECT_EQ(frame->marks().advances(0).user_id(), "bob");
   EXPECT_EQ(frame->marks().advances(1).up_to(), 4u);

@@ -410,6 +410,25 @@ TEST_F(Marks, OfTheOwnerMoveTheReadMarkAndTheUnreadCount) {
   EXPECT_EQ(must(reader_->marks(chat))[0].user_id, kAnn);
 }
 
+// A frame between them was lost, where none ever is but by a hostile hand: the next resume asks from before the gap.
+TEST_F(Marks, BehindAGapCountAndTheRevisionStaysBeforeIt) {
+  const auto chat = open_chat();
+  advance(kBob, wire::Marks::KIND_DELIVERED, 1, 100);
+  auto behind = marks_of(kChat, 3);
+  behind.set_after_revision(2);
+  add_advance(behind, kBob, wire::Marks::KIND_READ, 1, 300);
+
+  EXPECT_THAT(must(store_->apply_marks(behind)).marks, ElementsAre(chat));
+  EXPECT_EQ(must(store_->cursor(kChat))->marks_revision, 1u);
+  auto missed = marks_of(kChat, 3);
+  missed.set_after_revision(1);
+  add_advance(missed, kBob, wire::Marks::KIND_DELIVERED, 2, 200);
+  must(store_->apply_marks(missed));
+  EXPECT_EQ(must(store_->cursor(kChat))->marks_revision, 3u);
+  EXPECT_EQ(must(reader_->marks(chat))[0].read_up_to, 1u);
+  EXPECT_EQ(must(reader_->marks(chat))[0].delivered_up_to, 2u);
+}
+
 TEST_F(Marks, OfUnknownKindsAndUsersAreIgnored) {
   open_chat();
   auto marks = marks_of(kChat, 3);
