@@ -17,15 +17,16 @@ namespace {
 
 using std::chrono::seconds;
 
-RunResult run_with(bool hostile, const std::function<void(World&)>& script, bool encrypted = false) {
+// altered: a middle that alters what is said, where nothing is demanded behind the heal but sound images.
+RunResult run_with(bool altered, const std::function<void(World&)>& script, bool encrypted = false) {
   RunOptions options = draw_options(1);
   options.users = 2;
   options.devices_per_user = 1;
   options.duration = seconds(20);
-  options.hostile = hostile;
   options.encrypted = encrypted;
   options.fault_points = options.assertions = false;
   options.network = {};
+  options.hostile = options.network.alters_meaning = altered;
   return run_in_child([&] { return run(options, {.log = false, .script = script}); });
 }
 
@@ -45,15 +46,15 @@ void expect_broken_store(const RunResult& result, const std::string& words) {
 }
 
 TEST(Images, AreSoundInTheEnd) {
-  for (const bool hostile : {false, true}) {
-    const RunResult result = run_with(hostile, [](World&) {});
+  for (const bool altered : {false, true}) {
+    const RunResult result = run_with(altered, [](World&) {});
     EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
   }
 }
 
 TEST(Images, AreNotWhereARowRefersToNothing) {
-  for (const bool hostile : {false, true}) {
-    const RunResult result = run_with(hostile, [](World& world) {
+  for (const bool altered : {false, true}) {
+    const RunResult result = run_with(altered, [](World& world) {
       world.scheduler().after(seconds(8), [&world] {
         in_servers_file(world,
                         "PRAGMA foreign_keys = OFF; CREATE TABLE a(id INTEGER PRIMARY KEY);"
