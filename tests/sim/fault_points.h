@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What strikes at the points in the code (base/fault.h) during one run: each point is live for the run or not, and a
-// live one strikes now and then, with pauses in between so that the run gets somewhere. One is chosen for the run: it
-// is live and does not wait for the others' pauses, so that points which are passed seldom have their turn, too. The
-// node whose turn it is loses its power there or stands still after this turn, or the point's rare branch is taken. It
-// also plants the run's bug.
+// live one strikes now and then, with pauses in between so that the run gets somewhere. Points that are passed all the
+// time would take every turn that the pauses leave. So some are chosen for the run: they are live, and until each has
+// struck once it waits for no pause and strikes at every other pass. The node whose turn it is loses its power there or
+// stands still after this turn, or the point's rare branch is taken. It also plants the run's bug.
 //
 // Threads: one.
 // Invariants:
@@ -12,6 +12,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -35,7 +36,7 @@ class FaultPoints final : private FaultHooks {
 
   World& world_;
   SeededRandom random_;
-  const std::string_view chosen_;
+  const std::set<std::string_view> chosen_;
   std::map<std::string, bool, std::less<>> live_;
   MonotonicTime next_crash_;
   MonotonicTime next_branch_;

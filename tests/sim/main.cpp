@@ -71,6 +71,7 @@ struct Arguments {
   std::optional<std::uint32_t> duration;
   std::vector<std::string> without;
   std::string plant;
+  std::string points_file;
   bool list_plants = false;
 
   bool alone() const { return seed != 0; }
@@ -113,6 +114,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--without", arguments.without,
                  "Kinds of actions and faults, 'hostile' or 'fault_points', that are off");
   app.add_option("--plant", arguments.plant, "A known bug that is in the code in every seed");
+  app.add_option("--points", arguments.points_file, "Write to this file which fault points struck, one a line");
   app.add_flag("--list-plants", arguments.list_plants, "The bugs that can be planted");
 }
 
@@ -160,6 +162,7 @@ class Campaign {
       }
     }
     print_summary(totals_, seconds_since(start_));
+    if (!arguments_.points_file.empty() && !write_points(totals_, arguments_.points_file)) return false;
     const bool wants = totals_.is_poor() || totals_.has_rare_kind() || totals_.has_silent_point();
     if (arguments_.all_kinds && wants) return false;
     return totals_.failed == 0;

@@ -42,7 +42,7 @@ constexpr std::array<const char*, kFaults> kFaultNames = {"cut",
 
 // How often each is chosen before the swarm weighs it.
 constexpr std::array<std::uint32_t, kActions> kActionBase = {100, 4, 40, 8, 4, 1, 1, 3, 3, 4,
-                                                             1,   4, 2,  3, 4, 6, 6, 2, 4, 6};
+                                                             1,   4, 2,  3, 4, 6, 6, 6, 4, 6};
 constexpr std::array<std::uint32_t, kFaults> kFaultBase = {20, 10, 8, 4, 4, 4, 4, 4, 3, 8,  10, 12, 6,
                                                            5,  4,  6, 8, 4, 2, 6, 4, 2, 16, 6,  6};
 

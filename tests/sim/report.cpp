@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <fstream>
 #include <iterator>
 
 #include "base/fault.h"
@@ -89,6 +90,14 @@ void print_summary(const Totals& totals, double elapsed_seconds) {
     std::printf("  at %-52.*s %8" PRIu64 "%s\n", static_cast<int>(point.size()), point.data(), count,
                 count == 0 && needs_encryption(point) ? "  (needs encryption)" : "");
   }
+}
+
+bool write_points(const Totals& totals, const std::string& file) {
+  std::ofstream out(file);
+  for (const auto& [name, count] : totals.points) out << name << '\n';
+  out.close();
+  if (!out) std::fprintf(stderr, "--points: %s cannot be written\n", file.c_str());
+  return !out.fail();
 }
 
 void print_failure(const RunOptions& options, const RunResult& result) {

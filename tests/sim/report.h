@@ -38,6 +38,8 @@ struct Totals {
 // One line of progress, then the faults by kind.
 void print_progress(const Totals& totals, double elapsed_seconds);
 void print_summary(const Totals& totals, double elapsed_seconds);
+// The names of the points that struck, one a line; false: the file cannot be written.
+bool write_points(const Totals& totals, const std::string& file);
 // The seed with its options, the last events of the conversation concerned, the property, and the command that replays
 // it.
 void print_failure(const RunOptions& options, const RunResult& result);
