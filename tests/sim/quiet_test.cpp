@@ -40,6 +40,23 @@ TEST(Quiet, IsAWorldInWhichNobodyActs) {
   EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
 }
 
+// Seed 20001060: who was cut off right before the end found it out after the app's own limit, and a probe had that.
+TEST(Quiet, IsAWorldWhoseDevicesFindOutLateThatTheyWereCutOff) {
+  RunOptions options = calm_options();
+  options.users = 4;
+  options.devices_per_user = 2;
+  options.all_start_again = false;
+  options.send_time_limit = seconds(1);
+  const RunResult result = run_with(
+      [](World& world) {
+        world.scheduler().after(milliseconds(19'990), [&world] {
+          for (const DeviceNode* device : world.devices()) world.network().cut(device->number());
+        });
+      },
+      options);
+  EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+}
+
 // Devices that were greeted by a clock that is set right afterwards renew their tokens when these need it.
 TEST(Quiet, IsAWorldWhoseServersClockWasSetWhileDevicesWereConnected) {
   for (const auto wrong : {-seconds(100), seconds(100)}) {

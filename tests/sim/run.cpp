@@ -268,7 +268,8 @@ class Run {
   }
 
   // Every device writes to every other user and reads all that it has. Who must have a message follows from who was
-  // made to take part, not from what devices have learned.
+  // made to take part, not from what devices have learned. An app's own limit may pass before a connection that was cut
+  // is found out, so a probe has the time that everything has to come to rest.
   void probe() {
     std::vector<Sent> sent;
     std::size_t asked = 0;
@@ -276,13 +277,15 @@ class Run {
       for (UserNumber user = 1; user <= world_.options().users; ++user) {
         if (user == from->user()) continue;
         ++asked;
-        from->send(user, 40, std::nullopt, [this, &sent, from, user](const DeviceNode::SendOutcome& outcome) {
-          if (outcome.sent.ok()) return sent.push_back({from, user, outcome.conversation, *outcome.sent});
-          world_.violation("L5", Finding("Device " + std::to_string(from->number()) + " could not write to user " +
-                                             std::to_string(user) + ": " + std::string(code_name(outcome.sent.code())) +
-                                             ", " + outcome.sent.error().detail,
-                                         outcome.conversation));
-        });
+        from->send(user, 40, world_.options().converge_within,
+                   [this, &sent, from, user](const DeviceNode::SendOutcome& outcome) {
+                     if (outcome.sent.ok()) return sent.push_back({from, user, outcome.conversation, *outcome.sent});
+                     world_.violation(
+                         "L5", Finding("Device " + std::to_string(from->number()) + " could not write to user " +
+                                           std::to_string(user) + ": " + std::string(code_name(outcome.sent.code())) +
+                                           ", " + outcome.sent.error().detail,
+                                       outcome.conversation));
+                   });
       }
     }
     await_rest("L5");
