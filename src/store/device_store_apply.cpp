@@ -188,7 +188,7 @@ class ItemApplier {
       CHATSDK_ASSIGN(const bool known, lost_message_found(item));
       if (known) return {};
     }
-    if (over_another) CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
+    if (over_another) CHATSDK_TRY(store_.clear_place(*conversation_, item.seq(), changes_));
     const auto sender = own ? std::nullopt : std::optional(std::string_view(item.sender_user_id()));
     CHATSDK_TRY(insert(item.seq(), sender, item));
     if (!own && !item.sender_user_id().empty() && item.seq() > conversation_->read_up_to) ++conversation_->unread_count;
@@ -235,7 +235,7 @@ class ItemApplier {
       if (rows::is_pending(known.place)) {
         // Another device may have used the same id: it is the same message only with the same content.
         if (known.sender_device.value != item.sender_device_id() && known.content != item.content()) continue;
-        CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
+        CHATSDK_TRY(store_.clear_place(*conversation_, item.seq(), changes_));
         CHATSDK_TRY(store_.settle(known.key, item.seq(), MessageId{item.message_id()}, item_time(item)));
         changes_.updated.push_back({conversation_->key, known.key});
       } else if (known.lost != LostState::kNo) {
@@ -268,7 +268,7 @@ class ItemApplier {
   }
 
   Status found_again(MessageKey key, const wire::Item& item) {
-    CHATSDK_TRY(store_.clear_place(conversation_->key, item.seq(), changes_));
+    CHATSDK_TRY(store_.clear_place(*conversation_, item.seq(), changes_));
     changes_.updated.push_back({conversation_->key, key});
     return store_.sql(kFoundAgain)
         .run(key, place_of(item.seq()), item.message_id(), item_time(item), item.sender_device_id());

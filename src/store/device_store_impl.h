@@ -148,8 +148,9 @@ class DeviceStore::Impl {
   Status fail_row(const MessageRef& message, const Error& reason, Changes& changes);
   // A message that waits takes its place on the server, and its outbox row goes.
   Status settle(MessageKey key, Seq seq, MessageId message_id, WallTime time);
-  // Frees a place before another message takes it: a placeholder goes, anything else counts as lost.
-  Status clear_place(ConversationKey conversation, Seq seq, Changes& changes);
+  // Frees a place before another message takes it: a placeholder goes, anything else counts as lost. The caller
+  // saves the conversation.
+  Status clear_place(ConversationState& conversation, Seq seq, Changes& changes);
   // In each conversation, what waits keeping its order.
   Status number_all_from(std::uint64_t first);
   // What waits is another device's now, whose numbers start at 1.

@@ -228,21 +228,24 @@ Status DeviceStore::Impl::settle(MessageKey key, Seq seq, MessageId message_id, 
   return delete_outbox_row(key);
 }
 
-Status DeviceStore::Impl::clear_place(ConversationKey conversation, Seq seq, Changes& changes) {
+Status DeviceStore::Impl::clear_place(ConversationState& conversation, Seq seq, Changes& changes) {
   MessageKey key;
+  bool own = false;
   bool placeholder = false;
   {
     rows::Query query = sql(kAtPlace);
-    CHATSDK_ASSIGN(const bool taken, query.first(conversation, rows::place_of(seq)));
+    CHATSDK_ASSIGN(const bool taken, query.first(conversation.key, rows::place_of(seq)));
     if (!taken) return {};
     key = MessageKey{unsigned_at(query.row(), 0)};
-    placeholder = !query->is_null(1) && query->text(1).empty();
+    own = query->is_null(1);
+    placeholder = !own && query->text(1).empty();
   }
   if (placeholder) {
-    changes.removed.push_back({conversation, key});
+    changes.removed.push_back({conversation.key, key});
     return delete_message(key);
   }
-  changes.updated.push_back({conversation, key});
+  if (!own && seq > conversation.read_up_to) --conversation.unread_count;
+  changes.updated.push_back({conversation.key, key});
   memory.any_lost = true;
   return sql(kLose).run(key);
 }
@@ -448,7 +451,7 @@ Status DeviceStore::Impl::accept_one(const AcceptedSend& accepted, Changes& chan
     // A message that is gone here: its item brings it back. Of a task nothing is shown.
     return delete_outbox_row(entry->id);
   }
-  CHATSDK_TRY(clear_place(conversation->key, accepted.seq, changes));
+  CHATSDK_TRY(clear_place(*conversation, accepted.seq, changes));
   CHATSDK_TRY(settle(entry->id, accepted.seq, accepted.message_id, accepted.time));
   changes.updated.push_back({entry->conversation, entry->id});
   conversation->head = std::max(conversation->head, accepted.seq);

@@ -228,6 +228,23 @@ TEST_F(Inbox, AnAnswerMayOvertakeItems) {
   EXPECT_EQ(must(store_->cursor(kChat))->seq, 4u);
 }
 
+// An acceptance at the place of another's message: the server holds that one no more.
+TEST_F(Inbox, AMessageOfAnothersThatLosesItsPlaceIsUnreadNoMore) {
+  const auto chat = open_chat();
+  must(queue(chat, 1, "one", true));
+  must(store_->apply(ItemsOf(kChat, 1).message(kBob, 2, "two").message(kBob, 3, "three").message(kBob, 4, "four")));
+  must(store_->mark_read(chat, 2));
+  ASSERT_EQ(unread(chat), 2u);
+
+  must(accept(1, 3));
+
+  EXPECT_THAT(history(chat), ElementsAre("2:two", "-:three", "3:one", "4:four"));
+  EXPECT_EQ(unread(chat), 1u);
+  must(queue(chat, 2, "read", true));
+  must(accept(2, 2));
+  EXPECT_EQ(unread(chat), 1u);
+}
+
 TEST_F(Inbox, AMessageOfAnotherOwnDeviceIsOwn) {
   const auto chat = open_chat();
 
