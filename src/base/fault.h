@@ -54,6 +54,7 @@ enum class Bug : std::uint8_t {
   kTimesOutAtHalf,
   kRotationForgotten,
   kCachesWithoutLimit,
+  kFoundAgainUncounted,
   kAssociatedDataDropped,
   kLabelsSwapped,
   kUsedKeyKept,

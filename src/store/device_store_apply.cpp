@@ -262,7 +262,8 @@ class ItemApplier {
       was_read = static_cast<LostState>(query->integer(1)) == LostState::kOpenRead;
     }
     CHATSDK_TRY(found_again(key, item));
-    if (item.seq() > conversation_->read_up_to) ++conversation_->unread_count;
+    const bool counts = item.seq() > conversation_->read_up_to && !CHATSDK_PLANTED(Bug::kFoundAgainUncounted);
+    if (counts) ++conversation_->unread_count;
     if (was_read) read_up_to_ = std::max(read_up_to_, item.seq());
     return true;
   }

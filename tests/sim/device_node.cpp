@@ -784,6 +784,7 @@ Result<PagedHistory> DeviceNode::by_pages(const ConversationRow& conversation, s
     if (!add(history.forwards, page)) break;
     CHATSDK_ASSIGN(page, reader.history_after(conversation.key, page.rows.back().key, up));
   }
+  count_unread(conversation, forwards);
   CHATSDK_ASSIGN(page, reader.history_before(conversation.key, Seq{0}, down));
   while (add(history.backwards, page)) {
     CHATSDK_ASSIGN(page, reader.history_before(conversation.key, page.rows.front().key, down));

@@ -219,6 +219,7 @@ class DeviceNode final : private EventSink {
   std::optional<ConversationNumber> conversation(ConversationKey key);
   bool read_conversation(const ConversationRow& row, const std::map<ConversationKey, StreamCursor>& cursors,
                          std::vector<event::StoreRead>* reads);
+  void count_unread(const ConversationRow& conversation, const std::vector<MessageRow>& rows);
   std::vector<ConversationRow> all_conversations();
   template <typename See>
   bool each_row(ConversationKey key, See see);

@@ -51,6 +51,7 @@ bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<Co
     cannot_read_ = true;
     return false;
   }
+  count_unread(row, rows);
   for (const MessageRow& message : rows) settle_retry(message);
   settle_discards(row.key, rows);
   record(read);
@@ -60,6 +61,20 @@ bool DeviceNode::read_conversation(const ConversationRow& row, const std::map<Co
     if (known == told_.end()) observe(message);
   }
   return true;
+}
+
+// What was read with nothing in between: in the world only one thing happens at a time, and this is one.
+void DeviceNode::count_unread(const ConversationRow& conversation, const std::vector<MessageRow>& rows) {
+  UnreadCount count;
+  count.conversation = this->conversation(conversation.key).value_or(kNoConversation);
+  count.user = Observer::name_of(options_.user);
+  count.read_up_to = conversation.read_up_to;
+  count.counted = conversation.unread_count;
+  for (const MessageRow& row : rows) count.rows.push_back({row.seq, row.sender});
+  const Verdict found = judge_unread(count);
+  if (!found) return;
+  const std::string name = "Device " + std::to_string(options_.number) + ": ";
+  observer_.on_broken("unread", Finding(name + found->what + ".", found->conversation));
 }
 
 std::vector<ConversationRow> DeviceNode::all_conversations() {

@@ -184,6 +184,19 @@ Verdict judge_pages(const PagedHistory& history) {
   return wrong ? Verdict(Finding(*wrong, history.conversation)) : std::nullopt;
 }
 
+// ---- unread --------------------------------------------------------------------------------------------------------
+
+Verdict judge_unread(const UnreadCount& count) {
+  const auto unread = [&count](const UnreadCount::Row& row) {
+    return row.seq > count.read_up_to && !row.sender.empty() && row.sender != count.user;
+  };
+  const auto rows = static_cast<std::uint64_t>(std::count_if(count.rows.begin(), count.rows.end(), unread));
+  if (rows == count.counted) return std::nullopt;
+  return Finding(std::to_string(count.counted) + " unread messages counted, and " + std::to_string(rows) +
+                     " of others stand behind the read mark " + std::to_string(count.read_up_to),
+                 count.conversation);
+}
+
 // ---- receipts ------------------------------------------------------------------------------------------------------
 
 Verdict judge_receipt(const AskedReceipt& asked) {

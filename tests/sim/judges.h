@@ -11,6 +11,7 @@
 //   calls     no call and no connection ends for a fault of the library's own  judge_end
 //   told      what an app was told of is what its store holds                  judge_told
 //   paging    a history is the same by pages of any size, both ways            judge_pages
+//   unread    a conversation counts as unread what its rows say                judge_unread
 //   receipts  who got a message is known once it has a place, and not before   judge_receipt
 //
 // The rest of what it judges is said where it is seen: connections (Network), removals (WatchedStore), what does not
@@ -174,9 +175,26 @@ struct PagedHistory {
   std::optional<PagedMessage> alone;   // what was read for it alone
   std::vector<PagedMessage> before;    // a page of what stands before its seq
   std::uint64_t unread_in_all = 0;     // as the store sums it up
-  std::uint64_t unread_each_once = 0;  // as its conversations say
+  std::uint64_t unread_each_once = 0;  // as its conversations say, each of which judge_unread holds against its rows
 };
 Verdict judge_pages(const PagedHistory& history);
+
+// ---- unread --------------------------------------------------------------------------------------------------------
+
+// A conversation with all of its rows, of one state of the store.
+struct UnreadCount {
+  struct Row {
+    Seq seq = 0;    // 0: not on the server, or not there any more
+    UserId sender;  // nobody's: a placeholder
+  };
+
+  ConversationNumber conversation = kNoConversation;
+  UserId user;  // whose device it is
+  Seq read_up_to = 0;
+  std::uint64_t counted = 0;  // as the conversation says
+  std::vector<Row> rows;
+};
+Verdict judge_unread(const UnreadCount& count);
 
 // ---- receipts ------------------------------------------------------------------------------------------------------
 

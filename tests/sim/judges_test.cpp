@@ -316,6 +316,59 @@ TEST(Pages, AreFoundToCountOtherwise) {
   EXPECT_EQ(text_of(judge_pages(history)), "3 unread messages in all, and 4 in the conversations");
 }
 
+// ---- unread --------------------------------------------------------------------------------------------------------
+
+// Of Ann's device, who has read up to 3: two of Ben's behind it.
+UnreadCount good_count() {
+  UnreadCount count;
+  count.conversation = 5;
+  count.user = "ann";
+  count.read_up_to = 3;
+  count.counted = 2;
+  count.rows = {{2, "ben"}, {3, "ben"}, {4, "ben"}, {5, "ann"}, {6, "ben"}};
+  return count;
+}
+
+TEST(Unread, IsWhatOthersHaveBehindTheReadMark) {
+  EXPECT_FALSE(judge_unread(good_count()));
+  EXPECT_FALSE(judge_unread({}));
+}
+
+TEST(Unread, MayLeaveOutPlaceholdersAndWhatTheServerDoesNotHold) {
+  UnreadCount count = good_count();
+  count.rows.push_back({7, {}});
+  count.rows.push_back({0, "ben"});
+  count.rows.push_back({0, "ann"});
+  EXPECT_FALSE(judge_unread(count));
+}
+
+TEST(Unread, IsFoundToBeTooLittle) {
+  UnreadCount count = good_count();
+  count.counted = 1;
+  EXPECT_EQ(text_of(judge_unread(count)), "1 unread messages counted, and 2 of others stand behind the read mark 3");
+  EXPECT_EQ(judge_unread(count)->conversation, 5u);
+}
+
+TEST(Unread, IsFoundToCountWhatIsRead) {
+  UnreadCount count = good_count();
+  count.counted = 3;
+  EXPECT_TRUE(judge_unread(count));
+}
+
+TEST(Unread, IsFoundToBeLeftWhereEverythingIsRead) {
+  UnreadCount count = good_count();
+  count.read_up_to = 6;
+  EXPECT_TRUE(judge_unread(count));
+  count.counted = 0;
+  EXPECT_FALSE(judge_unread(count));
+}
+
+TEST(Unread, IsFoundToCountWhatIsNotThere) {
+  UnreadCount count = good_count();
+  count.rows.clear();
+  EXPECT_TRUE(judge_unread(count));
+}
+
 // ---- receipts ------------------------------------------------------------------------------------------------------
 
 TEST(AskedReceipts, AreFoundMissingOfAMessageWithAPlace) {

@@ -32,6 +32,7 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kTimesOutAtHalf, "times-out-at-half"},
       {Bug::kRotationForgotten, "rotation-forgotten"},
       {Bug::kCachesWithoutLimit, "caches-without-limit"},
+      {Bug::kFoundAgainUncounted, "found-again-uncounted"},
   };
   return bugs;
 }

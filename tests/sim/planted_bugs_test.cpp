@@ -60,6 +60,7 @@ const std::vector<Case> kCases = {
     {"rotation-forgotten", "RotationForgotten", {"S15"}, true, "the same request is answered"},
     {"caches-without-limit", "CachesWithoutLimit", {"S14"}, true, "cached by the store"},
     {"inbox-without-limit", "InboxWithoutLimit", {"S14"}},
+    {"found-again-uncounted", "FoundAgainUncounted", {"unread"}, true},
 };
 
 std::vector<Case> cases() {
