@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Runs that are made to differ on purpose: the place where they part is told.
+// Runs that are made to differ on purpose: the place where they part is told, or what differs beside the history.
 //
 // Threads: one; each pair of runs is a process of its own.
 #include "sim/run_twice.h"
@@ -93,6 +93,67 @@ TEST(RunTwice, TellsWhatAnotherActDoesToARun) {
   ASSERT_EQ(result.tail.size(), 7u);
   EXPECT_THAT(result.tail[5], HasSubstr(" n1 SendCalled device=1 "));
   EXPECT_THAT(result.tail[6], HasSubstr(" n1 SendCalled device=1 "));
+}
+
+TEST(RunTwice, TellsThatASecondRunWithTheSameHistoryTakesOtherTurns) {
+  const RunResult result = run_both([](World& world, int run) {
+    if (run == 2) world.scheduler().after(seconds(11), [] {});
+  });
+
+  ASSERT_FALSE(result.ok());
+  const Violation& told = result.violations.front();
+  EXPECT_EQ(told.property, "determinism");
+  EXPECT_THAT(told.message, StartsWith("A second run has the same history, but "));
+  EXPECT_THAT(told.message, EndsWith(" turns, and the first " + std::to_string(result.turns) + "."));
+  EXPECT_EQ(told.event, result.records);
+}
+
+TEST(RunTwice, TellsThatTheSecondRunDidNotHold) {
+  const RunResult result = run_both([](World& world, int run) {
+    if (run == 2) world.observer().on_broken("S13", Finding("A key has encrypted twice."));
+  });
+
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.violations.front().message, HasSubstr("has another history"));  // a run that failed is cut short
+  const Violation& told = result.violations.back();
+  EXPECT_EQ(told.property, "determinism");
+  EXPECT_THAT(told.message, StartsWith("A second run did not hold: S13 "));
+  EXPECT_THAT(told.message, EndsWith("A key has encrypted twice."));
+}
+
+// ---- Outcomes by hand ----------------------------------------------------------------------------------------------
+
+RunResult outcome() {
+  RunResult result;
+  result.turns = 7;
+  result.frames = 5;
+  result.points = {{"before", 2}, {"behind", 1}};
+  return result;
+}
+
+std::string difference(const RunResult& second) { return outcome_difference(outcome(), second).value_or("none"); }
+
+TEST(Outcomes, AreTheSame) { EXPECT_EQ(difference(outcome()), "none"); }
+
+TEST(Outcomes, DifferInTurnsAndFrames) {
+  RunResult second = outcome();
+  second.turns = 8;
+  EXPECT_EQ(difference(second), "8 turns, and the first 7");
+  second = outcome();
+  second.frames = 4;
+  EXPECT_EQ(difference(second), "4 frames, and the first 5");
+}
+
+TEST(Outcomes, DifferInThePointsThatStruck) {
+  RunResult second = outcome();
+  second.points["behind"] = 3;
+  EXPECT_EQ(difference(second), "3 strikes at behind, and the first 1");
+  second = outcome();
+  second.points.erase("before");
+  EXPECT_EQ(difference(second), "0 strikes at before, and the first 2");
+  second = outcome();
+  second.points["between"] = 1;
+  EXPECT_EQ(difference(second), "1 strikes at between, and the first 0");
 }
 
 }  // namespace
