@@ -123,7 +123,10 @@ Status DeviceNode::start() {
   cannot_read_ = false;
   record(event::Restart{options_.number});
   read_store();
-  if (!cannot_read_) open_discards_.clear();  // what is still there stays
+  if (!cannot_read_) {
+    open_discards_.clear();  // what is still there stays
+    open_retries_.clear();   // what has failed still has
+  }
   begin();
   return {};
 }
@@ -284,8 +287,8 @@ void DeviceNode::retry_failed(std::uint64_t draw) {
 void DeviceNode::retry(MessageKey key) {
   const auto row = process_->reader->message(key);
   if (!row.ok() || row->state != MessageState::kFailed) return;
-  open_retry_ = OpenRetry{key, row->client_message_id, row->failure == Code::kRolledBack,
-                          to_unix_ms(clock_.wall_now() + options_.send_time_limit)};
+  open_retries_[key] = {row->client_message_id, row->failure == Code::kRolledBack,
+                        to_unix_ms(clock_.wall_now() + options_.send_time_limit)};
   const Status retried = process_->client->retry(row->client_message_id);
   ended_with("retry", retried);
   if (retried.ok()) {
@@ -296,6 +299,8 @@ void DeviceNode::retry(MessageKey key) {
   const auto after = process_->reader->message(key);
   cannot_read_ = cannot_read_ || !after.ok();
   if (after.ok()) settle_retry(*after);
+  // A commit that failed may yet be found done by the next process.
+  if (retried.ok() || !is_of_store(retried.error())) open_retries_.erase(key);
 }
 
 void DeviceNode::settle_lost(std::uint64_t draw) {
@@ -322,10 +327,12 @@ void DeviceNode::retry_lost() {
 
 // What came of a retry: the message has failed as before, or it waits again, perhaps under another id.
 void DeviceNode::settle_retry(const MessageRow& row) {
-  if (!open_retry_ || open_retry_->message != row.key) return;
-  const OpenRetry asked = *std::exchange(open_retry_, std::nullopt);
+  const auto open = open_retries_.find(row.key);
+  if (open == open_retries_.end()) return;
+  const OpenRetry asked = open->second;
   const ClientMessageId before = asked.k;
   if (row.client_message_id == before && row.state == MessageState::kFailed) return;
+  open_retries_.erase(open);
   if (!sent_here_.contains(row.client_message_id)) {
     if (last_send_ && last_send_->k == before) last_send_->k = row.client_message_id;
     const auto number = conversation(row.conversation);

@@ -266,12 +266,11 @@ class DeviceNode final : private EventSink {
 
   // What the world remembers over crashes.
   struct OpenRetry {
-    MessageKey message;
     ClientMessageId k;
     bool lost = false;
     std::int64_t latest_ms = 0;
   };
-  std::optional<OpenRetry> open_retry_;  // asked for, and not seen yet what came of it
+  std::map<MessageKey, OpenRetry> open_retries_;  // asked for, and not seen yet what came of it
   struct OpenDiscard {
     ConversationKey conversation;
     event::Discarded event;

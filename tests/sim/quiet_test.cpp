@@ -114,6 +114,34 @@ TEST(Syncs, AreNotJudgedByMarksThatTheServersDiskDidNotLetBeRead) {
   EXPECT_EQ(result.faults.at("server_disk_busy"), 1u);
 }
 
+// Seed 21000576: the disk failed under a retry that the app was told of as failed, and the next process found it done.
+TEST(Retries, ThatFailedInTheirCommitMayBeFoundDone) {
+  RunOptions options = calm_options();
+  options.duration = seconds(80);
+  const auto script = [](World& world) {
+    const auto at = [&world](seconds time, std::function<void()> act) {
+      world.scheduler().after(time, std::move(act));
+    };
+    at(seconds(6), [&world] { world.network().isolate(1); });
+    at(seconds(50), [&world] { world.device(1)->send(2, 30, seconds(1)); });
+    at(seconds(55), [&world] {
+      DiskFault sync;
+      sync.op = DiskOp::kSync;
+      world.device(1)->disk().arm(sync);
+      world.device(1)->retry_failed(0);
+    });
+    at(seconds(56), [&world] {
+      world.count_faults();
+      world.device(1)->disk().clear_faults();
+      world.crash_device(*world.device(1), CrashMode::kProcessOnly, seconds(1));
+    });
+    at(seconds(65), [&world] { world.network().end_isolation(1); });
+  };
+  const RunResult result = run_with(script, options);
+  EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+  EXPECT_EQ(result.faults.at("device_sync_failed"), 1u);
+}
+
 // What a device has said on a connection arrives once it has another one: the server takes nothing of it.
 TEST(Connections, AreServedOnlyWhereNoNewerOneReplacedThem) {
   const auto script = [](World& world) {
