@@ -208,7 +208,7 @@ class Campaign {
   }
 
   void finished(const Job& job, const RunResult& result) {
-    totals_.add(result);
+    totals_.add(job.options.seed, result);
     totals_.compared += job.twice ? 1u : 0u;
     if (arguments_.alone()) print_hash(result);
     if (result.ok()) return;

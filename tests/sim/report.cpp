@@ -23,10 +23,18 @@ void print_violations(const RunResult& result) {
   for (const Violation& violation : result.violations) std::printf("  %s\n", to_line(violation).c_str());
 }
 
+// Of one seed. Each bit of either moves all of it: sums of plain hashes could agree where two seeds swap theirs.
+std::uint64_t mixed(std::uint64_t seed, std::uint64_t hash) {
+  std::uint64_t mixed = seed * 0x9E37'79B9'7F4A'7C15ull ^ hash;
+  for (const int shift : {30, 27}) mixed = (mixed ^ mixed >> shift) * 0xBF58'476D'1CE4'E5B9ull;
+  return mixed ^ mixed >> 31;
+}
+
 }  // namespace
 
-void Totals::add(const RunResult& result) {
+void Totals::add(std::uint64_t seed, const RunResult& result) {
   ++seeds;
+  hash += mixed(seed, result.hash);
   failed += result.ok() ? 0u : 1u;
   sends += result.sends;
   faults += result.fault_count();
@@ -76,6 +84,7 @@ void print_summary(const Totals& totals, double elapsed_seconds) {
               " faults with an effect (%.0f a seed), %" PRIu64 " turns\n",
               totals.virtual_hours, totals.sends, static_cast<double>(totals.sends) / seeds, totals.faults,
               static_cast<double>(totals.faults) / seeds, totals.turns);
+  std::printf("hash of all %016" PRIx64 "\n", totals.hash);
   for (const std::string_view kind : kFaultKinds) {
     const auto count = totals.faults_by_kind.find(std::string(kind));
     const double percent = totals.percent_of_seeds(kind);

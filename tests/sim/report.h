@@ -23,12 +23,13 @@ struct Totals {
   std::uint64_t sends = 0;
   std::uint64_t faults = 0;
   std::uint64_t turns = 0;
+  std::uint64_t hash = 0;  // of the histories with their seeds, whatever the order in which they end
   double virtual_hours = 0;
   std::map<std::string, std::uint64_t> faults_by_kind;
   std::map<std::string, std::uint64_t> seeds_by_kind;
   std::map<std::string, std::uint64_t> points;  // in the code that struck, by name
 
-  void add(const RunResult& result);
+  void add(std::uint64_t seed, const RunResult& result);
   double percent_of_seeds(std::string_view kind) const;
   bool is_poor() const;           // sends or faults of a seed, on average, are fewer than what runs are for
   bool has_rare_kind() const;     // below what the summary demands
