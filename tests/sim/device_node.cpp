@@ -299,8 +299,8 @@ void DeviceNode::retry(MessageKey key) {
   const auto after = process_->reader->message(key);
   cannot_read_ = cannot_read_ || !after.ok();
   if (after.ok()) settle_retry(*after);
-  // A commit that failed may yet be found done by the next process.
-  if (retried.ok() || !is_of_store(retried.error())) open_retries_.erase(key);
+  // What could not be read is seen later; and a commit that failed may yet be found done by the next process.
+  if (after.ok() && (retried.ok() || !is_of_store(retried.error()))) open_retries_.erase(key);
 }
 
 void DeviceNode::settle_lost(std::uint64_t draw) {
