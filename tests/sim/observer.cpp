@@ -259,6 +259,8 @@ void Observer::on_level(NodeId node, const char* name, std::size_t size, std::si
 }
 
 void Observer::on_server_frame(NodeId device, const wire::ServerFrame& frame) {
+  // Its hello left before anybody watched.
+  if (watches_ && frame.has_welcome() && !began_anew_.contains(device)) begins_anew(device);
   if (watches_ && !frame.has_ping() && !frame.has_pong() && !frame.has_authenticated()) {
     count(device, "is sent frames of kind " + std::to_string(static_cast<int>(frame.body_case())));
   }

@@ -21,6 +21,7 @@ class QuietDevice {
   void sends(const wire::ClientFrame& frame, int times = 1) {
     for (int i = 0; i < times; ++i) observer_.on_device_frame(1, 1, frame.SerializeAsString());
   }
+  void is_sent(const wire::ServerFrame& frame) { observer_.on_server_frame(1, frame); }
   void asks(const char* url, int times = 1) {
     HttpRequest request;
     request.method = "POST";
@@ -87,6 +88,28 @@ TEST(Activity, IsNotWhatKeepsAConnectionAliveNorASessionThatBeginsAnewOnce) {
   device.asks("/v1/connect");
   device.sends(hello());
   EXPECT_EQ(device.broken(), "");
+}
+
+wire::ServerFrame welcome() {
+  wire::ServerFrame frame;
+  frame.mutable_welcome();
+  return frame;
+}
+
+// Seed 22001382: the hello left right before anybody watched.
+TEST(Activity, IsNotASessionThatWasAboutToBegin) {
+  wire::ServerFrame marks;
+  marks.mutable_marks();
+  QuietDevice device;
+  device.is_sent(welcome());
+  device.is_sent(marks);
+  EXPECT_EQ(device.broken(), "");
+  device.sends(hello());
+  EXPECT_EQ(device.broken(), "L4");
+
+  QuietDevice another;
+  another.is_sent(marks);
+  EXPECT_EQ(another.broken(), "L4");
 }
 
 TEST(Answers, AreRecordedWhateverTheServerRefusesASendFor) {
