@@ -61,6 +61,15 @@ void lose_second(Story& story) {
   story.tell({EpochSeen{2, 2}, Failed{1, k(2), Code::kRolledBack}}).reads(1, 2, {row(2, 1), lost(2)});
 }
 
+// Lost, sent again by its author, and there once more, with the mark of then, in the next state that is put back.
+TEST(Epochs, LetADeliveredMarkOfThenBeBorneOutByTheAuthorThatSendsAgain) {
+  Story story;
+  lose_second(story);
+  story.tell({Retried{1, k(2), k(2), true}, EpochBegun{3, {{kTalkStream, kTalk, 3}}}, EpochSeen{1, 3}});
+  story.tell({EpochSeen{2, 3}}).shows(2, 2, 3).tell({ReceiptSeen{1, kTalk, 1, kDelivered, 3}});
+  EXPECT_SOUND(story);
+}
+
 TEST(Epochs, FindsALostMessageGoneThatGoesAgain) {
   Story story;
   lose_second(story);
