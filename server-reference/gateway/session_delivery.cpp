@@ -119,10 +119,14 @@ void GatewaySession::on_ack(const wire::Ack& ack) {
       return fail(error(Code::kProtocol, "delivered_from " + std::to_string(stream.delivered_from()) +
                                              " is above the acknowledged " + std::to_string(stream.seq())));
     }
+    if (stream.missing_from() > stream.delivered_from()) {
+      return fail(error(Code::kProtocol, "missing_from " + std::to_string(stream.missing_from()) +
+                                             " is above delivered_from " + std::to_string(stream.delivered_from())));
+    }
     if (stream.seq() > entry->acknowledged) {
       entry->acknowledged = stream.seq();
       if (window_.acknowledge(entry->id, stream.seq())) blocked_since_ = {};
-      shard_.marks.acknowledged(device_, entry->id, stream.seq());
+      shard_.marks.acknowledged(device_, entry->id, stream.seq(), stream.missing_from());
       CHATSDK_FAULT("gateway.between_cursor_and_marks");
     }
     if (entry->kind == wire::STREAM_KIND_CONVERSATION) {

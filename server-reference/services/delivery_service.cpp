@@ -47,7 +47,7 @@ void DeliveryService::publish_item(const AppendedItem& item) {
     hint->only_for = item.only_for;
     hint->slices.reserve(item.slices.size());
     for (const ItemForDevice& slice : item.slices) hint->slices.push_back({slice.device_id, frame_of(slice.item)});
-    hint->skip = skip_frame(item.stream_id, item.kind, item.seq);
+    hint->skip = skip_frame(item.stream_id, item.kind, item.seq, item.skip_reason);
   }
   const std::shared_ptr<const ItemHint> shared = std::move(hint);
   for (const UserId& follower : item.followers) bus_.publish(follower, shared);

@@ -61,7 +61,7 @@ SharedFrame items_frame(StreamId stream, wire::StreamKind kind, Seq after_seq,
   return frame;
 }
 
-SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq) {
+SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq, wire::SkipReason reason) {
   wire::ServerFrame frame;
   wire::Items& items = *frame.mutable_items();
   items.set_stream_id(stream.value);
@@ -70,7 +70,7 @@ SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq) {
   wire::Item& skip = *items.add_items();
   skip.set_seq(seq);
   skip.set_kind(wire::ITEM_KIND_SKIP);
-  skip.set_skip_reason(wire::SKIP_REASON_NOT_ADDRESSED);
+  skip.set_skip_reason(reason);
   return std::make_shared<const Bytes>(encode(frame));
 }
 

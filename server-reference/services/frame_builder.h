@@ -23,7 +23,7 @@ SharedFrame items_frame(StreamId stream, wire::StreamKind kind, Seq after_seq,
                         std::span<const std::shared_ptr<const Bytes>> items);
 
 // A wire::ServerFrame with one item that is not for the device.
-SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq);
+SharedFrame skip_frame(StreamId stream, wire::StreamKind kind, Seq seq, wire::SkipReason reason);
 
 // A wire::ServerFrame with wire::Marks: the advances after after_revision, with which the conversation is at revision.
 SharedFrame marks_frame(ConversationId conversation, std::uint64_t after_revision, std::uint64_t revision,

@@ -64,7 +64,7 @@ void MarksService::read(std::string_view user, ConversationId conversation, Seq 
   schedule();
 }
 
-void MarksService::acknowledged(DeviceId device, StreamId stream, Seq seq) {
+void MarksService::acknowledged(DeviceId device, StreamId stream, Seq seq, Seq missing_from) {
   std::lock_guard lock(mutex_);
   auto found = cursors_.find({device, stream});
   if (found == cursors_.end()) {
@@ -72,9 +72,9 @@ void MarksService::acknowledged(DeviceId device, StreamId stream, Seq seq) {
       ++lost_;  // the device is sent again what it has, and drops it
       return;
     }
-    found = cursors_.emplace(CursorKey{device, stream}, 0).first;
+    found = cursors_.emplace(CursorKey{device, stream}, Cursor{}).first;
   }
-  found->second = std::max(found->second, seq);
+  if (seq >= found->second.acknowledged) found->second = {seq, missing_from};
   schedule();
 }
 
@@ -157,8 +157,11 @@ void MarksService::start_flush() {
   // asks for no acknowledgement that would make up for it.
   const WallTime now = writer_.clock().wall_now();
   ready_.reserve(claims.size() + cursors.size());
-  for (const auto& [key, seq] : cursors) {
-    ready_.emplace_back(AdvanceCursor{.device_id = key.device, .stream_id = key.stream, .acknowledged = seq});
+  for (const auto& [key, cursor] : cursors) {
+    ready_.emplace_back(AdvanceCursor{.device_id = key.device,
+                                      .stream_id = key.stream,
+                                      .acknowledged = cursor.acknowledged,
+                                      .missing_from = cursor.missing_from});
   }
   for (auto& [key, claim] : claims) {
     for (auto range = claim.beyond.rbegin(); range != claim.beyond.rend(); ++range) {
@@ -225,7 +228,7 @@ void MarksService::gather_again(const WriteOp& op) {
     delivered(marks->user_id, marks->conversation_id, marks->delivered_from, marks->delivered_up_to);
     read(marks->user_id, marks->conversation_id, marks->read_up_to);
   } else if (const auto* cursor = std::get_if<AdvanceCursor>(&op)) {
-    acknowledged(cursor->device_id, cursor->stream_id, cursor->acknowledged);
+    acknowledged(cursor->device_id, cursor->stream_id, cursor->acknowledged, cursor->missing_from);
   }
 }
 

@@ -45,8 +45,8 @@ class MarksService {
   // A device of the user holds all of (from, up_to] of the conversation.
   void delivered(std::string_view user, ConversationId conversation, Seq from, Seq up_to);
   void read(std::string_view user, ConversationId conversation, Seq up_to);
-  // The device applied everything of the stream up to seq.
-  void acknowledged(DeviceId device, StreamId stream, Seq seq);
+  // The device applied everything of the stream up to seq, and holds all of it above missing_from that was for it.
+  void acknowledged(DeviceId device, StreamId stream, Seq seq, Seq missing_from = 0);
 
   // Keys that are gathered: of marks, and of cursors. From any thread.
   std::size_t claims() const;
@@ -89,6 +89,10 @@ class MarksService {
     // Ranges above it, with gaps between them: merged, they would claim the gaps. Lowest first, each once.
     std::vector<Range> beyond;
   };
+  struct Cursor {
+    Seq acknowledged = 0;
+    Seq missing_from = 0;
+  };
   struct CursorKey {
     DeviceId device;
     StreamId stream;
@@ -124,7 +128,7 @@ class MarksService {
 
   mutable std::mutex mutex_;
   std::unordered_map<Key, Claim, KeyHash, KeyEqual> claims_;
-  std::unordered_map<CursorKey, Seq, CursorHash> cursors_;
+  std::unordered_map<CursorKey, Cursor, CursorHash> cursors_;
   std::unordered_map<UserId, std::size_t> claims_of_user_;
   std::unordered_map<DeviceId, std::size_t> cursors_of_device_;
   bool scheduled_ = false;

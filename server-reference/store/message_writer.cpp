@@ -55,6 +55,8 @@ std::string outdated(const EncryptedParts& parts, std::uint64_t revision, std::u
   return {};
 }
 
+Error not_listed() { return error(Code::kForbidden, "the device is not in its user's device list"); }
+
 Error out_of_order(std::uint64_t seen, std::uint64_t expected) {
   return {Code::kOutOfOrder,
           "send number " + std::to_string(seen) + ", expected " + std::to_string(expected),
@@ -76,9 +78,19 @@ Status MessageWriter::prepare() {
   CHATSDK_ASSIGN(select_target_, db_.prepare("SELECT kind, sender, sender_device FROM item WHERE stream_id = ?1 AND "
                                              "seq = ?2"));
   CHATSDK_ASSIGN(select_cursor_, db_.prepare("SELECT acked FROM cursor WHERE device_id = ?1 AND stream_id = ?2"));
-  CHATSDK_ASSIGN(put_cursor_, db_.prepare("INSERT INTO cursor(device_id, stream_id, acked) SELECT device_id, ?2, ?3 "
-                                          "FROM device WHERE device_id = ?1 ON CONFLICT (device_id, stream_id) DO "
-                                          "UPDATE SET acked = excluded.acked WHERE excluded.acked > acked"));
+  CHATSDK_ASSIGN(put_cursor_, db_.prepare("INSERT INTO cursor(device_id, stream_id, acked, missing_from) SELECT "
+                                          "device_id, ?2, ?3, ?4 FROM device WHERE device_id = ?1 ON CONFLICT "
+                                          "(device_id, stream_id) DO UPDATE SET acked = excluded.acked, missing_from = "
+                                          "excluded.missing_from WHERE excluded.acked >= acked"));
+  CHATSDK_ASSIGN(
+      select_fillable_,
+      db_.prepare("SELECT 1 FROM device d WHERE d.user_id = ?1 AND (EXISTS (SELECT 1 FROM cursor c WHERE "
+                  "c.device_id = d.device_id AND c.stream_id = ?2 AND c.missing_from > ?3) OR EXISTS "
+                  "(SELECT 1 FROM slice s WHERE s.stream_id = ?2 AND s.seq > ?3 AND s.seq <= ?4 AND "
+                  "s.device_id = d.device_id) OR EXISTS (SELECT 1 FROM item i WHERE i.stream_id = ?2 AND "
+                  "i.seq > ?3 AND i.seq <= ?4 AND i.sender_device = d.device_id AND i.seq > coalesce((SELECT "
+                  "c.acked FROM cursor c WHERE c.device_id = d.device_id AND c.stream_id = ?2), 0))) "
+                  "LIMIT 1"));
   CHATSDK_ASSIGN(select_records_,
                  db_.prepare("SELECT stream_id, sender, client_message_id, created_ms FROM dedup WHERE "
                              "(stream_id, sender, client_message_id) > (?1, ?2, ?3) "
@@ -296,6 +308,11 @@ Status MessageWriter::append_encrypted(const AppendMessage& op, Result<WriteAnsw
   if (announced) CHATSDK_TRY(rosters_.bring_up_to_date(*stream, op.now));
   const std::uint64_t revision = announced ? stream->roster_revision : 0;
   std::string detail = outdated(parts, revision, lists.own.version, lists.peer.version);
+  // A device that was taken out and does not know is told so by the lists; whoever knows them has no business here.
+  if (detail.empty() && lists.own.find(op.sender_device) == nullptr) {
+    answer = not_listed();
+    return {};
+  }
   if (detail.empty()) detail = misfit(set.slices, parts.kind, op.sender_device, lists.own, lists.peer);
   if (!detail.empty()) {
     // What was staged is for the roster of before, and would only stand in the way of what comes in its place.
@@ -312,9 +329,7 @@ Status MessageWriter::append_encrypted(const AppendMessage& op, Result<WriteAnsw
 
 Result<std::optional<Error>> MessageWriter::refusal_of_encrypted(const StreamState* stream, const AppendMessage& op,
                                                                  const Lists& lists) {
-  if (lists.own.find(op.sender_device) == nullptr) {
-    return std::optional(error(Code::kForbidden, "the device is not in its user's device list"));
-  }
+  if (lists.own.version == 0) return std::optional(not_listed());
   if (lists.peer.version == 0) return std::optional(no_peer_with_keys());
   if (op.encrypted->kind == wire::ITEM_KIND_MESSAGE) return std::optional<Error>();
   if (stream == nullptr) {
@@ -491,7 +506,12 @@ Status MessageWriter::apply(const AdvanceMarks& op, Result<WriteAnswer>& answer)
                    "mark " + std::to_string(highest) + ", the conversation ends at " + std::to_string(stream->head));
     return {};
   }
-  const bool delivered = op.delivered_from <= member->delivered_up_to && op.delivered_up_to > member->delivered_up_to;
+  bool delivered = op.delivered_up_to > member->delivered_up_to;
+  if (delivered && op.delivered_from > member->delivered_up_to) {
+    CHATSDK_ASSIGN(const bool may_be_filled,
+                   may_be_filled(*stream, op.user_id, member->delivered_up_to, op.delivered_from));
+    delivered = !may_be_filled;
+  }
   if (delivered) member->delivered_up_to = op.delivered_up_to;
   const Seq read_up_to = std::min(op.read_up_to, member->delivered_up_to);
   const bool moved_back = CHATSDK_PLANTED(Bug::kP7ReceiptSetNotMaximum) && op.read_up_to != 0;
@@ -517,6 +537,18 @@ Status MessageWriter::apply(const AdvanceMarks& op, Result<WriteAnswer>& answer)
   return {};
 }
 
+// Whether a device of the user may yet come to hold something of (mark, from], so that the mark stays before it.
+Result<bool> MessageWriter::may_be_filled(const StreamState& stream, const UserId& user_id, Seq mark, Seq from) {
+  if (!stream.encrypted()) return true;
+  CHATSDK_ASSIGN(const bool found, select_fillable_.bind_text(1, user_id)
+                                       .bind(2, to_column(stream.stream_id.value))
+                                       .bind(3, to_column(mark))
+                                       .bind(4, to_column(from))
+                                       .step());
+  select_fillable_.reset();
+  return found;
+}
+
 MovedMarks& MessageWriter::moved_marks(const StreamState& stream) {
   const auto found = std::find_if(result_->moved.begin(), result_->moved.end(),
                                   [&](const MovedMarks& moved) { return moved.conversation_id == stream.stream_id; });
@@ -539,6 +571,7 @@ Status MessageWriter::apply(const AdvanceCursor& op, Result<WriteAnswer>& answer
   return put_cursor_.bind(1, to_column(op.device_id.value))
       .bind(2, to_column(op.stream_id.value))
       .bind(3, to_column(std::min(op.acknowledged, stream->head)))
+      .bind(4, to_column(op.missing_from))
       .run();
 }
 

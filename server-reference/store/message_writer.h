@@ -93,6 +93,7 @@ class MessageWriter {
   // The conversation's first item, and the news of it in the account streams of both.
   Status announce(StreamState& stream, bool encrypted, WallTime now);
   Result<StreamState*> account_stream(const UserId& user_id);
+  Result<bool> may_be_filled(const StreamState& stream, const UserId& user_id, Seq mark, Seq from);
   MovedMarks& moved_marks(const StreamState& stream);
 
   sqlite::Database& db_;
@@ -109,6 +110,7 @@ class MessageWriter {
   sqlite::Statement select_target_;
   sqlite::Statement select_cursor_;
   sqlite::Statement put_cursor_;
+  sqlite::Statement select_fillable_;
   sqlite::Statement select_records_;
   sqlite::Statement delete_record_;
 };

@@ -271,8 +271,13 @@ CREATE TABLE link_message(
 CREATE INDEX link_message_by_time ON link_message(opened_ms);
 )sql";
 
+// What devices do not hold of what was for them.
+constexpr const char* kVersion5 = R"sql(
+ALTER TABLE cursor ADD COLUMN missing_from INTEGER NOT NULL DEFAULT 0;
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
 
 }  // namespace
 

@@ -221,8 +221,10 @@ Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id,
       .bind(4, limit_column(rows))
       .bind(5, to_column(device_id.value));
   Seq read = page.last;  // what lies between is not for this device
+  wire::SkipReason reason = wire::SKIP_REASON_NOT_ADDRESSED;
   const auto add_skip = [&] {
-    return read == page.last || add(encode_skip(read, wire::SKIP_REASON_NOT_ADDRESSED), read, room, page);
+    const wire::SkipReason why = std::exchange(reason, wire::SKIP_REASON_NOT_ADDRESSED);
+    return read == page.last || add(encode_skip(read, why), read, room, page);
   };
   for (; room.items > 0 && read < last && rows > 0; --rows) {
     CHATSDK_ASSIGN(const bool found, select_items_for_.step());
@@ -234,6 +236,8 @@ Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id,
     if (is_shown || !row.slice.empty() || row.sender_device == device_id) {
       if (!add_skip()) return false;
       if (room.items == 0 || !add(encode_item(row), row.seq, room, page)) return false;
+    } else if (row.kind == wire::ITEM_KIND_MESSAGE) {
+      reason = wire::SKIP_REASON_NOT_LISTED;  // a message has a slice for each device of its roster
     }
     read = row.seq;
   }

@@ -223,8 +223,9 @@ struct Voided {
 };
 
 // Moves the user's marks in a conversation forwards; values at or below today's change nothing. delivered moves only
-// when delivered_from <= today's mark (no gap is jumped); read is clamped to the delivered mark.
-// Refusals: NOT_FOUND (not a member), INVALID_ARGUMENT (above the head).
+// when delivered_from <= today's mark (no gap is jumped), or when nobody can fill the gap: in an encrypted
+// conversation, where nothing of it waits for a device of the user and none misses any of it. read is clamped to the
+// delivered mark. Refusals: NOT_FOUND (not a member), INVALID_ARGUMENT (above the head).
 struct AdvanceMarks {
   UserId user_id;
   ConversationId conversation_id;
@@ -264,11 +265,13 @@ struct RostersExtended {
   bool more = false;
 };
 
-// Remembers what a device acknowledged; values only grow. The device's slices up to there are removed.
+// Remembers what a device acknowledged; acknowledged only grows, and missing_from is what the highest of them said. The
+// device's slices up to there are removed.
 struct AdvanceCursor {
   DeviceId device_id;
   StreamId stream_id;
   Seq acknowledged = 0;
+  Seq missing_from = 0;  // the last item that was for the device and that it does not hold
 };
 
 struct TouchDevice {
@@ -445,6 +448,7 @@ struct AppendedItem {
   // Not none: the item is for this device, which has sent it, and for those of which each has its own; others skip it.
   DeviceId only_for = {};
   std::vector<ItemForDevice> slices = {};
+  wire::SkipReason skip_reason = wire::SKIP_REASON_UNSPECIFIED;  // for those
 };
 
 // Marks of one conversation that a batch moved.

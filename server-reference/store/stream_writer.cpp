@@ -180,6 +180,8 @@ Result<MessageId> StreamWriter::append(StreamState& stream, const ItemRow& row, 
   CHATSDK_ASSIGN(const MessageId message_id, append(stream, row, now));
   AppendedItem& appended = result_->appended.back();
   appended.only_for = row.sender_device;
+  appended.skip_reason =
+      row.kind == wire::ITEM_KIND_MESSAGE ? wire::SKIP_REASON_NOT_LISTED : wire::SKIP_REASON_NOT_ADDRESSED;
   appended.slices.reserve(slices.size());
   ItemRow for_device = row;
   for_device.seq = stream.head;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/inbox.h"
 
+#include <algorithm>
+
 #include "base/fault.h"
 
 namespace chatsdk {
@@ -111,14 +113,17 @@ Status Inbox::apply_all() {
 // The server keeps a delivered mark in memory for a moment before it writes it: what its marks do not show once all is
 // caught up was lost with a server, and nobody else would ever tell it again.
 Status Inbox::acknowledge_again() {
+  CHATSDK_TRY(note_undelivered());
+  acknowledge();
+  return {};
+}
+
+// Also where an own device has gone: what only that one was to have holds the mark back no longer.
+Status Inbox::note_undelivered() {
   CHATSDK_ASSIGN(const auto behind, context_.store.undelivered(limits::kHelloCursorsMax));
   for (const StreamCursor& stream : behind) {
-    wire::Ack::Stream& ack = to_acknowledge_[stream.stream_id];
-    ack.set_stream_id(stream.stream_id.value);
-    ack.set_seq(stream.seq);
-    ack.set_delivered_from(stream.delivered_from);
+    acknowledge_soon(stream.stream_id, stream.seq, stream.delivered_from, stream.others_from);
   }
-  acknowledge();
   return {};
 }
 
@@ -145,13 +150,14 @@ Status Inbox::apply_burst() {
   CHATSDK_FAULT("inbox.between_burst_and_events");
   if (!together.ok()) return is_storage(together.code()) ? Status(together.error()) : apply_singly(burst);
   outbox_.on_applied(together->changes);
+  const bool devices_changed = encryption_ != nullptr && together->changes.devices_changed;
   context_.events.changes(std::move(together->changes));
   auto applied = together->items.begin();
   for (const wire::ServerFrame& frame : burst) {
     if (frame.has_items()) note(frame.items(), *applied++);
     if (frame.has_caught_up()) CHATSDK_TRY(apply(frame.caught_up()));
   }
-  return {};
+  return devices_changed ? note_undelivered() : Status();
 }
 
 Status Inbox::apply_singly(const std::vector<wire::ServerFrame>& burst) {
@@ -171,9 +177,10 @@ Status Inbox::apply(const wire::Items& items) {
   if (encryption_ != nullptr) {
     CHATSDK_ASSIGN(auto together, apply_together({{&items, nullptr}}));
     outbox_.on_applied(together.changes);
+    const bool devices_changed = together.changes.devices_changed;
     context_.events.changes(std::move(together.changes));
     note(items, together.items.front());
-    return {};
+    return devices_changed ? note_undelivered() : Status();
   }
   CHATSDK_ASSIGN(auto applied, context_.store.apply(items));
   outbox_.on_applied(applied.changes);
@@ -190,10 +197,8 @@ void Inbox::note(const wire::Items& items, const DeviceStore::Applied& applied) 
     pulled_.erase(pulled);
   }
   // Also for items that were known: the acknowledgement of them may have been lost.
-  wire::Ack::Stream& ack = to_acknowledge_[stream];
-  ack.set_stream_id(stream.value);
-  ack.set_seq(over_gap ? items.items(items.items_size() - 1).seq() : applied.cursor);
-  ack.set_delivered_from(applied.delivered_from);
+  acknowledge_soon(stream, over_gap ? items.items(items.items_size() - 1).seq() : applied.cursor,
+                   applied.delivered_from, applied.others_from);
   connection_.progress();
 }
 
@@ -223,6 +228,14 @@ void Inbox::pull(StreamId stream, Seq after) {
   frame.mutable_pull()->set_stream_id(stream.value);
   frame.mutable_pull()->set_after_seq(after);
   connection_.send(frame);
+}
+
+void Inbox::acknowledge_soon(StreamId stream, Seq seq, Seq missing_from, Seq others_from) {
+  wire::Ack::Stream& ack = to_acknowledge_[stream];
+  ack.set_stream_id(stream.value);
+  ack.set_seq(seq);
+  ack.set_delivered_from(std::max(missing_from, others_from));
+  ack.set_missing_from(missing_from);
 }
 
 void Inbox::acknowledge() {

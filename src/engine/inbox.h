@@ -55,8 +55,10 @@ class Inbox {
   void note(const wire::Items& items, const DeviceStore::Applied& applied);
   Status apply(const wire::CaughtUp& caught_up);
   void pull(StreamId stream, Seq after);
+  void acknowledge_soon(StreamId stream, Seq seq, Seq missing_from, Seq others_from);
   void acknowledge();
   Status acknowledge_again();
+  Status note_undelivered();
 
   const EngineContext& context_;
   Connection& connection_;

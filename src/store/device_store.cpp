@@ -53,7 +53,8 @@ constexpr char kSetGateway[] =
     "UPDATE meta SET gateway_server = ?1, gateway_url = ?2, gateway_expires = ?3 WHERE id = 1";
 constexpr char kSetInstallation[] = "UPDATE meta SET installation_id = ?1 WHERE id = 1";
 
-#define CHATSDK_CURSOR_COLUMNS "s.stream_id, s.kind, s.conversation, s.seq, s.delivered_from, s.marks_revision"
+#define CHATSDK_CURSOR_COLUMNS \
+  "s.stream_id, s.kind, s.conversation, s.seq, s.delivered_from, s.marks_revision, s.others_from"
 constexpr char kCursor[] = "SELECT " CHATSDK_CURSOR_COLUMNS " FROM stream s WHERE s.stream_id = ?1";
 constexpr char kCursors[] = "SELECT " CHATSDK_CURSOR_COLUMNS
                             " FROM stream s LEFT JOIN conversation c ON c.key = s.conversation "
@@ -75,7 +76,7 @@ constexpr char kStepBack[] =
 constexpr char kForgetMarks[] = "DELETE FROM mark";
 constexpr char kForgetAdvances[] = "DELETE FROM mark_advance";
 constexpr char kForgetAccountStream[] = "DELETE FROM stream WHERE kind = ?1";
-constexpr char kRewindStreams[] = "UPDATE stream SET seq = 0, delivered_from = 0, marks_revision = 0";
+constexpr char kRewindStreams[] = "UPDATE stream SET seq = 0, delivered_from = 0, marks_revision = 0, others_from = 0";
 constexpr char kRewindConversations[] =
     "UPDATE conversation SET head = 0, read_up_to = 0, read_confirmed = 0, unread_count = 0, "
     "conversation_id = CASE WHEN peer IS NULL THEN conversation_id END";
@@ -105,6 +106,7 @@ StreamCursor read_cursor(const sqlite::Statement& row) {
   cursor.seq = unsigned_at(row, 3);
   cursor.delivered_from = unsigned_at(row, 4);
   cursor.marks_revision = unsigned_at(row, 5);
+  cursor.others_from = unsigned_at(row, 6);
   return cursor;
 }
 

@@ -118,8 +118,9 @@ struct StreamCursor {
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
   ConversationKey conversation;  // conversation streams
   Seq seq = 0;
-  Seq delivered_from = 0;  // everything in (delivered_from, seq] is held
+  Seq delivered_from = 0;  // everything in (delivered_from, seq] that was for this device is held
   std::uint64_t marks_revision = 0;
+  Seq others_from = 0;  // no message in (others_from, seq] was for other devices of the owner alone
 };
 
 // A message and the conversation that it is in, which an event names both.
@@ -286,6 +287,7 @@ class DeviceStore {
     Changes changes;
     Seq cursor = 0;
     Seq delivered_from = 0;
+    Seq others_from = 0;
     bool gap = false;  // after_seq is beyond the cursor: nothing was applied, ask for what follows the cursor
   };
   // Applies consecutive items and moves the cursor, all in one transaction; items at or below the cursor are dropped.

@@ -19,11 +19,11 @@ using rows::place_of;
 using rows::unsigned_at;
 
 constexpr char kStream[] =
-    "SELECT kind, conversation, seq, delivered_from, marks_revision FROM stream WHERE stream_id = ?1";
+    "SELECT kind, conversation, seq, delivered_from, marks_revision, others_from FROM stream WHERE stream_id = ?1";
 constexpr char kSaveStream[] =
-    "INSERT INTO stream(stream_id, kind, conversation, seq, delivered_from, marks_revision) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(stream_id) DO UPDATE SET conversation = ?3, seq = ?4, "
-    "delivered_from = ?5, marks_revision = ?6";
+    "INSERT INTO stream(stream_id, kind, conversation, seq, delivered_from, marks_revision, others_from) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(stream_id) DO UPDATE SET conversation = ?3, seq = ?4, "
+    "delivered_from = ?5, marks_revision = ?6, others_from = ?7";
 constexpr char kInsertReceived[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
     "content) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)";
@@ -70,6 +70,7 @@ struct StreamState {
   Seq seq = 0;
   Seq delivered_from = 0;
   std::uint64_t marks_revision = 0;
+  Seq others_from = 0;
 };
 
 Result<StreamState> load_stream(rows::Statements& sql, StreamId id, wire::StreamKind kind) {
@@ -81,12 +82,14 @@ Result<StreamState> load_stream(rows::Statements& sql, StreamId id, wire::Stream
   stream.seq = unsigned_at(query.row(), 2);
   stream.delivered_from = unsigned_at(query.row(), 3);
   stream.marks_revision = unsigned_at(query.row(), 4);
+  stream.others_from = unsigned_at(query.row(), 5);
   return stream;
 }
 
 Status save_stream(rows::Statements& sql, const StreamState& stream, std::optional<ConversationKey> conversation) {
   return sql(kSaveStream)
-      .run(stream.id, stream.kind, conversation, stream.seq, stream.delivered_from, stream.marks_revision);
+      .run(stream.id, stream.kind, conversation, stream.seq, stream.delivered_from, stream.marks_revision,
+           stream.others_from);
 }
 
 // Every item follows the one before it; only a skip may span more than one place.
@@ -292,6 +295,7 @@ class ItemApplier {
       stream_.delivered_from = item.seq();
       return conversation_ ? placeholder(item) : Status();
     }
+    if (item.skip_reason() == wire::SKIP_REASON_NOT_LISTED) stream_.others_from = item.seq();
     if (item.skip_reason() == wire::SKIP_REASON_ALREADY_ACKNOWLEDGED && conversation_ && store_.memory.epoch_open) {
       return stand_again(stream_.seq + 1, item.seq());
     }
@@ -374,6 +378,7 @@ Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceSto
   stream.seq = store.planted_cursor(stream.id, stream.seq);
   applied.cursor = stream.seq;
   applied.delivered_from = stream.delivered_from;
+  applied.others_from = stream.others_from;
   applied.gap = items.after_seq() > stream.seq;
   const int count = items.items_size();
   if (applied.gap || count == 0 || items.items(count - 1).seq() <= stream.seq) return {};
@@ -385,6 +390,7 @@ Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceSto
   }
   applied.cursor = stream.seq;
   applied.delivered_from = stream.delivered_from;
+  applied.others_from = stream.others_from;
   store.remember_cursor(stream.id, stream.seq);
   return applier.finish();
 }

@@ -140,9 +140,12 @@ constexpr const char* kVersion7 =
     "ALTER TABLE conversation ADD COLUMN encrypted INTEGER NOT NULL DEFAULT 0; "
     "CREATE INDEX outbox_task ON outbox(client_message_id) WHERE kind = 2;";
 
+// others_from: up to here there are messages of a conversation that were for other devices of the owner alone.
+constexpr const char* kVersion8 = "ALTER TABLE stream ADD COLUMN others_from INTEGER NOT NULL DEFAULT 0;";
+
 // Step i leads from version i to version i + 1; a step that has once been released is never edited.
 constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                                           kVersion5, kVersion6, kVersion7};
+                                                           kVersion5, kVersion6, kVersion7, kVersion8};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

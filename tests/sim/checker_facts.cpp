@@ -223,16 +223,41 @@ bool Facts::is_member(ConversationNumber conversation, UserNumber user, Seq seq)
   return false;
 }
 
+namespace {
+
+bool begins_behind(const Listing& listing, ConversationNumber conversation, Seq seq) {
+  const auto from = listing.from.find(conversation);
+  return from != listing.from.end() && seq < from->second;
+}
+
+bool ends_before(const Listing& listing, ConversationNumber conversation, Seq seq) {
+  if (!listing.to) return false;
+  const auto to = listing.to->find(conversation);
+  return to == listing.to->end() || seq >= to->second;
+}
+
+}  // namespace
+
 bool Facts::is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
   if (!lists_told_) return true;
-  for (const Listing& listing : this->device(device).listings) {
-    const auto from = listing.from.find(conversation);
-    if (from != listing.from.end() && seq < from->second) continue;
-    if (!listing.to) return true;
-    const auto to = listing.to->find(conversation);
-    if (to != listing.to->end() && seq < to->second) return true;
-  }
-  return false;
+  const std::vector<Listing>& listings = this->device(device).listings;
+  return std::any_of(listings.begin(), listings.end(), [&](const Listing& listing) {
+    return !begins_behind(listing, conversation, seq) && !ends_before(listing, conversation, seq);
+  });
+}
+
+bool Facts::is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
+  const Device& one = this->device(device);
+  if (!is_member(conversation, one.user, seq)) return false;
+  if (!lists_told_) return true;
+  return !one.keyed.empty() && !one.keyed.back().to && !begins_behind(one.keyed.back(), conversation, seq);
+}
+
+bool Facts::is_given_up(ConversationNumber conversation, Seq seq, UserNumber user) const {
+  if (!lists_told_) return false;
+  const auto devices = devices_of(user);
+  return std::none_of(devices.begin(), devices.end(),
+                      [&](DeviceNumber number) { return device(number).linked && is_due(number, conversation, seq); });
 }
 
 bool Facts::is_unseen(DeviceNumber device, ConversationNumber conversation) const {
@@ -466,10 +491,15 @@ void Facts::on(const Unlinked& e) { device_at(e.device).linked = false; }
 
 void Facts::on(const Listed& e) {
   lists_told_ = true;
-  std::vector<Listing>& listings = device_at(e.device).listings;
-  const bool is_listed = !listings.empty() && !listings.back().to;
-  if (e.listed && !is_listed) listings.push_back({next_places(), std::nullopt});
-  if (!e.listed && is_listed) listings.back().to = next_places();
+  Device& device = device_at(e.device);
+  set_listed(device.listings, e.listed);
+  set_listed(device.keyed, e.listed && e.has_keys);
+}
+
+void Facts::set_listed(std::vector<Listing>& listings, bool listed) {
+  const bool was_listed = !listings.empty() && !listings.back().to;
+  if (listed && !was_listed) listings.push_back({next_places(), std::nullopt});
+  if (!listed && was_listed) listings.back().to = next_places();
 }
 
 std::map<ConversationNumber, Seq> Facts::next_places() const {

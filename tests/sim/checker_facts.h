@@ -94,6 +94,7 @@ struct Listing {
 struct Device {
   UserNumber user = 0;
   std::vector<Listing> listings;
+  std::vector<Listing> keyed;  // listed, and with keys at the server
   bool linked = false;
   Epoch epoch = 0;
   std::uint64_t last_crash = 0;    // record number
@@ -177,12 +178,12 @@ class Facts {
   bool holds(DeviceNumber device, MessageIndex message) const;
   bool has_placeholder(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
   bool is_member(ConversationNumber conversation, UserNumber user, Seq seq) const;
-  // The place is for the device, as far as lists tell; true where none was told of.
+  // The place may be for the device, as far as lists tell; true where none was told of.
   bool is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
-  // A message at the place must be on the device.
-  bool is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
-    return is_member(conversation, this->device(device).user, seq) && is_listed(device, conversation, seq);
-  }
+  // A message at the place must be on the device. Whatever waited for one that left its list is gone.
+  bool is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
+  // Lists were told of, and every device of the user that the place was for is one no more.
+  bool is_given_up(ConversationNumber conversation, Seq seq, UserNumber user) const;
   // It crashed, and its copy of the conversation was not read since, nor was found to be none.
   bool is_unseen(DeviceNumber device, ConversationNumber conversation) const;
 
@@ -225,6 +226,7 @@ class Facts {
   DeviceConversation& view_at(DeviceNumber device, ConversationNumber conversation);
   void hold(DeviceNumber device, MessageIndex message);
   void unhold(DeviceNumber device, MessageIndex message);
+  void set_listed(std::vector<Listing>& listings, bool listed);
   std::map<ConversationNumber, Seq> next_places() const;
   void raise_highest(ConversationNumber conversation, Epoch epoch, Seq seq);
   void give_up(Message& message);

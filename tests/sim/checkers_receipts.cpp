@@ -174,6 +174,7 @@ class ReceiptsAreTrue final : public Property {
     ConversationNumber conversation = 0;
     UserNumber user = 0;
     MessageIndex message = 0;
+    Seq seq = 0;
     std::string text;
   };
 
@@ -238,11 +239,12 @@ class ReceiptsAreTrue final : public Property {
       if (facts.holds(device, claim.message)) return true;
       unseen = unseen || facts.is_unseen(device, claim.conversation);
     }
+    if (!unseen && facts.is_given_up(claim.conversation, claim.seq, user)) return true;
     const std::string text = what + ", but no device of the user has " + name_of(facts.message(claim.message)) +
                              " at seq " + std::to_string(claim.seq) + " in its store";
     if (unseen) {
       debts_.push_back(
-          {claim.conversation, user, claim.message, text + ", as told at event " + std::to_string(number)});
+          {claim.conversation, user, claim.message, claim.seq, text + ", as told at event " + std::to_string(number)});
       return true;
     }
     report.violation("S9", claim.conversation, text);
@@ -259,7 +261,9 @@ class ReceiptsAreTrue final : public Property {
         if (facts.holds(device, debt.message)) return true;
         unseen = unseen || facts.is_unseen(device, debt.conversation);
       }
-      if (!unseen) report.violation("S9", debt.conversation, debt.text);
+      if (!unseen && !facts.is_given_up(debt.conversation, debt.seq, debt.user)) {
+        report.violation("S9", debt.conversation, debt.text);
+      }
       return !unseen;
     });
   }

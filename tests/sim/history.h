@@ -407,12 +407,14 @@ struct Linked {
   CHATSDK_SIM_EVENT(Linked) { visit("device", device), visit("user", user); }
 };
 
-// The server's newest device lists name this device from here on, or no more. Before the first of these, what is sent
-// is for all devices of a conversation's members.
+// The server's newest device lists name this device from here on, or no more; and whether it has keys for those that
+// have no session with it yet, who else leave it out. Before the first of these, what is sent is for all devices of a
+// conversation's members.
 struct Listed {
   DeviceNumber device = 0;
   bool listed = true;
-  CHATSDK_SIM_EVENT(Listed) { visit("device", device), visit("listed", listed); }
+  bool has_keys = true;
+  CHATSDK_SIM_EVENT(Listed) { visit("device", device), visit("listed", listed), visit("has_keys", has_keys); }
 };
 
 struct Unlinked {

@@ -22,18 +22,25 @@ void ListedDevices::read(server::StoreReader& store, UserNumber user) {
   for (const server::Device& device : *devices) {
     if (const auto number = DeviceNode::number_in(device.name)) nodes_[device.device_id] = *number;
   }
-  std::map<NodeId, DeviceId> now;
+  std::map<NodeId, Standing> now;
   for (const server::DeviceRecordRow& row : newest->devices) {
-    if (const auto node = nodes_.find(row.device_id); node != nodes_.end()) now[node->second] = row.device_id;
+    const auto node = nodes_.find(row.device_id);
+    if (node == nodes_.end()) continue;
+    const auto keys = store.device_keys(row.device_id);
+    if (!keys.ok()) {
+      overdue_.insert(user);
+      return;
+    }
+    now[node->second] = {row.device_id, keys->has_value() && (*keys)->signed_prekey.key_id != 0};
   }
-  std::map<NodeId, DeviceId>& before = told_[user];
-  for (const auto& [node, id] : before) {
+  std::map<NodeId, Standing>& before = told_[user];
+  for (const auto& [node, standing] : before) {
     const auto found = now.find(node);
-    if (found == now.end() || found->second != id) tell_(node, false);
+    if (found == now.end() || found->second.id != standing.id) tell_(node, false, false);
   }
-  for (const auto& [node, id] : now) {
+  for (const auto& [node, standing] : now) {
     const auto found = before.find(node);
-    if (found == before.end() || found->second != id) tell_(node, true);
+    if (found == before.end() || found->second != standing) tell_(node, true, standing.has_keys);
   }
   before = std::move(now);
 }

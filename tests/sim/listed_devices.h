@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which devices the server's newest device lists name, told as the history has it: a message that was accepted behind a
-// list is for the devices of that list. Devices are known by the names that they log in with.
+// Which devices the server's newest device lists name and has keys of, told as the history has it: a message that was
+// accepted behind a list is for the devices of that list. Devices are known by the names that they log in with.
 //
 // Threads: one.
 #pragma once
@@ -17,7 +17,7 @@ namespace chatsdk::sim {
 
 class ListedDevices {
  public:
-  using Tell = std::function<void(NodeId device, bool listed)>;
+  using Tell = std::function<void(NodeId device, bool listed, bool has_keys)>;
 
   // name_of: a user's name.
   ListedDevices(std::function<UserId(UserNumber)> name_of, Tell tell)
@@ -32,7 +32,12 @@ class ListedDevices {
   std::function<UserId(UserNumber)> name_of_;
   Tell tell_;
   std::map<DeviceId, NodeId> nodes_;
-  std::map<UserNumber, std::map<NodeId, DeviceId>> told_;
+  struct Standing {
+    DeviceId id;
+    bool has_keys = false;
+    bool operator==(const Standing&) const = default;
+  };
+  std::map<UserNumber, std::map<NodeId, Standing>> told_;
   std::set<UserNumber> overdue_;
 };
 

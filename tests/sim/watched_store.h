@@ -40,7 +40,7 @@ class WatchedStore final : public server::Store {
   std::uint64_t epoch() const override { return store_.epoch(); }
   Bytes secret() const override { return store_.secret(); }
 
-  // A commit returned with this item, or with an error; or with device lists, told in the order of the writes.
+  // A commit returned with this item, or with an error; or with device lists or keys, told in the order of the writes.
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
   std::function<void(const UserId&)> on_listed = [](const UserId&) {};
   std::function<void()> on_failed = [] {};
@@ -67,6 +67,7 @@ class WatchedStore final : public server::Store {
   void look(const server::WriteOp& op, const server::WriteAnswer& answer,
             const std::vector<server::AppendedItem>& appended) {
     if (const auto* listed = std::get_if<server::PublishLists>(&op)) return on_listed(listed->user_id);
+    if (const auto* keys = std::get_if<server::UploadPrekeys>(&op)) return on_listed(keys->user_id);
     if (const auto* message = std::get_if<server::Appended>(&answer)) tell_of(*message, appended);
     if (const auto* rotation = std::get_if<server::RotateSession>(&op)) {
       on_rotated(*rotation, std::get<server::SessionRotated>(answer));

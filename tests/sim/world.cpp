@@ -29,8 +29,8 @@ World::World(const RunOptions& options, Log& log)
       observer_(scheduler_),
       checkers_({.in_order = !options.hostile, .unaltered = !options.network.alters_meaning}),
       lists_(Observer::name_of,
-             [this](NodeId device, bool listed) {
-               observer_.record(0, event::Listed{device, listed});
+             [this](NodeId device, bool listed, bool has_keys) {
+               observer_.record(0, event::Listed{device, listed, has_keys});
              }),
       random_(options.seed * 31 + 2),
       backend_clock_(scheduler_.now(), options.server.wall_start),

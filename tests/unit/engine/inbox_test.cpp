@@ -499,6 +499,30 @@ TEST_F(InboxTest, AcknowledgesAgainWhatTheMarksDoNotShowOnceCaughtUp) {
   EXPECT_EQ(ack.streams(0).delivered_from(), 0u);
 }
 
+TEST_F(InboxTest, SpeaksForWhatItWasMeantToHave) {
+  have_conversation(3);
+  wire::Item skip;
+  skip.set_seq(5);
+  skip.set_kind(wire::ITEM_KIND_SKIP);
+  skip.set_skip_reason(wire::SKIP_REASON_NOT_LISTED);
+
+  deliver_and_run(items_frame(kConversation, 3, {skip, message_item(6, "6")}));
+
+  const wire::Ack ack = acks().back();
+  ASSERT_EQ(ack.streams_size(), 1);
+  EXPECT_EQ(ack.streams(0).seq(), 6u);
+  EXPECT_EQ(ack.streams(0).delivered_from(), 5u);
+  EXPECT_EQ(ack.streams(0).missing_from(), 0u);
+
+  skip.set_seq(8);
+  skip.set_skip_reason(wire::SKIP_REASON_TRIMMED);
+  deliver_and_run(items_frame(kConversation, 6, {skip, message_item(9, "9")}));
+
+  const wire::Ack later = acks().back();
+  EXPECT_EQ(later.streams(0).delivered_from(), 8u);
+  EXPECT_EQ(later.streams(0).missing_from(), 8u);
+}
+
 TEST_F(InboxTest, SaysNothingOfWhatTheMarksShow) {
   have_conversation(4);
   wire::ServerFrame marks = read_mark_frame("alice", 4, 1);

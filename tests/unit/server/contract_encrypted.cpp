@@ -147,7 +147,7 @@ TEST_F(EncryptedContract, EachDeviceIsShownItsOwnSliceOnly) {
   const auto unlisted = shown("ann", laptop_, conversation, 1);
   ASSERT_EQ(unlisted.size(), 1u);
   EXPECT_EQ(unlisted[0].kind(), wire::ITEM_KIND_SKIP);
-  EXPECT_EQ(unlisted[0].skip_reason(), wire::SKIP_REASON_NOT_ADDRESSED);
+  EXPECT_EQ(unlisted[0].skip_reason(), wire::SKIP_REASON_NOT_LISTED);
   EXPECT_EQ(unlisted[0].seq(), 2u);
 }
 
@@ -261,6 +261,23 @@ TEST_F(EncryptedContract, TheSenderIsToldTheListsThatItLacks) {
   }));
   EXPECT_EQ(answer.seq, 4u);
   EXPECT_EQ(shown("bob", second, answer.conversation_id, 3).at(0).slice(), slice_name(2, second));
+}
+
+TEST_F(EncryptedContract, ADeviceThatWasTakenOutIsToldTheListAndThenRefused) {
+  begin();
+  publish("ann", phone_, 2, {phone_});
+  const auto from_tablet = [&](std::uint64_t version) {
+    AppendMessage op =
+        sealed(7, {phone_, bob_}, [version](EncryptedParts& parts) { parts.own_list_version = version; });
+    op.sender_device = tablet_;
+    op.send_number = 1;
+    return op;
+  };
+
+  const auto told = commit({from_tablet(1)}).answers.at(0);
+  ASSERT_TRUE(told.ok()) << told.error().detail;
+  ASSERT_TRUE(std::holds_alternative<RosterChanged>(*told));
+  EXPECT_EQ(code(from_tablet(2)), Code::kForbidden);
 }
 
 TEST_F(EncryptedContract, ARevisionOrTheVersionsAreEnough) {
@@ -644,6 +661,71 @@ TEST_F(EncryptedContract, TheHighestCounterStays) {
   harness_->reopen();
   EXPECT_EQ(*reader().encryption_counter(phone_), 5u);
   EXPECT_EQ(*reader().encryption_counter(tablet_), 0u);
+}
+
+// ---- The delivered mark --------------------------------------------------------------------------------------------
+
+class DeliveredMark : public EncryptedContract {
+ protected:
+  void SetUp() override {
+    EncryptedContract::SetUp();
+    conversation_ = begin();
+  }
+  Seq acknowledged(const UserId& user, Seq from, Seq up_to) {
+    write<MarksAdvanced>(AdvanceMarks{user, conversation_, from, up_to, 0, now()});
+    Seq delivered = 0;
+    const auto advances = reader().marks_after(conversation_, 0, 100);
+    for (const MarkAdvance& advance : *advances) {
+      if (advance.user_id == user && advance.kind == wire::Marks::KIND_DELIVERED) delivered = advance.up_to;
+    }
+    return delivered;
+  }
+  // Bob's second device, listed behind the message at seq 2; the next one, at seq 4, is for both.
+  void link_second() {
+    second_ = log_in("bob", "installation-001").session.device_id;
+    publish("bob", bob_, 2, {bob_, second_});
+    AppendMessage op = sealed(2, {tablet_, bob_, second_}, [](EncryptedParts& parts) { parts.peer_list_version = 2; });
+    ASSERT_EQ(write<Appended>(op).seq, 4u);
+  }
+
+  ConversationId conversation_;
+  DeviceId second_;
+};
+
+TEST_F(DeliveredMark, WaitsForADeviceThatTheMessageIsFor) {
+  link_second();
+  EXPECT_EQ(acknowledged("bob", 2, 4), 0u);
+  acknowledge(bob_, conversation_, 4);
+  EXPECT_EQ(acknowledged("bob", 0, 4), 4u);
+}
+
+TEST_F(DeliveredMark, PassesOverWhatOnlyDevicesThatAreGoneWereToHave) {
+  link_second();
+  write<Done>(EndSessions{"bob", bob_, true, now()});
+  EXPECT_EQ(acknowledged("bob", 2, 4), 4u);
+}
+
+TEST_F(DeliveredMark, WaitsForTheDeviceThatWroteTheMessage) {
+  link_second();
+  acknowledge(tablet_, conversation_, 4);
+  EXPECT_EQ(acknowledged("ann", 4, 4), 0u);
+  acknowledge(phone_, conversation_, 4);
+  EXPECT_EQ(acknowledged("ann", 2, 4), 4u);
+}
+
+TEST_F(DeliveredMark, WaitsForWhatADeviceMisses) {
+  link_second();
+  write<Done>(AdvanceCursor{bob_, conversation_, 4, 2});
+  EXPECT_EQ(acknowledged("bob", 2, 4), 0u);
+  write<Done>(AdvanceCursor{bob_, conversation_, 4, 0});
+  EXPECT_EQ(acknowledged("bob", 2, 4), 4u);
+}
+
+TEST_F(DeliveredMark, WhatIsMissingIsWhatTheLastAcknowledgementSays) {
+  link_second();
+  write<Done>(AdvanceCursor{bob_, conversation_, 4, 2});
+  write<Done>(AdvanceCursor{bob_, conversation_, 3, 0});
+  EXPECT_EQ(acknowledged("bob", 2, 4), 0u);
 }
 
 }  // namespace

@@ -185,6 +185,12 @@ const std::vector<BadFrame>& bad_frames() {
          stream.set_delivered_from(1);
        }),
        Code::kProtocol, CloseCode::kProtocolError},
+      {"missing_from above delivered_from", true, frame_with([](wire::ClientFrame& frame, World& world) {
+         auto& stream = *frame.mutable_ack()->add_streams();
+         stream.set_stream_id(world.clients[0]->frames[0].welcome().account_stream_id());
+         stream.set_missing_from(1);
+       }),
+       Code::kProtocol, CloseCode::kProtocolError},
       {"acknowledgement of too many streams", true, frame_with([](wire::ClientFrame& frame, World&) {
          for (std::size_t i = 0; i <= limits::kStreamsPerAckMax; ++i) frame.mutable_ack()->add_streams();
        }),

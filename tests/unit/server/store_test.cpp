@@ -520,11 +520,27 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
 // ---- Versions ------------------------------------------------------------------------------------------------------
 
 // Takes away what versions 4 and 3 have added.
-constexpr const char* kBackToVersion3 = "DROP TABLE link_message; PRAGMA user_version = 3;";
+constexpr const char* kBackToVersion4 = "ALTER TABLE cursor DROP COLUMN missing_from; PRAGMA user_version = 4;";
+constexpr const char* kBackToVersion3 =
+    "ALTER TABLE cursor DROP COLUMN missing_from; DROP TABLE link_message; PRAGMA user_version = 3;";
 constexpr const char* kBackToVersion2 =
     "ALTER TABLE stream DROP COLUMN roster_revision; ALTER TABLE device DROP COLUMN encryption_counter; "
-    "ALTER TABLE cursor DROP COLUMN earlier; DROP TABLE link_message; "
+    "ALTER TABLE cursor DROP COLUMN earlier; ALTER TABLE cursor DROP COLUMN missing_from; DROP TABLE link_message; "
     "DROP TABLE roster; DROP TABLE roster_due; DROP TABLE slice; DROP TABLE staged; PRAGMA user_version = 2;";
+
+TEST_F(SqliteStoreTest, AStoreOfVersionFourIsBroughtUpToDate) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId ann = log_in("ann").session.device_id;
+  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1));
+  write<Done>(AdvanceCursor{ann, first.conversation_id, 1});
+  sqlite().execute(kBackToVersion4);
+  harness_->reopen();
+  write<Done>(AdvanceCursor{ann, first.conversation_id, 2, 1});
+  EXPECT_EQ(sqlite().count("SELECT missing_from FROM cursor"), 1);
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
+}
 
 TEST_F(SqliteStoreTest, AStoreOfVersionThreeIsBroughtUpToDate) {
   register_user("ann");

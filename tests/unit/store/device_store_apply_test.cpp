@@ -174,6 +174,23 @@ TEST_F(Inbox, TrimmedLeavesAPlaceholderAndMovesDeliveredFrom) {
   EXPECT_EQ(must(store_->cursor(kChat))->delivered_from, 9u);
 }
 
+TEST_F(Inbox, WhatWasForOtherDevicesOfTheOwnerLeavesNothingAndIsNoneOfThisOnesMissing) {
+  const auto chat = open_chat();
+
+  const auto applied = must(store_->apply(ItemsOf(kChat, 1)
+                                              .skip(4, wire::SKIP_REASON_NOT_LISTED)
+                                              .message(kBob, 1, "five")
+                                              .skip(7, wire::SKIP_REASON_NOT_ADDRESSED)));
+
+  EXPECT_EQ(applied.cursor, 7u);
+  EXPECT_EQ(applied.delivered_from, 0u);
+  EXPECT_EQ(applied.others_from, 4u);
+  EXPECT_THAT(history(chat), ElementsAre("5:five"));
+  reopen();
+  EXPECT_EQ(must(store_->cursor(kChat))->others_from, 4u);
+  EXPECT_EQ(must(store_->cursor(kChat))->delivered_from, 0u);
+}
+
 TEST_F(Inbox, OtherSkipsLeaveNothing) {
   const auto chat = open_chat();
 
