@@ -57,6 +57,18 @@ TEST(Quiet, IsAWorldWhoseDevicesFindOutLateThatTheyWereCutOff) {
   EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
 }
 
+// Seed 24003801: two first messages at once, and an inbox for one hint. A device is told of its conversation by the next
+// digest only, and what its app has marked as read before then is nothing that it could have shown.
+TEST(Quiet, IsNotAWorldInWhichADeviceHasNotHeardOfItsConversation) {
+  RunOptions options = draw_options(24003801);
+  options.devices_per_user = 1;
+  options.duration = seconds(10);
+  options.actions = options.faults = 0;
+  options.fault_points = false;
+  const RunResult result = run_with([](World&) {}, options);
+  EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+}
+
 // Devices that were greeted by a clock that is set right afterwards renew their tokens when these need it.
 TEST(Quiet, IsAWorldWhoseServersClockWasSetWhileDevicesWereConnected) {
   for (const auto wrong : {-seconds(100), seconds(100)}) {

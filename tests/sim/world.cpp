@@ -708,7 +708,13 @@ Verdict World::unrest() {
       return Finding(name + " is not in its user's list");
     }
     if (const Verdict unrest = node->unrest()) return Finding(name + " " + unrest->what, unrest->conversation);
-    for (const auto& [number, place] : node->places()) {
+    const auto places = node->places();
+    for (UserNumber other = 1; other <= options_.users; ++other) {
+      const ConversationNumber number = observer_.conversation(node->user(), other);
+      if (other == node->user() || heads.count(number) == 0 || places.count(number) != 0) continue;
+      return Finding(name + " has not heard of its conversation with user " + std::to_string(other), number);
+    }
+    for (const auto& [number, place] : places) {
       const auto head = heads.find(number);
       const Seq expected = head == heads.end() ? 0 : head->second;
       if (place != expected) {
