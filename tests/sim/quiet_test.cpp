@@ -57,8 +57,8 @@ TEST(Quiet, IsAWorldWhoseDevicesFindOutLateThatTheyWereCutOff) {
   EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
 }
 
-// Seed 24003801: two first messages at once, and an inbox for one hint. A device is told of its conversation by the next
-// digest only, and what its app has marked as read before then is nothing that it could have shown.
+// Seed 24003801: two first messages at once, and an inbox for one hint. A device is told of its conversation by the
+// next digest only, and what its app has marked as read before then is nothing that it could have shown.
 TEST(Quiet, IsNotAWorldInWhichADeviceHasNotHeardOfItsConversation) {
   RunOptions options = draw_options(24003801);
   options.devices_per_user = 1;
