@@ -139,8 +139,9 @@ OwnChain OwnChain::clone() const {
   return {conversation, chain_id, chain_key.clone(), next, signing.clone(), roster_revision, created_ms};
 }
 
-bool is_used_up(const OwnChain& chain, std::uint64_t now_ms) {
-  return chain.next >= limits::e2ee::kChainMessagesMax || is_old(now_ms, chain.created_ms, limits::e2ee::kChainAgeMax);
+bool is_used_up(const OwnChain& chain, const RosterPoint& roster, std::uint64_t now_ms) {
+  return chain.next >= limits::e2ee::kChainMessagesMax || chain.roster_revision < roster.left_revision ||
+         is_old(now_ms, chain.created_ms, limits::e2ee::kChainAgeMax);
 }
 
 ReceivedChain ReceivedChain::clone() const {
@@ -179,7 +180,9 @@ Result<Bytes> encrypt_group(OwnChain& chain, const GroupSender& sender, BytesVie
     return error(Code::kTooLarge, "padded envelope of " + std::to_string(padded.size()) + " B, limit " +
                                       std::to_string(limits::e2ee::kPaddedMax) + " B");
   }
-  if (is_used_up(chain, now_ms)) return error(Code::kLimitReached, "messages or age of a sender chain");
+  if (is_used_up(chain, sender.roster, now_ms)) {
+    return error(Code::kLimitReached, "messages, age or roster of a sender chain");
+  }
   ChainStep step = group_step(chain.chain_key);
   Writer header(kGroupHeaderBytes);
   header.u8(kGroupVersion).u8(kTypeGroup).u64(chain.conversation.value).u64(sender.roster.revision);

@@ -42,6 +42,7 @@ Result<RosterHash> roster_hash(ConversationId conversation, std::uint64_t revisi
 struct RosterPoint {
   std::uint64_t revision = 0;
   RosterHash hash;
+  std::uint64_t left_revision = 0;  // the last one by which a member or a device left; 0: none. Only senders look at it
 };
 
 enum class Operation : std::uint8_t { kCreate = 1, kAdd = 2, kRemove = 3, kLeave = 4, kRole = 5 };
@@ -83,8 +84,9 @@ struct OwnChain {
                        Random& random);
   OwnChain clone() const;
 };
-// Whether its count or its age says that another one is made before the next message.
-bool is_used_up(const OwnChain& chain, std::uint64_t now_ms);
+// Whether its count, its age, or somebody who has it and has left says that another one is made before the next
+// message.
+bool is_used_up(const OwnChain& chain, const RosterPoint& roster, std::uint64_t now_ms);
 
 struct ReceivedChain {
   ConversationId conversation;

@@ -365,6 +365,11 @@ Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t
 
 // ---- Groups --------------------------------------------------------------------------------------------------------
 
+Result<bool> needs_chain(State& state, ConversationId conversation, const RosterPoint& roster, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const auto chain, state.own_chain(conversation));
+  return !chain || is_used_up(*chain, roster, now_ms);
+}
+
 Status begin_chain(State& state, ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
                    Random& random) {
   return state.put_own_chain(OwnChain::draw(conversation, roster_revision, now_ms, random));

@@ -70,6 +70,8 @@ Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t
 
 // ---- Groups --------------------------------------------------------------------------------------------------------
 
+// Whether a new own chain is begun before the next message: there is none, or it is used up.
+Result<bool> needs_chain(State& state, ConversationId conversation, const RosterPoint& roster, std::uint64_t now_ms);
 // A new own chain for the conversation, in place of the one before.
 Status begin_chain(State& state, ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
                    Random& random);

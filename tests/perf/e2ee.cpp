@@ -340,7 +340,7 @@ struct Group {
   OwnChain chain = OwnChain::draw(kConversation, 3, kThen, random);
 
   Bytes encrypt() {
-    if (is_used_up(chain, kThen)) chain = OwnChain::draw(kConversation, 3, kThen, random);
+    if (is_used_up(chain, roster, kThen)) chain = OwnChain::draw(kConversation, 3, kThen, random);
     return must(encrypt_group(chain, {alice, DeviceId{1}, roster}, plain, kThen, random));
   }
   ReceivedChain received() const {
@@ -377,7 +377,7 @@ void group_decrypt(benchmark::State& state) {
   Group group;
   const ReceivedChain first = group.received();
   std::vector<Bytes> messages;
-  while (!is_used_up(group.chain, kThen)) messages.push_back(group.encrypt());
+  while (!is_used_up(group.chain, group.roster, kThen)) messages.push_back(group.encrypt());
   ReceivedChain chain = first.clone();
   std::size_t next = 0;
   for (auto _ : state) {

@@ -175,7 +175,7 @@ void World::send_group() {
   Member& from = any();
   const Json where{{"conversation_id", kGroup}};
   const auto chain = run_.device(from.name)->kept->state().own_chain(ConversationId{7}).value();
-  if (!chain || is_used_up(*chain, now_ms_) || below(10) == 0) {
+  if (!chain || is_used_up(*chain, {}, now_ms_) || below(10) == 0) {
     perform("chain", from, {{"conversation_id", kGroup}, {"roster_revision", "3"}});
     const Json distribution = perform("distribute", from, where)["distribution"];
     for (Member& to : members_) {
