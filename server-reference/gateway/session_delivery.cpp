@@ -76,7 +76,7 @@ Status GatewaySession::place_streams(const wire::Hello& hello, const std::vector
       entry.sent = cursor == nullptr ? stream.acknowledged : cursor->seq;
       entry.marks_sent = cursor == nullptr ? 0 : cursor->marks_revision;
     }
-    if (entry.sent < stream.acknowledged) {
+    if (entry.sent < stream.acknowledged && !CHATSDK_PLANTED(Bug::kDeviceGoesBackUnnoticed)) {
       return error(Code::kRolledBack, "cursor " + std::to_string(entry.sent) + " of stream " +
                                           std::to_string(stream.stream_id.value) + " is below the acknowledged " +
                                           std::to_string(stream.acknowledged));

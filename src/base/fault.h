@@ -60,6 +60,7 @@ enum class Bug : std::uint8_t {
   kUsedKeyKept,
   kCommitmentSkipped,
   kListSignatureUnchecked,
+  kDeviceGoesBackUnnoticed,
 };
 
 class FaultHooks {

@@ -489,6 +489,8 @@ void Facts::on(const Linked& e) {
 
 void Facts::on(const Unlinked& e) { device_at(e.device).linked = false; }
 
+void Facts::on(const CopiedFrom& e) { device_at(e.device).original = e.original; }
+
 void Facts::on(const Listed& e) {
   lists_told_ = true;
   Device& device = device_at(e.device);

@@ -93,6 +93,7 @@ struct Listing {
 
 struct Device {
   UserNumber user = 0;
+  DeviceNumber original = 0;  // of which its store is a copy; 0: none
   std::vector<Listing> listings;
   std::vector<Listing> keyed;  // listed, and with keys at the server
   bool linked = false;
@@ -213,6 +214,7 @@ class Facts {
   void on(const event::Member& e);
   void on(const event::Linked& e);
   void on(const event::Unlinked& e);
+  void on(const event::CopiedFrom& e);
   void on(const event::Listed& e);
   void on(const event::EpochBegun& e);
   void on(const event::EpochSeen& e);

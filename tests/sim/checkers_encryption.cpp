@@ -34,6 +34,9 @@ class Entitlement final : public Property {
     const auto index = facts.find(k);
     // What it has sent itself it knows; and what it was entitled to before the server lost it, it may keep.
     if (index && (facts.message(*index).author() == device || facts.holds(device, *index))) return;
+    // A copy of a store has what stood there.
+    const DeviceNumber original = facts.device(device).original;
+    if (index && original != 0 && facts.holds(original, *index)) return;
     report.violation("S10", conversation,
                      "message " + to_text(k) + " at seq " + std::to_string(seq) + " is readable on device " +
                          std::to_string(device) + ", which was in no list that it was sent for");

@@ -481,6 +481,15 @@ TEST(Entitlement, HoldsWhereAMessageIsForTheListThatNamesTheDevice) {
   EXPECT_SOUND(story);
 }
 
+TEST(Entitlement, LetsACopyOfAStoreHaveWhatStoodThereAndNoMore) {
+  Story story;
+  story.tell({Listed{1, true}, Listed{2, true}}).delivers(1, 2).shows(2, 1, 2);
+  story.tell({Unlinked{2}, CopiedFrom{4, 2}, Linked{4, 2}}).reads(4, 2, {row(2, 1)});
+  EXPECT_SOUND(story);
+  story.delivers(2, 3).shows(4, 2, 3);
+  EXPECT_BROKEN("S10", story);
+}
+
 TEST(Entitlement, LeavesAListedDeviceNoGap) {
   Story story;
   story.tell({Listed{1, true}, Listed{2, true}}).delivers(1, 2).tell({CursorSeen{2, kTalkStream, kTalk, 2}});

@@ -51,12 +51,13 @@ DeviceNode::DeviceNode(Scheduler& scheduler, Network& network, Observer& observe
       ids_(seed * 7 + 3),
       jitter_(seed * 7 + 4),
       app_(seed * 7 + 5),
-      store_key_(make_key(keys_)),
+      store_key_(options.copy ? options.copy->key.clone() : make_key(keys_)),
       disk_({.vfs_name = "sim-device-" + std::to_string(options.number),
              .seed = seed * 7 + 6,
              .clock = clock_,
              .random = sqlite_random_}),
       account_made_(!options.makes_account) {
+  if (options_.copy) disk_.restore(options_.copy->disk);
   observer_.add_device(options.number, options.user);
 }
 

@@ -35,6 +35,12 @@
 
 namespace chatsdk::sim {
 
+// What is left of a device at some time.
+struct DeviceCopy {
+  StoreKey key;
+  DiskImage disk;
+};
+
 struct DeviceNodeOptions {
   NodeId number = 1;
   UserNumber user = 1;
@@ -49,7 +55,8 @@ struct DeviceNodeOptions {
   std::chrono::milliseconds backoff_cap{8'000};
   std::size_t outbox_max = limits::kOutboxMax;
   WallTime wall_start = from_unix_ms(1'750'000'000'000);
-  std::int32_t drift = 0;  // of its clocks, in parts per million
+  std::int32_t drift = 0;                  // of its clocks, in parts per million
+  std::shared_ptr<const DeviceCopy> copy;  // it begins with; none: it has no store yet
 };
 
 class DeviceNode final : private EventSink {
@@ -65,6 +72,9 @@ class DeviceNode final : private EventSink {
   bool makes_account() const { return options_.makes_account; }
   SimDisk& disk() { return disk_; }
   NodeClock& clock() { return clock_; }
+  std::shared_ptr<const DeviceCopy> copy() const {
+    return std::make_shared<const DeviceCopy>(DeviceCopy{store_key_.clone(), disk_.snapshot(DiskView::kVisible)});
+  }
 
   // -- The process --
   // Opens the store, reads it in full, starts the client. An error: nothing runs; CORRUPT and the like are the caller's

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -55,14 +56,17 @@ class EncryptedWorld : public ::testing::Test {
     });
   }
   // Plays the script; what was recorded is in records_ afterwards.
-  void play(const std::function<void(World&)>& script) {
-    const RunResult result =
-        run(options_, {.log = std::getenv("CHATSDK_SIM_LOG") != nullptr, .script = [&](World& world) {
-                         script(world);
-                         world.scheduler().at(world.scheduler().now() + options_.duration - seconds(1),
-                                              [&] { records_ = world.observer().history().records(); });
-                       }});
+  RunResult play_anything(const std::function<void(World&)>& script) {
+    return run(options_, {.log = std::getenv("CHATSDK_SIM_LOG") != nullptr, .script = [&](World& world) {
+                            script(world);
+                            world.scheduler().at(world.scheduler().now() + options_.duration - seconds(1),
+                                                 [&] { records_ = world.observer().history().records(); });
+                          }});
+  }
+  RunResult play(const std::function<void(World&)>& script) {
+    RunResult result = play_anything(script);
     for (const Violation& violation : result.violations) ADD_FAILURE() << to_line(violation);
+    return result;
   }
   // The user holds both devices: carries the text from the new one to the listed one, compares, and agrees.
   void link_at(World& world, seconds when, NodeId fresh, NodeId listed) {
@@ -217,6 +221,92 @@ TEST_F(EncryptedWorld, WhatCannotBeOpenedIsAskedForAndRepaired) {
   EXPECT_GE(placeholders_of(kBob), 3U);
   EXPECT_EQ(placeholders_of(kAlice), 0U);
   EXPECT_GE(shown_by(kBob), 9U) << "repairs included";
+}
+
+// ---- Stores that go back -------------------------------------------------------------------------------------------
+
+// Alice's device is put back to a state from which it has written since, and its user writes before it is online: that
+// message would go out under a key that was used.
+class PutBackWorld : public EncryptedWorld {
+ protected:
+  static constexpr NodeId kAliceAgain = 3;
+
+  void script(World& world) {
+    send(world, kSettled, kAlice, 2, 3);
+    send(world, kSettled + seconds(3), kBob, 1, 3);
+    send(world, kSettled + seconds(6), kAlice, 2, 1);
+    // In the middle of a chain: what is sent next has a key that follows from what the copy holds.
+    at(world, kSettled + seconds(8), kAlice, [this](DeviceNode& device) { copy_ = device.copy(); });
+    send(world, kSettled + seconds(10), kAlice, 2, 4);
+    at(world, kSettled + seconds(16), kAlice, [this, &world](DeviceNode& device) {
+      device_id_before_ = listed_device_of_alice(world);
+      EXPECT_EQ(world.put_back(device, copy_), kAliceAgain);
+      world.network().isolate(kAliceAgain);
+      DeviceNode& again = *world.device(kAliceAgain);
+      again.on_ended_with = [this, judge = again.on_ended_with](const char* what, const Error& end) {
+        if (what == std::string("the session")) ends_.push_back(end.code);
+        judge(what, end);
+      };
+    });
+    send(world, kSettled + seconds(24), kAliceAgain, 2, 1);
+    at(world, kSettled + seconds(26), kAliceAgain,
+       [&world](DeviceNode&) { world.network().end_isolation(kAliceAgain); });
+    send(world, kSettled + seconds(45), kAliceAgain, 2, 2);
+    send(world, kSettled + seconds(48), kBob, 1, 2);
+    at(world, kSettled + seconds(55), kAliceAgain,
+       [this, &world](DeviceNode&) { device_id_after_ = listed_device_of_alice(world); });
+  }
+  static DeviceId listed_device_of_alice(World& world) {
+    const auto newest = world.server().inspector().newest_list(Observer::name_of(1));
+    EXPECT_TRUE(newest.ok() && newest->devices.size() == 1);
+    return newest.ok() && !newest->devices.empty() ? newest->devices.front().device_id : DeviceId{};
+  }
+
+  std::shared_ptr<const DeviceCopy> copy_;
+  DeviceId device_id_before_;
+  DeviceId device_id_after_;
+};
+
+TEST_F(PutBackWorld, ADeviceIsToldAndBeginsAnewWithOtherKeys) {
+  play([this](World& world) { script(world); });
+  EXPECT_EQ(ends_, std::vector<Code>{Code::kRolledBack});
+  EXPECT_TRUE(device_id_after_);
+  EXPECT_NE(device_id_after_, device_id_before_);
+  EXPECT_EQ(placeholders_of(kBob), 0U);
+  EXPECT_GE(shown_by(kBob), 16U) << "all that either has sent";
+  EXPECT_GE(shown_by(kAliceAgain), 12U) << "what the copy held, and what came since it is listed";
+}
+
+// What S13 looks for is there to be found: with a server that does not notice, the message goes out at once.
+TEST_F(PutBackWorld, ADeviceThatNobodyTellsUsesAKeyTwice) {
+  if constexpr (!kHasFaultPoints) return;
+  options_.planted = Bug::kDeviceGoesBackUnnoticed;
+  const RunResult result = play_anything([this](World& world) { script(world); });
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.violations.front().property, "S13") << to_line(result.violations.front());
+  EXPECT_TRUE(ends_.empty());
+}
+
+// What the server had accepted and delivered since the copy is lost there. Its devices have sessions that are ahead of
+// what it knows, and one-time keys of which it does not know that they are used.
+TEST_F(EncryptedWorld, AServerThatWasPutBackIsWrittenToUnderNewSessions) {
+  const RunResult result = play([this](World& world) {
+    send(world, kSettled, kAlice, 2, 3);
+    send(world, kSettled + seconds(3), kBob, 1, 3);
+    at(world, kSettled + seconds(6), kAlice, [&world](DeviceNode&) { world.back_up_server(); });
+    send(world, kSettled + seconds(8), kAlice, 2, 3);
+    send(world, kSettled + seconds(10), kBob, 1, 2);
+    at(world, kSettled + seconds(16), kAlice, [&world](DeviceNode&) { EXPECT_TRUE(world.restore_server()); });
+    send(world, kSettled + seconds(17), kAlice, 2, 1);
+    send(world, kSettled + seconds(40), kBob, 1, 2);
+    send(world, kSettled + seconds(42), kAlice, 2, 2);
+  });
+  EXPECT_EQ(result.faults.count("server_restored"), 1U);
+  const auto lost = count<event::Failed>([](const event::Failed& failed) { return failed.code == Code::kRolledBack; });
+  EXPECT_GE(lost, 5U) << "what it has lost is told";
+  EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
+  EXPECT_GE(shown_by(kAlice), 16U);
+  EXPECT_GE(shown_by(kBob), 16U);
 }
 
 }  // namespace

@@ -422,6 +422,13 @@ struct Unlinked {
   CHATSDK_SIM_EVENT(Unlinked) { visit("device", device); }
 };
 
+// The device begins with what the store of another one held at some time.
+struct CopiedFrom {
+  DeviceNumber device = 0;
+  DeviceNumber original = 0;
+  CHATSDK_SIM_EVENT(CopiedFrom) { visit("device", device), visit("original", original); }
+};
+
 // The server's store was put back to an older state. What lies above a stream's restored head is void and its sequences
 // may be used again; a stream that is not named did not exist in that state.
 struct EpochBegun {
@@ -507,7 +514,7 @@ using Event =
                  event::RequestAnswered, event::Member, event::Linked, event::Unlinked, event::EpochBegun,
                  event::EpochSeen, event::Bound, event::Sent, event::Crash, event::Restart, event::Fault, event::Cut,
                  event::Heal, event::ClockJump, event::SendRepeated, event::SendContradicted, event::ReceiptAnswered,
-                 event::SyncReturned, event::Listed, event::SyncLooked, event::StoreReadInFull>;
+                 event::SyncReturned, event::Listed, event::SyncLooked, event::StoreReadInFull, event::CopiedFrom>;
 
 struct Record {
   std::uint64_t number = 0;

@@ -374,7 +374,14 @@ bool World::may_go(const DeviceNode& node) {
 }
 
 void World::reinstall(DeviceNode& node) {
-  if (healed_ || !may_go(node)) return;
+  if (!healed_ && may_go(node)) begin_in_place_of(node, nullptr);
+}
+
+NodeId World::put_back(DeviceNode& node, std::shared_ptr<const DeviceCopy> copy) {
+  return begin_in_place_of(node, std::move(copy));
+}
+
+NodeId World::begin_in_place_of(DeviceNode& node, std::shared_ptr<const DeviceCopy> copy) {
   const NodeId old = node.number();
   // What it leaves is seen once more; a store that does not open, or not be read, stays unseen for good.
   if (node.running() || node.start().ok()) node.read_store();
@@ -385,9 +392,12 @@ void World::reinstall(DeviceNode& node) {
   device.number = static_cast<NodeId>(devices_.size() + 1);
   device.user = node.user();
   device.makes_account = node.makes_account();  // the old one may not have come to it
+  device.copy = std::move(copy);
+  if (device.copy) observer_.record(device.number, event::CopiedFrom{device.number, old});
   devices_.push_back(make_device(device));
   retired_.push_back(false);
   scheduler_.after(up_to(seconds(5)), [this, number = device.number] { start_device(number); });
+  return device.number;
 }
 
 void World::back_up_server() {

@@ -49,6 +49,8 @@ class World {
   DeviceNode* draw_device();
   // The user's installation is gone and a new one begins.
   void reinstall(DeviceNode& device);
+  // Or one begins where a copy of it was made, as when a backup of the whole device is put back: the new one's number.
+  NodeId put_back(DeviceNode& device, std::shared_ptr<const DeviceCopy> copy);
 
   void start_all();
   void crash_server(CrashMode mode, std::chrono::microseconds down);
@@ -119,6 +121,7 @@ class World {
   bool begin_epoch();
   void read_lists();
   bool may_go(const DeviceNode& node);
+  NodeId begin_in_place_of(DeviceNode& node, std::shared_ptr<const DeviceCopy> copy);
   void start_device(NodeId number);
   void resume_device(NodeId number);
   void lose_suspended(DeviceNode& device, std::chrono::microseconds down);
