@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "e2ee/padding.h"
 #include "e2ee/session_manager.h"
 #include "unit/e2ee/devices.h"
 
@@ -25,10 +26,14 @@ class GroupSessions : public ::testing::Test, protected Two {
 
   void hand_over() { EXPECT_TRUE(receive_chain(bob.state, alice.peer(), distribution()).ok()); }
   Bytes distribution() { return distribute_chain(alice.state, kConversation).value(); }
-  Bytes write() {
-    Envelope envelope = Device::text_envelope("to all");
+  static Envelope group_envelope(std::string_view text) {
+    Envelope envelope = Device::text_envelope(text);
     envelope.binding = kConversation;
-    return encrypt_for_group(alice.state, kConversation, roster_, serialize(envelope), kThen, alice.random).value();
+    return envelope;
+  }
+  Bytes write(std::string_view text = "to all") {
+    const Bytes envelope = serialize(group_envelope(text));
+    return encrypt_for_group(alice.state, kConversation, roster_, envelope, kThen, alice.random).value();
   }
   Incoming group_item(BytesView message) const {
     Incoming item = bob.item(alice, message);
@@ -166,6 +171,18 @@ TEST_F(GroupSessions, AChainTravelsInASlice) {
   Envelope direct = envelope;
   direct.binding = DirectBinding::of("alice", "bob");
   EXPECT_EQ(code(direct, DirectBinding::of("alice", "bob"), SliceKind::kKeys), kBadMessage);
+}
+
+TEST_F(GroupSessions, AreAsLongAsTheirTextsWhateverTheseSay) {
+  const std::size_t sizes[] = {1, 1'000, 65'000};
+  for (const std::size_t size : sizes) {
+    Bytes noise(size, '\0');
+    alice.random.fill({reinterpret_cast<unsigned char*>(noise.data()), size});
+    const std::uint64_t padded = padded_size(serialize(group_envelope(noise)).size());
+    for (const Bytes& text : {noise, Bytes(size, 'a')}) {
+      EXPECT_EQ(write(text).size(), padded + kGroupOverheadBytes) << size;
+    }
+  }
 }
 
 TEST_F(GroupSessions, AskForAnOwnChain) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
+#include "e2ee/padding.h"
 #include "unit/e2ee/devices.h"
 
 namespace chatsdk::e2ee {
@@ -59,6 +60,27 @@ TEST_F(SessionManager, ArchivesASessionWithAnotherRecordThanTheListed) {
   alice.learn(bob, {next.bytes}, {again.record.bytes});
   EXPECT_EQ(prepare(alice.state, bob.peer(), kThen).value(), Readiness::kNeedsBundle);
   EXPECT_EQ(alice.count(bob, SessionStatus::kActive), 0U);
+}
+
+// Nothing is compressed: what a text says does not show in how long it is on its way.
+TEST_F(SessionManager, AMessageIsAsLongAsItsTextIsWhateverThatSays) {
+  talk();
+  SeededRandom random(99);
+  const std::size_t sizes[] = {0, 1, 40, 1'000, 10'000, 65'000};
+  for (const std::size_t size : sizes) {
+    Bytes noise(size, '\0');
+    random.fill({reinterpret_cast<unsigned char*>(noise.data()), size});
+    Bytes words;
+    while (words.size() < size) words += "again and ";
+    words.resize(size);
+    const std::uint64_t padded = padded_size(serialize(Device::text_envelope(noise)).size());
+    for (const Bytes& text : {noise, words, Bytes(size, '\0'), Bytes(size, 'a')}) {
+      const Bytes message = alice.write(bob, text);
+      EXPECT_EQ(message.size(), padded + kPairwiseOverheadBytes) << size;
+      ASSERT_EQ(bob.receive(alice, message), Code::kOk);
+      EXPECT_EQ(bob.last.envelope.body, text);
+    }
+  }
 }
 
 TEST_F(SessionManager, RefusesAnEnvelopeThatIsTooLong) {

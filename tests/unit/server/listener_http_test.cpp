@@ -49,6 +49,20 @@ TEST_F(ListenerHttp, AnswersRequestsOnOneConnectionInTurn) {
   EXPECT_TRUE(client.read_to_end());
 }
 
+TEST_F(ListenerHttp, CompressesNoAnswer) {
+  start();
+  RawClient client = connect();
+
+  const std::string path = "/" + std::string(2'000, 'a');
+  client.send("GET " + path + " HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nTE: gzip\r\n\r\n");
+  const RawClient::Response response = client.read_response();
+
+  EXPECT_FALSE(response.headers.contains("content-encoding"));
+  EXPECT_FALSE(response.headers.contains("transfer-encoding"));
+  EXPECT_EQ(response.headers.at("content-length"), std::to_string(response.body.size()));
+  EXPECT_EQ(response.body, "GET " + path + " ");
+}
+
 TEST_F(ListenerHttp, PipelinedRequestsAreAnsweredInOrder) {
   start();
   RawClient client = connect();

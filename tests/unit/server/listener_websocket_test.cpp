@@ -59,6 +59,23 @@ TEST_F(ListenerWebSocket, UpgradesWithTheSubprotocolAndEchoes) {
   EXPECT_NE(echo_.opened_[0].id, 0U);
 }
 
+// Nothing is compressed, whoever asks for it: the length of a frame would tell of what is in it.
+TEST_F(ListenerWebSocket, NegotiatesNoExtension) {
+  start();
+  RawClient client = connect();
+
+  const RawClient::Response response = client.upgrade(
+      "Authorization: Bearer good\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n");
+  const std::string words(10'000, 'a');
+  client.send_frame(2, words);
+  const RawClient::Frame frame = client.read_frame();
+
+  EXPECT_EQ(response.status, 101);
+  EXPECT_FALSE(response.headers.contains("sec-websocket-extensions"));
+  EXPECT_EQ(frame.opcode, 2);
+  EXPECT_EQ(frame.payload, words);
+}
+
 TEST_F(ListenerWebSocket, FramesSentRightBehindTheUpgradeAreRead) {
   start();
   RawClient client = connect();

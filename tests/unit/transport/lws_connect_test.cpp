@@ -82,10 +82,14 @@ TEST(LwsTransport, RefusesAnAnswerThatIsNotOurWebSocket) {
     accept_upgrade(connection, "chatsdk.v2");
     connection.read_to_end();
   });
+  RawPeer compressing([](RawConnection& connection) {
+    accept_upgrade(connection, "chatsdk.v1\r\nSec-WebSocket-Extensions: permessage-deflate");
+    connection.read_to_end();
+  });
   RawPeer bad_hash(
       refuse_with("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                   "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\nSec-WebSocket-Protocol: chatsdk.v1\r\n\r\n"));
-  for (RawPeer* peer : {&none, &other, &bad_hash}) {
+  for (RawPeer* peer : {&none, &other, &compressing, &bad_hash}) {
     Client client;
     client.open(peer->url("ws"));
     ASSERT_TRUE(client.handler.wait_for_close());
