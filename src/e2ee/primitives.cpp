@@ -7,13 +7,12 @@
 #include <array>
 #include <cstring>
 
-#include "base/assert.h"
 #include "base/fault.h"
+#include "e2ee/hkdf.h"
 
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::size_t kHmacBytes = crypto_auth_hmacsha512_BYTES;
 constexpr std::size_t kTagBytes = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 static_assert(kSealOverheadBytes == Nonce::size() + 32 + kTagBytes);
 static_assert(Nonce::size() == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
@@ -47,6 +46,8 @@ constexpr std::array<Bytes32, 5> kLowOrder = {
 // HMAC whose state is wiped.
 class Hmac {
  public:
+  static constexpr std::size_t kBytes = crypto_auth_hmacsha512_BYTES;
+
   explicit Hmac(BytesView key) { crypto_auth_hmacsha512_init(&state_, raw(key), key.size()); }
   ~Hmac() { sodium_memzero(&state_, sizeof state_); }
   Hmac(const Hmac&) = delete;
@@ -56,7 +57,7 @@ class Hmac {
   void add(Parts parts) {
     for (const BytesView part : parts) add(part);
   }
-  void finish(Secret<kHmacBytes>& out) { crypto_auth_hmacsha512_final(&state_, out.data()); }
+  void finish(Secret<kBytes>& out) { crypto_auth_hmacsha512_final(&state_, out.data()); }
 
  private:
   crypto_auth_hmacsha512_state state_;
@@ -127,21 +128,8 @@ Secret<64> hmac(BytesView key, Parts parts) {
   return out;
 }
 
-// RFC 5869: PRK = HMAC(salt, ikm); T(i) = HMAC(PRK, T(i - 1) ‖ info ‖ i); the output is T(1) ‖ T(2) ‖ … cut off.
 void hkdf(BytesView salt, BytesView ikm, Parts info, std::span<unsigned char> out) {
-  CHATSDK_ASSERT(out.size() <= 255 * kHmacBytes);
-  const Secret<kHmacBytes> extracted = hmac(salt, {ikm});
-  Secret<kHmacBytes> block;
-  char counter = 0;
-  for (std::size_t done = 0; done < out.size(); done += kHmacBytes) {
-    Hmac mac(view(extracted));
-    if (done > 0) mac.add(view(block));
-    mac.add(info);
-    ++counter;
-    mac.add(BytesView(&counter, 1));
-    mac.finish(block);
-    std::memcpy(out.data() + done, block.data(), std::min(kHmacBytes, out.size() - done));
-  }
+  hkdf_expand<Hmac>(hmac(salt, {ikm}), info, out);
 }
 
 std::pair<Secret<32>, Secret<32>> halves(const Secret<64>& secret) {

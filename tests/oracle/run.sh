@@ -30,7 +30,7 @@ steps() { if [ -n "$steps" ]; then echo "$steps"; elif [ "$long" = 1 ]; then ech
 case $1 in
   OwnTests)
     # Those of sessions and transcripts take most of the time, and the other three tests go the same ways.
-    tests="test/answers.test.js test/identity.test.js"
+    tests="test/answers.test.js test/identity.test.js test/primitives.test.js"
     [ "$long" = 1 ] && tests=""
     # shellcheck disable=SC2086 # names of files
     node --test $tests >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
