@@ -39,6 +39,7 @@ enum class Bug : std::uint8_t {
   kP10OldConnectionAccepted,
   kP11RetryUnderTheSameKey,
   kP12PlaintextLogged,
+  kP13RemovalAfterNextSend,
   kP14QueueWithoutLimit,
   kP15FailureNotTold,
   kP17TrimBeforeAck,

@@ -189,6 +189,29 @@ TEST_F(EncryptedWorld, ADeviceThatIsRevokedLeavesTheListAndItsPeersAreTold) {
   EXPECT_EQ(told.front().user_id, Observer::name_of(1));
 }
 
+// The peer hears nothing of it, and sends for the list of before.
+TEST_F(EncryptedWorld, WhatIsSentForADeviceThatWasRevokedMeanwhileIsNotAccepted) {
+  options_.devices_per_user = 2;
+  const auto script = [this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    send(world, seconds(25), 3, 1, 1);
+    at(world, seconds(30), 1, [&world](DeviceNode& device) {
+      world.network().isolate(2);
+      world.network().clog(3, false, true, seconds(10));
+      device.revoke_another_device();
+    });
+    send(world, seconds(34), 3, 1, 1);
+    at(world, seconds(50), 1, [&world](DeviceNode&) { world.network().end_isolation(2); });
+  };
+  play(script);
+  if (!kHasFaultPoints) return;
+  options_.planted = Bug::kP13RemovalAfterNextSend;
+  const auto violations = play_anything(script).violations;
+  ASSERT_FALSE(violations.empty());
+  EXPECT_EQ(violations.front().property, "S10") << to_line(violations.front());
+}
+
 TEST_F(EncryptedWorld, BothBeginAtOnce) {
   play([this](World& world) {
     send(world, kSettled, kAlice, 2, 3);

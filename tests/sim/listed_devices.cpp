@@ -45,4 +45,16 @@ void ListedDevices::read(server::StoreReader& store, UserNumber user) {
   before = std::move(now);
 }
 
+std::optional<DeviceId> ListedDevices::unlisted(const server::AppendMessage& message) const {
+  if (!overdue_.empty() || !message.encrypted) return std::nullopt;
+  std::set<DeviceId> listed;
+  for (const auto& [user, devices] : told_) {
+    for (const auto& [node, standing] : devices) listed.insert(standing.id);
+  }
+  for (const server::SliceRow& slice : message.encrypted->slices) {
+    if (!listed.contains(slice.device_id)) return slice.device_id;
+  }
+  return std::nullopt;
+}
+
 }  // namespace chatsdk::sim

@@ -8,9 +8,11 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "server-reference/store/store.h"
+#include "sim/history.h"
 #include "sim/scheduler.h"
 
 namespace chatsdk::sim {
@@ -25,6 +27,8 @@ class ListedDevices {
 
   // The user's list may be another: compares it with what was told of it last.
   void read(server::StoreReader& store, UserNumber user);
+  // Of what was accepted encrypted: a device that it is for and no list names, as far as every list could be read.
+  std::optional<DeviceId> unlisted(const server::AppendMessage& message) const;
   // Those that could not be read are read again.
   void read_overdue(server::StoreReader& store);
 

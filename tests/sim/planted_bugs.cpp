@@ -17,6 +17,7 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kP10OldConnectionAccepted, "P10"},
       {Bug::kP11RetryUnderTheSameKey, "P11"},
       {Bug::kP12PlaintextLogged, "P12"},
+      {Bug::kP13RemovalAfterNextSend, "P13"},
       {Bug::kP14QueueWithoutLimit, "P14"},
       {Bug::kP15FailureNotTold, "P15"},
       {Bug::kP17TrimBeforeAck, "P17"},

@@ -82,6 +82,7 @@ Status ServerNode::start() {
       std::make_unique<WatchedStore>(*process->store, [this](DeviceId device) { on_accepted_after_removal(device); });
   process->watched->on_committed = [this](const server::AppendedItem& item) { on_committed(item); };
   process->watched->on_listed = [this](const UserId& user_id) { on_listed(user_id); };
+  process->watched->on_addressed = [this](const server::AppendMessage& message) { on_addressed(message); };
   process->watched->on_failed = [this] { left_in_doubt_ = true; };
   process->watched->on_rotated = [this](const auto& op, const auto& rotated) { on_rotated(op, rotated); };
   process->watched->on_session_ended = [this](DeviceId device) { rotations_.session_ended(device); };

@@ -78,6 +78,7 @@ class ServerNode final : public ServerEndpoint {
   // A commit returned with this item.
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
   std::function<void(const UserId&)> on_listed = [](const UserId&) {};
+  std::function<void(const server::AppendMessage&)> on_addressed = [](const server::AppendMessage&) {};
   // The same request for a session's next token has another answer than before.
   std::function<void(const Finding&)> on_answered_otherwise = [](const Finding&) {};
   // It refused a rotation under this request id.

@@ -43,6 +43,8 @@ class WatchedStore final : public server::Store {
   // A commit returned with this item, or with an error; or with device lists or keys, told in the order of the writes.
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
   std::function<void(const UserId&)> on_listed = [](const UserId&) {};
+  // An encrypted item was accepted, with slices for these devices beside what had been staged.
+  std::function<void(const server::AppendMessage&)> on_addressed = [](const server::AppendMessage&) {};
   std::function<void()> on_failed = [] {};
   // A rotation was answered; the sessions that a device had so far ended; a commit that had to do with some failed.
   std::function<void(const server::RotateSession&, const server::SessionRotated&)> on_rotated = [](auto&, auto&) {};
@@ -78,7 +80,9 @@ class WatchedStore final : public server::Store {
       if (ended->remove_device) removed_.insert(ended->device_id);
     } else if (const auto* sent = std::get_if<server::AppendMessage>(&op)) {
       const auto* const accepted = std::get_if<server::Appended>(&answer);  // none: of an old roster
-      if (accepted != nullptr && !accepted->repeated) check(sent->sender_device);
+      if (accepted == nullptr || accepted->repeated) return;
+      check(sent->sender_device);
+      if (sent->encrypted) on_addressed(*sent);
     } else if (const auto* taken_back = std::get_if<server::VoidMessage>(&op)) {
       const auto& voided = std::get<server::Voided>(answer);
       if (!voided.accepted && !voided.repeated) check(taken_back->sender_device);

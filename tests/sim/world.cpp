@@ -55,6 +55,12 @@ World::World(const RunOptions& options, Log& log)
   server_.on_listed = [this](const UserId& user_id) {
     lists_.read(server_.inspector(), Observer::user_named(user_id));
   };
+  server_.on_addressed = [this](const server::AppendMessage& message) {
+    const auto unlisted = lists_.unlisted(message);
+    if (!unlisted) return;
+    violation("S10", Finding("A message was accepted with a slice for device id " + std::to_string(unlisted->value) +
+                             ", which no device list names."));
+  };
   scheduler_.after_turn = [this](NodeId node) { after_turn(node); };
   scheduler_.on_stall_felt = [this](NodeId node) { observer_.on_fault(node == 0 ? "server_stall" : "device_stall"); };
   for (UserNumber user = 1; user <= options_.users; ++user) {
