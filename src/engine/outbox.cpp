@@ -565,7 +565,8 @@ bool Outbox::roster_changed(Lane& lane, const Unanswered& entry, const wire::Ros
     store_failed(learned.error());
     return false;
   }
-  if (++lane.roster_refusals > limits::e2ee::kRefusalsMax) {
+  // The rows behind are refused likewise: that is one refusal, not many.
+  if (!lane.refused && ++lane.roster_refusals > limits::e2ee::kRefusalsMax) {
     lane.roster_refusals = 0;
     refused_for_now(lane, entry, error(Code::kUnavailable, "the lists changed again and again"));
     return true;
