@@ -157,6 +157,8 @@ class DirectConversations {
   // there.
   Status roster_refused(Kept kept, const DirectTarget& target, std::uint64_t revision, std::span<const UserLists> newer,
                         std::uint64_t now_ms, std::vector<Event>& events);
+  // The rosters that refusals named count no more: whoever named them may have been mistaken, or have lied.
+  void connection_lost() { told_.clear(); }
   // -- What the app says of an identity: NOT_FOUND, CONFLICT (the account key is another one by now) --
   // The user has seen that it is another one than before.
   Status accept_identity(Kept kept, const Identity& peer);

@@ -124,6 +124,7 @@ void Encryption::on_lost() {
   bundles_asked_ = false;
   again_timer_.cancel();
   guard_.renew();
+  conversations_.connection_lost();
   upkeep_.on_lost();
 }
 
