@@ -330,6 +330,9 @@ inline constexpr std::uint32_t kListBurst = 512;  // users whose device lists on
 inline constexpr auto kListRefill = 100ms;
 inline constexpr std::uint32_t kKeyUploadBurst = 32;  // uploads of one device; a refill of both kinds takes three
 inline constexpr auto kKeyUploadRefill = 10s;
+// Between two refills of a kind: no server that keeps to these rates has handed out a refill's surplus sooner.
+inline constexpr auto kRefillPause = 1h;
+static_assert((kOneTimeBatch - kOneTimeLow - kOneTimeBurst) * kOneTimeRefill >= kRefillPause);
 inline constexpr std::size_t kListUsersMax = 64;           // users whose device lists one request asks for
 inline constexpr std::size_t kListsAnswerBytes = 262'144;  // an answer names no further user above this size
 inline constexpr std::size_t kKeyChecksInFlightMax = 64;   // uploads whose signatures are being verified

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "e2ee/ageing.h"
 #include "e2ee/outcome.h"
 #include "e2ee/session_manager.h"
 
@@ -92,12 +93,24 @@ Result<std::vector<Bytes>> make_prekeys(State& state, const NewPrekeys& wanted, 
   return uploads;
 }
 
+namespace {
+
+// Whoever says that those are gone already would have this device make keys without end.
+bool was_refilled(const std::vector<PrekeySummary>& kept, PrekeyKind kind, std::uint64_t now_ms) {
+  constexpr std::chrono::milliseconds kPause = limits::e2ee::kRefillPause;
+  return std::any_of(kept.begin(), kept.end(), [kind, now_ms](const PrekeySummary& prekey) {
+    return prekey.kind == kind && now_ms >= prekey.created_ms && !is_old(now_ms, prekey.created_ms, kPause);
+  });
+}
+
+}  // namespace
+
 Result<NewPrekeys> prekeys_due(State& state, const StoredCounts& stored, std::chrono::milliseconds share,
                                std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const std::vector<PrekeySummary> kept, state.prekeys());
   NewPrekeys due;
-  due.one_time = refill_count(stored.one_time);
-  due.one_time_kem = refill_count(stored.one_time_kem);
+  if (!was_refilled(kept, PrekeyKind::kOneTime, now_ms)) due.one_time = refill_count(stored.one_time);
+  if (!was_refilled(kept, PrekeyKind::kOneTimeKem, now_ms)) due.one_time_kem = refill_count(stored.one_time_kem);
   const auto newest = std::find_if(kept.begin(), kept.end(), [](const PrekeySummary& prekey) {
     return prekey.kind == PrekeyKind::kLastResort && prekey.successor_ms == 0;
   });

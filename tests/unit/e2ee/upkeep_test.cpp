@@ -113,6 +113,18 @@ TEST_F(Upkeep, SaysWhichPrekeysAreDue) {
   EXPECT_EQ(due({0, limits::e2ee::kOneTimeLow - 1}, kThen).one_time_kem, limits::e2ee::kOneTimeBatch);
 }
 
+// A server that keeps to its rates has not handed them out by then, and a clock that was set back says nothing.
+TEST_F(Upkeep, RefillsAKindOnceInAnHour) {
+  const auto due = [this](std::uint64_t now_ms) { return prekeys_due(bob.state, {0, 0}, {}, now_ms).value(); };
+  const std::uint64_t pause = ms(limits::e2ee::kRefillPause);
+  ASSERT_TRUE(make_prekeys(bob.state, {false, 1, 0}, kThen, bob.random, own_kem()).ok());
+  EXPECT_EQ(due(kThen).one_time, 0U);
+  EXPECT_EQ(due(kThen + pause - 1).one_time, 0U);
+  EXPECT_EQ(due(kThen + pause - 1).one_time_kem, limits::e2ee::kOneTimeBatch) << "none of them was made";
+  EXPECT_EQ(due(kThen + pause).one_time, limits::e2ee::kOneTimeBatch);
+  EXPECT_EQ(due(kThen - 1).one_time, limits::e2ee::kOneTimeBatch);
+}
+
 TEST_F(Upkeep, DropsOldPrekeysWithWhatWasSeenUnderThem) {
   ASSERT_EQ(alice.begin(bob, false), Code::kOk);
   ASSERT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);

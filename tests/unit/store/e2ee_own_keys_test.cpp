@@ -167,6 +167,7 @@ TEST_F(OwnKeysTest, ALostAnswerIsFollowedByTheSameBytes) {
 
 TEST_F(OwnKeysTest, ARefillIsMadeBelowTheLimitAndNotAtIt) {
   alice.begin();
+  alice.now_ms += ms(limits::e2ee::kRefillPause);
   EXPECT_FALSE(due({StoredCounts{kLow, kLow}, {}}).has_value());
   EXPECT_FALSE(due({}).has_value()) << "no counts are known";
   const auto kem = all_due({StoredCounts{kLow, kLow - 1}, {}});
