@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/checkers.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "sim/checker_facts.h"
@@ -47,6 +49,10 @@ class Checkers::Impl final : public Report {
  private:
   bool is_judged(std::string_view property) const {
     if (!options_.unaltered) return property == "S14" || property == "S17";
+    if (options_.lied_to) {
+      constexpr std::string_view kBehindALiar[] = {"S1", "S3", "S10", "S14", "S17", "L4", "L5"};
+      return std::find(std::begin(kBehindALiar), std::end(kBehindALiar), property) != std::end(kBehindALiar);
+    }
     return property != "S5" || options_.in_order;
   }
   bool is_over() const { return options_.stop_at_first && !violations_.empty(); }

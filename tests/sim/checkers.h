@@ -101,6 +101,9 @@ struct CheckerOptions {
   // What is said arrives as it was said. Else what a message says, and who says it, may be another thing than anybody
   // meant: only what one side does by itself is judged, S14 and S17.
   bool unaltered = true;
+  // The server's owner attacks devices in encrypted conversations: judged is what it cannot take from them. Nothing is
+  // shown that nobody said, or twice, or to whom it is not for; bounds hold; and what is said once it is gone arrives.
+  bool lied_to = false;
 };
 
 class Facts;

@@ -127,6 +127,15 @@ class DeviceNode final : private EventSink {
   std::function<void(const Status& status)> on_link_end;
   std::function<void(const std::vector<e2ee::Event>& events)> on_events;
   EncryptionState encryption_state() const { return encryption_state_; }
+  // What it keeps of a user's devices; none: nothing, or it cannot be read now.
+  struct Belief {
+    e2ee::SigningKey account_key;
+    std::vector<Bytes> lists;
+    bool change_is_shown = false;  // that the account key is another one than before
+  };
+  std::optional<Belief> belief_of(const UserId& user_id);
+  // Of each conversation the lists that its roster means are kept.
+  bool has_sound_rosters();
   void lose_sessions();                   // of end-to-end encryption: what is sent in them cannot be opened
   void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
   void log_out();
@@ -153,8 +162,8 @@ class DeviceNode final : private EventSink {
   Verdict untold();
   // The whole store in its image, every page and every reference; ok where none was ever made. Nothing runs.
   Status check_image();
-  // What still waits here: an outbox row, a read mark to tell, a log-in.
-  Verdict unrest();
+  // What still waits here: an outbox row, a log-in, and a read mark to tell, unless that may.
+  Verdict unrest(bool may_wait_to_be_read = false);
   std::uint64_t sends() const { return sends_; }
   bool has(const ClientMessageId& k) const;
   bool sees_read(const ClientMessageId& k);
@@ -195,6 +204,9 @@ class DeviceNode final : private EventSink {
   void on_decided() override { look_at_syncs(); }
   void on_encryption_state(EncryptionState state) override { encryption_state_ = state; }
   void on_encryption_events(const std::vector<e2ee::Event>& events) override {
+    for (const e2ee::Event& event : events) {
+      if (event.kind == e2ee::EventKind::kIdentityChanged) told_changed_.insert(event.user_id);
+    }
     if (on_events) on_events(events);
   }
   void on_link_code(const std::string& code, const std::string&) override {
@@ -288,6 +300,7 @@ class DeviceNode final : private EventSink {
   std::map<ClientMessageId, OpenDiscard> open_discards_;  // the same
   bool account_made_;
   bool linked_ = false;
+  std::set<UserId> told_changed_;  // by an event: who has another account key
   std::set<ClientMessageId> sent_here_;
   bool suspended_ = false;
   CopiedToken copied_token_;

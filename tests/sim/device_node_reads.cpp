@@ -117,6 +117,33 @@ void DeviceNode::read_store(std::vector<event::StoreRead>* reads, std::vector<ev
   for (const ConversationRow& row : rows) observe_marks(row.key, receipts);
 }
 
+std::optional<DeviceNode::Belief> DeviceNode::belief_of(const UserId& user_id) {
+  if (!alive() || !process_->encryption) return std::nullopt;
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  const auto known = process_->encryption->state().user(user_id);
+  const auto policy = process_->encryption->notes().identity_policy(user_id);
+  if (!known.ok() || *known == nullptr || !policy.ok()) return std::nullopt;
+  Belief belief{(*known)->account_key, {}, policy->changed || told_changed_.contains(user_id)};
+  for (const e2ee::DeviceList& list : (*known)->lists) belief.lists.push_back(list.bytes);
+  return belief;
+}
+
+bool DeviceNode::has_sound_rosters() {
+  if (!alive() || !process_->encryption) return true;
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  for (const ConversationRow& row : all_conversations()) {
+    const auto roster = process_->encryption->notes().roster(row.conversation_id);
+    if (!roster.ok() || !roster->has_value()) continue;
+    for (const e2ee::RosterMember& member : (*roster)->members) {
+      const auto known = process_->encryption->state().user(member.user_id);
+      if (!known.ok() || *known == nullptr) continue;
+      const e2ee::DeviceList* const list = (*known)->list(member.list_version);
+      if (list == nullptr || list->hash != member.list_hash) return false;
+    }
+  }
+  return true;
+}
+
 Status DeviceNode::check_image() {
   CHATSDK_ASSERT(process_ == nullptr);
   const Scheduler::ActingFor turn(scheduler_, options_.number);
@@ -170,7 +197,7 @@ Verdict DeviceNode::untold() {
   return judge_told(told, stored);
 }
 
-Verdict DeviceNode::unrest() {
+Verdict DeviceNode::unrest(bool may_wait_to_be_read) {
   if (!online()) return Finding("is not online but " + std::to_string(static_cast<int>(state_)));
   if (!process_->lane.idle()) return Finding("has turns to run");
   if (log_in_request_ != 0) return Finding("is logging in");
@@ -187,7 +214,7 @@ Verdict DeviceNode::unrest() {
   }
   const auto reads = process_->store->pending_reads();
   if (!reads.ok()) return Finding("cannot read its marks");
-  if (!reads->empty()) {
+  if (!reads->empty() && !may_wait_to_be_read) {
     return Finding("has a read mark to tell", observer_.conversation_of(reads->front().conversation_id));
   }
   return std::nullopt;

@@ -85,7 +85,32 @@ inline constexpr std::string_view kFaultKinds[] = {
     "crash_at_fault_point",
     "delay_at_fault_point",
     "rare_branch",
+    // What a server says that attacks devices, where conversations are encrypted (lies.h).
+    "lie_altered_slice",
+    "lie_another_devices_slice",
+    "lie_another_conversation",
+    "lie_another_author",
+    "lie_older_item",
+    "lie_plain_text",
+    "lie_message_as_task",
+    "lie_task_as_message",
+    "lie_old_lists",
+    "lie_cut_lists",
+    "lie_forged_lists",
+    "lie_another_users_lists",
+    "lie_another_account",
+    "lie_forged_roster",
+    "lie_altered_bundle",
+    "lie_another_bundle",
+    "lie_used_prekey",
+    "lie_low_order_prekey",
+    "lie_endless_refusal",
+    "lie_no_prekeys_left",
+    "lie_wrong_digest",
 };
+
+// A seed alone does not draw it: conversations have to be encrypted.
+constexpr bool needs_encryption_to_strike(std::string_view kind) { return kind.substr(0, 4) == "lie_"; }
 
 // Less often than in this share of seeds is too rare to lean on.
 inline constexpr double kSeedsPercentMin = 5.0;

@@ -115,7 +115,16 @@ class Network::Wire final : public server::FrameSink {
     last_is_failure = parsed.has_failure();
     if (device_over) feel_half_open();
     network_.observer_.on_waiting(0, queued_bytes(), network_.options_.server_write_bytes_max);
-    put_frame(false, std::move(frame));
+    if (network_.front_ == nullptr) return put_frame(false, std::move(frame));
+    for (auto& said : network_.front_->to_device(device, std::move(frame))) put_frame(false, std::move(said));
+  }
+  // What the server hears of a frame that has arrived; null: nothing.
+  std::shared_ptr<const Bytes> heard(std::shared_ptr<const Bytes> frame) {
+    if (network_.front_ == nullptr) return frame;
+    ServerFront::Frames answers;
+    frame = network_.front_->to_server(device, std::move(frame), answers);
+    for (auto& said : answers) put_frame(false, std::move(said));
+    return frame;
   }
   // One side still believes in it.
   void feel_half_open() {
@@ -407,7 +416,9 @@ void Network::arrive(WireId id, bool up) {
         found->server_lane->post([this, id, bytes = std::move(parcel.bytes)] {
           if (Wire* wire = this->wire(id); wire != nullptr && !wire->server_gone) {
             const bool replaced = is_replaced(*wire);
-            wire->server_handler->on_frame(id, *bytes);
+            const auto heard = wire->heard(bytes);
+            if (heard == nullptr) return;
+            wire->server_handler->on_frame(id, *heard);
             wire = this->wire(id);
             const bool goes_on = wire != nullptr && !wire->server_closing && !wire->server_over;
             if (replaced && goes_on) observer_.on_replaced_served(wire->device);
@@ -542,11 +553,13 @@ void Network::request_arrives(std::uint64_t id, NodeId device, HttpRequest reque
 }
 
 void Network::serve(HttpRequest request, NodeId device, UniqueFunction<void(HttpResponse)> respond) {
+  if (front_ != nullptr) front_->on_request(device, request);
   auto asked = std::make_shared<const HttpRequest>(request);
   server_->http().handle(std::move(request), "device-" + std::to_string(device),
                          [this, asked, device, respond = std::move(respond)](HttpResponse response) mutable {
                            if (server_alive()) {
                              observer_.on_answer(*asked, response);
+                             if (front_ != nullptr) front_->on_answer(device, *asked, response);
                              observer_.on_crossing(device, "the answer to a request", response.body);
                            }
                            respond(std::move(response));
@@ -694,7 +707,7 @@ void Network::heal() {
   isolated_.clear();
   slow_.clear();
   const bool hostile = options_.drop_one_in != 0 || options_.repeat_one_in != 0 || options_.reorder_one_in != 0 ||
-                       options_.alter_one_in != 0;
+                       options_.alter_one_in != 0 || front_ != nullptr;
   options_.drop_one_in = options_.repeat_one_in = options_.reorder_one_in = options_.alter_one_in = 0;
   std::vector<WireId> ids;
   for (const auto& [id, unused] : wires_) ids.push_back(id);

@@ -78,6 +78,22 @@ class ServerEndpoint {
   virtual server::HttpService& http() = 0;
 };
 
+// Stands between the server and the network, on the server's side, and says what it likes (liar.h).
+class ServerFront {
+ public:
+  using Frames = std::vector<std::shared_ptr<const Bytes>>;
+
+  virtual ~ServerFront() = default;
+  // What a device is sent in the place of a frame of the server's.
+  virtual Frames to_device(NodeId device, std::shared_ptr<const Bytes> frame) = 0;
+  // What the server hears in the place of a frame that has arrived; null: nothing, and the device gets the answers.
+  virtual std::shared_ptr<const Bytes> to_server(NodeId device, std::shared_ptr<const Bytes> frame,
+                                                 Frames& answers) = 0;
+  // A request comes to the server, and its answer goes.
+  virtual void on_request(NodeId device, HttpRequest& request) = 0;
+  virtual void on_answer(NodeId device, const HttpRequest& request, HttpResponse& response) = 0;
+};
+
 // Tells what crosses the wire.
 class NetworkObserver {
  public:
@@ -106,6 +122,7 @@ class Network {
   ~Network();
 
   void set_server(ServerEndpoint* server) { server_ = server; }
+  void set_front(ServerFront* front) { front_ = front; }
   NetworkFaults faults;
 
   // -- For the nemesis. What holds something up is counted when it first does. --
@@ -181,6 +198,7 @@ class Network {
   NetworkOptions options_;
   NetworkObserver& observer_;
   ServerEndpoint* server_ = nullptr;
+  ServerFront* front_ = nullptr;
   WireId last_wire_ = 0;
   std::uint64_t welcomes_ = 0;
   bool healed_ = false;

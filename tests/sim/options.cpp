@@ -52,6 +52,7 @@ constexpr std::size_t kFaultsBefore = static_cast<std::size_t>(FaultKind::kSlowR
 
 constexpr std::string_view kHostile = "hostile";
 constexpr std::string_view kFaultPoints = "fault_points";
+constexpr std::string_view kLiar = "liar";
 constexpr std::string_view kDrift = "clock_drift";
 
 // One in so many frames of each; 0: none.
@@ -59,6 +60,15 @@ std::string hostile_line(const NetworkOptions& network) {
   return ", hostile (one in: drop " + std::to_string(network.drop_one_in) + ", repeat " +
          std::to_string(network.repeat_one_in) + ", reorder " + std::to_string(network.reorder_one_in) + ", alter " +
          std::to_string(network.alter_one_in) + (network.alters_meaning ? ", also what they say)" : ")");
+}
+
+// One in so many occasions of each.
+std::string liar_line(const Lies& lies) {
+  std::string line;
+  for (std::size_t i = 0; i < kLies; ++i) {
+    if (lies[i] != 0) line += (line.empty() ? "" : ", ") + std::string(kLieNames[i]) + " " + std::to_string(lies[i]);
+  }
+  return ", liar (one in: " + line + ")";
 }
 
 std::string small_queues_line(const RunOptions& options) {
@@ -193,8 +203,10 @@ std::string to_line(const RunOptions& options) {
       std::to_string(options.send_time_limit.count()) + " ms" +
       (options.hostile ? hostile_line(options.network) : std::string()) +
       (options.drift_max != 0 ? ", drift " + std::to_string(options.drift_max) + " ppm" : std::string()) +
-      (options.encrypted ? ", encrypted" : "") + (options.fault_points ? ", fault points" : "") +
-      (options.assertions ? ", assertions" : "") + (options.all_start_again ? "" : ", apps go on after the heal") +
+      (options.encrypted ? ", encrypted" : "") +
+      (options.encrypted && options.liar ? liar_line(options.lies) : std::string()) +
+      (options.fault_points ? ", fault points" : "") + (options.assertions ? ", assertions" : "") +
+      (options.all_start_again ? "" : ", apps go on after the heal") +
       (options.outbox_max == limits::kOutboxMax ? "" : ", outbox " + std::to_string(options.outbox_max)) +
       (options.small_queues ? small_queues_line(options) : "");
   if (options.planted != Bug::kNone) line += std::string(", planted ") + to_text(options.planted);
@@ -217,6 +229,10 @@ bool turn_off(RunOptions& options, std::string_view name) {
     options.network.drop_one_in = options.network.repeat_one_in = options.network.reorder_one_in = 0;
     options.network.alter_one_in = 0;
     options.network.alters_meaning = false;
+    return true;
+  }
+  if (name == kLiar) {
+    options.liar = false;
     return true;
   }
   if (name == kFaultPoints) {
@@ -251,13 +267,15 @@ std::vector<std::string> turned_on(const RunOptions& options) {
     if (options.action_weights[i] != 0) names.emplace_back(kActionNames[i]);
   }
   if (options.hostile) names.emplace_back(kHostile);
+  if (options.encrypted && options.liar) names.emplace_back(kLiar);
   if (options.fault_points) names.emplace_back(kFaultPoints);
   if (options.drift_max != 0) names.emplace_back(kDrift);
   return names;
 }
 
 std::string to_arguments(const RunOptions& options) {
-  const RunOptions drawn = draw_options(options.seed);
+  RunOptions drawn = draw_options(options.seed);
+  drawn.encrypted = options.encrypted;
   std::string line = "--seed " + std::to_string(options.seed);
   const auto say = [&line](const char* name, auto now, auto before) {
     if (now != before) line += std::string(" --") + name + " " + std::to_string(now);

@@ -16,6 +16,7 @@
 #include "base/fault.h"
 #include "base/limits.h"
 #include "sim/device_node.h"
+#include "sim/lies.h"
 #include "sim/network.h"
 #include "sim/server_node.h"
 
@@ -91,6 +92,8 @@ struct RunOptions {
   CrashMode kill_mode = CrashMode::kEachWrite;
   bool kill_mode_drawn = true;  // each crash draws its own
   bool hostile = false;
+  bool liar = false;           // where conversations are encrypted, the server's owner attacks devices
+  Lies lies{};                 // which it tells
   bool fault_points = false;   // the points in the code strike
   std::int32_t drift_max = 0;  // parts per million: how much faster or slower a node's clocks are at most
   bool assertions = false;     // the app's backend vouches for every other user

@@ -56,8 +56,9 @@ double Totals::percent_of_seeds(std::string_view kind) const {
 bool Totals::is_poor() const { return sends < kSendsPerSeedMin * seeds || faults < kFaultsPerSeedMin * seeds; }
 
 bool Totals::has_rare_kind() const {
-  return std::any_of(std::begin(kFaultKinds), std::end(kFaultKinds),
-                     [this](std::string_view kind) { return percent_of_seeds(kind) < kSeedsPercentMin; });
+  return std::any_of(std::begin(kFaultKinds), std::end(kFaultKinds), [this](std::string_view kind) {
+    return !needs_encryption_to_strike(kind) && percent_of_seeds(kind) < kSeedsPercentMin;
+  });
 }
 
 bool Totals::has_silent_point() const {
@@ -90,7 +91,9 @@ void print_summary(const Totals& totals, double elapsed_seconds) {
     const double percent = totals.percent_of_seeds(kind);
     std::printf("  %-30.*s %8" PRIu64 "  in %5.1f %% of seeds%s\n", static_cast<int>(kind.size()), kind.data(),
                 count == totals.faults_by_kind.end() ? std::uint64_t{0} : count->second, percent,
-                percent < kSeedsPercentMin ? "  BELOW 5 %" : "");
+                percent >= kSeedsPercentMin        ? ""
+                : needs_encryption_to_strike(kind) ? "  (needs encryption)"
+                                                   : "  BELOW 5 %");
   }
   if (!kHasFaultPoints) return;
   for (const std::string_view point : kFaultPointNames) {

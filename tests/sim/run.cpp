@@ -248,7 +248,7 @@ class Run {
       }
     }
     if (world_.failed()) return;
-    sync_all();
+    if (world_.liar() == nullptr) sync_all();
     if (world_.failed()) return;
     run_until(world_.scheduler().now() + kLastMoves);
     world_.observer().watch_activity();
@@ -257,6 +257,10 @@ class Run {
     FinalState state = world_.final_state();
     state.probes = std::move(probes_);
     state.activity = world_.observer().activity();
+    std::erase_if(state.activity, [this](const FinalState::Activity& activity) {
+      DeviceNode* const device = activity.node == 0 ? nullptr : world_.device(activity.node);
+      return device != nullptr && world_.is_misled(*device);
+    });
     if (!world_.failed()) world_.checkers().at_end(state);
     if (!world_.failed()) reopen();
   }
@@ -275,7 +279,7 @@ class Run {
     std::size_t asked = 0;
     for (DeviceNode* from : world_.devices()) {
       for (UserNumber user = 1; user <= world_.options().users; ++user) {
-        if (user == from->user()) continue;
+        if (user == from->user() || world_.is_misled(*from)) continue;
         ++asked;
         from->send(user, 40, world_.options().converge_within,
                    [this, &sent, from, user](const DeviceNode::SendOutcome& outcome) {
@@ -297,9 +301,11 @@ class Run {
     await_rest("L5");
     if (world_.failed()) return;
     for (const Sent& probe : sent) {
-      const bool read_back = probe.from->sees_read(probe.k);
+      // What a liar has kept from its readers holds their marks back for good.
+      const bool read_back = world_.liar() != nullptr || probe.from->sees_read(probe.k);
       for (DeviceNode* to : world_.devices()) {
-        if (to == probe.from || (to->user() != probe.to && to->user() != probe.from->user())) continue;
+        if (to == probe.from || world_.is_misled(*to) || (to->user() != probe.to && to->user() != probe.from->user()))
+          continue;
         probes_.push_back(
             {probe.from->number(), to->number(), probe.conversation, probe.k, to->has(probe.k), read_back});
       }

@@ -27,7 +27,9 @@ World::World(const RunOptions& options, Log& log)
       device_log_(log, [this](BytesView line) { judge_unreadable("S12", scheduler_.current_node(), "its log", line); }),
       scheduler_(options.seed * 31 + 1),
       observer_(scheduler_),
-      checkers_({.in_order = !options.hostile, .unaltered = !options.network.alters_meaning}),
+      checkers_({.in_order = !options.hostile,
+                 .unaltered = !options.network.alters_meaning,
+                 .lied_to = options.encrypted && options.liar}),
       lists_(Observer::name_of,
              [this](NodeId device, bool listed, bool has_keys) {
                observer_.record(0, event::Listed{device, listed, has_keys});
@@ -48,6 +50,7 @@ World::World(const RunOptions& options, Log& log)
     server_.on_rotation_refused(request_id, status);
   };
   watch_for_canaries();
+  if (options_.encrypted && options_.liar) let_lie();
   server_.on_committed = [this](const server::AppendedItem& item) {
     lists_.read_overdue(server_.inspector());
     observer_.on_committed(item);
@@ -138,6 +141,12 @@ CrashMode World::draw_mode() {
 void World::violation(std::string property, const Finding& found) {
   own_violations_.push_back(
       {std::move(property), found.what, found.conversation, observer_.history().records().size()});
+}
+
+void World::let_lie() {
+  liar_ = std::make_unique<Liar>(scheduler_, options_.seed * 31 + 5, options_.lies, observer_);
+  liar_->device_of = [this](NodeId number) { return device(number); };
+  network_.set_front(liar_.get());
 }
 
 // ---- What nobody may read ------------------------------------------------------------------------------------------
@@ -481,6 +490,7 @@ void World::heal() {
   healed_ = true;
   count_faults();
   network_.heal();
+  if (liar_ != nullptr) liar_->leave();
   server_.bus_losses().end();
   server_.disk().clear_faults();
   server_.disk().cancel_crash();
@@ -704,6 +714,7 @@ void World::read_all_stores() {
   const Scheduler::ActingFor turn(scheduler_, 0);
   for (DeviceNode* node : devices()) {
     if (node->running()) node->read_store();
+    if (liar_ != nullptr) liar_->judge(*node);
   }
   read_server();
 }
@@ -720,10 +731,13 @@ Verdict World::unrest() {
   for (DeviceNode* node : devices()) {
     const std::string name = "device " + std::to_string(node->number());
     if (!node->running()) return Finding(name + " does not run");
+    if (is_misled(*node)) continue;
     if (options_.encrypted && node->encryption_state() != EncryptionState::kReady) {
       return Finding(name + " is not in its user's list");
     }
-    if (const Verdict unrest = node->unrest()) return Finding(name + " " + unrest->what, unrest->conversation);
+    if (const Verdict unrest = node->unrest(liar_ != nullptr)) {
+      return Finding(name + " " + unrest->what, unrest->conversation);
+    }
     const auto places = node->places();
     for (UserNumber other = 1; other <= options_.users; ++other) {
       const ConversationNumber number = observer_.conversation(node->user(), other);

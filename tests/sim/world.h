@@ -18,6 +18,7 @@
 #include "sim/canary.h"
 #include "sim/checkers.h"
 #include "sim/device_node.h"
+#include "sim/liar.h"
 #include "sim/linker.h"
 #include "sim/listed_devices.h"
 #include "sim/network.h"
@@ -42,6 +43,10 @@ class World {
   Checkers& checkers() { return checkers_; }
   SeededRandom& random() { return random_; }
   const RunOptions& options() const { return options_; }
+  // Nullptr where the server says what it means.
+  Liar* liar() { return liar_.get(); }
+  // What it said to the device stays when it leaves: it believes in another account, or in lists that nobody can show.
+  bool is_misled(DeviceNode& device) const { return liar_ != nullptr && liar_->has_misled(device); }
 
   // Devices that take part; a reinstalled one has left.
   std::vector<DeviceNode*> devices();
@@ -107,6 +112,7 @@ class World {
   void cut_power(SimDisk& disk, NodeId node);
   bool power_goes();
 
+  void let_lie();
   void watch_for_canaries();
   void watch(SimDisk& disk, const char* property, NodeId node);
   void judge_unreadable(const char* property, NodeId node, std::string_view where, BytesView bytes);
@@ -156,6 +162,7 @@ class World {
   const AppBackend backend_;
   Network network_;
   ServerNode server_;
+  std::unique_ptr<Liar> liar_;
   std::vector<std::unique_ptr<DeviceNode>> devices_;
   std::vector<bool> retired_;
   DiskImage backup_;

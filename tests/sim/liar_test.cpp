@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scripted runs in which the server's owner attacks devices: each lie by itself, told as often as there is occasion.
+// Every property that holds behind a liar is judged besides (run.h, liar.h).
+//
+// Threads: one.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "sim/run.h"
+#include "sim/world.h"
+
+namespace chatsdk::sim {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr NodeId kAlice = 1;
+constexpr NodeId kBob = 2;
+constexpr seconds kSettled{20};
+// Users 1 and 2 with two devices each, which they have linked by then.
+constexpr NodeId kAlicesPhone = 1;
+constexpr NodeId kAlicesLaptop = 2;
+constexpr NodeId kBobsPhone = 3;
+constexpr NodeId kBobsLaptop = 4;
+constexpr NodeId kCarolsPhone = 5;
+constexpr seconds kLinked{45};
+
+class LyingServer : public ::testing::Test {
+ protected:
+  LyingServer() {
+    options_ = draw_options(7);
+    options_.users = 2;
+    options_.devices_per_user = 1;
+    options_.encrypted = true;
+    options_.users_link = false;
+    options_.liar = true;
+    options_.lies = {};
+    options_.actions = 0;
+    options_.faults = 0;
+    options_.hostile = false;
+    options_.fault_points = false;
+    options_.assertions = false;
+    options_.all_start_again = false;
+    options_.duration = seconds(90);
+  }
+
+  void with_two_devices(std::uint32_t users = 2) {
+    options_.users = users;
+    options_.devices_per_user = 2;
+    options_.users_link = true;
+  }
+  static void at(World& world, seconds when, std::function<void(World&)> act) {
+    world.scheduler().at(world.scheduler().now() + when, [&world, act = std::move(act)] { act(world); });
+  }
+  static void send(World& world, seconds when, NodeId from, UserNumber to, int count = 1) {
+    at(world, when, [from, to, count](World& now) {
+      for (int i = 0; i < count; ++i) now.device(from)->send(to, 60 + static_cast<std::size_t>(i) * 400, std::nullopt);
+    });
+  }
+  static void lie(World& world, seconds when, Lie what, NodeId victim = 0, std::uint32_t times = 0) {
+    at(world, when, [what, victim, times](World& now) { now.liar()->tell(what, 1, victim, times); });
+  }
+  static void stop(World& world, seconds when) {
+    at(world, when, [](World& now) { now.liar()->leave(); });
+  }
+  // What was said between the two before anybody lies, with answers: sessions are steady.
+  void talk(World& world, seconds when) {
+    send(world, when, kAlice, 2, 2);
+    send(world, when + seconds(2), kBob, 1, 2);
+    send(world, when + seconds(4), kAlice, 2, 2);
+  }
+  RunResult run_it(const std::function<void(World&)>& script) {
+    return run(options_, {.log = std::getenv("CHATSDK_SIM_LOG") != nullptr, .script = [&](World& world) {
+                            script(world);
+                            world.scheduler().at(world.scheduler().now() + options_.duration - seconds(1), [&] {
+                              records_ = world.observer().history().records();
+                              for (std::size_t i = 0; i < kLies; ++i) {
+                                told_[i] = world.liar()->told(static_cast<Lie>(i));
+                              }
+                              read_ = world.liar()->read();
+                            });
+                          }});
+  }
+  void play(const std::function<void(World&)>& script) {
+    for (const Violation& violation : run_it(script).violations) ADD_FAILURE() << to_line(violation);
+  }
+  // The run holds; with the defence taken out that the bug stands for, the property is broken.
+  void play_and_plant(Bug bug, const char* property, const std::function<void(World&)>& script) {
+    play(script);
+    if (!kHasFaultPoints) return;
+    options_.planted = bug;
+    const RunResult result = run_it(script);
+    ASSERT_FALSE(result.ok()) << "nobody sees it";
+    EXPECT_EQ(result.violations.front().property, property) << to_line(result.violations.front());
+  }
+  static void keep_events(World& world, seconds when, NodeId device, std::vector<e2ee::Event>& told) {
+    at(world, when, [device, &told](World& now) {
+      now.device(device)->on_events = [&told](const std::vector<e2ee::Event>& events) {
+        told.insert(told.end(), events.begin(), events.end());
+      };
+    });
+  }
+  static std::size_t count_of(const std::vector<e2ee::Event>& events, e2ee::EventKind kind) {
+    return static_cast<std::size_t>(
+        std::count_if(events.begin(), events.end(), [kind](const e2ee::Event& event) { return event.kind == kind; }));
+  }
+  template <typename Kind>
+  std::size_t count(const std::function<bool(const Kind&)>& which) const {
+    return static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(), [&which](const Record& record) {
+      const auto* const event = std::get_if<Kind>(&record.event);
+      return event != nullptr && which(*event);
+    }));
+  }
+  std::size_t shown_by(NodeId device) const {
+    return count<event::Shown>([device](const event::Shown& shown) { return shown.device == device; });
+  }
+  std::size_t placeholders_of(NodeId device) const {
+    return count<event::PlaceholderShown>(
+        [device](const event::PlaceholderShown& shown) { return shown.device == device; });
+  }
+  std::size_t placeholders() const {
+    return count<event::PlaceholderShown>([](const event::PlaceholderShown&) { return true; });
+  }
+  std::uint64_t told(Lie lie) const { return told_[static_cast<std::size_t>(lie)]; }
+
+  RunOptions options_;
+  std::deque<Record> records_;
+  std::array<std::uint64_t, kLies> told_{};
+  std::uint64_t read_ = 0;
+};
+
+// One that is silent changes nothing.
+TEST_F(LyingServer, ThatSaysOnlyWhatIsSo) {
+  play([this](World& world) { talk(world, kSettled); });
+  EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
+  EXPECT_GE(shown_by(kBob), 6U);
+}
+
+// ---- Items ---------------------------------------------------------------------------------------------------------
+
+TEST_F(LyingServer, AltersSlices) {
+  play([this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kAlteredSlice, kBob, 5);
+    send(world, kSettled + seconds(9), kAlice, 2, 5);
+  });
+  EXPECT_EQ(told(Lie::kAlteredSlice), 5U);
+  EXPECT_GE(placeholders_of(kBob), 5U);
+  EXPECT_GE(shown_by(kBob), 11U) << "what was asked for again came";
+}
+
+TEST_F(LyingServer, GivesOutWhatIsForAnotherDevice) {
+  with_two_devices();
+  play([this](World& world) {
+    talk(world, kLinked);
+    lie(world, kLinked + seconds(8), Lie::kAnotherDevicesSlice, kBobsPhone, 2);
+    send(world, kLinked + seconds(9), kAlicesPhone, 2, 2);
+  });
+  EXPECT_EQ(told(Lie::kAnotherDevicesSlice), 2U);
+  EXPECT_GE(placeholders_of(kBobsPhone), 2U);
+  EXPECT_GE(shown_by(kBobsPhone), shown_by(kBobsLaptop)) << "repairs included";
+}
+
+// The laptop has not opened what the phone wrote to Bob; it is given out as written to Carol, with its author and id.
+TEST_F(LyingServer, GivesOutWhatWasSaidInAnotherConversation) {
+  with_two_devices(3);
+  play([](World& world) {
+    send(world, kLinked, kAlicesPhone, 3, 1);
+    lie(world, kLinked + seconds(4), Lie::kAlteredSlice, kAlicesLaptop, 1);
+    send(world, kLinked + seconds(5), kAlicesPhone, 2, 1);
+    lie(world, kLinked + seconds(6), Lie::kAnotherConversation, kAlicesLaptop, 1);
+    send(world, kLinked + seconds(7), kAlicesPhone, 3, 1);
+  });
+  EXPECT_EQ(told(Lie::kAlteredSlice), 1U);
+  EXPECT_EQ(told(Lie::kAnotherConversation), 1U);
+  EXPECT_GE(placeholders_of(kAlicesLaptop), 2U);
+}
+
+TEST_F(LyingServer, NamesAnotherAuthor) {
+  with_two_devices();
+  play([this](World& world) {
+    talk(world, kLinked);
+    send(world, kLinked + seconds(6), kBobsLaptop, 1, 2);
+    lie(world, kLinked + seconds(8), Lie::kAnotherAuthor, kBobsPhone);
+    send(world, kLinked + seconds(9), kAlicesPhone, 2, 4);
+    send(world, kLinked + seconds(9), kAlicesLaptop, 2, 4);
+    send(world, kLinked + seconds(9), kBobsLaptop, 1, 4);
+  });
+  EXPECT_GE(told(Lie::kAnotherAuthor), 10U);
+  EXPECT_GE(placeholders_of(kBobsPhone), 10U);
+}
+
+TEST_F(LyingServer, RepeatsWhatCameBefore) {
+  play([this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kOlderItem, 0, 12);
+    send(world, kSettled + seconds(9), kAlice, 2, 6);
+    send(world, kSettled + seconds(9), kBob, 1, 6);
+  });
+  EXPECT_EQ(told(Lie::kOlderItem), 12U);
+}
+
+TEST_F(LyingServer, PutsInWordsOfItsOwn) {
+  play([this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kPlainText, kBob, 3);
+    send(world, kSettled + seconds(9), kAlice, 2, 3);
+  });
+  EXPECT_EQ(told(Lie::kPlainText), 3U);
+  EXPECT_GE(placeholders_of(kBob), 3U);
+}
+
+TEST_F(LyingServer, CallsMessagesRequestsAndRepairs) {
+  play([this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kMessageAsTask, 0, 6);
+    send(world, kSettled + seconds(10), kAlice, 2, 3);
+    send(world, kSettled + seconds(10), kBob, 1, 3);
+  });
+  EXPECT_EQ(told(Lie::kMessageAsTask), 6U);
+}
+
+TEST_F(LyingServer, CallsARepairAMessage) {
+  play([this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kTaskAsMessage, kBob);
+    at(world, kSettled + seconds(9), [](World& now) { now.device(kBob)->lose_sessions(); });
+    send(world, kSettled + seconds(10), kAlice, 2, 3);
+  });
+  EXPECT_GE(told(Lie::kTaskAsMessage), 3U);
+}
+
+// ---- Device lists --------------------------------------------------------------------------------------------------
+
+// With a device that was removed since, and as often as anybody asks.
+TEST_F(LyingServer, GoesBackToOlderLists) {
+  with_two_devices();
+  play([this](World& world) {
+    talk(world, kLinked);
+    at(world, kLinked + seconds(6), [](World& now) {
+      now.network().isolate(kAlicesLaptop);
+      now.device(kAlicesPhone)->revoke_another_device();
+    });
+    lie(world, kLinked + seconds(10), Lie::kOldLists, kBobsPhone);
+    lie(world, kLinked + seconds(10), Lie::kEndlessRefusal, kBobsPhone, 4);
+    send(world, kLinked + seconds(11), kBobsPhone, 1, 2);
+    at(world, kLinked + seconds(30), [](World& now) { now.network().end_isolation(kAlicesLaptop); });
+  });
+  EXPECT_GE(told(Lie::kOldLists), 4U);
+}
+
+TEST_F(LyingServer, LeavesVersionsOut) {
+  with_two_devices();
+  play([this](World& world) {
+    talk(world, kLinked);
+    lie(world, kLinked + seconds(5), Lie::kCutLists);
+    at(world, kLinked + seconds(6), [](World& now) { now.device(kAlicesPhone)->revoke_another_device(); });
+    lie(world, kLinked + seconds(10), Lie::kEndlessRefusal, kBobsPhone, 4);
+    send(world, kLinked + seconds(11), kBobsPhone, 1, 2);
+  });
+  EXPECT_GE(told(Lie::kCutLists), 4U);
+}
+
+TEST_F(LyingServer, ShowsAnotherUsersLists) {
+  play([this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kAnotherUser);
+    lie(world, kSettled + seconds(8), Lie::kEndlessRefusal, 0, 10);
+    send(world, kSettled + seconds(9), kAlice, 2, 2);
+    send(world, kSettled + seconds(9), kBob, 1, 2);
+  });
+  EXPECT_GE(told(Lie::kAnotherUser), 4U);
+}
+
+// The account key's owner never saw that list: nobody takes it, and nothing is encrypted for the device in it.
+TEST_F(LyingServer, ForgesAList) {
+  std::vector<e2ee::Event> events;
+  play_and_plant(Bug::kListSignatureUnchecked, "S10", [&](World& world) {
+    talk(world, kSettled);
+    keep_events(world, kSettled + seconds(7), kAlice, events);
+    lie(world, kSettled + seconds(8), Lie::kForgedLists, kAlice);
+    lie(world, kSettled + seconds(8), Lie::kEndlessRefusal, kAlice, 3);
+    send(world, kSettled + seconds(9), kAlice, 2, 3);
+  });
+  EXPECT_GE(told(Lie::kForgedLists), 3U);
+  EXPECT_GE(count_of(events, e2ee::EventKind::kListRefused), 3U);
+}
+
+// Nobody can tell it from a user who begins anew: it is believed, and told.
+TEST_F(LyingServer, ShowsAnotherAccount) {
+  std::vector<e2ee::Event> events;
+  play([&](World& world) {
+    talk(world, kSettled);
+    keep_events(world, kSettled + seconds(7), kAlice, events);
+    lie(world, kSettled + seconds(8), Lie::kAnotherAccount, kAlice, 1);
+    lie(world, kSettled + seconds(8), Lie::kEndlessRefusal, kAlice, 1);
+    send(world, kSettled + seconds(9), kAlice, 2, 3);
+  });
+  EXPECT_EQ(told(Lie::kAnotherAccount), 1U);
+  EXPECT_EQ(count_of(events, e2ee::EventKind::kIdentityChanged), 1U);
+  EXPECT_GE(read_, 3U) << "the attacker got what it had its device listed for";
+}
+
+TEST_F(LyingServer, ForgesARoster) {
+  with_two_devices();
+  play([this](World& world) {
+    talk(world, kLinked);
+    lie(world, kLinked + seconds(5), Lie::kForgedRoster, kBobsPhone);
+    at(world, kLinked + seconds(6), [](World& now) { now.device(kAlicesPhone)->revoke_another_device(); });
+    send(world, kLinked + seconds(11), kBobsPhone, 1, 2);
+    send(world, kLinked + seconds(11), kAlicesPhone, 2, 2);
+  });
+  EXPECT_GE(told(Lie::kForgedRoster), 1U);
+  EXPECT_EQ(read_, 0U);
+}
+
+// ---- Bundles -------------------------------------------------------------------------------------------------------
+
+TEST_F(LyingServer, AltersBundles) {
+  with_two_devices();
+  play([](World& world) {
+    lie(world, kLinked, Lie::kAlteredBundle, 0, 12);
+    for (const NodeId from : {kAlicesPhone, kAlicesLaptop}) send(world, kLinked + seconds(1), from, 2, 2);
+    for (const NodeId from : {kBobsPhone, kBobsLaptop}) send(world, kLinked + seconds(1), from, 1, 2);
+  });
+  EXPECT_EQ(told(Lie::kAlteredBundle), 12U);
+  EXPECT_EQ(placeholders(), 0U) << "nothing is encrypted for what does not hold";
+}
+
+TEST_F(LyingServer, GivesOutBundlesOfOthers) {
+  with_two_devices();
+  play([](World& world) {
+    lie(world, kLinked, Lie::kAnotherBundle, 0, 6);
+    send(world, kLinked + seconds(1), kAlicesPhone, 2, 2);
+    send(world, kLinked + seconds(1), kBobsPhone, 1, 2);
+  });
+  EXPECT_EQ(told(Lie::kAnotherBundle), 6U);
+  EXPECT_EQ(read_, 0U);
+  EXPECT_EQ(placeholders(), 0U);
+}
+
+// The first session with Bob's phone used them up; the laptop's does not open, and is asked for again.
+TEST_F(LyingServer, GivesOutUsedPrekeys) {
+  with_two_devices();
+  play([](World& world) {
+    send(world, kLinked, kAlicesPhone, 2, 1);
+    lie(world, kLinked + seconds(3), Lie::kUsedPrekey, kAlicesLaptop);
+    send(world, kLinked + seconds(4), kAlicesLaptop, 2, 1);
+  });
+  EXPECT_GE(told(Lie::kUsedPrekey), 1U);
+  EXPECT_GE(placeholders_of(kBobsPhone) + placeholders_of(kBobsLaptop) + placeholders_of(kAlicesPhone), 1U);
+}
+
+TEST_F(LyingServer, GivesOutPrekeysOfLowOrder) {
+  play([](World& world) {
+    lie(world, kSettled, Lie::kLowOrderPrekey, 0, 2);
+    send(world, kSettled + seconds(1), kAlice, 2, 2);
+    send(world, kSettled + seconds(1), kBob, 1, 2);
+  });
+  EXPECT_EQ(told(Lie::kLowOrderPrekey), 2U);
+  EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
+}
+
+// ---- Storms --------------------------------------------------------------------------------------------------------
+
+TEST_F(LyingServer, RefusesForItsListsWithoutEnd) {
+  options_.network.latency_min = options_.network.latency_mean = std::chrono::microseconds(500);
+  play([this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kEndlessRefusal);
+    send(world, kSettled + seconds(9), kAlice, 2, 3);
+    send(world, kSettled + seconds(9), kBob, 1, 3);
+  });
+  EXPECT_GE(told(Lie::kEndlessRefusal), 20U);
+  EXPECT_LE(told(Lie::kEndlessRefusal), 1'200U);
+}
+
+TEST_F(LyingServer, SaysThatItHasNoPrekeysLeft) {
+  play([this](World& world) {
+    lie(world, seconds(1), Lie::kNoPrekeysLeft);
+    talk(world, kSettled);
+  });
+  EXPECT_GE(told(Lie::kNoPrekeysLeft), 4U);
+  EXPECT_LE(told(Lie::kNoPrekeysLeft), 40U) << "each refill is an answer that says so again";
+}
+
+TEST_F(LyingServer, SaysThatItHoldsOtherKeys) {
+  play([this](World& world) {
+    lie(world, seconds(1), Lie::kWrongDigest);
+    talk(world, kSettled);
+  });
+  EXPECT_GE(told(Lie::kWrongDigest), 2U);
+  EXPECT_LE(told(Lie::kWrongDigest), 10U);
+}
+
+}  // namespace
+}  // namespace chatsdk::sim
