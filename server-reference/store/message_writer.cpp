@@ -477,6 +477,7 @@ Status MessageWriter::announce(StreamState& stream, bool encrypted, WallTime now
     added.set_conversation_id(stream.stream_id.value);
     added.set_kind(stream.conversation_kind);
     added.set_peer_user_id(stream.members[1 - i].user_id);
+    added.set_encrypted(encrypted);
     const Bytes added_bytes = added.SerializeAsString();
     row.kind = wire::ITEM_KIND_CONVERSATION_ADDED;
     row.payload = added_bytes;

@@ -103,7 +103,7 @@ struct OutboxRow {
   ConversationId conversation_id;  // none: address the peer
   UserId peer;
   bool encrypted = false;  // the conversation
-  bool undecided = false;  // the conversation's first item, which says whether it is encrypted, is not here yet
+  bool undecided = false;  // nothing that says whether the conversation is encrypted is here yet
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
   Bytes content;            // kSend

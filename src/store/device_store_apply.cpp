@@ -342,15 +342,21 @@ class ItemApplier {
     if (!id) return {};
     const UserId& peer = added.peer_user_id();
     CHATSDK_ASSIGN(auto known, store_.find_conversation(id));
-    if (known && (peer.empty() || known->peer == peer)) return store_.link(*known, id, changes_);
-    if (known && known->peer.empty()) return store_.set_peer(*known, added.kind(), peer, changes_);
-    // Unknown, or the id belonged to another pair before the server's store went back.
-    if (!peer.empty()) {
-      CHATSDK_ASSIGN(auto opened, store_.find_conversation(peer));
-      if (opened) return store_.link(*opened, id, changes_);
+    if (known && known->peer.empty() && !peer.empty()) {
+      return store_.set_peer(*known, added.kind(), peer, changes_);  // its items were here first
     }
-    CHATSDK_ASSIGN(auto made, store_.insert_conversation({}, added.kind(), peer, item_time(item)));
-    return store_.link(made, id, changes_);
+    // Unknown, or the id belonged to another pair before the server's store went back.
+    if (known && known->peer != peer && !peer.empty()) known.reset();
+    if (!known && !peer.empty()) {
+      CHATSDK_ASSIGN(known, store_.find_conversation(peer));
+    }
+    if (!known) {
+      CHATSDK_ASSIGN(known, store_.insert_conversation({}, added.kind(), peer, item_time(item)));
+    }
+    CHATSDK_TRY(store_.link(*known, id, changes_));
+    if (!added.encrypted()) return {};
+    CHATSDK_ASSIGN(const bool undecided, store_.is_undecided(known->key));
+    return undecided ? store_.set_encrypted(*known, changes_) : Status();
   }
 
   DeviceStore::Impl& store_;

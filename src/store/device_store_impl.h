@@ -112,6 +112,7 @@ class DeviceStore::Impl {
   // Countable messages of others in (after, up_to].
   Result<std::uint64_t> count_unread(ConversationKey conversation, Seq after, Seq up_to);
   Status set_encrypted(ConversationState& conversation, Changes& changes);
+  Result<bool> is_undecided(ConversationKey conversation);
   Status move_read_mark(ConversationState& conversation, Seq up_to);
   Status delete_message(MessageKey key);
 

@@ -283,11 +283,13 @@ Result<std::uint64_t> DeviceStore::Impl::insert_outbox_row(MessageKey message, C
 
 // ---- Queueing ------------------------------------------------------------------------------------------------------
 
-Result<bool> DeviceStore::is_undecided(ConversationKey conversation) {
-  rows::Query query = impl_->sql(kUndecided);
+Result<bool> DeviceStore::Impl::is_undecided(ConversationKey conversation) {
+  rows::Query query = sql(kUndecided);
   CHATSDK_ASSIGN(const bool known, query.first(conversation));
   return known && query->integer(0) != 0;
 }
+
+Result<bool> DeviceStore::is_undecided(ConversationKey conversation) { return impl_->is_undecided(conversation); }
 
 Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation, const ClientMessageId& id,
                                                    Bytes content, WallTime now, WallTime deadline, bool on_wire) {

@@ -181,6 +181,7 @@ class Facts {
   bool is_member(ConversationNumber conversation, UserNumber user, Seq seq) const;
   // The place may be for the device, as far as lists tell; true where none was told of.
   bool is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
+  bool lists_told() const { return lists_told_; }
   // A message at the place must be on the device. Whatever waited for one that left its list is gone.
   bool is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
   // Lists were told of, and every device of the user that the place was for is one no more.

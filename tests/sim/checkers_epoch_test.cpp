@@ -70,6 +70,19 @@ TEST(Epochs, LetADeliveredMarkOfThenBeBorneOutByTheAuthorThatSendsAgain) {
   EXPECT_SOUND(story);
 }
 
+// As above, and the server still has it where it was.
+TEST(Epochs, LetWhatIsSentAgainEncryptedBeAnotherMessageToAServerThatHasIt) {
+  for (const bool encrypted : {false, true}) {
+    Story story;
+    if (encrypted) story.tell({Listed{1, true}, Listed{2, true}});
+    lose_second(story);
+    story.tell({Retried{1, k(2), k(2), true}, EpochBegun{3, {{kTalkStream, kTalk, 3}}}, EpochSeen{1, 3}});
+    story.tell({EpochSeen{2, 3}}).shows(2, 2, 3);
+    story.tell({AnswerSeen{1, k(2), AnswerSeen::Kind::kRefused, 0, Code::kConflict}});
+    EXPECT_EQ(story.broken(), encrypted ? "" : "S15") << story.why();
+  }
+}
+
 TEST(Epochs, FindsALostMessageGoneThatGoesAgain) {
   Story story;
   lose_second(story);

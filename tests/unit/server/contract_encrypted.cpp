@@ -156,6 +156,7 @@ TEST_F(EncryptedContract, WhatIsAppendedIsWhatIsRead) {
   const auto conversation = std::get<Appended>(*result.answers.at(0)).conversation_id;
   ASSERT_EQ(result.appended.size(), 4u);
   EXPECT_FALSE(result.appended[0].only_for) << "the roster is everybody's";
+  for (const std::size_t word : {1u, 2u}) EXPECT_TRUE(parse(result.appended[word].item).conversation().encrypted());
   const AppendedItem& item = result.appended[3];
   EXPECT_EQ(item.only_for, phone_);
   ASSERT_EQ(item.slices.size(), 2u);

@@ -46,6 +46,7 @@ TEST_F(StoreContract, TheFirstMessageMakesTheConversationAndTellsBoth) {
     EXPECT_EQ(item.conversation().conversation_id(), appended.conversation_id.value);
     EXPECT_EQ(item.conversation().kind(), wire::CONVERSATION_KIND_DIRECT);
     EXPECT_EQ(item.conversation().peer_user_id(), to_ann ? "bob" : "ann");
+    EXPECT_FALSE(item.conversation().encrypted());
   }
   EXPECT_NE(result.appended[1].stream_id, result.appended[2].stream_id);
 

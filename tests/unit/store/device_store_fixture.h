@@ -92,11 +92,12 @@ class ItemsOf {
     add(wire::ITEM_KIND_SKIP).set_skip_reason(reason);
     return *this;
   }
-  ItemsOf& conversation_added(ConversationId id, const UserId& peer) {
+  ItemsOf& conversation_added(ConversationId id, const UserId& peer, bool encrypted = false) {
     auto& added = *add(wire::ITEM_KIND_CONVERSATION_ADDED).mutable_conversation();
     added.set_conversation_id(id.value);
     added.set_kind(wire::CONVERSATION_KIND_DIRECT);
     added.set_peer_user_id(peer);
+    added.set_encrypted(encrypted);
     return *this;
   }
   wire::Item& add(wire::ItemKind kind) {

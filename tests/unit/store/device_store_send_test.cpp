@@ -6,6 +6,7 @@
 namespace chatsdk {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
@@ -216,6 +217,33 @@ TEST_F(Outbox, IsUndecidedUntilTheFirstItemOfWhatAnotherBegan) {
   must(store_->apply(first));
   expect_undecided(false);
   EXPECT_TRUE(must(store_->outbox(chat, 0, 10))[0].encrypted);
+}
+
+// An older server does not say it.
+TEST_F(Outbox, IsDecidedByWordOfAnEncryptedConversation) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob));
+  must(queue(chat, 1, "early"));
+  const auto applied = must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob, true)));
+  EXPECT_THAT(applied.changes.conversations, Contains(chat));
+  EXPECT_FALSE(must(store_->is_undecided(chat)));
+  EXPECT_TRUE(must(store_->is_encrypted(chat)));
+  EXPECT_TRUE(must(store_->outbox(chat, 0, 10))[0].encrypted);
+  // What follows says nothing else of it.
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
+  must(store_->apply(ItemsOf::account(1).conversation_added(kChat, kBob)));
+  EXPECT_TRUE(must(store_->is_encrypted(chat)));
+}
+
+TEST_F(Outbox, WordOfAConversationDoesNotGoAgainstItsFirstItem) {
+  open_as_ann();
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
+  const auto chat = must(store_->ensure_direct(kBob));
+  must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob, true)));
+  EXPECT_FALSE(must(store_->is_encrypted(chat)));
+  // Of one that is new here it says all.
+  must(store_->apply(ItemsOf::account(1).conversation_added(ConversationId{901}, "cid", true)));
+  EXPECT_TRUE(must(store_->is_encrypted(must(store_->ensure_direct("cid")))));
 }
 
 TEST_F(Outbox, IsDecidedByAnyFirstItem) {
