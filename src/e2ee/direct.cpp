@@ -157,22 +157,26 @@ Result<Roster> DirectConversations::roster_for_sending(Kept kept, const DirectTa
     const auto told = told_.find(target.conversation);
     if (told != told_.end() && (!roster || told->second.revision > roster->revision)) roster = told->second;
   }
-  if (roster) return std::move(*roster);
-  return newest_lists(kept, own, target.peer, plan.lists);
+  return of_the_two(kept, roster.value_or(Roster{}), own, target.peer, plan.lists);
 }
 
-Result<Roster> DirectConversations::newest_lists(Kept kept, const UserId& own, const UserId& peer,
-                                                 std::vector<UserId>& unknown) {
-  Roster roster;
+Result<Roster> DirectConversations::of_the_two(Kept kept, const Roster& roster, const UserId& own, const UserId& peer,
+                                               std::vector<UserId>& unknown) {
+  Roster two;
+  two.revision = roster.revision;
   for (const UserId& user_id : {own, peer}) {
+    if (const RosterMember* member = find_member(roster, user_id)) {
+      two.members.push_back(*member);
+      continue;
+    }
     CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(user_id));
     if (user == nullptr) {
       unknown.push_back(user_id);
     } else {
-      roster.members.push_back({user_id, user->newest().version, user->newest().hash});
+      two.members.push_back({user_id, user->newest().version, user->newest().hash});
     }
   }
-  return roster;
+  return two;
 }
 
 void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan) {
@@ -267,21 +271,21 @@ Result<Encrypted> DirectConversations::encrypt(Kept kept, const Plan& plan, cons
 Status DirectConversations::roster_refused(Kept kept, const DirectTarget& target, std::uint64_t revision,
                                            std::span<const UserLists> newer, std::uint64_t now_ms,
                                            std::vector<Event>& events) {
-  std::vector<RosterMember> refused;
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return {};
+  const UserId own = self->record.user_id;
+  Roster refused;
+  refused.revision = revision;
   for (const UserLists& given : newer) {
-    if (given.lists.empty()) continue;
+    if (given.lists.empty() || (given.user_id != own && given.user_id != target.peer)) continue;
     CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
     const bool holds = learned.result != Learning::kRefused && learned.result != Learning::kIgnored;
-    if (!holds) refused.push_back(member_of(given));
+    // For a list that does not hold, nothing is sent.
+    if (!holds) put_member(refused, member_of(given));
   }
-  CHATSDK_ASSIGN(const Self* self, kept.state.self());
-  if (!target.conversation || revision == 0 || self == nullptr) return {};
+  if (!target.conversation || revision == 0) return {};
   std::vector<UserId> unknown;
-  CHATSDK_ASSIGN(Roster roster, newest_lists(kept, self->record.user_id, target.peer, unknown));
-  // For a list that does not hold, nothing is sent.
-  for (RosterMember& member : refused) put_member(roster, std::move(member));
-  roster.revision = revision;
-  told_[target.conversation] = std::move(roster);
+  CHATSDK_ASSIGN(told_[target.conversation], of_the_two(kept, refused, own, target.peer, unknown));
   return {};
 }
 
@@ -359,12 +363,11 @@ Result<Encrypted> DirectConversations::encrypt_task(Kept kept, const Plan& plan,
 
 // ---- Receiving -----------------------------------------------------------------------------------------------------
 
-Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, std::span<const UserLists> members,
-                                                               std::uint64_t now_ms, std::vector<Event>& events,
-                                                               Roster& roster) {
+Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, const RosterItem& item, std::uint64_t now_ms,
+                                                               std::vector<Event>& events, Roster& roster) {
   std::vector<UserId> missing;
-  for (const UserLists& given : members) {
-    if (given.lists.empty()) continue;
+  for (const UserLists& given : item.lists) {
+    if (given.lists.empty() || (given.user_id != item.own && given.user_id != item.peer)) continue;
     CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
     if (learned.missing) missing.push_back(given.user_id);
     put_member(roster, member_of(given));
@@ -372,24 +375,22 @@ Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, std::s
   return missing;
 }
 
-Result<RosterResult> DirectConversations::roster_item(Kept kept, ConversationId conversation, const UserId& peer,
-                                                      bool is_encrypted, std::uint64_t revision,
-                                                      std::span<const UserLists> members, std::uint64_t now_ms,
+Result<RosterResult> DirectConversations::roster_item(Kept kept, const RosterItem& item, std::uint64_t now_ms,
                                                       std::vector<Event>& events) {
   RosterResult result;
-  if (!is_encrypted) {
-    CHATSDK_ASSIGN(const bool was_encrypted, kept.notes.is_encrypted_with(peer));
+  if (!item.encrypted) {
+    CHATSDK_ASSIGN(const bool was_encrypted, kept.notes.is_encrypted_with(item.peer));
     result.applied = !was_encrypted;
     return result;
   }
-  CHATSDK_TRY(kept.notes.note_encrypted_with(peer));
-  CHATSDK_ASSIGN(auto roster, kept.notes.roster(conversation));
+  CHATSDK_TRY(kept.notes.note_encrypted_with(item.peer));
+  CHATSDK_ASSIGN(auto roster, kept.notes.roster(item.conversation));
   if (!roster) roster.emplace();
-  CHATSDK_ASSIGN(result.lists_wanted, learn_members(kept, members, now_ms, events, *roster));
-  roster->revision = revision;
-  CHATSDK_TRY(kept.notes.put_roster(conversation, *roster));
-  const auto told = told_.find(conversation);
-  if (told != told_.end() && told->second.revision <= revision) told_.erase(told);
+  CHATSDK_ASSIGN(result.lists_wanted, learn_members(kept, item, now_ms, events, *roster));
+  roster->revision = item.revision;
+  CHATSDK_TRY(kept.notes.put_roster(item.conversation, *roster));
+  const auto told = told_.find(item.conversation);
+  if (told != told_.end() && told->second.revision <= item.revision) told_.erase(told);
   return result;
 }
 

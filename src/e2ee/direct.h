@@ -14,6 +14,7 @@
 //   1. What a failed transaction undid, the caller asks for again: nothing here but rates and pauses is kept in memory,
 //      and those only make this device ask for less.
 //   2. A conversation that was once encrypted with a peer is never taken for plain again.
+//   3. Nothing is encrypted for a device of anybody but the own user and the peer, whatever a roster holds.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +52,13 @@ struct Event {
   DeviceId device_id;  // of the two about devices
 
   friend bool operator==(const Event&, const Event&) = default;
+};
+
+// The lists of one user, with the records that are new in them, as the server gives them.
+struct UserLists {
+  UserId user_id;
+  std::vector<Bytes> lists;  // ascending by version
+  std::vector<Bytes> records;
 };
 
 // ---- Sending -------------------------------------------------------------------------------------------------------
@@ -92,15 +100,18 @@ struct Encrypted {
 
 // ---- Receiving -----------------------------------------------------------------------------------------------------
 
+// A ROSTER item of a direct conversation, as it came.
+struct RosterItem {
+  ConversationId conversation;
+  UserId own;
+  UserId peer;
+  bool encrypted = true;  // as the item says
+  std::uint64_t revision = 0;
+  std::vector<UserLists> lists;  // of members, or of whomever the server names
+};
 struct RosterResult {
   bool applied = true;               // false: plain, where the conversation is encrypted
   std::vector<UserId> lists_wanted;  // whose lists do not hold together with what is known, for want of some between
-};
-// The lists of one user, with the records that are new in them, as the server gives them.
-struct UserLists {
-  UserId user_id;
-  std::vector<Bytes> lists;  // ascending by version
-  std::vector<Bytes> records;
 };
 
 struct Item {
@@ -172,21 +183,21 @@ class DirectConversations {
                                  std::uint64_t now_ms);
 
   // -- Receiving --
-  // A ROSTER item's lists, in stream order. is_encrypted: as the item says.
-  Result<RosterResult> roster_item(Kept kept, ConversationId conversation, const UserId& peer, bool is_encrypted,
-                                   std::uint64_t revision, std::span<const UserLists> members, std::uint64_t now_ms,
-                                   std::vector<Event>& events);
+  // In stream order. Lists of anybody but the two are passed over.
+  Result<RosterResult> roster_item(Kept kept, const RosterItem& item, std::uint64_t now_ms, std::vector<Event>& events);
   Result<ItemResult> receive(Kept kept, const Item& item, std::uint64_t now_ms);
 
  private:
   Result<Roster> roster_for_sending(Kept kept, const DirectTarget& target, const UserId& own, Plan& plan);
-  // The newest lists of both; who has none is missing, and is added to `unknown`.
-  Result<Roster> newest_lists(Kept kept, const UserId& own, const UserId& peer, std::vector<UserId>& unknown);
+  // The two users and nobody else: as `roster` has them, or with their newest lists. Who has none is missing, and is
+  // added to `unknown`.
+  static Result<Roster> of_the_two(Kept kept, const Roster& roster, const UserId& own, const UserId& peer,
+                                   std::vector<UserId>& unknown);
   void want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan);
   Result<Encrypted> encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope);
   // The users whose lists are missing for it.
-  Result<std::vector<UserId>> learn_members(Kept kept, std::span<const UserLists> members, std::uint64_t now_ms,
-                                            std::vector<Event>& events, Roster& roster);
+  static Result<std::vector<UserId>> learn_members(Kept kept, const RosterItem& item, std::uint64_t now_ms,
+                                                   std::vector<Event>& events, Roster& roster);
   Result<ItemResult> opened(Kept kept, const Item& item, const Roster& roster, Received received, std::uint64_t now_ms);
   Result<ItemResult> failed(Kept kept, const Item& item, const Incoming& incoming, Code outcome, std::uint64_t now_ms);
   Task new_task(const Item& item, TaskKind kind, const RetryBody& target, std::uint64_t now_ms);

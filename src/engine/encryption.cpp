@@ -396,12 +396,12 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
 
 Status Encryption::apply_roster(E2eeTransaction& transaction, ConversationId conversation, const UserId& peer,
                                 const wire::Roster& roster, After& after) {
-  const std::vector<e2ee::UserLists> members = by_user(roster.lists());
+  const e2ee::RosterItem item{conversation,       session_.owner(),  peer,
+                              roster.encrypted(), roster.revision(), by_user(roster.lists())};
   CHATSDK_ASSIGN(const e2ee::RosterResult result,
-                 conversations_.roster_item(transaction.kept(), conversation, peer, roster.encrypted(),
-                                            roster.revision(), members, now_ms(), after.events));
+                 conversations_.roster_item(transaction.kept(), item, now_ms(), after.events));
   after.lists.insert(result.lists_wanted.begin(), result.lists_wanted.end());
-  for (const e2ee::UserLists& given : members) after.own_devices |= given.user_id == session_.owner();
+  for (const e2ee::UserLists& given : item.lists) after.own_devices |= given.user_id == session_.owner();
   return {};
 }
 

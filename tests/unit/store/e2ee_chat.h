@@ -8,6 +8,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sodium.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -383,8 +385,8 @@ class ChatDevice {
         change.set_user_id(user_id);
         change.set_joined(true);
       }
-      CHATSDK_ASSIGN(const RosterResult roster, direct.roster_item(tx.kept(), kChatId, peer, from.encrypted,
-                                                                   from.revision, from.lists, now_ms, events));
+      const RosterItem roster_item{kChatId, self.user_id, peer, from.encrypted, from.revision, from.lists};
+      CHATSDK_ASSIGN(const RosterResult roster, direct.roster_item(tx.kept(), roster_item, now_ms, events));
       rosters_applied += roster.applied ? 1 : 0;
       CHATSDK_TRY(tx.apply(items));
       return {};
@@ -444,6 +446,45 @@ class ChatDevice {
 
  private:
   ChatServer& server_;
+};
+
+// The two users' first devices.
+class ChatOfTwo : public ::testing::Test {
+ protected:
+  ChatOfTwo() { EXPECT_GE(sodium_init(), 0); }
+  ~ChatOfTwo() override { std::filesystem::remove_all(directory); }
+
+  static std::filesystem::path make_directory() {
+    const std::filesystem::path memory = "/dev/shm";
+    static int serial = 0;
+    return (::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path()) /
+           ("chatsdk-e2ee-chat-" + std::to_string(::getpid()) + "-" + std::to_string(++serial));
+  }
+  void begin_both() {
+    alice.begin();
+    bob.begin();
+  }
+  // A conversation in which both have written.
+  void talk() {
+    begin_both();
+    say(alice, bob, "hello");
+    say(bob, alice, "hi");
+  }
+  static void say(ChatDevice& from, ChatDevice& to, const std::string& text) {
+    from.sync();
+    from.queue(text);
+    ASSERT_EQ(from.flush(), 1);
+    from.sync();
+    to.sync();
+    ASSERT_EQ(to.history().back(), text);
+  }
+  // The server's item is another one than was sent.
+  ChatServer::StreamItem& last() { return server.stream.back(); }
+
+  const std::filesystem::path directory = make_directory();
+  ChatServer server;
+  ChatDevice alice{server, "alice", 1, directory};
+  ChatDevice bob{server, "bob", 2, directory};
 };
 
 }  // namespace chatsdk::e2ee

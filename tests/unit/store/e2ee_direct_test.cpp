@@ -5,11 +5,8 @@
 #include "e2ee/direct.h"
 
 #include <gtest/gtest.h>
-#include <sodium.h>
 #include <sqlite3.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -22,35 +19,8 @@ namespace {
 using Outcome = ItemResult::Outcome;
 using Texts = std::vector<std::string>;
 
-class Direct : public ::testing::Test {
+class Direct : public ChatOfTwo {
  protected:
-  Direct() { EXPECT_GE(sodium_init(), 0); }
-  ~Direct() override { std::filesystem::remove_all(directory); }
-
-  static std::filesystem::path make_directory() {
-    const std::filesystem::path memory = "/dev/shm";
-    static int serial = 0;
-    return (::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path()) /
-           ("chatsdk-e2ee-direct-" + std::to_string(::getpid()) + "-" + std::to_string(++serial));
-  }
-  void begin_both() {
-    alice.begin();
-    bob.begin();
-  }
-  // A conversation in which both have written.
-  void talk() {
-    begin_both();
-    say(alice, bob, "hello");
-    say(bob, alice, "hi");
-  }
-  void say(ChatDevice& from, ChatDevice& to, const std::string& text) {
-    from.sync();
-    from.queue(text);
-    ASSERT_EQ(from.flush(), 1);
-    from.sync();
-    to.sync();
-    ASSERT_EQ(to.history().back(), text);
-  }
   static KnownUser known_to(ChatDevice& device, const UserId& user_id) {
     const auto known = device.kept.e2ee().state().user(user_id);
     EXPECT_TRUE(known.ok() && *known != nullptr);
@@ -59,13 +29,6 @@ class Direct : public ::testing::Test {
   static SigningKey account_key_of(ChatDevice& device, const UserId& user_id) {
     return known_to(device, user_id).account_key;
   }
-  // The server's item is another one than was sent.
-  ChatServer::StreamItem& last() { return server.stream.back(); }
-
-  const std::filesystem::path directory = make_directory();
-  ChatServer server;
-  ChatDevice alice{server, "alice", 1, directory};
-  ChatDevice bob{server, "bob", 2, directory};
 };
 
 // ---- Sending and receiving -----------------------------------------------------------------------------------------
