@@ -55,9 +55,9 @@ typedef struct chatsdk_identity chatsdk_identity;
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT (also: peer is this store's own user), INVALID_UTF8, TOO_LARGE, NOT_FOUND (no device of
- *   the user is known yet), WRONG_STATE (no store, or the account key is not known here yet:
- *   chatsdk_client_encryption_state is ready before), NOT_LOGGED_IN (nobody has logged in to this store yet), STORAGE,
- *   CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ *   the user is known yet), WRONG_STATE (no store, or the account key is not known here yet, or the server names
+ *   another: chatsdk_client_encryption_state is ready before), NOT_LOGGED_IN (nobody has logged in to this store yet),
+ *   STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: *out_identity is the caller's, freed with chatsdk_identity_release; peer is copied.
  * - Thread: any.
  * - Blocks: for the engine and, some milliseconds, for the safety number.

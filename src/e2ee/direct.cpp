@@ -99,12 +99,6 @@ void finish(Plan& plan) {
             [](const Peer& a, const Peer& b) { return a.device_id < b.device_id; });
 }
 
-// Whether the newest list of the own user names this device as it is.
-bool is_listed(const KnownUser* own, const Self& self) {
-  const DeviceRecord* record = own == nullptr ? nullptr : listed(*own, self.record.device_id);
-  return record != nullptr && record->bytes == self.record.bytes;
-}
-
 // What is kept of the user, where the account key is still the one that the app means.
 Result<const KnownUser*> same_identity(State& state, const Identity& peer) {
   CHATSDK_ASSIGN(const KnownUser* known, state.user(peer.user_id));
@@ -199,7 +193,7 @@ Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, st
   }
   const Peer own = own_peer(*self);
   CHATSDK_ASSIGN(const KnownUser* own_user, kept.state.user(own.user_id));
-  if (!is_listed(own_user, *self)) {
+  if (!is_in_own_list(*self, own_user)) {
     plan.outcome = Plan::Outcome::kUnlisted;
     return plan;
   }
@@ -289,7 +283,17 @@ Status DirectConversations::roster_refused(Kept kept, const DirectTarget& target
   return {};
 }
 
-// ---- What the app says ---------------------------------------------------------------------------------------------
+// ---- Identities ----------------------------------------------------------------------------------------------------
+
+Result<Identity> DirectConversations::own_identity(Kept kept, const UserId& owner) {
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(owner));
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (own == nullptr || self == nullptr) return error(Code::kWrongState, "this device has no account key yet");
+  if (self->record.user_id != owner || !holds_account_of(*self, *own)) {
+    return error(Code::kWrongState, "the own user's lists are under another account key than this device's");
+  }
+  return Identity{owner, own->account_key};
+}
 
 Status DirectConversations::accept_identity(Kept kept, const Identity& peer) {
   CHATSDK_ASSIGN([[maybe_unused]] const KnownUser* known, same_identity(kept.state, peer));
@@ -325,6 +329,12 @@ Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const U
   if (readiness == Readiness::kNotListed) {
     CHATSDK_TRY(kept.notes.drop_task(task.id));
     return error(Code::kNotFound, "the device is not listed any more, or the message is gone");
+  }
+  // Linked anew it has other keys, and nothing of this.
+  CHATSDK_ASSIGN(const KnownUser* own_user, kept.state.user(self->record.user_id));
+  if (!is_in_own_list(*self, own_user)) {
+    plan.outcome = Plan::Outcome::kUnlisted;
+    return plan;
   }
   CHATSDK_ASSIGN(const Roster roster, roster_for_sending(kept, {peer, task.conversation}, self->record.user_id, plan));
   plan.roster_revision = roster.revision;

@@ -72,7 +72,7 @@ struct Plan {
   enum class Outcome : std::uint8_t {
     kReady,
     kWaits,      // for lists, for bundles, or for the moment at which one is asked for again
-    kUnlisted,   // this device is not in its user's list, or has no keys yet
+    kUnlisted,   // this device has no keys yet, or is not in its user's list under the account key that it holds
     kForbidden,  // one device stands under both users
     kBlocked,    // the peer has another identity, and the app wants to accept that first
   };
@@ -170,6 +170,9 @@ class DirectConversations {
                         std::uint64_t now_ms, std::vector<Event>& events);
   // The rosters that refusals named count no more: whoever named them may have been mistaken, or have lied.
   void connection_lost() { told_.clear(); }
+  // What this user is known by to others, for a safety number: by this device's own account key, never by a list
+  // alone. WRONG_STATE: it has none, or the server shows another.
+  static Result<Identity> own_identity(Kept kept, const UserId& owner);
   // -- What the app says of an identity: NOT_FOUND, CONFLICT (the account key is another one by now) --
   // The user has seen that it is another one than before.
   Status accept_identity(Kept kept, const Identity& peer);

@@ -70,6 +70,9 @@ Result<Sender> sender_of(State& state, const Incoming& item) {
   if (user == nullptr) return untrusted();
   const DeviceRecord* record = listed(*user, item.list_version, item.sender.device_id);
   if (record == nullptr) return untrusted();
+  CHATSDK_ASSIGN(const Self* self, state.self());
+  const bool is_own = self != nullptr && self->record.user_id == item.sender.user_id;
+  if (is_own && !holds_account_of(*self, *user)) return untrusted();
   if (const auto* users = std::get_if<DirectBinding>(&item.binding)) {
     if (item.sender.user_id != users->lower && item.sender.user_id != users->higher) return untrusted();
   }
@@ -263,12 +266,10 @@ Status keep(State& state, const Peer& peer, const SessionSummary* active, Opened
   return state.drop_skipped(limits::e2ee::kSkippedTotalMax);
 }
 
-// The own record, where the newest own list names it, and that list's version.
+// The version of the newest own list, where that names this device.
 Result<std::uint64_t> own_list_version(State& state, const Self& self) {
   CHATSDK_ASSIGN(const KnownUser* own, state.user(self.record.user_id));
-  if (own == nullptr) return untrusted();
-  const DeviceRecord* record = listed(*own, self.record.device_id);
-  if (record == nullptr || record->bytes != self.record.bytes) return untrusted();
+  if (!is_in_own_list(self, own)) return untrusted();
   return own->newest().version;
 }
 

@@ -15,6 +15,15 @@ Self Self::clone() const {
   return copy;
 }
 
+bool holds_account_of(const Self& self, const KnownUser& own) {
+  return own.account_key == signing_key_of(self.account_seed);
+}
+
+bool is_in_own_list(const Self& self, const KnownUser* own) {
+  const DeviceRecord* record = own == nullptr ? nullptr : listed(*own, self.record.device_id);
+  return record != nullptr && record->bytes == self.record.bytes && holds_account_of(self, *own);
+}
+
 SessionSummary summary_of(const Session& session) {
   return {session.session_id,  session.role,       session.status,      !session.prefix.empty(),
           session.peer_record, session.created_ms, session.archived_ms, session.send_count};

@@ -38,6 +38,12 @@ struct Self {
   Self clone() const;
 };
 
+// Whether what is kept of the own user is under the account key that this device holds: it is another one's list else,
+// whoever stands in it.
+bool holds_account_of(const Self& self, const KnownUser& own);
+// Whether the newest such list names this device as it is. `own` is nullptr where nothing is kept.
+bool is_in_own_list(const Self& self, const KnownUser* own);
+
 // What decides which session of a device sends, without its keys.
 struct SessionSummary {
   SessionId session_id;

@@ -83,9 +83,8 @@ Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& 
 
 Result<PeerIdentity> Encryption::identity(const UserId& peer) {
   PeerIdentity identity;
-  CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
-  if (own == nullptr) return error(Code::kWrongState, "this device has no account key yet");
-  identity.own = {own->user_id, own->account_key};
+  const e2ee::Kept kept{store_.state(), store_.notes()};
+  CHATSDK_ASSIGN(identity.own, e2ee::DirectConversations::own_identity(kept, session_.owner()));
   CHATSDK_ASSIGN(const e2ee::KnownUser* known, store_.state().user(peer));
   if (known == nullptr) return error(Code::kNotFound, "no device of this user is known");
   identity.peer = {known->user_id, known->account_key};

@@ -5,6 +5,7 @@ import { listHash, parseList, verifyList } from './device_list.js';
 import { parseRecordOf, recordHash } from './device_record.js';
 import { LIST_VERSIONS_MAX, REPLACED_MAX } from './limits.js';
 import { need } from './outcome.js';
+import { ed25519Public } from './primitives.js';
 import { archive, deleteKeysOf } from './sessions.js';
 
 /**
@@ -119,6 +120,12 @@ export function forget(device, userId) {
   device.sessions = device.sessions.filter((s) => s.userId !== userId);
   device.receivedChains = device.receivedChains.filter((chain) => chain.userId !== userId);
   forgetUnnamedRecords(device);
+}
+
+/** Whether the own user's lists are under the account key that this device holds. */
+export function holdsAccount(device) {
+  const own = device.users.get(device.userId);
+  return Boolean(own && device.accountSeed && equal(ed25519Public(device.accountSeed), own.accountKey));
 }
 
 /** The list of a version, the newest where none is given, or undefined. */

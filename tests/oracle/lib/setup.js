@@ -4,7 +4,7 @@ import { EMPTY, Reader, concat, equal, filled, hex, lp, u32, u64, u8, zeros } fr
 import { SUITE, highestSuite, parseRecord } from './device_record.js';
 import { ML_KEM_768, X25519, key, validKey } from './keys.js';
 import { label } from './labels.js';
-import { keptList, listed } from './learning.js';
+import { holdsAccount, keptList, listed } from './learning.js';
 import { SEEN_MAX } from './limits.js';
 import { need } from './outcome.js';
 import { KEM, LAST_RESORT, ONE_TIME, SIGNED, checkBundle, prekeyBody } from './prekeys.js';
@@ -38,6 +38,7 @@ export function begin(device, userId, deviceId, bundle, random, now) {
   const ownList = keptList(device, device.userId);
   const own = ownList && listed(device, device.userId, device.deviceId);
   need(own && equal(own.bytes, device.record), 'this device is not in its own user\'s newest list', 'untrusted');
+  need(holdsAccount(device), 'its own user\'s lists are under another account key', 'untrusted');
   const ek = random.take(32);
   const m = random.take(32);
   const EK = x25519Public(ek);

@@ -2,7 +2,7 @@
 // Section 10: what a device does with one slice or one group message of an item, sections 7, 8 and 11.1 included.
 import { EMPTY, Reader, compare, equal, hex, utf8 } from './bytes.js';
 import { CONTENT, REPAIR, RETRY, SENDER_CHAIN, bindingBytes, parseRepair, parseRetry, unpad } from './envelope.js';
-import { listed } from './learning.js';
+import { holdsAccount, listed } from './learning.js';
 import { JUMP_MAX, JUMP_MAX_OWN_USER, MESSAGE_MAX, SKIPPED_TOTAL_MAX } from './limits.js';
 import { need } from './outcome.js';
 import { open } from './ratchet.js';
@@ -70,6 +70,7 @@ export function receiveGroup(device, item, roster) {
 function senderRecord(device, item) {
   const record = listed(device, item.userId, item.deviceId, item.listVersion);
   need(record, 'the sender\'s device is not listed', 'untrusted');
+  need(item.userId !== device.userId || holdsAccount(device), 'the own user under another account key', 'untrusted');
   need(!item.binding.users || item.binding.users.includes(item.userId), 'the sender is not a member', 'untrusted');
   need(item.message.length <= MESSAGE_MAX, 'longer than message_max');
   return record;

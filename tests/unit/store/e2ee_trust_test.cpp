@@ -89,5 +89,101 @@ TEST_F(Trust, ARosterThatLacksTheOtherUserLeavesNobodyOut) {
   EXPECT_EQ(alice.make_plan().devices, std::vector<Peer>{bob.self});
 }
 
+// ---- Whose account it is -------------------------------------------------------------------------------------------
+
+// Records sign themselves, so that the server can put alice's own into a list under a key that it has made.
+class TrustOwnAccount : public Trust {
+ protected:
+  void show_another_account() {
+    const SigningSeed seed = secret_of<32>(0x77);
+    const DeviceRecord alices = alice.kept.state().self().value()->record;
+    evil.write([&](E2eeTransaction& tx) -> Status {
+      Self made;
+      made.account_seed = seed.clone();
+      made.keys = DeviceKeys::draw(evil.random);
+      made.record = make_device_record({"alice", DeviceId{66}, kSuitesSpoken, kThen, {}}, made.keys);
+      return tx.state().put_self(std::move(made));
+    });
+    const DeviceRecord both[] = {alices, evil.kept.state().self().value()->record};
+    const DeviceList list = first_device_list("alice", seed, both, kThen).value();
+    server.users["alice"] = {{list.bytes}, {both[0].bytes, both[1].bytes}, 1};
+    evil.fetch_lists("alice");
+    ASSERT_TRUE(evil.upload_keys());
+    server.put_roster({"alice"});
+    alice.sync();
+    ASSERT_TRUE(alice.told(EventKind::kIdentityChanged)) << "the app hears of it";
+  }
+  Result<Identity> own_identity() {
+    return DirectConversations::own_identity({alice.kept.state(), alice.kept.e2ee().notes()}, "alice");
+  }
+
+  ChatDevice evil{server, "alice", 66, directory};
+};
+
+TEST_F(TrustOwnAccount, NothingIsEncryptedUnderAnAccountKeyThatIsNotThisDevices) {
+  talk();
+  ASSERT_TRUE(own_identity().ok());
+  EXPECT_EQ(own_identity()->account_key, signing_key_of(alice.kept.state().self().value()->account_seed));
+  ASSERT_NO_FATAL_FAILURE(show_another_account());
+  alice.queue("for bob alone");
+  EXPECT_EQ(alice.flush(), 0);
+  EXPECT_EQ(alice.last_plan.outcome, Plan::Outcome::kUnlisted);
+  // What the user reads out is never the server's key.
+  EXPECT_EQ(own_identity().code(), Code::kWrongState);
+  // Nor is a session begun with anybody.
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    const auto bundle = server.bundle(evil.self);
+    const auto begun = begin_session(tx.state(), evil.self, *bundle, kThen, alice.random, own_kem());
+    EXPECT_EQ(begun.code(), kUntrusted);
+    return {};
+  });
+}
+
+TEST_F(TrustOwnAccount, NobodySpeaksAsAnotherDeviceOfTheOwnUser) {
+  talk();
+  ASSERT_NO_FATAL_FAILURE(show_another_account());
+  say_to(evil, alice, "I have said this myself");
+  alice.sync();
+  EXPECT_EQ(alice.history().back(), "?");
+  EXPECT_EQ(alice.kept.e2ee().notes().tasks()->size(), 0U) << "nobody is asked for it";
+}
+
+TEST_F(TrustOwnAccount, ARequestThatWaitsIsNotSentUnderAnotherAccountKey) {
+  talk();
+  alice.sync();
+  bob.queue("damaged");
+  ASSERT_EQ(bob.flush(), 1);
+  last().slices[alice.self].back() ^= 1;
+  alice.sync();
+  ASSERT_EQ(alice.kept.e2ee().notes().tasks()->size(), 1U);
+  ASSERT_NO_FATAL_FAILURE(show_another_account());
+  EXPECT_EQ(alice.flush_tasks(), 0);
+  EXPECT_EQ(alice.kept.e2ee().notes().tasks()->size(), 1U) << "it waits";
+}
+
+// The user's own doing on another device: this one is out until it is linked again, and then goes on.
+TEST_F(TrustOwnAccount, ADeviceOfTheAccountBeforeIsOutUntilItIsLinkedAgain) {
+  talk();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  ListUpload upload;
+  tablet.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(upload, tablet.keys.replace_account(tx.kept(), tablet.self, {}, false, kThen));
+    return {};
+  });
+  server.put_list("alice", upload);
+  server.users["alice"].lists = {upload.list};
+  server.users["alice"].in_roster = 1;
+  tablet.fetch_lists("alice");
+  tablet.upload_keys();
+  alice.sync();
+  alice.queue("not any more");
+  EXPECT_EQ(alice.flush(), 0);
+  EXPECT_EQ(alice.last_plan.outcome, Plan::Outcome::kUnlisted);
+  EXPECT_EQ(own_identity().code(), Code::kWrongState);
+  EXPECT_TRUE(DirectConversations::own_identity({tablet.kept.state(), tablet.kept.e2ee().notes()}, "alice").ok());
+}
+
 }  // namespace
 }  // namespace chatsdk::e2ee
