@@ -58,15 +58,24 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
     CHATSDK_ASSIGN(auto policy, kept.notes.identity_policy(given.user_id));
     policy.changed = true;
     CHATSDK_TRY(kept.notes.put_identity_policy(given.user_id, policy));
+    CHATSDK_TRY(kept.notes.forget_identity(given.user_id));
   }
   add_events(learned, given.user_id, was_verified, events);
   return learned;
 }
 
-// As the roster names it: of the last list that came, whether it was learned or not.
+// Of the last list that came.
 RosterMember member_of(const UserLists& given) {
   const auto newest = parse_device_list(given.lists.back());
   return newest ? RosterMember{given.user_id, newest->version, newest->hash} : RosterMember{given.user_id, 0, {}};
+}
+
+// Its list is none that could be kept: items of the user are UNTRUSTED, and nothing is sent.
+RosterMember member_without_list(const UserId& user_id, std::uint64_t version) { return {user_id, version, {}}; }
+
+// What is signed under the account key that counts, be it that some lists between are missing.
+bool is_signed(const Learned& learned) {
+  return learned.missing || (learned.result != Learning::kRefused && learned.result != Learning::kIgnored);
 }
 
 void put_member(Roster& roster, RosterMember member) {
@@ -274,8 +283,7 @@ Status DirectConversations::roster_refused(Kept kept, const DirectTarget& target
     if (given.lists.empty() || (given.user_id != own && given.user_id != target.peer)) continue;
     CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
     const bool holds = learned.result != Learning::kRefused && learned.result != Learning::kIgnored;
-    // For a list that does not hold, nothing is sent.
-    if (!holds) put_member(refused, member_of(given));
+    if (!holds) put_member(refused, member_without_list(given.user_id, 0));
   }
   if (!target.conversation || revision == 0) return {};
   std::vector<UserId> unknown;
@@ -380,7 +388,14 @@ Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, const 
     if (given.lists.empty() || (given.user_id != item.own && given.user_id != item.peer)) continue;
     CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
     if (learned.missing) missing.push_back(given.user_id);
-    put_member(roster, member_of(given));
+    // No stream has an older list after a newer one: who shows one wants a device back that was removed. The version
+    // that was reached stays, so that it cannot be shown at the second try either.
+    CHATSDK_ASSIGN(const std::uint64_t reached, kept.notes.list_version_with(given.user_id, item.peer));
+    RosterMember member = member_of(given);
+    const bool goes_back = member.list_version < reached;
+    if (is_signed(learned) && goes_back) events.push_back({EventKind::kListRefused, given.user_id, {}});
+    if (!is_signed(learned) || goes_back) member = member_without_list(given.user_id, reached);
+    put_member(roster, std::move(member));
   }
   return missing;
 }

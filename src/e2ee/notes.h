@@ -53,9 +53,12 @@ enum class KnownMessage : std::uint8_t { kUnknown, kPlaceholder, kWhole };
 
 class Notes : public RetryNotes {
  public:
-  // As it is at the conversation's cursor; none before its first ROSTER item, or where it is plain.
+  // As it is at the conversation's cursor; none before its first ROSTER item, also after the server's store went back,
+  // or where it is plain.
   virtual Result<std::optional<Roster>> roster(ConversationId conversation) = 0;
   virtual Status put_roster(ConversationId conversation, const Roster& roster) = 0;
+  // The highest version of the user's list in a roster of a conversation with the peer; 0: none.
+  virtual Result<std::uint64_t> list_version_with(const UserId& user_id, const UserId& peer) = 0;
   // Whether this device has once begun the direct conversation as encrypted, or seen it so.
   virtual Result<bool> is_encrypted_with(const UserId& peer) = 0;
   virtual Status note_encrypted_with(const UserId& peer) = 0;
@@ -67,6 +70,8 @@ class Notes : public RetryNotes {
   };
   virtual Result<IdentityPolicy> identity_policy(const UserId& peer) = 0;
   virtual Status put_identity_policy(const UserId& peer, IdentityPolicy policy) = 0;
+  // The user has another account key: what was noted of lists and devices under the one before goes.
+  virtual Status forget_identity(const UserId& user_id) = 0;
   // Whether a message of the sender is here already, which a server that went back sends again.
   virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                              const ClientMessageId& id) = 0;

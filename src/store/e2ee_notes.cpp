@@ -48,6 +48,9 @@ constexpr char kPutRoster[] =
 constexpr char kDropMembers[] = "DELETE FROM e2ee_member WHERE conversation_id = ?1";
 constexpr char kPutMember[] =
     "INSERT INTO e2ee_member(conversation_id, user, list_version, list_hash) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kListVersionWith[] =
+    "SELECT max(m.list_version) FROM e2ee_member p JOIN e2ee_member m ON m.conversation_id = p.conversation_id AND "
+    "m.user = ?1 WHERE p.user = ?2";
 constexpr char kIsEncryptedWith[] =
     "SELECT 1 FROM conversation WHERE peer = ?1 AND encrypted = 1 UNION ALL SELECT 1 FROM e2ee_direct WHERE peer = ?1 "
     "AND encrypted = 1";
@@ -106,6 +109,7 @@ constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
                                          "DELETE FROM e2ee_asked", "UPDATE e2ee_meta SET counter = 0 WHERE id = 1"};
 constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
+constexpr const char* kForgetIdentity[] = {"UPDATE e2ee_member SET list_version = 0 WHERE user = ?1"};
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -238,6 +242,12 @@ Status SqlNotes::put_roster(ConversationId conversation, const Roster& roster) {
   return {};
 }
 
+Result<std::uint64_t> SqlNotes::list_version_with(const UserId& user_id, const UserId& peer) {
+  rows::Query query = sql_(kListVersionWith);
+  CHATSDK_ASSIGN(const bool any, query.first(user_id, peer));
+  return any && !query->is_null(0) ? unsigned_at(query.row(), 0) : 0;
+}
+
 Result<bool> SqlNotes::is_encrypted_with(const UserId& peer) { return sql_(kIsEncryptedWith).first(peer); }
 
 Status SqlNotes::note_encrypted_with(const UserId& peer) { return sql_(kNoteEncryptedWith).run(peer); }
@@ -252,6 +262,11 @@ Result<Notes::IdentityPolicy> SqlNotes::identity_policy(const UserId& peer) {
   policy.changed = columns.flag();
   CHATSDK_TRY(columns.status());
   return policy;
+}
+
+Status SqlNotes::forget_identity(const UserId& user_id) {
+  for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));
+  return {};
 }
 
 Status SqlNotes::put_identity_policy(const UserId& peer, IdentityPolicy policy) {

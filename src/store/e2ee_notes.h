@@ -40,9 +40,11 @@ class SqlNotes final : public Notes {
   // -- Of conversations --
   Result<std::optional<Roster>> roster(ConversationId conversation) override;
   Status put_roster(ConversationId conversation, const Roster& roster) override;
+  Result<std::uint64_t> list_version_with(const UserId& user_id, const UserId& peer) override;
   Result<bool> is_encrypted_with(const UserId& peer) override;
   Status note_encrypted_with(const UserId& peer) override;
   Result<IdentityPolicy> identity_policy(const UserId& peer) override;
+  Status forget_identity(const UserId& user_id) override;
   Status put_identity_policy(const UserId& peer, IdentityPolicy policy) override;
   Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                      const ClientMessageId& id) override;

@@ -234,7 +234,15 @@ CREATE TABLE e2ee_task_out(
 );
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1};
+// With another store epoch every stream is read from its beginning, rosters with it.
+constexpr const char* kVersion2 = R"sql(
+CREATE INDEX e2ee_member_by_user ON e2ee_member(user);
+CREATE TRIGGER e2ee_other_epoch AFTER UPDATE OF store_epoch ON meta WHEN new.store_epoch <> old.store_epoch BEGIN
+  DELETE FROM e2ee_roster;
+END;
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2};
 
 constexpr const char* kTables[] = {
     "e2ee_meta",     "e2ee_self",        "e2ee_prekey",    "e2ee_seen",        "e2ee_user",

@@ -185,5 +185,105 @@ TEST_F(TrustOwnAccount, ADeviceOfTheAccountBeforeIsOutUntilItIsLinkedAgain) {
   EXPECT_TRUE(DirectConversations::own_identity({tablet.kept.state(), tablet.kept.e2ee().notes()}, "alice").ok());
 }
 
+// ---- Lists that go back --------------------------------------------------------------------------------------------
+
+class TrustOldList : public Trust {
+ protected:
+  // Bob's laptop was listed, and is not any more; alice has applied both.
+  void talk_and_unlink() {
+    talk();
+    laptop.join(bob);
+    bob.fetch_lists("bob");
+    alice.sync();
+    with_laptop = server.lists_of("bob");
+    laptop.fetch_lists("alice");
+    laptop.sync();
+    bob.unlink(laptop);
+    alice.sync();
+    ASSERT_TRUE(alice.told(EventKind::kDeviceRemoved));
+    alice.events.clear();
+  }
+  void show_the_old_list() {
+    ChatServer::StreamItem back;
+    back.is_roster = true;
+    back.revision = ++server.revision;
+    back.lists = {{"bob", {with_laptop.lists.back()}, with_laptop.records}};
+    server.add(std::move(back));
+  }
+  std::size_t refusals() {
+    const auto all = std::count_if(alice.events.begin(), alice.events.end(),
+                                   [](const Event& event) { return event.kind == EventKind::kListRefused; });
+    alice.events.clear();
+    return static_cast<std::size_t>(all);
+  }
+
+  ChatDevice laptop{server, "bob", 4, directory};
+  UserLists with_laptop;
+};
+
+TEST_F(TrustOldList, ARemovedDeviceDoesNotSpeakAgainUnderAnOlderList) {
+  ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
+  // The second try must not succeed where the first has failed.
+  for (int i = 0; i < 2; ++i) {
+    show_the_old_list();
+    alice.sync();
+    EXPECT_EQ(refusals(), 1U);
+    say_to(laptop, alice, "this is bob");
+    alice.sync();
+    EXPECT_EQ(alice.history().back(), "?");
+    EXPECT_EQ(alice.make_plan().outcome, Plan::Outcome::kWaits) << "nothing is sent under such a roster";
+  }
+  // The roster of today mends it.
+  server.put_roster({"bob"});
+  alice.sync();
+  EXPECT_EQ(refusals(), 0U);
+  bob.sync();
+  say(bob, alice, "it is me");
+  say(alice, bob, "good");
+}
+
+TEST_F(TrustOldList, AnotherIdOfTheConversationForgetsNothing) {
+  ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
+  const ConversationId other{901};
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    const RosterItem item{other, "alice", "bob", true, 1, {with_laptop}};
+    CHATSDK_ASSIGN([[maybe_unused]] const auto applied, alice.direct.roster_item(tx.kept(), item, kThen, alice.events));
+    CHATSDK_ASSIGN(const auto roster, tx.notes().roster(other));
+    EXPECT_EQ(roster->members.size(), 1U);
+    EXPECT_EQ(roster->members.front().list_hash, Hash{});
+    return {};
+  });
+  EXPECT_EQ(refusals(), 1U);
+}
+
+TEST_F(TrustOldList, AServerThatWasPutBackMayShowOlderOnes) {
+  ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
+  ASSERT_TRUE(alice.kept.store().begin_epoch(2, StreamId{500}).ok());
+  EXPECT_FALSE(alice.kept.e2ee().notes().roster(kChatId)->has_value()) << "the stream is read from its beginning";
+  EXPECT_EQ(alice.make_plan().devices, std::vector<Peer>{bob.self}) << "of the newest list that is known";
+  // As it was while the laptop was listed.
+  server.stream.resize(4);
+  server.revision = 2;
+  server.users["bob"].lists = with_laptop.lists;
+  server.users["bob"].in_roster = with_laptop.lists.size();
+  alice.sync();
+  EXPECT_EQ(refusals(), 0U);
+  EXPECT_EQ(alice.history(), (std::vector<std::string>{"hello", "hi"}));
+  EXPECT_EQ(alice.make_plan().devices, std::vector<Peer>{bob.self})
+      << "a device that a newer list removed gets nothing";
+}
+
+// An older version of another account key is another identity, and none that goes back.
+TEST_F(TrustOldList, AnotherAccountKeyBeginsAnew) {
+  ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
+  const Person other = person("bob", 8, 0x61, 5, {});
+  server.users["bob"] = {{other.list.bytes}, {other.record.bytes}, 1};
+  server.put_roster({"bob"});
+  alice.sync();
+  EXPECT_TRUE(alice.told(EventKind::kIdentityChanged));
+  EXPECT_EQ(refusals(), 0U);
+  EXPECT_EQ(alice.make_plan().bundles, (std::vector<Peer>{{"bob", DeviceId{8}}}));
+}
+
 }  // namespace
 }  // namespace chatsdk::e2ee
