@@ -193,6 +193,11 @@ void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint6
   }
 }
 
+Result<bool> DirectConversations::is_blocked(Kept kept, const UserId& peer) {
+  CHATSDK_ASSIGN(const auto policy, kept.notes.identity_policy(peer));
+  return policy.changed && (policy.blocks || blocks_changed_);
+}
+
 Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, std::uint64_t now_ms) {
   Plan plan;
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
@@ -206,8 +211,8 @@ Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, st
     plan.outcome = Plan::Outcome::kUnlisted;
     return plan;
   }
-  CHATSDK_ASSIGN(const auto policy, kept.notes.identity_policy(target.peer));
-  if ((policy.blocks || blocks_changed_) && policy.changed) {
+  CHATSDK_ASSIGN(const bool blocked, is_blocked(kept, target.peer));
+  if (blocked) {
     plan.outcome = Plan::Outcome::kBlocked;
     return plan;
   }
@@ -267,7 +272,14 @@ Result<Encrypted> DirectConversations::encrypt_for_all(Kept kept, const Plan& pl
 Result<Encrypted> DirectConversations::encrypt(Kept kept, const Plan& plan, const Envelope& envelope,
                                                std::uint64_t now_ms) {
   CHATSDK_ASSIGN(Encrypted encrypted, encrypt_for_all(kept, plan, envelope));
-  CHATSDK_TRY(kept.notes.note_sent(envelope, plan.devices, now_ms));
+  std::vector<SentTo> sent;
+  for (const Peer& peer : plan.devices) {
+    CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(peer.user_id));
+    const DeviceRecord* record = user == nullptr ? nullptr : listed(*user, peer.device_id);
+    if (record == nullptr) return error(Code::kWrongState, "a plan of before a change of lists");
+    sent.push_back({peer, record->hash});
+  }
+  CHATSDK_TRY(kept.notes.note_sent(envelope, sent, now_ms));
   return encrypted;
 }
 
@@ -327,22 +339,26 @@ Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const U
   bool is_over = self == nullptr || is_old(now_ms, task.created_ms, limits::e2ee::kResendKept);
   if (task.kind == TaskKind::kRepair && !is_over) {
     CHATSDK_ASSIGN(const auto message, kept.notes.own_message(task.target.target_id));
-    is_over = !message;
+    CHATSDK_ASSIGN(const bool was_sent,
+                   was_sent_to(kept.state, kept.notes, task.to, task.conversation, task.target, now_ms));
+    is_over = !message || !was_sent;
   }
   Readiness readiness = Readiness::kNotListed;
   if (!is_over) {
+    // Linked anew this device has other keys, and nothing of this.
+    CHATSDK_ASSIGN(const KnownUser* own_user, kept.state.user(self->record.user_id));
+    CHATSDK_ASSIGN(const bool peer_blocked, is_blocked(kept, peer));
+    const bool blocked = peer_blocked && task.to.user_id == peer;
+    if (blocked || !is_in_own_list(*self, own_user)) {
+      plan.outcome = blocked ? Plan::Outcome::kBlocked : Plan::Outcome::kUnlisted;
+      return plan;
+    }
     CHATSDK_ASSIGN(readiness, task.kind == TaskKind::kRetry ? prepare_request(kept.state, kept.notes, task.to, now_ms)
                                                             : prepare(kept.state, task.to, now_ms));
   }
   if (readiness == Readiness::kNotListed) {
     CHATSDK_TRY(kept.notes.drop_task(task.id));
     return error(Code::kNotFound, "the device is not listed any more, or the message is gone");
-  }
-  // Linked anew it has other keys, and nothing of this.
-  CHATSDK_ASSIGN(const KnownUser* own_user, kept.state.user(self->record.user_id));
-  if (!is_in_own_list(*self, own_user)) {
-    plan.outcome = Plan::Outcome::kUnlisted;
-    return plan;
   }
   CHATSDK_ASSIGN(const Roster roster, roster_for_sending(kept, {peer, task.conversation}, self->record.user_id, plan));
   plan.roster_revision = roster.revision;

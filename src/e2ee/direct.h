@@ -197,6 +197,8 @@ class DirectConversations {
   static Result<Roster> of_the_two(Kept kept, const Roster& roster, const UserId& own, const UserId& peer,
                                    std::vector<UserId>& unknown);
   void want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan);
+  // Whether the peer's identity has changed, and the app wants to accept that before anything is sent.
+  Result<bool> is_blocked(Kept kept, const UserId& peer);
   Result<Encrypted> encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope);
   // The users whose lists are missing for it.
   static Result<std::vector<UserId>> learn_members(Kept kept, const RosterItem& item, std::uint64_t now_ms,

@@ -70,7 +70,8 @@ class Notes : public RetryNotes {
   };
   virtual Result<IdentityPolicy> identity_policy(const UserId& peer) = 0;
   virtual Status put_identity_policy(const UserId& peer, IdentityPolicy policy) = 0;
-  // The user has another account key: what was noted of lists and devices under the one before goes.
+  // The user has another account key: what was noted of lists under the one before, of what was sent to its devices, and
+  // what waits for them, goes.
   virtual Status forget_identity(const UserId& user_id) = 0;
   // Whether a message of the sender is here already, which a server that went back sends again.
   virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
@@ -79,7 +80,7 @@ class Notes : public RetryNotes {
   // The number of the next encrypted item (section 11.5); each is given once.
   virtual Result<std::uint64_t> take_counter() = 0;
   // In place of what was noted under the message's id. NOT_FOUND: no such message waits here.
-  virtual Status note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) = 0;
+  virtual Status note_sent(const Envelope& message, std::span<const SentTo> devices, std::uint64_t now_ms) = 0;
   virtual Result<std::optional<OwnMessage>> own_message(const ClientMessageId& id) = 0;
   // The content takes the place of a placeholder that stands there for this sender, device and id; false: none does.
   virtual Result<bool> repair(const ItemPlace& place, const Peer& sender, const ClientMessageId& id,

@@ -11,9 +11,10 @@
 namespace chatsdk::e2ee {
 namespace {
 
-Result<bool> is_listed_now(State& state, const Peer& peer) {
+// nullptr: it is not listed.
+Result<const DeviceRecord*> listed_now(State& state, const Peer& peer) {
   CHATSDK_ASSIGN(const KnownUser* user, state.user(peer.user_id));
-  return user != nullptr && listed(*user, peer.device_id) != nullptr;
+  return user == nullptr ? nullptr : listed(*user, peer.device_id);
 }
 
 Result<std::optional<SessionSummary>> active_with(State& state, const Peer& peer) {
@@ -22,12 +23,6 @@ Result<std::optional<SessionSummary>> active_with(State& state, const Peer& peer
     if (session.status == SessionStatus::kActive) return std::optional(session);
   }
   return std::optional<SessionSummary>();
-}
-
-bool was_sent_to(const SentNote& note, const Peer& peer, StreamId conversation, Seq seq, std::uint64_t now_ms) {
-  return note.conversation == conversation && note.seq == seq && seq != 0 &&
-         !is_old(now_ms, note.created_ms, limits::e2ee::kResendKept) &&
-         std::find(note.devices.begin(), note.devices.end(), peer) != note.devices.end();
 }
 
 // The session that a message names, where it has one.
@@ -42,8 +37,8 @@ SessionId session_named(BytesView message) {
 Result<bool> ask_again(State& state, RetryNotes& notes, const Incoming& item, const ItemPlace& place, Code outcome,
                        DeviceRates& retry_rate, std::uint64_t now_ms) {
   if (item.kind != SliceKind::kMessage || (outcome != kNoSession && outcome != kBadMessage)) return false;
-  CHATSDK_ASSIGN(const bool is_listed, is_listed_now(state, item.sender));
-  if (!is_listed) return false;
+  CHATSDK_ASSIGN(const DeviceRecord* record, listed_now(state, item.sender));
+  if (record == nullptr) return false;
   CHATSDK_ASSIGN(const bool was_asked, notes.was_asked(place.conversation, place.seq));
   if (was_asked || !retry_rate.take(item.sender, now_ms)) return false;
   CHATSDK_TRY(notes.note_asked(place.conversation, place.seq, now_ms));
@@ -66,13 +61,23 @@ Result<Readiness> prepare_request(State& state, RetryNotes& notes, const Peer& p
   return Readiness::kNeedsBundle;
 }
 
+Result<bool> was_sent_to(State& state, RetryNotes& notes, const Peer& to, StreamId conversation,
+                         const RetryBody& target, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const DeviceRecord* record, listed_now(state, to));
+  CHATSDK_ASSIGN(const auto note, notes.sent(target.target_id));
+  if (record == nullptr || !note) return false;
+  const SentTo wanted{to, record->hash};
+  return note->conversation == conversation && note->seq == target.target_seq && note->seq != 0 &&
+         !is_old(now_ms, note->created_ms, limits::e2ee::kResendKept) &&
+         std::find(note->devices.begin(), note->devices.end(), wanted) != note->devices.end();
+}
+
 Result<bool> answer(State& state, RetryNotes& notes, const Peer& from, const SessionId& came_by, StreamId conversation,
                     const RetryBody& request, const RequestFacts& facts, DeviceRates& retry_rate,
                     std::uint64_t now_ms) {
-  CHATSDK_ASSIGN(const bool is_listed, is_listed_now(state, from));
-  if (!is_listed || !facts.is_member || !facts.is_still_there) return false;
-  CHATSDK_ASSIGN(const auto note, notes.sent(request.target_id));
-  if (!note || !was_sent_to(*note, from, conversation, request.target_seq, now_ms)) return false;
+  if (!facts.is_member || !facts.is_still_there) return false;
+  CHATSDK_ASSIGN(const bool was_sent, was_sent_to(state, notes, from, conversation, request, now_ms));
+  if (!was_sent) return false;
   CHATSDK_ASSIGN(const bool was_answered, notes.was_answered(request.target_id, from));
   if (was_answered || !retry_rate.take(from, now_ms)) return false;
   CHATSDK_TRY(notes.note_answered(request.target_id, from));

@@ -7,7 +7,8 @@
 // Threads: pure functions on the states that they are given.
 // Invariants:
 //   1. A message is asked for once, and answered once for each device.
-//   2. A message is answered only to a device that it was sent to, and that is still listed.
+//   2. A message is answered only to a device that it was sent to, and that is still listed: as it was then, with the
+//      same keys.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,17 @@
 
 namespace chatsdk::e2ee {
 
+struct SentTo {
+  Peer device;
+  Hash record;  // which names its keys
+
+  friend bool operator==(const SentTo&, const SentTo&) = default;
+};
 // What was sent to whom, noted in the transaction that encrypts.
 struct SentNote {
   StreamId conversation;  // 0 until the server has given one
   Seq seq = 0;            // 0 until the server has accepted it
-  std::vector<Peer> devices;
+  std::vector<SentTo> devices;
   std::uint64_t created_ms = 0;
 };
 
@@ -60,6 +67,10 @@ RetryBody request_for(const ItemPlace& place, const ClientMessageId& id, BytesVi
 // Like prepare() of the session manager, for a request: through a session that was begun for such a one within a day,
 // or a new one, whose begin is noted by the caller. Archives the active session where it does not serve.
 Result<Readiness> prepare_request(State& state, RetryNotes& notes, const Peer& peer, std::uint64_t now_ms);
+
+// Whether the target was sent to the device, by a note that still counts, and the device is listed as it was then.
+Result<bool> was_sent_to(State& state, RetryNotes& notes, const Peer& to, StreamId conversation,
+                         const RetryBody& target, std::uint64_t now_ms);
 
 // What the engine knows of the target and of who asks.
 struct RequestFacts {

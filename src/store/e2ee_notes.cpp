@@ -24,7 +24,7 @@ constexpr char kNoteBegun[] = "UPDATE e2ee_session SET for_request = (session_id
 constexpr char kSent[] =
     "SELECT s.message, s.created, m.place, m.lost, c.conversation_id FROM message m JOIN e2ee_sent s ON s.message = "
     "m.key JOIN conversation c ON c.key = m.conversation WHERE m.client_message_id = ?1 AND m.sender IS NULL";
-constexpr char kSentDevices[] = "SELECT device, user FROM e2ee_sent_device WHERE message = ?1";
+constexpr char kSentDevices[] = "SELECT device, user, record FROM e2ee_sent_device WHERE message = ?1";
 constexpr char kWasAnswered[] =
     "SELECT d.answered FROM message m JOIN e2ee_sent_device d ON d.message = m.key WHERE m.client_message_id = ?1 AND "
     "m.sender IS NULL AND d.device = ?2 AND d.user = ?3";
@@ -34,7 +34,8 @@ constexpr char kNoteAnswered[] =
 constexpr char kForgetSent[] = "DELETE FROM e2ee_sent WHERE message = ?1";
 constexpr char kNoteSent[] =
     "INSERT INTO e2ee_sent(message, created, sender_time, expires_after) VALUES (?1, ?2, ?3, ?4)";
-constexpr char kNoteSentDevice[] = "INSERT INTO e2ee_sent_device(message, device, user) VALUES (?1, ?2, ?3)";
+constexpr char kNoteSentDevice[] =
+    "INSERT INTO e2ee_sent_device(message, device, user, record) VALUES (?1, ?2, ?3, ?4)";
 constexpr char kOwnMessage[] =
     "SELECT m.content, s.sender_time, s.expires_after FROM message m JOIN e2ee_sent s ON s.message = m.key "
     "WHERE m.client_message_id = ?1 AND m.sender IS NULL AND m.content <> x''";
@@ -109,7 +110,9 @@ constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
                                          "DELETE FROM e2ee_asked", "UPDATE e2ee_meta SET counter = 0 WHERE id = 1"};
 constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
-constexpr const char* kForgetIdentity[] = {"UPDATE e2ee_member SET list_version = 0 WHERE user = ?1"};
+constexpr const char* kForgetIdentity[] = {"UPDATE e2ee_member SET list_version = 0 WHERE user = ?1",
+                                           "DELETE FROM e2ee_sent_device WHERE user = ?1",
+                                           "DELETE FROM e2ee_task WHERE user = ?1"};
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -192,8 +195,12 @@ Result<std::optional<SentNote>> SqlNotes::sent(const ClientMessageId& id) {
   CHATSDK_TRY(for_each_row(
       sql_(kSentDevices),
       [&note](const sqlite::Statement& row) -> Status {
-        note.devices.push_back({UserId(row.text(1)), DeviceId{unsigned_at(row, 0)}});
-        return {};
+        Columns columns("e2ee_sent_device", row);
+        SentTo& to = note.devices.emplace_back();
+        to.device.device_id = DeviceId{columns.u64()};
+        to.device.user_id = UserId(columns.text());
+        to.record = columns.fixed<Hash>();
+        return columns.status();
       },
       message));
   return std::optional(std::move(note));
@@ -299,12 +306,14 @@ Result<std::optional<MessageKey>> SqlNotes::waiting_message(const ClientMessageI
   return waits ? std::optional(MessageKey{unsigned_at(query.row(), 0)}) : std::nullopt;
 }
 
-Status SqlNotes::note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) {
+Status SqlNotes::note_sent(const Envelope& message, std::span<const SentTo> devices, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const auto key, waiting_message(message.client_message_id));
   if (!key) return error(Code::kNotFound, "the message does not wait in the outbox");
   CHATSDK_TRY(sql_(kForgetSent).run(*key));
   CHATSDK_TRY(sql_(kNoteSent).run(*key, now_ms, message.sender_time_ms, message.expires_after_s));
-  for (const Peer& peer : devices) CHATSDK_TRY(sql_(kNoteSentDevice).run(*key, peer.device_id, peer.user_id));
+  for (const SentTo& to : devices) {
+    CHATSDK_TRY(sql_(kNoteSentDevice).run(*key, to.device.device_id, to.device.user_id, blob(to.record)));
+  }
   return {};
 }
 

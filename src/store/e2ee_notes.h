@@ -49,7 +49,7 @@ class SqlNotes final : public Notes {
   Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                      const ClientMessageId& id) override;
   Result<std::uint64_t> take_counter() override;
-  Status note_sent(const Envelope& message, std::span<const Peer> devices, std::uint64_t now_ms) override;
+  Status note_sent(const Envelope& message, std::span<const SentTo> devices, std::uint64_t now_ms) override;
   Result<std::optional<OwnMessage>> own_message(const ClientMessageId& id) override;
   Result<bool> repair(const ItemPlace& place, const Peer& sender, const ClientMessageId& id,
                       BytesView content) override;

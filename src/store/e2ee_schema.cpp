@@ -234,12 +234,23 @@ CREATE TABLE e2ee_task_out(
 );
 )sql";
 
-// With another store epoch every stream is read from its beginning, rosters with it.
+// What was noted as sent named no keys: nobody is answered by it any more. e2ee_sent_device.record: the hash of the
+// device's record. With another store epoch every stream is read from its beginning, rosters with it.
 constexpr const char* kVersion2 = R"sql(
 CREATE INDEX e2ee_member_by_user ON e2ee_member(user);
 CREATE TRIGGER e2ee_other_epoch AFTER UPDATE OF store_epoch ON meta WHEN new.store_epoch <> old.store_epoch BEGIN
   DELETE FROM e2ee_roster;
 END;
+DELETE FROM e2ee_sent;
+DROP TABLE e2ee_sent_device;
+CREATE TABLE e2ee_sent_device(
+  message INTEGER NOT NULL REFERENCES e2ee_sent(message) ON DELETE CASCADE,
+  device INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  record BLOB NOT NULL,
+  answered INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (message, device, user)
+) WITHOUT ROWID;
 )sql";
 
 constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2};

@@ -48,7 +48,7 @@ class MemoryNotes final : public RetryNotes {
 class Retry : public ::testing::Test, protected Two {
  protected:
   Retry() {
-    notes_.sent_notes[target_.target_id] = {StreamId{9}, 4, {bob.peer()}, kThen};
+    notes_.sent_notes[target_.target_id] = {StreamId{9}, 4, {{bob.peer(), bob.person.record.hash}}, kThen};
     talk();
   }
   bool asks(Code outcome, SliceKind kind = SliceKind::kMessage, Seq seq = 4) {
@@ -117,7 +117,7 @@ TEST_F(Retry, IsAnsweredOnlyForWhatWasSentToThatDevice) {
   other.target_id = ClientMessageId::from_bytes(repeated(0x52, 16)).value();
   EXPECT_FALSE(answers(other));
   EXPECT_FALSE(answers(target_, {true, true}, kThen, StreamId{8}));
-  notes_.sent_notes[target_.target_id].devices = {{"bob", DeviceId{9}}};
+  notes_.sent_notes[target_.target_id].devices = {{{"bob", DeviceId{9}}, bob.person.record.hash}};
   EXPECT_FALSE(answers(target_));
 }
 
@@ -126,6 +126,11 @@ TEST_F(Retry, IsAnsweredWhileTheMessageAndTheMemberAreThere) {
   EXPECT_FALSE(answers(target_, {true, false}));
   EXPECT_FALSE(answers(target_, {true, true}, kThen + ms(limits::e2ee::kResendKept)));
   EXPECT_TRUE(answers(target_, {true, true}, kThen + ms(limits::e2ee::kResendKept) - 1));
+}
+
+TEST_F(Retry, IsNotAnsweredToOtherKeysUnderTheNameOfTheDevice) {
+  notes_.sent_notes[target_.target_id].devices = {{bob.peer(), person("bob", 2, 0x31, 4, {}).record.hash}};
+  EXPECT_FALSE(answers(target_));
 }
 
 TEST_F(Retry, IsNotAnsweredToADeviceThatLeft) {

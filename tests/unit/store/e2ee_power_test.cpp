@@ -192,7 +192,8 @@ TEST_F(E2eePower, ACutLeavesASendOrAReceiptWholeOrNotAtAll) {
       CHATSDK_ASSIGN(Bytes slice, e2ee::encrypt_for(tx.state(), bob, e2ee::serialize(envelope), random_));
       encrypted.slices.push_back({bob, std::move(slice)});
       CHATSDK_ASSIGN(encrypted.counter, tx.notes().take_counter());
-      CHATSDK_TRY(tx.notes().note_sent(envelope, {&bob, 1}, 5));
+      const e2ee::SentTo sent_to[] = {{bob, {}}};
+      CHATSDK_TRY(tx.notes().note_sent(envelope, sent_to, 5));
       CHATSDK_TRY(tx.notes().put_out(client_id(1 + i), encrypted));
       return tx.mark_on_wire(client_id(1 + i));
     }));

@@ -285,5 +285,108 @@ TEST_F(TrustOldList, AnotherAccountKeyBeginsAnew) {
   EXPECT_EQ(alice.make_plan().bundles, (std::vector<Peer>{{"bob", DeviceId{8}}}));
 }
 
+// ---- Requests of another identity ----------------------------------------------------------------------------------
+
+class TrustRetry : public Trust {
+ protected:
+  // Bob's place is taken by an account that the server has made; his device_id too.
+  void take_bobs_place() {
+    server.users["bob"] = {};
+    server.stocks.erase(bob.self);
+    for (int i = 0; i < 9; ++i) draw_secret<32>(evil.random);  // other keys than bob's
+    evil.begin();
+    evil.fetch_lists("alice");
+    server.put_roster({"bob"});
+    alice.sync();
+    ASSERT_TRUE(alice.told(EventKind::kIdentityChanged));
+  }
+  void evil_asks_for(const ChatServer::StreamItem& target) {
+    const RetryBody body{target.seq, target.sent.client_message_id, {}};
+    speak(evil, alice, SliceKind::kRetry, BodyType::kRetryRequest, serialize(body));
+    alice.sync();
+    ASSERT_EQ(alice.active(evil), 1U) << "the request was opened";
+  }
+  void block() {
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(auto policy, tx.notes().identity_policy("bob"));
+      policy.blocks = true;
+      return tx.notes().put_identity_policy("bob", policy);
+    });
+  }
+  void accept() {
+    const SigningKey key = alice.kept.e2ee().state().user("bob").value()->account_key;
+    alice.write([&](E2eeTransaction& tx) { return alice.direct.accept_identity(tx.kept(), {"bob", key}); });
+  }
+  std::size_t tasks() { return alice.kept.e2ee().notes().tasks()->size(); }
+  // Bob asks alice for what came to him damaged, and she has not answered yet.
+  void queue_a_repair() {
+    alice.sync();
+    alice.queue("damaged");
+    ASSERT_EQ(alice.flush(), 1);
+    last().slices[bob.self].back() ^= 1;
+    bob.sync();
+    ASSERT_EQ(bob.flush(), 1);
+    alice.sync();
+    ASSERT_EQ(tasks(), 1U);
+  }
+
+  ChatDevice evil{server, "bob", 2, directory / "evil"};
+};
+
+TEST_F(TrustRetry, AnotherIdentityGetsNothingOfBefore) {
+  talk();
+  say(alice, bob, "the secret of yesterday");
+  const ChatServer::StreamItem secret = last();
+  ASSERT_NO_FATAL_FAILURE(take_bobs_place());
+  ASSERT_NO_FATAL_FAILURE(evil_asks_for(secret));
+  EXPECT_EQ(tasks(), 0U) << "sending is not even blocked";
+  accept();
+  ASSERT_NO_FATAL_FAILURE(evil_asks_for(secret));
+  EXPECT_EQ(tasks(), 0U) << "who accepts an identity has not sent it what was sent to the one before";
+}
+
+TEST_F(TrustRetry, ARepairThatWaitsGoesWithTheIdentityThatAskedForIt) {
+  talk();
+  ASSERT_NO_FATAL_FAILURE(queue_a_repair());
+  ASSERT_NO_FATAL_FAILURE(take_bobs_place());
+  EXPECT_EQ(tasks(), 0U);
+}
+
+TEST_F(TrustRetry, ARepairIsForTheKeysThatTheMessageWasFor) {
+  talk();
+  ASSERT_NO_FATAL_FAILURE(queue_a_repair());
+  // The same account lists other keys under the device_id.
+  ChatDevice again(server, "bob", 2, directory / "again");
+  for (int i = 0; i < 9; ++i) draw_secret<32>(again.random);
+  ListUpload list;
+  bob.write([&](E2eeTransaction& tx) -> Status {
+    const DeviceRecord record =
+        make_device_record({"bob", DeviceId{2}, kSuitesSpoken, kThen, {}}, DeviceKeys::draw(again.random));
+    const DeviceId gone[] = {bob.self.device_id};
+    CHATSDK_ASSIGN(list, bob.keys.next_list(tx.kept(), {&record, 1}, gone, kThen));
+    return {};
+  });
+  server.put_list("bob", list);
+  alice.sync();
+  EXPECT_EQ(alice.flush_tasks(), 0);
+  EXPECT_EQ(tasks(), 0U) << "dropped";
+}
+
+TEST_F(TrustRetry, WhatIsBlockedIsNotAskedForNorRepairedUntilTheAppAccepts) {
+  talk();
+  block();
+  ASSERT_NO_FATAL_FAILURE(take_bobs_place());
+  // A message of the new identity comes damaged.
+  ASSERT_NO_FATAL_FAILURE(evil_asks_for(server.stream.front()));
+  say_to(evil, alice, "damaged");
+  last().slices[alice.self].back() ^= 1;
+  alice.sync();
+  ASSERT_EQ(tasks(), 1U);
+  EXPECT_EQ(alice.flush_tasks(), 0);
+  EXPECT_EQ(tasks(), 1U) << "it waits";
+  accept();
+  EXPECT_EQ(alice.flush_tasks(), 1);
+}
+
 }  // namespace
 }  // namespace chatsdk::e2ee
