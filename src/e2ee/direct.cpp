@@ -122,14 +122,25 @@ Result<const KnownUser*> same_identity(State& state, const Identity& peer) {
 
 // ---- Lists and bundles ---------------------------------------------------------------------------------------------
 
-Result<Learned> DirectConversations::take_lists(Kept kept, const UserLists& given, std::uint64_t now_ms,
-                                                std::vector<Event>& events) {
-  if (!given.lists.empty()) return learn_of(kept, given, now_ms, events);
+Result<Learned> DirectConversations::take_lists(Kept kept, const UserLists& given, std::uint64_t awaited,
+                                                std::uint64_t now_ms, std::vector<Event>& events) {
+  Learned learned;
+  learned.result = Learning::kSame;
+  if (!given.lists.empty()) {
+    CHATSDK_ASSIGN(learned, learn_of(kept, given, now_ms, events));
+  }
   CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
-  if (known == nullptr) events.push_back({EventKind::kPeerWithoutKeys, given.user_id, {}});
-  Learned nothing;
-  nothing.result = Learning::kSame;
-  return nothing;
+  if (given.lists.empty() && known == nullptr) events.push_back({EventKind::kPeerWithoutKeys, given.user_id, {}});
+  CHATSDK_ASSIGN(const std::uint64_t still_awaited, kept.notes.awaited_list(given.user_id));
+  if (still_awaited == 0) return learned;
+  const bool shown = known != nullptr && known->newest().version >= still_awaited;
+  // Of many versions the rest comes with the next answer; and one to a question of before says nothing.
+  if (!shown && (learned.user || awaited < still_awaited)) return learned;
+  const Event withheld{EventKind::kListRefused, given.user_id, {}};
+  const bool told = !events.empty() && events.back() == withheld;
+  if (!shown && !told) events.push_back(withheld);
+  CHATSDK_TRY(kept.notes.await_list(given.user_id, 0));
+  return learned;
 }
 
 Status DirectConversations::take_bundle(Kept kept, const Peer& peer, const BundleBytes* bundle, std::uint64_t now_ms) {
@@ -463,7 +474,11 @@ Result<ItemResult> DirectConversations::failed(Kept kept, const Item& item, cons
 Result<ItemResult> DirectConversations::opened(Kept kept, const Item& item, const Roster& roster, Received received,
                                                std::uint64_t now_ms) {
   ItemResult result;
-  result.lists_wanted = received.lists_wanted;
+  result.lists_wanted = received.newer_list != 0;
+  if (result.lists_wanted) {
+    CHATSDK_ASSIGN(const std::uint64_t awaited, kept.notes.awaited_list(item.sender.user_id));
+    if (received.newer_list > awaited) CHATSDK_TRY(kept.notes.await_list(item.sender.user_id, received.newer_list));
+  }
   result.sender_time_ms = received.envelope.sender_time_ms;
   result.expires_after_s = received.envelope.expires_after_s;
   switch (received.envelope.body_type) {

@@ -152,8 +152,10 @@ class DirectConversations {
       : keys_(keys), ids_(ids), kem_(kem), blocks_changed_(blocks_changed) {}
 
   // -- Lists and bundles --
-  // Learns what the server gave of a user; without any list: that it has none.
-  Result<Learned> take_lists(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events);
+  // Learns what the server gave of a user who was asked for; without any list: that it has none, or none that is newer.
+  // awaited: what Notes::awaited_list() said when the server was asked, which its answer has to show.
+  Result<Learned> take_lists(Kept kept, const UserLists& given, std::uint64_t awaited, std::uint64_t now_ms,
+                             std::vector<Event>& events);
   // Begins a session. nullptr: the server gave none for the device, which then gets no slice where another of the
   // peer's gets one. Where it does not hold, messages wait. Either way the device is asked for again a minute later at
   // the earliest.

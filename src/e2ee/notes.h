@@ -70,8 +70,11 @@ class Notes : public RetryNotes {
   };
   virtual Result<IdentityPolicy> identity_policy(const UserId& peer) = 0;
   virtual Status put_identity_policy(const UserId& peer, IdentityPolicy policy) = 0;
-  // The user has another account key: what was noted of lists under the one before, of what was sent to its devices, and
-  // what waits for them, goes.
+  // A version of the user's list that a set-up has authenticated, and that this device has not been shown; 0: none.
+  virtual Result<std::uint64_t> awaited_list(const UserId& user_id) = 0;
+  virtual Status await_list(const UserId& user_id, std::uint64_t version) = 0;
+  // The user has another account key: what was noted of lists under the one before, of what was sent to its devices,
+  // and what waits for them, goes.
   virtual Status forget_identity(const UserId& user_id) = 0;
   // Whether a message of the sender is here already, which a server that went back sends again.
   virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,

@@ -359,7 +359,7 @@ Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t
   Received received;
   CHATSDK_ASSIGN(received.envelope, envelope_of(std::move(slice->opened.padded), item, body_type_of(item)));
   received.session_id = slice->opened.session.session_id;
-  received.lists_wanted = slice->senders_list_version > sender.newest_version;
+  if (slice->senders_list_version > sender.newest_version) received.newer_list = slice->senders_list_version;
   CHATSDK_TRY(keep(state, item.sender, active_of(sessions), *slice, type, now_ms));
   return received;
 }

@@ -61,8 +61,9 @@ struct Incoming {
 };
 struct Received {
   Envelope envelope;
-  SessionId session_id;       // by which it came; zeros for a group message
-  bool lists_wanted = false;  // the sender knows of a newer list of its user than this device does
+  SessionId session_id;  // by which it came; zeros for a group message
+  // Of the sender's list, where it knows of a newer one of its user than this device does; else 0.
+  std::uint64_t newer_list = 0;
 };
 // Section 10 with one slice. `set_up_rate` is nullptr where set-ups are not counted. The outcomes.
 Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t now_ms, const Kem& kem,

@@ -129,6 +129,8 @@ void Encryption::on_lost() {
 
 void Encryption::on_caught_up() {
   upkeep_.on_caught_up();
+  want_awaited_lists();
+  fetch();
   prepare_tasks();
 }
 
@@ -418,10 +420,17 @@ void Encryption::want_lists(const UserId& user_id) {
   look_again_after(left + std::chrono::milliseconds(1));
 }
 
+void Encryption::want_awaited_lists() {
+  const auto users = store_.notes().awaited_users();
+  if (!users.ok()) return context_.debug("encryption", "awaited lists could not be read");
+  for (const UserId& user_id : *users) want_lists(user_id);
+}
+
 void Encryption::look_again_after(std::chrono::milliseconds pause) {
   const MonotonicTime at = context_.now() + pause;
   if (again_timer_.pending() && again_timer_.time() <= at) return;
   again_timer_.start_at(at, [this] {
+    want_awaited_lists();
     fetch();
     keys_changed();
   });
@@ -435,15 +444,16 @@ void Encryption::fetch() {
 
 void Encryption::fetch_lists() {
   wire::DeviceListsRequest request;
-  std::vector<UserId> asked;
+  AskedLists asked;
   for (const UserId& user_id : lists_wanted_) {
     if (asked.size() == limits::e2ee::kListUsersMax) break;
+    const auto awaited = store_.notes().awaited_list(user_id);
     const auto known = store_.state().user(user_id);
-    if (!known.ok()) return look_again_after(backoff_.next());
+    if (!known.ok() || !awaited.ok()) return look_again_after(backoff_.next());
     ask_for(user_id, *known, request);
-    asked.push_back(user_id);
+    asked.emplace(user_id, *awaited);
   }
-  for (const UserId& user_id : asked) lists_wanted_.erase(user_id);
+  for (const auto& [user_id, awaited] : asked) lists_wanted_.erase(user_id);
   lists_asked_ = true;
   session_.authorized<wire::DeviceLists>(
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::DeviceLists> done) {
@@ -453,10 +463,10 @@ void Encryption::fetch_lists() {
           [this, asked = std::move(asked)](Result<wire::DeviceLists> answer) { on_lists(asked, std::move(answer)); }));
 }
 
-void Encryption::on_lists(const std::vector<UserId>& asked, Result<wire::DeviceLists> answer) {
+void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> answer) {
   lists_asked_ = false;
   if (!answer.ok()) {
-    lists_wanted_.insert(asked.begin(), asked.end());
+    for (const auto& [user_id, awaited] : asked) lists_wanted_.insert(user_id);
     return look_again_after(backoff_.next(answer.error().retry_after));
   }
   backoff_.reset();
@@ -464,20 +474,23 @@ void Encryption::on_lists(const std::vector<UserId>& asked, Result<wire::DeviceL
   std::map<UserId, bool> learned_more;
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
     for (const wire::DeviceLists::OfUser& user : answer->users()) {
-      if (std::find(asked.begin(), asked.end(), user.user_id()) == asked.end()) continue;
+      const auto question = asked.find(user.user_id());
+      if (question == asked.end()) continue;
       const e2ee::UserLists given{user.user_id(), to_vector(user.lists()), to_vector(user.records())};
       CHATSDK_ASSIGN(const e2ee::Learned learned,
-                     conversations_.take_lists(transaction.kept(), given, now_ms(), after.events));
+                     conversations_.take_lists(transaction.kept(), given, question->second, now_ms(), after.events));
       const bool more = brought_something(learned.result);
       learned_more[user.user_id()] = more;
       // Of so many versions the rest comes with the next answer.
       CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(user.user_id()));
-      if (more && known->newest().version < user.newest_version()) after.lists.insert(user.user_id());
+      CHATSDK_ASSIGN(const std::uint64_t awaited, transaction.notes().awaited_list(user.user_id()));
+      const bool has_more = more && known->newest().version < user.newest_version();
+      if (has_more || awaited != 0) after.lists.insert(user.user_id());
     }
     return {};
   });
   if (!written.ok()) return look_again_after(backoff_.next());
-  for (const UserId& user_id : asked) {
+  for (const auto& [user_id, awaited] : asked) {
     const auto answered = learned_more.find(user_id);
     if (answered == learned_more.end())
       after.lists.insert(user_id);  // the answer had no room for it

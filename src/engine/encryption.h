@@ -107,9 +107,13 @@ class Encryption final : private KeyUpkeep::Observer {
                       const wire::Roster& roster, After& after);
 
   void want_lists(const UserId& user_id);
+  // Of those of whom a newer list is known to be than the server has shown.
+  void want_awaited_lists();
   void fetch();
   void fetch_lists();
-  void on_lists(const std::vector<UserId>& asked, Result<wire::DeviceLists> answer);
+  // By user, with the version that was awaited then.
+  using AskedLists = std::map<UserId, std::uint64_t>;
+  void on_lists(const AskedLists& asked, Result<wire::DeviceLists> answer);
   void pause_lists(const UserId& user_id, After& after);
   void fetch_bundles();
   void on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer);

@@ -264,6 +264,8 @@ std::string KeyUpkeep::device_name() const {
 // ---- Own lists -----------------------------------------------------------------------------------------------------
 
 void KeyUpkeep::query_own_lists() {
+  const auto awaited = store_.notes().awaited_list(session_.owner());
+  if (!awaited.ok()) return failed(awaited.error());
   const auto own = store_.state().user(session_.owner());
   if (!own.ok()) return failed(own.error());
   wire::DeviceListsRequest request;
@@ -273,10 +275,11 @@ void KeyUpkeep::query_own_lists() {
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::DeviceLists> done) {
         rest_.device_lists(token, request, std::move(done));
       },
-      guard_.wrap([this](Result<wire::DeviceLists> answer) { on_own_lists(std::move(answer)); }));
+      guard_.wrap(
+          [this, awaited = *awaited](Result<wire::DeviceLists> answer) { on_own_lists(awaited, std::move(answer)); }));
 }
 
-void KeyUpkeep::on_own_lists(Result<wire::DeviceLists> answer) {
+void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> answer) {
   if (!answer.ok()) return failed(answer.error());
   if (answer->users_size() != 1 || answer->users(0).user_id() != session_.owner()) {
     return failed(error(Code::kProtocol, "an answer about other users"));
@@ -285,10 +288,11 @@ void KeyUpkeep::on_own_lists(Result<wire::DeviceLists> answer) {
   std::vector<e2ee::Event> events;
   bool changed = false;
   std::uint64_t known_version = 0;
-  if (own.lists_size() > 0) {
+  if (own.lists_size() > 0 || awaited != 0) {
     const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
       const e2ee::UserLists given{session_.owner(), to_vector(own.lists()), to_vector(own.records())};
-      CHATSDK_ASSIGN(const auto learned, conversations_.take_lists(transaction.kept(), given, now_ms(), events));
+      CHATSDK_ASSIGN(const auto learned,
+                     conversations_.take_lists(transaction.kept(), given, awaited, now_ms(), events));
       changed = brought_something(learned.result);
       CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(session_.owner()));
       known_version = known == nullptr ? 0 : known->newest().version;
@@ -331,7 +335,7 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
     const e2ee::UserLists given{session_.owner(), work.lists, work.records};
     CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
-                   conversations_.take_lists(transaction.kept(), given, now_ms(), events));
+                   conversations_.take_lists(transaction.kept(), given, 0, now_ms(), events));
     return {};
   });
   if (!written.ok()) return failed(written.error());

@@ -93,7 +93,8 @@ class KeyUpkeep {
   void schedule();
   void run();
   void query_own_lists();
-  void on_own_lists(Result<wire::DeviceLists> answer);
+  // awaited: the version that was when they were asked for.
+  void on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> answer);
   Status decide(E2eeTransaction& transaction, Work& work);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);

@@ -52,6 +52,11 @@ constexpr char kPutMember[] =
 constexpr char kListVersionWith[] =
     "SELECT max(m.list_version) FROM e2ee_member p JOIN e2ee_member m ON m.conversation_id = p.conversation_id AND "
     "m.user = ?1 WHERE p.user = ?2";
+constexpr char kAwaited[] = "SELECT version FROM e2ee_awaited WHERE user = ?1";
+constexpr char kAwait[] =
+    "INSERT INTO e2ee_awaited(user, version) VALUES (?1, ?2) ON CONFLICT(user) DO UPDATE SET version = ?2";
+constexpr char kAwaitNoMore[] = "DELETE FROM e2ee_awaited WHERE user = ?1";
+constexpr char kAwaitedUsers[] = "SELECT user FROM e2ee_awaited";
 constexpr char kIsEncryptedWith[] =
     "SELECT 1 FROM conversation WHERE peer = ?1 AND encrypted = 1 UNION ALL SELECT 1 FROM e2ee_direct WHERE peer = ?1 "
     "AND encrypted = 1";
@@ -110,9 +115,9 @@ constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
                                          "DELETE FROM e2ee_asked", "UPDATE e2ee_meta SET counter = 0 WHERE id = 1"};
 constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
-constexpr const char* kForgetIdentity[] = {"UPDATE e2ee_member SET list_version = 0 WHERE user = ?1",
-                                           "DELETE FROM e2ee_sent_device WHERE user = ?1",
-                                           "DELETE FROM e2ee_task WHERE user = ?1"};
+constexpr const char* kForgetIdentity[] = {
+    "UPDATE e2ee_member SET list_version = 0 WHERE user = ?1", "DELETE FROM e2ee_sent_device WHERE user = ?1",
+    "DELETE FROM e2ee_task WHERE user = ?1", "DELETE FROM e2ee_awaited WHERE user = ?1"};
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -269,6 +274,25 @@ Result<Notes::IdentityPolicy> SqlNotes::identity_policy(const UserId& peer) {
   policy.changed = columns.flag();
   CHATSDK_TRY(columns.status());
   return policy;
+}
+
+Result<std::uint64_t> SqlNotes::awaited_list(const UserId& user_id) {
+  rows::Query query = sql_(kAwaited);
+  CHATSDK_ASSIGN(const bool any, query.first(user_id));
+  return any ? unsigned_at(query.row(), 0) : 0;
+}
+
+Status SqlNotes::await_list(const UserId& user_id, std::uint64_t version) {
+  return version == 0 ? sql_(kAwaitNoMore).run(user_id) : sql_(kAwait).run(user_id, version);
+}
+
+Result<std::vector<UserId>> SqlNotes::awaited_users() {
+  std::vector<UserId> users;
+  CHATSDK_TRY(for_each_row(sql_(kAwaitedUsers), [&users](const sqlite::Statement& row) -> Status {
+    users.emplace_back(row.text(0));
+    return {};
+  }));
+  return users;
 }
 
 Status SqlNotes::forget_identity(const UserId& user_id) {

@@ -44,6 +44,8 @@ class SqlNotes final : public Notes {
   Result<bool> is_encrypted_with(const UserId& peer) override;
   Status note_encrypted_with(const UserId& peer) override;
   Result<IdentityPolicy> identity_policy(const UserId& peer) override;
+  Result<std::uint64_t> awaited_list(const UserId& user_id) override;
+  Status await_list(const UserId& user_id, std::uint64_t version) override;
   Status forget_identity(const UserId& user_id) override;
   Status put_identity_policy(const UserId& peer, IdentityPolicy policy) override;
   Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
@@ -79,6 +81,8 @@ class SqlNotes final : public Notes {
   Status put_task_out(const Task& task, const Encrypted& encrypted);
   Result<std::optional<Encrypted>> task_out(const Task& task);
   Status drop_task_out(std::int64_t id);
+  // The users of awaited_list().
+  Result<std::vector<UserId>> awaited_users();
   // The number that was given last: what Hello names.
   Result<std::uint64_t> counter();
 

@@ -235,12 +235,18 @@ CREATE TABLE e2ee_task_out(
 )sql";
 
 // What was noted as sent named no keys: nobody is answered by it any more. e2ee_sent_device.record: the hash of the
-// device's record. With another store epoch every stream is read from its beginning, rosters with it.
+// device's record. e2ee_awaited: a version of a user's list that a set-up has authenticated, and nobody has shown to
+// this device. With another store epoch every stream is read from its beginning, rosters with it.
 constexpr const char* kVersion2 = R"sql(
 CREATE INDEX e2ee_member_by_user ON e2ee_member(user);
 CREATE TRIGGER e2ee_other_epoch AFTER UPDATE OF store_epoch ON meta WHEN new.store_epoch <> old.store_epoch BEGIN
   DELETE FROM e2ee_roster;
+  DELETE FROM e2ee_awaited;
 END;
+CREATE TABLE e2ee_awaited(
+  user TEXT PRIMARY KEY,
+  version INTEGER NOT NULL
+) WITHOUT ROWID;
 DELETE FROM e2ee_sent;
 DROP TABLE e2ee_sent_device;
 CREATE TABLE e2ee_sent_device(
@@ -256,11 +262,11 @@ CREATE TABLE e2ee_sent_device(
 constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2};
 
 constexpr const char* kTables[] = {
-    "e2ee_meta",     "e2ee_self",        "e2ee_prekey",    "e2ee_seen",        "e2ee_user",
-    "e2ee_replaced", "e2ee_list",        "e2ee_record",    "e2ee_session",     "e2ee_prefix",
-    "e2ee_chain",    "e2ee_skipped",     "e2ee_own_chain", "e2ee_sent",        "e2ee_received_chain",
-    "e2ee_asked",    "e2ee_placeholder", "e2ee_roster",    "e2ee_sent_device", "e2ee_member",
-    "e2ee_direct",   "e2ee_out",         "e2ee_slice",     "e2ee_task",        "e2ee_task_out"};
+    "e2ee_meta",        "e2ee_self",   "e2ee_prekey",         "e2ee_seen",   "e2ee_user",        "e2ee_replaced",
+    "e2ee_list",        "e2ee_record", "e2ee_session",        "e2ee_prefix", "e2ee_chain",       "e2ee_skipped",
+    "e2ee_own_chain",   "e2ee_sent",   "e2ee_received_chain", "e2ee_asked",  "e2ee_placeholder", "e2ee_roster",
+    "e2ee_sent_device", "e2ee_member", "e2ee_direct",         "e2ee_out",    "e2ee_slice",       "e2ee_task",
+    "e2ee_task_out",    "e2ee_awaited"};
 
 // 0: there are no tables yet.
 Result<std::int64_t> version_of(sqlite::Database& db) {

@@ -98,7 +98,7 @@ TEST_F(SessionManager, OpensWhatWasWritten) {
   ASSERT_EQ(bob.receive(alice, alice.write(bob, "hello")), Code::kOk);
   EXPECT_EQ(bob.last.envelope.body, "hello");
   EXPECT_EQ(bob.last.session_id, bob.active(alice));
-  EXPECT_FALSE(bob.last.lists_wanted);
+  EXPECT_EQ(bob.last.newer_list, 0U);
 }
 
 TEST_F(SessionManager, OpensAMessageOnce) {
@@ -250,11 +250,11 @@ TEST_F(SessionManager, OpensASetUpFromAListThatIsAheadAndAsksForIt) {
   alice.learn(alice, {next.bytes}, {second.record.bytes});
   ASSERT_EQ(alice.begin(bob), Code::kOk);
   EXPECT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
-  EXPECT_TRUE(bob.last.lists_wanted);
+  EXPECT_NE(bob.last.newer_list, 0U);
   bob.learn(alice, {next.bytes}, {second.record.bytes});
   ASSERT_EQ(alice.begin(bob), Code::kOk);
   EXPECT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
-  EXPECT_FALSE(bob.last.lists_wanted);
+  EXPECT_EQ(bob.last.newer_list, 0U);
 }
 
 // ---- Which session sends -------------------------------------------------------------------------------------------

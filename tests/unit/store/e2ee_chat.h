@@ -218,7 +218,8 @@ class ChatDevice {
   Learned fetch_lists(const UserId& user_id) {
     Learned learned;
     write([&](E2eeTransaction& tx) -> Status {
-      CHATSDK_ASSIGN(learned, direct.take_lists(tx.kept(), server_.lists_of(user_id), now_ms, events));
+      CHATSDK_ASSIGN(const std::uint64_t awaited, tx.notes().awaited_list(user_id));
+      CHATSDK_ASSIGN(learned, direct.take_lists(tx.kept(), server_.lists_of(user_id), awaited, now_ms, events));
       return {};
     });
     return learned;

@@ -813,6 +813,32 @@ TEST_F(Direct, NotesGoWhenTheyAreOldAndNotBefore) {
   EXPECT_FALSE(alice.kept.e2ee().notes().sent(last().sent.client_message_id)->has_value());
 }
 
+TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
+  talk();
+  const auto tables = [](ChatDevice& device) {
+    Texts all;
+    auto rows = device.kept.db().prepare("SELECT name, sql FROM sqlite_master WHERE name LIKE 'e2ee%' ORDER BY name");
+    while (rows->step().value()) all.push_back(std::string(rows->text(0)) + ": " + std::string(rows->text(1)));
+    return all;
+  };
+  const ClientMessageId id = server.stream[1].sent.client_message_id;
+  ASSERT_TRUE(alice.kept.e2ee().notes().sent(id)->has_value());
+  ASSERT_TRUE(alice.kept.db()
+                  .execute("DROP TRIGGER e2ee_other_epoch; DROP INDEX e2ee_member_by_user; DROP TABLE e2ee_awaited; "
+                           "DROP TABLE e2ee_sent_device; CREATE TABLE e2ee_sent_device(message INTEGER NOT NULL "
+                           "REFERENCES e2ee_sent(message) ON DELETE CASCADE, device INTEGER NOT NULL, user TEXT NOT "
+                           "NULL, answered INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (message, device, user)) WITHOUT "
+                           "ROWID; INSERT INTO e2ee_sent_device(message, device, user) SELECT message, 2, 'bob' FROM "
+                           "e2ee_sent; UPDATE e2ee_meta SET version = 1")
+                  .ok());
+  ASSERT_TRUE(alice.kept.reload().ok());
+  EXPECT_EQ(tables(alice), tables(bob));
+  EXPECT_FALSE(alice.kept.e2ee().notes().sent(id)->has_value()) << "it names no keys";
+  EXPECT_TRUE(alice.kept.e2ee().notes().roster(kChatId)->has_value());
+  say(alice, bob, "on");
+  EXPECT_TRUE(alice.kept.e2ee().notes().sent(last().sent.client_message_id)->has_value());
+}
+
 TEST_F(Direct, ARowOfNotesThatNobodyWroteSoIsNamed) {
   talk();
   alice.queue("x");
@@ -826,6 +852,7 @@ TEST_F(Direct, ARowOfNotesThatNobodyWroteSoIsNamed) {
     CHATSDK_TRY(notes.begun_for_request(alice.self));
     CHATSDK_TRY(notes.counter());
     CHATSDK_TRY(notes.own_message(server.stream[2].sent.client_message_id));
+    CHATSDK_TRY(notes.sent(server.stream[2].sent.client_message_id));
     return notes.prekeys_to_upload().ok() ? Status() : Status(notes.prekeys_to_upload().error());
   };
   ASSERT_TRUE(read_all().ok());
@@ -842,6 +869,7 @@ TEST_F(Direct, ARowOfNotesThatNobodyWroteSoIsNamed) {
       {"e2ee_session", "UPDATE e2ee_session SET for_request = 1, session_id = x'00'"},
       {"e2ee_meta", "UPDATE e2ee_meta SET counter = -1"},
       {"e2ee_sent", "UPDATE e2ee_sent SET expires_after = -1"},
+      {"e2ee_sent_device", "UPDATE e2ee_sent_device SET record = zeroblob(31)"},
       {"e2ee_prekey", "UPDATE e2ee_prekey SET uploaded = 0, key_id = key_id + 4294967296"},
   };
   sqlite::Database& db = bob.kept.db();

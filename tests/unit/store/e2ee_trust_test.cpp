@@ -388,5 +388,83 @@ TEST_F(TrustRetry, WhatIsBlockedIsNotAskedForNorRepairedUntilTheAppAccepts) {
   EXPECT_EQ(alice.flush_tasks(), 1);
 }
 
+// ---- Lists that are withheld ---------------------------------------------------------------------------------------
+
+class TrustWithheld : public Trust {
+ protected:
+  // A set-up of alice's comes to bob, who has heard nothing of the list that it names.
+  void set_up_from_a_list_that_is_ahead() {
+    talk();
+    tablet.join(alice);
+    alice.fetch_lists("alice");
+    server.stream.pop_back();  // the ROSTER item
+    --server.revision;
+    bob.write([&](E2eeTransaction& tx) { return tx.state().drop_sessions("alice"); });
+    alice.write([&](E2eeTransaction& tx) { return tx.state().drop_sessions("bob"); });
+    say_to(alice, bob, "ahead");
+    bob.events.clear();
+    ItemResult result;
+    bob.write([&](E2eeTransaction& tx) { return bob.take(tx, last(), result); });
+    ASSERT_EQ(result.outcome, Outcome::kContent) << "it is opened all the same";
+    ASSERT_TRUE(result.lists_wanted);
+    ASSERT_EQ(awaited(), 2U);
+  }
+  std::uint64_t awaited() { return bob.kept.e2ee().notes().awaited_list("alice").value(); }
+  // What the server shows of alice stays as it was.
+  void withhold() { server.users["alice"].lists.resize(1); }
+
+  ChatDevice tablet{server, "alice", 3, directory};
+};
+
+TEST_F(TrustWithheld, IsTold) {
+  ASSERT_NO_FATAL_FAILURE(set_up_from_a_list_that_is_ahead());
+  withhold();
+  ASSERT_TRUE(bob.kept.reload().ok());
+  EXPECT_EQ(awaited(), 2U) << "also when the program ends before the answer comes";
+  EXPECT_EQ(bob.kept.e2ee().notes().awaited_users().value(), std::vector<UserId>{"alice"});
+  bob.fetch_lists("alice");
+  EXPECT_EQ(bob.events, (std::vector<Event>{{EventKind::kListRefused, "alice", {}}}));
+  bob.fetch_lists("alice");
+  EXPECT_EQ(bob.events.size(), 1U) << "once";
+}
+
+TEST_F(TrustWithheld, ANothingNewerIsNoAnswerEither) {
+  ASSERT_NO_FATAL_FAILURE(set_up_from_a_list_that_is_ahead());
+  bob.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
+                   bob.direct.take_lists(tx.kept(), {"alice", {}, {}}, 2, kThen, bob.events));
+    return {};
+  });
+  EXPECT_EQ(bob.events, (std::vector<Event>{{EventKind::kListRefused, "alice", {}}}));
+}
+
+TEST_F(TrustWithheld, AnAnswerToAQuestionOfBeforeSaysNothing) {
+  ASSERT_NO_FATAL_FAILURE(set_up_from_a_list_that_is_ahead());
+  bob.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
+                   bob.direct.take_lists(tx.kept(), {"alice", {}, {}}, 0, kThen, bob.events));
+    return {};
+  });
+  EXPECT_TRUE(bob.events.empty());
+  EXPECT_EQ(awaited(), 2U);
+}
+
+TEST_F(TrustWithheld, WhatIsShownIsAwaitedNoMore) {
+  ASSERT_NO_FATAL_FAILURE(set_up_from_a_list_that_is_ahead());
+  bob.fetch_lists("alice");
+  EXPECT_FALSE(bob.told(EventKind::kListRefused));
+  EXPECT_TRUE(bob.told(EventKind::kDeviceAdded));
+  EXPECT_EQ(awaited(), 0U);
+}
+
+TEST_F(TrustWithheld, AServerThatWasPutBackMayHaveLostIt) {
+  ASSERT_NO_FATAL_FAILURE(set_up_from_a_list_that_is_ahead());
+  withhold();
+  ASSERT_TRUE(bob.kept.store().begin_epoch(2, StreamId{500}).ok());
+  EXPECT_EQ(awaited(), 0U);
+  bob.fetch_lists("alice");
+  EXPECT_TRUE(bob.events.empty());
+}
+
 }  // namespace
 }  // namespace chatsdk::e2ee
