@@ -79,6 +79,8 @@ function(chatsdk_layer name)
       target_compile_options(chatsdk_${name} PRIVATE ${CHATSDK_WHOLE_OPTIMISATION} $<$<CONFIG:Release>:-ffat-lto-objects>)
     endif()
   endif()
+  # Where it was built is nothing that a binary should say, or weigh.
+  target_compile_options(chatsdk_${name} PRIVATE -fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=)
   target_include_directories(chatsdk_${name} PUBLIC $<BUILD_INTERFACE:${ARG_INCLUDE_ROOT}>)
   target_link_libraries(chatsdk_${name} PUBLIC ${ARG_LIBRARIES} PRIVATE $<BUILD_INTERFACE:chatsdk_build>)
   set_target_properties(chatsdk_${name} PROPERTIES

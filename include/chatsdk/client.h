@@ -592,7 +592,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_login_with_assertion(chatsdk_cli
                                                                      chatsdk_error** out_error);
 
 /**
- * Ends this device's session on the server and forgets its tokens. The history stays in the store.
+ * Ends this device's session on the server and forgets its tokens. The history stays in the store. The device leaves
+ * the list of devices that others encrypt for, unless it is the only one: after the next log-in it is linked again.
  *
  * @param client the client
  * @param[out] out_request the request's id
@@ -630,8 +631,10 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_list_devices(chatsdk_client* cli
                                                              chatsdk_error** out_error);
 
 /**
- * Removes a device of this account: its session ends at once. Right after that this client takes it out of the list of
- * devices that others encrypt for (CHATSDK_EVENT_DEVICE_REMOVED).
+ * Removes a device of this account: it leaves the list of devices that others encrypt for
+ * (CHATSDK_EVENT_DEVICE_REMOVED), its session ends with that, and then the server forgets it. Where the answer is lost
+ * it may have been done by half, and may be asked again. From a device that is in no list itself the order is the other
+ * way round: another device takes it out.
  *
  * @param client the client
  * @param device_id the device, as chatsdk_device_info names it

@@ -130,7 +130,7 @@ void GatewaySession::on_ack(const wire::Ack& ack) {
       CHATSDK_FAULT("gateway.between_cursor_and_marks");
     }
     if (entry->kind == wire::STREAM_KIND_CONVERSATION) {
-      shard_.marks.delivered(*user_, entry->id, stream.delivered_from(), stream.seq());
+      shard_.marks.delivered(*user_, entry->id, stream.delivered_from(), stream.seq(), stream.missing_from());
     }
   }
   pump();

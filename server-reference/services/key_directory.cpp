@@ -213,6 +213,10 @@ Result<wire::DeviceLists> KeyDirectory::lists(const Identity& requester, const w
     out.set_newest_version(page.newest);
     for (Bytes& list : page.lists) out.add_lists(std::move(list));
     for (Bytes& record : page.records) out.add_records(std::move(record));
+    if (known.user_id() != requester.user_id) continue;
+    // Read behind the lists: a device that is listed in between is there.
+    CHATSDK_ASSIGN(const auto devices, parts_.reader.devices(requester.user_id));
+    for (const Device& device : devices) out.add_devices(device.device_id.value);
   }
   return answer;
 }

@@ -20,12 +20,14 @@ MarksService::~MarksService() {
   if (timer_ != 0) writer_.cancel(timer_);
 }
 
-void MarksService::delivered(std::string_view user, ConversationId conversation, Seq from, Seq up_to) {
+void MarksService::delivered(std::string_view user, ConversationId conversation, Seq from, Seq up_to,
+                             Seq missing_from) {
   if (up_to == 0 || from >= up_to) return;
   std::lock_guard lock(mutex_);
   Claim* claim = claim_of(user, conversation);
   if (claim == nullptr) return;
   add(*claim, {from, up_to});
+  claim->missing_from = std::max(claim->missing_from, missing_from);
   schedule();
 }
 
@@ -169,15 +171,16 @@ void MarksService::start_flush() {
                                        .conversation_id = key.conversation,
                                        .delivered_from = range->from,
                                        .delivered_up_to = range->up_to,
-                                       .read_up_to = 0,
-                                       .now = now});
+                                       .now = now,
+                                       .missing_from = claim.missing_from});
     }
     ready_.emplace_back(AdvanceMarks{.user_id = key.user,
                                      .conversation_id = key.conversation,
                                      .delivered_from = claim.delivered.from,
                                      .delivered_up_to = claim.delivered.up_to,
                                      .read_up_to = claim.read_up_to,
-                                     .now = now});
+                                     .now = now,
+                                     .missing_from = claim.missing_from});
   }
   slice_ = std::clamp(ready_.size() / kSlicesWanted, kSliceMin, kSliceMax);
   flushing_ = true;
@@ -225,7 +228,8 @@ void MarksService::on_written(const WriteOp& op, const Status& status) {
 
 void MarksService::gather_again(const WriteOp& op) {
   if (const auto* marks = std::get_if<AdvanceMarks>(&op)) {
-    delivered(marks->user_id, marks->conversation_id, marks->delivered_from, marks->delivered_up_to);
+    delivered(marks->user_id, marks->conversation_id, marks->delivered_from, marks->delivered_up_to,
+              marks->missing_from);
     read(marks->user_id, marks->conversation_id, marks->read_up_to);
   } else if (const auto* cursor = std::get_if<AdvanceCursor>(&op)) {
     acknowledged(cursor->device_id, cursor->stream_id, cursor->acknowledged, cursor->missing_from);

@@ -42,8 +42,8 @@ class MarksService {
   MarksService(const MarksService&) = delete;
   MarksService& operator=(const MarksService&) = delete;
 
-  // A device of the user holds all of (from, up_to] of the conversation.
-  void delivered(std::string_view user, ConversationId conversation, Seq from, Seq up_to);
+  // A device of the user holds all of (from, up_to] of the conversation that was for it, and lacks missing_from.
+  void delivered(std::string_view user, ConversationId conversation, Seq from, Seq up_to, Seq missing_from = 0);
   void read(std::string_view user, ConversationId conversation, Seq up_to);
   // The device applied everything of the stream up to seq, and holds all of it above missing_from that was for it.
   void acknowledged(DeviceId device, StreamId stream, Seq seq, Seq missing_from = 0);
@@ -86,6 +86,7 @@ class MarksService {
   struct Claim {
     Range delivered;
     Seq read_up_to = 0;
+    Seq missing_from = 0;  // the highest that a device lacked; its cursor, which says so, is written later
     // Ranges above it, with gaps between them: merged, they would claim the gaps. Lowest first, each once.
     std::vector<Range> beyond;
   };

@@ -87,7 +87,8 @@ Status MessageWriter::prepare() {
                                           "excluded.missing_from WHERE excluded.acked >= acked"));
   CHATSDK_ASSIGN(
       select_fillable_,
-      db_.prepare("SELECT 1 FROM device d WHERE d.user_id = ?1 AND (EXISTS (SELECT 1 FROM cursor c WHERE "
+      db_.prepare("SELECT 1 FROM device d JOIN device_keys k ON k.device_id = d.device_id WHERE d.user_id = ?1 AND "
+                  "(EXISTS (SELECT 1 FROM cursor c WHERE "
                   "c.device_id = d.device_id AND c.stream_id = ?2 AND c.missing_from > ?3) OR EXISTS "
                   "(SELECT 1 FROM slice s WHERE s.stream_id = ?2 AND s.seq > ?3 AND s.seq <= ?4 AND "
                   "s.device_id = d.device_id) OR EXISTS (SELECT 1 FROM item i WHERE i.stream_id = ?2 AND "
@@ -514,7 +515,7 @@ Status MessageWriter::apply(const AdvanceMarks& op, Result<WriteAnswer>& answer)
   if (delivered && op.delivered_from > member->delivered_up_to) {
     CHATSDK_ASSIGN(const bool may_be_filled,
                    may_be_filled(*stream, op.user_id, member->delivered_up_to, op.delivered_from));
-    delivered = !may_be_filled;
+    delivered = !may_be_filled && op.missing_from <= member->delivered_up_to;
   }
   if (delivered) member->delivered_up_to = op.delivered_up_to;
   const Seq read_up_to = std::min(op.read_up_to, member->delivered_up_to);

@@ -233,6 +233,7 @@ struct AdvanceMarks {
   Seq delivered_up_to = 0;
   Seq read_up_to = 0;
   WallTime now;
+  Seq missing_from = 0;  // the highest item that a device of the user says it misses, whose cursor is not written yet
 };
 struct MarksAdvanced {
   std::vector<MarkAdvance> advances;  // what moved; may be empty

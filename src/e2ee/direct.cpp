@@ -531,7 +531,7 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   if (is_message) {
     CHATSDK_ASSIGN(known, kept.notes.known_message(item.conversation, item.sender.user_id, item.client_message_id));
   }
-  if (known == KnownMessage::kWhole || (known == KnownMessage::kPlaceholder && !item.slice)) {
+  if (known == KnownMessage::kWhole || (known != KnownMessage::kUnknown && !item.slice)) {
     result.outcome = ItemResult::Outcome::kKnown;
     return result;
   }

@@ -49,7 +49,8 @@ struct OwnMessage {
   std::uint32_t expires_after_s = 0;
 };
 
-enum class KnownMessage : std::uint8_t { kUnknown, kPlaceholder, kWhole };
+// kWaiting: an own one, which waits to be sent.
+enum class KnownMessage : std::uint8_t { kUnknown, kPlaceholder, kWhole, kWaiting };
 
 class Notes : public RetryNotes {
  public:

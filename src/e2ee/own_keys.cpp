@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "e2ee/ageing.h"
+#include "e2ee/outcome.h"
 
 namespace chatsdk::e2ee {
 namespace {
@@ -62,50 +63,62 @@ Result<ListUpload> OwnKeys::begin_account(Kept kept, const Peer& device, std::st
 }
 
 // The next list, or the first where none is known, with the device of `self` in the place of those.
-Result<ListUpload> OwnKeys::list_with(Kept kept, const Self& self, std::initializer_list<DeviceId> in_place_of,
-                                      std::uint64_t now_ms) {
+Result<ListUpload> OwnKeys::list_with(Kept kept, const Self& self, std::set<DeviceId> without, std::uint64_t now_ms) {
   const UserId& user_id = self.record.user_id;
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(user_id));
   if (own == nullptr) {
     CHATSDK_ASSIGN(const DeviceList list, first_device_list(user_id, self.account_seed, {&self.record, 1}, now_ms));
     return ListUpload{list.bytes, {self.record.bytes}};
   }
-  std::vector<DeviceId> gone;
-  for (const DeviceId device_id : in_place_of) {
-    const bool twice = std::find(gone.begin(), gone.end(), device_id) != gone.end();
-    if (!twice && own->newest().find(device_id) != nullptr) gone.push_back(device_id);
-  }
+  std::erase_if(without, [own](DeviceId device_id) { return own->newest().find(device_id) == nullptr; });
+  const std::vector<DeviceId> gone(without.begin(), without.end());
   CHATSDK_ASSIGN(const DeviceList list,
                  next_device_list(own->newest(), self.account_seed, {&self.record, 1}, gone, now_ms));
   return ListUpload{list.bytes, {self.record.bytes}};
 }
 
+namespace {
+
+enum class Place { kNone, kEarlier, kNewest };  // in the lists that are known
+
+Place place_of(const KnownUser& own, DeviceId device_id, const Hash* record_hash) {
+  Place place = Place::kNone;
+  for (const DeviceList& list : own.lists) {
+    const ListedDevice* listed = list.find(device_id);
+    if (listed == nullptr || (record_hash != nullptr && listed->record_hash != *record_hash)) continue;
+    place = &list == &own.newest() ? Place::kNewest : Place::kEarlier;
+  }
+  return place;
+}
+
+}  // namespace
+
 Result<Standing> OwnKeys::standing(Kept kept, const Peer& device) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return Standing::kNoKeys;
-  if (self->record.user_id != device.user_id || self->record.device_id != device.device_id) {
-    return Standing::kAnotherDevice;
-  }
+  if (self->record.user_id != device.user_id) return Standing::kAnotherDevice;
+  const bool same_device = self->record.device_id == device.device_id;
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
-  if (own == nullptr) return Standing::kUnlisted;
+  if (own == nullptr) return same_device ? Standing::kUnlisted : Standing::kAnotherDevice;
   if (own->account_key != signing_key_of(self->account_seed)) return Standing::kRemoved;
-  bool was_listed = false;
-  for (const DeviceList& list : own->lists) {
-    const ListedDevice* listed_here = list.find(device.device_id);
-    const bool is_this = listed_here != nullptr && listed_here->record_hash == self->record.hash;
-    if (is_this && &list == &own->newest()) return Standing::kListed;
-    was_listed = was_listed || is_this;
-  }
-  return was_listed ? Standing::kRemoved : Standing::kUnlisted;
+  Place place = place_of(*own, self->record.device_id, &self->record.hash);
+  if (same_device && place == Place::kNewest) return Standing::kListed;
+  // What never got into a list was to take the place of another.
+  if (place == Place::kNone && self->replaces) place = place_of(*own, self->replaces, nullptr);
+  if (place == Place::kEarlier) return Standing::kRemoved;
+  return same_device ? Standing::kUnlisted : Standing::kAnotherDevice;
 }
 
-Result<ListUpload> OwnKeys::list_with_self(Kept kept, std::uint64_t now_ms) {
+Result<ListUpload> OwnKeys::list_with_self(Kept kept, std::span<const DeviceId> gone, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return without_keys();
-  return list_with(kept, *self, {self->replaces, self->record.device_id}, now_ms);
+  std::set<DeviceId> without(gone.begin(), gone.end());
+  without.insert({self->replaces, self->record.device_id});
+  return list_with(kept, *self, std::move(without), now_ms);
 }
 
-Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms) {
+Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::string_view name,
+                                       std::span<const DeviceId> gone, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* before, kept.state.self());
   if (before == nullptr) return without_keys();
   if (before->record.user_id != device.user_id) return error(Code::kWrongState, "this device has another user's keys");
@@ -115,7 +128,9 @@ Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::strin
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
   const bool was_listed = own != nullptr && own->newest().find(before->record.device_id) != nullptr;
   self.replaces = was_listed ? before->record.device_id : before->replaces;
-  CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, {self.replaces, device.device_id}, now_ms));
+  std::set<DeviceId> without(gone.begin(), gone.end());
+  without.insert({self.replaces, device.device_id});
+  CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, std::move(without), now_ms));
   CHATSDK_TRY(forget_keys(kept));
   CHATSDK_TRY(kept.state.put_self(std::move(self)));
   return upload;
@@ -133,8 +148,19 @@ Status OwnKeys::forget_keys(Kept kept) {
 
 Status OwnKeys::adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted,
                               std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
+  const bool same_account = own != nullptr && own->account_key == signing_key_of(granted.account_seed);
+  const DeviceList* shown = same_account ? own->list(granted.list.version) : nullptr;
+  if (shown == nullptr || shown->hash != granted.list.hash) {
+    return error(kBadMessage, "the server shows no list that follows the granted one");
+  }
+  return take_keys(kept, device, name, std::move(granted.account_seed), std::move(granted.keys), now_ms);
+}
+
+Status OwnKeys::take_keys(Kept kept, const Peer& device, std::string_view name, SigningSeed account_seed,
+                          DeviceKeys keys, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* before, kept.state.self());
-  CHATSDK_ASSIGN(Self self, make_self(std::move(granted.account_seed), std::move(granted.keys), device, name, now_ms));
+  CHATSDK_ASSIGN(Self self, make_self(std::move(account_seed), std::move(keys), device, name, now_ms));
   if (before != nullptr) {
     self.next_key_id = before->next_key_id;
     CHATSDK_TRY(forget_keys(kept));
@@ -145,7 +171,7 @@ Status OwnKeys::adopt_account(Kept kept, const Peer& device, std::string_view na
 Result<ListUpload> OwnKeys::replace_account(Kept kept, const Peer& device, std::string_view name, bool again,
                                             std::uint64_t now_ms) {
   if (!again) {
-    CHATSDK_TRY(adopt_account(kept, device, name, {draw_secret<32>(keys_), {}, DeviceKeys::draw(keys_)}, now_ms));
+    CHATSDK_TRY(take_keys(kept, device, name, draw_secret<32>(keys_), DeviceKeys::draw(keys_), now_ms));
   }
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));

@@ -15,8 +15,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -49,9 +49,9 @@ struct PrekeyUpload {
 // This device in its user's newest list, as far as that is known here.
 enum class Standing {
   kNoKeys,         // nothing was begun
-  kAnotherDevice,  // the keys are of a device_id that is this device's no more
+  kAnotherDevice,  // the keys are of a device_id that is this device's no more, and nobody has taken that one out
   kUnlisted,       // no list that was learned names it
-  kRemoved,        // one did, or the account has another key: this device can only be linked
+  kRemoved,        // one did, or the account has another key: this device can only be linked, under whatever id
   kListed,
 };
 
@@ -70,15 +70,18 @@ class OwnKeys {
   // learned when the server has taken it. WRONG_STATE: this device has keys; INVALID_ARGUMENT: the name.
   Result<ListUpload> begin_account(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms);
   Result<Standing> standing(Kept kept, const Peer& device);
-  // A list with this device, which is in none: the first, or the next of the one that is known. WRONG_STATE without
-  // keys.
-  Result<ListUpload> list_with_self(Kept kept, std::uint64_t now_ms);
+  // A list with this device, which is in none: the first, or the next of the one that is known, without those of `gone`
+  // that it names. WRONG_STATE without keys.
+  Result<ListUpload> list_with_self(Kept kept, std::span<const DeviceId> gone, std::uint64_t now_ms);
   // The server knows this device under another id from now on, since it was restored from an older state or logged in
   // anew: other device keys, and nothing of the old ones' sessions and prekeys. The account key and what is known of
-  // users stay, and the list that comes back has the new device in place of the old. WRONG_STATE as next_list().
-  Result<ListUpload> begin_anew(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms);
+  // users stay, and the list that comes back has the new device in place of the old, and none of `gone`. WRONG_STATE as
+  // next_list().
+  Result<ListUpload> begin_anew(Kept kept, const Peer& device, std::string_view name, std::span<const DeviceId> gone,
+                                std::uint64_t now_ms);
   // A device that was linked: the account key and the device keys that another device has confirmed, in place of what
-  // was here. The list with this device is made once the newest is known.
+  // was here. The granted list has been learned by then, or one behind it: what a server shows in its place, or holds
+  // back, is BAD_MESSAGE.
   Status adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted, std::uint64_t now_ms);
   // The user begins anew with another account key, and this device as the only one: the list behind the newest that is
   // known, under the new key. again: under the one of the call before, whose list the server has not taken. WRONG_STATE
@@ -109,9 +112,10 @@ class OwnKeys {
   // Device keys and their record.
   Result<Self> make_self(SigningSeed account_seed, DeviceKeys keys, const Peer& device, std::string_view name,
                          std::uint64_t now_ms);
+  Status take_keys(Kept kept, const Peer& device, std::string_view name, SigningSeed account_seed, DeviceKeys keys,
+                   std::uint64_t now_ms);
   static Status forget_keys(Kept kept);
-  Result<ListUpload> list_with(Kept kept, const Self& self, std::initializer_list<DeviceId> in_place_of,
-                               std::uint64_t now_ms);
+  Result<ListUpload> list_with(Kept kept, const Self& self, std::set<DeviceId> without, std::uint64_t now_ms);
   Result<PrekeyUpload> collect(Kept kept);
 
   Random& keys_;

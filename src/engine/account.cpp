@@ -90,10 +90,11 @@ void Account::logout(RequestId request) {
   // First, so that a refusal leaves the connection alone.
   if (auto allowed = session_.may_log_out(); !allowed.ok()) return complete(request, std::move(allowed));
   connection_.pause();
-  session_.logout(guard_.wrap([this, request](Status status) {
-    connection_.unpause();
-    complete(request, std::move(status));
-  }));
+  session_.logout([this](Session::StatusCallback done) { unlink(session_.device_id(), guard_.wrap(std::move(done))); },
+                  guard_.wrap([this, request](Status status) {
+                    connection_.unpause();
+                    complete(request, std::move(status));
+                  }));
 }
 
 void Account::list_devices(RequestId request) {
@@ -114,17 +115,26 @@ void Account::list_devices(RequestId request) {
       }));
 }
 
-void Account::revoke_device(RequestId request, DeviceId device, UniqueFunction<void()> revoked) {
+void Account::unlink(DeviceId device, Session::StatusCallback done) {
+  if (encryption_ == nullptr) return done({});
+  encryption_->unlink(device, std::move(done));
+}
+
+void Account::revoke_device(RequestId request, DeviceId device) {
   if (!open(request)) return;
   if (!device) return complete(request, error(Code::kInvalidArgument, "no device id"));
+  unlink(device, guard_.wrap([this, request, device](Status unlinked) {
+    if (!unlinked.ok()) return complete(request, std::move(unlinked));
+    remove_device(request, device);
+  }));
+}
+
+void Account::remove_device(RequestId request, DeviceId device) {
   session_.authorized<void>(
       [this, device](const std::string& token, RestApi::Callback<void> done) {
         rest_.revoke_device(token, device, std::move(done));
       },
-      guard_.wrap([complete = completing(request), revoked = std::move(revoked)](Status status) mutable {
-        if (status.ok()) revoked();
-        complete(std::move(status));
-      }));
+      completing(request));
 }
 
 void Account::cancel_all(const Error& cause) {

@@ -9,21 +9,24 @@
 #include <set>
 
 #include "engine/connection.h"
+#include "engine/encryption.h"
 
 namespace chatsdk {
 
 class Account {
  public:
-  Account(const EngineContext& context, Session& session, RestApi& rest, Connection& connection)
-      : context_(context), session_(session), rest_(rest), connection_(connection) {}
+  // encryption: nullptr where this client takes no part in it.
+  Account(const EngineContext& context, Session& session, RestApi& rest, Connection& connection, Encryption* encryption)
+      : context_(context), session_(session), rest_(rest), connection_(connection), encryption_(encryption) {}
 
   void register_account(RequestId request, const Registration& registration);
   void login(RequestId request, const std::string& user_id, const std::string& password);
   void login_with_assertion(RequestId request, const std::string& assertion);
+  // A device that leaves, or is removed, leaves its user's device list first: what was asked for and not answered may
+  // have been done by half, and never so that somebody still encrypts for a device that is gone.
   void logout(RequestId request);
   void list_devices(RequestId request);
-  // revoked: called when the server has done it.
-  void revoke_device(RequestId request, DeviceId device, UniqueFunction<void()> revoked);
+  void revoke_device(RequestId request, DeviceId device);
   // Completes what is open.
   void cancel_all(const Error& cause);
   void forget(RequestId request) { open_.erase(request); }
@@ -34,11 +37,14 @@ class Account {
   bool open(RequestId request);
   void complete(RequestId request, Status status);
   Session::StatusCallback completing(RequestId request);
+  void unlink(DeviceId device, Session::StatusCallback done);
+  void remove_device(RequestId request, DeviceId device);
 
   const EngineContext& context_;
   Session& session_;
   RestApi& rest_;
   Connection& connection_;
+  Encryption* const encryption_;
   std::set<RequestId> open_;
   Guard guard_;
 };

@@ -33,7 +33,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
         outbox(context, connection, encryption.get()),
         inbox(context, connection, outbox, encryption.get()),
         receipts(context, connection),
-        account(context, session, rest, connection) {}
+        account(context, session, rest, connection, encryption.get()) {}
 
   ~Impl() override = default;
 
@@ -111,9 +111,9 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   }
 
   void stop(const Error& cause) {
+    if (encryption) encryption->cancel(cause);
     connection.stop();
     outbox.stop();
-    if (encryption) encryption->linking().cancel(cause);
     session.cancel_all();
     rest.cancel_all();
     account.cancel_all(cause);
@@ -267,11 +267,7 @@ void Client::logout(RequestId request) { impl_->account.logout(request); }
 
 void Client::list_devices(RequestId request) { impl_->account.list_devices(request); }
 
-void Client::revoke_device(RequestId request, DeviceId device) {
-  impl_->account.revoke_device(request, device, [impl = impl_.get(), device] {
-    if (impl->encryption) impl->encryption->device_revoked(device);
-  });
-}
+void Client::revoke_device(RequestId request, DeviceId device) { impl_->account.revoke_device(request, device); }
 
 // ---- Messages ------------------------------------------------------------------------------------------------------
 

@@ -41,12 +41,17 @@ class Encryption final : private KeyUpkeep::Observer {
 
   EncryptionState state() const { return upkeep_.state(); }
   Linking& linking() { return linking_; }
+  // What is under way for the app ends.
+  void cancel(const Error& cause) {
+    linking_.cancel(cause);
+    upkeep_.cancel(cause);
+  }
 
   // -- For the app --
   Result<PeerIdentity> identity(const UserId& peer);
   Status set_verified(const e2ee::Identity& peer, bool verified, std::vector<e2ee::Event>& events);
   Status accept_identity(const e2ee::Identity& peer);
-  void device_revoked(DeviceId device) { upkeep_.device_revoked(device); }
+  void unlink(DeviceId device, Session::StatusCallback done) { upkeep_.unlink(device, std::move(done)); }
   Status replace_account() { return upkeep_.replace_account(); }
   // What waited for that goes on.
   void identity_accepted() {

@@ -2,6 +2,7 @@
 #include "engine/key_upkeep.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/fault.h"
@@ -11,6 +12,8 @@ namespace chatsdk {
 namespace {
 
 using e2ee::Standing;
+
+constexpr int kConflictsMax = 5;  // with lists of other devices, in a row, before who waits for one is told
 
 }  // namespace
 
@@ -65,12 +68,17 @@ void KeyUpkeep::on_caught_up() {
 }
 
 void KeyUpkeep::on_lost() {
+  cancel(error(Code::kNetwork, "the connection was lost while the device list was changed"));
+}
+
+void KeyUpkeep::cancel(const Error& cause) {
   live_ = false;
   busy_ = false;
   scheduled_ = false;
   holds_ = {};
   timer_.cancel();
   guard_.renew();
+  end_unlinks(unlinks_.size(), cause);
 }
 
 // Also where it was done and the epoch not yet stored: keys that are new twice harm nobody.
@@ -96,7 +104,7 @@ void KeyUpkeep::ask_own_lists() {
 // ---- Turns ---------------------------------------------------------------------------------------------------------
 
 void KeyUpkeep::schedule() {
-  if (!live_ || busy_ || scheduled_) return;
+  if (!is_wanted() || busy_ || scheduled_) return;
   scheduled_ = true;
   context_.executor.post(guard_.wrap([this] {
     scheduled_ = false;
@@ -105,12 +113,14 @@ void KeyUpkeep::schedule() {
 }
 
 void KeyUpkeep::run() {
-  if (!live_ || busy_) return;
+  if (!is_wanted() || busy_) return;
   timer_.cancel();
   if (!lists_known_) return query_own_lists();
+  if (adopting_) return adopt_now();
   Work work;
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
   if (!written.ok()) return failed(written.error());
+  end_unlinks(work.unlinked, {});
   CHATSDK_FAULT("keys.between_keys_and_upload");
   if (work.replaces) replacing_ = Replacing::kMade;
   if (!work.lists.empty()) return upload_list(std::move(work));
@@ -134,6 +144,7 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   switch (standing) {
     case Standing::kNoKeys: {
       if (server_version_ > 0) {
+        work.unlinked = unlinks_.size();
         become(EncryptionState::kLinkNeeded);
         return {};
       }
@@ -142,17 +153,20 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
       return {};
     }
     case Standing::kAnotherDevice: {
-      CHATSDK_ASSIGN(auto upload, keys_.begin_anew(transaction.kept(), own_device(), device_name(), now_ms()));
+      CHATSDK_ASSIGN(auto upload,
+                     keys_.begin_anew(transaction.kept(), own_device(), device_name(), forgotten_, now_ms()));
       add_list(std::move(upload), work);
       return {};
     }
     case Standing::kUnlisted: {
-      CHATSDK_ASSIGN(auto upload, keys_.list_with_self(transaction.kept(), now_ms()));
+      CHATSDK_ASSIGN(auto upload, keys_.list_with_self(transaction.kept(), forgotten_, now_ms()));
       add_list(std::move(upload), work);
       return {};
     }
     case Standing::kRemoved:
-      become(EncryptionState::kLinkNeeded);
+      work.unlinked = unlinks_.size();
+      // Without a connection it is this device that leaves.
+      if (live_) become(EncryptionState::kLinkNeeded);
       return {};
     case Standing::kListed:
       break;
@@ -183,22 +197,32 @@ Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
   return {};
 }
 
-Status KeyUpkeep::take_out_revoked(E2eeTransaction& transaction, Work& work) {
+// Whom the app has removed, and whom the server has forgotten: another device without a place in the list may have
+// removed it. A server that says so falsely can do no more than keep that device from speaking.
+Status KeyUpkeep::take_out_gone(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
-  std::vector<DeviceId> gone;
-  for (const DeviceId device : revoked_) {
-    const bool is_listed = own != nullptr && own->newest().find(device) != nullptr;
-    if (is_listed && device != session_.device_id()) gone.push_back(device);
+  const e2ee::DeviceList& newest = own->newest();
+  std::set<DeviceId> gone;
+  for (const DeviceId device : forgotten_) {
+    if (newest.find(device) != nullptr && device != session_.device_id()) gone.insert(device);
   }
-  if (gone.empty()) return {};
-  CHATSDK_ASSIGN(auto upload, keys_.next_list(transaction.kept(), {}, gone, now_ms()));
+  for (const Unlink& wanted : unlinks_) {
+    const bool leaves_another = gone.size() + 1 < newest.devices.size() || gone.count(wanted.device) != 0;
+    if (newest.find(wanted.device) != nullptr && leaves_another) gone.insert(wanted.device);
+  }
+  if (gone.empty()) {
+    work.unlinked = unlinks_.size();
+    return {};
+  }
+  const std::vector<DeviceId> remove(gone.begin(), gone.end());
+  CHATSDK_ASSIGN(auto upload, keys_.next_list(transaction.kept(), {}, remove, now_ms()));
   add_list(std::move(upload), work);
   return {};
 }
 
 Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
-  if (work.lists.empty()) CHATSDK_TRY(take_out_revoked(transaction, work));
-  if (!work.lists.empty()) return {};
+  CHATSDK_TRY(take_out_gone(transaction, work));
+  if (!work.lists.empty() || !live_) return {};
   const bool compared = digest_asked_ && context_.now() - *digest_asked_ < limits::e2ee::kDigestInterval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
   if (!compared && waiting.empty()) {
@@ -222,16 +246,27 @@ void KeyUpkeep::wait_until(std::uint64_t wall_ms) {
 void KeyUpkeep::failed(const Error& cause) {
   context_.debug("keys", std::string(code_name(cause.code)) + ": " + cause.detail);
   busy_ = false;
-  if (live_) timer_.start_after(backoff_.next(cause.retry_after), [this] { schedule(); });
+  // Another device may have changed the list meanwhile: then it is made anew, behind that one.
+  const bool list_in_doubt = cause.code == Code::kConflict && ++conflicts_ < kConflictsMax;
+  if (!list_in_doubt) end_unlinks(unlinks_.size(), cause);
+  if (is_wanted()) timer_.start_after(backoff_.next(cause.retry_after), [this] { schedule(); });
 }
 
 void KeyUpkeep::become(EncryptionState state) {
   if (std::exchange(state_, state) != state) observer_.on_encryption_state(state);
 }
 
-void KeyUpkeep::device_revoked(DeviceId device) {
-  revoked_.insert(device);
+void KeyUpkeep::unlink(DeviceId device, Session::StatusCallback done) {
+  unlinks_.push_back({device, std::move(done)});
+  if (!live_) lists_known_ = false;
   schedule();
+}
+
+void KeyUpkeep::end_unlinks(std::size_t count, const Status& status) {
+  const auto end = unlinks_.begin() + static_cast<std::ptrdiff_t>(count);
+  std::vector<Unlink> ended(std::make_move_iterator(unlinks_.begin()), std::make_move_iterator(end));
+  unlinks_.erase(unlinks_.begin(), end);
+  for (Unlink& one : ended) one.done(status);
 }
 
 Status KeyUpkeep::replace_account() {
@@ -245,14 +280,22 @@ Status KeyUpkeep::replace_account() {
 
 Result<e2ee::Standing> KeyUpkeep::standing() { return keys_.standing({store_.state(), store_.notes()}, own_device()); }
 
-Status KeyUpkeep::adopt(e2ee::Granted granted) {
-  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-    return keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(granted), now_ms());
-  });
-  if (!written.ok()) return written.error();
-  become(EncryptionState::kPreparing);
+void KeyUpkeep::adopt(e2ee::Granted granted, Session::StatusCallback done) {
+  adopting_ = {std::move(granted), std::move(done)};
   ask_own_lists();
-  return {};
+}
+
+void KeyUpkeep::adopt_now() {
+  Adopting adopting = *std::exchange(adopting_, std::nullopt);
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    return keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(adopting.granted), now_ms());
+  });
+  if (written.ok()) {
+    CHATSDK_FAULT("encryption.between_adopted_and_listed");
+    become(EncryptionState::kPreparing);
+  }
+  adopting.done(written.ok() ? Status() : Status(written.error()));
+  schedule();
 }
 
 std::string KeyUpkeep::device_name() const {
@@ -287,18 +330,26 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   const wire::DeviceLists::OfUser& own = answer->users(0);
   std::vector<e2ee::Event> events;
   bool changed = false;
-  std::uint64_t known_version = 0;
   if (own.lists_size() > 0 || awaited != 0) {
     const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
       const e2ee::UserLists given{session_.owner(), to_vector(own.lists()), to_vector(own.records())};
       CHATSDK_ASSIGN(const auto learned,
                      conversations_.take_lists(transaction.kept(), given, awaited, now_ms(), events));
       changed = brought_something(learned.result);
-      CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(session_.owner()));
-      known_version = known == nullptr ? 0 : known->newest().version;
       return {};
     });
     if (!written.ok()) return failed(written.error());
+  }
+  const auto known = store_.state().user(session_.owner());
+  if (!known.ok()) return failed(known.error());
+  const std::uint64_t known_version = *known == nullptr ? 0 : (*known)->newest().version;
+  forgotten_.clear();
+  // A server of before this says nothing of devices.
+  if (*known != nullptr && own.devices_size() > 0) {
+    const std::set<std::uint64_t> there(own.devices().begin(), own.devices().end());
+    for (const e2ee::ListedDevice& device : (*known)->newest().devices) {
+      if (there.count(device.device_id.value) == 0) forgotten_.push_back(device.device_id);
+    }
   }
   server_version_ = own.newest_version();
   // An answer has so many versions at most: the rest comes with the next.
@@ -343,6 +394,7 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   replacing_ = Replacing::kNo;
   const auto newest = e2ee::parse_device_list(work.lists.back());
   if (newest) server_version_ = std::max(server_version_, newest->version);
+  conflicts_ = 0;
   busy_ = false;
   backoff_.reset();
   // Nobody need be told that this device has come.

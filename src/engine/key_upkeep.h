@@ -13,9 +13,11 @@
 // Threads: the executor's.
 // Invariants:
 //   1. At most one request is on its way.
-//   2. What is uploaded is in the store before; what a lost answer leaves in doubt is found out by asking.
+//   2. What is uploaded is in the store before; what a lost answer leaves in doubt is found out by asking. A list
+//      without a device is made of what is known then: who asked for one, and was not answered, asks again.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <set>
 #include <string>
@@ -58,6 +60,8 @@ class KeyUpkeep {
   void on_caught_up();
   EncryptionState state() const { return state_; }
   void on_lost();
+  // Nothing is under way any more, neither for the app.
+  void cancel(const Error& cause);
   // The server's store is another than before: before anything of it is used.
   Status before_epoch();
   // The user's own devices changed, or somebody named a newer list of the own user.
@@ -67,12 +71,16 @@ class KeyUpkeep {
   Result<e2ee::Standing> standing();
   // At most as many bytes of UTF-8 as a record takes.
   std::string device_name() const;
-  // Another device of the user has handed over the account.
-  Status adopt(e2ee::Granted granted);
+  // Another device of the user has handed over the account: taken once the list that it names is learned. NETWORK and
+  // its like are waited out; BAD_MESSAGE: the server does not show that list.
+  void adopt(e2ee::Granted granted, Session::StatusCallback done);
+  void forget_adoption() { adopting_.reset(); }
 
-  // The user has removed a device of theirs: it leaves the list as soon as there is a connection. Not kept across a
-  // restart.
-  void device_revoked(DeviceId device);
+  // The device leaves the user's list, and the server ends its log-in with the list that is without it; this device
+  // may be meant, too. At once where the list does not name it or names nobody else, and where this device is in no
+  // list and has nothing to sign with. It needs no connection, but one that is lost ends it: NETWORK, and the list may
+  // have been taken.
+  void unlink(DeviceId device, Session::StatusCallback done);
 
   // Another account key, with this device alone: made and uploaded as soon as there is a connection. It is not kept
   // across a restart. WRONG_STATE: the user has no account key that could be replaced.
@@ -84,7 +92,8 @@ class KeyUpkeep {
     // Versions that the server has lost and a new one behind them, with the records that they name.
     std::vector<Bytes> lists;
     std::vector<Bytes> records;
-    bool replaces = false;  // the account key
+    bool replaces = false;     // the account key
+    std::size_t unlinked = 0;  // so many of unlinks_ are done
     bool ask_digest = false;
     std::optional<e2ee::PrekeyUpload> prekeys;
     std::optional<std::uint64_t> look_again_ms;
@@ -98,7 +107,10 @@ class KeyUpkeep {
   Status decide(E2eeTransaction& transaction, Work& work);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
-  Status take_out_revoked(E2eeTransaction& transaction, Work& work);
+  Status take_out_gone(E2eeTransaction& transaction, Work& work);
+  void end_unlinks(std::size_t count, const Status& status);
+  void adopt_now();
+  bool is_wanted() const { return live_ || adopting_ || !unlinks_.empty(); }
   Status decide_listed(E2eeTransaction& transaction, Work& work);
   void upload_list(Work work);
   void on_list_uploaded(const Work& work, Status answer);
@@ -128,7 +140,18 @@ class KeyUpkeep {
   std::uint32_t drop_below_ = 0;                // of the next upload of prekeys
   enum class Replacing { kNo, kAsked, kMade };  // kMade: the keys are stored, their list may be on the server
   Replacing replacing_ = Replacing::kNo;
-  std::set<DeviceId> revoked_;  // by the app
+  struct Unlink {
+    DeviceId device;
+    Session::StatusCallback done;
+  };
+  struct Adopting {
+    e2ee::Granted granted;
+    Session::StatusCallback done;
+  };
+  std::optional<Adopting> adopting_;
+  std::deque<Unlink> unlinks_;       // in the order asked; the account's open requests bound them
+  int conflicts_ = 0;                // of lists, since one was taken
+  std::vector<DeviceId> forgotten_;  // listed when the server was asked last, and no device of the user any more
   EncryptionState state_ = EncryptionState::kPreparing;
   Backoff backoff_;
   Timer timer_;

@@ -76,6 +76,7 @@ void Linking::end(Status status) {
   old_.reset();
   timer_.cancel();
   guard_.renew();
+  upkeep_.forget_adoption();
   context_.events.link_ended(std::move(status));
 }
 
@@ -137,7 +138,7 @@ void Linking::take(LinkStep step, const Bytes& message) {
     if (auto checked = old_->check(message); !checked.ok()) return end(std::move(checked));
     return show_code();
   }
-  end(adopt(message));
+  adopt(message);
 }
 
 void Linking::show_code() {
@@ -147,11 +148,11 @@ void Linking::show_code() {
   timer_.start_at(until_, [this] { end(error(Code::kTimedOut, "the code was not confirmed in time")); });
 }
 
-Status Linking::adopt(const Bytes& grant) {
-  CHATSDK_ASSIGN(e2ee::Granted granted, new_->finish(grant));
-  CHATSDK_TRY(upkeep_.adopt(std::move(granted)));
-  CHATSDK_FAULT("encryption.between_adopted_and_listed");
-  return {};
+void Linking::adopt(const Bytes& grant) {
+  auto granted = new_->finish(grant);
+  if (!granted.ok()) return end(granted.error());
+  timer_.start_at(until_, [this] { end(error(Code::kTimedOut, "the server did not show the list in time")); });
+  upkeep_.adopt(std::move(*granted), guard_.wrap([this](Status adopted) { end(std::move(adopted)); }));
 }
 
 }  // namespace chatsdk

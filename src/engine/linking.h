@@ -47,7 +47,7 @@ class Linking {
   void leave(LinkStep step, Bytes message);
   void left(LinkStep step);
   void show_code();
-  Status adopt(const Bytes& grant);
+  void adopt(const Bytes& grant);
   void end(Status status);
   std::uint64_t now_ms() const { return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now())); }
 

@@ -239,28 +239,36 @@ Status Session::may_log_out() {
   return {};
 }
 
-void Session::logout(StatusCallback callback) {
+void Session::logout(UniqueFunction<void(StatusCallback)> first, StatusCallback callback) {
   if (auto allowed = may_log_out(); !allowed.ok()) return callback(std::move(allowed));
   account_call_ = true;
   logging_out_ = true;
-  authorized<void>(
-      [this](const std::string& token, RestApi::Callback<void> done) { rest_.logout(token, std::move(done)); },
-      calls_.wrap([this, callback = std::move(callback)](Status answer) mutable {
-        account_call_ = false;
-        logging_out_ = false;
-        // A session that the server no longer knows, or that a refused refresh has just ended, is logged out.
-        const bool over = answer.ok() || answer.code() == Code::kUnauthenticated || !session_.has_value();
-        if (!over) return callback(std::move(answer));
-        CHATSDK_FAULT("session.between_logout_and_forgetting");
-        if (session_.has_value()) {
-          if (auto cleared = context_.store.clear_tokens(); !cleared.ok()) return callback(std::move(cleared));
-          session_.reset();
-          rejected_ = false;
-          obtained_.reset();
-        }
-        observer_.on_session_over({});
-        callback({});
-      }));
+  first(calls_.wrap([this, callback = std::move(callback)](Status ready) mutable {
+    const bool may_pass = !ready.ok() && code_is_retryable(ready.code());
+    if (may_pass) return end_logout(std::move(ready), std::move(callback));
+    authorized<void>(
+        [this](const std::string& token, RestApi::Callback<void> done) { rest_.logout(token, std::move(done)); },
+        calls_.wrap([this, callback = std::move(callback)](Status answer) mutable {
+          end_logout(std::move(answer), std::move(callback));
+        }));
+  }));
+}
+
+void Session::end_logout(Status answer, StatusCallback callback) {
+  account_call_ = false;
+  logging_out_ = false;
+  // A session that the server no longer knows, or that a refused refresh has just ended, is logged out.
+  const bool over = answer.ok() || answer.code() == Code::kUnauthenticated || !session_.has_value();
+  if (!over) return callback(std::move(answer));
+  CHATSDK_FAULT("session.between_logout_and_forgetting");
+  if (session_.has_value()) {
+    if (auto cleared = context_.store.clear_tokens(); !cleared.ok()) return callback(std::move(cleared));
+    session_.reset();
+    rejected_ = false;
+    obtained_.reset();
+  }
+  observer_.on_session_over({});
+  callback({});
 }
 
 void Session::forget() {

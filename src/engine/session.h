@@ -60,8 +60,9 @@ class Session {
   void login_with_assertion(const std::string& assertion, StatusCallback callback);
   // Why logout() would refuse at once: BUSY, NOT_LOGGED_IN.
   Status may_log_out();
-  // Ok: the server has ended the session and the tokens are gone. An error other than a refusal keeps them.
-  void logout(StatusCallback callback);
+  // Ok: the server has ended the session and the tokens are gone. An error other than a refusal keeps them. `first`
+  // comes before the log-out; where it fails in a way that may pass, that is the answer.
+  void logout(UniqueFunction<void(StatusCallback)> first, StatusCallback callback);
   // Drops every request on its way; their callbacks do not run.
   void cancel_all();
   // What is in the store counts, not what a turn that ended in the middle has left here.
@@ -100,6 +101,7 @@ class Session {
   // Checks and saves what a log-in gave.
   Status install(const wire::Session& answer);
   Status may_log_in(const std::string& user_id);
+  void end_logout(Status answer, StatusCallback callback);
   void forget_tokens();
 
   const EngineContext& context_;

@@ -70,8 +70,9 @@ constexpr char kPutIdentityPolicy[] =
 // What a server that went back sends again has lost > 0 here until it came. CROSS: by its id, not by reading the whole
 // conversation.
 constexpr char kKnownMessage[] =
-    "SELECT m.content = x'' FROM message m CROSS JOIN stream s ON s.conversation = m.conversation "
-    "WHERE m.client_message_id = ?3 AND m.lost > 0 AND m.sender = ?2 AND s.stream_id = ?1";
+    "SELECT m.content = x'', m.lost FROM message m CROSS JOIN stream s ON s.conversation = m.conversation "
+    "WHERE m.client_message_id = ?3 AND (m.sender IS NULL OR m.lost > 0) AND (m.lost > 0 OR m.place >= ?4) AND "
+    "m.sender IS ?2 AND s.stream_id = ?1";
 constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
 constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
 
@@ -112,8 +113,9 @@ constexpr char kDropTaskOut[] = "DELETE FROM e2ee_task_out WHERE task = ?1";
 constexpr char kToUpload[] = "SELECT key_id FROM e2ee_prekey WHERE uploaded = 0 ORDER BY key_id";
 constexpr char kMarkUploaded[] = "UPDATE e2ee_prekey SET uploaded = 1 WHERE key_id = ?1";
 constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
+// The counter stays: under the same id the server knows how far it was, and under another any number will do.
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
-                                         "DELETE FROM e2ee_asked", "UPDATE e2ee_meta SET counter = 0 WHERE id = 1"};
+                                         "DELETE FROM e2ee_asked"};
 constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
 constexpr const char* kForgetIdentity[] = {
     "UPDATE e2ee_member SET list_version = 0 WHERE user = ?1", "DELETE FROM e2ee_sent_device WHERE user = ?1",
@@ -307,8 +309,9 @@ Status SqlNotes::put_identity_policy(const UserId& peer, IdentityPolicy policy) 
 Result<KnownMessage> SqlNotes::known_message(ConversationId conversation, const UserId& sender,
                                              const ClientMessageId& id) {
   rows::Query query = sql_(kKnownMessage);
-  CHATSDK_ASSIGN(const bool known, query.first(conversation, sender, id));
+  CHATSDK_ASSIGN(const bool known, query.first(conversation, sender_of(sender), id, rows::kPendingPlace));
   if (!known) return KnownMessage::kUnknown;
+  if (query->integer(1) == 0) return KnownMessage::kWaiting;
   return query->integer(0) != 0 ? KnownMessage::kPlaceholder : KnownMessage::kWhole;
 }
 

@@ -28,6 +28,11 @@ Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, cons
   wire::Item& stored = *opened.mutable_items(0);
   stored.set_kind(is_shown(result.outcome) ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_SKIP);
   if (result.outcome != Outcome::kPlain) stored.set_content(result.content);
+  if (result.outcome == Outcome::kKnown && store_.is_owner(item.sender.user_id)) {
+    // What comes without its slice is the message of that id that is here.
+    CHATSDK_ASSIGN(auto own, store_.own_messages(item.client_message_id));
+    if (!own.empty()) stored.set_content(std::move(own.front().content));
+  }
   const std::size_t before = changes_.added.size();
   CHATSDK_ASSIGN(DeviceStore::Applied applied, apply(opened));
   if (result.outcome == Outcome::kPlaceholder) {

@@ -64,6 +64,11 @@ struct Message {
 
   // The device that sent it; 0: nobody did.
   DeviceNumber author() const { return attempts.empty() ? 0 : attempts.front().device; }
+  // Devices of one user that send one message again have each encrypted it: the server keeps what came first.
+  bool is_of_several() const {
+    return std::any_of(attempts.begin(), attempts.end(),
+                       [this](const Attempt& attempt) { return attempt.device != author(); });
+  }
 };
 
 // Who stands at a place. Without content: only the server's answer named it so far.

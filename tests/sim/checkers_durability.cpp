@@ -172,6 +172,10 @@ class FailureHasCause final : public Property {
         if (index && facts.message(*index).voided_in != kNoEpoch) return;
         why = "the server has voided nothing";
         break;
+      case Code::kConflict:
+        if (index && facts.lists_told() && facts.message(*index).is_of_several()) return;
+        why = "no other device has sent it";
+        break;
       default:
         why = "nothing can be to blame";
     }

@@ -120,6 +120,7 @@ Status DeviceNode::start() {
   failed_.clear();
   lost_.clear();
   last_send_.reset();
+  cleanup_ = {};
   syncs_.clear();
   cannot_read_ = false;
   record(event::Restart{options_.number});
@@ -446,6 +447,13 @@ void DeviceNode::revoke_another_device() {
   act([this] { process_->client->list_devices(++last_request_); });
 }
 
+void DeviceNode::remove_devices_if(std::function<bool(NodeId)> is_gone) {
+  act([this, is_gone = std::move(is_gone)]() mutable {
+    process_->client->list_devices(++last_request_);
+    cleanup_ = {last_request_, std::move(is_gone)};
+  });
+}
+
 // How often the server has gone back to an older state.
 std::uint64_t DeviceNode::restores() const {
   const auto found = observer_.faults().find("server_restored");
@@ -630,8 +638,17 @@ void DeviceNode::on_session_ended(const Error& cause) {
   if (alive()) log_in_later();
 }
 
-void DeviceNode::on_devices(RequestId, const std::vector<DeviceInfo>& devices) {
+void DeviceNode::on_devices(RequestId request, const std::vector<DeviceInfo>& devices) {
   if (!alive()) return;
+  if (cleanup_.is_gone && request == cleanup_.request) {
+    const auto is_gone = std::exchange(cleanup_.is_gone, {});
+    for (const DeviceInfo& device : devices) {
+      const auto number = number_in(device.name);
+      const bool gone = !device.current && number && is_gone(*number);
+      if (gone) process_->client->revoke_device(++last_request_, device.device_id);
+    }
+    return;
+  }
   for (const DeviceInfo& device : devices) {
     if (device.current) continue;
     return process_->client->revoke_device(++last_request_, device.device_id);

@@ -140,6 +140,8 @@ class DeviceNode final : private EventSink {
   void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
   void log_out();
   void revoke_another_device();
+  // Removes those of the user's devices that are gone for good.
+  void remove_devices_if(std::function<bool(NodeId)> is_gone);
   void restart_client();  // stop and start without ending the process
   void network_changed();
   // Gives up every message that failed; false when there is none.
@@ -284,6 +286,11 @@ class DeviceNode final : private EventSink {
   };
   std::optional<LastSend> last_send_;
   std::map<std::uint64_t, std::function<void(Code)>> syncs_;  // those that wait, by number
+  struct Cleanup {
+    RequestId request = 0;
+    std::function<bool(NodeId)> is_gone;
+  };
+  Cleanup cleanup_;
   bool look_is_posted_ = false;
 
   // What the world remembers over crashes.

@@ -182,6 +182,7 @@ TEST_F(EncryptedWorld, ADeviceThatIsRevokedLeavesTheListAndItsPeersAreTold) {
     });
     send(world, seconds(36), 3, 1, 1);
     at(world, seconds(50), 1, [&world](DeviceNode&) { world.network().end_isolation(2); });
+    link_at(world, seconds(70), 2, 1);
   });
   EXPECT_EQ(listed, 1U);
   ASSERT_FALSE(told.empty());
@@ -203,6 +204,7 @@ TEST_F(EncryptedWorld, WhatIsSentForADeviceThatWasRevokedMeanwhileIsNotAccepted)
     });
     send(world, seconds(34), 3, 1, 1);
     at(world, seconds(50), 1, [&world](DeviceNode&) { world.network().end_isolation(2); });
+    link_at(world, seconds(70), 2, 1);
   };
   play(script);
   if (!kHasFaultPoints) return;
@@ -210,6 +212,74 @@ TEST_F(EncryptedWorld, WhatIsSentForADeviceThatWasRevokedMeanwhileIsNotAccepted)
   const auto violations = play_anything(script).violations;
   ASSERT_FALSE(violations.empty());
   EXPECT_EQ(violations.front().property, "S10") << to_line(violations.front());
+}
+
+// Who logs out leaves the list first, and is linked again after the next log-in.
+TEST_F(EncryptedWorld, ADeviceThatLogsOutLeavesTheList) {
+  options_.devices_per_user = 2;
+  std::size_t listed = 0;
+  play([&](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    send(world, seconds(25), 3, 1, 2);
+    at(world, seconds(28), 2, [](DeviceNode& device) { device.log_out(); });
+    at(world, seconds(32), 1, [&](DeviceNode&) {
+      const auto newest = world.server().inspector().newest_list(Observer::name_of(1));
+      ASSERT_TRUE(newest.ok());
+      listed = newest->devices.size();
+    });
+    send(world, seconds(34), 3, 1, 2);
+    link_at(world, seconds(45), 2, 1);
+    send(world, seconds(60), 3, 1, 2);
+  });
+  EXPECT_EQ(listed, 1U);
+  EXPECT_EQ(ends_, std::vector<Code>(6, Code::kOk));
+  EXPECT_EQ(placeholders_of(1) + placeholders_of(2), 0U);
+}
+
+// A device that another removed, which has no place in the list itself, is taken out by the next that has one.
+TEST_F(EncryptedWorld, WhomTheServerHasForgottenLeavesTheList) {
+  options_.devices_per_user = 3;  // 1 to 3 are user 1's; 3 is never linked
+  std::vector<std::size_t> listed;
+  const auto look = [&listed](World& world) {
+    const auto newest = world.server().inspector().newest_list(Observer::name_of(1));
+    ASSERT_TRUE(newest.ok());
+    listed.push_back(newest->devices.size());
+  };
+  play([&](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    at(world, seconds(20), 3, [&](DeviceNode& device) {
+      look(world);
+      world.network().isolate(2);
+      device.remove_devices_if([](NodeId number) { return number == 2; });
+    });
+    at(world, seconds(30), 1, [&](DeviceNode&) {
+      look(world);
+      world.network().end_isolation(2);
+    });
+    for (const auto& [fresh, when] : {std::pair{2, 50}, {3, 56}, {5, 62}, {6, 68}}) {
+      link_at(world, seconds(when), static_cast<NodeId>(fresh), fresh < 4 ? 1 : 4);
+    }
+  });
+  EXPECT_EQ(listed, (std::vector<std::size_t>{2, 1}));
+}
+
+// What a sibling wrote comes without its slice, which was acknowledged before: it is the message that is here.
+TEST_F(EncryptedWorld, WhatASiblingWroteIsKnownAgainAfterARestore) {
+  options_.devices_per_user = 2;
+  play([&](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    send(world, seconds(25), 2, 2, 3);
+    at(world, seconds(30), 1, [&world](DeviceNode&) { world.back_up_server(); });
+    send(world, seconds(35), 3, 1, 1);
+    at(world, seconds(40), 1, [&world](DeviceNode&) { world.restore_server(); });
+  });
+  const auto rolled_back = count<event::StoreRead>([](const event::StoreRead& read) {
+    return read.device == 1 && std::any_of(read.rows.begin(), read.rows.end(),
+                                           [](const auto& row) { return row.sender == 1 && row.seq == 0; });
+  });
+  EXPECT_EQ(rolled_back, 0U);
 }
 
 TEST_F(EncryptedWorld, BothBeginAtOnce) {

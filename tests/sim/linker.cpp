@@ -8,6 +8,7 @@ namespace chatsdk::sim {
 namespace {
 
 constexpr std::chrono::seconds kLookEvery{2};
+constexpr std::chrono::seconds kCleanEvery{20};
 constexpr std::chrono::seconds kPatience{40};  // of a user who waits for a code, or for the end
 
 }  // namespace
@@ -35,7 +36,13 @@ void Linker::look_at(UserNumber user) {
     if (device->encryption_state() == EncryptionState::kLinkNeeded) fresh = device;
     if (device->encryption_state() == EncryptionState::kReady) listed = device;
   }
-  if (fresh != nullptr && listed != nullptr) link(user, *fresh, *listed);
+  if (fresh != nullptr && listed != nullptr) return link(user, *fresh, *listed);
+  const auto has_left = [this](NodeId number) { return world_.has_left(number); };
+  if (listed == nullptr || !world_.lists().names_any(user, has_left)) return;
+  MonotonicTime& next = next_cleanup_[user];
+  if (world_.scheduler().now() < next) return;
+  next = world_.scheduler().now() + kCleanEvery;
+  listed->remove_devices_if(has_left);
 }
 
 void Linker::link(UserNumber user, DeviceNode& fresh, DeviceNode& listed) {

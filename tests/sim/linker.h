@@ -2,7 +2,8 @@
 //
 // The users' hands where devices are linked (docs/e2ee.md section 12): whenever a device says that it needs a link and
 // another of its user's is listed, the user carries the text from the new one to the other, compares the codes, and
-// confirms on both. What comes to nothing, for a crash or a silent network, is begun again.
+// confirms on both. What comes to nothing, for a crash or a silent network, is begun again. An installation that is
+// gone and still listed is taken out from a listed device: what only it was sent holds the user's marks back as long.
 //
 // Threads: one.
 // Invariants:
@@ -46,6 +47,7 @@ class Linker {
 
   World& world_;
   std::map<UserNumber, Linking> under_way_;
+  std::map<UserNumber, MonotonicTime> next_cleanup_;
   std::uint64_t last_ = 0;
   std::uint64_t linked_ = 0;
 };

@@ -19,13 +19,16 @@ void ListedDevices::read(server::StoreReader& store, UserNumber user) {
     overdue_.insert(user);
     return;
   }
+  std::map<DeviceId, NodeId> nodes;
   for (const server::Device& device : *devices) {
-    if (const auto number = DeviceNode::number_in(device.name)) nodes_[device.device_id] = *number;
+    if (const auto number = DeviceNode::number_in(device.name)) nodes[device.device_id] = *number;
   }
+  std::set<DeviceId> named;
   std::map<NodeId, Standing> now;
   for (const server::DeviceRecordRow& row : newest->devices) {
-    const auto node = nodes_.find(row.device_id);
-    if (node == nodes_.end()) continue;
+    named.insert(row.device_id);
+    const auto node = nodes.find(row.device_id);
+    if (node == nodes.end()) continue;
     const auto keys = store.device_keys(row.device_id);
     if (!keys.ok()) {
       overdue_.insert(user);
@@ -43,14 +46,13 @@ void ListedDevices::read(server::StoreReader& store, UserNumber user) {
     if (found == before.end() || found->second != standing) tell_(node, true, standing.has_keys);
   }
   before = std::move(now);
+  named_[user] = std::move(named);
 }
 
 std::optional<DeviceId> ListedDevices::unlisted(const server::AppendMessage& message) const {
   if (!overdue_.empty() || !message.encrypted) return std::nullopt;
   std::set<DeviceId> listed;
-  for (const auto& [user, devices] : told_) {
-    for (const auto& [node, standing] : devices) listed.insert(standing.id);
-  }
+  for (const auto& [user, named] : named_) listed.insert(named.begin(), named.end());
   for (const server::SliceRow& slice : message.encrypted->slices) {
     if (!listed.contains(slice.device_id)) return slice.device_id;
   }

@@ -40,7 +40,8 @@ class WatchedStore final : public server::Store {
   std::uint64_t epoch() const override { return store_.epoch(); }
   Bytes secret() const override { return store_.secret(); }
 
-  // A commit returned with this item, or with an error; or with device lists or keys, told in the order of the writes.
+  // A commit returned with this item, or with an error; or with device lists or keys, or without a device that there
+  // was, told in the order of the writes.
   std::function<void(const server::AppendedItem&)> on_committed = [](const server::AppendedItem&) {};
   std::function<void(const UserId&)> on_listed = [](const UserId&) {};
   // An encrypted item was accepted, with slices for these devices beside what had been staged.
@@ -54,7 +55,7 @@ class WatchedStore final : public server::Store {
  private:
   static bool is_of_sessions(const server::WriteOp& op) {
     return std::holds_alternative<server::RotateSession>(op) || std::holds_alternative<server::OpenSession>(op) ||
-           std::holds_alternative<server::EndSessions>(op);
+           std::holds_alternative<server::EndSessions>(op) || std::holds_alternative<server::PublishLists>(op);
   }
   void tell_to(const std::vector<server::AppendedItem>& appended, std::size_t end) {
     for (; told_ < end; ++told_) on_committed(appended[told_]);
@@ -68,7 +69,10 @@ class WatchedStore final : public server::Store {
   }
   void look(const server::WriteOp& op, const server::WriteAnswer& answer,
             const std::vector<server::AppendedItem>& appended) {
-    if (const auto* listed = std::get_if<server::PublishLists>(&op)) return on_listed(listed->user_id);
+    if (const auto* listed = std::get_if<server::PublishLists>(&op)) {
+      for (const DeviceId device : std::get<server::ListsPublished>(answer).ended) on_session_ended(device);
+      return on_listed(listed->user_id);
+    }
     if (const auto* keys = std::get_if<server::UploadPrekeys>(&op)) return on_listed(keys->user_id);
     if (const auto* message = std::get_if<server::Appended>(&answer)) tell_of(*message, appended);
     if (const auto* rotation = std::get_if<server::RotateSession>(&op)) {
@@ -77,7 +81,9 @@ class WatchedStore final : public server::Store {
       on_session_ended(opened->session.device_id);  // replaced
     } else if (const auto* ended = std::get_if<server::EndSessions>(&op)) {
       on_session_ended(ended->device_id);
-      if (ended->remove_device) removed_.insert(ended->device_id);
+      if (!ended->remove_device) return;
+      removed_.insert(ended->device_id);
+      on_listed(ended->user_id);
     } else if (const auto* sent = std::get_if<server::AppendMessage>(&op)) {
       const auto* const accepted = std::get_if<server::Appended>(&answer);  // none: of an old roster
       if (accepted == nullptr || accepted->repeated) return;

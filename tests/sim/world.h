@@ -56,6 +56,9 @@ class World {
   void reinstall(DeviceNode& device);
   // Or one begins where a copy of it was made, as when a backup of the whole device is put back: the new one's number.
   NodeId put_back(DeviceNode& device, std::shared_ptr<const DeviceCopy> copy);
+  // The installation was replaced by another.
+  bool has_left(NodeId number) const { return number != 0 && number <= retired_.size() && retired_[number - 1]; }
+  const ListedDevices& lists() const { return lists_; }
 
   void start_all();
   void crash_server(CrashMode mode, std::chrono::microseconds down);

@@ -722,6 +722,24 @@ TEST_F(DeliveredMark, WaitsForWhatADeviceMisses) {
   EXPECT_EQ(acknowledged("bob", 2, 4), 4u);
 }
 
+TEST_F(DeliveredMark, PassesOverWhatADeviceMissesThatIsNotListedAnyMore) {
+  link_second();
+  write<Done>(AdvanceCursor{bob_, conversation_, 4, 2});
+  EXPECT_EQ(acknowledged("bob", 2, 4), 0u);
+  publish("bob", second_, 3, {second_});
+  EXPECT_EQ(acknowledged("bob", 2, 4), 4u) << "it logged out, or was taken out";
+}
+
+TEST_F(DeliveredMark, WaitsForWhatADeviceMissesWhoseCursorIsNotWrittenYet) {
+  link_second();
+  acknowledge(bob_, conversation_, 4);
+  AdvanceMarks op{"bob", conversation_, 2, 4, 0, now()};
+  op.missing_from = 2;
+  EXPECT_TRUE(write<MarksAdvanced>(op).advances.empty());
+  op.missing_from = 0;
+  EXPECT_EQ(write<MarksAdvanced>(op).advances.size(), 1u);
+}
+
 TEST_F(DeliveredMark, WhatIsMissingIsWhatTheLastAcknowledgementSays) {
   link_second();
   write<Done>(AdvanceCursor{bob_, conversation_, 4, 2});

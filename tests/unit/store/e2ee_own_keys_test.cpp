@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "e2ee/outcome.h"
 #include "unit/store/e2ee_chat.h"
 
 namespace chatsdk::e2ee {
@@ -123,7 +124,7 @@ TEST_F(OwnKeysTest, StandingFollowsTheListsThatWereLearned) {
   // The upload's answer was lost with the process: the same keys are in the list that is made then.
   ListUpload again;
   alice.write([&](E2eeTransaction& tx) -> Status {
-    CHATSDK_ASSIGN(again, alice.keys.list_with_self(tx.kept(), kThen + 5));
+    CHATSDK_ASSIGN(again, alice.keys.list_with_self(tx.kept(), {}, kThen + 5));
     return {};
   });
   EXPECT_EQ(again.records, first.records);
@@ -221,7 +222,7 @@ TEST_F(OwnKeysTest, ADeviceThatBeginsAnewTakesTheOldOnesPlaceInItsList) {
   const Peer again{"alice", DeviceId{11}};
   ListUpload upload;
   alice.write([&](E2eeTransaction& tx) -> Status {
-    CHATSDK_ASSIGN(upload, alice.keys.begin_anew(tx.kept(), again, "phone", kThen));
+    CHATSDK_ASSIGN(upload, alice.keys.begin_anew(tx.kept(), again, "phone", {}, kThen));
     return {};
   });
   const auto list = parse_device_list(upload.list);
@@ -231,7 +232,7 @@ TEST_F(OwnKeysTest, ADeviceThatBeginsAnewTakesTheOldOnesPlaceInItsList) {
   EXPECT_EQ(list->devices.front().device_id, again.device_id);
   EXPECT_TRUE(alice.sessions(bob).empty());
   EXPECT_TRUE(alice.kept.state().prekeys()->empty());
-  EXPECT_EQ(alice.kept.e2ee().notes().counter().value(), 0U);
+  EXPECT_EQ(alice.kept.e2ee().notes().counter().value(), 1U) << "no number is given twice, under whatever id";
   EXPECT_NE(*alice.kept.state().user("bob"), nullptr) << "who is known stays known";
   server.put_list("alice", upload);
   EXPECT_EQ(alice.fetch_lists("alice").result, Learning::kChanged);
@@ -241,6 +242,94 @@ TEST_F(OwnKeysTest, ADeviceThatBeginsAnewTakesTheOldOnesPlaceInItsList) {
   bob.sync();
   EXPECT_TRUE(bob.told(EventKind::kDeviceAdded));
   EXPECT_TRUE(bob.told(EventKind::kDeviceRemoved));
+}
+
+TEST_F(OwnKeysTest, WhatComesBackLeavesOutWhatIsGone) {
+  alice.begin();
+  ListUpload both;
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    const DeviceKeys keys = DeviceKeys::draw(alice.random);
+    const DeviceRecord other = make_device_record({"alice", DeviceId{12}, kSuitesSpoken, kThen, {}}, keys);
+    CHATSDK_ASSIGN(both, alice.keys.next_list(tx.kept(), {&other, 1}, {}, kThen));
+    return {};
+  });
+  server.put_list("alice", both);
+  ASSERT_EQ(alice.fetch_lists("alice").result, Learning::kChanged);
+  const DeviceId gone[] = {DeviceId{12}, DeviceId{99}};
+  ListUpload upload;
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(upload, alice.keys.begin_anew(tx.kept(), {"alice", DeviceId{11}}, "phone", gone, kThen));
+    return {};
+  });
+  const auto list = parse_device_list(upload.list);
+  ASSERT_TRUE(list.has_value());
+  ASSERT_EQ(list->devices.size(), 1U);
+  EXPECT_EQ(list->devices.front().device_id, DeviceId{11});
+}
+
+TEST_F(OwnKeysTest, WhoWasTakenOutHasToBeLinkedUnderAnyId) {
+  alice.begin();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  const auto standing_as = [&tablet](DeviceId device_id) {
+    return tablet.keys.standing({tablet.kept.state(), tablet.kept.e2ee().notes()}, {"alice", device_id}).value();
+  };
+  EXPECT_EQ(standing_as(DeviceId{33}), Standing::kAnotherDevice);
+  alice.unlink(tablet);
+  tablet.fetch_lists("alice");
+  EXPECT_EQ(standing_as(tablet.self.device_id), Standing::kRemoved);
+  EXPECT_EQ(standing_as(DeviceId{33}), Standing::kRemoved) << "it would list itself again";
+}
+
+TEST_F(OwnKeysTest, WhoLoggedInTwiceIsJudgedByThePlaceThatItWasToTake) {
+  alice.begin();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  // Its list never got to the server.
+  tablet.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN([[maybe_unused]] const ListUpload upload,
+                   tablet.keys.begin_anew(tx.kept(), {"alice", DeviceId{33}}, {}, {}, kThen));
+    return {};
+  });
+  const auto standing_as = [&tablet](DeviceId device_id) {
+    return tablet.keys.standing({tablet.kept.state(), tablet.kept.e2ee().notes()}, {"alice", device_id}).value();
+  };
+  EXPECT_EQ(standing_as(DeviceId{33}), Standing::kUnlisted);
+  EXPECT_EQ(standing_as(DeviceId{34}), Standing::kAnotherDevice);
+  alice.unlink(tablet);
+  tablet.fetch_lists("alice");
+  EXPECT_EQ(standing_as(DeviceId{33}), Standing::kRemoved);
+  EXPECT_EQ(standing_as(DeviceId{34}), Standing::kRemoved);
+}
+
+TEST_F(OwnKeysTest, AGrantIsTakenBehindTheListThatItNames) {
+  alice.begin();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  const std::vector<Bytes> earlier = server.users["alice"].lists;  // with the tablet
+  alice.unlink(tablet);
+  ChatDevice laptop(server, "alice", 5, directory);
+  const auto adopted = [&] {
+    Granted granted{alice.kept.state().self().value()->account_seed.clone(),
+                    alice.kept.state().user("alice").value()->newest(), DeviceKeys::draw(laptop.random)};
+    Status status;
+    laptop.write([&](E2eeTransaction& tx) -> Status {
+      status = laptop.keys.adopt_account(tx.kept(), laptop.self, {}, std::move(granted), kThen);
+      return {};
+    });
+    return status.code();
+  };
+  EXPECT_EQ(adopted(), kBadMessage) << "no list at all";
+  const std::vector<Bytes> newest = std::exchange(server.users["alice"].lists, earlier);
+  laptop.fetch_lists("alice");
+  EXPECT_EQ(adopted(), kBadMessage) << "the server holds the newest back";
+  EXPECT_EQ(*laptop.kept.state().self(), nullptr);
+  server.users["alice"].lists = newest;
+  laptop.fetch_lists("alice");
+  EXPECT_EQ(adopted(), Code::kOk);
 }
 
 TEST_F(OwnKeysTest, AnotherAccountKeyBeginsAnewWithThisDeviceAlone) {
