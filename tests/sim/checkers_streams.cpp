@@ -60,10 +60,10 @@ class Bounds final : public Property {
 // answered otherwise, once voided it is answered with voided or refused as voided and never accepted; but either may be
 // refused for want of room or time, which says nothing of the message. A refusal before either may change its mind
 // later: nothing was stored. What is sent again encrypted, since the server was said to have lost it, is another
-// message to a server that has it, and so is what two devices send, each as it encrypted it. With a new epoch the server
-// has forgotten what it answered above the restored heads, and all requests. The same holds on the device: a send that
-// is asked for again under its id is the message that it was, and another text under its id is a conflict; only the disk
-// can be in the way of saying so.
+// message to a server that has it, and so is what two devices send, each as it encrypted it. With a new epoch the
+// server has forgotten what it answered above the restored heads, and all requests. The same holds on the device: a
+// send that is asked for again under its id is the message that it was, and another text under its id is a conflict;
+// only the disk can be in the way of saying so.
 class Idempotence final : public Property {
  public:
   void on(const Record& record, const Facts& facts, Report& report) override {
