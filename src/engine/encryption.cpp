@@ -344,7 +344,7 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
     CHATSDK_ASSIGN(const auto known, transaction.cursor(id));
     if (known) cursor = known->seq;
     // A stream's first item says what the conversation is; no other makes an encrypted one of a plain one.
-    may_be_encrypted = cursor == 0 || !conversation || conversation->encrypted;
+    may_be_encrypted = cursor == 0 || !conversation || !conversation->is_known_plain();
     after.begun = after.begun || cursor == 0;
   }
   if (!may_be_encrypted || items.after_seq() > cursor) {
@@ -372,6 +372,8 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
   const ConversationId id{one.stream_id()};
   CHATSDK_ASSIGN(const auto conversation, transaction.conversation(id));
   UserId peer = conversation ? conversation->peer : UserId();
+  const bool is_first = one.after_seq() == 0;
+  if (conversation && conversation->is_known_plain() && !is_first) return transaction.apply(one);
   if (item.kind() == wire::ITEM_KIND_ROSTER) {
     if (peer.empty()) peer = peer_in(item.roster(), session_.owner());
     if (!peer.empty()) CHATSDK_TRY(apply_roster(transaction, id, peer, item.roster(), after));
@@ -379,10 +381,18 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
   }
   const auto kind = slice_kind(item.kind());
   const auto client_message_id = ClientMessageId::from_bytes(item.client_message_id());
-  if (!kind || peer.empty() || !client_message_id) return transaction.apply(one);
+  if (!kind) return transaction.apply(one);
   e2ee::Item received;
   received.conversation = id;
   received.seq = item.seq();
+  if (peer.empty() || !client_message_id) {
+    // Nobody can have encrypted this. What comes before its conversation is known to be encrypted, the store hides
+    // then.
+    if (!conversation || !conversation->encrypted) return transaction.apply(one);
+    e2ee::ItemResult untrusted;
+    if (*kind == e2ee::SliceKind::kMessage) untrusted.outcome = e2ee::ItemResult::Outcome::kPlaceholder;
+    return transaction.apply(one, received, untrusted);
+  }
   received.peer = peer;
   received.kind = *kind;
   received.sender = {item.sender_user_id(), DeviceId{item.sender_device_id()}};

@@ -216,7 +216,8 @@ class DeviceStore {
   Result<std::vector<StreamCursor>> undelivered(std::size_t max);
 
   // -- Sending --
-  // changes, when given, takes what a new conversation changes. encrypted: of a new one.
+  // changes, when given, takes what changes. encrypted: of a new one; else the app wants it plain, which accepts a
+  // known one that is.
   Result<ConversationKey> ensure_direct(const UserId& peer, Changes* changes = nullptr, bool encrypted = false);
   // NOT_FOUND.
   Result<bool> is_encrypted(ConversationKey conversation);

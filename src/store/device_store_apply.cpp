@@ -287,7 +287,11 @@ class ItemApplier {
       if (!change.joined() || change.user_id().empty() || store_.is_owner(change.user_id())) continue;
       CHATSDK_TRY(store_.set_peer(*conversation_, wire::CONVERSATION_KIND_DIRECT, change.user_id(), changes_));
     }
-    return roster.encrypted() ? store_.set_encrypted(*conversation_, changes_) : Status();
+    if (!roster.encrypted()) return store_.set_plain(*conversation_, PlainState::kTold, changes_);
+    // It never changes, but for a server that has lost the conversation and has another one now.
+    const bool is_first = stream_.seq == 0;
+    if (conversation_->is_known_plain() && !is_first) return {};
+    return store_.set_encrypted(*conversation_, changes_);
   }
 
   Status skip(const wire::Item& item) {

@@ -12,8 +12,9 @@ namespace {
 using rows::place_of;
 using rows::unsigned_at;
 
-#define CHATSDK_CONVERSATION_COLUMNS \
-  "key, conversation_id, kind, peer, head, read_up_to, read_confirmed, unread_count, last_send_number, encrypted"
+#define CHATSDK_CONVERSATION_COLUMNS                                                                                \
+  "key, conversation_id, kind, peer, head, read_up_to, read_confirmed, unread_count, last_send_number, encrypted, " \
+  "plain"
 
 constexpr char kByKey[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE key = ?1";
 constexpr char kById[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE conversation_id = ?1";
@@ -31,6 +32,10 @@ constexpr char kSave[] =
     "ORDER BY m.place DESC, m.key DESC LIMIT 1), created) WHERE key = ?1";
 constexpr char kSetId[] = "UPDATE conversation SET conversation_id = ?2 WHERE key = ?1";
 constexpr char kSetEncrypted[] = "UPDATE conversation SET encrypted = 1 WHERE key = ?1";
+constexpr char kSetPlain[] = "UPDATE conversation SET plain = ?2 WHERE key = ?1";
+constexpr char kWithContent[] = "SELECT key FROM message WHERE conversation = ?1 AND place < ?2 AND content <> x''";
+constexpr char kHideContents[] =
+    "UPDATE message SET content = x'' WHERE conversation = ?1 AND place < ?2 AND content <> x''";
 constexpr char kSetPeer[] = "UPDATE conversation SET kind = ?2, peer = ?3 WHERE key = ?1";
 constexpr char kDropStreams[] = "DELETE FROM stream WHERE conversation = ?1 AND stream_id <> ?2";
 constexpr char kPointStream[] = "UPDATE stream SET conversation = ?2 WHERE stream_id = ?1";
@@ -59,6 +64,7 @@ Result<std::optional<ConversationState>> read_one(rows::Query& query, Result<boo
   conversation.unread_count = unsigned_at(query.row(), 7);
   conversation.last_send_number = unsigned_at(query.row(), 8);
   conversation.encrypted = query->integer(9) != 0;
+  conversation.plain = static_cast<PlainState>(query->integer(10));
   return std::optional<ConversationState>(std::move(conversation));
 }
 
@@ -141,11 +147,33 @@ Status DeviceStore::Impl::set_encrypted(ConversationState& conversation, Changes
   if (conversation.encrypted) return {};
   conversation.encrypted = true;
   changes.conversations.push_back(conversation.key);
-  return sql(kSetEncrypted).run(conversation.key);
+  CHATSDK_TRY(sql(kSetEncrypted).run(conversation.key));
+  return conversation.plain == PlainState::kAccepted ? Status() : hide_contents(conversation.key, changes);
+}
+
+Status DeviceStore::Impl::set_plain(ConversationState& conversation, PlainState plain, Changes& changes) {
+  if (conversation.encrypted || conversation.plain >= plain) return {};
+  conversation.plain = plain;
+  changes.conversations.push_back(conversation.key);
+  return sql(kSetPlain).run(conversation.key, plain);
+}
+
+Status DeviceStore::Impl::hide_contents(ConversationKey conversation, Changes& changes) {
+  {
+    rows::Query query = sql(kWithContent);
+    for (auto more = query.first(conversation, rows::kPendingPlace);; more = query.next()) {
+      CHATSDK_ASSIGN(const bool row, std::move(more));
+      if (!row) break;
+      changes.updated.push_back({conversation, MessageKey{unsigned_at(query.row(), 0)}});
+    }
+  }
+  return sql(kHideContents).run(conversation, rows::kPendingPlace);
 }
 
 // from has no outbox rows: nothing can be queued in a conversation without peer.
 Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState& into, Changes& changes) {
+  // Without a peer nothing in it can have been decrypted.
+  if (into.encrypted) CHATSDK_TRY(hide_contents(from.key, changes));
   CHATSDK_TRY(sql(kMoveMessages).run(from.key, into.key));
   CHATSDK_TRY(sql(kMoveStreams).run(from.key, into.key));
   CHATSDK_TRY(sql(kMoveMarks).run(from.key, into.key));
@@ -158,6 +186,7 @@ Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState
     into.id = from.id;
   }
   if (from.encrypted) CHATSDK_TRY(set_encrypted(into, changes));
+  CHATSDK_TRY(set_plain(into, from.plain, changes));
   into.head = std::max(into.head, from.head);
   into.read_up_to = std::max(into.read_up_to, from.read_up_to);
   into.read_confirmed = std::max(into.read_confirmed, from.read_confirmed);
@@ -207,15 +236,18 @@ Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer, Changes* 
     return error(Code::kInvalidArgument, "user id of " + std::to_string(peer.size()) + " B, 1 to " +
                                              std::to_string(limits::kUserIdBytesMax) + " are allowed");
   }
-  CHATSDK_ASSIGN(const auto known, impl_->find_conversation(peer));
-  if (known) return known->key;
-  ConversationKey key;
+  CHATSDK_ASSIGN(auto known, impl_->find_conversation(peer));
+  ConversationKey key = known ? known->key : ConversationKey();
+  if (known && (encrypted || known->encrypted || known->plain == PlainState::kAccepted)) return key;
   CHATSDK_ASSIGN(auto written, impl_->write([&](Changes& made_changes) -> Status {
-    CHATSDK_ASSIGN(auto made,
-                   impl_->insert_conversation({}, wire::CONVERSATION_KIND_DIRECT, peer, impl_->clock.wall_now()));
-    key = made.key;
-    made_changes.conversations.push_back(key);
-    return encrypted ? impl_->set_encrypted(made, made_changes) : Status();
+    if (!known) {
+      CHATSDK_ASSIGN(known,
+                     impl_->insert_conversation({}, wire::CONVERSATION_KIND_DIRECT, peer, impl_->clock.wall_now()));
+      key = known->key;
+      made_changes.conversations.push_back(key);
+    }
+    return encrypted ? impl_->set_encrypted(*known, made_changes)
+                     : impl_->set_plain(*known, PlainState::kAccepted, made_changes);
   }));
   if (changes != nullptr) *changes = std::move(written);
   return key;

@@ -28,6 +28,13 @@
 
 namespace chatsdk {
 
+// Of a conversation that is not known to be encrypted.
+enum class PlainState : std::int32_t {
+  kUntold = 0,    // no ROSTER item has said what it is
+  kTold = 1,      // one has called it plain, and the app has not accepted that
+  kAccepted = 2,  // the app has asked for it to be plain
+};
+
 // A conversation's row while a transaction works on it.
 struct ConversationState {
   ConversationKey key;
@@ -40,6 +47,9 @@ struct ConversationState {
   std::uint64_t unread_count = 0;
   std::uint64_t last_send_number = 0;
   bool encrypted = false;
+  PlainState plain = PlainState::kUntold;
+
+  bool is_known_plain() const { return !encrypted && plain != PlainState::kUntold; }
 };
 
 class DeviceStore::Impl {
@@ -111,8 +121,11 @@ class DeviceStore::Impl {
   Status set_peer(ConversationState& conversation, wire::ConversationKind kind, const UserId& peer, Changes& changes);
   // Countable messages of others in (after, up_to].
   Result<std::uint64_t> count_unread(ConversationKey conversation, Seq after, Seq up_to);
+  // For good. What came before it was known to be encrypted is the server's word, and shown no more, unless the app had
+  // accepted it as plain.
   Status set_encrypted(ConversationState& conversation, Changes& changes);
   Result<bool> is_undecided(ConversationKey conversation);
+  Status set_plain(ConversationState& conversation, PlainState plain, Changes& changes);
   Status move_read_mark(ConversationState& conversation, Seq up_to);
   Status delete_message(MessageKey key);
 
@@ -267,6 +280,8 @@ class DeviceStore::Impl {
   Status finish(const Memory& before, Changes& changes);
   Status take_back_left_whole();
   Status merge(const ConversationState& from, ConversationState& into, Changes& changes);
+  // Takes the contents of all messages of a conversation but of those that wait.
+  Status hide_contents(ConversationKey conversation, Changes& changes);
 };
 
 }  // namespace chatsdk

@@ -143,9 +143,16 @@ constexpr const char* kVersion7 =
 // others_from: up to here there are messages of a conversation that were for other devices of the owner alone.
 constexpr const char* kVersion8 = "ALTER TABLE stream ADD COLUMN others_from INTEGER NOT NULL DEFAULT 0;";
 
+// plain: a PlainState. Who has written in a plain conversation before has accepted that it is one.
+constexpr const char* kVersion9 =
+    "ALTER TABLE conversation ADD COLUMN plain INTEGER NOT NULL DEFAULT 0; "
+    "UPDATE conversation SET plain = CASE WHEN conversation_id IS NULL OR EXISTS (SELECT 1 FROM message m WHERE "
+    "m.conversation = conversation.key AND m.sender IS NULL) THEN 2 WHEN EXISTS (SELECT 1 FROM stream s WHERE "
+    "s.conversation = conversation.key AND s.seq > 0) THEN 1 ELSE 0 END WHERE encrypted = 0 AND peer IS NOT NULL;";
+
 // Step i leads from version i to version i + 1; a step that has once been released is never edited.
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                                           kVersion5, kVersion6, kVersion7, kVersion8};
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
+                                                           kVersion6, kVersion7, kVersion8, kVersion9};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

@@ -61,6 +61,7 @@ EngineWorld::EngineWorld() {
 
 EngineWorld::~EngineWorld() {
   client_.reset();
+  e2ee_.reset();
   reader_.reset();
   store_.reset();
   std::filesystem::remove_all(directory_);
@@ -80,16 +81,25 @@ void EngineWorld::open_store() {
   reader_ = std::move(reader).value();
 }
 
+void EngineWorld::open_encryption() {
+  auto opened = E2eeStore::open(*store_);
+  ASSERT_TRUE(opened.ok()) << opened.error().detail;
+  e2ee_ = std::move(opened).value();
+}
+
 void EngineWorld::make_client() {
   ClientSeams seams{executor_, RandomStreams{random_, random_, random_}, transport_, http_, log_};
-  client_ = std::make_unique<Client>(options_, seams, *store_, sink_);
+  client_ = std::make_unique<Client>(options_, seams, *store_, sink_, e2ee_.get());
 }
 
 void EngineWorld::restart() {
+  const bool encrypts = e2ee_ != nullptr;
   client_.reset();
+  e2ee_.reset();
   reader_.reset();
   store_.reset();
   open_store();
+  if (encrypts) open_encryption();
   make_client();
 }
 

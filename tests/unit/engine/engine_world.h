@@ -18,6 +18,7 @@
 
 #include "base/executor.h"
 #include "engine/client.h"
+#include "store/e2ee_store.h"
 #include "support/fake_transport.h"
 
 namespace chatsdk::test {
@@ -88,6 +89,8 @@ class EngineWorld : public ::testing::Test {
 
   // -- Life --
   void open_store();
+  // The clients made from here on take part in encryption.
+  void open_encryption();
   void make_client();
   void destroy_client() { client_.reset(); }
   // As after a kill: the store and a new client over the same file.
@@ -153,6 +156,7 @@ class EngineWorld : public ::testing::Test {
   RecordingSink sink_;
   std::filesystem::path directory_;
   std::unique_ptr<DeviceStore> store_;
+  std::unique_ptr<E2eeStore> e2ee_;  // none: the client encrypts nothing
   std::unique_ptr<DeviceReader> reader_;
   ClientOptions options_;
   std::unique_ptr<Client> client_;

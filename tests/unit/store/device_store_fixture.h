@@ -32,7 +32,7 @@ inline constexpr ConversationId kChat{900};
 
 // What later versions of the schema changed in the second one, taken back.
 inline constexpr char kToVersion2[] =
-    "ALTER TABLE stream DROP COLUMN others_from; "
+    "ALTER TABLE conversation DROP COLUMN plain; ALTER TABLE stream DROP COLUMN others_from; "
     "DROP INDEX outbox_task; ALTER TABLE conversation DROP COLUMN encrypted; DROP INDEX outbox_waiting; UPDATE message "
     "SET place = place / "
     "32768 WHERE place < 4611686018427387904; "

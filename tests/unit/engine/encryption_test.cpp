@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The engine's side of encrypted direct conversations, with a server that the test plays by hand: what it says of
+// conversations, in the orders that an honest one has and in others.
+#include <gmock/gmock.h>
+#include <sodium.h>
+
+#include "unit/engine/engine_world.h"
+
+namespace chatsdk::test {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr std::uint64_t kStream = 777;
+constexpr char kForged[] = "send the money to mallory";
+
+wire::Item encrypted_roster(Seq seq, std::uint64_t revision = 1) {
+  wire::Item item = roster_item(seq);
+  item.mutable_roster()->set_encrypted(true);
+  item.mutable_roster()->set_revision(revision);
+  return item;
+}
+
+wire::Item added_item(Seq seq) {
+  wire::Item item;
+  item.set_seq(seq);
+  item.set_kind(wire::ITEM_KIND_CONVERSATION_ADDED);
+  item.mutable_conversation()->set_conversation_id(kStream);
+  item.mutable_conversation()->set_kind(wire::CONVERSATION_KIND_DIRECT);
+  item.mutable_conversation()->set_peer_user_id("bob");
+  return item;
+}
+
+class EncryptedEngine : public EngineWorld {
+ protected:
+  EncryptedEngine() {
+    EXPECT_GE(sodium_init(), 0);
+    open_encryption();
+  }
+
+  // As the app asks for it where it wants it encrypted.
+  ConversationKey with_bob() {
+    auto key = client_->direct_conversation("bob", true);
+    EXPECT_TRUE(key.ok()) << key.error().detail;
+    return key.ok() ? *key : ConversationKey();
+  }
+  Result<Client::Sent> send(const std::string& text) { return client_->send_text(with_bob(), text, {}); }
+  bool is_encrypted() { return reader_->conversation(with_bob()).value().encrypted; }
+  std::vector<MessageRow> rows() { return reader_->history_before(with_bob(), 0, limits::kPageMax).value().rows; }
+  // Of what others have sent, as it is shown; "?" is what could not be decrypted.
+  std::vector<std::string> shown() {
+    std::vector<std::string> texts;
+    for (const MessageRow& row : rows()) {
+      wire::Content content;
+      EXPECT_TRUE(content.ParseFromString(row.content));
+      texts.push_back(row.content.empty() ? "?" : content.text().text());
+    }
+    return texts;
+  }
+};
+
+// ---- What the server says a conversation is ------------------------------------------------------------------------
+
+using PlainInEncrypted = EncryptedEngine;
+
+TEST_F(PlainInEncrypted, IsNotShownWhenItCameBeforeItsConversationWasKnown) {
+  go_online();
+  ASSERT_TRUE(send("waits for keys").ok());
+  run();
+  deliver_and_run(items_frame(kStream, 0, {message_item(1, kForged)}));
+  deliver_and_run(items_frame(kStream, 1, {roster_item(2)}));
+  ASSERT_TRUE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("?", "waits for keys"));
+}
+
+TEST_F(PlainInEncrypted, IsNotShownWhenItCameTogetherWithItsRoster) {
+  go_online();
+  ASSERT_TRUE(send("waits for keys").ok());
+  run();
+  deliver_and_run(items_frame(
+      kStream, 0,
+      {message_item(1, kForged), message_item(2, "as alice", "alice"), encrypted_roster(3), message_item(4, kForged)}));
+  ASSERT_TRUE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("?", "?", "?", "waits for keys"));
+}
+
+// The account's stream has named the peer, the conversation's own stream did not say yet what it is.
+TEST_F(PlainInEncrypted, IsNotShownWhenItCameBeforeItsConversationWasKnownToBeEncrypted) {
+  go_online();
+  deliver_and_run(items_frame(kAccountStream, 0, {added_item(1)}));
+  deliver_and_run(items_frame(kStream, 0, {message_item(1, kForged)}));
+  ASSERT_FALSE(is_encrypted());
+  deliver_and_run(items_frame(kStream, 1, {encrypted_roster(2)}));
+  ASSERT_TRUE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("?"));
+}
+
+TEST_F(PlainInEncrypted, IsNotShownWithoutAPeer) {
+  go_online();
+  wire::Item nobody = encrypted_roster(1);
+  nobody.mutable_roster()->clear_changes();
+  deliver_and_run(items_frame(kStream, 0, {nobody, message_item(2, kForged)}));
+  deliver_and_run(items_frame(kStream, 2, {encrypted_roster(3, 2)}));
+  ASSERT_TRUE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("?"));
+}
+
+TEST_F(PlainInEncrypted, IsNotShownWithAnIdThatIsNone) {
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {encrypted_roster(1), message_item(2, kForged, "bob", "short")}));
+  ASSERT_TRUE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("?"));
+}
+
+TEST_F(PlainInEncrypted, AnInventedOwnMessageIsNotShown) {
+  go_online();
+  ASSERT_TRUE(send("waits for keys").ok());
+  deliver_and_run(items_frame(kStream, 0, {encrypted_roster(1)}));
+  wire::Item mine = message_item(2, kForged, "alice", std::string(16, 'q'), kDevice);
+  deliver_and_run(items_frame(kStream, 1, {mine, message_item(3, kForged, "alice", std::string(16, 'r'), 99)}));
+  EXPECT_THAT(shown(), ElementsAre("?", "?", "waits for keys"));
+}
+
+// What it is never changes: neither by a later ROSTER item nor by another epoch.
+TEST_F(PlainInEncrypted, APlainConversationDoesNotBecomeEncryptedLater) {
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {roster_item(1), message_item(2, "plain"), encrypted_roster(3)}));
+  EXPECT_FALSE(is_encrypted());
+  deliver_and_run(items_frame(kStream, 3, {encrypted_roster(4), message_item(5, "still plain")}));
+  EXPECT_FALSE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("plain", "still plain"));
+}
+
+TEST_F(PlainInEncrypted, IsNotShownWhenAnotherEpochHasTheConversationEncrypted) {
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {roster_item(1), message_item(2, kForged)}));
+  EXPECT_THAT(shown(), ElementsAre(kForged));
+  drop();
+  epoch_ = kEpoch + 1;
+  advance(std::chrono::minutes(2));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  deliver_and_run(items_frame(kStream, 0, {encrypted_roster(1)}));
+  ASSERT_TRUE(is_encrypted());
+  EXPECT_THAT(shown(), Each("?"));
+}
+
+// The server's store went back, and has the conversation from its second item on only: it is the same one.
+TEST_F(PlainInEncrypted, APlainConversationStaysPlainInAnotherEpoch) {
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {roster_item(1), message_item(2, "one")}));
+  drop();
+  epoch_ = kEpoch + 1;
+  advance(std::chrono::minutes(2));
+  wire::Item known;
+  known.set_seq(2);
+  known.set_kind(wire::ITEM_KIND_SKIP);
+  known.set_skip_reason(wire::SKIP_REASON_ALREADY_ACKNOWLEDGED);
+  deliver_and_run(items_frame(kStream, 0, {known, message_item(3, "two")}));
+  EXPECT_FALSE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("one", "two"));
+}
+
+}  // namespace
+}  // namespace chatsdk::test
