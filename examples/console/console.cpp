@@ -247,7 +247,7 @@ const char* console::help() {
          "logout                   end the session on the server\n"
          "online | offline         connect and catch up, or disconnect\n"
          "send PEER TEXT           queue a message, encrypted; it is kept across restarts\n"
-         "plain PEER               make the conversation with somebody new a plain one\n"
+         "plain PEER               a plain conversation: make a new one so, or accept that a known one is\n"
          "history PEER [N]         the last N messages (20)\n"
          "receipts PEER            when own messages were delivered and read\n"
          "read PEER                mark everything read\n"

@@ -558,7 +558,8 @@ class client {
     });
     return key;
   }
-  // A new one is plain: the server can read what is written in it.
+  // A new one is plain: the server can read what is written in it. One that is plain already is accepted as that;
+  // before, send_text in it throws with CHATSDK_WRONG_STATE, unless this app has made it.
   std::uint64_t direct_conversation_plain(std::string_view peer) {
     std::uint64_t key = 0;
     call([&](chatsdk_error** e) {

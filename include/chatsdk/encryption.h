@@ -4,7 +4,8 @@
  *
  * Keys are made, uploaded and replaced by the library; none is ever shown. A direct conversation is encrypted unless
  * the app asks for a plain one (chatsdk_client_direct_conversation_plain), and chatsdk_conversation_is_encrypted says
- * of each what it is. docs/e2ee.md is the specification, and says what is claimed.
+ * of each what it is. No text goes into a plain one that the app has not asked for or accepted. docs/e2ee.md is the
+ * specification, and says what is claimed.
  */
 #ifndef CHATSDK_ENCRYPTION_H
 #define CHATSDK_ENCRYPTION_H

@@ -19,9 +19,10 @@ CHATSDK_BEGIN_DECLS
 
 /**
  * The direct conversation with a user. If it is new it is made on this device, end-to-end encrypted. One that is known
- * stays what it is, encrypted or plain: chatsdk_conversation_is_encrypted. Works offline; messages wait until a device
- * of the user has been online once (CHATSDK_EVENT_PEER_WITHOUT_KEYS), which the server does not tell from a user_id
- * that nobody has.
+ * stays what it is, encrypted or plain: chatsdk_conversation_is_encrypted. One that is plain by somebody else's doing
+ * takes no text before chatsdk_client_direct_conversation_plain has accepted that. Works offline; messages wait until a
+ * device of the user has been online once (CHATSDK_EVENT_PEER_WITHOUT_KEYS), which the server does not tell from a
+ * user_id that nobody has.
  *
  * @param client the client
  * @param peer the user's name, UTF-8
@@ -43,8 +44,9 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_direct_conversation(chatsdk_clie
                                                                     chatsdk_error** out_error);
 
 /**
- * As chatsdk_client_direct_conversation, but a new one is plain: the server can read what is written in it. A message
- * to a user_id that nobody has fails with NOT_FOUND. Where the other user has begun the conversation the other way, the
+ * As chatsdk_client_direct_conversation, but a new one is plain: the server can read what is written in it. Of one that
+ * is known and plain it says that the app accepts that, for good: from then on text may be sent in it. A message to a
+ * user_id that nobody has fails with NOT_FOUND. Where the other user has begun the conversation the other way, the
  * messages of whoever came second fail with FORBIDDEN, or are encrypted once that is known here.
  *
  * @param client the client
@@ -107,9 +109,10 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_send_options_init(chatsdk_send_options*
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED (a later struct with fields set), WRONG_STATE (no
- *   store, or the members of the conversation are not known yet: the server will tell them), NOT_LOGGED_IN (no owner
- *   yet), NOT_FOUND (conversation), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE,
- *   STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ *   store; the members of the conversation are not known yet, and the server will tell them; or it is plain and the app
+ *   has not accepted that with chatsdk_client_direct_conversation_plain, for which what was queued before it was known
+ *   to be plain fails too), NOT_LOGGED_IN (no owner yet), NOT_FOUND (conversation), CONFLICT (the id names another
+ *   message), LIMIT_REACHED (100,000 queued), STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: text and options are copied.
  * - Thread: any.
  * - Blocks: for the disk.

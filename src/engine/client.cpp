@@ -180,16 +180,14 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   CHATSDK_ASSIGN(const WallTime latest, deadline(send_options.time_limit));
   const ClientMessageId id =
       send_options.id.has_value() ? *send_options.id : ClientMessageId::make(context.wall_now(), context.random.ids);
-  CHATSDK_ASSIGN(const bool encrypted, context.store.is_encrypted(conversation));
-  if (encrypted && !encryption)
+  CHATSDK_ASSIGN(const DeviceStore::Nature nature, context.store.nature(conversation));
+  if (nature.encrypted && !encryption)
     return error(Code::kWrongState, "the conversation is encrypted, and this client is not");
+  const bool may_be_encrypted = nature.encrypted || nature.undecided;
+  if (encryption && !may_be_encrypted && !nature.accepted) return not_accepted_as_plain();
   // What is encrypted, or may be, goes the way of all rows: its keys may be missing.
-  bool plain = !encrypted;
-  if (plain && encryption) {
-    CHATSDK_ASSIGN(const bool undecided, context.store.is_undecided(conversation));
-    plain = !undecided;
-  }
-  const bool on_wire = plain && outbox.may_send_now(conversation);
+  const bool waits = encryption && may_be_encrypted;
+  const bool on_wire = !waits && outbox.may_send_now(conversation);
   Events::Place place = events.reserve();
   CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, encode_text_content(text), context.wall_now(),
                                                       latest, on_wire));

@@ -181,7 +181,8 @@ class Client final {
   Status replace_account();
 
   // -- Messages --
-  // encrypted: of a conversation that is not there yet. WRONG_STATE: encrypted, and this client takes no part in that.
+  // encrypted: of a conversation that is not there yet; else it is to be plain, and is accepted where it is that
+  // already. WRONG_STATE: encrypted, and this client takes no part in that.
   Result<ConversationKey> direct_conversation(const UserId& peer, bool encrypted = false);
   struct SendOptions {
     std::optional<ClientMessageId> id;                    // made when absent
@@ -192,7 +193,8 @@ class Client final {
     MessageKey message;
   };
   // Durable when it returns ok. INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, NOT_LOGGED_IN (the store has no owner yet),
-  // NOT_FOUND, CONFLICT, LIMIT_REACHED, STORAGE….
+  // NOT_FOUND, CONFLICT, LIMIT_REACHED, STORAGE…; WRONG_STATE: of a client with encryption, the conversation is plain
+  // and was not accepted as that.
   Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& options);
   // A message that the server has voided goes on under another id; one that it has lost behind what waits. The key
   // stays.

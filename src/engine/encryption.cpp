@@ -66,6 +66,11 @@ bool devices_changed(const wire::Items& items) {
 
 }  // namespace
 
+Error not_accepted_as_plain() {
+  return error(Code::kWrongState,
+               "the conversation is plain, and not by this app's wish: ask for it as plain to accept that");
+}
+
 Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest,
                        Observer& observer)
     : context_(context),

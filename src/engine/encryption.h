@@ -26,6 +26,9 @@
 
 namespace chatsdk {
 
+// Of text for a conversation that is plain by somebody else's doing.
+Error not_accepted_as_plain();
+
 class Encryption final : private KeyUpkeep::Observer {
  public:
   class Observer {

@@ -340,6 +340,10 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, Claims& claims) {
     return {};
   }
   for (OutboxRow& row : rows) {
+    const bool is_new = row.kind == OutboxRow::Kind::kSend && !row.on_wire;
+    if (encryption_ != nullptr && is_new && !encrypted && !row.accepted) {
+      return give_up(lane, row, not_accepted_as_plain());
+    }
     const bool at_head = lane.in_flight.empty() && &row == &rows.front();
     // The server may take less than it did when the message was queued: it would end the connection for the frame.
     const std::size_t text_bytes_max = context_.store.text_bytes_max();
@@ -360,7 +364,7 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, Claims& claims) {
       claims.to_seal.push_back(std::move(row));
       continue;
     }
-    if (row.kind == OutboxRow::Kind::kSend && !row.on_wire) claims.to_mark.push_back(row.client_message_id);
+    if (is_new) claims.to_mark.push_back(row.client_message_id);
     lane.next_after = row.send_number;
     note_deadline(row.deadline);
     const bool as_void = row.kind == OutboxRow::Kind::kVoid;

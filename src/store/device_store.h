@@ -104,6 +104,7 @@ struct OutboxRow {
   UserId peer;
   bool encrypted = false;  // the conversation
   bool undecided = false;  // nothing that says whether the conversation is encrypted is here yet
+  bool accepted = false;   // plain, and the app wants it so
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
   Bytes content;            // kSend
@@ -219,10 +220,13 @@ class DeviceStore {
   // changes, when given, takes what changes. encrypted: of a new one; else the app wants it plain, which accepts a
   // known one that is.
   Result<ConversationKey> ensure_direct(const UserId& peer, Changes* changes = nullptr, bool encrypted = false);
+  struct Nature {
+    bool encrypted = false;
+    bool undecided = false;  // nothing that says that is here yet
+    bool accepted = false;   // plain, and the app wants it so
+  };
   // NOT_FOUND.
-  Result<bool> is_encrypted(ConversationKey conversation);
-  // Whether its first item, which says that, is still to come.
-  Result<bool> is_undecided(ConversationKey conversation);
+  Result<Nature> nature(ConversationKey conversation);
   struct Enqueued {
     MessageKey message;
     std::uint64_t send_number = 0;

@@ -359,8 +359,8 @@ class ItemApplier {
     }
     CHATSDK_TRY(store_.link(*known, id, changes_));
     if (!added.encrypted()) return {};
-    CHATSDK_ASSIGN(const bool undecided, store_.is_undecided(known->key));
-    return undecided ? store_.set_encrypted(*known, changes_) : Status();
+    CHATSDK_ASSIGN(const DeviceStore::Nature nature, store_.nature(known->key));
+    return nature.undecided ? store_.set_encrypted(*known, changes_) : Status();
   }
 
   DeviceStore::Impl& store_;

@@ -225,12 +225,6 @@ Status DeviceStore::Impl::delete_message(MessageKey key) {
   return sql(kDeleteMessage).run(key);
 }
 
-Result<bool> DeviceStore::is_encrypted(ConversationKey conversation) {
-  CHATSDK_ASSIGN(const auto known, impl_->find_conversation(conversation));
-  if (!known) return error(Code::kNotFound, "no such conversation");
-  return known->encrypted;
-}
-
 Result<ConversationKey> DeviceStore::ensure_direct(const UserId& peer, Changes* changes, bool encrypted) {
   if (peer.empty() || peer.size() > limits::kUserIdBytesMax) {
     return error(Code::kInvalidArgument, "user id of " + std::to_string(peer.size()) + " B, 1 to " +

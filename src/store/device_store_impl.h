@@ -124,7 +124,7 @@ class DeviceStore::Impl {
   // For good. What came before it was known to be encrypted is the server's word, and shown no more, unless the app had
   // accepted it as plain.
   Status set_encrypted(ConversationState& conversation, Changes& changes);
-  Result<bool> is_undecided(ConversationKey conversation);
+  Result<Nature> nature(ConversationKey conversation);
   Status set_plain(ConversationState& conversation, PlainState plain, Changes& changes);
   Status move_read_mark(ConversationState& conversation, Seq up_to);
   Status delete_message(MessageKey key);

@@ -75,15 +75,16 @@ constexpr char kSetLastNumbers[] =
     "conversation.key)";
 constexpr char kShiftLastNumber[] = "UPDATE conversation SET last_send_number = last_send_number + ?2 WHERE key = ?1";
 
-// Of a conversation c: its first item, which says whether it is encrypted, is not here yet.
-#define CHATSDK_UNDECIDED                                                                     \
-  "c.conversation_id IS NOT NULL AND c.encrypted = 0 AND NOT EXISTS (SELECT 1 FROM stream s " \
-  "WHERE s.stream_id = c.conversation_id AND s.seq > 0)"
-constexpr char kUndecided[] = "SELECT " CHATSDK_UNDECIDED " FROM conversation c WHERE c.key = ?1";
+// Of a conversation c: whether it is encrypted; whether its first item, which says that, is not here yet; its
+// PlainState.
+#define CHATSDK_NATURE                                                                                             \
+  "c.encrypted, c.encrypted = 0 AND (c.plain = 0 OR (c.conversation_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM " \
+  "stream s WHERE s.stream_id = c.conversation_id AND s.seq > 0))), c.plain"
+constexpr char kNature[] = "SELECT " CHATSDK_NATURE " FROM conversation c WHERE c.key = ?1";
 // The columns that read_outbox() reads.
 #define CHATSDK_OUTBOX_COLUMNS                                                                                     \
   "o.kind, o.conversation, c.conversation_id, c.peer, o.client_message_id, o.send_number, m.content, o.deadline, " \
-  "o.on_wire, o.failure, c.encrypted, " CHATSDK_UNDECIDED
+  "o.on_wire, o.failure, " CHATSDK_NATURE
 constexpr char kOutbox[] =
     "SELECT " CHATSDK_OUTBOX_COLUMNS
     " FROM outbox o JOIN conversation c ON c.key = o.conversation LEFT JOIN message m ON m.key = o.id "
@@ -97,6 +98,14 @@ constexpr char kNextHead[] =
 constexpr char kOverdue[] =
     "SELECT id, conversation FROM outbox WHERE " CHATSDK_WAITING " AND deadline <= ?1 ORDER BY deadline, id LIMIT ?2";
 constexpr char kEarliestDeadline[] = "SELECT deadline FROM outbox WHERE " CHATSDK_WAITING " ORDER BY deadline LIMIT 1";
+
+DeviceStore::Nature nature_at(const sqlite::Statement& row, int column) {
+  DeviceStore::Nature nature;
+  nature.encrypted = row.integer(column) != 0;
+  nature.undecided = row.integer(column + 1) != 0;
+  nature.accepted = !nature.encrypted && static_cast<PlainState>(row.integer(column + 2)) == PlainState::kAccepted;
+  return nature;
+}
 
 OutboxRow read_outbox(const sqlite::Statement& row) {
   OutboxRow out;
@@ -113,8 +122,10 @@ OutboxRow read_outbox(const sqlite::Statement& row) {
   out.on_wire = row.integer(8) != 0;
   out.void_asked = row.integer(8) == 2;
   out.failed = row.integer(9) != 0;
-  out.encrypted = row.integer(10) != 0;
-  out.undecided = row.integer(11) != 0;
+  const DeviceStore::Nature nature = nature_at(row, 10);
+  out.encrypted = nature.encrypted;
+  out.undecided = nature.undecided;
+  out.accepted = nature.accepted;
   return out;
 }
 
@@ -283,13 +294,14 @@ Result<std::uint64_t> DeviceStore::Impl::insert_outbox_row(MessageKey message, C
 
 // ---- Queueing ------------------------------------------------------------------------------------------------------
 
-Result<bool> DeviceStore::Impl::is_undecided(ConversationKey conversation) {
-  rows::Query query = sql(kUndecided);
+Result<DeviceStore::Nature> DeviceStore::Impl::nature(ConversationKey conversation) {
+  rows::Query query = sql(kNature);
   CHATSDK_ASSIGN(const bool known, query.first(conversation));
-  return known && query->integer(0) != 0;
+  if (!known) return error(Code::kNotFound, "no such conversation");
+  return nature_at(query.row(), 0);
 }
 
-Result<bool> DeviceStore::is_undecided(ConversationKey conversation) { return impl_->is_undecided(conversation); }
+Result<DeviceStore::Nature> DeviceStore::nature(ConversationKey conversation) { return impl_->nature(conversation); }
 
 Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation, const ClientMessageId& id,
                                                    Bytes content, WallTime now, WallTime deadline, bool on_wire) {

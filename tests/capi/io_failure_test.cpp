@@ -637,6 +637,7 @@ std::string make_worker(chatsdk::client& ben, bool encrypted) {
   const std::uint64_t with_worker = encrypted ? ben.direct_conversation(name) : ben.direct_conversation_plain(name);
   for (int i = 0; i < 2; ++i) ben.send_text(with_worker, "from ben " + std::to_string(i));
   wait_until(client, [&] { return client.unread_total() == 2; });
+  if (!encrypted) client.direct_conversation_plain("ben");  // which accepts that it is plain
   client.sync(60s);
   return name;
 }

@@ -101,7 +101,8 @@ def waiting_ends_when_a_message_has_failed():
 
 
 def conversations_are_listed():
-    script("ben", "online\nsend ann three\nwait sent ann\n")
+    script("ben", "online\nsend ann three\n", fails="the conversation is plain, and not by this app's wish")
+    script("ben", "online\nplain ann\nsend ann three\nwait sent ann\n")
     lines = script("ann", "online\nwait message ben three\nconversations\nread ben\nsync\nconversations\n")
     holds(lines, r"^ben  \[plain\]  \(1 unread\)  three$")
     holds(lines, r"^ben  \[plain\]  \(0 unread\)  three$")

@@ -165,5 +165,65 @@ TEST_F(PlainInEncrypted, APlainConversationStaysPlainInAnotherEpoch) {
   EXPECT_THAT(shown(), ElementsAre("one", "two"));
 }
 
+// ---- Whose wish plain is -------------------------------------------------------------------------------------------
+
+using PlainByOthers = EncryptedEngine;
+
+TEST_F(PlainByOthers, TakesNoTextBeforeTheAppAcceptsIt) {
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {roster_item(1), message_item(2, "hello, stranger")}));
+  const auto refused = send("meant to be encrypted");
+  run();
+  EXPECT_EQ(refused.code(), Code::kWrongState);
+  EXPECT_THAT(refused.error().detail, HasSubstr("plain"));
+  EXPECT_THAT(rows(), SizeIs(1));
+  EXPECT_THAT(sends(), IsEmpty());
+
+  ASSERT_TRUE(client_->direct_conversation("bob", false).ok());
+  EXPECT_TRUE(send("hello").ok());
+  run();
+  EXPECT_THAT(texts(sends()), ElementsAre("hello"));
+}
+
+TEST_F(PlainByOthers, TakesNoTextThatWasQueuedBeforeItWasKnownToBePlain) {
+  go_online();
+  deliver_and_run(items_frame(kAccountStream, 0, {added_item(1)}));
+  const auto queued = send("meant to be encrypted");
+  ASSERT_TRUE(queued.ok());
+  run();
+  EXPECT_EQ(state(queued->id), MessageState::kQueued);
+  deliver_and_run(items_frame(kStream, 0, {roster_item(1)}));
+  EXPECT_THAT(sends(), IsEmpty());
+  EXPECT_EQ(state(queued->id), MessageState::kFailed);
+  EXPECT_EQ(row(queued->id).failure, Code::kWrongState);
+
+  ASSERT_TRUE(client_->retry(queued->id).ok());
+  run();
+  EXPECT_EQ(row(queued->id).failure, Code::kWrongState) << "a retry accepts nothing";
+  ASSERT_TRUE(client_->direct_conversation("bob", false).ok());
+  ASSERT_TRUE(client_->retry(queued->id).ok());
+  run();
+  EXPECT_THAT(texts(sends()), ElementsAre("meant to be encrypted"));
+}
+
+TEST_F(PlainByOthers, IsAcceptedForGood) {
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {roster_item(1)}));
+  ASSERT_TRUE(client_->direct_conversation("bob", false).ok());
+  restart();
+  go_online();
+  EXPECT_TRUE(send("hello").ok());
+}
+
+TEST_F(PlainByOthers, AsksNothingOfAClientWithoutEncryption) {
+  e2ee_.reset();
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {roster_item(1)}));
+  const ConversationKey key = reader_->direct_conversation("bob").value();
+  EXPECT_TRUE(client_->send_text(key, "hello", {}).ok());
+  run();
+  EXPECT_THAT(texts(sends()), ElementsAre("hello"));
+}
+
 }  // namespace
 }  // namespace chatsdk::test

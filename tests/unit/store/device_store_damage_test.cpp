@@ -389,7 +389,7 @@ TEST_F(StoreDamage, MarkStaysWhenNothingWasWritten) {
 
   reopen();
   must(store_->settle_epoch());
-  must(store_->ensure_direct(kBob));
+  must(store_->ensure_direct(kBob, nullptr, true));
   close();
 
   EXPECT_TRUE(files() == whole);

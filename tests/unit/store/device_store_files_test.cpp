@@ -75,6 +75,20 @@ TEST_F(StoreFiles, OfAnEarlierVersionAreBroughtToTodays) {
   reopen();
   EXPECT_EQ(store_->text_bytes_max(), 70'000u);
   EXPECT_EQ(must(store_->outbox(chat, 0, 10)).size(), 1u);
+  EXPECT_TRUE(must(store_->nature(chat)).accepted) << "who has written in it has accepted it";
+}
+
+TEST_F(StoreFiles, OfAnEarlierVersionHoldPlainConversationsThatNobodyAccepted) {
+  open_as_ann();
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "from a stranger")));
+  must(store_->apply(ItemsOf::account(0).conversation_added(ConversationId{kChat.value + 1}, "carl")));
+  close();
+  meddle(kToVersion2);
+
+  reopen();
+  const auto told = must(store_->nature(must(reader_->direct_conversation(kBob))));
+  EXPECT_FALSE(told.encrypted || told.undecided || told.accepted);
+  EXPECT_TRUE(must(store_->nature(must(reader_->direct_conversation("carl")))).undecided);
 }
 
 TEST_F(StoreFiles, AreHeldByOneStoreAtATime) {

@@ -206,7 +206,7 @@ TEST_F(Outbox, IsUndecidedUntilTheFirstItemOfWhatAnotherBegan) {
   const auto chat = must(store_->ensure_direct(kBob));
   must(queue(chat, 1, "early"));
   const auto expect_undecided = [&](bool undecided) {
-    EXPECT_EQ(must(store_->is_undecided(chat)), undecided);
+    EXPECT_EQ(must(store_->nature(chat)).undecided, undecided);
     EXPECT_EQ(must(store_->outbox(chat, 0, 10))[0].undecided, undecided);
   };
   expect_undecided(false);
@@ -226,13 +226,13 @@ TEST_F(Outbox, IsDecidedByWordOfAnEncryptedConversation) {
   must(queue(chat, 1, "early"));
   const auto applied = must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob, true)));
   EXPECT_THAT(applied.changes.conversations, Contains(chat));
-  EXPECT_FALSE(must(store_->is_undecided(chat)));
-  EXPECT_TRUE(must(store_->is_encrypted(chat)));
+  EXPECT_FALSE(must(store_->nature(chat)).undecided);
+  EXPECT_TRUE(must(store_->nature(chat)).encrypted);
   EXPECT_TRUE(must(store_->outbox(chat, 0, 10))[0].encrypted);
   // What follows says nothing else of it.
   must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
   must(store_->apply(ItemsOf::account(1).conversation_added(kChat, kBob)));
-  EXPECT_TRUE(must(store_->is_encrypted(chat)));
+  EXPECT_TRUE(must(store_->nature(chat)).encrypted);
 }
 
 TEST_F(Outbox, WordOfAConversationDoesNotGoAgainstItsFirstItem) {
@@ -240,10 +240,59 @@ TEST_F(Outbox, WordOfAConversationDoesNotGoAgainstItsFirstItem) {
   must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
   const auto chat = must(store_->ensure_direct(kBob));
   must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob, true)));
-  EXPECT_FALSE(must(store_->is_encrypted(chat)));
+  EXPECT_FALSE(must(store_->nature(chat)).encrypted);
   // Of one that is new here it says all.
   must(store_->apply(ItemsOf::account(1).conversation_added(ConversationId{901}, "cid", true)));
-  EXPECT_TRUE(must(store_->is_encrypted(must(store_->ensure_direct("cid")))));
+  EXPECT_TRUE(must(store_->nature(must(store_->ensure_direct("cid")))).encrypted);
+}
+
+TEST_F(Outbox, IsUndecidedUntilARosterSaysWhatItIs) {
+  open_as_ann();
+  must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob)));
+  const auto chat = must(store_->ensure_direct(kBob, nullptr, true));
+  must(store_->apply(ItemsOf(kChat, 0).message(kBob, 1, "ahead of it")));
+  EXPECT_TRUE(must(store_->nature(chat)).undecided);
+  must(store_->begin_epoch(2, kAccount));
+  EXPECT_TRUE(must(store_->nature(chat)).undecided);
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
+  EXPECT_FALSE(must(store_->nature(chat)).undecided);
+}
+
+TEST_F(Outbox, KeepsWhatWaitsOfAConversationThatBecomesEncrypted) {
+  open_as_ann();
+  must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob)));
+  const auto chat = must(store_->ensure_direct(kBob, nullptr, true));
+  must(queue(chat, 1, "waits"));
+  must(store_->apply(ItemsOf(kChat, 0).message(kBob, 1, "ahead of it")));
+  EXPECT_THAT(history(chat), ElementsAre("1:ahead of it", "-:waits"));
+  ItemsOf encrypted(kChat, 1);
+  encrypted.roster({kAnn, kBob}).get().mutable_items(0)->mutable_roster()->set_encrypted(true);
+  const auto applied = must(store_->apply(encrypted));
+  EXPECT_EQ(applied.changes.updated.size(), 1u);
+  EXPECT_THAT(history(chat), ElementsAre("1:(placeholder)", "-:waits"));
+}
+
+// Plain by the app's wish, now or later; by nobody else's.
+TEST_F(Outbox, IsAcceptedAsPlainByTheAppAlone) {
+  open_as_ann();
+  must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 2, "from a stranger")));
+  const auto chat = must(store_->ensure_direct(kBob, nullptr, true));
+  EXPECT_FALSE(must(store_->nature(chat)).accepted);
+  const auto before = store_->revision();
+  Changes changes;
+  EXPECT_EQ(must(store_->ensure_direct(kBob, &changes)), chat);
+  EXPECT_EQ(store_->revision(), before + 1);
+  EXPECT_THAT(changes.conversations, ElementsAre(chat));
+  EXPECT_TRUE(must(store_->nature(chat)).accepted);
+  reopen();
+  EXPECT_TRUE(must(store_->nature(chat)).accepted);
+  must(store_->ensure_direct(kBob));
+  EXPECT_EQ(store_->revision(), before + 1) << "once is enough";
+  EXPECT_TRUE(must(store_->nature(must(store_->ensure_direct("carl")))).accepted);
+  const auto encrypted = must(store_->ensure_direct("dora", nullptr, true));
+  must(store_->ensure_direct("dora"));
+  EXPECT_TRUE(must(store_->nature(encrypted)).encrypted);
+  EXPECT_FALSE(must(store_->nature(encrypted)).accepted);
 }
 
 TEST_F(Outbox, IsDecidedByAnyFirstItem) {
@@ -252,7 +301,7 @@ TEST_F(Outbox, IsDecidedByAnyFirstItem) {
   must(queue(chat, 1, "early"));
   must(store_->apply(ItemsOf::account(0).conversation_added(kChat, kBob)));
   must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
-  EXPECT_FALSE(must(store_->is_undecided(chat)));
+  EXPECT_FALSE(must(store_->nature(chat)).undecided);
   EXPECT_FALSE(must(store_->outbox(chat, 0, 10))[0].encrypted);
 }
 
