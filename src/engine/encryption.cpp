@@ -82,7 +82,10 @@ Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& 
       upkeep_(context, store, conversations_, session, rest, *this),
       linking_(context, store, session, rest, upkeep_),
       backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
-      again_timer_(context.executor) {}
+      again_timer_(context.executor),
+      log_timer_(context.executor) {
+  clear_log_later();
+}
 
 // ---- The app -------------------------------------------------------------------------------------------------------
 
@@ -137,11 +140,23 @@ void Encryption::on_caught_up() {
   want_awaited_lists();
   fetch();
   prepare_tasks();
+  if (log_timer_.pending()) clear_log();
 }
 
 void Encryption::keys_changed() {
   prepare_tasks();
   observer_.on_keys_changed();
+}
+
+void Encryption::clear_log_later() {
+  if (!log_timer_.pending()) log_timer_.start_after(limits::e2ee::kUpkeepLook, [this] { clear_log(); });
+}
+
+void Encryption::clear_log() {
+  log_timer_.cancel();
+  if (context_.store.clear_log().ok()) return;
+  context_.debug("encryption", "the store's log could not be cleared");
+  clear_log_later();
 }
 
 void Encryption::on_own_keys_changed() {
@@ -156,6 +171,7 @@ void Encryption::on_encryption_events(std::vector<e2ee::Event> events) {
 
 void Encryption::follow(After after) {
   context_.events.encryption_events(std::move(after.events));
+  if (after.keys_used) clear_log_later();
   if (after.own_devices) upkeep_.ask_own_lists();
   if (!live_) return;
   for (const UserId& user_id : after.lists) want_lists(user_id);
@@ -227,6 +243,7 @@ Status Encryption::seal_one(E2eeTransaction& transaction, const OutboxRow& row, 
   envelope.sender_time_ms = now;
   envelope.body = row.content;
   CHATSDK_ASSIGN(sealed.encrypted, conversations_.encrypt(transaction.kept(), plan, envelope, now));
+  after.keys_used = true;
   return transaction.notes().put_out(row.client_message_id, *sealed.encrypted);
 }
 
@@ -287,7 +304,7 @@ Status Encryption::prepare_task(E2eeTransaction& transaction, const e2ee::Task& 
   CHATSDK_ASSIGN(const e2ee::Encrypted encrypted,
                  conversations_.encrypt_task(transaction.kept(), *plan, task, conversation->peer, now));
   CHATSDK_TRY(transaction.notes().put_task_out(task, encrypted));
-  added = true;
+  added = after.keys_used = true;
   return transaction.enqueue_task(conversation->key, task.client_message_id);
 }
 
@@ -404,6 +421,7 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
   received.client_message_id = *client_message_id;
   received.encrypted = item.content().empty();
   if (!item.slice().empty()) received.slice = item.slice();
+  after.keys_used = after.keys_used || received.slice;
   CHATSDK_ASSIGN(const e2ee::ItemResult result, conversations_.receive(transaction.kept(), received, now_ms()));
   if (result.lists_wanted) after.lists.insert(received.sender.user_id);
   after.tasks = after.tasks || result.asked || *kind == e2ee::SliceKind::kRetry;

@@ -12,6 +12,8 @@
 //   1. Bytes leave only after the transaction that advanced their sessions and stored them.
 //   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something. The
 //      pause doubles, from limits::e2ee::kListsPauseFirst to kListsPause.
+//   3. The store's log is cleared of keys that were used, or of an earlier process, once all is caught up, and at most
+//      limits::e2ee::kUpkeepLook after they were used.
 #pragma once
 
 #include <map>
@@ -100,6 +102,7 @@ class Encryption final : private KeyUpkeep::Observer {
     bool own_devices = false;
     bool tasks = false;  // some may have been queued
     bool begun = false;  // a conversation's first item came: what waited for it may go
+    bool keys_used = false;
   };
   void follow(After after);
 
@@ -127,6 +130,8 @@ class Encryption final : private KeyUpkeep::Observer {
   void on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer);
   void look_again_after(std::chrono::milliseconds pause);
   void keys_changed();
+  void clear_log();
+  void clear_log_later();
 
   void on_own_keys_changed() override;
   void on_encryption_state(EncryptionState state) override;
@@ -155,6 +160,7 @@ class Encryption final : private KeyUpkeep::Observer {
   bool bundles_asked_ = false;
   Backoff backoff_;
   Timer again_timer_;
+  Timer log_timer_;  // pending: keys that were used may stand in the store's log
   Guard guard_;
 };
 

@@ -218,6 +218,18 @@ void DeviceStore::Impl::leave() {
   if (!left.ok()) keep_log(db);
 }
 
+// Without a log the store has to say that it was left in order, for as long as there is none.
+Status DeviceStore::Impl::clear_log() {
+  if (vfs->damage_seen()) return error(Code::kCorrupt, "damage was seen");
+  left_whole = true;  // whatever becomes of this, the next change takes it back
+  left_whole_in_doubt = false;
+  CHATSDK_TRY(sql(kSetLeftWhole).run(true));
+  CHATSDK_TRY(db.checkpoint(sqlite::CheckpointMode::kTruncate));
+  CHATSDK_TRY(sql(kSetLeftWhole).run(false));
+  left_whole = false;
+  return db.checkpoint(sqlite::CheckpointMode::kPassive);
+}
+
 Status DeviceStore::Impl::take_back_left_whole() {
   left_whole_in_doubt = true;
   return sql(kSetLeftWhole).run(false);
@@ -546,6 +558,8 @@ Result<Changes> DeviceStore::settle_epoch() { return impl_->settle_epoch(); }
 void DeviceStore::catching_up(bool is_catching_up) {
   impl_->db.set_log_pages(is_catching_up ? limits::kStoreLogPagesCatchingUp : limits::kStoreLogPages);
 }
+
+Status DeviceStore::clear_log() { return impl_->clear_log(); }
 
 Result<std::vector<StreamCursor>> DeviceStore::cursors(std::size_t max) { return impl_->cursors(kCursors, max); }
 

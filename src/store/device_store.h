@@ -210,6 +210,9 @@ class DeviceStore {
   // While many items come, the log grows further before it is copied into the file: the copying takes its time from
   // the commits. The first commit afterwards copies.
   void catching_up(bool is_catching_up);
+  // Copies the log into the file and cuts it off: what earlier commits have replaced is in neither then. A handful of
+  // syncs. BUSY: a reader needs the log just now.
+  Status clear_log();
   // The most recently active first, at most max.
   Result<std::vector<StreamCursor>> cursors(std::size_t max);
   Result<std::optional<StreamCursor>> cursor(StreamId stream);

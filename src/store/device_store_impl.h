@@ -99,6 +99,7 @@ class DeviceStore::Impl {
   Status check_what_use_leans_on();
   Status load();
   void leave();
+  Status clear_log();
   Result<Changes> settle_epoch();
   // What was not sent again is lost.
   Status close_epoch(Changes& changes);

@@ -383,6 +383,44 @@ TEST_F(StoreDamage, MarkOfAStoreLeftWholeCostsNoSyncInUse) {
   base_vfs_.clear();
 }
 
+// Frames of the log are sealed, each time anew: one that is still there is there byte by byte.
+TEST_F(StoreDamage, LogIsClearedOfWhatEarlierCommitsWrote) {
+  fill(100);
+  const std::string before = files().at("store.db-wal");
+  ASSERT_GT(before.size(), 20 * kStorePageBytes);
+  must(store_->clear_log());
+  const Files cleared = files();
+  EXPECT_LT(cleared.at("store.db-wal").size(), 3 * kStorePageBytes);
+  for (std::size_t at = kStorePageBytes; at + 64 <= before.size(); at += kStorePageBytes) {
+    EXPECT_EQ(cleared.at("store.db-wal").find(before.substr(at, 64)), std::string::npos) << at;
+  }
+  must(store_->ensure_direct("carl"));
+  const Files later = files();
+  close();
+
+  // As after a kill, each time.
+  put(cleared);
+  reopen();
+  EXPECT_EQ(must(reader_->outbox_count()), 2u);
+  put(later);
+  reopen();
+  EXPECT_TRUE(reader_->direct_conversation("carl").ok());
+  for (Files left : {cleared, later}) {
+    left.erase("store.db-wal");
+    put(left);
+    EXPECT_EQ(try_open().code(), Code::kCorrupt) << "a log that is gone is missed";
+  }
+}
+
+TEST_F(StoreDamage, LogIsClearedAsOftenAsAsked) {
+  fill(50);
+  for (int i = 0; i < 3; ++i) must(store_->clear_log());
+  reopen();
+  must(store_->clear_log());
+  reopen();
+  EXPECT_EQ(must(reader_->outbox_count()), 2u);
+}
+
 TEST_F(StoreDamage, MarkStaysWhenNothingWasWritten) {
   const Files whole = closed_store(10);
   put(whole);

@@ -530,8 +530,8 @@ TEST_F(E2eeState, ARowThatNobodyWroteSoIsNamedAndChangesNothing) {
 TEST(E2eeStateErased, LeavesNoKeyInTheFile) {
   ASSERT_GE(sodium_init(), 0);
   const std::filesystem::path path = directory_for_tests();
-  const auto holds = [&path](int byte) {
-    std::ifstream file(path, std::ios::binary);
+  const auto holds = [&path](int byte, const char* log = "") {
+    std::ifstream file(path.string() + log, std::ios::binary);
     const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     return bytes.find(repeated(static_cast<unsigned char>(byte), 32)) != std::string::npos;
   };
@@ -564,9 +564,18 @@ TEST(E2eeStateErased, LeavesNoKeyInTheFile) {
     session.chains.front().chain_key = secret_of<32>(0xB3);
     ASSERT_TRUE(state.put_session(peer, session).ok());
     ASSERT_TRUE(state.drop_prekey(1).ok());
+    // Until it is cleared the log has what it was told, which section 23 says.
+    EXPECT_TRUE(holds(0xB1, "-wal"));
     ASSERT_TRUE(db.checkpoint(sqlite::CheckpointMode::kTruncate).ok());
-    for (const int key : {0xA1, 0xA2, 0xA3, 0xA4}) EXPECT_FALSE(holds(key)) << key;
+    for (const int key : {0xA1, 0xA2, 0xA3, 0xA4}) EXPECT_FALSE(holds(key) || holds(key, "-wal")) << key;
     EXPECT_TRUE(holds(0xB1));
+    session.root = secret_of<32>(0xC1);
+    ASSERT_TRUE(state.put_session(peer, session).ok());
+    session.root = secret_of<32>(0xB1);
+    ASSERT_TRUE(state.put_session(peer, session).ok());
+    EXPECT_TRUE(holds(0xC1, "-wal")) << "replaced, and in the log still";
+    ASSERT_TRUE(db.checkpoint(sqlite::CheckpointMode::kTruncate).ok());
+    EXPECT_FALSE(holds(0xC1) || holds(0xC1, "-wal"));
     ASSERT_TRUE(state.drop_session(peer, session.session_id).ok());
     ASSERT_TRUE(db.checkpoint(sqlite::CheckpointMode::kTruncate).ok());
     for (const int key : {0xB1, 0xB3, 0x05}) EXPECT_FALSE(holds(key)) << key;
