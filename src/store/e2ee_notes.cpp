@@ -69,10 +69,14 @@ constexpr char kPutIdentityPolicy[] =
     "changed = ?3";
 // What a server that went back sends again has lost > 0 here until it came. CROSS: by its id, not by reading the whole
 // conversation.
+// Of an earlier epoch; or at a place that was asked for, so that its repair is all that may come of it.
 constexpr char kKnownMessage[] =
     "SELECT m.content = x'', m.lost FROM message m CROSS JOIN stream s ON s.conversation = m.conversation "
     "WHERE m.client_message_id = ?3 AND (m.sender IS NULL OR m.lost > 0) AND (m.lost > 0 OR m.place >= ?4) AND "
-    "m.sender IS ?2 AND s.stream_id = ?1";
+    "m.sender IS ?2 AND s.stream_id = ?1 "
+    "UNION ALL SELECT 0, 1 FROM e2ee_asked a CROSS JOIN stream s ON s.stream_id = a.conversation_id "
+    "CROSS JOIN message m ON m.conversation = s.conversation AND m.place = a.seq * ?5 "
+    "WHERE a.conversation_id = ?1 AND m.client_message_id = ?3 AND m.sender IS ?2 AND m.lost = 0 LIMIT 1";
 constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
 constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
 
@@ -309,7 +313,8 @@ Status SqlNotes::put_identity_policy(const UserId& peer, IdentityPolicy policy) 
 Result<KnownMessage> SqlNotes::known_message(ConversationId conversation, const UserId& sender,
                                              const ClientMessageId& id) {
   rows::Query query = sql_(kKnownMessage);
-  CHATSDK_ASSIGN(const bool known, query.first(conversation, sender_of(sender), id, rows::kPendingPlace));
+  CHATSDK_ASSIGN(const bool known,
+                 query.first(conversation, sender_of(sender), id, rows::kPendingPlace, rows::place_of(1)));
   if (!known) return KnownMessage::kUnknown;
   if (query->integer(1) == 0) return KnownMessage::kWaiting;
   return query->integer(0) != 0 ? KnownMessage::kPlaceholder : KnownMessage::kWhole;
