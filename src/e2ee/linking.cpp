@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "e2ee/linking.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/limits.h"
@@ -294,6 +295,7 @@ Status LinkOld::check(BytesView bytes) {
 Result<Bytes> LinkOld::confirm(const SigningSeed& account_seed, const DeviceList& newest, Random& random) {
   if (step_ != Step::kConfirmation) return out_of_order();
   granted_ = true;
+  granted_version_ = newest.version;
   step_ = Step::kDone;
   Writer inside(SigningSeed::size() + 4 + newest.bytes.size());
   inside.raw(view(account_seed)).lp(newest.bytes);
@@ -310,6 +312,20 @@ bool LinkOld::is_the_confirmed(const DeviceRecord& record) const {
          record.agreement_key == identity_.agreement_key;
 }
 
+std::optional<bool> LinkOld::came_alone(const KnownUser& own) const {
+  for (const DeviceList& list : own.lists) {
+    if (list.version <= granted_version_ || list.find(text_.device_id) == nullptr) continue;
+    const DeviceRecord* record = listed(own, list.version, text_.device_id);
+    const DeviceList* before = own.list(list.version - 1);
+    if (record == nullptr || before == nullptr || !is_the_confirmed(*record)) return false;
+    return std::all_of(list.devices.begin(), list.devices.end(), [&](const ListedDevice& device) {
+      const ListedDevice* known = before->find(device.device_id);
+      return device.device_id == text_.device_id || (known != nullptr && known->record_hash == device.record_hash);
+    });
+  }
+  return std::nullopt;
+}
+
 LinkOld LinkOld::clone() const {
   LinkOld copy;
   copy.step_ = step_;
@@ -318,6 +334,7 @@ LinkOld LinkOld::clone() const {
   copy.shared_ = shared_.clone();
   copy.early_ = early_;
   copy.granted_ = granted_;
+  copy.granted_version_ = granted_version_;
   copy.identity_ = identity_;
   copy.transcript_ = transcript_;
   copy.code_ = code_;

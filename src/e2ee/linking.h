@@ -127,6 +127,9 @@ class LinkOld {
   Result<Bytes> confirm(const SigningSeed& account_seed, const DeviceList& newest, Random& random);
   // Whether a record that comes to the list is that of the device that was confirmed.
   bool is_the_confirmed(const DeviceRecord& record) const;
+  // Of the own lists behind the grant: whether the first that names the device that was confirmed names it as it was,
+  // and nothing else that the list before it does not. nullopt: none names it yet.
+  std::optional<bool> came_alone(const KnownUser& own) const;
 
   LinkOld clone() const;
 
@@ -137,6 +140,7 @@ class LinkOld {
   enum class Step { kReveal, kConfirmation, kDone };  // what is awaited
   Step step_ = Step::kReveal;
   bool granted_ = false;
+  std::uint64_t granted_version_ = 0;  // of the list in the grant
   LinkText text_;
   Bytes offer_;
   Secret<32> shared_;

@@ -160,6 +160,7 @@ void Encryption::clear_log() {
 }
 
 void Encryption::on_own_keys_changed() {
+  linking_.on_own_lists();
   if (live_) keys_changed();
 }
 

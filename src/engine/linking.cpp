@@ -70,6 +70,18 @@ void Linking::cancel(const Error& cause) {
   if (step_ != Step::kIdle) end(cause);
 }
 
+void Linking::on_own_lists() {
+  if (!granted_) return;
+  const auto own = store_.state().user(session_.owner());
+  if (!own.ok() || *own == nullptr) return;
+  const std::optional<bool> alone = granted_->came_alone(**own);
+  if (!alone) return;
+  if (!*alone) {
+    context_.events.encryption_events({{e2ee::EventKind::kListRefused, session_.owner(), {}}});
+  }
+  granted_.reset();
+}
+
 void Linking::end(Status status) {
   step_ = Step::kIdle;
   new_.reset();
@@ -122,6 +134,7 @@ void Linking::left(LinkStep step) {
     case LinkStep::kReveal:
       return show_code();
     case LinkStep::kGrant:
+      granted_ = std::move(old_);
       return end({});
   }
 }

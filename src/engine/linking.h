@@ -35,6 +35,9 @@ class Linking {
   Status confirm();
   // Ends what runs.
   void cancel(const Error& cause);
+  // A device that this one has let in comes to the list with what was confirmed, or the app is told that the list does
+  // not hold.
+  void on_own_lists();
 
  private:
   enum class Step { kIdle, kBusy, kConfirm };  // kBusy: something is asked or left; kConfirm: the user is asked
@@ -59,6 +62,7 @@ class Linking {
   Step step_ = Step::kIdle;
   std::optional<e2ee::LinkNew> new_;  // one of the two, while a linking runs
   std::optional<e2ee::LinkOld> old_;
+  std::optional<e2ee::LinkOld> granted_;  // the last, until the device that it let in is in the list
   e2ee::LinkId link_id_;
   MonotonicTime until_;
   Timer timer_;

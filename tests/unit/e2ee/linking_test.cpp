@@ -84,6 +84,43 @@ TEST_F(Linking, KnowsTheConfirmedDeviceByItsKeys) {
   EXPECT_FALSE(old.is_the_confirmed(make_device_record(description, other)));
 }
 
+// What is kept of Alice's lists behind the grant, as other devices may have changed them.
+TEST_F(Linking, KnowsWhetherTheConfirmedDeviceCameAloneAndAsItWas) {
+  LinkNew link = start();
+  LinkOld old = scan_as_written(link);
+  ASSERT_TRUE(old.check(reveal(link, old.offer())).ok());
+  const auto registration_id = link.clone().finish(confirm(old)).value().keys.registration_id;
+  const auto record_of = [&](std::uint64_t device_id, unsigned char agreement) {
+    const DeviceKeys keys{registration_id, secret_of<32>(device_id == 3 ? 0x76 : 0x66), secret_of<32>(agreement)};
+    return make_device_record({"alice", DeviceId{device_id}, kSuitesSpoken, kThen, {}}, keys);
+  };
+  const DeviceRecord confirmed = record_of(3, 0x77);
+  const DeviceRecord other_keys = record_of(3, 0x78);
+  const DeviceRecord tablet = record_of(4, 0x67);
+  const DeviceRecord first_again = record_of(1, 0x68);
+  struct Change {
+    std::vector<DeviceRecord> add;
+    std::vector<DeviceId> remove;
+  };
+  const auto came = [&](const std::vector<Change>& changes) {
+    KnownUser own = known_;
+    for (const Change& change : changes) {
+      own.lists.push_back(
+          next_device_list(own.newest(), alice_.account_seed, change.add, change.remove, kThen).value());
+      for (const DeviceRecord& record : change.add) own.records[record.hash] = record;
+    }
+    return old.came_alone(own);
+  };
+  EXPECT_EQ(came({}), std::nullopt);
+  EXPECT_EQ(came({{{tablet}, {}}}), std::nullopt) << "another one that was linked meanwhile";
+  EXPECT_EQ(came({{{confirmed}, {}}}), true);
+  EXPECT_EQ(came({{{tablet}, {}}, {{confirmed}, {}}, {{}, {DeviceId{4}}}}), true);
+  EXPECT_EQ(came({{{confirmed}, {}}, {{tablet}, {}}}), true) << "what comes later is another linking's";
+  EXPECT_EQ(came({{{other_keys}, {}}}), false);
+  EXPECT_EQ(came({{{confirmed, tablet}, {}}}), false);
+  EXPECT_EQ(came({{{confirmed, first_again}, {DeviceId{1}}}}), false) << "a listed one with other keys";
+}
+
 TEST_F(Linking, TakesATextUntilItExpires) {
   const LinkNew link = start();
   const std::uint64_t valid = std::chrono::milliseconds(limits::e2ee::kLinkValid).count();
