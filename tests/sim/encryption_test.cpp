@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "sim/run.h"
+#include "sim/scripted.h"
 #include "sim/world.h"
 
 namespace chatsdk::sim {
@@ -30,21 +31,6 @@ constexpr seconds kSettled{20};
 
 class EncryptedWorld : public ::testing::Test {
  protected:
-  EncryptedWorld() {
-    options_ = draw_options(7);
-    options_.users = 2;
-    options_.devices_per_user = 1;
-    options_.encrypted = true;
-    options_.users_link = false;
-    options_.actions = 0;
-    options_.faults = 0;
-    options_.hostile = false;
-    options_.fault_points = false;
-    options_.assertions = false;
-    options_.all_start_again = false;
-    options_.duration = seconds(90);
-  }
-
   void send(World& world, seconds when, NodeId from, UserNumber to, int count = 1) {
     at(world, when, from, [to, count](DeviceNode& device) {
       for (int i = 0; i < count; ++i) device.send(to, 60 + static_cast<std::size_t>(i) * 400, std::nullopt);
@@ -105,7 +91,7 @@ class EncryptedWorld : public ::testing::Test {
         [device](const event::PlaceholderShown& shown) { return shown.device == device; });
   }
 
-  RunOptions options_;
+  RunOptions options_ = encrypted_options();
   std::deque<Record> records_;
   std::vector<std::string> codes_;
   std::vector<Code> ends_;

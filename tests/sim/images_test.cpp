@@ -9,6 +9,7 @@
 #include <string>
 
 #include "sim/child.h"
+#include "sim/scripted.h"
 #include "sim/world.h"
 #include "store/sqlite.h"
 
@@ -19,13 +20,8 @@ using std::chrono::seconds;
 
 // altered: a middle that alters what is said, where nothing is demanded behind the heal but sound images.
 RunResult run_with(bool altered, const std::function<void(World&)>& script, bool encrypted = false) {
-  RunOptions options = draw_options(1);
-  options.users = 2;
-  options.devices_per_user = 1;
-  options.duration = seconds(20);
+  RunOptions options = scripted_options();
   options.encrypted = encrypted;
-  options.fault_points = options.assertions = false;
-  options.network = {};
   options.hostile = options.network.alters_meaning = altered;
   return run_in_child([&] { return run(options, {.log = false, .script = script}); });
 }

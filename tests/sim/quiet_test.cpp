@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "sim/child.h"
+#include "sim/scripted.h"
 #include "sim/world.h"
 
 namespace chatsdk::sim {
@@ -21,17 +22,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-RunOptions calm_options() {
-  RunOptions options = draw_options(1);
-  options.users = 2;
-  options.devices_per_user = 1;
-  options.duration = seconds(20);
-  options.hostile = options.fault_points = options.assertions = false;
-  options.network = {};
-  return options;
-}
-
-RunResult run_with(const std::function<void(World&)>& script, const RunOptions& options = calm_options()) {
+RunResult run_with(const std::function<void(World&)>& script, const RunOptions& options = scripted_options()) {
   return run_in_child([&] { return run(options, {.log = false, .script = script}); });
 }
 
@@ -42,7 +33,7 @@ TEST(Quiet, IsAWorldInWhichNobodyActs) {
 
 // Seed 20001060: who was cut off right before the end found it out after the app's own limit, and a probe had that.
 TEST(Quiet, IsAWorldWhoseDevicesFindOutLateThatTheyWereCutOff) {
-  RunOptions options = calm_options();
+  RunOptions options = scripted_options();
   options.users = 4;
   options.devices_per_user = 2;
   options.all_start_again = false;
@@ -73,7 +64,7 @@ TEST(Quiet, IsNotAWorldInWhichADeviceHasNotHeardOfItsConversation) {
 TEST(Quiet, IsAWorldWhoseServersClockWasSetWhileDevicesWereConnected) {
   for (const auto wrong : {-seconds(100), seconds(100)}) {
     SCOPED_TRACE(wrong.count());
-    RunOptions options = calm_options();
+    RunOptions options = scripted_options();
     options.duration = seconds(30);
     options.all_start_again = false;
     options.server.access_token_lifetime = seconds(75);
@@ -100,7 +91,7 @@ TEST(Quiet, IsNotAWorldInWhichADeviceGoesOnSending) {
 // A sync is judged by the server's read marks as they are right then, or not by them. Every twenty seconds all stores
 // are read: what a device has is known from then on.
 TEST(Syncs, AreNotJudgedByMarksThatTheServersDiskDidNotLetBeRead) {
-  RunOptions options = calm_options();
+  RunOptions options = scripted_options();
   options.duration = seconds(40);
   const auto script = [](World& world) {
     const auto at = [&world](seconds time, std::function<void()> act) {
@@ -128,7 +119,7 @@ TEST(Syncs, AreNotJudgedByMarksThatTheServersDiskDidNotLetBeRead) {
 
 // Seed 21000576: the disk failed under a retry that the app was told of as failed, and the next process found it done.
 TEST(Retries, ThatFailedInTheirCommitMayBeFoundDone) {
-  RunOptions options = calm_options();
+  RunOptions options = scripted_options();
   options.duration = seconds(80);
   const auto script = [](World& world) {
     const auto at = [&world](seconds time, std::function<void()> act) {
@@ -164,7 +155,7 @@ TEST(Connections, AreServedOnlyWhereNoNewerOneReplacedThem) {
     at(seconds(9), [&world] { world.device(1)->send(2, 30, std::nullopt); });
     at(seconds(10), [&world] { world.device(1)->restart_client(); });
   };
-  RunOptions options = calm_options();
+  RunOptions options = scripted_options();
   options.duration = seconds(40);
   const RunResult sound = run_with(script, options);
   EXPECT_TRUE(sound.ok()) << to_line(sound.violations.front());
@@ -181,7 +172,7 @@ TEST(Connections, AreServedOnlyWhereNoNewerOneReplacedThem) {
 TEST(Caches, OfTheServersStoreAreFoundAboveTheirLimits) {
   if constexpr (!kHasFaultPoints) return;
   const auto found = [](std::size_t streams_max, std::size_t sessions_max, Bug planted) {
-    RunOptions options = calm_options();
+    RunOptions options = scripted_options();
     options.server.cached_streams_max = streams_max;
     options.server.cached_sessions_max = sessions_max;
     options.planted = planted;
@@ -204,7 +195,7 @@ TEST(Caches, OfTheServersStoreAreFoundAboveTheirLimits) {
 // What the world finds by itself is shown with what happened in the conversation that it is about, if there is one.
 TEST(Findings, ComeWithTheEventsOfTheirConversation) {
   const auto tail_of = [](bool of_one) {
-    RunOptions options = calm_options();
+    RunOptions options = scripted_options();
     options.users = 3;
     const RunResult result = run_with(
         [of_one](World& world) {

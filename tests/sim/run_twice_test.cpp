@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sim/child.h"
+#include "sim/scripted.h"
 #include "sim/world.h"
 
 namespace chatsdk::sim {
@@ -24,21 +25,11 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-RunOptions short_options() {
-  RunOptions options = draw_options(1);
-  options.users = 2;
-  options.devices_per_user = 1;
-  options.duration = seconds(20);
-  options.hostile = options.fault_points = options.assertions = false;
-  options.network = {};
-  return options;
-}
-
 // run: 1 or 2.
 RunResult run_both(const std::function<void(World&, int run)>& script) {
   return run_in_child([&script] {
     int runs = 0;
-    return run_twice(short_options(), {.log = false, .script = [&](World& world) { script(world, ++runs); }});
+    return run_twice(scripted_options(), {.log = false, .script = [&](World& world) { script(world, ++runs); }});
   });
 }
 
@@ -52,10 +43,10 @@ void record_late(World& world, std::vector<std::string> kinds) {
 TEST(RunTwice, HoldsWhereBothRunsAreTheSame) {
   int runs = 0;
   const RunResult result = run_in_child([&runs] {
-    RunResult first = run_twice(short_options(), {.log = false, .script = [&](World& world) {
-                                                    ++runs;
-                                                    record_late(world, {"one"});
-                                                  }});
+    RunResult first = run_twice(scripted_options(), {.log = false, .script = [&](World& world) {
+                                                       ++runs;
+                                                       record_late(world, {"one"});
+                                                     }});
     first.sends = static_cast<std::uint64_t>(runs);
     return first;
   });
