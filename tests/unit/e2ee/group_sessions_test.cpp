@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "e2ee/padding.h"
+#include "e2ee/roster.h"
 #include "e2ee/session_manager.h"
 #include "unit/e2ee/devices.h"
 
@@ -215,18 +216,23 @@ class GroupRemoval : public ::testing::Test, protected Two {
 
   // The next ROSTER item, in the order of the stream: these devices are in the group from now on.
   void roster_of(const std::vector<Device*>& devices) {
-    ++point_.revision;
-    for (const Device* device : devices_) {
-      if (std::find(devices.begin(), devices.end(), device) == devices.end()) point_.left_revision = point_.revision;
-    }
-    devices_ = devices;
+    const std::uint64_t revision = point_.revision + 1;
     std::vector<RosterMember> members;
     for (const Device* device : devices) {
       const RosterMember member{device->person.user_id, device->person.list.version, device->person.list.hash};
       const auto same = [&member](const RosterMember& known) { return known.user_id == member.user_id; };
       if (std::none_of(members.begin(), members.end(), same)) members.push_back(member);
     }
-    point_.hash = roster_hash(kConversation, point_.revision, members).value();
+    const RosterHash hash = roster_hash(kConversation, revision, members).value();
+    const std::vector<RosterDevice> after = in_roster(devices);
+    point_ = next_roster(point_, in_roster(devices_), {revision, hash, after}).value();
+    devices_ = devices;
+  }
+
+  static std::vector<RosterDevice> in_roster(const std::vector<Device*>& devices) {
+    std::vector<RosterDevice> listed;
+    for (const Device* device : devices) listed.push_back({device->peer(), device->person.record.hash});
+    return listed;
   }
 
   // As section 14.4 has a sender do it: a chain goes to every device of the roster that has not got it.
@@ -376,6 +382,18 @@ TEST_F(GroupRemoval, WhoComesBackReadsNothingOfBetween) {
   EXPECT_FALSE(is_for(after, bob)) << "he has the chain";
   expect_read_by({&bob, &carol_}, after);
   EXPECT_FALSE(read(carol_, between));
+}
+
+TEST_F(GroupRemoval, OneComesAndAnotherLeavesAtOnce) {
+  roster_of({&alice, &bob, &carol_});
+  expect_read_by({&bob, &carol_}, send("before"));
+  roster_of({&alice, &carol_, &tablet_});
+  EXPECT_TRUE(needs_chain(alice.state, kConversation, point_, kThen).value());
+  const Sent after = send("after");
+  EXPECT_FALSE(is_for(after, bob));
+  EXPECT_TRUE(is_for(after, carol_));
+  EXPECT_TRUE(is_for(after, tablet_));
+  expect_read_by({&carol_, &tablet_}, after);
 }
 
 TEST_F(GroupRemoval, WhoJoinsEndsNoChain) {
