@@ -62,6 +62,7 @@ enum class Bug : std::uint8_t {
   kCommitmentSkipped,
   kListSignatureUnchecked,
   kDeviceGoesBackUnnoticed,
+  kPairOutlivesItsTime,
 };
 
 class FaultHooks {

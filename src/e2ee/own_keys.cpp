@@ -11,8 +11,6 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::chrono::milliseconds kAgeingPause = std::chrono::hours(24);  // section 11.4
-
 bool is_newest(const PrekeySummary& prekey, PrekeyKind kind) { return prekey.kind == kind && prekey.successor_ms == 0; }
 
 const PrekeySummary* newest(const std::vector<PrekeySummary>& prekeys, PrekeyKind kind) {
@@ -257,10 +255,10 @@ Result<std::optional<PrekeyUpload>> OwnKeys::due_upload(Kept kept, const ServerH
   // What waits to be uploaded is on its way to be counted.
   const StoredCounts enough{limits::e2ee::kOneTimeStored, limits::e2ee::kOneTimeStored};
   const StoredCounts counts = waiting.empty() ? holds.counts.value_or(enough) : enough;
-  CHATSDK_ASSIGN(const NewPrekeys due, prekeys_due(kept.state, counts, share_, now_ms));
+  CHATSDK_ASSIGN(const NewPrekeys due, prekeys_due(kept.state, counts, share_, now_ms, lifetimes_));
   if (due.signed_pair || due.one_time > 0 || due.one_time_kem > 0) {
     CHATSDK_TRY(make_prekeys(kept.state, due, now_ms, keys_, kem_));
-    if (due.signed_pair) share_ = draw_rotation_share(keys_);
+    if (due.signed_pair) share_ = draw_rotation_share(keys_, lifetimes_);
   }
   CHATSDK_ASSIGN(PrekeyUpload upload, collect(kept));
   if (upload.key_ids.empty()) return std::optional<PrekeyUpload>();
@@ -273,7 +271,7 @@ Result<std::optional<std::uint64_t>> OwnKeys::rotation_due_ms(Kept kept) {
   CHATSDK_ASSIGN(const auto all, kept.state.prekeys());
   const PrekeySummary* pair = newest(all, PrekeyKind::kLastResort);
   if (pair == nullptr) return std::optional<std::uint64_t>();
-  const std::chrono::milliseconds age = limits::e2ee::kSignedRotation - share_;
+  const std::chrono::milliseconds age = lifetimes_.signed_rotation - share_;
   return std::optional(pair->created_ms + static_cast<std::uint64_t>(age.count()));
 }
 
@@ -308,7 +306,7 @@ Result<PrekeyUpload> OwnKeys::new_epoch(Kept kept, std::uint64_t now_ms) {
   CHATSDK_TRY(kept.notes.mark_uploaded(waiting));
   const NewPrekeys all{true, limits::e2ee::kOneTimeBatch, limits::e2ee::kOneTimeBatch};
   CHATSDK_TRY(make_prekeys(kept.state, all, now_ms, keys_, kem_));
-  share_ = draw_rotation_share(keys_);
+  share_ = draw_rotation_share(keys_, lifetimes_);
   CHATSDK_ASSIGN(PrekeyUpload upload, collect(kept));
   upload.drop_below = first_new;
   return upload;
@@ -316,8 +314,8 @@ Result<PrekeyUpload> OwnKeys::new_epoch(Kept kept, std::uint64_t now_ms) {
 
 Result<bool> OwnKeys::age_once_a_day(Kept kept, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const std::uint64_t before, kept.notes.aged_ms());
-  if (before != 0 && !is_old(now_ms, before, kAgeingPause)) return false;
-  CHATSDK_TRY(age_all(kept.state, now_ms));
+  if (before != 0 && !is_old(now_ms, before, lifetimes_.ageing_pause)) return false;
+  CHATSDK_TRY(age_all(kept.state, now_ms, lifetimes_));
   CHATSDK_TRY(kept.notes.age_notes(now_ms));
   return true;
 }

@@ -21,11 +21,13 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/fault.h"
 #include "base/ids.h"
 #include "base/random.h"
 #include "base/result.h"
 #include "e2ee/device_list.h"
 #include "e2ee/kem.h"
+#include "e2ee/lifetimes.h"
 #include "e2ee/linking.h"
 #include "e2ee/notes.h"
 #include "e2ee/upkeep.h"
@@ -63,8 +65,12 @@ struct ServerHolds {
 
 class OwnKeys {
  public:
-  // Both outlive it.
-  OwnKeys(Random& keys, const Kem& kem) : keys_(keys), kem_(kem), share_(draw_rotation_share(keys)) {}
+  // All outlive it.
+  OwnKeys(Random& keys, const Kem& kem, const Lifetimes& lifetimes = kLifetimes)
+      : keys_(keys),
+        kem_(kem),
+        lifetimes_(CHATSDK_PLANTED(Bug::kPairOutlivesItsTime) ? kLifetimes : lifetimes),
+        share_(draw_rotation_share(keys, lifetimes)) {}
 
   // The user's first device: the account key, this device's keys and record, and the list of version 1, which is
   // learned when the server has taken it. WRONG_STATE: this device has keys; INVALID_ARGUMENT: the name.
@@ -120,6 +126,7 @@ class OwnKeys {
 
   Random& keys_;
   const Kem& kem_;
+  const Lifetimes& lifetimes_;
   std::chrono::milliseconds share_;  // of the rotation's time, drawn anew with each pair
 };
 

@@ -67,12 +67,13 @@ std::optional<Bundle> parse_bundle(const BundleBytes& bytes, const DeviceRecord&
   return bundle;
 }
 
-bool is_aged(const PrekeySummary& prekey, std::size_t newer_of_its_kind, std::uint64_t now_ms) {
+bool is_aged(const PrekeySummary& prekey, std::size_t newer_of_its_kind, std::uint64_t now_ms,
+             const Lifetimes& lifetimes) {
   if (prekey.kind == PrekeyKind::kSigned || prekey.kind == PrekeyKind::kLastResort) {
-    return prekey.successor_ms != 0 && is_old(now_ms, prekey.successor_ms, limits::e2ee::kSignedKept);
+    return prekey.successor_ms != 0 && is_old(now_ms, prekey.successor_ms, lifetimes.signed_kept);
   }
   return newer_of_its_kind >= limits::e2ee::kOneTimeStored &&
-         is_old(now_ms, prekey.created_ms, limits::e2ee::kOneTimeKept);
+         is_old(now_ms, prekey.created_ms, lifetimes.one_time_kept);
 }
 
 }  // namespace
@@ -167,22 +168,23 @@ Result<Bytes> published(const OwnPrekey& prekey, const PrekeyOwner& owner, const
   return bytes;
 }
 
-std::chrono::milliseconds draw_rotation_share(Random& random) {
-  constexpr std::chrono::milliseconds kMost = limits::e2ee::kSignedRotationShare;
-  return std::chrono::milliseconds(random.below(static_cast<std::uint64_t>(kMost.count()) + 1));
+std::chrono::milliseconds draw_rotation_share(Random& random, const Lifetimes& lifetimes) {
+  const auto most = static_cast<std::uint64_t>(lifetimes.signed_rotation_share.count());
+  return std::chrono::milliseconds(random.below(most + 1));
 }
 
 bool is_rotation_due(const PrekeySummary& newest, std::size_t seen_under_last_resort, std::chrono::milliseconds share,
-                     std::uint64_t now_ms) {
+                     std::uint64_t now_ms, const Lifetimes& lifetimes) {
   return seen_under_last_resort >= limits::e2ee::kSeenMax ||
-         is_old(now_ms, newest.created_ms, limits::e2ee::kSignedRotation - share);
+         is_old(now_ms, newest.created_ms, lifetimes.signed_rotation - share);
 }
 
 std::size_t refill_count(std::size_t stored) {
   return stored < limits::e2ee::kOneTimeLow ? limits::e2ee::kOneTimeBatch : 0;
 }
 
-std::vector<std::uint32_t> aged_prekeys(std::span<const PrekeySummary> prekeys, std::uint64_t now_ms) {
+std::vector<std::uint32_t> aged_prekeys(std::span<const PrekeySummary> prekeys, std::uint64_t now_ms,
+                                        const Lifetimes& lifetimes) {
   std::vector<std::uint32_t> aged;
   // Newest first, so that those counted of a kind are the newer ones.
   std::vector<const PrekeySummary*> newest_first;
@@ -191,7 +193,8 @@ std::vector<std::uint32_t> aged_prekeys(std::span<const PrekeySummary> prekeys, 
             [](const PrekeySummary* a, const PrekeySummary* b) { return a->key_id > b->key_id; });
   std::array<std::size_t, 5> newer{};
   for (const PrekeySummary* prekey : newest_first) {
-    if (is_aged(*prekey, newer[static_cast<std::size_t>(prekey->kind)]++, now_ms)) aged.push_back(prekey->key_id);
+    const std::size_t of_its_kind = newer[static_cast<std::size_t>(prekey->kind)]++;
+    if (is_aged(*prekey, of_its_kind, now_ms, lifetimes)) aged.push_back(prekey->key_id);
   }
   std::reverse(aged.begin(), aged.end());
   return aged;

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "e2ee/device_record.h"
 #include "e2ee/kem.h"
+#include "e2ee/lifetimes.h"
 #include "e2ee/primitives.h"
 
 namespace chatsdk::e2ee {
@@ -104,16 +105,17 @@ Bytes prekey_body(const OwnPrekey& prekey, const Kem::EncapsulationKey& public_k
 Result<Bytes> published(const OwnPrekey& prekey, const PrekeyOwner& owner, const SigningSeed& signing_seed,
                         const Kem& kem);
 
-// How much earlier than limits::e2ee::kSignedRotation a device replaces its signed and last-resort prekey, so that not
+// How much earlier than signed_rotation a device replaces its signed and last-resort prekey, so that not
 // all of them do it at once.
-std::chrono::milliseconds draw_rotation_share(Random& random);
+std::chrono::milliseconds draw_rotation_share(Random& random, const Lifetimes& lifetimes = kLifetimes);
 // Whether signed and last-resort prekey are replaced now: they are old, or too many set-ups used the last-resort one.
 bool is_rotation_due(const PrekeySummary& newest, std::size_t seen_under_last_resort, std::chrono::milliseconds share,
-                     std::uint64_t now_ms);
+                     std::uint64_t now_ms, const Lifetimes& lifetimes = kLifetimes);
 // How many one-time prekeys of a kind are made, where the server holds `stored` of it.
 std::size_t refill_count(std::size_t stored);
 // The key ids of those whose secret is deleted now (section 11.4), ascending.
-std::vector<std::uint32_t> aged_prekeys(std::span<const PrekeySummary> prekeys, std::uint64_t now_ms);
+std::vector<std::uint32_t> aged_prekeys(std::span<const PrekeySummary> prekeys, std::uint64_t now_ms,
+                                        const Lifetimes& lifetimes = kLifetimes);
 
 // Of what the server holds of a device; what it does not hold is an empty string.
 Hash keys_digest(BytesView device_record, BytesView signed_prekey, BytesView last_resort_prekey);

@@ -286,14 +286,14 @@ Result<Opened> open(const Session& session, BytesView prefix, BytesView bytes, s
   return Opened{std::move(*padded), std::move(next)};
 }
 
-bool age(Session& session, std::uint64_t now_ms) {
+bool age(Session& session, std::uint64_t now_ms, const Lifetimes& lifetimes) {
   const std::size_t skipped_before = session.skipped.size();
-  session.skipped.drop_if([now_ms](const SkippedKeys::Entry& entry) {
-    return is_old(now_ms, entry.created_ms, limits::e2ee::kSkippedKept);
+  session.skipped.drop_if([now_ms, &lifetimes](const SkippedKeys::Entry& entry) {
+    return is_old(now_ms, entry.created_ms, lifetimes.skipped_kept);
   });
-  const auto old_chains = std::erase_if(session.chains, [&session, now_ms](const ReceivingChain& chain) {
+  const auto old_chains = std::erase_if(session.chains, [&session, now_ms, &lifetimes](const ReceivingChain& chain) {
     const bool goes =
-        chain.number != session.chains_begun && is_old(now_ms, chain.superseded_ms, limits::e2ee::kSkippedKept);
+        chain.number != session.chains_begun && is_old(now_ms, chain.superseded_ms, lifetimes.skipped_kept);
     if (goes) session.skipped.drop_chain(chain.number);
     return goes;
   });

@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "e2ee/lifetimes.h"
 #include "e2ee/pqxdh.h"
 #include "e2ee/primitives.h"
 #include "e2ee/skipped_keys.h"
@@ -95,6 +96,6 @@ Result<Opened> open(const Session& session, BytesView prefix, BytesView message,
                     std::uint64_t now_ms);
 
 // Deletes the skipped keys and the earlier chains that are old (section 11.4); false where nothing was.
-bool age(Session& session, std::uint64_t now_ms);
+bool age(Session& session, std::uint64_t now_ms, const Lifetimes& lifetimes = kLifetimes);
 
 }  // namespace chatsdk::e2ee

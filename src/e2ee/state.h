@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "e2ee/device_record.h"
 #include "e2ee/directory.h"
+#include "e2ee/lifetimes.h"
 #include "e2ee/prekeys.h"
 #include "e2ee/ratchet.h"
 #include "e2ee/sender_chains.h"
@@ -103,7 +104,7 @@ class State {
   virtual Status drop_skipped(std::size_t most) = 0;
   // Section 11.4 of sessions, earlier chains and skipped keys: archived sessions that are old go, and in the others
   // what age() of e2ee/ratchet.h drops.
-  virtual Status age_sessions(std::uint64_t now_ms) = 0;
+  virtual Status age_sessions(std::uint64_t now_ms, const Lifetimes& lifetimes) = 0;
 
   virtual Result<std::optional<OwnChain>> own_chain(ConversationId conversation) = 0;
   // In place of the one before.

@@ -106,7 +106,7 @@ bool was_refilled(const std::vector<PrekeySummary>& kept, PrekeyKind kind, std::
 }  // namespace
 
 Result<NewPrekeys> prekeys_due(State& state, const StoredCounts& stored, std::chrono::milliseconds share,
-                               std::uint64_t now_ms) {
+                               std::uint64_t now_ms, const Lifetimes& lifetimes) {
   CHATSDK_ASSIGN(const std::vector<PrekeySummary> kept, state.prekeys());
   NewPrekeys due;
   if (!was_refilled(kept, PrekeyKind::kOneTime, now_ms)) due.one_time = refill_count(stored.one_time);
@@ -119,14 +119,14 @@ Result<NewPrekeys> prekeys_due(State& state, const StoredCounts& stored, std::ch
     return due;
   }
   CHATSDK_ASSIGN(const SeenNotes seen, state.seen(newest->key_id, {}));
-  due.signed_pair = is_rotation_due(*newest, seen.count, share, now_ms);
+  due.signed_pair = is_rotation_due(*newest, seen.count, share, now_ms, lifetimes);
   return due;
 }
 
-Status age_all(State& state, std::uint64_t now_ms) {
+Status age_all(State& state, std::uint64_t now_ms, const Lifetimes& lifetimes) {
   CHATSDK_ASSIGN(const std::vector<PrekeySummary> kept, state.prekeys());
-  for (const std::uint32_t key_id : aged_prekeys(kept, now_ms)) CHATSDK_TRY(state.drop_prekey(key_id));
-  return state.age_sessions(now_ms);
+  for (const std::uint32_t key_id : aged_prekeys(kept, now_ms, lifetimes)) CHATSDK_TRY(state.drop_prekey(key_id));
+  return state.age_sessions(now_ms, lifetimes);
 }
 
 Status archive_sessions_with(State& state, const Peer& peer, std::uint64_t now_ms) {

@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "e2ee/kem.h"
+#include "e2ee/lifetimes.h"
 #include "e2ee/state.h"
 
 namespace chatsdk::e2ee {
@@ -50,8 +51,8 @@ struct StoredCounts {
   std::size_t one_time_kem = 0;
 };
 Result<NewPrekeys> prekeys_due(State& state, const StoredCounts& stored, std::chrono::milliseconds share,
-                               std::uint64_t now_ms);
+                               std::uint64_t now_ms, const Lifetimes& lifetimes = kLifetimes);
 // Section 11.4: what is old goes. Asked only while nothing waits.
-Status age_all(State& state, std::uint64_t now_ms);
+Status age_all(State& state, std::uint64_t now_ms, const Lifetimes& lifetimes = kLifetimes);
 
 }  // namespace chatsdk::e2ee

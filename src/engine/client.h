@@ -26,6 +26,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "e2ee/direct.h"
+#include "e2ee/lifetimes.h"
 #include "e2ee/safety_number.h"
 #include "store/device_store.h"
 #include "transport/transport.h"
@@ -96,6 +97,7 @@ struct ClientOptions {
   std::chrono::milliseconds send_time_limit = limits::kSendTimeLimitDefault;
   std::chrono::milliseconds backoff_base = limits::kBackoffBase;
   std::chrono::milliseconds backoff_cap = limits::kBackoffCap;
+  e2ee::Lifetimes lifetimes;  // of keys; an app has no say in them
   // Messages for a user with another account key wait until the app accepts it.
   bool block_changed_identities = false;
 };

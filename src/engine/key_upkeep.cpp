@@ -42,7 +42,7 @@ KeyUpkeep::KeyUpkeep(const EngineContext& context, E2eeStore& store, e2ee::Direc
       session_(session),
       rest_(rest),
       observer_(observer),
-      keys_(context.random.keys, own_kem()),
+      keys_(context.random.keys, own_kem(), context.options.lifetimes),
       backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
       timer_(context.executor) {}
 
@@ -223,7 +223,7 @@ Status KeyUpkeep::take_out_gone(E2eeTransaction& transaction, Work& work) {
 Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
   CHATSDK_TRY(take_out_gone(transaction, work));
   if (!work.lists.empty() || !live_) return {};
-  const bool compared = digest_asked_ && context_.now() - *digest_asked_ < limits::e2ee::kDigestInterval;
+  const bool compared = digest_asked_ && context_.now() - *digest_asked_ < context_.options.lifetimes.digest_interval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
   if (!compared && waiting.empty()) {
     CHATSDK_ASSIGN(const auto prekeys, transaction.state().prekeys());
@@ -240,7 +240,7 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
 void KeyUpkeep::wait_until(std::uint64_t wall_ms) {
   const std::uint64_t now = now_ms();
   const std::chrono::milliseconds left(wall_ms > now ? static_cast<std::int64_t>(wall_ms - now) : 0);
-  timer_.start_after(std::min<std::chrono::milliseconds>(left, limits::e2ee::kUpkeepLook), [this] { schedule(); });
+  timer_.start_after(std::min(left, context_.options.lifetimes.upkeep_look), [this] { schedule(); });
 }
 
 void KeyUpkeep::failed(const Error& cause) {

@@ -398,12 +398,11 @@ Status SqlState::drop_skipped(std::size_t most) {
   return sql_(kDropOldest).run(total - most);
 }
 
-Status SqlState::age_sessions(std::uint64_t now_ms) {
+Status SqlState::age_sessions(std::uint64_t now_ms, const Lifetimes& lifetimes) {
   forget_sessions();
-  CHATSDK_TRY(sql_(kAgeArchived).run(now_ms, std::chrono::milliseconds(limits::e2ee::kArchivedKept).count()));
-  const auto kept = std::chrono::milliseconds(limits::e2ee::kSkippedKept).count();
+  CHATSDK_TRY(sql_(kAgeArchived).run(now_ms, lifetimes.archived_kept.count()));
   for (const char* query : {kAgeSkipped, kAgeSkippedOfChains, kAgeChains}) {
-    CHATSDK_TRY(sql_(query).run(now_ms, kept));
+    CHATSDK_TRY(sql_(query).run(now_ms, lifetimes.skipped_kept.count()));
   }
   return {};
 }

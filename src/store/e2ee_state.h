@@ -62,7 +62,7 @@ class SqlState final : public State {
   Status drop_sessions(const UserId& user_id) override;
   Status drop_all_sessions() override;
   Status drop_skipped(std::size_t most) override;
-  Status age_sessions(std::uint64_t now_ms) override;
+  Status age_sessions(std::uint64_t now_ms, const Lifetimes& lifetimes) override;
 
   Result<std::optional<OwnChain>> own_chain(ConversationId conversation) override;
   Status put_own_chain(OwnChain chain) override;

@@ -97,6 +97,7 @@ Status DeviceNode::open_process(bool must_exist) {
   client.client_name = "sim";
   client.send_time_limit = options_.send_time_limit;
   client.backoff_cap = options_.backoff_cap;
+  client.lifetimes = options_.lifetimes;
   EventSink& sink = *this;
   process->client = std::make_unique<Client>(
       client, ClientSeams{process->lane, RandomStreams{keys_, ids_, jitter_}, process->network, process->network, log_},

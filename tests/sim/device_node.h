@@ -51,6 +51,7 @@ struct DeviceNodeOptions {
   // server does not say that there is none.
   bool encrypted = false;
   UserNumber users = 0;
+  e2ee::Lifetimes lifetimes;
   std::chrono::milliseconds send_time_limit{600'000};
   std::chrono::milliseconds backoff_cap{8'000};
   std::size_t outbox_max = limits::kOutboxMax;
@@ -136,6 +137,8 @@ class DeviceNode final : private EventSink {
   std::optional<Belief> belief_of(const UserId& user_id);
   // Of each conversation the lists that its roster means are kept.
   bool has_sound_rosters();
+  // Its own, without their secrets; none where it does not run or cannot read them.
+  std::vector<e2ee::PrekeySummary> prekeys();
   void lose_sessions();                   // of end-to-end encryption: what is sent in them cannot be opened
   void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
   void log_out();
@@ -245,6 +248,7 @@ class DeviceNode final : private EventSink {
                          std::vector<event::StoreRead>* reads);
   void count_unread(const ConversationRow& conversation, const std::vector<MessageRow>& rows);
   std::vector<ConversationRow> all_conversations();
+  bool is_pair_overdue();
   template <typename See>
   bool each_row(ConversationKey key, See see);
 

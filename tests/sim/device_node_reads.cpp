@@ -3,8 +3,10 @@
 // What the checks ask of a device: full reads of its store, whether it has come to rest, and its image.
 //
 // Threads: one.
+#include <algorithm>
 #include <utility>
 
+#include "e2ee/ageing.h"
 #include "sim/device_node.h"
 #include "store/crypt_vfs.h"
 #include "store/sqlite.h"
@@ -197,6 +199,25 @@ Verdict DeviceNode::untold() {
   return judge_told(told, stored);
 }
 
+std::vector<e2ee::PrekeySummary> DeviceNode::prekeys() {
+  if (process_ == nullptr || process_->encryption == nullptr) return {};
+  auto prekeys = process_->encryption->state().prekeys();
+  return prekeys.ok() ? std::move(*prekeys) : std::vector<e2ee::PrekeySummary>();
+}
+
+// Where keys live for minutes: the pair was replaced when it was due, but for the time until the device looks and the
+// server has it.
+bool DeviceNode::is_pair_overdue() {
+  constexpr std::chrono::seconds kPatience{30};
+  const auto all = prekeys();
+  const auto now_ms = static_cast<std::uint64_t>(to_unix_ms(clock_.wall_now()));
+  const e2ee::Lifetimes::Time due = options_.lifetimes.signed_rotation + options_.lifetimes.upkeep_look + kPatience;
+  return std::any_of(all.begin(), all.end(), [&](const e2ee::PrekeySummary& prekey) {
+    const bool of_pair = prekey.kind == e2ee::PrekeyKind::kSigned || prekey.kind == e2ee::PrekeyKind::kLastResort;
+    return of_pair && prekey.successor_ms == 0 && e2ee::is_old(now_ms, prekey.created_ms, due);
+  });
+}
+
 Verdict DeviceNode::unrest(bool may_wait_to_be_read) {
   if (!online()) return Finding("is not online but " + std::to_string(static_cast<int>(state_)));
   if (!process_->lane.idle()) return Finding("has turns to run");
@@ -217,6 +238,7 @@ Verdict DeviceNode::unrest(bool may_wait_to_be_read) {
   if (!reads->empty() && !may_wait_to_be_read) {
     return Finding("has a read mark to tell", observer_.conversation_of(reads->front().conversation_id));
   }
+  if (options_.lifetimes != e2ee::kLifetimes && is_pair_overdue()) return Finding("has prekeys that are overdue");
   return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "base/assert.h"
 #include "sim/fault_kinds.h"
@@ -27,6 +28,9 @@ constexpr std::uint64_t kFramesMax = limits::kFramesBurst + limits::kFramesPerSe
 constexpr std::uint64_t kFramesTold = kFramesMax / 64 + 1;
 // No token lives so shortly that it is renewed twice; a session that begins anew may need one too.
 constexpr std::uint64_t kRefreshesInQuiet = 2;
+// Nor does a pair of prekeys, or the time between two looks at what the server has of it.
+constexpr std::uint64_t kKeyUpkeepsInQuiet = 2;
+constexpr const char* kKeyUpkeep[] = {"/v1/keys/prekeys", "/v1/keys/digest"};
 
 }  // namespace
 
@@ -242,7 +246,11 @@ void Observer::on_request(NodeId device, const HttpRequest& request) {
   if (!watches_) return;
   // Discovery and log-in come before a hello.
   const bool leads_to_hello = request.url == "/v1/sessions" || request.url == "/v1/connect";
-  const bool keeps_fresh = request.url == kRefreshPath && ++refreshes_[device] <= kRefreshesInQuiet;
+  std::uint64_t allowed = request.url == kRefreshPath ? kRefreshesInQuiet : 0;
+  if (keys_rotate_ && std::count(std::begin(kKeyUpkeep), std::end(kKeyUpkeep), request.url) > 0) {
+    allowed = kKeyUpkeepsInQuiet;
+  }
+  const bool keeps_fresh = allowed > 0 && ++fresh_[{device, request.url}] <= allowed;
   if (!leads_to_hello && !keeps_fresh) count(device, "asks " + request.method + " " + request.url);
 }
 

@@ -71,8 +71,12 @@ class Observer final : public NetworkObserver {
   // What leaves a node on its way to the other side.
   std::function<void(NodeId device, const char* what, BytesView bytes)> on_bytes;
   // From here on counts what devices send and are sent, apart from what keeps connections alive and tokens fresh. A
-  // token or a session that ends only now may make a device begin anew, once.
-  void watch_activity() { watches_ = true; }
+  // token or a session that ends only now may make a device begin anew, once. keys_rotate: their keys live so shortly
+  // that devices replace and compare some in that time.
+  void watch_activity(bool keys_rotate = false) {
+    watches_ = true;
+    keys_rotate_ = keys_rotate;
+  }
   std::vector<FinalState::Activity> activity() const;
 
   // The server refused a rotation, under this request id.
@@ -113,7 +117,8 @@ class Observer final : public NetworkObserver {
   std::map<NodeId, Unanswered> unanswered_;
   bool watches_ = false;
   std::map<NodeId, std::map<std::string, std::uint64_t>> sent_;  // while it watches, by device
-  std::map<NodeId, std::uint64_t> refreshes_;                    // likewise
+  bool keys_rotate_ = false;
+  std::map<std::pair<NodeId, std::string>, std::uint64_t> fresh_;  // requests that keep fresh, by their addresses
   std::set<NodeId> began_anew_;
   std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
   std::unordered_map<StreamId, ConversationNumber> conversation_of_;

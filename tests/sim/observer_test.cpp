@@ -14,9 +14,9 @@ namespace {
 // Device 1 of user 1, in the quiet of the end.
 class QuietDevice {
  public:
-  QuietDevice() {
+  explicit QuietDevice(bool keys_rotate = false) {
     observer_.add_device(1, 1);
-    observer_.watch_activity();
+    observer_.watch_activity(keys_rotate);
   }
   void sends(const wire::ClientFrame& frame, int times = 1) {
     for (int i = 0; i < times; ++i) observer_.on_device_frame(1, 1, frame.SerializeAsString());
@@ -54,6 +54,22 @@ TEST(Activity, IsWhatADeviceGoesOnSending) {
   frame.mutable_read()->set_up_to(3);
   device.sends(frame);
   EXPECT_EQ(device.broken(), "L4");
+}
+
+TEST(Activity, IsKeysThatAreReplacedAgainAndAgain) {
+  for (const char* url : {"/v1/keys/prekeys", "/v1/keys/digest"}) {
+    QuietDevice rotates(true);
+    rotates.asks(url, 2);
+    EXPECT_EQ(rotates.broken(), "") << url;
+    rotates.asks(url);
+    EXPECT_EQ(rotates.broken(), "L4") << url;
+    QuietDevice keeps;
+    keeps.asks(url);
+    EXPECT_EQ(keeps.broken(), "L4") << url;
+  }
+  QuietDevice rotates(true);
+  rotates.asks("/v1/keys/bundles");
+  EXPECT_EQ(rotates.broken(), "L4");
 }
 
 TEST(Activity, IsASessionThatBeginsAnewAgainAndAgain) {

@@ -54,6 +54,7 @@ constexpr std::string_view kHostile = "hostile";
 constexpr std::string_view kFaultPoints = "fault_points";
 constexpr std::string_view kLiar = "liar";
 constexpr std::string_view kDrift = "clock_drift";
+constexpr std::string_view kKeyRotation = "key_rotation";
 
 // One in so many frames of each; 0: none.
 std::string hostile_line(const NetworkOptions& network) {
@@ -82,11 +83,19 @@ std::string small_queues_line(const RunOptions& options) {
          std::to_string(options.server.cached_sessions_max) + ")";
 }
 
+std::string lifetimes_line(const e2ee::Lifetimes& lifetimes) {
+  const auto text = [](e2ee::Lifetimes::Time time) { return std::to_string(time.count() / 1'000); };
+  return ", prekeys of " + text(lifetimes.signed_rotation) + "+" + text(lifetimes.signed_kept) + " s, skipped keys " +
+         text(lifetimes.skipped_kept) + " s, archived sessions " + text(lifetimes.archived_kept) + " s";
+}
+
 std::string weight_text(const char* name, std::uint32_t weight) {
   return weight == 0 ? std::string() : std::string(" ") + name + " " + std::to_string(weight);
 }
 
 }  // namespace
+
+bool rotates_keys(const RunOptions& options) { return options.encrypted && options.lifetimes != e2ee::kLifetimes; }
 
 const char* to_text(Action action) { return kActionNames[static_cast<std::size_t>(action)]; }
 const char* to_text(FaultKind fault) { return kFaultNames[static_cast<std::size_t>(fault)]; }
@@ -110,6 +119,25 @@ void draw_small_queues(SeededRandom& random, RunOptions& options) {
   options.server.inbox_hints_max = one_of({1, 4, limits::kBusInboxMessagesMax});
   options.server.cached_streams_max = one_of({1, 4, limits::kCachedStreamsMax});
   options.server.cached_sessions_max = one_of({1, 2, limits::kCachedSessionsMax});
+}
+
+// A pair of prekeys is replaced some ten times in a run, and what a device could not be told of for a while was
+// encrypted under one that is gone.
+e2ee::Lifetimes draw_lifetimes(SeededRandom& random) {
+  const auto between = [&random](std::uint64_t low, std::uint64_t high) {
+    return std::chrono::seconds(low + random.below(high - low + 1));
+  };
+  e2ee::Lifetimes lifetimes;
+  lifetimes.signed_rotation = between(30, 90);
+  lifetimes.signed_rotation_share = lifetimes.signed_rotation / 4;
+  lifetimes.signed_kept = between(20, 150);
+  lifetimes.one_time_kept = between(30, 300);
+  lifetimes.skipped_kept = between(20, 150);
+  lifetimes.archived_kept = between(20, 150);
+  lifetimes.ageing_pause = between(5, 30);
+  lifetimes.digest_interval = between(20, 120);
+  lifetimes.upkeep_look = between(5, 15);
+  return lifetimes;
 }
 
 RunOptions draw_options(std::uint64_t seed) {
@@ -184,6 +212,8 @@ RunOptions draw_options(std::uint64_t seed) {
   }
   // A quartz as they are, and one that is broken.
   if (last.below(2) == 0) options.drift_max = last.below(2) == 0 ? 100 : 5'000;
+  SeededRandom ages(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5555);
+  if (ages.below(2) == 0) options.lifetimes = draw_lifetimes(ages);
   return options;
 }
 
@@ -203,7 +233,7 @@ std::string to_line(const RunOptions& options) {
       std::to_string(options.send_time_limit.count()) + " ms" +
       (options.hostile ? hostile_line(options.network) : std::string()) +
       (options.drift_max != 0 ? ", drift " + std::to_string(options.drift_max) + " ppm" : std::string()) +
-      (options.encrypted ? ", encrypted" : "") +
+      (options.encrypted ? ", encrypted" : "") + (rotates_keys(options) ? lifetimes_line(options.lifetimes) : "") +
       (options.encrypted && options.liar ? liar_line(options.lies) : std::string()) +
       (options.fault_points ? ", fault points" : "") + (options.assertions ? ", assertions" : "") +
       (options.all_start_again ? "" : ", apps go on after the heal") +
@@ -243,6 +273,10 @@ bool turn_off(RunOptions& options, std::string_view name) {
     options.drift_max = 0;
     return true;
   }
+  if (name == kKeyRotation) {
+    options.lifetimes = e2ee::kLifetimes;
+    return true;
+  }
   const auto fault = std::find(kFaultNames.begin(), kFaultNames.end(), name);
   if (fault != kFaultNames.end()) {
     options.fault_weights[static_cast<std::size_t>(fault - kFaultNames.begin())] = 0;
@@ -270,6 +304,7 @@ std::vector<std::string> turned_on(const RunOptions& options) {
   if (options.encrypted && options.liar) names.emplace_back(kLiar);
   if (options.fault_points) names.emplace_back(kFaultPoints);
   if (options.drift_max != 0) names.emplace_back(kDrift);
+  if (rotates_keys(options)) names.emplace_back(kKeyRotation);
   return names;
 }
 

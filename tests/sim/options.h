@@ -15,6 +15,7 @@
 
 #include "base/fault.h"
 #include "base/limits.h"
+#include "e2ee/lifetimes.h"
 #include "sim/device_node.h"
 #include "sim/lies.h"
 #include "sim/network.h"
@@ -103,6 +104,7 @@ struct RunOptions {
   Bug planted = Bug::kNone;
   std::size_t outbox_max = limits::kOutboxMax;
   bool encrypted = false;     // conversations
+  e2ee::Lifetimes lifetimes;  // of keys: in half of the seeds so short that a run sees them out
   bool users_link = true;     // devices that say that they need a link; else the script does
   bool small_queues = false;  // of server and connections: what is rare elsewhere happens
   std::size_t long_text_bytes = 8'000;
@@ -114,6 +116,8 @@ struct RunOptions {
 // Everything from the seed.
 RunOptions draw_options(std::uint64_t seed);
 std::string to_line(const RunOptions& options);
+// Conversations are encrypted, and keys do not outlive the run.
+bool rotates_keys(const RunOptions& options);
 
 // Turns an action, a fault, "hostile" or "fault_points" off by its name; false when there is none of that name, or when
 // nobody would do anything any more.

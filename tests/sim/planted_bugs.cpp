@@ -34,6 +34,7 @@ const std::vector<PlantedBug>& planted_bugs() {
       {Bug::kRotationForgotten, "rotation-forgotten"},
       {Bug::kCachesWithoutLimit, "caches-without-limit"},
       {Bug::kFoundAgainUncounted, "found-again-uncounted"},
+      {Bug::kPairOutlivesItsTime, "pair-outlives-its-time"},
   };
   return bugs;
 }

@@ -62,6 +62,7 @@ const std::vector<Case> kCases = {
     {"caches-without-limit", "CachesWithoutLimit", {"S14"}, true, "cached by the store"},
     {"inbox-without-limit", "InboxWithoutLimit", {"S14"}},
     {"found-again-uncounted", "FoundAgainUncounted", {"unread"}, true},
+    {"pair-outlives-its-time", "PairOutlivesItsTime", {"L4"}, true, "prekeys that are overdue", true},
 };
 
 std::vector<Case> cases() {

@@ -251,7 +251,7 @@ class Run {
     if (world_.liar() == nullptr) sync_all();
     if (world_.failed()) return;
     run_until(world_.scheduler().now() + kLastMoves);
-    world_.observer().watch_activity();
+    world_.observer().watch_activity(rotates_keys(world_.options()));
     run_until(world_.scheduler().now() + kQuiet);
     if (world_.failed()) return;
     FinalState state = world_.final_state();

@@ -26,6 +26,7 @@ inline RunOptions scripted_options() {
 inline RunOptions encrypted_options() {
   RunOptions options = scripted_options();
   options.encrypted = true;
+  options.lifetimes = e2ee::kLifetimes;
   options.users_link = false;
   options.all_start_again = false;
   options.duration = std::chrono::seconds(90);

@@ -106,6 +106,7 @@ std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
   device.outbox_max = options_.outbox_max;
   device.encrypted = options_.encrypted;
   device.users = options_.users;
+  device.lifetimes = options_.lifetimes;
   device.drift = drift_of(device.number);
   if (options_.assertions && device.user % 2 == 0) device.backend = &backend_;
   auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, device_log_,

@@ -440,13 +440,13 @@ Status MemoryState::drop_skipped(std::size_t most) {
   return wrote();
 }
 
-Status MemoryState::age_sessions(std::uint64_t now_ms) {
+Status MemoryState::age_sessions(std::uint64_t now_ms, const Lifetimes& lifetimes) {
   for (auto& of_peer : sessions_) {
-    std::erase_if(of_peer.second, [now_ms](const auto& named) {
+    std::erase_if(of_peer.second, [now_ms, &lifetimes](const auto& named) {
       return named.second.status == SessionStatus::kArchived &&
-             is_old(now_ms, named.second.archived_ms, limits::e2ee::kArchivedKept);
+             is_old(now_ms, named.second.archived_ms, lifetimes.archived_kept);
     });
-    for (auto& named : of_peer.second) age(named.second, now_ms);
+    for (auto& named : of_peer.second) age(named.second, now_ms, lifetimes);
   }
   return wrote();
 }

@@ -184,14 +184,14 @@ TEST_F(E2eeState, AgesAtTheLimitAndNotBefore) {
       {10 * kept_ms, 1, 1, 0},
   };
   for (const Moment& moment : moments) {
-    both([&](State& state) { return state.age_sessions(kThen + moment.after_ms); });
+    both([&](State& state) { return state.age_sessions(kThen + moment.after_ms, kLifetimes); });
     EXPECT_EQ(count("e2ee_session"), moment.sessions) << moment.after_ms;
     EXPECT_EQ(count("e2ee_chain"), moment.chains) << moment.after_ms;
     EXPECT_EQ(count("e2ee_skipped"), moment.keys) << moment.after_ms;
   }
   // A clock that was set back ages nothing.
   both([&](State& state) { return state.put_session(peer, session_with_skipped(0x43, 5, kThen)); });
-  both([&](State& state) { return state.age_sessions(1); });
+  both([&](State& state) { return state.age_sessions(1, kLifetimes); });
   EXPECT_EQ(count("e2ee_skipped"), 5);
 }
 
