@@ -448,6 +448,10 @@ void DeviceNode::revoke_another_device() {
   act([this] { process_->client->list_devices(++last_request_); });
 }
 
+void DeviceNode::replace_identity() {
+  act([this] { ended_with("replace_account", process_->client->replace_account()); });
+}
+
 void DeviceNode::remove_devices_if(std::function<bool(NodeId)> is_gone) {
   act([this, is_gone = std::move(is_gone)]() mutable {
     process_->client->list_devices(++last_request_);

@@ -143,6 +143,7 @@ class DeviceNode final : private EventSink {
   void ask_receipts(std::uint64_t draw);  // of a message, for each user of its conversation
   void log_out();
   void revoke_another_device();
+  void replace_identity();
   // Removes those of the user's devices that are gone for good.
   void remove_devices_if(std::function<bool(NodeId)> is_gone);
   void restart_client();  // stop and start without ending the process

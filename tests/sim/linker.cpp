@@ -38,11 +38,13 @@ void Linker::look_at(UserNumber user) {
   }
   if (fresh != nullptr && listed != nullptr) return link(user, *fresh, *listed);
   const auto has_left = [this](NodeId number) { return world_.has_left(number); };
-  if (listed == nullptr || !world_.lists().names_any(user, has_left)) return;
+  const auto is_here = [this](NodeId number) { return !world_.has_left(number); };
+  const bool all_are_lost = fresh != nullptr && listed == nullptr && !world_.lists().names_any(user, is_here);
+  const bool some_have_left = listed != nullptr && world_.lists().names_any(user, has_left);
   MonotonicTime& next = next_cleanup_[user];
-  if (world_.scheduler().now() < next) return;
+  if ((!all_are_lost && !some_have_left) || world_.scheduler().now() < next) return;
   next = world_.scheduler().now() + kCleanEvery;
-  listed->remove_devices_if(has_left);
+  all_are_lost ? fresh->replace_identity() : listed->remove_devices_if(has_left);
 }
 
 void Linker::link(UserNumber user, DeviceNode& fresh, DeviceNode& listed) {

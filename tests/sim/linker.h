@@ -4,6 +4,7 @@
 // another of its user's is listed, the user carries the text from the new one to the other, compares the codes, and
 // confirms on both. What comes to nothing, for a crash or a silent network, is begun again. An installation that is
 // gone and still listed is taken out from a listed device: what only it was sent holds the user's marks back as long.
+// Where none of a user's devices is listed any more, one begins a new identity.
 //
 // Threads: one.
 // Invariants:
