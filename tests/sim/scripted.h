@@ -29,6 +29,7 @@ inline RunOptions encrypted_options() {
   options.lifetimes = e2ee::kLifetimes;
   options.users_link = false;
   options.all_start_again = false;
+  options.send_time_limit = std::chrono::seconds(600);
   options.duration = std::chrono::seconds(90);
   return options;
 }
