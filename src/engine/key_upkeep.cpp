@@ -132,6 +132,10 @@ void KeyUpkeep::run() {
 
 Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device()));
+  if (!live_ && standing != Standing::kListed) {
+    work.unlinked = unlinks_.size();
+    return {};
+  }
   if (replacing_ == Replacing::kMade && standing == Standing::kListed) replacing_ = Replacing::kNo;
   if (replacing_ != Replacing::kNo) {
     CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(),
@@ -165,8 +169,7 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
     }
     case Standing::kRemoved:
       work.unlinked = unlinks_.size();
-      // Without a connection it is this device that leaves.
-      if (live_) become(EncryptionState::kLinkNeeded);
+      become(EncryptionState::kLinkNeeded);
       return {};
     case Standing::kListed:
       break;
@@ -257,6 +260,9 @@ void KeyUpkeep::become(EncryptionState state) {
 }
 
 void KeyUpkeep::unlink(DeviceId device, Session::StatusCallback done) {
+  // Without a connection nobody may have asked for the session yet.
+  if (auto loaded = session_.load(); !loaded.ok()) return done(std::move(loaded));
+  if (session_.owner().empty()) return done({});
   unlinks_.push_back({device, std::move(done)});
   if (!live_) lists_known_ = false;
   schedule();

@@ -77,9 +77,9 @@ class KeyUpkeep {
   void forget_adoption() { adopting_.reset(); }
 
   // The device leaves the user's list, and the server ends its log-in with the list that is without it; this device
-  // may be meant, too. At once where the list does not name it or names nobody else, and where this device is in no
-  // list and has nothing to sign with. It needs no connection, but one that is lost ends it: NETWORK, and the list may
-  // have been taken.
+  // may be meant, too. At once where the list does not name it or names nobody else, where this device is in no list
+  // and has nothing to sign with, and where nobody has logged in. It needs no connection, but one that is lost ends it:
+  // NETWORK, and the list may have been taken.
   void unlink(DeviceId device, Session::StatusCallback done);
 
   // Another account key, with this device alone: made and uploaded as soon as there is a connection. It is not kept

@@ -238,8 +238,8 @@ static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) 
   /* Removed again: nobody encrypts for it any more. */
   uint64_t request = 0;
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_revoke_device(ann, device, &request, NULL));
-  CHECK_STATUS(CHATSDK_OK, completed(ann, request));
   CHECK(await_about(ann, CHATSDK_EVENT_DEVICE_REMOVED, "ann") == device);
+  CHECK_STATUS(CHATSDK_OK, completed(ann, request));
   CHECK(await_about(ben, CHATSDK_EVENT_DEVICE_REMOVED, "ann") == device);
   chatsdk_event_release(await_event(laptop, CHATSDK_EVENT_SESSION_ENDED));
   send_text(ben, encrypted_with(ben, "ann"), secret);
