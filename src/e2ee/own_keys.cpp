@@ -98,7 +98,7 @@ Result<Standing> OwnKeys::standing(Kept kept, const Peer& device) {
   const bool same_device = self->record.device_id == device.device_id;
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
   if (own == nullptr) return same_device ? Standing::kUnlisted : Standing::kAnotherDevice;
-  if (own->account_key != signing_key_of(self->account_seed)) return Standing::kRemoved;
+  if (!holds_account_of(*self, *own)) return Standing::kRemoved;
   Place place = place_of(*own, self->record.device_id, &self->record.hash);
   if (same_device && place == Place::kNewest) return Standing::kListed;
   // What never got into a list was to take the place of another.

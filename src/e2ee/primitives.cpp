@@ -48,7 +48,11 @@ class Hmac {
  public:
   static constexpr std::size_t kBytes = crypto_auth_hmacsha512_BYTES;
 
-  explicit Hmac(BytesView key) { crypto_auth_hmacsha512_init(&state_, raw(key), key.size()); }
+  // An empty key is one; libsodium takes no null pointer for it.
+  explicit Hmac(BytesView key) {
+    const unsigned char none = 0;
+    crypto_auth_hmacsha512_init(&state_, key.empty() ? &none : raw(key), key.size());
+  }
   ~Hmac() { sodium_memzero(&state_, sizeof state_); }
   Hmac(const Hmac&) = delete;
   Hmac& operator=(const Hmac&) = delete;

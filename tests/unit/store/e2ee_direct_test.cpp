@@ -575,26 +575,6 @@ TEST_F(Direct, ADamagedSliceIsAskedForOnceAndAnsweredOnce) {
   EXPECT_EQ(bob.results.back(), Outcome::kSkip);
 }
 
-// A server that holds it back at first and gives it out later, behind the request, has it shown once: by its repair.
-TEST_F(Direct, WhatIsAskedForAtOnePlaceOpensAtNoOther) {
-  talk();
-  alice.queue("held back");
-  ASSERT_EQ(alice.flush(), 1);
-  const ChatServer::StreamItem whole = last();
-  last().slices[bob.self].back() ^= 1;
-  bob.sync();
-  EXPECT_EQ(bob.history().back(), "?");
-  ASSERT_EQ(bob.flush(), 1);
-  server.add(whole);
-  bob.sync();
-  EXPECT_EQ(bob.results.back(), Outcome::kKnown);
-  alice.sync();
-  ASSERT_EQ(alice.flush(), 1);
-  bob.sync();
-  const auto history = bob.history();
-  EXPECT_EQ(std::count(history.begin(), history.end(), "held back"), 1);
-}
-
 TEST_F(Direct, PlaceholdersCountForWhatIsDeliveredUntilTheyAreRepairedInAnyOrder) {
   talk();
   alice.sync();

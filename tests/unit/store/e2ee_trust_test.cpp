@@ -89,6 +89,26 @@ TEST_F(Trust, ARosterThatLacksTheOtherUserLeavesNobodyOut) {
   EXPECT_EQ(alice.make_plan().devices, std::vector<Peer>{bob.self});
 }
 
+// A server that holds it back at first and gives it out later, behind the request, has it shown once: by its repair.
+TEST_F(Trust, WhatIsAskedForAtOnePlaceOpensAtNoOther) {
+  talk();
+  alice.queue("held back");
+  ASSERT_EQ(alice.flush(), 1);
+  const ChatServer::StreamItem whole = last();
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  ASSERT_EQ(bob.flush(), 1);
+  server.add(whole);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kKnown);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  const auto history = bob.history();
+  EXPECT_EQ(std::count(history.begin(), history.end(), "held back"), 1);
+}
+
 // ---- Whose account it is -------------------------------------------------------------------------------------------
 
 // Records sign themselves, so that the server can put alice's own into a list under a key that it has made.
