@@ -7,24 +7,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
-#include <deque>
 #include <functional>
-#include <string>
-#include <variant>
 #include <vector>
 
-#include "sim/run.h"
-#include "sim/world.h"
+#include "sim/encrypted_world.h"
 
 namespace chatsdk::sim {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr NodeId kAlice = 1;
-constexpr NodeId kBob = 2;
-constexpr seconds kSettled{20};
 // Users 1 and 2 with two devices each, which they have linked by then.
 constexpr NodeId kAlicesPhone = 1;
 constexpr NodeId kAlicesLaptop = 2;
@@ -33,23 +27,12 @@ constexpr NodeId kBobsLaptop = 4;
 constexpr NodeId kCarolsPhone = 5;
 constexpr seconds kLinked{45};
 
-class LyingServer : public ::testing::Test {
+class LyingServer : public EncryptedWorld {
  protected:
   LyingServer() {
-    options_ = draw_options(7);
-    options_.users = 2;
-    options_.devices_per_user = 1;
-    options_.encrypted = true;
-    options_.users_link = false;
+    options_.seed = 7;
     options_.liar = true;
     options_.lies = {};
-    options_.actions = 0;
-    options_.faults = 0;
-    options_.hostile = false;
-    options_.fault_points = false;
-    options_.assertions = false;
-    options_.all_start_again = false;
-    options_.duration = seconds(90);
   }
 
   void with_two_devices(std::uint32_t users = 2) {
@@ -112,27 +95,11 @@ class LyingServer : public ::testing::Test {
     return static_cast<std::size_t>(
         std::count_if(events.begin(), events.end(), [kind](const e2ee::Event& event) { return event.kind == kind; }));
   }
-  template <typename Kind>
-  std::size_t count(const std::function<bool(const Kind&)>& which) const {
-    return static_cast<std::size_t>(std::count_if(records_.begin(), records_.end(), [&which](const Record& record) {
-      const auto* const event = std::get_if<Kind>(&record.event);
-      return event != nullptr && which(*event);
-    }));
-  }
-  std::size_t shown_by(NodeId device) const {
-    return count<event::Shown>([device](const event::Shown& shown) { return shown.device == device; });
-  }
-  std::size_t placeholders_of(NodeId device) const {
-    return count<event::PlaceholderShown>(
-        [device](const event::PlaceholderShown& shown) { return shown.device == device; });
-  }
   std::size_t placeholders() const {
     return count<event::PlaceholderShown>([](const event::PlaceholderShown&) { return true; });
   }
   std::uint64_t told(Lie lie) const { return told_[static_cast<std::size_t>(lie)]; }
 
-  RunOptions options_;
-  std::deque<Record> records_;
   std::array<std::uint64_t, kLies> told_{};
   std::uint64_t read_ = 0;
 };
