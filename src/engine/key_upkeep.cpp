@@ -251,7 +251,10 @@ void KeyUpkeep::failed(const Error& cause) {
   busy_ = false;
   // Another device may have changed the list meanwhile: then it is made anew, behind that one.
   const bool list_in_doubt = cause.code == Code::kConflict && ++conflicts_ < kConflictsMax;
-  if (!list_in_doubt) end_unlinks(unlinks_.size(), cause);
+  if (!list_in_doubt) {
+    conflicts_ = 0;
+    end_unlinks(unlinks_.size(), cause);
+  }
   if (is_wanted()) timer_.start_after(backoff_.next(cause.retry_after), [this] { schedule(); });
 }
 
