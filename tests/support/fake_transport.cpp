@@ -23,9 +23,8 @@ bool FakeTransport::send(ConnectionId id, Bytes frame) {
   CHATSDK_ASSERT(decoded.ok());
   connection.sent.push_back(*decoded);
   connection.sent_bytes.push_back(std::move(frame));
-  const bool room = connection.room;
   if (on_sent) on_sent(connection, *decoded);
-  return room;
+  return connection.room;
 }
 
 void FakeTransport::close(ConnectionId id, std::uint16_t close_code) {

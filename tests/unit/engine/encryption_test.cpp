@@ -3,9 +3,8 @@
 // The engine's side of encrypted direct conversations, with a server that the test plays by hand: what it says of
 // conversations, in the orders that an honest one has and in others.
 #include <gmock/gmock.h>
-#include <sodium.h>
 
-#include "unit/engine/engine_world.h"
+#include "unit/engine/encrypted_engine.h"
 
 namespace chatsdk::test {
 namespace {
@@ -16,40 +15,19 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr std::uint64_t kStream = 777;
 constexpr char kForged[] = "send the money to mallory";
 
-wire::Item encrypted_roster(Seq seq, std::uint64_t revision = 1) {
-  wire::Item item = roster_item(seq);
-  item.mutable_roster()->set_encrypted(true);
-  item.mutable_roster()->set_revision(revision);
-  return item;
-}
-
-wire::Item added_item(Seq seq) {
-  wire::Item item;
-  item.set_seq(seq);
-  item.set_kind(wire::ITEM_KIND_CONVERSATION_ADDED);
-  item.mutable_conversation()->set_conversation_id(kStream);
-  item.mutable_conversation()->set_kind(wire::CONVERSATION_KIND_DIRECT);
-  item.mutable_conversation()->set_peer_user_id("bob");
-  return item;
-}
-
-class EncryptedEngine : public EngineWorld {
+class WhatTheServerSays : public EncryptedEngine {
  protected:
-  EncryptedEngine() {
-    EXPECT_GE(sodium_init(), 0);
-    open_encryption();
+  static wire::Item added_item(Seq seq) {
+    wire::Item item;
+    item.set_seq(seq);
+    item.set_kind(wire::ITEM_KIND_CONVERSATION_ADDED);
+    item.mutable_conversation()->set_conversation_id(kStream);
+    item.mutable_conversation()->set_kind(wire::CONVERSATION_KIND_DIRECT);
+    item.mutable_conversation()->set_peer_user_id("bob");
+    return item;
   }
-
-  // As the app asks for it where it wants it encrypted.
-  ConversationKey with_bob() {
-    auto key = client_->direct_conversation("bob", true);
-    EXPECT_TRUE(key.ok()) << key.error().detail;
-    return key.ok() ? *key : ConversationKey();
-  }
-  Result<Client::Sent> send(const std::string& text) { return client_->send_text(with_bob(), text, {}); }
   bool is_encrypted() { return reader_->conversation(with_bob()).value().encrypted; }
   std::vector<MessageRow> rows() { return reader_->history_before(with_bob(), 0, limits::kPageMax).value().rows; }
   // Of what others have sent, as it is shown; "?" is what could not be decrypted.
@@ -66,7 +44,7 @@ class EncryptedEngine : public EngineWorld {
 
 // ---- What the server says a conversation is ------------------------------------------------------------------------
 
-using PlainInEncrypted = EncryptedEngine;
+using PlainInEncrypted = WhatTheServerSays;
 
 TEST_F(PlainInEncrypted, IsNotShownWhenItCameBeforeItsConversationWasKnown) {
   go_online();
@@ -167,7 +145,7 @@ TEST_F(PlainInEncrypted, APlainConversationStaysPlainInAnotherEpoch) {
 
 // ---- Whose wish plain is -------------------------------------------------------------------------------------------
 
-using PlainByOthers = EncryptedEngine;
+using PlainByOthers = WhatTheServerSays;
 
 TEST_F(PlainByOthers, TakesNoTextBeforeTheAppAcceptsIt) {
   go_online();

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An engine's world in which conversations are encrypted: alice's device has keys, and the test plays the server, with
+// the rosters, lists and bundles of the two people of docs/e2ee.md section 26.
+//
+// Threads: one.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sodium.h>
+
+#include <string>
+#include <vector>
+
+#include "e2ee/own_keys.h"
+#include "protocol/keys.pb.h"
+#include "unit/e2ee/people.h"
+#include "unit/engine/engine_world.h"
+
+namespace chatsdk::test {
+
+inline wire::Item encrypted_roster(Seq seq, std::uint64_t revision = 1) {
+  wire::Item item = roster_item(seq);
+  item.mutable_roster()->set_encrypted(true);
+  item.mutable_roster()->set_revision(revision);
+  return item;
+}
+
+class EncryptedEngine : public EngineWorld {
+ protected:
+  static constexpr std::uint64_t kStream = 777;
+
+  EncryptedEngine() {
+    EXPECT_GE(sodium_init(), 0);
+    open_encryption();
+  }
+
+  // -- Conversations --
+  // As the app asks for it where it wants it encrypted.
+  ConversationKey with_bob() {
+    auto key = client_->direct_conversation("bob", true);
+    EXPECT_TRUE(key.ok()) << key.error().detail;
+    return key.ok() ? *key : ConversationKey();
+  }
+  Result<Client::Sent> send(const std::string& text) { return client_->send_text(with_bob(), text, {}); }
+
+  // -- Keys --
+  // Alice's account, with this device alone.
+  void begin_account() {
+    e2ee::OwnKeys keys(random_, own_kem());
+    const auto written = e2ee_->write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(own_, keys.begin_account(tx.kept(), {"alice", DeviceId{kDevice}}, {}, e2ee::kThen));
+      const Bytes lists[] = {own_.list};
+      const auto learned = e2ee::learn_lists(tx.state(), "alice", lists, own_.records, e2ee::kThen);
+      return learned.ok() ? Status() : Status(learned.error());
+    });
+    ASSERT_TRUE(written.ok()) << written.error().detail;
+  }
+  static wire::SignedList signed_list(const e2ee::DeviceList& list, const e2ee::DeviceRecord& record) {
+    wire::SignedList made;
+    made.set_list(list.bytes);
+    made.add_records(record.bytes);
+    return made;
+  }
+  wire::SignedList bobs_list() const { return signed_list(bob_.list, bob_.record); }
+  // The next one, in which the tablet stands too.
+  wire::SignedList bobs_list_with_tablet() const {
+    const auto next = e2ee::next_device_list(bob_.list, bob_.account_seed, {&tablet_.record, 1}, {}, e2ee::kThen);
+    EXPECT_TRUE(next.ok());
+    return signed_list(*next, tablet_.record);
+  }
+  // The conversation's first item, with both users' lists.
+  wire::Item roster_with_lists(const std::vector<wire::SignedList>& bobs) const {
+    wire::Item item = encrypted_roster(1);
+    wire::SignedList& own = *item.mutable_roster()->add_lists();
+    own.set_list(own_.list);
+    for (const Bytes& record : own_.records) own.add_records(record);
+    for (const wire::SignedList& list : bobs) *item.mutable_roster()->add_lists() = list;
+    return item;
+  }
+  std::vector<FakeHttp::RequestId> bundles_asked() const { return http_.requests("POST /v1/keys/bundles"); }
+  // With one-time keys, of those of bob's devices that are asked for.
+  void give_bundles(FakeHttp::RequestId asked) {
+    wire::BundlesRequest request;
+    EXPECT_TRUE(request.ParseFromString(http_.exchange(asked).request.body));
+    wire::Bundles answer;
+    for (const std::uint64_t device : request.device_ids()) {
+      for (const e2ee::Person* one : {&bob_, &tablet_}) {
+        if (one->record.device_id.value == device) *answer.add_bundles() = bundle_of(*one);
+      }
+    }
+    http_.answer(asked, protobuf_response(answer));
+    run();
+  }
+  static wire::Bundle bundle_of(const e2ee::Person& device) {
+    const e2ee::PrekeyOwner owner{device.user_id, device.record.device_id};
+    const auto prekey = [&](std::uint32_t key_id) {
+      return e2ee::published(e2ee::bobs_prekey(key_id), owner, device.keys.signing_seed, own_kem()).value();
+    };
+    wire::Bundle bundle;
+    bundle.set_device_id(owner.device_id.value);
+    bundle.set_device_record(device.record.bytes);
+    bundle.set_signed_prekey(prekey(1));
+    bundle.set_kem_prekey(prekey(4));
+    bundle.set_one_time_prekey(prekey(3));
+    return bundle;
+  }
+
+  const e2ee::Person bob_ = e2ee::bob();
+  const e2ee::Person tablet_ = e2ee::person("bob", 3, 0x61, 0x090a0b0c, {});  // bob's other device
+  e2ee::ListUpload own_;
+};
+
+}  // namespace chatsdk::test

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What leaves a device for an encrypted conversation, with a server that the test plays by hand: which bundles are
+// waited for, what a refusal for the lists has encrypted anew and for whom, what is staged over a connection that
+// breaks, and when the store's log is cleared of the keys.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "unit/engine/encrypted_engine.h"
+
+namespace chatsdk::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class EncryptedSending : public EncryptedEngine {
+ protected:
+  // Online, in a conversation whose roster has these lists of bob's.
+  void begin(const std::vector<wire::SignedList>& bobs) {
+    begin_account();
+    go_online();
+    deliver_and_run(items_frame(kStream, 0, {roster_with_lists(bobs)}));
+  }
+  void begin() { begin({bobs_list()}); }
+  // With the bundles that are asked for.
+  void send_whole(const std::string& text) {
+    const std::size_t asked = bundles_asked().size();
+    ASSERT_TRUE(send(text).ok());
+    run();
+    const auto now_asked = bundles_asked();
+    for (std::size_t i = asked; i < now_asked.size(); ++i) give_bundles(now_asked[i]);
+  }
+  void refuse(const wire::Send& sent, const std::vector<wire::SignedList>& lists = {}, std::uint64_t revision = 1) {
+    wire::ServerFrame frame;
+    frame.mutable_send_result()->set_client_message_id(sent.client_message_id());
+    wire::RosterChanged& changed = *frame.mutable_send_result()->mutable_roster_changed();
+    changed.set_revision(revision);
+    for (const wire::SignedList& list : lists) *changed.add_lists() = list;
+    deliver_and_run(frame);
+  }
+  wire::Send before_last() { return *(sends().rbegin() + 1); }
+  MessageState state_of(const wire::Send& sent) {
+    return state(*ClientMessageId::from_bytes(sent.client_message_id()));
+  }
+  static std::vector<std::uint64_t> receivers(const wire::Send& sent) {
+    std::vector<std::uint64_t> devices;
+    for (const wire::Slice& slice : sent.slices()) devices.push_back(slice.device_id());
+    return devices;
+  }
+};
+
+// ---- Bundles -------------------------------------------------------------------------------------------------------
+
+TEST_F(EncryptedSending, WaitsForTheBundleAndHandsOutNoText) {
+  begin();
+  ASSERT_TRUE(send("a secret").ok());
+  run();
+  EXPECT_THAT(sends(), IsEmpty());
+  ASSERT_THAT(bundles_asked(), SizeIs(1));
+  give_bundles(bundles_asked().front());
+  ASSERT_THAT(sends(), SizeIs(1));
+  const wire::Send frame = sends().front();
+  EXPECT_TRUE(frame.content().empty());
+  EXPECT_EQ(frame.roster_revision(), 1u);
+  EXPECT_EQ(frame.encryption_counter(), 1u);
+  EXPECT_THAT(receivers(frame), ElementsAre(2));
+  EXPECT_EQ(frame.SerializeAsString().find("a secret"), std::string::npos);
+}
+
+// The message waits, and the bundle is asked for again a minute later.
+class RefusedBundle : public EncryptedSending {
+ protected:
+  void is_asked_for_again(const wire::Bundles& first) {
+    begin();
+    ASSERT_TRUE(send("a secret").ok());
+    run();
+    ASSERT_THAT(bundles_asked(), SizeIs(1));
+    http_.answer(bundles_asked().front(), protobuf_response(first));
+    advance(std::chrono::seconds(59));
+    EXPECT_THAT(sends(), IsEmpty());
+    EXPECT_THAT(bundles_asked(), SizeIs(1));
+    advance(std::chrono::seconds(2));
+    ASSERT_THAT(bundles_asked(), SizeIs(2));
+    give_bundles(bundles_asked().back());
+    EXPECT_THAT(sends(), SizeIs(1));
+  }
+};
+
+TEST_F(RefusedBundle, ThatTheServerHasNone) { is_asked_for_again({}); }
+
+TEST_F(RefusedBundle, ThatDoesNotVerify) {
+  wire::Bundles answer;
+  wire::Bundle& forged = *answer.add_bundles() = bundle_of(bob_);
+  forged.mutable_signed_prekey()->back() ^= 1;
+  is_asked_for_again(answer);
+}
+
+// ---- Refusals for the lists ----------------------------------------------------------------------------------------
+
+TEST_F(EncryptedSending, EncryptsAnewForEachRefusalAndWaitsAfterSoManyInARow) {
+  begin();
+  send_whole("a secret");
+  std::set<std::string> slices;
+  for (std::uint32_t refusals = 0; refusals <= limits::e2ee::kRefusalsMax; ++refusals) {
+    ASSERT_THAT(sends(), SizeIs(refusals + 1));
+    const wire::Send last = sends().back();
+    EXPECT_EQ(last.client_message_id(), sends().front().client_message_id());
+    EXPECT_EQ(last.send_number(), 1u);
+    EXPECT_EQ(last.encryption_counter(), refusals + 1);
+    EXPECT_TRUE(slices.insert(last.slices(0).message()).second) << "bytes that were refused were sent again";
+    refuse(last);
+  }
+  EXPECT_THAT(sends(), SizeIs(limits::e2ee::kRefusalsMax + 1));
+  advance(options_.backoff_base);
+  ASSERT_THAT(sends(), SizeIs(limits::e2ee::kRefusalsMax + 2));
+  deliver_and_run(accepted_frame(sends().back().client_message_id(), 2, kStream));
+  EXPECT_EQ(state_of(sends().back()), MessageState::kSent);
+}
+
+TEST_F(EncryptedSending, CountsRefusalsInARow) {
+  begin();
+  send_whole("one");
+  send_whole("two");
+  for (std::uint32_t i = 0; i < limits::e2ee::kRefusalsMax; ++i) {
+    for (const wire::Send& sent : {before_last(), sends().back()}) refuse(sent);
+  }
+  const wire::Send one = before_last();
+  const wire::Send two = sends().back();
+  deliver_and_run(accepted_frame(one.client_message_id(), 2, kStream));
+  for (std::uint32_t i = 0; i < limits::e2ee::kRefusalsMax; ++i) refuse(sends().back());
+  EXPECT_THAT(sends(), SizeIs(3 * limits::e2ee::kRefusalsMax + 2));
+  deliver_and_run(accepted_frame(two.client_message_id(), 3, kStream));
+  EXPECT_EQ(state_of(one), MessageState::kSent);
+  EXPECT_EQ(state_of(two), MessageState::kSent);
+}
+
+// What stands behind is refused likewise: that is one refusal.
+TEST_F(EncryptedSending, CountsOneRefusalForAllThatAreUnderWay) {
+  begin();
+  send_whole("one");
+  send_whole("two");
+  for (std::uint32_t refusals = 0; refusals <= limits::e2ee::kRefusalsMax; ++refusals) {
+    ASSERT_THAT(sends(), SizeIs(2 * (refusals + 1)));
+    const wire::Send one = before_last();
+    const wire::Send two = sends().back();
+    EXPECT_EQ(one.send_number(), 1u);
+    EXPECT_EQ(two.send_number(), 2u);
+    refuse(one);
+    refuse(two);
+  }
+  EXPECT_THAT(sends(), SizeIs(2 * (limits::e2ee::kRefusalsMax + 1)));
+  advance(options_.backoff_base);
+  EXPECT_THAT(sends(), SizeIs(2 * (limits::e2ee::kRefusalsMax + 2)));
+}
+
+TEST_F(EncryptedSending, EncryptsForTheDeviceThatARefusalShows) {
+  begin();
+  send_whole("a secret");
+  refuse(sends().back(), {bobs_list_with_tablet()}, 2);
+  EXPECT_THAT(sends(), SizeIs(1));
+  ASSERT_THAT(bundles_asked(), SizeIs(2));
+  give_bundles(bundles_asked().back());
+  ASSERT_THAT(sends(), SizeIs(2));
+  EXPECT_THAT(receivers(sends().back()), ElementsAre(2, 3));
+  EXPECT_EQ(sends().back().roster_revision(), 2u);
+  EXPECT_EQ(sends().back().peer_list_version(), 2u);
+}
+
+// Nor for what the server shows when it is asked for them; and what the refusal named counts no more once its
+// connection has ended.
+TEST_F(EncryptedSending, EncryptsNothingForListsThatDoNotVerify) {
+  begin();
+  send_whole("a secret");
+  wire::SignedList forged = bobs_list_with_tablet();
+  forged.mutable_list()->back() ^= 1;
+  refuse(sends().back(), {forged}, 2);
+  wire::DeviceLists answer;
+  wire::DeviceLists::OfUser& of_bob = *answer.add_users();
+  of_bob.set_user_id("bob");
+  of_bob.set_newest_version(2);
+  of_bob.add_lists(forged.list());
+  *of_bob.mutable_records() = forged.records();
+  http_.answer(http_.requests("POST /v1/keys/lists/query").back(), protobuf_response(answer));
+  advance(std::chrono::minutes(5));
+  EXPECT_THAT(sends(), SizeIs(1));
+  EXPECT_THAT(bundles_asked(), SizeIs(1));
+
+  drop();
+  advance(std::chrono::minutes(2));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  EXPECT_THAT(bundles_asked(), SizeIs(1));
+  ASSERT_THAT(sends(), SizeIs(1));
+  EXPECT_THAT(receivers(sends().back()), ElementsAre(2));
+}
+
+// Neither in a ROSTER item nor in a refusal: they are learned nothing of.
+TEST_F(EncryptedSending, EncryptsNothingForUsersWhomTheServerAdds) {
+  const e2ee::Person mallory = e2ee::person("mallory", 66, 0x71, 1, {});
+  const wire::SignedList hers = signed_list(mallory.list, mallory.record);
+  begin({bobs_list(), hers});
+  EXPECT_EQ(client_->identity("mallory").code(), Code::kNotFound);
+  send_whole("a secret");
+  refuse(sends().back(), {hers}, 2);
+  EXPECT_EQ(client_->identity("mallory").code(), Code::kNotFound);
+  EXPECT_THAT(bundles_asked(), SizeIs(1));
+  ASSERT_THAT(sends(), SizeIs(2));
+  for (const wire::Send& sent : sends()) EXPECT_THAT(receivers(sent), ElementsAre(2));
+}
+
+// ---- Staging -------------------------------------------------------------------------------------------------------
+
+class StagedSending : public EncryptedSending {
+ protected:
+  // Slices and sends of the last connection, as they were sent.
+  std::vector<Bytes> parts() {
+    const FakeTransport::Connection& connection = transport_.last();
+    std::vector<Bytes> found;
+    for (std::size_t i = 0; i < connection.sent.size(); ++i) {
+      if (is_part(connection.sent[i])) found.push_back(connection.sent_bytes[i]);
+    }
+    return found;
+  }
+  static bool is_part(const wire::ClientFrame& frame) { return frame.has_stage_slices() || frame.has_send(); }
+  // Of each connection from now on, until there is room again: it has none behind so many parts.
+  void leave_room_for(std::size_t parts) {
+    if (!world_) world_ = transport_.on_sent;
+    transport_.on_sent = [this, parts, left = parts](FakeTransport::Connection& connection,
+                                                     const wire::ClientFrame& frame) mutable {
+      world_(connection, frame);
+      if (is_part(frame) && --left == 0) {
+        transport_.set_room(connection.id, false);
+        left = parts;
+      }
+    };
+  }
+
+ private:
+  std::function<void(FakeTransport::Connection&, const wire::ClientFrame&)> world_;
+};
+
+// A message that is larger than a frame: a chunk for each of two devices, and the item. Its connection breaks after
+// each of them; then all three go again, byte for byte.
+TEST_F(StagedSending, BeginsAnewWithTheSameBytesWhenItsConnectionBreaks) {
+  text_bytes_max_ = limits::kTextBytesMax;
+  begin({bobs_list(), bobs_list_with_tablet()});
+  constexpr std::size_t kParts = 3;
+  leave_room_for(1);
+  send_whole(std::string(200'000, 'x'));
+  std::vector<std::vector<Bytes>> sent;
+  for (std::size_t broken = 1; broken <= kParts; ++broken) {
+    ASSERT_THAT(parts(), SizeIs(broken));
+    sent.push_back(parts());
+    leave_room_for(broken + 1);
+    drop();
+    advance(std::chrono::minutes(2));
+    ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  }
+  ASSERT_THAT(parts(), SizeIs(kParts));
+  sent.push_back(parts());
+  for (const std::vector<Bytes>& before : sent) {
+    EXPECT_TRUE(std::equal(before.begin(), before.end(), sent.back().begin())) << before.size();
+  }
+
+  std::vector<std::uint64_t> staged_for;
+  for (const wire::ClientFrame& frame : transport_.last().sent) {
+    if (frame.has_send()) {
+      EXPECT_THAT(staged_for, ElementsAre(2, 3)) << "the item comes last";
+    }
+    if (!frame.has_stage_slices()) continue;
+    EXPECT_EQ(frame.stage_slices().chunk(), staged_for.size());
+    EXPECT_EQ(frame.stage_slices().client_message_id(), sends().back().client_message_id());
+    for (const wire::Slice& slice : frame.stage_slices().slices()) staged_for.push_back(slice.device_id());
+  }
+  EXPECT_EQ(sends().back().slices_staged(), 2u);
+  EXPECT_THAT(sends().back().slices(), IsEmpty());
+  EXPECT_EQ(sends().back().encryption_counter(), 1u);
+  deliver_and_run(accepted_frame(sends().back().client_message_id(), 2, kStream));
+  EXPECT_EQ(state_of(sends().back()), MessageState::kSent);
+}
+
+// ---- The store's log -----------------------------------------------------------------------------------------------
+
+class StoreLog : public EncryptedSending {
+ protected:
+  std::uintmax_t log_bytes() const { return std::filesystem::file_size(directory_ / "device.db-wal"); }
+};
+
+TEST_F(StoreLog, IsClearedOnceAllIsCaughtUp) {
+  auto_caught_up_ = false;
+  go_online();
+  for (Seq seq = 1; seq <= 50; ++seq) deliver_and_run(items_frame(kStream, seq - 1, {message_item(seq, "x")}));
+  const auto before = log_bytes();
+  deliver_and_run(caught_up_frame(0));
+  EXPECT_LT(log_bytes(), before / 4);
+}
+
+TEST_F(StoreLog, IsClearedAnHourAfterKeysWereUsed) {
+  begin();
+  send_whole("a secret");
+  ASSERT_THAT(sends(), SizeIs(1));
+  deliver_and_run(accepted_frame(sends().front().client_message_id(), 2, kStream));
+  const auto before = log_bytes();
+  advance(limits::e2ee::kUpkeepLook - std::chrono::minutes(1));
+  EXPECT_GE(log_bytes(), before);
+  advance(std::chrono::minutes(2));
+  EXPECT_LT(log_bytes(), before / 2);
+}
+
+}  // namespace
+}  // namespace chatsdk::test
