@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * End-to-end encryption as an app meets it, through C, with a real server: encrypted conversations and plain ones,
- * safety numbers and the mark, linking a second device, another identity of a peer. Usage: encryption_test SERVER_URL
- * SECRET PLAIN, in an empty directory; SECRET stands in every encrypted text, PLAIN in plain ones, for encryption.py to
- * look for.
+ * safety numbers and the mark, linking a second device, and anew once it was removed, another identity. Usage:
+ * encryption_test SERVER_URL SECRET PLAIN, in an empty directory; SECRET stands in every encrypted text, PLAIN in plain
+ * ones, for encryption.py to look for.
  */
 #include "online.h"
 
@@ -50,15 +50,27 @@ static uint64_t await_about(chatsdk_client* client, int32_t type, const char* us
   }
 }
 
-static void expect_text(chatsdk_client* client, const char* sender) {
+/* Its place in the conversation, by which two devices agree on which message it is. */
+static uint64_t expect_text(chatsdk_client* client, const char* sender) {
   chatsdk_message* message = await_message(client);
+  const uint64_t seq = chatsdk_message_seq(message);
   CHECK(strcmp(chatsdk_message_text(message, NULL), secret) == 0);
   CHECK(strcmp(chatsdk_message_sender(message, NULL), sender) == 0);
   CHECK(chatsdk_message_is_undecryptable(message) == 0);
   CHECK(is_encrypted(client, chatsdk_message_conversation(message)) == 1);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_mark_read(client, chatsdk_message_conversation(message),
-                                                    chatsdk_message_seq(message), NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_mark_read(client, chatsdk_message_conversation(message), seq, NULL));
   chatsdk_message_release(message);
+  return seq;
+}
+
+/* A device of ann's and ben's. */
+static void write_both_ways(chatsdk_client* ann, chatsdk_client* ben) {
+  const uint64_t key = send_text(ann, encrypted_with(ann, "ben"), secret);
+  expect_text(ben, "ann");
+  await_state(ann, key, CHATSDK_MESSAGE_READ);
+  const uint64_t answer = send_text(ben, encrypted_with(ben, "ann"), secret);
+  expect_text(ann, "ben");
+  await_state(ben, answer, CHATSDK_MESSAGE_READ);
 }
 
 /* ---- Conversations ---------------------------------------------------------------------------------------------- */
@@ -66,12 +78,7 @@ static void expect_text(chatsdk_client* client, const char* sender) {
 static void both_ways_with_receipts(chatsdk_client* ann, chatsdk_client* ben) {
   const uint64_t with_ben = encrypted_with(ann, "ben");
   CHECK(is_encrypted(ann, with_ben) == 1);
-  const uint64_t first = send_text(ann, with_ben, secret);
-  expect_text(ben, "ann");
-  await_state(ann, first, CHATSDK_MESSAGE_READ);
-  const uint64_t answer = send_text(ben, encrypted_with(ben, "ann"), secret);
-  expect_text(ann, "ben");
-  await_state(ben, answer, CHATSDK_MESSAGE_READ);
+  write_both_ways(ann, ben);
 
   /* What is known stays what it is, whichever is asked for. */
   CHECK(conversation_with(ann, "ben") == with_ben && is_encrypted(ann, with_ben) == 1);
@@ -200,7 +207,23 @@ static void begin_linking(chatsdk_client* phone, chatsdk_client* laptop) {
   CHECK(strcmp(codes[0], codes[1]) == 0);
 }
 
-static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) {
+static void confirm_linking(chatsdk_client* phone, chatsdk_client* laptop) {
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_confirm_link(phone, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_confirm_link(laptop, NULL));
+  CHECK(link_ended(laptop) == CHATSDK_OK);
+  CHECK(link_ended(phone) == CHATSDK_OK);
+  await_encryption(laptop, CHATSDK_ENCRYPTION_READY);
+}
+
+/* What waited on the laptop goes to ben, and ben's answer comes to both of ann's devices. */
+static void speaks_for_ann(chatsdk_client* laptop, uint64_t waits, chatsdk_client* ann, chatsdk_client* ben) {
+  expect_text(ben, "ann");
+  await_state(laptop, waits, CHATSDK_MESSAGE_READ);
+  send_text(ben, encrypted_with(ben, "ann"), secret);
+  CHECK(expect_text(laptop, "ben") == expect_text(ann, "ben"));
+}
+
+static chatsdk_client* a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) {
   chatsdk_client* laptop = online_client(url, "ann-laptop.db", "ann-laptop.db");
   CHECK_STATUS(CHATSDK_OK, log_in(laptop, "ann"));
   go_online(laptop);
@@ -215,20 +238,12 @@ static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) 
   CHECK(state_of(laptop, waits) == CHATSDK_MESSAGE_QUEUED);
 
   begin_linking(ann, laptop);
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_confirm_link(ann, NULL));
-  CHECK_STATUS(CHATSDK_OK, chatsdk_client_confirm_link(laptop, NULL));
-  CHECK(link_ended(laptop) == CHATSDK_OK);
-  CHECK(link_ended(ann) == CHATSDK_OK);
-  await_encryption(laptop, CHATSDK_ENCRYPTION_READY);
+  confirm_linking(ann, laptop);
   const uint64_t device = await_about(ann, CHATSDK_EVENT_DEVICE_ADDED, "ann");
   CHECK(device != 0 && await_about(ben, CHATSDK_EVENT_DEVICE_ADDED, "ann") == device);
 
-  /* What waited goes to ben and to the other device; ben's answer comes to both; all see the same safety number. */
-  expect_text(ben, "ann");
-  await_state(laptop, waits, CHATSDK_MESSAGE_READ);
-  send_text(ben, encrypted_with(ben, "ann"), secret);
-  expect_text(ann, "ben");
-  expect_text(laptop, "ben");
+  /* All see the same safety number. */
+  speaks_for_ann(laptop, waits, ann, ben);
   chatsdk_identity* on_phone = identity_of(ann, "ben");
   chatsdk_identity* on_laptop = identity_of(laptop, "ben");
   CHECK(strcmp(chatsdk_identity_safety_number(on_phone, NULL), chatsdk_identity_safety_number(on_laptop, NULL)) == 0);
@@ -241,13 +256,58 @@ static void a_second_device_is_linked(chatsdk_client* ann, chatsdk_client* ben) 
   CHECK(await_about(ann, CHATSDK_EVENT_DEVICE_REMOVED, "ann") == device);
   CHECK_STATUS(CHATSDK_OK, completed(ann, request));
   CHECK(await_about(ben, CHATSDK_EVENT_DEVICE_REMOVED, "ann") == device);
-  chatsdk_event_release(await_event(laptop, CHATSDK_EVENT_SESSION_ENDED));
   send_text(ben, encrypted_with(ben, "ann"), secret);
   expect_text(ann, "ben");
-  chatsdk_client_destroy(laptop);
+  return laptop;
+}
+
+/* Whoever was taken out logs in again with the store that it had, and is nobody until it is linked again; of what was
+ * said meanwhile it is told nothing. */
+static void a_removed_device_is_linked_again(chatsdk_client* laptop, chatsdk_client* ann, chatsdk_client* ben) {
+  chatsdk_event_release(await_event(laptop, CHATSDK_EVENT_SESSION_ENDED));
+  CHECK_STATUS(CHATSDK_OK, log_in(laptop, "ann"));
+  go_online(laptop);
+  await_encryption(laptop, CHATSDK_ENCRYPTION_LINK_NEEDED);
+  const uint64_t waits = send_text(laptop, encrypted_with(laptop, "ben"), secret);
+  send_text(ben, encrypted_with(ben, "ann"), secret);
+  expect_text(ann, "ben");
+  CHECK(state_of(laptop, waits) == CHATSDK_MESSAGE_QUEUED);
+
+  begin_linking(ann, laptop);
+  confirm_linking(ann, laptop);
+  const uint64_t device = await_about(ann, CHATSDK_EVENT_DEVICE_ADDED, "ann");
+  CHECK(await_about(ben, CHATSDK_EVENT_DEVICE_ADDED, "ann") == device);
+  speaks_for_ann(laptop, waits, ann, ben);
 }
 
 /* ---- Another identity -------------------------------------------------------------------------------------------- */
+
+/* With sessions under the old one; its other device is logged out, and linked again. */
+static void a_device_that_has_spoken_replaces_its_identity(chatsdk_client* ann, chatsdk_client* laptop,
+                                                           chatsdk_client* ben) {
+  chatsdk_identity* before = identity_of(ben, "ann");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_verified(ben, before, 1, NULL));
+  await_about(ben, CHATSDK_EVENT_VERIFIED_CHANGED, "ann");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_replace_identity(ann, NULL));
+  await_encryption(ann, CHATSDK_ENCRYPTION_READY);
+  await_about(ben, CHATSDK_EVENT_IDENTITY_CHANGED, "ann");
+  await_about(ben, CHATSDK_EVENT_VERIFIED_CHANGED, "ann");
+  chatsdk_identity* after = identity_of(ben, "ann");
+  CHECK(chatsdk_identity_has_changed(after) == 1 && chatsdk_identity_is_verified(after) == 0);
+  CHECK(strcmp(chatsdk_identity_safety_number(after, NULL), chatsdk_identity_safety_number(before, NULL)) != 0);
+  chatsdk_identity* of_ben = identity_of(ann, "ben");
+  CHECK(strcmp(chatsdk_identity_safety_number(after, NULL), chatsdk_identity_safety_number(of_ben, NULL)) == 0);
+  chatsdk_identity_release(of_ben);
+  chatsdk_identity_release(before);
+  chatsdk_identity_release(after);
+  write_both_ways(ann, ben);
+
+  /* The server has seen this device encrypt before: it takes it for the same one at its next connection. */
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_suspend(ann, kWaitMs, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_resume(ann, NULL));
+  write_both_ways(ann, ben);
+  a_removed_device_is_linked_again(laptop, ann, ben);
+}
 
 /* Until it has come, or, here, until it is certain that it waits: what was sent after it has gone. */
 static void waits_while_others_go(chatsdk_client* client, uint64_t waits, uint64_t goes) {
@@ -359,7 +419,10 @@ int main(int argc, char** argv) {
   plain_ones_are_marked(ann);
   a_message_waits_for_the_peers_first_device(ann);
   safety_numbers_are_equal_and_marked(ann, ben);
-  a_second_device_is_linked(ann, ben);
+  chatsdk_client* laptop = a_second_device_is_linked(ann, ben);
+  a_removed_device_is_linked_again(laptop, ann, ben);
+  a_device_that_has_spoken_replaces_its_identity(ann, laptop, ben);
+  chatsdk_client_destroy(laptop);
   another_identity_is_told_and_may_block(ben);
   what_cannot_be_decrypted_is_shown_as_that();
   chatsdk_client_destroy(ann);
