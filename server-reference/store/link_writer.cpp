@@ -23,11 +23,13 @@ Status LinkWriter::prepare() {
                  db_.prepare("SELECT step, device_id, opened_ms, message FROM link_message WHERE user_id = ?1 AND "
                              "link_id = ?2 AND opened_ms > ?3"));
   CHATSDK_ASSIGN(select_listed_, db_.prepare("SELECT 1 FROM device_keys WHERE device_id = ?1 AND user_id = ?2"));
-  CHATSDK_ASSIGN(count_open_, db_.prepare("SELECT count(*), min(opened_ms) FROM link_message WHERE user_id = ?1 AND "
-                                          "step = 1 AND opened_ms > ?2"));
   CHATSDK_ASSIGN(insert_, db_.prepare("INSERT INTO link_message(user_id, link_id, step, device_id, opened_ms, message) "
                                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
   CHATSDK_ASSIGN(delete_mailbox_, db_.prepare("DELETE FROM link_message WHERE user_id = ?1 AND link_id = ?2"));
+  CHATSDK_ASSIGN(delete_oldest_,
+                 db_.prepare("DELETE FROM link_message WHERE user_id = ?1 AND link_id IN (SELECT link_id FROM "
+                             "link_message WHERE user_id = ?1 AND step = 1 ORDER BY opened_ms DESC, link_id LIMIT -1 "
+                             "OFFSET ?2)"));
   CHATSDK_ASSIGN(delete_opened_before_, db_.prepare("DELETE FROM link_message WHERE opened_ms <= ?1"));
   CHATSDK_ASSIGN(delete_of_device_,
                  db_.prepare("DELETE FROM link_message WHERE user_id = ?1 AND link_id IN (SELECT link_id FROM "
@@ -47,8 +49,11 @@ Status LinkWriter::apply(const PutLinkMessage& op, Result<WriteAnswer>& answer) 
   }
   WallTime opened = mailbox.opened;
   if (op.step == LinkStep::kOffer) {
-    // One of this name whose time is over may still have its rows.
+    // One of this name whose time is over may still have its rows. And what was abandoned makes room: nobody ends a
+    // linking that came to nothing, and who has tried a few times is not to wait until the first is over.
     CHATSDK_TRY(delete_mailbox_.bind_text(1, op.user_id).bind_blob(2, op.link_id).run());
+    const auto others = static_cast<std::int64_t>(limits::e2ee::kLinkMailboxesMax - 1);
+    CHATSDK_TRY(delete_oldest_.bind_text(1, op.user_id).bind(2, others).run());
     opened = op.now;
   }
   return insert_.bind_text(1, op.user_id)
@@ -80,7 +85,7 @@ Result<LinkWriter::Refusal> LinkWriter::refusal_of(const PutLinkMessage& op, con
   if (mailbox.messages.at(place_of(op.step))) {
     return Refusal(error(Code::kConflict, "another " + name + " is in the mailbox"));
   }
-  if (op.step == LinkStep::kOffer) return refusal_of_another_mailbox(op);
+  if (op.step == LinkStep::kOffer) return Refusal();
   const auto before = static_cast<LinkStep>(static_cast<std::uint8_t>(op.step) - 1);
   if (!mailbox.messages.at(place_of(before))) {
     return Refusal(
@@ -102,18 +107,6 @@ Result<LinkWriter::Refusal> LinkWriter::refusal_of_sender(const PutLinkMessage& 
   if (listed == (op.step != LinkStep::kReveal)) return Refusal();
   return Refusal(error(Code::kForbidden, listed ? "the device is in its user's device list already"
                                                 : "the device is not in its user's device list"));
-}
-
-Result<LinkWriter::Refusal> LinkWriter::refusal_of_another_mailbox(const PutLinkMessage& op) {
-  CHATSDK_TRY(count_open_.bind_text(1, op.user_id).bind(2, to_unix_ms(links_over(op.now))).step_row());
-  const std::size_t open = from_column(count_open_.integer(0));
-  const WallTime oldest = from_unix_ms(count_open_.integer(1));
-  count_open_.reset();
-  if (open < limits::e2ee::kLinkMailboxesMax) return Refusal();
-  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(oldest - links_over(op.now));
-  return Refusal(Error{
-      Code::kRateLimited,
-      std::to_string(open) + " linkings are open, limit " + std::to_string(limits::e2ee::kLinkMailboxesMax), wait});
 }
 
 Status LinkWriter::apply(const PurgeLinks& op, Result<WriteAnswer>& answer) {

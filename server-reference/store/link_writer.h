@@ -11,6 +11,7 @@
 //   2. Offer and grant are of one device, which was in its user's newest list when it left each; the reveal is of one
 //      that was not.
 //   3. A mailbox whose time is over is none, whether its rows are still there or not.
+//   4. A user has limits::e2ee::kLinkMailboxesMax at most: one more ends the oldest.
 #pragma once
 
 #include <array>
@@ -49,16 +50,15 @@ class LinkWriter {
   Result<Mailbox> mailbox_of(const PutLinkMessage& op);
   Result<Refusal> refusal_of(const PutLinkMessage& op, const Mailbox& mailbox);
   Result<Refusal> refusal_of_sender(const PutLinkMessage& op);
-  Result<Refusal> refusal_of_another_mailbox(const PutLinkMessage& op);
 
   sqlite::Database& db_;
   OpenSessions& sessions_;
 
   sqlite::Statement select_mailbox_;
   sqlite::Statement select_listed_;
-  sqlite::Statement count_open_;
   sqlite::Statement insert_;
   sqlite::Statement delete_mailbox_;
+  sqlite::Statement delete_oldest_;
   sqlite::Statement delete_opened_before_;
   sqlite::Statement delete_of_device_;
 };

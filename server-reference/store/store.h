@@ -406,8 +406,8 @@ struct BundlesTaken {
 // repeat by the same device changes nothing.
 // Refusals: UNAUTHENTICATED (the session is not the open one of the device), FORBIDDEN (offer or grant of a device that
 // is not in its user's newest list, reveal of one that is; a grant where another device made the offer), CONFLICT
-// (another message of this step is there; the step before is not, or its time is over), RATE_LIMITED (so many mailboxes
-// as limits::e2ee::kLinkMailboxesMax are open; the error says until when).
+// (another message of this step is there; the step before is not, or its time is over). Where
+// limits::e2ee::kLinkMailboxesMax of the user are open, another one ends the oldest.
 struct PutLinkMessage {
   UserId user_id;
   DeviceId device_id;

@@ -340,7 +340,7 @@ inline constexpr std::size_t kKeyChecksInFlightMax = 64;   // uploads whose sign
 inline constexpr std::size_t kLinkOfferBytes = 90;
 inline constexpr std::size_t kLinkRevealBytes = 261;
 inline constexpr std::size_t kLinkGrantBytesMax = 661;  // with the largest list in it
-inline constexpr std::size_t kLinkMailboxesMax = 8;     // of one user at once; abandoned ones stay for kLinkValid
+inline constexpr std::size_t kLinkMailboxesMax = 8;     // of one user; another one ends the oldest
 inline constexpr std::uint32_t kLinkCallBurst = 64;     // calls of one user; two devices that wait ask once a second
 inline constexpr auto kLinkCallRefill = 250ms;          // each, and there is room for as much again
 }  // namespace e2ee

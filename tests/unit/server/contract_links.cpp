@@ -237,26 +237,26 @@ TEST_F(LinkContract, WhatIsNotOverIsNotRemoved) {
 
 // ---- How many ------------------------------------------------------------------------------------------------------
 
-TEST_F(LinkContract, OpenMailboxesOfAUserAreLimited) {
-  const auto opened = [this](std::size_t number, const Session& by) {
-    return commit({put(LinkStep::kOffer, by, Bytes(16, static_cast<char>('A' + number)))}).answers.at(0);
-  };
-  for (std::size_t i = 0; i < limits::e2ee::kLinkMailboxesMax; ++i) {
-    EXPECT_TRUE(opened(i, i % 2 == 0 ? phone_ : tablet_).ok()) << i;
+TEST_F(LinkContract, OneMailboxMoreThanAUserMayHaveEndsTheOldest) {
+  const auto open = [this](std::size_t number, const Session& by) {
+    write<Done>(put(LinkStep::kOffer, by, Bytes(16, static_cast<char>('A' + number))));
     pass(1'000);
-  }
-  const auto refused = opened(limits::e2ee::kLinkMailboxesMax, phone_);
-  EXPECT_EQ(refused.code(), Code::kRateLimited);
-  const std::int64_t left = kValidMs - static_cast<std::int64_t>(limits::e2ee::kLinkMailboxesMax) * 1'000;
-  EXPECT_EQ(refused.error().retry_after.count(), left) << "until the oldest is over";
-  EXPECT_EQ(code(put(LinkStep::kOffer, bob_)), Code::kOk) << "another user's";
-  EXPECT_EQ(code(put(LinkStep::kReveal, laptop_, Bytes(16, 'A'))), Code::kOk) << "those that are open go on";
-  EXPECT_EQ(opened(0, phone_).code(), Code::kOk) << "a repeat opens none";
-  pass(left - 1);
-  EXPECT_EQ(opened(limits::e2ee::kLinkMailboxesMax, phone_).error().retry_after.count(), 1);
-  pass(1);
-  EXPECT_TRUE(opened(limits::e2ee::kLinkMailboxesMax, phone_).ok()) << "with its rows still there";
-  EXPECT_EQ(opened(limits::e2ee::kLinkMailboxesMax + 1, phone_).code(), Code::kRateLimited);
+  };
+  const auto shown = [this](std::size_t number) {
+    return all_shown("ann", Bytes(16, static_cast<char>('A' + number)));
+  };
+  constexpr std::size_t kMost = limits::e2ee::kLinkMailboxesMax;
+  for (std::size_t i = 0; i < kMost; ++i) open(i, i % 2 == 0 ? phone_ : tablet_);
+  write<Done>(put(LinkStep::kReveal, laptop_, Bytes(16, 'A')));
+  open(kMost - 1, kMost % 2 == 0 ? tablet_ : phone_);
+  EXPECT_EQ(shown(0), "offer reveal - ") << "a repeat opens none";
+  write<Done>(put(LinkStep::kOffer, bob_));
+  EXPECT_EQ(shown(0), "offer reveal - ") << "another user's ends none";
+  open(kMost, phone_);
+  EXPECT_EQ(shown(0), "- - - ");
+  for (std::size_t i = 1; i <= kMost; ++i) EXPECT_EQ(shown(i), "offer - - ") << i;
+  EXPECT_EQ(all_shown("bob"), "offer - - ");
+  EXPECT_EQ(code(put(LinkStep::kReveal, laptop_, Bytes(16, 'A'))), Code::kConflict) << "its linking is over";
 }
 
 // ---- Devices -------------------------------------------------------------------------------------------------------
