@@ -321,6 +321,8 @@ Status Outbox::seal(Claims& claims) {
   for (const OutboxRow& row : claims.to_seal) {
     const auto found = lanes_.find(row.conversation);
     if (found == lanes_.end()) continue;
+    // What is to be given up behind rows that wait for keys: no answer comes that would begin again at the head.
+    if (Lane& lane = found->second; lane.reread && lane.in_flight.empty()) read_again(lane);
     make_ready(row.conversation, found->second);
     drop_if_idle(row.conversation);
   }
