@@ -276,8 +276,16 @@ constexpr const char* kVersion5 = R"sql(
 ALTER TABLE cursor ADD COLUMN missing_from INTEGER NOT NULL DEFAULT 0;
 )sql";
 
+// What a stream held when the epoch of today began: any device of its members may have had it before.
+constexpr const char* kVersion6 = R"sql(
+ALTER TABLE stream ADD COLUMN earlier_head INTEGER NOT NULL DEFAULT 0;
+UPDATE stream SET earlier_head = coalesce((SELECT max(earlier) FROM cursor c WHERE c.stream_id = stream.stream_id), 0);
+ALTER TABLE cursor DROP COLUMN earlier;
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3,
+                                                                 kVersion4, kVersion5, kVersion6};
 
 }  // namespace
 

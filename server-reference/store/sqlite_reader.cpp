@@ -63,7 +63,7 @@ Status SqliteReader::prepare() {
                                                "LEFT JOIN cursor c ON c.device_id = ?2 AND c.stream_id = m.stream_id "
                                                "LEFT JOIN mark_revision r ON r.stream_id = m.stream_id "
                                                "WHERE s.kind = 1 OR s.head > 0 ORDER BY s.kind, s.stream_id"));
-  CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT kind, head, trimmed_to, roster_revision FROM stream "
+  CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT kind, head, trimmed_to, roster_revision, earlier_head FROM stream "
                                              "WHERE stream_id = ?1"));
   CHATSDK_ASSIGN(select_intervals_, db_.prepare("SELECT joined_seq, left_seq FROM member WHERE stream_id = ?1 AND "
                                                 "user_id = ?2 ORDER BY interval"));
@@ -75,7 +75,6 @@ Status SqliteReader::prepare() {
                              "i.time_ms, i.payload, s.message FROM item i LEFT JOIN slice s ON s.stream_id = "
                              "i.stream_id AND s.seq = i.seq AND s.device_id = ?5 "
                              "WHERE i.stream_id = ?1 AND i.seq > ?2 AND i.seq <= ?3 ORDER BY i.seq LIMIT ?4"));
-  CHATSDK_ASSIGN(select_earlier_, db_.prepare("SELECT earlier FROM cursor WHERE device_id = ?1 AND stream_id = ?2"));
   CHATSDK_ASSIGN(select_counter_, db_.prepare("SELECT encryption_counter FROM device WHERE device_id = ?1"));
   CHATSDK_ASSIGN(select_marks_, db_.prepare("SELECT revision, user_id, kind, up_to, time_ms FROM mark_advance "
                                             "WHERE stream_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3"));
@@ -146,8 +145,9 @@ Result<ItemPage> SqliteReader::items(const UserId& user_id, DeviceId device_id, 
     const Run run = run_after(stream, page.last);
     bool more = true;
     if (run.skip == wire::SKIP_REASON_UNSPECIFIED) {
-      CHATSDK_ASSIGN(more, stream.encrypted ? add_items_for(device_id, stream_id, run.last, room, page)
-                                            : add_items(stream_id, run.last, room, page));
+      CHATSDK_ASSIGN(more, stream.encrypted
+                               ? add_items_for(device_id, stream_id, stream.earlier_head, run.last, room, page)
+                               : add_items(stream_id, run.last, room, page));
     } else {
       more = add(encode_skip(run.last, run.skip), run.last, room, page);
     }
@@ -165,6 +165,7 @@ Result<SqliteReader::Stream> SqliteReader::readable_stream(const UserId& user_id
   stream.head = from_column(select_stream_.integer(1));
   stream.trimmed_to = from_column(select_stream_.integer(2));
   stream.encrypted = select_stream_.integer(3) != 0;
+  stream.earlier_head = from_column(select_stream_.integer(4));
   if (CHATSDK_PLANTED(Bug::kP17TrimBeforeAck) && stream.head > 16) stream.trimmed_to = stream.head - 16;
   // A conversation without items has been announced to nobody.
   if (kind == wire::STREAM_KIND_CONVERSATION && stream.head == 0) return no_stream();
@@ -210,9 +211,8 @@ Result<bool> SqliteReader::add_items(StreamId stream_id, Seq last, PageLimits& r
   return true;
 }
 
-Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id, Seq last, PageLimits& room,
-                                         ItemPage& page) {
-  CHATSDK_ASSIGN(const Seq had, had_before(device_id, stream_id));
+Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id, Seq earlier_head, Seq last,
+                                         PageLimits& room, ItemPage& page) {
   const Reading reading(select_items_for_);
   std::size_t rows = limits::e2ee::kUnaddressedRead;
   select_items_for_.bind(1, to_column(stream_id.value))
@@ -231,8 +231,10 @@ Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id,
     if (!found || from_column(select_items_for_.integer(0)) != read + 1) return no_item(stream_id, read + 1);
     ItemRow row = item_of(select_items_for_);
     row.slice = select_items_for_.blob(8);
-    // A message that the device had is shown without its slice, so that it is not taken for lost.
-    const bool is_shown = row.kind == wire::ITEM_KIND_ROSTER || (row.kind == wire::ITEM_KIND_MESSAGE && row.seq <= had);
+    // A message that the device may have had, under whatever id it had then, is shown without its slice, so that it is
+    // not taken for lost.
+    const bool may_be_here = row.kind == wire::ITEM_KIND_MESSAGE && row.seq <= earlier_head;
+    const bool is_shown = row.kind == wire::ITEM_KIND_ROSTER || may_be_here;
     if (is_shown || !row.slice.empty() || row.sender_device == device_id) {
       if (!add_skip()) return false;
       if (room.items == 0 || !add(encode_item(row), row.seq, room, page)) return false;
@@ -288,13 +290,6 @@ Result<std::optional<KeyCounts>> SqliteReader::key_counts(DeviceId device_id) { 
 Result<std::optional<Bytes>> SqliteReader::link_message(const UserId& user_id, BytesView link_id, LinkStep step,
                                                         WallTime now) {
   return keys_->link_message(user_id, link_id, step, now);
-}
-
-Result<Seq> SqliteReader::had_before(DeviceId device_id, StreamId stream_id) {
-  const Reading reading(select_earlier_);
-  CHATSDK_ASSIGN(const bool found,
-                 select_earlier_.bind(1, to_column(device_id.value)).bind(2, to_column(stream_id.value)).step());
-  return found ? from_column(select_earlier_.integer(0)) : 0;
 }
 
 Result<std::uint64_t> SqliteReader::encryption_counter(DeviceId device_id) {

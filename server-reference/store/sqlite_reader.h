@@ -53,6 +53,7 @@ class SqliteReader final : public StoreReader {
     Seq head = 0;
     Seq trimmed_to = 0;
     bool encrypted = false;
+    Seq earlier_head = 0;             // where it ended when the epoch began
     std::vector<Interval> intervals;  // ascending
   };
   // The consecutive run of items or the one skip that follows a sequence.
@@ -72,9 +73,8 @@ class SqliteReader final : public StoreReader {
   // Both return false when the page is full.
   Result<bool> add_items(StreamId stream_id, Seq last, PageLimits& room, ItemPage& page);
   // Of an encrypted conversation: each item with the device's slice. What is not for the device is one skip.
-  Result<bool> add_items_for(DeviceId device_id, StreamId stream_id, Seq last, PageLimits& room, ItemPage& page);
-  // What the device had acknowledged before the store went back.
-  Result<Seq> had_before(DeviceId device_id, StreamId stream_id);
+  Result<bool> add_items_for(DeviceId device_id, StreamId stream_id, Seq earlier_head, Seq last, PageLimits& room,
+                             ItemPage& page);
   static bool add(Bytes item, Seq seq, PageLimits& room, ItemPage& page);
 
   LogIndex log_index_;
@@ -87,7 +87,6 @@ class SqliteReader final : public StoreReader {
   sqlite::Statement select_intervals_;
   sqlite::Statement select_items_;
   sqlite::Statement select_items_for_;
-  sqlite::Statement select_earlier_;
   sqlite::Statement select_counter_;
   sqlite::Statement select_marks_;
   sqlite::Statement select_progress_;

@@ -150,7 +150,8 @@ Status SqliteStore::load(bool is_new) {
   } else {
     CHATSDK_TRY(db_.execute("UPDATE progress SET commits = commits + 1"));
     // A device that meets the new epoch begins at 0, and what it acknowledges from then on is all that it is held to.
-    CHATSDK_TRY(db_.execute("UPDATE cursor SET earlier = max(earlier, acked), acked = 0"));
+    CHATSDK_TRY(db_.execute("UPDATE cursor SET acked = 0"));
+    CHATSDK_TRY(db_.execute("UPDATE stream SET earlier_head = head"));
     // Which of them had gone out since is lost. Their devices see it in the counts and upload others.
     CHATSDK_TRY(forget_one_time_prekeys(db_));
   }

@@ -26,7 +26,14 @@ Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, cons
   if (one.items_size() != 1) return error(Code::kInternal, "items are received one by one");
   wire::Items opened = one;
   wire::Item& stored = *opened.mutable_items(0);
-  stored.set_kind(is_shown(result.outcome) ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_SKIP);
+  if (is_shown(result.outcome)) {
+    stored.set_kind(wire::ITEM_KIND_MESSAGE);
+  } else {
+    stored.set_kind(wire::ITEM_KIND_SKIP);
+    // What was never for this device: who has it speaks for it.
+    const bool for_others = item.kind == e2ee::SliceKind::kMessage && !item.slice;
+    if (for_others) stored.set_skip_reason(wire::SKIP_REASON_NOT_LISTED);
+  }
   if (result.outcome != Outcome::kPlain) stored.set_content(result.content);
   if (result.outcome == Outcome::kKnown && store_.is_owner(item.sender.user_id)) {
     // What comes without its slice is the message of that id that is here.

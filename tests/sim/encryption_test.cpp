@@ -188,6 +188,65 @@ TEST_F(EncryptedWorld, WhatASiblingWroteIsKnownAgainAfterARestore) {
   EXPECT_EQ(rolled_back, 0U);
 }
 
+// Sent and refused for a device that has joined, behind it one whose time has passed: both go on once that device's
+// keys are here.
+TEST_F(EncryptedWorld, WhatIsGivenUpBehindAMessageThatWaitsForKeysHoldsNothingUp) {
+  options_.devices_per_user = 2;
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    send(world, seconds(18), 1, 2, 1);
+    at(world, seconds(24), 1, [&world](DeviceNode&) { world.network().clog(1, false, true, seconds(12)); });
+    link_at(world, seconds(25), 4, 3);
+    at(world, seconds(30), 1, [](DeviceNode& device) {
+      device.send(2, 60, std::nullopt);
+      device.send(2, 60, seconds(3));
+    });
+  });
+  EXPECT_EQ(count<event::Failed>([](const event::Failed& failed) { return failed.code == Code::kTimedOut; }), 1U);
+}
+
+// Seed 19 of 2026-11-23 with two devices: what a device had acknowledged, but was not for it, came without its slice,
+// and was taken for delivered to it.
+TEST_F(EncryptedWorld, WhatIsForSiblingsIsNotSpokenForAfterARestore) {
+  options_.devices_per_user = 2;  // 4 is linked after the restore only
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    at(world, seconds(18), 1, [&world](DeviceNode&) { world.network().isolate(3); });
+    send(world, seconds(20), 1, 2, 3);
+    at(world, seconds(25), 1, [&world](DeviceNode&) { world.back_up_server(); });
+    send(world, seconds(27), 1, 2, 1);
+    at(world, seconds(30), 1, [&world](DeviceNode&) { world.restore_server(); });
+    at(world, seconds(45), 1, [&world](DeviceNode&) { world.network().end_isolation(3); });
+    link_at(world, seconds(60), 4, 3);
+  });
+}
+
+// Seed 35 of 2026-11-23 with two devices: a device that left its list had messages that the older server does not have
+// for it. They are on the server all the same, and not lost.
+TEST_F(EncryptedWorld, WhoLeftTheListKnowsAgainWhatARestoredServerHas) {
+  options_.devices_per_user = 2;
+  options_.duration = seconds(120);
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    at(world, seconds(23), 1, [&world](DeviceNode&) { world.network().isolate(4); });
+    send(world, seconds(25), 1, 2, 3);
+    at(world, seconds(28), 1, [&world](DeviceNode&) {
+      world.back_up_server();
+      world.network().end_isolation(4);
+    });
+    at(world, seconds(40), 3, [&world](DeviceNode& device) {
+      world.network().isolate(4);
+      device.revoke_another_device();
+    });
+    at(world, seconds(45), 3, [&world](DeviceNode&) { world.restore_server(); });
+    at(world, seconds(55), 3, [&world](DeviceNode&) { world.network().end_isolation(4); });
+    link_at(world, seconds(95), 4, 3);
+  });
+  const auto lost = count<event::Failed>([](const event::Failed& failed) { return failed.device == 4; });
+  EXPECT_EQ(lost, 0U);
+}
+
 TEST_F(EncryptedWorld, BothBeginAtOnce) {
   play([this](World& world) {
     send(world, kSettled, kAlice, 2, 3);

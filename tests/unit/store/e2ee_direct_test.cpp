@@ -375,6 +375,16 @@ TEST_F(Direct, WhatAServerThatWentBackSendsAgainIsMatchedBeforeItIsOpened) {
   EXPECT_EQ(bob.flush(), 0);
 }
 
+TEST_F(Direct, WhatAServerThatWentBackShowsOfOthersIsNotSpokenFor) {
+  talk();
+  ASSERT_TRUE(bob.kept.store().begin_epoch(2, StreamId{500}).ok());
+  server.stream[1].slices.clear();
+  server.stream[1].sent.client_message_id = ClientMessageId::make(from_unix_ms(1), bob.random);
+  bob.sync();
+  EXPECT_EQ(bob.kept.store().cursor(kChatId).value()->others_from, server.stream[1].seq);
+  EXPECT_EQ(bob.delivered_from(), 0U) << "it was never for this device";
+}
+
 // What SQLite does for one message must not grow with the messages that are there.
 TEST_F(Direct, ReceivingReadsNoneOfTheMessagesBefore) {
   talk();
