@@ -112,7 +112,10 @@ Learned refused() { return {}; }
 Learned other_identity(const KnownUser& known, Checked checked) {
   Learned learned;
   const SigningKey& account_key = checked.lists.back().account_key;
-  if (std::find(known.replaced.begin(), known.replaced.end(), account_key) != known.replaced.end()) {
+  // The versions go on under a new account key: what stands below all that is kept is of a key from before the first
+  // contact, as the roster items of an old conversation show it.
+  const bool is_of_before = checked.lists.back().version < known.oldest().version;
+  if (is_of_before || std::find(known.replaced.begin(), known.replaced.end(), account_key) != known.replaced.end()) {
     learned.result = Learning::kIgnored;
     return learned;
   }

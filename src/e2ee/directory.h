@@ -51,7 +51,7 @@ enum class Learning {
   kSame,             // everything was known
   kChanged,          // versions came to those that are kept
   kIdentityChanged,  // another account key is pinned now: every session with the user is deleted
-  kIgnored,          // of an account key that was replaced; nobody is told
+  kIgnored,          // of an account key that was replaced, be it before the first contact; nobody is told
   kRefused,          // the app is told
 };
 

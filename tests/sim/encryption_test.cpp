@@ -247,6 +247,32 @@ TEST_F(EncryptedWorld, WhoLeftTheListKnowsAgainWhatARestoredServerHas) {
   EXPECT_EQ(lost, 0U);
 }
 
+// Seeds 10, 13 and 65 of 2026-11-23 with two devices: a new installation met the account key of today, then the one of
+// before in the rosters of an old conversation, and believed that one for good.
+TEST_F(EncryptedWorld, WhoIsNewDoesNotTakeAnOldIdentityForANewOne) {
+  options_.devices_per_user = 2;
+  options_.duration = seconds(110);
+  options_.server.gateway.window_items = 1;  // lists that are asked for come before what the stream has
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    send(world, seconds(22), 1, 2, 2);
+    at(world, seconds(26), 3, [](DeviceNode& device) { device.replace_identity(); });
+    link_at(world, seconds(35), 4, 3);
+    send(world, seconds(42), 1, 2, 2);
+    for (const NodeId gone : {NodeId{2}, NodeId{4}}) {
+      at(world, seconds(45), gone, [&world](DeviceNode& device) { world.reinstall(device); });
+      at(world, seconds(50), gone - 1,
+         [gone](DeviceNode& device) { device.remove_devices_if([gone](NodeId number) { return number == gone; }); });
+    }
+    link_at(world, seconds(60), 5, 1);
+    link_at(world, seconds(70), 6, 3);
+    send(world, seconds(80), 5, 2, 2);
+    send(world, seconds(85), 6, 1, 2);
+  });
+  EXPECT_EQ(ends_, std::vector<Code>(10, Code::kOk));
+}
+
 TEST_F(EncryptedWorld, BothBeginAtOnce) {
   play([this](World& world) {
     send(world, kSettled, kAlice, 2, 3);

@@ -31,7 +31,10 @@ export function learn(device, userId, lists, records, now) {
     return { result: 'first', added: [], removed: [] };
   }
   if (!equal(accountKey, known.accountKey)) {
-    if (known.replaced.some((old) => equal(old, accountKey))) return { result: 'ignored', added: [], removed: [] };
+    const ofBefore = parsed[parsed.length - 1].version < known.lists[0].version;
+    if (ofBefore || known.replaced.some((old) => equal(old, accountKey))) {
+      return { result: 'ignored', added: [], removed: [] };
+    }
     need(known.replaced.length < REPLACED_MAX, 'too many account keys were replaced');
     known.replaced.push(known.accountKey);
     Object.assign(known, { accountKey, verified: false, lists: [] });

@@ -133,6 +133,14 @@ test('another account key is an identity change, and the old one does not come b
   assert.equal(alice.records.has(hex(recordHash(records[0]))), false, 'no kept list names the record');
 });
 
+test('an account key that was replaced before the first contact is ignored', () => {
+  const { alice, one, two, records } = bobs();
+  const again = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x26, dak: 0x27 });
+  learnBob(alice, [listOf(again, [again], 3n, listHash(two))], [again.record]);
+  assert.equal(learnBob(alice, [one, two], records).result, 'ignored');
+  assert.equal(keptList(alice, 'bob').version, 3n);
+});
+
 test('no more than 16 account keys are replaced', () => {
   const device = new Device();
   for (let i = 0; i < 18; i += 1) {

@@ -375,6 +375,21 @@ TEST_F(Directory, IgnoresAnAccountKeyThatWasReplaced) {
   EXPECT_EQ(known_->account_key, signing_key_of(replacement.seed()));
 }
 
+// Whoever is new meets the account key of today first, and then, in conversations of before, the one that it replaced.
+TEST_F(Directory, IgnoresAnAccountKeyThatWasReplacedBeforeTheFirstContact) {
+  Account account;
+  account.reach(3);
+  Account replacement(0x61);
+  replacement.reach(5);
+  learn(replacement, 4, 5);
+
+  EXPECT_EQ(learn(account, 1, 3).result, Learning::kIgnored);
+  EXPECT_EQ(kept(), "4..5");
+  EXPECT_TRUE(known_->replaced.empty());
+  account.reach(4);
+  EXPECT_EQ(learn(account, 4, 4).result, Learning::kIdentityChanged) << "not from below all that is kept";
+}
+
 TEST_F(Directory, BoundsTheReplacedKeys) {
   const auto nth = [](std::size_t n) { return Account(static_cast<unsigned char>(0x61 + n)); };
   learn(nth(0), 1, 1);
