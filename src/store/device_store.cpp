@@ -221,8 +221,7 @@ void DeviceStore::Impl::leave() {
 // Without a log the store has to say that it was left in order, for as long as there is none.
 Status DeviceStore::Impl::clear_log() {
   if (vfs->damage_seen()) return error(Code::kCorrupt, "damage was seen");
-  left_whole = true;  // whatever becomes of this, the next change takes it back
-  left_whole_in_doubt = false;
+  left_whole = left_whole_in_doubt = true;  // after a step that failed: for the next change, and for leaving
   CHATSDK_TRY(sql(kSetLeftWhole).run(true));
   CHATSDK_TRY(db.checkpoint(sqlite::CheckpointMode::kTruncate));
   CHATSDK_TRY(sql(kSetLeftWhole).run(false));

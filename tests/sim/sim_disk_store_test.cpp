@@ -323,6 +323,37 @@ TEST_F(StoredMessages, AShortReadOfTheMainFileIsReported) {
   EXPECT_GT(reported, all_reads_ / 2);
 }
 
+// Each operation of clearing the log fails in turn. However the process goes on from there, the store opens again.
+TEST_F(StoredMessages, OpenWhateverBecameOfClearingTheirLog) {
+  enum class After { kLeave, kWriteAndLeave, kDie };
+  std::uint64_t failed = 0;
+  for (const After after : {After::kLeave, After::kWriteAndLeave, After::kDie}) {
+    for (std::uint64_t struck = 1; !HasFailure(); ++struck) {
+      rig_.disk.restore(image_);
+      auto store = DeviceStore::open(options_, keys_, rig_.clock);
+      ASSERT_TRUE(store.ok()) << store.error().detail;
+      queue(**store, kMessages + 1, kMessages + 3);
+      rig_.disk.reset_counters();
+      rig_.disk.arm({std::nullopt, struck, DiskFailure::kIoError, false, {}});
+      const bool cleared = (*store)->clear_log().ok();
+      rig_.disk.clear_faults();
+      if (rig_.disk.counters().failed() == 0) break;
+      failed += cleared ? 0 : 1;
+      const std::uint64_t last = kMessages + (after == After::kWriteAndLeave ? 4 : 3);
+      queue(**store, kMessages + 4, last);
+      if (after == After::kDie) rig_.disk.power_off();
+      store->reset();
+      if (after == After::kDie) rig_.disk.crash(CrashMode::kDropUnsynced);
+
+      auto opened = DeviceStore::open(options_, keys_, rig_.clock);
+      ASSERT_TRUE(opened.ok()) << "operation " << struck << ": " << opened.error().detail;
+      EXPECT_TRUE(read(**opened, 1, last).ok()) << "operation " << struck;
+    }
+  }
+  EXPECT_EQ(wrong_, 0u);
+  EXPECT_GT(failed, 20u);
+}
+
 // ---- The server ----------------------------------------------------------------------------------------------------
 
 using namespace server;
