@@ -306,8 +306,13 @@ inline constexpr auto kLinkPoll = 1s;                   // between two looks int
 // Before the lists of a user who had nothing new are asked for again: from the first on it doubles up to the other.
 inline constexpr auto kListsPauseFirst = 1s;
 inline constexpr auto kListsPause = 1min;
+// Before the bundle of a device that has none is asked for again, doubling likewise; for one that does not hold it is
+// the longest.
+inline constexpr auto kBundlePauseFirst = 1s;
+inline constexpr auto kBundlePause = 1min;
 inline constexpr auto kDigestInterval = 24h;  // between two comparisons of what the server holds with what it should
 inline constexpr auto kUpkeepLook = 1h;       // at most, until a device looks again whether its prekeys are due
+inline constexpr auto kUpkeepLookMin = 1s;    // at least
 // The server's share of encrypted conversations.
 inline constexpr std::size_t kDirectSlicesMax = 2 * kDevicesMax - 1;  // the devices of two users, less the sender's
 inline constexpr std::size_t kStagedChunksMax = kDirectSlicesMax;     // of one item: a slice or more in each

@@ -2,7 +2,6 @@
 #include "e2ee/direct.h"
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 #include <utility>
 
@@ -12,8 +11,6 @@
 
 namespace chatsdk::e2ee {
 namespace {
-
-constexpr std::chrono::milliseconds kBundlePause = std::chrono::minutes(1);  // section 6
 
 Peer own_peer(const Self& self) { return {self.record.user_id, self.record.device_id}; }
 
@@ -155,9 +152,21 @@ Status DirectConversations::take_bundle(Kept kept, const Peer& peer, const Bundl
     if (begun.ok()) return for_request ? kept.notes.note_begun(peer, *begun) : Status();
     if (!is_outcome(begun.code())) return begun.error();
   }
-  std::erase_if(pauses_, [now_ms](const auto& pause) { return pause.second.until_ms <= now_ms; });
-  pauses_[peer] = {now_ms + static_cast<std::uint64_t>(kBundlePause.count()), bundle == nullptr};
+  pause_bundle(peer, bundle == nullptr, now_ms);
   return {};
+}
+
+void DirectConversations::pause_bundle(const Peer& peer, bool is_absent, std::uint64_t now_ms) {
+  constexpr std::chrono::milliseconds kFirst = limits::e2ee::kBundlePauseFirst;
+  constexpr std::chrono::milliseconds kMost = limits::e2ee::kBundlePause;
+  std::erase_if(pauses_, [now_ms, kMost](const auto& pause) {
+    return pause.second.until_ms + static_cast<std::uint64_t>(kMost.count()) <= now_ms;
+  });
+  Pause& pause = pauses_[peer];
+  const bool is_first = pause.length == pause.length.zero();
+  pause.length = !is_absent ? kMost : is_first ? kFirst : std::min(2 * pause.length, kMost);
+  pause.is_absent = is_absent;
+  pause.until_ms = now_ms + static_cast<std::uint64_t>(pause.length.count());
 }
 
 // ---- Sending -------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@
 //   3. Nothing is encrypted for a device of anybody but the own user and the peer, whatever a roster holds.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -199,6 +200,7 @@ class DirectConversations {
   static Result<Roster> of_the_two(Kept kept, const Roster& roster, const UserId& own, const UserId& peer,
                                    std::vector<UserId>& unknown);
   void want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan);
+  void pause_bundle(const Peer& peer, bool is_absent, std::uint64_t now_ms);
   // Whether the peer's identity has changed, and the app wants to accept that before anything is sent.
   Result<bool> is_blocked(Kept kept, const UserId& peer);
   Result<Encrypted> encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope);
@@ -216,9 +218,10 @@ class DirectConversations {
   DeviceRates set_up_rate_{limits::e2ee::kSetUpBurst, limits::e2ee::kSetUpRegain};
   DeviceRates asked_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
   DeviceRates answered_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
-  // Until when no bundle of the device is asked for.
+  // Until when no bundle of the device is asked for, and since how long before.
   struct Pause {
     std::uint64_t until_ms = 0;
+    std::chrono::milliseconds length{0};
     bool is_absent = false;  // the server has none
   };
   std::map<Peer, Pause> pauses_;

@@ -19,6 +19,10 @@ const PrekeySummary* newest(const std::vector<PrekeySummary>& prekeys, PrekeyKin
   return at == prekeys.end() ? nullptr : &*at;
 }
 
+bool is_one_time(const PrekeySummary& prekey) {
+  return prekey.kind == PrekeyKind::kOneTime || prekey.kind == PrekeyKind::kOneTimeKem;
+}
+
 Result<bool> is_listed(State& state, const Self& self) {
   CHATSDK_ASSIGN(const KnownUser* own, state.user(self.record.user_id));
   const DeviceRecord* record = own == nullptr ? nullptr : listed(*own, self.record.device_id);
@@ -211,8 +215,7 @@ Result<PrekeyUpload> OwnKeys::collect(Kept kept) {
   std::vector<const PrekeySummary*> wanted;
   if (with_pair) wanted.assign(std::begin(pair), std::end(pair));
   for (const PrekeySummary& summary : all) {
-    const bool is_one_time = summary.kind == PrekeyKind::kOneTime || summary.kind == PrekeyKind::kOneTimeKem;
-    if (is_one_time && waits(summary.key_id)) wanted.push_back(&summary);
+    if (is_one_time(summary) && waits(summary.key_id)) wanted.push_back(&summary);
   }
   std::size_t total = 0;
   for (const PrekeySummary* wanted_one : wanted) {
@@ -266,6 +269,16 @@ Result<std::optional<PrekeyUpload>> OwnKeys::due_upload(Kept kept, const ServerH
 }
 
 Status OwnKeys::taken(Kept kept, const PrekeyUpload& upload) { return kept.notes.mark_uploaded(upload.key_ids); }
+
+Status OwnKeys::give_up_one_time(Kept kept, const PrekeyUpload& upload) {
+  CHATSDK_ASSIGN(const auto all, kept.state.prekeys());
+  std::vector<std::uint32_t> given_up;
+  for (const PrekeySummary& summary : all) {
+    const bool in_it = std::find(upload.key_ids.begin(), upload.key_ids.end(), summary.key_id) != upload.key_ids.end();
+    if (in_it && is_one_time(summary)) given_up.push_back(summary.key_id);
+  }
+  return kept.notes.mark_uploaded(given_up);
+}
 
 Result<std::optional<std::uint64_t>> OwnKeys::rotation_due_ms(Kept kept) {
   CHATSDK_ASSIGN(const auto all, kept.state.prekeys());

@@ -103,6 +103,8 @@ class OwnKeys {
   // this device is in its user's list.
   Result<std::optional<PrekeyUpload>> due_upload(Kept kept, const ServerHolds& holds, std::uint64_t now_ms);
   Status taken(Kept kept, const PrekeyUpload& upload);
+  // LIMIT_REACHED was the answer: the one-time prekeys of it are uploaded no more.
+  static Status give_up_one_time(Kept kept, const PrekeyUpload& upload);
   // When due_upload() finds the pair due by its age.
   Result<std::optional<std::uint64_t>> rotation_due_ms(Kept kept);
   // Section 17: of what this device has had confirmed.

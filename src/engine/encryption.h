@@ -134,6 +134,7 @@ class Encryption final : private KeyUpkeep::Observer {
   void clear_log_later();
 
   void on_own_keys_changed() override;
+  void on_keys_deleted() override { clear_log_later(); }
   void on_encryption_state(EncryptionState state) override;
   void on_encryption_events(std::vector<e2ee::Event> events) override;
   std::uint64_t now_ms() const { return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now())); }

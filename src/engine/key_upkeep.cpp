@@ -60,11 +60,20 @@ void KeyUpkeep::on_key_counts(const wire::KeyCounts& counts) {
 }
 
 void KeyUpkeep::on_caught_up() {
-  const auto written = store_.write([this](E2eeTransaction& transaction) -> Status {
-    CHATSDK_ASSIGN([[maybe_unused]] const bool aged, keys_.age_once_a_day(transaction.kept(), now_ms()));
+  caught_up_ = true;
+  age();
+}
+
+// What waits may need what is old: so not before a connection has caught up. From then on with each turn.
+void KeyUpkeep::age() {
+  if (!caught_up_) return;
+  bool aged = false;
+  const auto written = store_.write([this, &aged](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN(aged, keys_.age_once_a_day(transaction.kept(), now_ms()));
     return {};
   });
-  if (!written.ok()) context_.debug("keys", "what is old could not be deleted");
+  if (!written.ok()) return context_.debug("keys", "what is old could not be deleted");
+  if (aged) observer_.on_keys_deleted();
 }
 
 void KeyUpkeep::on_lost() {
@@ -73,6 +82,7 @@ void KeyUpkeep::on_lost() {
 
 void KeyUpkeep::cancel(const Error& cause) {
   live_ = false;
+  caught_up_ = false;
   busy_ = false;
   scheduled_ = false;
   holds_ = {};
@@ -115,6 +125,7 @@ void KeyUpkeep::schedule() {
 void KeyUpkeep::run() {
   if (!is_wanted() || busy_) return;
   timer_.cancel();
+  age();
   if (!lists_known_) return query_own_lists();
   if (adopting_) return adopt_now();
   Work work;
@@ -243,7 +254,8 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
 void KeyUpkeep::wait_until(std::uint64_t wall_ms) {
   const std::uint64_t now = now_ms();
   const std::chrono::milliseconds left(wall_ms > now ? static_cast<std::int64_t>(wall_ms - now) : 0);
-  timer_.start_after(std::min(left, context_.options.lifetimes.upkeep_look), [this] { schedule(); });
+  const std::chrono::milliseconds pause = std::min(left, context_.options.lifetimes.upkeep_look);
+  timer_.start_after(std::max<std::chrono::milliseconds>(pause, limits::e2ee::kUpkeepLookMin), [this] { schedule(); });
 }
 
 void KeyUpkeep::failed(const Error& cause) {
@@ -452,6 +464,7 @@ void KeyUpkeep::upload_prekeys(e2ee::PrekeyUpload upload) {
           // Another list, or other keys, than this device knows of.
           const bool in_doubt = answer.code() == Code::kConflict || answer.code() == Code::kForbidden;
           if (in_doubt) lists_known_ = false;
+          if (answer.code() == Code::kLimitReached) give_up_one_time(upload);
           return failed(answer.error());
         }
         CHATSDK_FAULT("keys.between_prekeys_and_noting");
@@ -465,6 +478,14 @@ void KeyUpkeep::upload_prekeys(e2ee::PrekeyUpload upload) {
         backoff_.reset();
         schedule();
       }));
+}
+
+// The server has as many as it keeps, whatever it said before: these never get there, and a pair of signed and
+// last-resort prekey that is with them does without.
+void KeyUpkeep::give_up_one_time(const e2ee::PrekeyUpload& upload) {
+  const auto written = store_.write(
+      [&](E2eeTransaction& transaction) -> Status { return keys_.give_up_one_time(transaction.kept(), upload); });
+  if (!written.ok()) context_.debug("keys", "prekeys that the server does not take could not be given up");
 }
 
 }  // namespace chatsdk

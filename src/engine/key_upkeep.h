@@ -48,6 +48,8 @@ class KeyUpkeep {
     virtual ~Observer() = default;
     // The own list is another one, or this device is in it now.
     virtual void on_own_keys_changed() = 0;
+    // What was old went.
+    virtual void on_keys_deleted() = 0;
     virtual void on_encryption_state(EncryptionState state) = 0;
     virtual void on_encryption_events(std::vector<e2ee::Event> events) = 0;
   };
@@ -116,6 +118,8 @@ class KeyUpkeep {
   void on_list_uploaded(const Work& work, Status answer);
   void query_digest();
   void upload_prekeys(e2ee::PrekeyUpload upload);
+  void give_up_one_time(const e2ee::PrekeyUpload& upload);
+  void age();
   void wait_until(std::uint64_t wall_ms);
   void failed(const Error& cause);
   void become(EncryptionState state);
@@ -131,6 +135,7 @@ class KeyUpkeep {
   e2ee::OwnKeys keys_;
 
   bool live_ = false;
+  bool caught_up_ = false;
   bool scheduled_ = false;
   bool busy_ = false;
   bool lists_known_ = false;          // the server was asked since somebody said that they changed

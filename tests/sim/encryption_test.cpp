@@ -6,8 +6,11 @@
 // Threads: one.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "sim/encrypted_world.h"
@@ -15,6 +18,7 @@
 namespace chatsdk::sim {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::seconds;
 
 TEST_F(EncryptedWorld, MessagesGoBothWays) {
@@ -290,6 +294,36 @@ TEST_F(EncryptedWorld, WhatIsSentBeforeThePeerHasKeysWaitsForThem) {
     at(world, kSettled + seconds(10), kAlice, [&world](DeviceNode&) { world.network().end_isolation(kBob); });
   });
   EXPECT_EQ(placeholders_of(kBob), 0U);
+}
+
+// Who has just come is listed, and gets no further for some seconds: whoever writes then asks for the prekeys again
+// soon. It was after a minute.
+TEST_F(EncryptedWorld, AFirstMessageDoesNotWaitLongForThePrekeysOfOneWhoHasJustCome) {
+  bool listed = false;
+  std::function<void()> look;
+  play([&](World& world) {
+    world.network().isolate(kBob);
+    at(world, kSettled, kAlice, [&world](DeviceNode&) { world.network().end_isolation(kBob); });
+    look = [&] {
+      const auto& records = world.observer().history().records();
+      listed = std::any_of(records.begin(), records.end(), [](const Record& record) {
+        const auto* const event = std::get_if<event::Listed>(&record.event);
+        return event != nullptr && event->device == kBob && !event->has_keys;
+      });
+      if (!listed) return world.scheduler().after(std::chrono::milliseconds(1), look);
+      world.network().isolate(kBob);
+      world.device(kAlice)->send(2, 60, std::nullopt);
+      at(world, seconds(5), kAlice, [&world](DeviceNode&) { world.network().end_isolation(kBob); });
+    };
+    look();
+  });
+  EXPECT_TRUE(listed);
+  const auto shown = std::find_if(records_.begin(), records_.end(), [](const Record& record) {
+    const auto* const event = std::get_if<event::Shown>(&record.event);
+    return event != nullptr && event->device == kBob;
+  });
+  ASSERT_NE(shown, records_.end());
+  EXPECT_LT(microseconds(shown->time_us), seconds(70)) << "the prekeys came at 50 s";
 }
 
 // Bob's sessions are gone: what comes cannot be opened, is asked for, comes once more, and stands in its place.

@@ -213,6 +213,22 @@ TEST_F(OwnKeysTest, AnotherDigestUploadsEverythingAnew) {
   EXPECT_FALSE(due({{}, digest()}).has_value());
 }
 
+// A server that says that it has none, and then that it has enough, is not asked for ever.
+TEST_F(OwnKeysTest, OneTimePrekeysThatTheServerHasNoRoomForAreGivenUpAndThePairIsNot) {
+  alice.begin();
+  alice.write([&](E2eeTransaction& tx) { return tx.notes().upload_all_again(); });
+  int refusals = 0;
+  while (const auto refused = due()) {
+    ASSERT_LT(++refusals, 10);
+    alice.write([&](E2eeTransaction& tx) { return OwnKeys::give_up_one_time(tx.kept(), *refused); });
+    const auto pair = due();
+    ASSERT_TRUE(pair.has_value());
+    EXPECT_FALSE(pair->signed_prekey.empty());
+    EXPECT_FALSE(pair->last_resort.empty());
+    if (pair->one_time.empty() && pair->one_time_kem.empty()) taken(*pair);
+  }
+}
+
 TEST_F(OwnKeysTest, ADeviceThatBeginsAnewTakesTheOldOnesPlaceInItsList) {
   ChatDevice bob(server, "bob", 2, directory);
   alice.begin();
