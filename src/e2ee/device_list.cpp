@@ -119,7 +119,8 @@ Result<DeviceList> next_device_list(const DeviceList& before, const SigningSeed&
     }
   }
   if (!take_in(add, before.user_id, devices)) return not_for_the_list("a device twice, or of another user");
-  return sign_list({before.user_id, before.version + 1, before.hash, time_ms}, account_seed, devices);
+  const std::uint64_t not_before = std::max(time_ms, before.time_ms);
+  return sign_list({before.user_id, before.version + 1, before.hash, not_before}, account_seed, devices);
 }
 
 }  // namespace chatsdk::e2ee

@@ -109,13 +109,18 @@ KnownUser pinned(const UserId& user_id, Checked checked) {
 
 Learned refused() { return {}; }
 
+// Whether it is a list of a key that was replaced before anything was known of the user, as old items have it: the
+// first list of a new key follows the last of the old one. Versions alone would not do, since a server that was put
+// back may begin a new key at one that another had.
+bool is_of_before(const DeviceList& list, const DeviceList& newest) {
+  return list.version < newest.version && list.time_ms <= newest.time_ms;
+}
+
 Learned other_identity(const KnownUser& known, Checked checked) {
   Learned learned;
   const SigningKey& account_key = checked.lists.back().account_key;
-  // The versions go on under a new account key: what stands below all that is kept is of a key from before the first
-  // contact, as the roster items of an old conversation show it.
-  const bool is_of_before = checked.lists.back().version < known.oldest().version;
-  if (is_of_before || std::find(known.replaced.begin(), known.replaced.end(), account_key) != known.replaced.end()) {
+  const bool was_pinned = std::find(known.replaced.begin(), known.replaced.end(), account_key) != known.replaced.end();
+  if (was_pinned || is_of_before(checked.lists.back(), known.newest())) {
     learned.result = Learning::kIgnored;
     return learned;
   }

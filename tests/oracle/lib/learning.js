@@ -31,10 +31,10 @@ export function learn(device, userId, lists, records, now) {
     return { result: 'first', added: [], removed: [] };
   }
   if (!equal(accountKey, known.accountKey)) {
-    const ofBefore = parsed[parsed.length - 1].version < known.lists[0].version;
-    if (ofBefore || known.replaced.some((old) => equal(old, accountKey))) {
-      return { result: 'ignored', added: [], removed: [] };
-    }
+    if (known.replaced.some((old) => equal(old, accountKey))) return { result: 'ignored', added: [], removed: [] };
+    const newest = known.lists[known.lists.length - 1];
+    const last = parsed[parsed.length - 1];
+    if (last.version < newest.version && last.timeMs <= newest.timeMs) return { result: 'ignored', added: [], removed: [] };
     need(known.replaced.length < REPLACED_MAX, 'too many account keys were replaced');
     known.replaced.push(known.accountKey);
     Object.assign(known, { accountKey, verified: false, lists: [] });

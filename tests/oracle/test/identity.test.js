@@ -133,14 +133,6 @@ test('another account key is an identity change, and the old one does not come b
   assert.equal(alice.records.has(hex(recordHash(records[0]))), false, 'no kept list names the record');
 });
 
-test('an account key that was replaced before the first contact is ignored', () => {
-  const { alice, one, two, records } = bobs();
-  const again = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x26, dak: 0x27 });
-  learnBob(alice, [listOf(again, [again], 3n, listHash(two))], [again.record]);
-  assert.equal(learnBob(alice, [one, two], records).result, 'ignored');
-  assert.equal(keptList(alice, 'bob').version, 3n);
-});
-
 test('no more than 16 account keys are replaced', () => {
   const device = new Device();
   for (let i = 0; i < 18; i += 1) {
@@ -171,8 +163,16 @@ test('a session with a device that leaves its list is archived, with a new ident
   assert.equal(w.alice.sessions[0].active, false);
   assert.equal(w.alice.sessions[0].archivedMs, TIME + 7n);
   const other = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x28, dak: 0x29 });
-  learn(w.alice, 'bob', [listOf(other, [other])], [other.record], TIME);
+  learn(w.alice, 'bob', [listOf(other, [other], 3n)], [other.record], TIME);
   assert.deepEqual(w.alice.sessions, []);
+});
+
+test('lists of another key that are older in version and time are ignored', () => {
+  const { alice, one, two, three, records } = bobs();
+  const again = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x26, dak: 0x27 });
+  learnBob(alice, [listOf(again, [again], 4n, listHash(three))], [again.record]);
+  for (const lists of [[one], [one, two, three]]) assert.equal(learnBob(alice, lists, records).result, 'ignored');
+  assert.equal(keptList(alice, 'bob').version, 4n);
 });
 
 test('what is forgotten is a first contact again', () => {

@@ -17,6 +17,11 @@ namespace {
 class Account {
  public:
   explicit Account(unsigned char seed_byte = 0x11) : seed_(secret_of<32>(seed_byte)) { change({1}, {}); }
+  // Takes the place of another one, after its last version.
+  Account(unsigned char seed_byte, const Account& before)
+      : seed_(secret_of<32>(seed_byte)), lists_(before.lists_), records_(before.records_) {
+    change({10}, {1});
+  }
 
   // The devices get new keys each time that they are added.
   void change(const std::vector<std::uint64_t>& add, const std::vector<std::uint64_t>& remove) {
@@ -348,14 +353,14 @@ TEST_F(Directory, RefusesOlderVersionsThatDoNotLeadHere) {
 TEST_F(Directory, TakesAnotherAccountKeyForAnotherIdentity) {
   Account account;
   account.reach(3);
-  Account replacement(0x61);
+  const Account replacement(0x61, account);
   learn(account, 1, 3);
   known_->verified = true;
 
-  const Learned learned = learn(replacement, 1, 1);
+  const Learned learned = learn(replacement, 4, 4);
 
   EXPECT_EQ(learned.result, Learning::kIdentityChanged);
-  EXPECT_EQ(kept(), "1..1");
+  EXPECT_EQ(kept(), "4..4");
   EXPECT_EQ(known_->account_key, signing_key_of(replacement.seed()));
   EXPECT_FALSE(known_->verified);
   EXPECT_EQ(known_->replaced, std::vector<SigningKey>{signing_key_of(account.seed())});
@@ -375,19 +380,31 @@ TEST_F(Directory, IgnoresAnAccountKeyThatWasReplaced) {
   EXPECT_EQ(known_->account_key, signing_key_of(replacement.seed()));
 }
 
-// Whoever is new meets the account key of today first, and then, in conversations of before, the one that it replaced.
+// A device that comes to know a user late reads the lists of a key that was replaced long ago in old items.
 TEST_F(Directory, IgnoresAnAccountKeyThatWasReplacedBeforeTheFirstContact) {
   Account account;
   account.reach(3);
-  Account replacement(0x61);
-  replacement.reach(5);
-  learn(replacement, 4, 5);
+  const Account replacement(0x61, account);
+  learn(replacement, 4, 4);
+  const auto before = known_;
 
-  EXPECT_EQ(learn(account, 1, 3).result, Learning::kIgnored);
-  EXPECT_EQ(kept(), "4..5");
-  EXPECT_TRUE(known_->replaced.empty());
-  account.reach(4);
-  EXPECT_EQ(learn(account, 4, 4).result, Learning::kIdentityChanged) << "not from below all that is kept";
+  for (std::uint64_t version = 1; version <= 3; ++version) {
+    EXPECT_EQ(learn(account, version, version).result, Learning::kIgnored) << version;
+  }
+  EXPECT_EQ(known_, before);
+}
+
+// A server that was put back may begin a new key at a version that was there before, or below.
+TEST_F(Directory, TakesALowerVersionOfAnotherKeyForAnotherIdentityWhereItIsLater) {
+  Account account;
+  account.reach(2);
+  Account replacement(0x61, account);
+  replacement.fork(kThen + 1);
+  account.reach(9);
+  learn(account, 9, 9);
+
+  EXPECT_EQ(learn(replacement, 3, 3).result, Learning::kIdentityChanged);
+  EXPECT_EQ(kept(), "3..3");
 }
 
 TEST_F(Directory, BoundsTheReplacedKeys) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "e2ee/direct.h"
+#include "e2ee/outcome.h"
 #include "unit/store/e2ee_chat.h"
 
 namespace chatsdk::e2ee {
@@ -293,11 +294,12 @@ TEST_F(TrustOldList, AServerThatWasPutBackMayShowOlderOnes) {
       << "a device that a newer list removed gets nothing";
 }
 
-// An older version of another account key is another identity, and none that goes back.
+// A lower version of another account key is another identity, and none that goes back, where it is of later.
 TEST_F(TrustOldList, AnotherAccountKeyBeginsAnew) {
   ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
   const Person other = person("bob", 8, 0x61, 5, {});
-  server.users["bob"] = {{other.list.bytes}, {other.record.bytes}, 1};
+  const DeviceList list = first_device_list("bob", other.account_seed, {&other.record, 1}, kThen + 1).value();
+  server.users["bob"] = {{list.bytes}, {other.record.bytes}, 1};
   server.put_roster({"bob"});
   alice.sync();
   EXPECT_TRUE(alice.told(EventKind::kIdentityChanged));
