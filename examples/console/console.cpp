@@ -21,6 +21,11 @@ namespace {
 
 constexpr std::size_t kPageMax = 200;  // rows of one page, see chatsdk_client_history_before
 
+std::string nature_of(const chatsdk::conversation& conversation) {
+  if (conversation.is_encrypted()) return "encrypted";
+  return conversation.is_accepted_plain() ? "plain" : "plain, not accepted";
+}
+
 failure system_failure(const std::string& what) { return failure(what + ": " + std::strerror(errno)); }
 
 // An open file or directory.
@@ -677,7 +682,7 @@ void console::conversations() {
     const auto page = client_.conversations(50, after);
     for (const chatsdk::conversation& conversation : page.rows) {
       const auto last = conversation.last_message();
-      print(std::string(conversation.peer()) + (conversation.is_encrypted() ? "  [encrypted]  (" : "  [plain]  (") +
+      print(std::string(conversation.peer()) + "  [" + nature_of(conversation) + "]  (" +
             std::to_string(conversation.unread_count()) + " unread)" + (last ? "  " + std::string(last->text()) : ""));
       after = conversation.key();
     }

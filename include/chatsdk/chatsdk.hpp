@@ -170,6 +170,7 @@ class conversation {
   std::uint64_t id() const { return chatsdk_conversation_id(object_.get()); }
   std::int32_t kind() const { return chatsdk_conversation_kind(object_.get()); }
   bool is_encrypted() const { return chatsdk_conversation_is_encrypted(object_.get()) != 0; }
+  bool is_accepted_plain() const { return chatsdk_conversation_is_accepted_plain(object_.get()) != 0; }
   std::string_view peer() const { return detail::text(object_.get(), chatsdk_conversation_peer); }
   std::uint64_t head() const { return chatsdk_conversation_head(object_.get()); }
   std::uint64_t read_up_to() const { return chatsdk_conversation_read_up_to(object_.get()); }

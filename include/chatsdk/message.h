@@ -324,6 +324,9 @@ CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_id(const chatsdk_conversa
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_kind(const chatsdk_conversation* conversation);
 /** @return 1 when it is end-to-end encrypted, 0 when the server can read it */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_is_encrypted(const chatsdk_conversation* conversation);
+/** @return 1 when it is plain and this app has asked for that (chatsdk_client_direct_conversation_plain); 0 when it is
+ *  encrypted, or plain by somebody else's doing: then a client with encryption sends no text in it */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_is_accepted_plain(const chatsdk_conversation* conversation);
 /**
  * The other member.
  *

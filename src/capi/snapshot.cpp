@@ -207,6 +207,9 @@ int32_t chatsdk_conversation_kind(const chatsdk_conversation* conversation) {
 int32_t chatsdk_conversation_is_encrypted(const chatsdk_conversation* conversation) {
   return conversation != nullptr && conversation->row.encrypted ? 1 : 0;
 }
+int32_t chatsdk_conversation_is_accepted_plain(const chatsdk_conversation* conversation) {
+  return conversation != nullptr && conversation->row.accepted_plain ? 1 : 0;
+}
 const char* chatsdk_conversation_peer(const chatsdk_conversation* conversation, size_t* out_length) {
   return conversation == nullptr ? view_out("", out_length) : view_out(conversation->row.peer, out_length);
 }

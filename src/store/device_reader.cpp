@@ -20,8 +20,10 @@ constexpr std::int64_t kLastPlace = std::numeric_limits<std::int64_t>::max();
 constexpr char kRevision[] = "SELECT revision FROM meta WHERE id = 1";
 constexpr char kOwner[] = "SELECT owner FROM meta WHERE id = 1";
 
-#define CHATSDK_CONVERSATION_ROW \
-  "c.key, c.conversation_id, c.kind, c.peer, c.head, c.read_up_to, c.unread_count, c.last_activity, c.encrypted"
+// The last column: PlainState::kAccepted.
+#define CHATSDK_CONVERSATION_ROW                                                                      \
+  "c.key, c.conversation_id, c.kind, c.peer, c.head, c.read_up_to, c.unread_count, c.last_activity, " \
+  "c.encrypted, c.encrypted = 0 AND c.plain = 2"
 constexpr char kConversation[] = "SELECT " CHATSDK_CONVERSATION_ROW " FROM conversation c WHERE c.key = ?1";
 constexpr char kConversations[] = "SELECT " CHATSDK_CONVERSATION_ROW
                                   " FROM conversation c WHERE (c.last_activity, c.key) < (?1, ?2) "
@@ -71,6 +73,7 @@ ConversationRow read_conversation(const sqlite::Statement& row) {
   conversation.unread_count = unsigned_at(row, 6);
   conversation.last_activity = rows::time_at(row, 7);
   conversation.encrypted = row.integer(8) != 0;
+  conversation.accepted_plain = row.integer(9) != 0;
   return conversation;
 }
 

@@ -88,8 +88,9 @@ struct ConversationRow {
   ConversationId conversation_id;  // none before the first acceptance
   wire::ConversationKind kind = wire::CONVERSATION_KIND_UNSPECIFIED;
   UserId peer;
-  bool encrypted = false;  // end to end
-  Seq head = 0;            // the highest seq known here: applied, or of an accepted own message
+  bool encrypted = false;       // end to end
+  bool accepted_plain = false;  // it is not, and the app has asked for that
+  Seq head = 0;                 // the highest seq known here: applied, or of an accepted own message
   Seq read_up_to = 0;
   std::uint64_t unread_count = 0;  // countable messages of others above read_up_to
   std::optional<MessageRow> last_message;

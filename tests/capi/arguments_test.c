@@ -95,6 +95,7 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_conversation_id(NULL) == 0);
   CHECK(chatsdk_conversation_kind(NULL) == 0);
   CHECK(chatsdk_conversation_is_encrypted(NULL) == 0);
+  CHECK(chatsdk_conversation_is_accepted_plain(NULL) == 0);
   CHECK(strcmp(chatsdk_conversation_peer(NULL, NULL), "") == 0);
   CHECK(chatsdk_conversation_head(NULL) == 0);
   CHECK(chatsdk_conversation_read_up_to(NULL) == 0);

@@ -32,6 +32,14 @@ static int32_t is_encrypted(chatsdk_client* client, uint64_t key) {
   return encrypted;
 }
 
+static int32_t is_accepted_plain(chatsdk_client* client, uint64_t key) {
+  chatsdk_conversation* conversation = NULL;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_conversation(client, key, &conversation, NULL));
+  const int32_t accepted = chatsdk_conversation_is_accepted_plain(conversation);
+  chatsdk_conversation_release(conversation);
+  return accepted;
+}
+
 static chatsdk_identity* identity_of(chatsdk_client* client, const char* peer) {
   chatsdk_identity* identity = NULL;
   CHECK_STATUS(CHATSDK_OK, chatsdk_client_identity(client, peer, CHATSDK_STRLEN, &identity, NULL));
@@ -77,7 +85,7 @@ static void write_both_ways(chatsdk_client* ann, chatsdk_client* ben) {
 
 static void both_ways_with_receipts(chatsdk_client* ann, chatsdk_client* ben) {
   const uint64_t with_ben = encrypted_with(ann, "ben");
-  CHECK(is_encrypted(ann, with_ben) == 1);
+  CHECK(is_encrypted(ann, with_ben) == 1 && is_accepted_plain(ann, with_ben) == 0);
   write_both_ways(ann, ben);
 
   /* What is known stays what it is, whichever is asked for. */
@@ -101,6 +109,10 @@ static void plain_ones_are_marked(chatsdk_client* ann) {
   chatsdk_message* message = await_message(cat);
   CHECK(strcmp(chatsdk_message_text(message, NULL), plain) == 0);
   CHECK(is_encrypted(cat, chatsdk_message_conversation(message)) == 0);
+  CHECK(is_accepted_plain(ann, with_cat) == 1);
+  CHECK(is_accepted_plain(cat, chatsdk_message_conversation(message)) == 0);
+  CHECK(conversation_with(cat, "ann") == chatsdk_message_conversation(message));
+  CHECK(is_accepted_plain(cat, chatsdk_message_conversation(message)) == 1);
   chatsdk_message_release(message);
   await_state(ann, key, CHATSDK_MESSAGE_DELIVERED);
   CHECK(encrypted_with(ann, "cat") == with_cat && is_encrypted(ann, with_cat) == 0);

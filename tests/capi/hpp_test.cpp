@@ -109,6 +109,7 @@ int main(int argc, char** argv) {
   CHECK(client.find_conversation(client.direct_conversation("hpp-secret")).is_encrypted());
   const std::uint64_t key = client.direct_conversation_plain("hpp-peer");
   CHECK(!client.find_conversation(key).is_encrypted());
+  CHECK(client.find_conversation(key).is_accepted_plain());
   const chatsdk::sent first = client.send_text(key, "one");
   const chatsdk::sent second = client.send_text(key, "two");
   const chatsdk::message message = client.find_message(first.message);
