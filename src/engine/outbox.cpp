@@ -177,6 +177,12 @@ void Outbox::read_again(Lane& lane) {
   lane.blocked = false;
 }
 
+// What was read and may not go yet is read again, with what the store says of the rows behind it.
+void Outbox::wait_for_keys(Lane& lane) {
+  lane.waits_for_keys = lane.more = true;
+  lane.blocked = false;
+}
+
 void Outbox::make_ready(ConversationKey key, Lane& lane) {
   if (lane.queued || !can_send(lane)) return;
   lane.queued = true;
@@ -306,8 +312,7 @@ Status Outbox::seal(Claims& claims) {
       continue;
     }
     if (sealed[i].waits) {
-      lane.waits_for_keys = true;
-      lane.more = true;
+      wait_for_keys(lane);
       continue;
     }
     lane.next_after = row.send_number;
@@ -337,8 +342,7 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, Claims& claims) {
   const bool encrypted = !rows.empty() && rows.front().encrypted;
   const bool undecided = encryption_ != nullptr && !rows.empty() && rows.front().undecided;
   if (undecided || (encrypted && encryption_ == nullptr)) {
-    lane.waits_for_keys = true;
-    lane.more = true;
+    wait_for_keys(lane);
     return {};
   }
   for (OutboxRow& row : rows) {

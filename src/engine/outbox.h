@@ -97,6 +97,7 @@ class Outbox {
   bool can_send(const Lane& lane) const;
   // From its head, once nothing is unanswered.
   static void read_again(Lane& lane);
+  static void wait_for_keys(Lane& lane);
   void make_ready(ConversationKey key, Lane& lane);
   void drop_if_idle(ConversationKey key);
 

@@ -100,6 +100,26 @@ TEST_F(RefusedBundle, ThatDoesNotVerify) {
   is_asked_for_again(answer);
 }
 
+// What has failed behind it is the app's to settle, and holds up only what stands behind that.
+TEST_F(EncryptedSending, GoesAheadOfWhatHasFailedBehindItOnceItsBundleIsHere) {
+  options_.send_time_limit = std::chrono::minutes(10);
+  begin();
+  const auto one = send("one");
+  const auto two = send("two");
+  ASSERT_TRUE(one.ok() && two.ok());
+  advance(std::chrono::minutes(10));
+  ASSERT_EQ(state(one->id), MessageState::kFailed);
+  ASSERT_EQ(state(two->id), MessageState::kFailed);
+  ASSERT_TRUE(client_->retry(one->id).ok());
+  drop();
+  advance(std::chrono::minutes(2));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  EXPECT_THAT(sends(), IsEmpty());
+  give_bundles(bundles_asked().back());
+  ASSERT_THAT(sends(), SizeIs(1));
+  EXPECT_EQ(sends().front().client_message_id(), one->id.view());
+}
+
 // ---- Refusals for the lists ----------------------------------------------------------------------------------------
 
 TEST_F(EncryptedSending, EncryptsAnewForEachRefusalAndWaitsAfterSoManyInARow) {
