@@ -38,7 +38,7 @@ const std::vector<Case> kCases = {
     {"P3", "ServerSyncNormal", {"S6", "S17"}, true},
     {"P4", "DuplicatesOnlyInMemory", {"S15", "S2", "S3"}, true},
     {"P5", "CursorBeforeStore", {"S8"}, true},
-    {"P6", "RatchetApart", {"S13"}, false, "", 1},
+    {"P6", "RatchetApart", {"S13"}, true, "", 1},
     {"P7", "ReceiptSetNotMaximum", {"S9"}},
     {"P8", "OrderByTime", {"S4"}},
     {"P9", "ResumeFromMemory", {"S8"}},
