@@ -266,8 +266,8 @@ Status SqlState::put_session(const Peer& peer, const Session& session) {
   CHATSDK_ASSIGN(AtHand * kept, find(peer, session.session_id));
   if (kept == nullptr) return insert_session(peer, session);
   const Session& before = kept->session;
-  // Bug::kP6RatchetApart: a step of a sending chain that has begun is saved with the session's next change, and not with
-  // its message.
+  // Bug::kP6RatchetApart: a step of a chain that has begun is saved with the session's next change, not with its
+  // message.
   const bool later =
       CHATSDK_PLANTED(Bug::kP6RatchetApart) && before.send_count > 0 && session.send_count > before.send_count;
   if (!later && !same_row(before, session)) {
