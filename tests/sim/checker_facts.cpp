@@ -223,41 +223,41 @@ bool Facts::is_member(ConversationNumber conversation, UserNumber user, Seq seq)
   return false;
 }
 
-namespace {
+Seq Facts::in_later(ConversationNumber conversation, Seq place, Epoch from, Epoch epoch) const {
+  for (Epoch next = from + 1; next <= epoch; ++next) place = std::min(place, restored_head(conversation, next) + 1);
+  return place;
+}
 
-bool begins_behind(const Listing& listing, ConversationNumber conversation, Seq seq) {
+bool Facts::covers(const Listing& listing, ConversationNumber conversation, Seq seq, Epoch epoch) const {
+  // What the server had lost before the list named the device was never for it.
+  if (epoch < listing.begun && !survives(conversation, seq, epoch, listing.begun)) return false;
   const auto from = listing.from.find(conversation);
-  return from != listing.from.end() && seq < from->second;
-}
-
-bool ends_before(const Listing& listing, ConversationNumber conversation, Seq seq) {
-  if (!listing.to) return false;
+  if (from != listing.from.end() && seq < in_later(conversation, from->second, listing.begun, epoch)) return false;
+  if (!listing.to || epoch < listing.ended) return true;
   const auto to = listing.to->find(conversation);
-  return to == listing.to->end() || seq >= to->second;
+  return to != listing.to->end() && seq < in_later(conversation, to->second, listing.ended, epoch);
 }
 
-}  // namespace
-
-bool Facts::is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
+bool Facts::is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq, Epoch epoch) const {
   if (!lists_told_) return true;
   const std::vector<Listing>& listings = this->device(device).listings;
-  return std::any_of(listings.begin(), listings.end(), [&](const Listing& listing) {
-    return !begins_behind(listing, conversation, seq) && !ends_before(listing, conversation, seq);
-  });
+  return std::any_of(listings.begin(), listings.end(),
+                     [&](const Listing& listing) { return covers(listing, conversation, seq, epoch); });
 }
 
-bool Facts::is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const {
+bool Facts::is_due(DeviceNumber device, ConversationNumber conversation, Seq seq, Epoch epoch) const {
   const Device& one = this->device(device);
   if (!is_member(conversation, one.user, seq)) return false;
   if (!lists_told_) return true;
-  return !one.keyed.empty() && !one.keyed.back().to && !begins_behind(one.keyed.back(), conversation, seq);
+  return !one.keyed.empty() && !one.keyed.back().to && covers(one.keyed.back(), conversation, seq, epoch);
 }
 
-bool Facts::is_given_up(ConversationNumber conversation, Seq seq, UserNumber user) const {
+bool Facts::is_given_up(ConversationNumber conversation, Seq seq, Epoch epoch, UserNumber user) const {
   if (!lists_told_) return false;
   const auto devices = devices_of(user);
-  return std::none_of(devices.begin(), devices.end(),
-                      [&](DeviceNumber number) { return device(number).linked && is_due(number, conversation, seq); });
+  return std::none_of(devices.begin(), devices.end(), [&](DeviceNumber number) {
+    return device(number).linked && is_due(number, conversation, seq, epoch);
+  });
 }
 
 bool Facts::is_unseen(DeviceNumber device, ConversationNumber conversation) const {
@@ -500,8 +500,10 @@ void Facts::on(const Listed& e) {
 
 void Facts::set_listed(std::vector<Listing>& listings, bool listed) {
   const bool was_listed = !listings.empty() && !listings.back().to;
-  if (listed && !was_listed) listings.push_back({next_places(), std::nullopt});
-  if (!listed && was_listed) listings.back().to = next_places();
+  if (listed && !was_listed) listings.push_back({epoch(), next_places(), 0, std::nullopt});
+  if (listed || !was_listed) return;
+  listings.back().ended = epoch();
+  listings.back().to = next_places();
 }
 
 std::map<ConversationNumber, Seq> Facts::next_places() const {

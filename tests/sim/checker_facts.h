@@ -89,10 +89,12 @@ struct Conflict {
   Claim with;  // at the same place, or of the same message
 };
 
-// A device in its user's list: of each conversation the first place of before it was in it, and the first after; a
-// conversation that is not named began later.
+// A device in its user's list: of each conversation the first place while it was in it, and the first after, as they
+// were counted in the server's epochs of then; a conversation that is not named began later.
 struct Listing {
+  Epoch begun = 0;
   std::map<ConversationNumber, Seq> from;
+  Epoch ended = 0;
   std::optional<std::map<ConversationNumber, Seq>> to;  // none: it still is
 };
 
@@ -184,13 +186,13 @@ class Facts {
   bool holds(DeviceNumber device, MessageIndex message) const;
   bool has_placeholder(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
   bool is_member(ConversationNumber conversation, UserNumber user, Seq seq) const;
-  // The place may be for the device, as far as lists tell; true where none was told of.
-  bool is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
+  // The epoch's place may be for the device, as far as lists tell; true where none was told of.
+  bool is_listed(DeviceNumber device, ConversationNumber conversation, Seq seq, Epoch epoch) const;
   bool lists_told() const { return lists_told_; }
   // A message at the place must be on the device. Whatever waited for one that left its list is gone.
-  bool is_due(DeviceNumber device, ConversationNumber conversation, Seq seq) const;
+  bool is_due(DeviceNumber device, ConversationNumber conversation, Seq seq, Epoch epoch) const;
   // Lists were told of, and every device of the user that the place was for is one no more.
-  bool is_given_up(ConversationNumber conversation, Seq seq, UserNumber user) const;
+  bool is_given_up(ConversationNumber conversation, Seq seq, Epoch epoch, UserNumber user) const;
   // It crashed, and its copy of the conversation was not read since, nor was found to be none.
   bool is_unseen(DeviceNumber device, ConversationNumber conversation) const;
 
@@ -235,6 +237,9 @@ class Facts {
   void hold(DeviceNumber device, MessageIndex message);
   void unhold(DeviceNumber device, MessageIndex message);
   void set_listed(std::vector<Listing>& listings, bool listed);
+  bool covers(const Listing& listing, ConversationNumber conversation, Seq seq, Epoch epoch) const;
+  // Where a place of one epoch lies in a later one, which may use it again.
+  Seq in_later(ConversationNumber conversation, Seq place, Epoch from, Epoch epoch) const;
   std::map<ConversationNumber, Seq> next_places() const;
   void raise_highest(ConversationNumber conversation, Epoch epoch, Seq seq);
   void give_up(Message& message);

@@ -234,7 +234,7 @@ class NoSilentGap final : public Property {
   }
 
   static bool is_due(DeviceNumber device, const Claim& claim, const Facts& facts) {
-    return facts.is_due(device, claim.conversation, claim.seq) &&
+    return facts.is_due(device, claim.conversation, claim.seq, facts.epoch_of(device)) &&
            !facts.has_placeholder(device, claim.conversation, claim.seq);
   }
 

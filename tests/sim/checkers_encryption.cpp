@@ -30,7 +30,7 @@ class Entitlement final : public Property {
  private:
   static void judge(const Facts& facts, Report& report, DeviceNumber device, ConversationNumber conversation,
                     const ClientMessageId& k, Seq seq) {
-    if (seq == 0 || facts.is_listed(device, conversation, seq)) return;
+    if (seq == 0 || facts.is_listed(device, conversation, seq, facts.epoch_of(device))) return;
     const auto index = facts.find(k);
     // What it has sent itself it knows; and what it was entitled to before the server lost it, it may keep.
     if (index && (facts.message(*index).author() == device || facts.holds(device, *index))) return;

@@ -83,6 +83,25 @@ TEST(Epochs, LetWhatIsSentAgainEncryptedBeAnotherMessageToAServerThatHasIt) {
   }
 }
 
+// Listed behind the places that the server then lost, a device is entitled to what takes those places.
+TEST(Epochs, AListedDeviceIsEntitledToPlacesThatAreUsedAgain) {
+  for (const bool had : {true, false}) {
+    Story story;
+    story.tell({Listed{1, true}}).delivers(1, 2).delivers(2, 3).tell({Listed{2, true}, restored_to(2)});
+    story.tell({EpochSeen{1, 2}, EpochSeen{2, 2}}).delivers(3, 3);
+    if (had) story.shows(2, 3, 3);
+    story.tell({CursorSeen{2, kTalkStream, kTalk, 3}});
+    EXPECT_EQ(story.broken(), had ? "" : "S8") << story.why();
+  }
+}
+
+TEST(Epochs, FindsAMessageOnADeviceThatLeftItsListAboveThePlace) {
+  Story story;
+  story.tell({Listed{1, true}, Listed{2, true}}).delivers(1, 2).delivers(2, 3).tell({Listed{2, false}});
+  story.tell({restored_to(2), EpochSeen{1, 2}, EpochSeen{2, 2}}).delivers(3, 3).shows(2, 3, 3);
+  EXPECT_BROKEN("S10", story);
+}
+
 TEST(Epochs, FindsALostMessageGoneThatGoesAgain) {
   Story story;
   lose_second(story);

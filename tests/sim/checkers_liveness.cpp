@@ -70,7 +70,7 @@ class Liveness {
         .claims.walk(1, facts_.highest(read.conversation, epoch), [&](const ClaimTable::Slot& slot) {
           const Claim* claim = facts_.claim_in(slot, epoch);
           if (claim == nullptr || !claim->by_server) return true;
-          if (!facts_.is_due(read.device, read.conversation, claim->seq)) return true;
+          if (!facts_.is_due(read.device, read.conversation, claim->seq, epoch)) return true;
           const Message& message = facts_.message(claim->message);
           const auto row = rows.find(message.k);
           const bool is_there = row != rows.end() && row->second->seq == claim->seq &&
@@ -130,8 +130,9 @@ class Liveness {
     }
     for (const StoredRow& row : server.rows) {
       // What it has without being entitled to it S10 judges.
-      const bool due = (facts_.is_due(read.device, read.conversation, row.seq) || rows.contains(row.k)) &&
-                       !facts_.has_placeholder(read.device, read.conversation, row.seq);
+      const bool due =
+          (facts_.is_due(read.device, read.conversation, row.seq, facts_.epoch()) || rows.contains(row.k)) &&
+          !facts_.has_placeholder(read.device, read.conversation, row.seq);
       if (!row.placeholder && due) theirs.push_back(&row);
     }
     for (std::size_t i = 0; i < std::max(ours.size(), theirs.size()); ++i) {

@@ -142,7 +142,7 @@ class ReceiptsAreTrue final : public Property {
       bool held = false;
       for (const FinalState::Eligible& one : final_state.eligible) {
         if (one.conversation != debt.conversation || facts.device(one.device).user != debt.user) continue;
-        if (!facts.is_due(one.device, one.conversation, place->seq)) continue;
+        if (!facts.is_due(one.device, one.conversation, place->seq, facts.epoch())) continue;
         due = true;
         held = held || facts.holds(one.device, debt.message);
       }
@@ -175,6 +175,7 @@ class ReceiptsAreTrue final : public Property {
     UserNumber user = 0;
     MessageIndex message = 0;
     Seq seq = 0;
+    Epoch epoch = 0;
     std::string text;
   };
 
@@ -206,7 +207,7 @@ class ReceiptsAreTrue final : public Property {
     if (e.up_to <= borne_out) return;
     facts.conversation(e.conversation).claims.walk(borne_out + 1, e.up_to, [&](const ClaimTable::Slot& slot) {
       const Claim* claim = facts.claim_in(slot, epoch);
-      return claim == nullptr || judge_held(*claim, e.user, describe(e), number, facts, report);
+      return claim == nullptr || judge_held(*claim, epoch, e.user, describe(e), number, facts, report);
     });
     borne_out = e.up_to;
   }
@@ -220,14 +221,14 @@ class ReceiptsAreTrue final : public Property {
         if (claim.seq > borne_out[epoch] || !facts.survives(claim.conversation, claim.seq, claim.from, epoch)) continue;
         const std::string what =
             "user " + std::to_string(user->first.user) + " delivered up to " + std::to_string(borne_out[epoch]);
-        if (!judge_held(claim, user->first.user, what, number, facts, report)) return;
+        if (!judge_held(claim, epoch, user->first.user, what, number, facts, report)) return;
         break;
       }
     }
   }
 
   // False: a violation was told.
-  bool judge_held(const Claim& claim, UserNumber user, const std::string& what, std::uint64_t number,
+  bool judge_held(const Claim& claim, Epoch epoch, UserNumber user, const std::string& what, std::uint64_t number,
                   const Facts& facts, Report& report) {
     if (!facts.is_member(claim.conversation, user, claim.seq)) return true;
     // A server that went back told its author that it was lost, who sends it again, and one that went back to another
@@ -239,12 +240,12 @@ class ReceiptsAreTrue final : public Property {
       if (facts.holds(device, claim.message)) return true;
       unseen = unseen || facts.is_unseen(device, claim.conversation);
     }
-    if (!unseen && facts.is_given_up(claim.conversation, claim.seq, user)) return true;
+    if (!unseen && facts.is_given_up(claim.conversation, claim.seq, epoch, user)) return true;
     const std::string text = what + ", but no device of the user has " + name_of(facts.message(claim.message)) +
                              " at seq " + std::to_string(claim.seq) + " in its store";
     if (unseen) {
-      debts_.push_back(
-          {claim.conversation, user, claim.message, claim.seq, text + ", as told at event " + std::to_string(number)});
+      debts_.push_back({claim.conversation, user, claim.message, claim.seq, epoch,
+                        text + ", as told at event " + std::to_string(number)});
       return true;
     }
     report.violation("S9", claim.conversation, text);
@@ -261,7 +262,7 @@ class ReceiptsAreTrue final : public Property {
         if (facts.holds(device, debt.message)) return true;
         unseen = unseen || facts.is_unseen(device, debt.conversation);
       }
-      if (!unseen && !facts.is_given_up(debt.conversation, debt.seq, debt.user)) {
+      if (!unseen && !facts.is_given_up(debt.conversation, debt.seq, debt.epoch, debt.user)) {
         report.violation("S9", debt.conversation, debt.text);
       }
       return !unseen;
