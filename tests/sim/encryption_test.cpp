@@ -209,6 +209,21 @@ TEST_F(EncryptedWorld, WhatIsGivenUpBehindAMessageThatWaitsForKeysHoldsNothingUp
   EXPECT_EQ(count<event::Failed>([](const event::Failed& failed) { return failed.code == Code::kTimedOut; }), 1U);
 }
 
+// Seed 113 of 2026-11-23 with two devices.
+TEST_F(EncryptedWorld, WhatWaitsForALinkGoesAlsoWhereOneBehindItHasFailed) {
+  options_.devices_per_user = 2;
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    send(world, seconds(18), 1, 2, 1);
+    at(world, seconds(22), 4, [](DeviceNode& device) {
+      device.send(1, 60, std::nullopt);
+      device.send(1, 60, seconds(3));
+    });
+    link_at(world, seconds(30), 4, 3);
+  });
+  EXPECT_EQ(count<event::Failed>([](const event::Failed& failed) { return failed.code == Code::kTimedOut; }), 1U);
+}
+
 // Seed 19 of 2026-11-23 with two devices: what a device had acknowledged, but was not for it, came without its slice,
 // and was taken for delivered to it.
 TEST_F(EncryptedWorld, WhatIsForSiblingsIsNotSpokenForAfterARestore) {
