@@ -72,8 +72,9 @@ Status SqliteReader::prepare() {
                              "FROM item WHERE stream_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"));
   CHATSDK_ASSIGN(select_items_for_,
                  db_.prepare("SELECT i.seq, i.kind, i.message_id, i.sender, i.sender_device, i.client_message_id, "
-                             "i.time_ms, i.payload, s.message FROM item i LEFT JOIN slice s ON s.stream_id = "
-                             "i.stream_id AND s.seq = i.seq AND s.device_id = ?5 "
+                             "i.time_ms, i.payload, s.message, s.message IS NULL AND i.sender = ?6 AND NOT EXISTS "
+                             "(SELECT 1 FROM device d WHERE d.device_id = i.sender_device) FROM item i "
+                             "LEFT JOIN slice s ON s.stream_id = i.stream_id AND s.seq = i.seq AND s.device_id = ?5 "
                              "WHERE i.stream_id = ?1 AND i.seq > ?2 AND i.seq <= ?3 ORDER BY i.seq LIMIT ?4"));
   CHATSDK_ASSIGN(select_counter_, db_.prepare("SELECT encryption_counter FROM device WHERE device_id = ?1"));
   CHATSDK_ASSIGN(select_marks_, db_.prepare("SELECT revision, user_id, kind, up_to, time_ms FROM mark_advance "
@@ -146,7 +147,7 @@ Result<ItemPage> SqliteReader::items(const UserId& user_id, DeviceId device_id, 
     bool more = true;
     if (run.skip == wire::SKIP_REASON_UNSPECIFIED) {
       CHATSDK_ASSIGN(more, stream.encrypted
-                               ? add_items_for(device_id, stream_id, stream.earlier_head, run.last, room, page)
+                               ? add_items_for(user_id, device_id, stream_id, stream.earlier_head, run.last, room, page)
                                : add_items(stream_id, run.last, room, page));
     } else {
       more = add(encode_skip(run.last, run.skip), run.last, room, page);
@@ -211,15 +212,16 @@ Result<bool> SqliteReader::add_items(StreamId stream_id, Seq last, PageLimits& r
   return true;
 }
 
-Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id, Seq earlier_head, Seq last,
-                                         PageLimits& room, ItemPage& page) {
+Result<bool> SqliteReader::add_items_for(const UserId& user_id, DeviceId device_id, StreamId stream_id,
+                                         Seq earlier_head, Seq last, PageLimits& room, ItemPage& page) {
   const Reading reading(select_items_for_);
   std::size_t rows = limits::e2ee::kUnaddressedRead;
   select_items_for_.bind(1, to_column(stream_id.value))
       .bind(2, to_column(page.last))
       .bind(3, to_column(last))
       .bind(4, limit_column(rows))
-      .bind(5, to_column(device_id.value));
+      .bind(5, to_column(device_id.value))
+      .bind_text(6, user_id);
   Seq read = page.last;  // what lies between is not for this device
   wire::SkipReason reason = wire::SKIP_REASON_NOT_ADDRESSED;
   const auto add_skip = [&] {
@@ -231,9 +233,10 @@ Result<bool> SqliteReader::add_items_for(DeviceId device_id, StreamId stream_id,
     if (!found || from_column(select_items_for_.integer(0)) != read + 1) return no_item(stream_id, read + 1);
     ItemRow row = item_of(select_items_for_);
     row.slice = select_items_for_.blob(8);
-    // A message that the device may have had, under whatever id it had then, is shown without its slice, so that it is
-    // not taken for lost.
-    const bool may_be_here = row.kind == wire::ITEM_KIND_MESSAGE && row.seq <= earlier_head;
+    // A message that the device may have had, or sent, under whatever id it had then, is shown without its slice: it is
+    // not to be taken for lost, nor sent again.
+    const bool may_be_its_own = select_items_for_.integer(9) != 0;
+    const bool may_be_here = row.kind == wire::ITEM_KIND_MESSAGE && (row.seq <= earlier_head || may_be_its_own);
     const bool is_shown = row.kind == wire::ITEM_KIND_ROSTER || may_be_here;
     if (is_shown || !row.slice.empty() || row.sender_device == device_id) {
       if (!add_skip()) return false;

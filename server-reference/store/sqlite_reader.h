@@ -73,8 +73,8 @@ class SqliteReader final : public StoreReader {
   // Both return false when the page is full.
   Result<bool> add_items(StreamId stream_id, Seq last, PageLimits& room, ItemPage& page);
   // Of an encrypted conversation: each item with the device's slice. What is not for the device is one skip.
-  Result<bool> add_items_for(DeviceId device_id, StreamId stream_id, Seq earlier_head, Seq last, PageLimits& room,
-                             ItemPage& page);
+  Result<bool> add_items_for(const UserId& user_id, DeviceId device_id, StreamId stream_id, Seq earlier_head, Seq last,
+                             PageLimits& room, ItemPage& page);
   static bool add(Bytes item, Seq seq, PageLimits& room, ItemPage& page);
 
   LogIndex log_index_;

@@ -35,8 +35,9 @@ Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, cons
     if (for_others) stored.set_skip_reason(wire::SKIP_REASON_NOT_LISTED);
   }
   if (result.outcome != Outcome::kPlain) stored.set_content(result.content);
-  if (result.outcome == Outcome::kKnown && store_.is_owner(item.sender.user_id)) {
-    // What comes without its slice is the message of that id that is here.
+  const bool without_content = result.outcome == Outcome::kKnown || result.outcome == Outcome::kOwn;
+  if (without_content && store_.is_owner(item.sender.user_id)) {
+    // What comes without its slice is the message of that id that is here, under whatever id this device sent it.
     CHATSDK_ASSIGN(auto own, store_.own_messages(item.client_message_id));
     if (!own.empty()) stored.set_content(std::move(own.front().content));
   }

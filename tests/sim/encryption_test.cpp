@@ -292,6 +292,23 @@ TEST_F(EncryptedWorld, WhoIsNewDoesNotTakeAnOldIdentityForANewOne) {
   EXPECT_EQ(ends_, std::vector<Code>(10, Code::kOk));
 }
 
+// Seed 117 of 2026-11-23 with two devices: accepted as its device was removed, which never heard of it and, linked
+// anew, encrypted it once more, for a refusal.
+TEST_F(EncryptedWorld, WhatARemovedDeviceHadNoAnswerToIsKnownWhenItIsLinkedAnew) {
+  options_.devices_per_user = 2;
+  options_.duration = seconds(120);
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    send(world, seconds(22), 2, 2, 1);
+    at(world, seconds(26), 2, [&world](DeviceNode&) { world.network().clog(2, false, true, seconds(40)); });
+    send(world, seconds(27), 2, 2, 2);
+    at(world, seconds(30), 1, [](DeviceNode& device) { device.revoke_another_device(); });
+    link_at(world, seconds(95), 2, 1);
+  });
+  EXPECT_EQ(count<event::Failed>([](const event::Failed&) { return true; }), 0U);
+}
+
 TEST_F(EncryptedWorld, BothBeginAtOnce) {
   play([this](World& world) {
     send(world, kSettled, kAlice, 2, 3);

@@ -409,6 +409,36 @@ TEST_F(SqliteStoreTest, AnOlderCopyShowsWhatADeviceMayHaveHadWithoutItsSlice) {
   }
 }
 
+// It may be here again under another id, and never have had the answer.
+TEST_F(SqliteStoreTest, WhatADeviceThatIsNoMoreHasSentIsShownToTheOthersOfItsUser) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId phone = log_in("ann", "installation-001").session.device_id;
+  const DeviceId laptop = log_in("ann", "installation-002").session.device_id;
+  const DeviceId bob = log_in("bob").session.device_id;
+  for (const auto& [user, device] : {std::pair("ann", phone), std::pair("bob", bob)}) {
+    PublishLists list{user,  device, hash_named(user), {list_of(1, {record_of(device)})}, {record_of(device)},
+                      false, now()};
+    write<ListsPublished>(list);
+  }
+  AppendMessage op = message("ann", phone, to_peer("bob"), 1);
+  op.content.clear();
+  EncryptedParts parts;
+  parts.slices = {{bob, "slice"}};
+  parts.own_list_version = parts.peer_list_version = parts.counter = 1;
+  op.encrypted = std::make_shared<const EncryptedParts>(std::move(parts));
+  const ConversationId conversation = write<Appended>(op).conversation_id;
+  const auto seen = [&](const char* user, DeviceId device) {
+    return read(user, conversation, 1, 10, 1 << 20, device).at(0);
+  };
+  EXPECT_EQ(seen("ann", laptop).skip_reason(), wire::SKIP_REASON_NOT_LISTED);
+  const DeviceId tablet = log_in("bob", "installation-002").session.device_id;
+  write<Done>(EndSessions{"ann", phone, true, now()});
+  EXPECT_EQ(seen("ann", laptop).kind(), wire::ITEM_KIND_MESSAGE);
+  EXPECT_TRUE(seen("ann", laptop).slice().empty());
+  EXPECT_EQ(seen("bob", tablet).skip_reason(), wire::SKIP_REASON_NOT_LISTED) << "none of bob's";
+}
+
 TEST_F(SqliteStoreTest, AnOlderCopyHandsOutNoOneTimePrekeyAgain) {
   register_user("ann");
   const DeviceId device = log_in("ann").session.device_id;
