@@ -135,8 +135,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_send_text(chatsdk_client* client
  * @param message the message's number
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; no store), LIMIT_REACHED (too many wait),
- *   STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT, NOT_FOUND, WRONG_STATE (has not failed; another own device's that could not be decrypted;
+ *   no store), LIMIT_REACHED (too many wait), STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the disk.

@@ -510,6 +510,8 @@ Result<Changes> DeviceStore::retry(const ClientMessageId& id, const ClientMessag
     CHATSDK_ASSIGN(const auto entry, impl.outbox_entry(id));
     if (!entry || entry->kind != OutboxRow::Kind::kSend) {
       CHATSDK_ASSIGN(const auto lost, impl.lost_message(id));
+      // Another device's that could not be decrypted here, or that the server has named so.
+      if (lost.content.empty()) return error(Code::kWrongState, "the text of the message is not here");
       return impl.send_again(lost, id, deadline, changes);
     }
     if (entry->failure == Code::kOk) return error(Code::kWrongState, "the message has not failed");

@@ -719,13 +719,13 @@ void DeviceNode::observe(const MessageRow& row) {
   const bool own = sender == options_.user;
 
   // What the server has lost blocks nothing, and says so until it comes again. What was to be sent again, and has
-  // failed as before by the time the app hears of it, has failed anew.
+  // failed as before by the time the app hears of it, has failed anew. What has no text here is nobody's to send again.
   const bool lost = row.failure == Code::kRolledBack;
   const auto enters = [&row](std::set<MessageKey>& list, bool belongs) {
     if (!belongs) list.erase(row.key);
     return belongs && list.insert(row.key).second;
   };
-  const bool lost_anew = enters(lost_, lost && own);
+  const bool lost_anew = enters(lost_, lost && own && !row.content.empty());
   const bool failed_anew = enters(failed_, row.state == MessageState::kFailed && !lost);
   if (!is_new && before == now && !lost_anew && !failed_anew) return;
   if (row.content.empty()) {

@@ -143,6 +143,24 @@ TEST_F(PlainInEncrypted, APlainConversationStaysPlainInAnotherEpoch) {
   EXPECT_THAT(shown(), ElementsAre("one", "two"));
 }
 
+// An own message whose text this device never had, of a server's store that went back: nobody can send it again.
+TEST_F(PlainInEncrypted, AnInventedOwnMessageIsNotSentAgain) {
+  go_online();
+  const std::string id(16, 'q');
+  deliver_and_run(items_frame(kStream, 0, {encrypted_roster(1), message_item(2, kForged, "alice", id, kDevice)}));
+  EXPECT_THAT(shown(), ElementsAre("?"));
+  drop();
+  epoch_ = kEpoch + 1;
+  advance(std::chrono::minutes(2));
+  const ClientMessageId lost = *ClientMessageId::from_bytes(id);
+  ASSERT_EQ(row(lost).failure, Code::kRolledBack);
+  EXPECT_EQ(client_->retry(lost).code(), Code::kWrongState);
+  run();
+  EXPECT_EQ(row(lost).failure, Code::kRolledBack);
+  EXPECT_TRUE(client_->discard(lost).ok());
+  EXPECT_THAT(shown(), IsEmpty());
+}
+
 // ---- Whose wish plain is -------------------------------------------------------------------------------------------
 
 using PlainByOthers = WhatTheServerSays;
