@@ -80,10 +80,12 @@ constexpr char kKnownMessage[] =
 constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
 constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
 
+// What the server gave out under an earlier place, too, stands there.
 constexpr char kPlaceholder[] =
     "SELECT p.message, m.conversation, p.delivered_before FROM e2ee_placeholder p JOIN message m ON m.key = p.message "
     "WHERE p.conversation_id = ?1 AND p.seq = ?2 AND m.sender IS ?3 AND m.sender_device = ?4 AND m.client_message_id = "
-    "?5";
+    "?5 AND NOT EXISTS (SELECT 1 FROM message o WHERE o.client_message_id = ?5 AND o.conversation = m.conversation AND "
+    "o.sender IS ?3 AND o.lost = 0 AND o.content <> x'')";
 constexpr char kFill[] = "UPDATE message SET content = ?2 WHERE key = ?1";
 constexpr char kDropPlaceholder[] = "DELETE FROM e2ee_placeholder WHERE message = ?1";
 constexpr char kPassOn[] =

@@ -110,6 +110,27 @@ TEST_F(Trust, WhatIsAskedForAtOnePlaceOpensAtNoOther) {
   EXPECT_EQ(std::count(history.begin(), history.end(), "held back"), 1);
 }
 
+// The second of two is given out under the place of the first, and its own place holds what does not open.
+TEST_F(Trust, WhatStandsAtOnePlaceIsRepairedAtNoOther) {
+  talk();
+  alice.queue("the first");
+  alice.queue("the second");
+  ASSERT_EQ(alice.flush(), 2);
+  ChatServer::StreamItem& first = *(server.stream.end() - 2);
+  first.sent.client_message_id = last().sent.client_message_id;
+  first.slices = last().slices;
+  last().slices[bob.self][4] ^= 1;  // of a session that there is not
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  ASSERT_EQ(bob.flush(), 1);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  const auto history = bob.history();
+  EXPECT_EQ(std::count(history.begin(), history.end(), "the second"), 1);
+  EXPECT_EQ(history.back(), "?");
+}
+
 // ---- Whose account it is -------------------------------------------------------------------------------------------
 
 // Records sign themselves, so that the server can put alice's own into a list under a key that it has made.
