@@ -136,7 +136,8 @@ class Liar final : public ServerFront {
   std::deque<std::string> sent_order_;
   std::deque<Heard> heard_;
   std::map<std::pair<NodeId, std::string>, std::deque<MonotonicTime>> attempts_;          // of one message
-  std::map<std::pair<NodeId, DeviceId>, std::map<std::string, MonotonicTime>> requests_;  // for one device, by id
+  // For one device, by the time at which they were made, and their ids.
+  std::map<std::pair<NodeId, DeviceId>, std::set<std::pair<std::uint64_t, std::string>>> requests_;
 };
 
 }  // namespace chatsdk::sim

@@ -51,6 +51,7 @@ double seconds_since(SteadyTime start) {
 
 struct Arguments {
   bool encrypted = false;
+  bool liar = false;
   std::uint64_t seed = 0;
   std::uint64_t first = 0;
   std::uint64_t seeds = kSeeds;
@@ -103,7 +104,10 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--shrink-runs", arguments.shrink_runs, "How many runs the search for a smaller case may take")
       ->check(CLI::Range(0, 1'000'000));
   app.add_flag("--no-shrink", arguments.no_shrink, "Look for no smaller case when a seed fails");
-  app.add_flag("--encrypted", arguments.encrypted, "Conversations are encrypted end to end");
+  CLI::Option* const encrypted =
+      app.add_flag("--encrypted", arguments.encrypted, "Conversations are encrypted end to end");
+  app.add_flag("--liar", arguments.liar, "The server's owner attacks devices, but where the middle is hostile already")
+      ->needs(encrypted);
   app.add_flag("--keep-going", arguments.keep_going, "Do not stop at the first seed that fails");
   app.add_flag("-v,--verbose", arguments.verbose, "The history and the nodes' logs to standard error");
   app.add_option("--users", arguments.users, "How many users")->check(CLI::Range(2, 100));
@@ -122,6 +126,7 @@ void declare(CLI::App& app, Arguments& arguments) {
 std::optional<RunOptions> options_of(std::uint64_t seed, const Arguments& arguments) {
   RunOptions options = chatsdk::sim::draw_options(seed);
   options.encrypted = arguments.encrypted;
+  options.liar = arguments.liar && options.lies != chatsdk::sim::Lies{};
   options.users = arguments.users.value_or(options.users);
   options.devices_per_user = arguments.devices.value_or(options.devices_per_user);
   options.actions = arguments.actions.value_or(options.actions);

@@ -2,6 +2,7 @@
 #include "sim/options.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 
 #include "sim/planted_bugs.h"
@@ -142,6 +143,20 @@ e2ee::Lifetimes draw_lifetimes(SeededRandom& random) {
   return lifetimes;
 }
 
+// Some lies of the many. Those that stay believed when the liar has gone leave little to judge at the end: seldom.
+Lies draw_lies(SeededRandom& random) {
+  constexpr std::uint32_t kOneIn[] = {3, 10, 40};
+  Lies lies{};
+  for (std::size_t i = 0; i < kLies; ++i) {
+    const auto lie = static_cast<Lie>(i);
+    const bool stays = lie == Lie::kAnotherAccount || lie == Lie::kForgedRoster;
+    const bool told = random.below(stays ? 8 : 2) == 0;
+    const std::uint32_t one_in = kOneIn[random.below(std::size(kOneIn))];
+    if (told) lies[i] = one_in;
+  }
+  return lies;
+}
+
 RunOptions draw_options(std::uint64_t seed) {
   SeededRandom random(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5151);
   const auto between = [&random](std::uint64_t low, std::uint64_t high) { return low + random.below(high - low + 1); };
@@ -216,6 +231,8 @@ RunOptions draw_options(std::uint64_t seed) {
   if (last.below(2) == 0) options.drift_max = last.below(2) == 0 ? 100 : 5'000;
   SeededRandom ages(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5555);
   if (ages.below(2) == 0) options.lifetimes = draw_lifetimes(ages);
+  SeededRandom owner(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5656);
+  if (!options.hostile) options.lies = draw_lies(owner);
   return options;
 }
 
@@ -323,6 +340,7 @@ std::string to_arguments(const RunOptions& options) {
   say("faults", options.faults, drawn.faults);
   say("duration", options.duration.count(), drawn.duration.count());
   if (options.encrypted) line += " --encrypted";
+  if (options.encrypted && options.liar) line += " --liar";
   if (options.planted != Bug::kNone) line += std::string(" --plant ") + to_text(options.planted);
   const std::vector<std::string> on = turned_on(options);
   for (const std::string& name : turned_on(drawn)) {
