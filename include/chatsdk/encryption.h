@@ -227,7 +227,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_begin_link(chatsdk_client* clien
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, CRYPTO (no text of a new device of this user, or too old), BUSY
- *   (a linking is under way), NOT_LOGGED_IN, WRONG_STATE (no store, or this device is not linked itself), STORAGE,
+ *   (a linking is under way), NOT_LOGGED_IN, WRONG_STATE (no store, or this device is not linked itself), LIMIT_REACHED
+ *   (8 devices are linked: one that is not used any more has to go first, chatsdk_client_revoke_device), STORAGE,
  *   CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: text is copied.
  * - Thread: any.
@@ -244,8 +245,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_scan_link(chatsdk_client* client
  * @param client the client
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or no code was shown), STORAGE, CORRUPT, TAMPERED, CLOSED,
- *   NO_MEMORY.
+ * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or no code was shown), LIMIT_REACHED (8 devices are linked by now:
+ *   confirmed again once one of them is gone), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the engine.

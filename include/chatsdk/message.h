@@ -602,7 +602,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_state(const chatsdk_message* me
  */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_failure(const chatsdk_message* message);
 /**
- * @return 1 when it could not be decrypted: sender and time are those of the message, its text is missing. It is
+ * @return 1 when it could not be decrypted: sender and time are what the server says of it, its text is missing. It is
  *     replaced, with CHATSDK_EVENT_MESSAGE_UPDATED, when its sender's device could be asked for it again. 0 otherwise
  */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_is_undecryptable(const chatsdk_message* message);

@@ -175,7 +175,9 @@ std::chrono::milliseconds draw_rotation_share(Random& random, const Lifetimes& l
 
 bool is_rotation_due(const PrekeySummary& newest, std::size_t seen_under_last_resort, std::chrono::milliseconds share,
                      std::uint64_t now_ms, const Lifetimes& lifetimes) {
-  return seen_under_last_resort >= limits::e2ee::kSeenMax ||
+  // Made by a clock that was ahead, it would stay until that time comes.
+  const bool of_the_future = newest.created_ms > now_ms + static_cast<std::uint64_t>(lifetimes.signed_rotation.count());
+  return of_the_future || seen_under_last_resort >= limits::e2ee::kSeenMax ||
          is_old(now_ms, newest.created_ms, lifetimes.signed_rotation - share);
 }
 

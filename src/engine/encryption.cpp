@@ -127,8 +127,7 @@ void Encryption::on_lost() {
   lists_wanted_.clear();
   bundles_wanted_.clear();
   pauses_.clear();
-  lists_asked_ = false;
-  bundles_asked_ = false;
+  lists_asked_ = bundles_asked_ = one_by_one_ = false;
   again_timer_.cancel();
   guard_.renew();
   conversations_.connection_lost();
@@ -479,8 +478,9 @@ void Encryption::fetch() {
 void Encryption::fetch_lists() {
   wire::DeviceListsRequest request;
   AskedLists asked;
+  const std::size_t most = one_by_one_ ? 1 : limits::e2ee::kListUsersMax;
   for (const UserId& user_id : lists_wanted_) {
-    if (asked.size() == limits::e2ee::kListUsersMax) break;
+    if (asked.size() == most) break;
     const auto awaited = store_.notes().awaited_list(user_id);
     const auto known = store_.state().user(user_id);
     if (!known.ok() || !awaited.ok()) return look_again_after(backoff_.next());
@@ -488,6 +488,7 @@ void Encryption::fetch_lists() {
     asked.emplace(user_id, *awaited);
   }
   for (const auto& [user_id, awaited] : asked) lists_wanted_.erase(user_id);
+  one_by_one_ = one_by_one_ && !lists_wanted_.empty();
   lists_asked_ = true;
   session_.authorized<wire::DeviceLists>(
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::DeviceLists> done) {
@@ -499,6 +500,7 @@ void Encryption::fetch_lists() {
 
 void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> answer) {
   lists_asked_ = false;
+  if (answer.code() == Code::kInvalidArgument) return on_lists_refused(asked);
   if (!answer.ok()) {
     for (const auto& [user_id, awaited] : asked) lists_wanted_.insert(user_id);
     return look_again_after(backoff_.next(answer.error().retry_after));
@@ -532,6 +534,22 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
       pauses_.erase(user_id);
     else
       pause_lists(user_id, after);
+  }
+  follow(std::move(after));
+  keys_changed();
+}
+
+// One of them has a name that nobody can have: whose it is shows when each is asked for alone. Nobody has keys under
+// it.
+void Encryption::on_lists_refused(const AskedLists& asked) {
+  After after;
+  if (asked.size() > 1) {
+    for (const auto& [user_id, awaited] : asked) lists_wanted_.insert(user_id);
+    one_by_one_ = true;
+  } else {
+    const UserId& user_id = asked.begin()->first;
+    after.events.push_back({e2ee::EventKind::kPeerWithoutKeys, user_id, {}});
+    pause_lists(user_id, after);
   }
   follow(std::move(after));
   keys_changed();

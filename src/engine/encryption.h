@@ -125,6 +125,7 @@ class Encryption final : private KeyUpkeep::Observer {
   // By user, with the version that was awaited then.
   using AskedLists = std::map<UserId, std::uint64_t>;
   void on_lists(const AskedLists& asked, Result<wire::DeviceLists> answer);
+  void on_lists_refused(const AskedLists& asked);
   void pause_lists(const UserId& user_id, After& after);
   void fetch_bundles();
   void on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer);
@@ -158,6 +159,7 @@ class Encryption final : private KeyUpkeep::Observer {
   };
   std::map<UserId, ListsPause> pauses_;
   bool lists_asked_ = false;
+  bool one_by_one_ = false;  // lists: a question for several was refused
   bool bundles_asked_ = false;
   Backoff backoff_;
   Timer again_timer_;

@@ -418,9 +418,10 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   conflicts_ = 0;
   busy_ = false;
   backoff_.reset();
-  // Nobody need be told that this device has come.
-  std::erase_if(events, [this](const e2ee::Event& event) {
-    return event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == session_.device_id();
+  // Nobody need be told that this device has come, or what its own user has just asked for.
+  std::erase_if(events, [this, &work](const e2ee::Event& event) {
+    const bool is_new_self = event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == session_.device_id();
+    return is_new_self || (work.replaces && event.kind == e2ee::EventKind::kIdentityChanged);
   });
   if (!events.empty()) observer_.on_encryption_events(std::move(events));
   observer_.on_own_keys_changed();

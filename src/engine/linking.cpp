@@ -37,11 +37,21 @@ Result<std::string> Linking::begin() {
   return new_->text();
 }
 
+// Nobody would be told behind the grant that there was no room for the new device.
+Status Linking::has_room(const e2ee::KnownUser* own) {
+  if (own == nullptr) return error(Code::kWrongState, "this device is not linked itself");
+  const std::size_t devices = own->newest().devices.size();
+  if (devices < limits::e2ee::kDevicesMax) return {};
+  return error(Code::kLimitReached, std::to_string(devices) + " devices are linked, limit " +
+                                        std::to_string(limits::e2ee::kDevicesMax) + ": remove one first");
+}
+
 Status Linking::scan(std::string_view text) {
   CHATSDK_TRY(may_begin());
   CHATSDK_ASSIGN(const e2ee::Standing standing, upkeep_.standing());
   if (standing != e2ee::Standing::kListed) return error(Code::kWrongState, "this device is not linked itself");
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
+  CHATSDK_TRY(has_room(own));
   CHATSDK_ASSIGN(auto link, e2ee::LinkOld::scan(text, {session_.owner(), session_.device_id(), own}, now_ms(),
                                                 context_.random.keys));
   link_id_ = e2ee::parse_link_text(text)->link_id;
@@ -53,14 +63,16 @@ Status Linking::scan(std::string_view text) {
 
 Status Linking::confirm() {
   if (step_ != Step::kConfirm) return error(Code::kWrongState, "no code was shown");
-  step_ = Step::kBusy;
   if (new_) {
+    step_ = Step::kBusy;
     await(LinkStep::kGrant);
     return {};
   }
   CHATSDK_ASSIGN(const e2ee::Self* self, store_.state().self());
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
-  if (self == nullptr || own == nullptr) return error(Code::kWrongState, "this device is not linked itself");
+  if (self == nullptr) return error(Code::kWrongState, "this device is not linked itself");
+  CHATSDK_TRY(has_room(own));
+  step_ = Step::kBusy;
   CHATSDK_ASSIGN(Bytes grant, old_->confirm(self->account_seed, own->newest(), context_.random.keys));
   leave(LinkStep::kGrant, std::move(grant));
   return {};

@@ -29,9 +29,11 @@ class Linking {
 
   // The text that a listed device scans. WRONG_STATE: this device needs no link; BUSY: a linking runs.
   Result<std::string> begin();
-  // WRONG_STATE: this device is not listed itself; BUSY; CRYPTO: no text of a new device of this user, or too old.
+  // WRONG_STATE: this device is not listed itself; LIMIT_REACHED: no room in the list; BUSY; CRYPTO: no text of a new
+  // device of this user, or too old.
   Status scan(std::string_view text);
-  // The user has compared the code. WRONG_STATE: none was shown.
+  // The user has compared the code. WRONG_STATE: none was shown. LIMIT_REACHED: there is no room in the list any more,
+  // and the user may agree again once another device is removed.
   Status confirm();
   // Ends what runs.
   void cancel(const Error& cause);
@@ -43,6 +45,7 @@ class Linking {
   enum class Step { kIdle, kBusy, kConfirm };  // kBusy: something is asked or left; kConfirm: the user is asked
 
   Status may_begin() const;
+  static Status has_room(const e2ee::KnownUser* own);
   void start();
   void await(LinkStep step);
   void ask(LinkStep step);

@@ -191,8 +191,13 @@ TEST(PrekeyRotation, IsDueAtItsAgeLessTheShare) {
   EXPECT_FALSE(is_rotation_due(newest, 0, std::chrono::hours(12), kThen + age - ms(std::chrono::hours(12)) - 1));
 }
 
-TEST(PrekeyRotation, WaitsWhenTheClockWasSetBack) {
-  EXPECT_FALSE(is_rotation_due(summary_of(bobs_prekey(1)), 0, {}, 5));
+// A pair that was made while the clock was ahead would stay until that time comes.
+TEST(PrekeyRotation, WaitsWhenTheClockWasSetBackALittle) {
+  const PrekeySummary newest = summary_of(bobs_prekey(1));
+  const std::uint64_t age = ms(limits::e2ee::kSignedRotation);
+  EXPECT_FALSE(is_rotation_due(newest, 0, {}, kThen - age));
+  EXPECT_TRUE(is_rotation_due(newest, 0, {}, kThen - age - 1));
+  EXPECT_TRUE(is_rotation_due(newest, 0, {}, 5));
 }
 
 TEST(PrekeyRotation, IsDueWhenTooManySetUpsWereSeen) {

@@ -54,6 +54,100 @@ class EncryptedSending : public EncryptedEngine {
   }
 };
 
+// ---- Lists ---------------------------------------------------------------------------------------------------------
+
+// A name that nobody can have, as when it was mistyped, holds up its own message only.
+TEST_F(EncryptedSending, ANameThatTheServerRefusesHoldsUpNobodyElse) {
+  begin_account();
+  go_online();
+  const auto lists_asked = [this] {
+    std::vector<std::set<std::string>> all;
+    for (const auto id : http_.requests("POST /v1/keys/lists/query")) {
+      wire::DeviceListsRequest request;
+      EXPECT_TRUE(request.ParseFromString(http_.exchange(id).request.body));
+      std::set<std::string>& users = all.emplace_back();
+      for (const auto& user : request.users()) users.insert(user.user_id());
+    }
+    return all;
+  };
+  // As the server does: it refuses the whole question.
+  std::set<FakeHttp::RequestId> answered;
+  const auto answer_all = [&] {
+    static const std::string kBad = "bob ";
+    for (std::size_t at = 0; at < lists_asked().size(); ++at) {
+      const auto id = http_.requests("POST /v1/keys/lists/query")[at];
+      if (!answered.insert(id).second) continue;
+      const auto users = lists_asked()[at];
+      if (users.count(kBad) != 0) {
+        http_.answer(id, problem_response(400, Code::kInvalidArgument));
+      } else {
+        wire::DeviceLists answer;
+        for (const std::string& user : users) {
+          wire::DeviceLists::OfUser& of = *answer.add_users();
+          of.set_user_id(user);
+          if (user != "bob") continue;
+          of.set_newest_version(1);
+          of.add_lists(bob_.list.bytes);
+          of.add_records(bob_.record.bytes);
+        }
+        http_.answer(id, protobuf_response(answer));
+      }
+      run();
+    }
+  };
+  const auto mistyped = client_->direct_conversation("bob ", true);
+  ASSERT_TRUE(mistyped.ok());
+  ASSERT_TRUE(client_->send_text(*mistyped, "to nobody", {}).ok());
+  ASSERT_TRUE(send("to bob").ok());
+  run();
+  for (int i = 0; i < 6 && bundles_asked().empty(); ++i) {
+    answer_all();
+    advance(std::chrono::seconds(3));
+  }
+  ASSERT_THAT(bundles_asked(), SizeIs(1));
+  give_bundles(bundles_asked().front());
+  ASSERT_THAT(sends(), SizeIs(1));
+  EXPECT_EQ(sends().front().peer_user_id(), "bob");
+  // It is not asked for without an end.
+  const std::size_t before = lists_asked().size();
+  for (int i = 0; i < 100; ++i) {
+    answer_all();
+    advance(std::chrono::seconds(6));
+  }
+  EXPECT_LE(lists_asked().size() - before, 25U);
+}
+
+// ---- Linking -------------------------------------------------------------------------------------------------------
+
+TEST_F(EncryptedSending, NoDeviceIsLinkedBeyondTheLimit) {
+  begin_account();
+  go_online();
+  const auto fill = [this](std::size_t devices) {
+    const auto written = e2ee_->write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(const e2ee::Self* self, tx.state().self());
+      CHATSDK_ASSIGN(const e2ee::KnownUser* own, tx.state().user("alice"));
+      std::vector<e2ee::DeviceRecord> added;
+      for (std::size_t i = own->newest().devices.size(); i < devices; ++i) {
+        added.push_back(e2ee::make_device_record({"alice", DeviceId{500 + i}, e2ee::kSuitesSpoken, e2ee::kThen, {}},
+                                                 e2ee::DeviceKeys::draw(random_)));
+      }
+      CHATSDK_ASSIGN(const auto next,
+                     e2ee::next_device_list(own->newest(), self->account_seed, added, {}, e2ee::kThen));
+      std::vector<Bytes> records;
+      for (const e2ee::DeviceRecord& record : added) records.push_back(record.bytes);
+      const Bytes lists[] = {next.bytes};
+      const auto learned = e2ee::learn_lists(tx.state(), "alice", lists, records, e2ee::kThen);
+      return learned.ok() ? Status() : Status(learned.error());
+    });
+    ASSERT_TRUE(written.ok()) << written.error().detail;
+  };
+  const auto now = static_cast<std::uint64_t>(to_unix_ms(clock_.wall_now()));
+  const auto fresh = e2ee::LinkNew::start("alice", DeviceId{900}, "tablet", now, random_);
+  ASSERT_TRUE(fresh.ok());
+  fill(limits::e2ee::kDevicesMax);
+  EXPECT_EQ(client_->scan_link(fresh->text()).code(), Code::kLimitReached);
+}
+
 // ---- Bundles -------------------------------------------------------------------------------------------------------
 
 TEST_F(EncryptedSending, WaitsForTheBundleAndHandsOutNoText) {

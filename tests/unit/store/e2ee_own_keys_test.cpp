@@ -199,6 +199,35 @@ TEST_F(OwnKeysTest, ThePairIsReplacedWhenItIsDue) {
   EXPECT_NE(newer->signed_prekey, upload->signed_prekey);
 }
 
+// Of a device that was set up while its clock was ten years ahead.
+TEST_F(OwnKeysTest, RotationAndAgeingGoOnOnceTheClockIsRight) {
+  const std::uint64_t right = alice.now_ms;
+  alice.now_ms += ms(std::chrono::hours(24 * 3'650));
+  alice.begin();
+  const auto age = [this] {
+    bool done = false;
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(done, alice.keys.age_once_a_day(tx.kept(), alice.now_ms));
+      return {};
+    });
+    return done;
+  };
+  EXPECT_TRUE(age());
+  EXPECT_FALSE(due().has_value());
+  alice.now_ms = right;
+  EXPECT_TRUE(age());
+  EXPECT_FALSE(age());
+  const auto upload = due();
+  ASSERT_TRUE(upload.has_value());
+  EXPECT_EQ(upload->key_ids.size(), 2U);
+  taken(*upload);
+  EXPECT_FALSE(due().has_value());
+  alice.now_ms += ms(std::chrono::hours(24));
+  EXPECT_TRUE(age());
+  alice.now_ms += ms(limits::e2ee::kSignedRotation);
+  EXPECT_TRUE(due().has_value());
+}
+
 TEST_F(OwnKeysTest, AnotherDigestUploadsEverythingAnew) {
   alice.begin();
   const ChatServer::Stock& stock = server.stocks[alice.self];
