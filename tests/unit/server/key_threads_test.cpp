@@ -154,7 +154,8 @@ TEST_F(ThreadedKeys, TakeOneOfManySuccessorsAtOnce) {
   std::vector<wire::DeviceListUpload> uploads;
   for (int i = 0; i < kRivals; ++i) {
     // They differ in their times.
-    const auto rival = e2ee::next_device_list(common, ann_.account_seed, {}, {}, static_cast<std::uint64_t>(i));
+    const auto time_ms = common.time_ms + static_cast<std::uint64_t>(i);
+    const auto rival = e2ee::next_device_list(common, ann_.account_seed, {}, {}, time_ms);
     uploads.push_back(upload_of({rival.value()}, {}));
   }
   std::vector<Code> codes(kRivals, Code::kInternal);
