@@ -542,15 +542,15 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
 // One of them has a name that nobody can have: whose it is shows when each is asked for alone. Nobody has keys under
 // it.
 void Encryption::on_lists_refused(const AskedLists& asked) {
-  After after;
   if (asked.size() > 1) {
     for (const auto& [user_id, awaited] : asked) lists_wanted_.insert(user_id);
     one_by_one_ = true;
-  } else {
-    const UserId& user_id = asked.begin()->first;
-    after.events.push_back({e2ee::EventKind::kPeerWithoutKeys, user_id, {}});
-    pause_lists(user_id, after);
+    return fetch();
   }
+  After after;
+  const UserId& user_id = asked.begin()->first;
+  after.events.push_back({e2ee::EventKind::kPeerWithoutKeys, user_id, {}});
+  pause_lists(user_id, after);
   follow(std::move(after));
   keys_changed();
 }
