@@ -102,6 +102,12 @@ void Observer::learn_from(NodeId device, StreamId stream, const wire::Item& item
   }
 }
 
+void Observer::note_sender(StreamId stream, const wire::Item& item) {
+  if (item.kind() != wire::ITEM_KIND_ROSTER && item.content().empty() && item.sender_device_id() != 0) {
+    senders_[stream].insert(DeviceId{item.sender_device_id()});
+  }
+}
+
 void Observer::on_committed(const server::AppendedItem& appended) {
   wire::Item item;
   if (!item.ParseFromString(*appended.item)) return;
@@ -109,9 +115,7 @@ void Observer::on_committed(const server::AppendedItem& appended) {
     learn(appended.stream_id,
           conversation(user_named(item.roster().changes(0).user_id()), user_named(item.roster().changes(1).user_id())));
   }
-  if (item.kind() != wire::ITEM_KIND_ROSTER && item.content().empty() && item.sender_device_id() != 0) {
-    senders_[appended.stream_id].insert(DeviceId{item.sender_device_id()});
-  }
+  note_sender(appended.stream_id, item);
   const ConversationNumber number = conversation_of(appended.stream_id);
   record(0, event::ItemCommitted{appended.stream_id.value, number, {appended.seq, hash_of_item(item)}});
   for (const wire::Roster::Change& change : item.roster().changes()) {

@@ -54,6 +54,8 @@ class Observer final : public NetworkObserver {
   std::uint64_t content_of(const wire::Item& item) const;
   // Devices that sent encrypted items of a stream: each is told of its own.
   const std::set<DeviceId>& senders_of(StreamId stream) { return senders_[stream]; }
+  // Also of an item that was read: of a commit that the server did not live to tell of.
+  void note_sender(StreamId stream, const wire::Item& item);
   void on_server_frame(NodeId device, const wire::ServerFrame& frame) override;
   void on_device_frame(NodeId device, std::uint64_t connection, BytesView frame) override;
   void on_device_hears(NodeId device, std::uint64_t connection, BytesView frame) override;

@@ -548,9 +548,11 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
   const std::set<DeviceId>& senders = observer_.senders_of(stream);
   if (senders.empty()) return whole;
   std::map<Seq, wire::Item> items;
-  const auto take = [&items](const ServerStream& read) {
+  const auto take = [this, stream, &items](const ServerStream& read) {
     for (const wire::Item& item : read.items) {
-      if (item.kind() != wire::ITEM_KIND_SKIP) items.emplace(item.seq(), item);
+      if (item.kind() == wire::ITEM_KIND_SKIP) continue;
+      observer_.note_sender(stream, item);
+      items.emplace(item.seq(), item);
     }
   };
   take(*whole);
