@@ -24,6 +24,13 @@ const DeviceList* list_of(const KnownUser* user, const RosterMember& member) {
   return list != nullptr && list->hash == member.list_hash ? list : nullptr;
 }
 
+// Whether a device of the list has left the newest one since, or has other keys there.
+bool has_left(const KnownUser& user, const DeviceList& list, DeviceId device_id) {
+  const DeviceRecord* then = listed(user, list.version, device_id);
+  const DeviceRecord* now = listed(user, device_id);
+  return then != nullptr && (now == nullptr || now->hash != then->hash);
+}
+
 const RosterMember* find_member(const Roster& roster, const UserId& user_id) {
   const auto at = std::find_if(roster.members.begin(), roster.members.end(),
                                [&user_id](const RosterMember& member) { return member.user_id == user_id; });
@@ -550,6 +557,11 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   const RosterMember* member = find_member(roster, item.sender.user_id);
   CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(item.sender.user_id));
   const DeviceList* list = member == nullptr ? nullptr : list_of(sender, *member);
+  if (list != nullptr) {
+    // All that stood under this list has been read: who has left it since has nothing to say under it again.
+    CHATSDK_ASSIGN(const std::uint64_t reached, kept.notes.list_version_before(item.sender.user_id, item.peer));
+    if (list->version < reached && has_left(*sender, *list, item.sender.device_id)) list = nullptr;
+  }
 
   Incoming incoming;
   incoming.sender = item.sender;

@@ -58,8 +58,10 @@ class Notes : public RetryNotes {
   // or where it is plain.
   virtual Result<std::optional<Roster>> roster(ConversationId conversation) = 0;
   virtual Status put_roster(ConversationId conversation, const Roster& roster) = 0;
-  // The highest version of the user's list in a roster of a conversation with the peer; 0: none.
+  // The highest version of the user's list in a roster of a conversation with the peer; 0: none. In this store epoch;
+  // and in those before it.
   virtual Result<std::uint64_t> list_version_with(const UserId& user_id, const UserId& peer) = 0;
+  virtual Result<std::uint64_t> list_version_before(const UserId& user_id, const UserId& peer) = 0;
   // Whether this device has once begun the direct conversation as encrypted, or seen it so.
   virtual Result<bool> is_encrypted_with(const UserId& peer) = 0;
   virtual Status note_encrypted_with(const UserId& peer) = 0;

@@ -52,6 +52,7 @@ constexpr char kPutMember[] =
 constexpr char kListVersionWith[] =
     "SELECT max(m.list_version) FROM e2ee_member p JOIN e2ee_member m ON m.conversation_id = p.conversation_id AND "
     "m.user = ?1 WHERE p.user = ?2";
+constexpr char kListVersionBefore[] = "SELECT version FROM e2ee_reached WHERE peer = ?2 AND user = ?1";
 constexpr char kAwaited[] = "SELECT version FROM e2ee_awaited WHERE user = ?1";
 constexpr char kAwait[] =
     "INSERT INTO e2ee_awaited(user, version) VALUES (?1, ?2) ON CONFLICT(user) DO UPDATE SET version = ?2";
@@ -125,7 +126,8 @@ constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2
 constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
 constexpr const char* kForgetIdentity[] = {
     "UPDATE e2ee_member SET list_version = 0 WHERE user = ?1", "DELETE FROM e2ee_sent_device WHERE user = ?1",
-    "DELETE FROM e2ee_task WHERE user = ?1", "DELETE FROM e2ee_awaited WHERE user = ?1"};
+    "DELETE FROM e2ee_task WHERE user = ?1", "DELETE FROM e2ee_awaited WHERE user = ?1",
+    "DELETE FROM e2ee_reached WHERE user = ?1"};
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -266,6 +268,12 @@ Result<std::uint64_t> SqlNotes::list_version_with(const UserId& user_id, const U
   rows::Query query = sql_(kListVersionWith);
   CHATSDK_ASSIGN(const bool any, query.first(user_id, peer));
   return any && !query->is_null(0) ? unsigned_at(query.row(), 0) : 0;
+}
+
+Result<std::uint64_t> SqlNotes::list_version_before(const UserId& user_id, const UserId& peer) {
+  rows::Query query = sql_(kListVersionBefore);
+  CHATSDK_ASSIGN(const bool any, query.first(user_id, peer));
+  return any ? unsigned_at(query.row(), 0) : 0;
 }
 
 Result<bool> SqlNotes::is_encrypted_with(const UserId& peer) { return sql_(kIsEncryptedWith).first(peer); }

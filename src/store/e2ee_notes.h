@@ -41,6 +41,7 @@ class SqlNotes final : public Notes {
   Result<std::optional<Roster>> roster(ConversationId conversation) override;
   Status put_roster(ConversationId conversation, const Roster& roster) override;
   Result<std::uint64_t> list_version_with(const UserId& user_id, const UserId& peer) override;
+  Result<std::uint64_t> list_version_before(const UserId& user_id, const UserId& peer) override;
   Result<bool> is_encrypted_with(const UserId& peer) override;
   Status note_encrypted_with(const UserId& peer) override;
   Result<IdentityPolicy> identity_policy(const UserId& peer) override;

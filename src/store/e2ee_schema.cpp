@@ -259,14 +259,33 @@ CREATE TABLE e2ee_sent_device(
 ) WITHOUT ROWID;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2};
+// e2ee_reached: of the conversation with the peer, the version of a user's list that its roster had reached in an
+// earlier epoch.
+constexpr const char* kVersion3 = R"sql(
+CREATE TABLE e2ee_reached(
+  peer TEXT NOT NULL,
+  user TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (peer, user)
+) WITHOUT ROWID;
+DROP TRIGGER e2ee_other_epoch;
+CREATE TRIGGER e2ee_other_epoch AFTER UPDATE OF store_epoch ON meta WHEN new.store_epoch <> old.store_epoch BEGIN
+  INSERT INTO e2ee_reached(peer, user, version) SELECT d.peer, m.user, max(m.list_version) FROM e2ee_direct d JOIN
+    e2ee_member p ON p.user = d.peer JOIN e2ee_member m ON m.conversation_id = p.conversation_id GROUP BY d.peer, m.user
+    ON CONFLICT(peer, user) DO UPDATE SET version = max(version, excluded.version);
+  DELETE FROM e2ee_roster;
+  DELETE FROM e2ee_awaited;
+END;
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3};
 
 constexpr const char* kTables[] = {
-    "e2ee_meta",        "e2ee_self",   "e2ee_prekey",         "e2ee_seen",   "e2ee_user",        "e2ee_replaced",
-    "e2ee_list",        "e2ee_record", "e2ee_session",        "e2ee_prefix", "e2ee_chain",       "e2ee_skipped",
-    "e2ee_own_chain",   "e2ee_sent",   "e2ee_received_chain", "e2ee_asked",  "e2ee_placeholder", "e2ee_roster",
-    "e2ee_sent_device", "e2ee_member", "e2ee_direct",         "e2ee_out",    "e2ee_slice",       "e2ee_task",
-    "e2ee_task_out",    "e2ee_awaited"};
+    "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",   "e2ee_user",        "e2ee_replaced",
+    "e2ee_list",        "e2ee_record",  "e2ee_session",        "e2ee_prefix", "e2ee_chain",       "e2ee_skipped",
+    "e2ee_own_chain",   "e2ee_sent",    "e2ee_received_chain", "e2ee_asked",  "e2ee_placeholder", "e2ee_roster",
+    "e2ee_sent_device", "e2ee_member",  "e2ee_direct",         "e2ee_out",    "e2ee_slice",       "e2ee_task",
+    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached"};
 
 // 0: there are no tables yet.
 Result<std::int64_t> version_of(sqlite::Database& db) {

@@ -66,11 +66,11 @@ TEST_F(E2eeFiles, AreMadeInAStoreOfAnOlderSchema) {
 TEST_F(E2eeFiles, OfALaterVersionAreLeftAlone) {
   open_as_ann();
   must(try_e2ee());
-  must(store_->inside().db.execute("UPDATE e2ee_meta SET version = 3"));
+  must(store_->inside().db.execute("UPDATE e2ee_meta SET version = 4"));
   const std::string before = tables(*store_);
   const auto opened = try_e2ee();
   EXPECT_EQ(opened.code(), Code::kSchemaTooNew);
-  EXPECT_EQ(opened.error().detail, "encryption's tables of version 3, this library knows 2");
+  EXPECT_EQ(opened.error().detail, "encryption's tables of version 4, this library knows 3");
   EXPECT_EQ(tables(*store_), before);
 }
 

@@ -315,6 +315,115 @@ TEST_F(TrustOldList, AServerThatWasPutBackMayShowOlderOnes) {
       << "a device that a newer list removed gets nothing";
 }
 
+// The first copy of the server's store is of the time when the laptop was listed.
+class TrustRestored : public TrustOldList {
+ protected:
+  void put_back(std::uint64_t epoch) {
+    for (ChatDevice* device : {&alice, &bob}) {
+      device->write([device](E2eeTransaction& tx) -> Status {
+        CHATSDK_ASSIGN([[maybe_unused]] const auto upload, device->keys.new_epoch(tx.kept(), device->now_ms));
+        return {};
+      });
+      ASSERT_TRUE(device->kept.store().begin_epoch(epoch, StreamId{500}).ok());
+    }
+    server.stream.resize(4);
+    server.revision = 2;
+    server.users["bob"].lists = with_laptop.lists;
+    server.users["bob"].in_roster = with_laptop.lists.size();
+    alice.sync();
+    bob.sync();
+    ASSERT_EQ(refusals(), 0U) << "the server may show what it has";
+  }
+};
+
+TEST_F(TrustRestored, ARemovedDeviceDoesNotSpeakAgain) {
+  ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
+  for (const std::uint64_t epoch : {2U, 3U}) {
+    ASSERT_NO_FATAL_FAILURE(put_back(epoch));
+    say_to(laptop, alice, "send the money to");
+    alice.sync();
+    EXPECT_EQ(alice.results.back(), Outcome::kPlaceholder);
+    EXPECT_EQ(alice.history().back(), "?");
+    EXPECT_EQ(alice.kept.e2ee().notes().tasks()->size(), 0U) << "nobody is asked for it";
+  }
+}
+
+// Nor in the session that it had while it was listed.
+TEST_F(TrustRestored, ARemovedDeviceDoesNotSpeakAgainInItsOldSession) {
+  talk();
+  laptop.join(bob);
+  bob.fetch_lists("bob");
+  with_laptop = server.lists_of("bob");
+  laptop.fetch_lists("alice");
+  say_to(laptop, alice, "from the laptop");
+  alice.sync();
+  ASSERT_EQ(alice.history().back(), "from the laptop");
+  bob.unlink(laptop);
+  alice.sync();
+  ASSERT_NO_FATAL_FAILURE(put_back(2));
+  say_to(laptop, alice, "send the money to");
+  alice.sync();
+  EXPECT_EQ(alice.history().back(), "?");
+}
+
+// Nor does a device of the own user.
+TEST_F(TrustRestored, ARemovedDeviceOfTheOwnUserDoesNotSpeakAgain) {
+  talk();
+  bob.sync();
+  laptop.join(bob);
+  bob.fetch_lists("bob");
+  with_laptop = server.lists_of("bob");
+  laptop.fetch_lists("alice");
+  bob.sync();
+  bob.unlink(laptop);
+  bob.sync();
+  ASSERT_NO_FATAL_FAILURE(put_back(2));
+  say_to(laptop, bob, "I have said this myself");
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+}
+
+// Until bob's list is there again, his messages and alice's wait, and what his listed devices send is read.
+TEST_F(TrustRestored, NothingIsLostUntilTheListIsThereAgain) {
+  ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
+  const UserLists today = server.lists_of("bob");
+  ASSERT_NO_FATAL_FAILURE(put_back(2));
+  say_to(bob, alice, "sent under the list of before");
+  alice.sync();
+  EXPECT_EQ(alice.history().back(), "sent under the list of before");
+  alice.queue("for bob's phone alone");
+  EXPECT_EQ(alice.flush(), 0) << "the server wants a copy for the laptop, and gets none";
+  alice.refused = 0;
+  server.users["bob"].lists = today.lists;
+  server.put_roster({"bob"});
+  alice.sync();
+  EXPECT_EQ(refusals(), 0U);
+  EXPECT_EQ(alice.flush(), 1);
+  EXPECT_FALSE(last().slices.contains(laptop.self));
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "for bob's phone alone");
+  say(bob, alice, "good");
+}
+
+// What was reached is of the account key: another one begins anew.
+TEST_F(TrustRestored, AnotherAccountKeyIsBelowNothing) {
+  ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
+  ASSERT_TRUE(alice.kept.store().begin_epoch(2, StreamId{500}).ok());
+  const auto reached = [this] { return alice.kept.e2ee().notes().list_version_before("bob", "bob").value(); };
+  EXPECT_EQ(reached(), 3U);
+  EXPECT_EQ(alice.kept.e2ee().notes().list_version_before("alice", "bob").value(), 1U);
+  EXPECT_EQ(alice.kept.e2ee().notes().list_version_with("bob", "bob").value(), 0U);
+  ASSERT_TRUE(alice.kept.store().begin_epoch(3, StreamId{500}).ok());
+  EXPECT_EQ(reached(), 3U) << "also where nothing of the epoch between was read";
+  const Person other = person("bob", 8, 0x61, 5, {});
+  const DeviceList list = first_device_list("bob", other.account_seed, {&other.record, 1}, kThen + 1).value();
+  server.users["bob"] = {{list.bytes}, {other.record.bytes}, 1};
+  server.put_roster({"bob"});
+  alice.sync();
+  ASSERT_TRUE(alice.told(EventKind::kIdentityChanged));
+  EXPECT_EQ(reached(), 0U);
+}
+
 // A lower version of another account key is another identity, and none that goes back, where it is of later.
 TEST_F(TrustOldList, AnotherAccountKeyBeginsAnew) {
   ASSERT_NO_FATAL_FAILURE(talk_and_unlink());
