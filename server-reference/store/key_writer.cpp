@@ -42,6 +42,8 @@ Status KeyWriter::prepare() {
                  db_.prepare("SELECT count(*) FROM account_key WHERE user_id = ?1 AND account_key = ?2"));
   CHATSDK_ASSIGN(insert_account_key_,
                  db_.prepare("INSERT INTO account_key(user_id, generation, account_key) VALUES (?1, ?2, ?3)"));
+  CHATSDK_ASSIGN(delete_replaced_,
+                 db_.prepare("DELETE FROM account_key WHERE user_id = ?1 AND generation <= ?2 - ?3"));
   CHATSDK_ASSIGN(select_newest_, db_.prepare("SELECT version, list_hash FROM device_list WHERE user_id = ?1 "
                                              "ORDER BY version DESC LIMIT 1"));
   CHATSDK_ASSIGN(select_list_hash_,
@@ -192,13 +194,7 @@ Result<KeyWriter::Refusal> KeyWriter::refusal_of_key(const PublishLists& op, con
   CHATSDK_TRY(select_replaced_.bind_text(1, op.user_id).bind_blob(2, op.account_key).step_row());
   const bool replaced = select_replaced_.integer(0) != 0;
   select_replaced_.reset();
-  if (replaced) return Refusal(list_conflict("this account key was replaced"));
-  if (standing.generation > limits::e2ee::kReplacedMax) {
-    return Refusal(error(Code::kLimitReached, std::to_string(standing.generation - 1) +
-                                                  " account keys were replaced, limit " +
-                                                  std::to_string(limits::e2ee::kReplacedMax)));
-  }
-  return Refusal();
+  return replaced ? Refusal(list_conflict("this account key was replaced")) : Refusal();
 }
 
 Result<KeyWriter::Refusal> KeyWriter::refusal_of_entries(const PublishLists& op, const Standing& standing,
@@ -246,6 +242,10 @@ Status KeyWriter::write_lists(const PublishLists& op, const Standing& standing, 
     CHATSDK_TRY(insert_account_key_.bind_text(1, op.user_id)
                     .bind(2, to_column(standing.generation + 1))
                     .bind_blob(3, op.account_key)
+                    .run());
+    CHATSDK_TRY(delete_replaced_.bind_text(1, op.user_id)
+                    .bind(2, to_column(standing.generation))
+                    .bind(3, to_column(std::uint64_t{limits::e2ee::kReplacedMax}))
                     .run());
   }
   for (const DeviceRecordRow& record : op.records) {

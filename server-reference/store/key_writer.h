@@ -102,6 +102,7 @@ class KeyWriter {
   sqlite::Statement select_account_key_;
   sqlite::Statement select_replaced_;
   sqlite::Statement insert_account_key_;
+  sqlite::Statement delete_replaced_;
   sqlite::Statement select_newest_;
   sqlite::Statement select_list_hash_;
   sqlite::Statement select_entries_;

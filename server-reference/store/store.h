@@ -331,9 +331,9 @@ struct DeviceRecordRow {
 // that are stored already are a repeat; where that is all, nothing is written. The rosters of the user's encrypted
 // conversations follow: ExtendRosters, or the next item.
 // Refusals: NOT_FOUND (no such user), CONFLICT (not what follows the newest version; another account key without
-// replaces_account_key; an account key that was replaced; a record that neither the op nor the store has), FORBIDDEN
-// (the uploading device is neither in the newest version nor in the last of these), INVALID_ARGUMENT (a device that is
-// new to the list, or comes with another record, is none of this user), LIMIT_REACHED (limits::e2ee::kReplacedMax).
+// replaces_account_key; one of the newest limits::e2ee::kReplacedMax account keys that were replaced; a record that
+// neither the op nor the store has), FORBIDDEN (the uploading device is neither in the newest version nor in the last
+// of these), INVALID_ARGUMENT (a device that is new to the list, or comes with another record, is none of this user).
 struct PublishLists {
   UserId user_id;
   DeviceId uploader;

@@ -250,7 +250,7 @@ inline constexpr auto kPurgeClockStepMax = 24h;  // a clock set forward by more 
 namespace e2ee {
 inline constexpr std::size_t kDevicesMax = 8;        // of a device list
 inline constexpr std::size_t kListVersionsMax = 64;  // of one user's list that a device keeps
-inline constexpr std::size_t kReplacedMax = 16;      // account keys of one user that were replaced
+inline constexpr std::size_t kReplacedMax = 16;      // replaced account keys of one user that are known again
 inline constexpr std::size_t kDeviceNameBytesMax = 63;
 inline constexpr auto kSignedRotation = 24h * 2;         // age at which signed and last-resort prekey are replaced,
 inline constexpr auto kSignedRotationShare = 12h;        // less a random share of this

@@ -124,10 +124,10 @@ Learned other_identity(const KnownUser& known, Checked checked) {
     learned.result = Learning::kIgnored;
     return learned;
   }
-  if (known.replaced.size() >= limits::e2ee::kReplacedMax) return refused();
   KnownUser user = pinned(known.user_id, std::move(checked));
   user.replaced = known.replaced;
   user.replaced.push_back(known.account_key);
+  if (user.replaced.size() > limits::e2ee::kReplacedMax) user.replaced.erase(user.replaced.begin());
   learned.result = Learning::kIdentityChanged;
   learned.user = std::move(user);
   return learned;

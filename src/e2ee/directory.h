@@ -32,7 +32,7 @@ struct KnownUser {
   std::vector<DeviceList> lists;  // oldest first
   std::map<Hash, DeviceRecord> records;
   bool verified = false;             // by the app, of this account key
-  std::vector<SigningKey> replaced;  // account keys that were pinned before
+  std::vector<SigningKey> replaced;  // account keys that were pinned before: the newest kReplacedMax, oldest first
 
   const DeviceList& oldest() const { return lists.front(); }
   const DeviceList& newest() const { return lists.back(); }

@@ -35,8 +35,7 @@ export function learn(device, userId, lists, records, now) {
     const newest = known.lists[known.lists.length - 1];
     const last = parsed[parsed.length - 1];
     if (last.version < newest.version && last.timeMs <= newest.timeMs) return { result: 'ignored', added: [], removed: [] };
-    need(known.replaced.length < REPLACED_MAX, 'too many account keys were replaced');
-    known.replaced.push(known.accountKey);
+    known.replaced = [...known.replaced, known.accountKey].slice(-REPLACED_MAX);
     Object.assign(known, { accountKey, verified: false, lists: [] });
     keep(device, userId, parsed, recordOf);
     deleteKeysOf(device, userId);

@@ -20,7 +20,9 @@ class Account {
   // Takes the place of another one, after its last version.
   Account(unsigned char seed_byte, const Account& before)
       : seed_(secret_of<32>(seed_byte)), lists_(before.lists_), records_(before.records_) {
-    change({10}, {1});
+    std::vector<std::uint64_t> gone;
+    for (const ListedDevice& device : lists_.back().devices) gone.push_back(device.device_id.value);
+    change({10}, gone);
   }
 
   // The devices get new keys each time that they are added.
@@ -407,15 +409,26 @@ TEST_F(Directory, TakesALowerVersionOfAnotherKeyForAnotherIdentityWhereItIsLater
   EXPECT_EQ(kept(), "3..3");
 }
 
-TEST_F(Directory, BoundsTheReplacedKeys) {
-  const auto nth = [](std::size_t n) { return Account(static_cast<unsigned char>(0x61 + n)); };
-  learn(nth(0), 1, 1);
-  for (std::size_t n = 1; n <= limits::e2ee::kReplacedMax; ++n) {
-    EXPECT_EQ(learn(nth(n), 1, 1).result, Learning::kIdentityChanged) << n;
+// Of a key that is known no more the version says that it was before.
+TEST_F(Directory, KnowsTheNewestReplacedKeysAgain) {
+  constexpr std::size_t kLast = limits::e2ee::kReplacedMax + 2;
+  std::vector<Account> accounts;
+  accounts.reserve(kLast + 1);
+  accounts.emplace_back(0x61);
+  while (accounts.size() <= kLast) {
+    accounts.emplace_back(static_cast<unsigned char>(0x61 + accounts.size()), accounts.back());
   }
-  const Account one_more = nth(limits::e2ee::kReplacedMax + 1);
-  expect_refused(one_more.lists(1, 1), one_more.records());
-  EXPECT_EQ(learn(nth(0), 1, 1).result, Learning::kIgnored);
+  const auto show = [&](std::size_t n) { return learn(accounts[n], n + 1, n + 1).result; };
+  EXPECT_EQ(show(0), Learning::kFirstContact);
+  for (std::size_t n = 1; n <= kLast; ++n) EXPECT_EQ(show(n), Learning::kIdentityChanged) << n;
+  ASSERT_EQ(known_->replaced.size(), limits::e2ee::kReplacedMax);
+  EXPECT_EQ(known_->replaced.front(), signing_key_of(accounts[2].seed()));
+  EXPECT_EQ(known_->replaced.back(), signing_key_of(accounts[kLast - 1].seed()));
+  for (std::size_t n = 0; n < kLast; ++n) EXPECT_EQ(show(n), Learning::kIgnored) << n;
+
+  // Whoever has the seed of one that was dropped can sign what he likes: that is another identity, as of any key.
+  accounts[0].reach(kLast + 2);
+  EXPECT_EQ(learn(accounts[0], kLast + 2, kLast + 2).result, Learning::kIdentityChanged);
 }
 
 TEST_F(Directory, MeetsAUserWhoWasForgottenForTheFirstTime) {

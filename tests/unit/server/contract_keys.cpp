@@ -259,16 +259,21 @@ TEST_F(KeyContract, AReplacedAccountKeyDoesNotComeBack) {
   EXPECT_EQ(code(back), Code::kConflict);
 }
 
-TEST_F(KeyContract, ReplacedAccountKeysAreLimited) {
+TEST_F(KeyContract, AnyNumberOfAccountKeysIsReplacedAndTheNewestAreKnownAgain) {
   list_phone();
-  const auto replacement = [&](std::size_t number) {
-    const std::string name = "key " + std::to_string(number + 1);
-    PublishLists op = lists(phone_, {list_of(number + 1, {record_of(phone_)})}, {record_of(phone_)}, name);
+  const auto replacement = [&](std::size_t key, std::uint64_t version) {
+    const std::string name = "key " + std::to_string(key);
+    PublishLists op = lists(phone_, {list_of(version, {record_of(phone_)})}, {record_of(phone_)}, name);
     op.replaces_account_key = true;
     return op;
   };
-  for (std::size_t i = 1; i <= limits::e2ee::kReplacedMax; ++i) EXPECT_EQ(code(replacement(i)), Code::kOk) << i;
-  EXPECT_EQ(code(replacement(limits::e2ee::kReplacedMax + 1)), Code::kLimitReached);
+  constexpr std::size_t kLast = limits::e2ee::kReplacedMax + 4;
+  for (std::size_t i = 2; i <= kLast; ++i) EXPECT_EQ(code(replacement(i, i)), Code::kOk) << i;
+  for (std::size_t i = kLast - limits::e2ee::kReplacedMax; i < kLast; ++i) {
+    EXPECT_EQ(code(replacement(i, kLast + 1)), Code::kConflict) << i;
+  }
+  EXPECT_EQ(code(replacement(3, 3)), Code::kConflict) << "a list of before, under a key that is forgotten";
+  EXPECT_EQ(code(replacement(3, kLast + 1)), Code::kOk);
 }
 
 // ---- What goes with a device ---------------------------------------------------------------------------------------
