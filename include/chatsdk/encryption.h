@@ -116,6 +116,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_accept_identity(chatsdk_client* 
  * with the user is told that the identity has changed, and every mark for it falls.
  *
  * It is done at the next connection: CHATSDK_EVENT_ENCRYPTION says READY. Asked for again if the program ends before.
+ * Where the server refuses it, everything stays as it was.
  *
  * @param client the client
  * @param[out] out_error why it failed; NULL allowed

@@ -42,8 +42,7 @@ Status KeyWriter::prepare() {
                  db_.prepare("SELECT count(*) FROM account_key WHERE user_id = ?1 AND account_key = ?2"));
   CHATSDK_ASSIGN(insert_account_key_,
                  db_.prepare("INSERT INTO account_key(user_id, generation, account_key) VALUES (?1, ?2, ?3)"));
-  CHATSDK_ASSIGN(delete_replaced_,
-                 db_.prepare("DELETE FROM account_key WHERE user_id = ?1 AND generation <= ?2 - ?3"));
+  CHATSDK_ASSIGN(delete_replaced_, db_.prepare("DELETE FROM account_key WHERE user_id = ?1 AND generation <= ?2 - ?3"));
   CHATSDK_ASSIGN(select_newest_, db_.prepare("SELECT version, list_hash FROM device_list WHERE user_id = ?1 "
                                              "ORDER BY version DESC LIMIT 1"));
   CHATSDK_ASSIGN(select_list_hash_,

@@ -125,7 +125,6 @@ Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::strin
   if (before == nullptr) return without_keys();
   if (before->record.user_id != device.user_id) return error(Code::kWrongState, "this device has another user's keys");
   CHATSDK_ASSIGN(Self self, make_self(before->account_seed.clone(), DeviceKeys::draw(keys_), device, name, now_ms));
-  self.next_key_id = before->next_key_id;
   // Where the list never got to the server, what stood there before it goes.
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
   const bool was_listed = own != nullptr && own->newest().find(before->record.device_id) != nullptr;
@@ -133,8 +132,7 @@ Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::strin
   std::set<DeviceId> without(gone.begin(), gone.end());
   without.insert({self.replaces, device.device_id});
   CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, std::move(without), now_ms));
-  CHATSDK_TRY(forget_keys(kept));
-  CHATSDK_TRY(kept.state.put_self(std::move(self)));
+  CHATSDK_TRY(replace_self(kept, std::move(self)));
   return upload;
 }
 
@@ -156,13 +154,13 @@ Status OwnKeys::adopt_account(Kept kept, const Peer& device, std::string_view na
   if (shown == nullptr || shown->hash != granted.list.hash) {
     return error(kBadMessage, "the server shows no list that follows the granted one");
   }
-  return take_keys(kept, device, name, std::move(granted.account_seed), std::move(granted.keys), now_ms);
+  CHATSDK_ASSIGN(Self self, make_self(std::move(granted.account_seed), std::move(granted.keys), device, name, now_ms));
+  return replace_self(kept, std::move(self));
 }
 
-Status OwnKeys::take_keys(Kept kept, const Peer& device, std::string_view name, SigningSeed account_seed,
-                          DeviceKeys keys, std::uint64_t now_ms) {
+// Key ids go on counting.
+Status OwnKeys::replace_self(Kept kept, Self self) {
   CHATSDK_ASSIGN(const Self* before, kept.state.self());
-  CHATSDK_ASSIGN(Self self, make_self(std::move(account_seed), std::move(keys), device, name, now_ms));
   if (before != nullptr) {
     self.next_key_id = before->next_key_id;
     CHATSDK_TRY(forget_keys(kept));
@@ -172,17 +170,27 @@ Status OwnKeys::take_keys(Kept kept, const Peer& device, std::string_view name, 
 
 Result<ListUpload> OwnKeys::replace_account(Kept kept, const Peer& device, std::string_view name, bool again,
                                             std::uint64_t now_ms) {
-  if (!again) {
-    CHATSDK_TRY(take_keys(kept, device, name, draw_secret<32>(keys_), DeviceKeys::draw(keys_), now_ms));
-  }
-  CHATSDK_ASSIGN(const Self* self, kept.state.self());
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
-  if (self == nullptr || own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
+  if (own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
+  CHATSDK_ASSIGN(auto next, kept.state.next_self());
+  if (!again || !next || Peer{next->record.user_id, next->record.device_id} != device) {
+    CHATSDK_ASSIGN(next, make_self(draw_secret<32>(keys_), DeviceKeys::draw(keys_), device, name, now_ms));
+    CHATSDK_TRY(kept.state.put_next_self(*next));
+  }
   std::vector<DeviceId> all;
   for (const ListedDevice& listed : own->newest().devices) all.push_back(listed.device_id);
   CHATSDK_ASSIGN(const DeviceList list,
-                 next_device_list(own->newest(), self->account_seed, {&self->record, 1}, all, now_ms));
-  return ListUpload{list.bytes, {self->record.bytes}};
+                 next_device_list(own->newest(), next->account_seed, {&next->record, 1}, all, now_ms));
+  return ListUpload{list.bytes, {next->record.bytes}};
+}
+
+Result<bool> OwnKeys::take_replacement(Kept kept, const UserId& user_id) {
+  CHATSDK_ASSIGN(auto next, kept.state.next_self());
+  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(user_id));
+  if (!next || own == nullptr || !holds_account_of(*next, *own)) return false;
+  CHATSDK_TRY(replace_self(kept, std::move(*next)));
+  CHATSDK_TRY(kept.state.drop_next_self());
+  return true;
 }
 
 Result<ListUpload> OwnKeys::next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,

@@ -9,7 +9,8 @@
 //
 // Threads: one owner; every call belongs to one open transaction.
 // Invariants:
-//   1. What is uploaded is kept first: a lost answer is followed by the same bytes.
+//   1. What is uploaded is kept first: a lost answer is followed by the same bytes. An account key that takes the place
+//      of another one does so when the server shows it, and not before: what is refused has changed nothing.
 //   2. No key id is ever used twice.
 #pragma once
 
@@ -90,10 +91,15 @@ class OwnKeys {
   // back, is BAD_MESSAGE.
   Status adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted, std::uint64_t now_ms);
   // The user begins anew with another account key, and this device as the only one: the list behind the newest that is
-  // known, under the new key. again: under the one of the call before, whose list the server has not taken. WRONG_STATE
-  // where no list of the user is known.
+  // known, under the new key. again: under the one of the call before, whose list the server has not shown, if that was
+  // for this device. WRONG_STATE where no list of the user is known. What this device has stays in force until
+  // take_replacement().
   Result<ListUpload> replace_account(Kept kept, const Peer& device, std::string_view name, bool again,
                                      std::uint64_t now_ms);
+  // Once the own lists that are known are under the key of replace_account(), however they came: that account and its
+  // keys are this device's, and nothing of the old ones' sessions and prekeys. False: they are not, or nothing was
+  // begun.
+  Result<bool> take_replacement(Kept kept, const UserId& user_id);
   // The next version of the own list. WRONG_STATE where there is none, or no keys; what next_device_list() says.
   Result<ListUpload> next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
                                std::uint64_t now_ms);
@@ -120,8 +126,7 @@ class OwnKeys {
   // Device keys and their record.
   Result<Self> make_self(SigningSeed account_seed, DeviceKeys keys, const Peer& device, std::string_view name,
                          std::uint64_t now_ms);
-  Status take_keys(Kept kept, const Peer& device, std::string_view name, SigningSeed account_seed, DeviceKeys keys,
-                   std::uint64_t now_ms);
+  static Status replace_self(Kept kept, Self self);
   static Status forget_keys(Kept kept);
   Result<ListUpload> list_with(Kept kept, const Self& self, std::set<DeviceId> without, std::uint64_t now_ms);
   Result<PrekeyUpload> collect(Kept kept);

@@ -71,6 +71,10 @@ class State {
   // nullptr before the device has its keys.
   virtual Result<const Self*> self() = 0;
   virtual Status put_self(Self self) = 0;
+  // The account that was begun in the place of this one, until a list of the server's shows it (section 5.2).
+  virtual Result<std::optional<Self>> next_self() = 0;
+  virtual Status put_next_self(const Self& next) = 0;
+  virtual Status drop_next_self() = 0;
 
   // nullptr where nothing is kept of the user.
   virtual Result<const KnownUser*> user(const UserId& user_id) = 0;

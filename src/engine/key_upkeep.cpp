@@ -132,8 +132,12 @@ void KeyUpkeep::run() {
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
   if (!written.ok()) return failed(written.error());
   end_unlinks(work.unlinked, {});
+  if (work.replaced) observer_.on_own_keys_changed();
   CHATSDK_FAULT("keys.between_keys_and_upload");
-  if (work.replaces) replacing_ = Replacing::kMade;
+  if (work.replaces) {
+    replacing_ = Replacing::kMade;
+    replaced_key_ = *work.replaces;
+  }
   if (!work.lists.empty()) return upload_list(std::move(work));
   if (work.ask_digest) return query_digest();
   if (work.prekeys) return upload_prekeys(std::move(*work.prekeys));
@@ -142,19 +146,14 @@ void KeyUpkeep::run() {
 }
 
 Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
+  CHATSDK_ASSIGN(work.replaced, keys_.take_replacement(transaction.kept(), session_.owner()));
+  if (work.replaced && replacing_ == Replacing::kMade) replacing_ = Replacing::kNo;
   CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device()));
   if (!live_ && standing != Standing::kListed) {
     work.unlinked = unlinks_.size();
     return {};
   }
-  if (replacing_ == Replacing::kMade && standing == Standing::kListed) replacing_ = Replacing::kNo;
-  if (replacing_ != Replacing::kNo) {
-    CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(),
-                                                      replacing_ == Replacing::kMade, now_ms()));
-    add_list(std::move(upload), work);
-    work.replaces = true;
-    return {};
-  }
+  if (replacing_ != Replacing::kNo) return decide_replacing(transaction, work);
   if (standing != Standing::kRemoved) CHATSDK_TRY(collect_lost(transaction, work));
   switch (standing) {
     case Standing::kNoKeys: {
@@ -186,6 +185,17 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
       break;
   }
   return decide_listed(transaction, work);
+}
+
+// Behind another identity than the one that was to be replaced, a key that was drawn before may have been on the server
+// and be gone already.
+Status KeyUpkeep::decide_replacing(E2eeTransaction& transaction, Work& work) {
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  const bool again = replacing_ == Replacing::kMade && own != nullptr && own->account_key == replaced_key_;
+  if (own != nullptr) work.replaces = own->account_key;
+  CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(), again, now_ms()));
+  add_list(std::move(upload), work);
+  return {};
 }
 
 void KeyUpkeep::add_list(e2ee::ListUpload upload, Work& work) {
@@ -386,7 +396,7 @@ void KeyUpkeep::upload_list(Work work) {
   wire::DeviceListUpload request;
   for (const Bytes& list : work.lists) request.add_lists(list);
   for (const Bytes& record : work.records) request.add_records(record);
-  request.set_replaces_account_key(work.replaces);
+  request.set_replaces_account_key(work.replaces.has_value());
   busy_ = true;
   session_.authorized<void>(
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<void> done) {
@@ -412,7 +422,6 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   });
   if (!written.ok()) return failed(written.error());
   CHATSDK_FAULT("keys.between_list_and_prekeys");
-  replacing_ = Replacing::kNo;
   const auto newest = e2ee::parse_device_list(work.lists.back());
   if (newest) server_version_ = std::max(server_version_, newest->version);
   conflicts_ = 0;

@@ -94,8 +94,9 @@ class KeyUpkeep {
     // Versions that the server has lost and a new one behind them, with the records that they name.
     std::vector<Bytes> lists;
     std::vector<Bytes> records;
-    bool replaces = false;     // the account key
-    std::size_t unlinked = 0;  // so many of unlinks_ are done
+    std::optional<e2ee::SigningKey> replaces;  // the account key that the list takes the place of
+    bool replaced = false;                     // the account of replace_account() is this device's now
+    std::size_t unlinked = 0;                  // so many of unlinks_ are done
     bool ask_digest = false;
     std::optional<e2ee::PrekeyUpload> prekeys;
     std::optional<std::uint64_t> look_again_ms;
@@ -107,6 +108,7 @@ class KeyUpkeep {
   // awaited: the version that was when they were asked for.
   void on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> answer);
   Status decide(E2eeTransaction& transaction, Work& work);
+  Status decide_replacing(E2eeTransaction& transaction, Work& work);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
   Status take_out_gone(E2eeTransaction& transaction, Work& work);
@@ -145,6 +147,7 @@ class KeyUpkeep {
   std::uint32_t drop_below_ = 0;                // of the next upload of prekeys
   enum class Replacing { kNo, kAsked, kMade };  // kMade: the keys are stored, their list may be on the server
   Replacing replacing_ = Replacing::kNo;
+  e2ee::SigningKey replaced_key_;  // kMade: the account key that was known when they were drawn
   struct Unlink {
     DeviceId device;
     Session::StatusCallback done;

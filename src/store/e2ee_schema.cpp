@@ -278,14 +278,28 @@ CREATE TRIGGER e2ee_other_epoch AFTER UPDATE OF store_epoch ON meta WHEN new.sto
 END;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3};
+// e2ee_next_self: as e2ee_self, of an account that was begun and that no list of the server's has shown yet.
+constexpr const char* kVersion4 = R"sql(
+CREATE TABLE e2ee_next_self(
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  account_seed BLOB NOT NULL,
+  registration_id INTEGER NOT NULL,
+  signing_seed BLOB NOT NULL,
+  agreement_secret BLOB NOT NULL,
+  next_key_id INTEGER NOT NULL,
+  record BLOB NOT NULL,
+  replaces INTEGER NOT NULL
+);
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
 
 constexpr const char* kTables[] = {
-    "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",   "e2ee_user",        "e2ee_replaced",
-    "e2ee_list",        "e2ee_record",  "e2ee_session",        "e2ee_prefix", "e2ee_chain",       "e2ee_skipped",
-    "e2ee_own_chain",   "e2ee_sent",    "e2ee_received_chain", "e2ee_asked",  "e2ee_placeholder", "e2ee_roster",
-    "e2ee_sent_device", "e2ee_member",  "e2ee_direct",         "e2ee_out",    "e2ee_slice",       "e2ee_task",
-    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached"};
+    "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",     "e2ee_user",        "e2ee_replaced",
+    "e2ee_list",        "e2ee_record",  "e2ee_session",        "e2ee_prefix",   "e2ee_chain",       "e2ee_skipped",
+    "e2ee_own_chain",   "e2ee_sent",    "e2ee_received_chain", "e2ee_asked",    "e2ee_placeholder", "e2ee_roster",
+    "e2ee_sent_device", "e2ee_member",  "e2ee_direct",         "e2ee_out",      "e2ee_slice",       "e2ee_task",
+    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached",        "e2ee_next_self"};
 
 // 0: there are no tables yet.
 Result<std::int64_t> version_of(sqlite::Database& db) {

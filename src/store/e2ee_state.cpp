@@ -23,10 +23,15 @@ constexpr char kSelf[] =
     "SELECT account_seed, registration_id, signing_seed, agreement_secret, next_key_id, record, replaces FROM "
     "e2ee_self";
 constexpr char kPutSelf[] =
-    "INSERT INTO e2ee_self(id, account_seed, registration_id, signing_seed, agreement_secret, next_key_id, record, "
-    "replaces) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(id) DO UPDATE SET account_seed = ?1, registration_id "
-    "= ?2, "
-    "signing_seed = ?3, agreement_secret = ?4, next_key_id = ?5, record = ?6, replaces = ?7";
+    "INSERT OR REPLACE INTO e2ee_self(id, account_seed, registration_id, signing_seed, agreement_secret, next_key_id, "
+    "record, replaces) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+constexpr char kNextSelf[] =
+    "SELECT account_seed, registration_id, signing_seed, agreement_secret, next_key_id, record, replaces FROM "
+    "e2ee_next_self";
+constexpr char kPutNextSelf[] =
+    "INSERT OR REPLACE INTO e2ee_next_self(id, account_seed, registration_id, signing_seed, agreement_secret, "
+    "next_key_id, record, replaces) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+constexpr char kDropNextSelf[] = "DELETE FROM e2ee_next_self";
 
 constexpr char kUser[] = "SELECT account_key, verified FROM e2ee_user WHERE user = ?1";
 constexpr char kReplaced[] = "SELECT account_key FROM e2ee_replaced WHERE user = ?1 ORDER BY place";
@@ -125,12 +130,12 @@ void SqlState::forget() {
 
 // ---- This device ---------------------------------------------------------------------------------------------------
 
-Result<const Self*> SqlState::self() {
-  if (self_) return &*self_;
-  rows::Query query = sql_(kSelf);
+namespace {
+
+Result<std::optional<Self>> read_self(rows::Query query, const char* table) {
   CHATSDK_ASSIGN(const bool there, query.first());
-  if (!there) return nullptr;
-  Columns columns("e2ee_self", query.row());
+  if (!there) return std::optional<Self>();
+  Columns columns(table, query.row());
   Self self;
   self.account_seed = columns.secret<32>();
   self.keys.registration_id = columns.u32();
@@ -138,25 +143,41 @@ Result<const Self*> SqlState::self() {
   self.keys.agreement_secret = columns.secret<32>();
   self.next_key_id = columns.u32();
   auto record = parse_device_record(columns.blob());
-  const std::uint64_t replaces = columns.u64();
+  self.replaces = DeviceId{columns.u64()};
   columns.require(record && record->registration_id == self.keys.registration_id &&
                       record->signing_key == signing_key_of(self.keys.signing_seed) &&
                       record->agreement_key == public_of(self.keys.agreement_secret),
                   "a record of other keys");
   CHATSDK_TRY(columns.status());
   self.record = std::move(*record);
-  self.replaces = DeviceId{replaces};
-  self_ = std::move(self);
-  return &*self_;
+  return std::optional(std::move(self));
+}
+
+Status write_self(rows::Query query, const Self& self) {
+  return query.run(blob(self.account_seed), self.keys.registration_id, blob(self.keys.signing_seed),
+                   blob(self.keys.agreement_secret), self.next_key_id, Blob{self.record.bytes}, self.replaces);
+}
+
+}  // namespace
+
+Result<const Self*> SqlState::self() {
+  if (!self_) {
+    CHATSDK_ASSIGN(self_, read_self(sql_(kSelf), "e2ee_self"));
+  }
+  return self_ ? &*self_ : nullptr;
 }
 
 Status SqlState::put_self(Self self) {
-  CHATSDK_TRY(sql_(kPutSelf).run(blob(self.account_seed), self.keys.registration_id, blob(self.keys.signing_seed),
-                                 blob(self.keys.agreement_secret), self.next_key_id, Blob{self.record.bytes},
-                                 self.replaces));
+  CHATSDK_TRY(write_self(sql_(kPutSelf), self));
   self_ = std::move(self);
   return {};
 }
+
+Result<std::optional<Self>> SqlState::next_self() { return read_self(sql_(kNextSelf), "e2ee_next_self"); }
+
+Status SqlState::put_next_self(const Self& next) { return write_self(sql_(kPutNextSelf), next); }
+
+Status SqlState::drop_next_self() { return sql_(kDropNextSelf).run(); }
 
 // ---- Users ---------------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,9 @@ class SqlState final : public State {
 
   Result<const Self*> self() override;
   Status put_self(Self self) override;
+  Result<std::optional<Self>> next_self() override;
+  Status put_next_self(const Self& next) override;
+  Status drop_next_self() override;
 
   Result<const KnownUser*> user(const UserId& user_id) override;
   Status put_user(KnownUser user) override;

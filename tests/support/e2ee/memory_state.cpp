@@ -298,6 +298,16 @@ Status MemoryState::put_self(Self self) {
   return wrote();
 }
 
+Status MemoryState::put_next_self(const Self& next) {
+  next_self_ = next.clone();
+  return wrote();
+}
+
+Status MemoryState::drop_next_self() {
+  next_self_.reset();
+  return wrote();
+}
+
 Result<const KnownUser*> MemoryState::user(const UserId& user_id) {
   const auto at = users_.find(user_id);
   return at == users_.end() ? nullptr : &at->second;

@@ -21,6 +21,11 @@ class MemoryState final : public State {
  public:
   Result<const Self*> self() override { return self_ ? &*self_ : nullptr; }
   Status put_self(Self self) override;
+  Result<std::optional<Self>> next_self() override {
+    return next_self_ ? std::optional(next_self_->clone()) : std::nullopt;
+  }
+  Status put_next_self(const Self& next) override;
+  Status drop_next_self() override;
 
   Result<const KnownUser*> user(const UserId& user_id) override;
   Status put_user(KnownUser user) override;
@@ -74,6 +79,7 @@ class MemoryState final : public State {
 
   std::size_t writes_ = 0;
   std::optional<Self> self_;
+  std::optional<Self> next_self_;
   std::map<UserId, KnownUser> users_;
   std::map<std::uint32_t, OwnPrekey> prekeys_;
   std::map<std::uint32_t, std::set<AgreementKey>> seen_;

@@ -56,6 +56,28 @@ class EncryptedEngine : public EngineWorld {
     });
     ASSERT_TRUE(written.ok()) << written.error().detail;
   }
+  // From here on the server has a key directory for what alice uploads and asks of herself: with the lists of
+  // server_lists_, and taking more unless list_refusal_ says otherwise.
+  void serve_own_keys() {
+    server_lists_ = {*e2ee::parse_device_list(own_.list)};
+    server_records_ = own_.records;
+    http_.respond = [this, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+      if (request.url.ends_with("/v1/keys/lists/query")) return own_lists(request.body);
+      if (request.url.ends_with("/v1/keys/lists")) return take_lists(request.body);
+      if (request.url.ends_with("/v1/keys/digest")) {
+        wire::KeyDigest digest;
+        digest.set_digest(std::string(e2ee::Hash::size(), '\0'));
+        return protobuf_response(digest);
+      }
+      if (request.url.ends_with("/v1/keys/prekeys")) {
+        wire::KeyCounts counts;
+        counts.set_one_time(limits::e2ee::kOneTimeStored);
+        counts.set_one_time_kem(limits::e2ee::kOneTimeStored);
+        return protobuf_response(counts);
+      }
+      return others(request);
+    };
+  }
   static wire::SignedList signed_list(const e2ee::DeviceList& list, const e2ee::DeviceRecord& record) {
     wire::SignedList made;
     made.set_list(list.bytes);
@@ -106,6 +128,42 @@ class EncryptedEngine : public EngineWorld {
     return bundle;
   }
 
+  std::vector<e2ee::DeviceList> server_lists_;  // under one account key
+  std::vector<Bytes> server_records_;
+  std::optional<Code> list_refusal_;
+
+ private:
+  std::optional<Result<HttpResponse>> own_lists(const std::string& body) const {
+    wire::DeviceListsRequest asked;
+    EXPECT_TRUE(asked.ParseFromString(body));
+    if (asked.users_size() != 1 || asked.users(0).user_id() != "alice") return std::nullopt;
+    wire::DeviceLists answer;
+    wire::DeviceLists::OfUser& own = *answer.add_users();
+    own.set_user_id("alice");
+    for (const e2ee::DeviceList& list : server_lists_) {
+      own.set_newest_version(list.version);
+      if (list.version > asked.users(0).list_version()) own.add_lists(list.bytes);
+    }
+    for (const Bytes& record : server_records_) own.add_records(record);
+    return protobuf_response(answer);
+  }
+  HttpResponse take_lists(const std::string& body) {
+    if (list_refusal_) return problem_response(409, *list_refusal_);
+    wire::DeviceListUpload upload;
+    EXPECT_TRUE(upload.ParseFromString(body));
+    if (upload.replaces_account_key()) server_lists_.clear();
+    for (const std::string& bytes : upload.lists()) {
+      const auto list = e2ee::valid_device_list(bytes, "alice");
+      EXPECT_TRUE(list.has_value());
+      if (list) server_lists_.push_back(*list);
+    }
+    server_records_.insert(server_records_.end(), upload.records().begin(), upload.records().end());
+    HttpResponse taken;
+    taken.status = 204;
+    return taken;
+  }
+
+ protected:
   const e2ee::Person bob_ = e2ee::bob();
   const e2ee::Person tablet_ = e2ee::person("bob", 3, 0x61, 0x090a0b0c, {});  // bob's other device
   e2ee::ListUpload own_;

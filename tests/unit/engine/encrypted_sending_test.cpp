@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What leaves a device for an encrypted conversation, with a server that the test plays by hand: which bundles are
-// waited for, what a refusal for the lists has encrypted anew and for whom, what is staged over a connection that
-// breaks, and when the store's log is cleared of the keys.
+// waited for, what a refusal for the lists has encrypted anew and for whom, under which identity, what is staged over a
+// connection that breaks, and when the store's log is cleared of the keys.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -115,6 +115,99 @@ TEST_F(EncryptedSending, ANameThatTheServerRefusesHoldsUpNobodyElse) {
     advance(std::chrono::seconds(6));
   }
   EXPECT_LE(lists_asked().size() - before, 25U);
+}
+
+// ---- The own identity ----------------------------------------------------------------------------------------------
+
+class NewIdentity : public EncryptedSending {
+ protected:
+  NewIdentity() {
+    begin_account();
+    serve_own_keys();
+    go_online();
+    deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bobs_list()})}));
+    first_key_ = own_key();
+    EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  }
+  void ask() {
+    ASSERT_TRUE(client_->replace_account().ok());
+    run();
+  }
+  // Once the conversation's roster has the new list.
+  void speak_as_another() {
+    EXPECT_EQ(own_key(), server_lists_.front().account_key);
+    EXPECT_NE(own_key(), first_key_);
+    wire::Item roster = encrypted_roster(2, 2);
+    wire::SignedList& own = *roster.mutable_roster()->add_lists();
+    own.set_list(server_lists_.back().bytes);
+    for (const Bytes& record : server_records_) own.add_records(record);
+    deliver_and_run(items_frame(kStream, 1, {roster}));
+    send_whole("as another");
+    EXPECT_THAT(sends(), SizeIs(1));
+  }
+  e2ee::SigningKey own_key() { return e2ee_->state().user("alice").value()->account_key; }
+  e2ee::SigningKey first_key_;
+};
+
+TEST_F(NewIdentity, TakesThePlaceOfTheOldOneWhenTheServerHasTakenIt) {
+  ask();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  ASSERT_THAT(server_lists_, SizeIs(1));
+  EXPECT_EQ(server_lists_.front().version, 2U);
+  speak_as_another();
+}
+
+TEST_F(NewIdentity, ThatTheServerRefusesLeavesTheOldOneInForce) {
+  list_refusal_ = Code::kLimitReached;
+  ask();
+  advance(std::chrono::minutes(2));
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), SizeIs(1)) << "it is given up";
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  EXPECT_EQ(own_key(), first_key_);
+  send_whole("still me");
+  EXPECT_THAT(sends(), SizeIs(1));
+}
+
+// The answer was lost with the connection, and the program ended: the server's list says whose the account is.
+TEST_F(NewIdentity, ThatTheServerHasTakenUnheardIsFoundByAsking) {
+  http_.respond = [this, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+    auto answer = others(request);
+    if (!request.url.ends_with("/v1/keys/lists")) return answer;
+    return std::nullopt;
+  };
+  ask();
+  ASSERT_EQ(server_lists_.front().version, 2U);
+  EXPECT_EQ(own_key(), first_key_);
+  restart();
+  client_->start();
+  run();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  speak_as_another();
+}
+
+// Another device did the same in between, and the key that this one has drawn was replaced with nobody looking.
+TEST_F(NewIdentity, BehindAnothersIsOfAKeyThatNobodyHasSeen) {
+  list_refusal_ = Code::kConflict;
+  ask();
+  const auto uploaded = [this] {
+    wire::DeviceListUpload upload;
+    EXPECT_TRUE(upload.ParseFromString(http_.exchange(http_.requests("POST /v1/keys/lists").back()).request.body));
+    return e2ee::parse_device_list(upload.lists(0))->account_key;
+  };
+  const e2ee::SigningKey drawn = uploaded();
+  advance(std::chrono::seconds(3));
+  EXPECT_EQ(uploaded(), drawn);
+  const e2ee::Person other = e2ee::person("alice", 8, 0x61, 1, {});
+  server_lists_ = {e2ee::next_device_list(*e2ee::parse_device_list(own_.list), other.account_seed, {&other.record, 1},
+                                          std::vector<DeviceId>{DeviceId{kDevice}}, e2ee::kThen)
+                       .value()};
+  server_records_ = {other.record.bytes};
+  list_refusal_.reset();
+  advance(std::chrono::minutes(2));
+  EXPECT_EQ(server_lists_.front().version, 3U);
+  EXPECT_EQ(own_key(), server_lists_.front().account_key);
+  EXPECT_NE(own_key(), drawn);
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
 }
 
 // ---- Linking -------------------------------------------------------------------------------------------------------

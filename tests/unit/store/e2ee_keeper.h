@@ -30,6 +30,8 @@ inline Status copy_state(sqlite::Database& db, MemoryState& copy) {
   SqlState kept(db, sql);
   CHATSDK_ASSIGN(const Self* self, kept.self());
   if (self != nullptr) CHATSDK_TRY(copy.put_self(self->clone()));
+  CHATSDK_ASSIGN(const auto next_self, kept.next_self());
+  if (next_self) CHATSDK_TRY(copy.put_next_self(*next_self));
   CHATSDK_ASSIGN(const auto prekeys, kept.prekeys());
   for (const PrekeySummary& summary : prekeys) {
     CHATSDK_ASSIGN(auto prekey, kept.prekey(summary.key_id));

@@ -45,6 +45,17 @@ class OwnKeysTest : public ::testing::Test {
   void taken(const PrekeyUpload& upload) {
     alice.write([&](E2eeTransaction& tx) { return alice.keys.taken(tx.kept(), upload); });
   }
+  Standing standing() {
+    return alice.keys.standing({alice.kept.state(), alice.kept.e2ee().notes()}, alice.self).value();
+  }
+  bool take_replacement() {
+    bool taken = false;
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(taken, alice.keys.take_replacement(tx.kept(), "alice"));
+      return {};
+    });
+    return taken;
+  }
   Hash digest() { return alice.keys.digest({alice.kept.state(), alice.kept.e2ee().notes()}).value(); }
 
   const std::filesystem::path directory =
@@ -400,9 +411,7 @@ TEST_F(OwnKeysTest, AnotherAccountKeyBeginsAnewWithThisDeviceAlone) {
   EXPECT_NE(list->account_key, other.list.account_key);
   ASSERT_EQ(list->devices.size(), 1U);
   EXPECT_EQ(list->devices[0].device_id, alice.self.device_id);
-  EXPECT_EQ(alice.keys.standing({alice.kept.state(), alice.kept.e2ee().notes()}, alice.self).value(),
-            Standing::kRemoved)
-      << "not before the server has taken it";
+  EXPECT_EQ(standing(), Standing::kNoKeys) << "not before the server has taken it";
   const auto again = replace(true);
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(again->list, first->list);
@@ -411,9 +420,64 @@ TEST_F(OwnKeysTest, AnotherAccountKeyBeginsAnewWithThisDeviceAlone) {
   ASSERT_TRUE(another.ok());
   EXPECT_NE(valid_device_list(another->list, "alice")->account_key, list->account_key);
   server.users["alice"] = {{another->list}, another->records, 2};
+  EXPECT_FALSE(take_replacement()) << "nobody has shown it";
   EXPECT_EQ(alice.fetch_lists("alice").result, Learning::kIdentityChanged);
-  EXPECT_EQ(alice.keys.standing({alice.kept.state(), alice.kept.e2ee().notes()}, alice.self).value(),
-            Standing::kListed);
+  EXPECT_TRUE(take_replacement());
+  EXPECT_FALSE(take_replacement()) << "once";
+  EXPECT_EQ(standing(), Standing::kListed);
+}
+
+TEST_F(OwnKeysTest, AnotherAccountKeyTakesTheOldOnesPlaceWhenItIsShown) {
+  ChatDevice bob(server, "bob", 2, directory);
+  alice.begin();
+  bob.begin();
+  alice.queue("before");
+  ASSERT_EQ(alice.flush(), 1);
+  const std::uint32_t next_key_id = alice.kept.state().self().value()->next_key_id;
+  Result<ListUpload> made = error(Code::kInternal, "");
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    made = alice.keys.replace_account(tx.kept(), alice.self, {}, false, kThen + 1);
+    return {};
+  });
+  ASSERT_TRUE(made.ok());
+  // Whatever becomes of it: what was there is in force, also after a restart.
+  ASSERT_TRUE(alice.kept.reload().ok());
+  EXPECT_FALSE(take_replacement());
+  EXPECT_EQ(standing(), Standing::kListed);
+  alice.queue("meanwhile");
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  ASSERT_EQ(bob.history().back(), "meanwhile");
+
+  server.users["alice"].lists = {made->list};
+  server.users["alice"].records = made->records;
+  server.users["alice"].in_roster = 1;
+  ASSERT_EQ(alice.fetch_lists("alice").result, Learning::kIdentityChanged);
+  EXPECT_EQ(standing(), Standing::kRemoved);
+  EXPECT_TRUE(take_replacement());
+  EXPECT_EQ(standing(), Standing::kListed);
+  EXPECT_TRUE(alice.kept.state().prekeys()->empty());
+  EXPECT_EQ(alice.kept.state().self().value()->next_key_id, next_key_id);
+  ASSERT_TRUE(alice.kept.reload().ok());
+  EXPECT_EQ(standing(), Standing::kListed);
+}
+
+TEST_F(OwnKeysTest, AnAccountThatWasBegunUnderAnotherLogInIsBegunAnew) {
+  alice.begin();
+  const auto replace = [this](DeviceId device) {
+    ListUpload upload;
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(upload, alice.keys.replace_account(tx.kept(), {"alice", device}, {}, true, kThen));
+      return {};
+    });
+    return *valid_device_list(upload.list, "alice");
+  };
+  const DeviceList first = replace(alice.self.device_id);
+  EXPECT_EQ(replace(alice.self.device_id), first);
+  const DeviceList other = replace(DeviceId{44});
+  EXPECT_NE(other.account_key, first.account_key);
+  ASSERT_EQ(other.devices.size(), 1U);
+  EXPECT_EQ(other.devices[0].device_id, DeviceId{44});
 }
 
 TEST_F(OwnKeysTest, ANewEpochArchivesSessionsAndPutsNewKeysInPlaceOfTheOld) {

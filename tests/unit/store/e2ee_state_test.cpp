@@ -461,6 +461,9 @@ TEST_F(E2eeState, ARowThatNobodyWroteSoIsNamedAndChangesNothing) {
       {"e2ee_self", "UPDATE e2ee_self SET agreement_secret = zeroblob(33)"},
       {"e2ee_self", "UPDATE e2ee_self SET next_key_id = -1"},
       {"e2ee_self", "UPDATE e2ee_self SET record = substr(record, 1, 100)"},
+      {"e2ee_next_self",
+       "INSERT INTO e2ee_next_self SELECT * FROM e2ee_self; "
+       "UPDATE e2ee_next_self SET signing_seed = zeroblob(32)"},
       {"e2ee_prekey", "UPDATE e2ee_prekey SET kind = 5"},
       {"e2ee_prekey", "UPDATE e2ee_prekey SET kind = 2 WHERE kind = 4"},
       {"e2ee_prekey", "UPDATE e2ee_prekey SET secret = zeroblob(63)"},

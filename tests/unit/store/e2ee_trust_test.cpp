@@ -218,6 +218,11 @@ TEST_F(TrustOwnAccount, ADeviceOfTheAccountBeforeIsOutUntilItIsLinkedAgain) {
   server.users["alice"].lists = {upload.list};
   server.users["alice"].in_roster = 1;
   tablet.fetch_lists("alice");
+  tablet.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(const bool taken, tablet.keys.take_replacement(tx.kept(), "alice"));
+    EXPECT_TRUE(taken);
+    return {};
+  });
   tablet.upload_keys();
   alice.sync();
   alice.queue("not any more");
