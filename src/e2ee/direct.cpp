@@ -63,6 +63,7 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
     policy.changed = true;
     CHATSDK_TRY(kept.notes.put_identity_policy(given.user_id, policy));
     CHATSDK_TRY(kept.notes.forget_identity(given.user_id));
+    CHATSDK_TRY(kept.notes.keep_former(*learned.former, now_ms));
   }
   add_events(learned, given.user_id, was_verified, events);
   return learned;
@@ -424,6 +425,39 @@ Result<Encrypted> DirectConversations::encrypt_task(Kept kept, const Plan& plan,
 
 // ---- Receiving -----------------------------------------------------------------------------------------------------
 
+namespace {
+
+// Whether the list is of an account key that was replaced, and no roster in an earlier epoch has come to the one that
+// replaced it.
+Result<bool> stands_before_change(Kept kept, const RosterMember& member, const UserId& peer) {
+  CHATSDK_ASSIGN(const std::uint64_t before, kept.notes.list_version_before(member.user_id, peer));
+  if (before != 0) return false;
+  return kept.notes.is_former_list(member.user_id, member.list_hash);
+}
+
+// As which device the sender stands in the roster at the item; version 0 and no record: as none.
+Status judge_sender(Kept kept, const Self& self, const Item& item, const RosterMember& member, Incoming& incoming) {
+  const UserId& user_id = item.sender.user_id;
+  CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(user_id));
+  if (const DeviceList* list = list_of(sender, member)) {
+    // All that stood under a list below what an earlier epoch had reached has been read: who has left since has nothing
+    // to say under it again.
+    CHATSDK_ASSIGN(const std::uint64_t reached, kept.notes.list_version_before(user_id, item.peer));
+    const bool is_over = list->version < reached && has_left(*sender, *list, item.sender.device_id);
+    if (!is_over) incoming.list_version = list->version;
+    return {};
+  }
+  CHATSDK_ASSIGN(auto former, kept.notes.former_device(user_id, member.list_hash, item.sender.device_id));
+  if (!former) return {};
+  // The own user's lists count under the key that this device holds alone.
+  const bool is_own = user_id == self.record.user_id;
+  if (is_own && former->account_key != signing_key_of(self.account_seed)) return {};
+  incoming.former = std::move(former->record);
+  return {};
+}
+
+}  // namespace
+
 Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, const RosterItem& item, std::uint64_t now_ms,
                                                                std::vector<Event>& events, Roster& roster) {
   std::vector<UserId> missing;
@@ -437,7 +471,15 @@ Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, const 
     RosterMember member = member_of(given);
     const bool goes_back = member.list_version < reached;
     if (is_signed(learned) && goes_back) events.push_back({EventKind::kListRefused, given.user_id, {}});
-    if (!is_signed(learned) || goes_back) member = member_without_list(given.user_id, reached);
+    bool is_former = false;
+    if (learned.result == Learning::kIgnored && reached == 0) {
+      CHATSDK_ASSIGN(is_former, stands_before_change(kept, member, item.peer));
+    }
+    if (is_former) {
+      member.list_version = 0;  // of the lists that count now none was reached
+    } else if (!is_signed(learned) || goes_back) {
+      member = member_without_list(given.user_id, reached);
+    }
     put_member(roster, std::move(member));
   }
   return missing;
@@ -555,17 +597,9 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   CHATSDK_ASSIGN(const auto kept_roster, kept.notes.roster(item.conversation));
   const Roster roster = kept_roster.value_or(Roster{});
   const RosterMember* member = find_member(roster, item.sender.user_id);
-  CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(item.sender.user_id));
-  const DeviceList* list = member == nullptr ? nullptr : list_of(sender, *member);
-  if (list != nullptr) {
-    // All that stood under this list has been read: who has left it since has nothing to say under it again.
-    CHATSDK_ASSIGN(const std::uint64_t reached, kept.notes.list_version_before(item.sender.user_id, item.peer));
-    if (list->version < reached && has_left(*sender, *list, item.sender.device_id)) list = nullptr;
-  }
-
   Incoming incoming;
   incoming.sender = item.sender;
-  incoming.list_version = list == nullptr ? 0 : list->version;  // there is no version 0: UNTRUSTED
+  if (member != nullptr) CHATSDK_TRY(judge_sender(kept, *self, item, *member, incoming));
   incoming.kind = item.kind;
   incoming.client_message_id = item.client_message_id;
   incoming.binding = DirectBinding::of(self->record.user_id, item.peer);

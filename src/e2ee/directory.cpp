@@ -130,6 +130,7 @@ Learned other_identity(const KnownUser& known, Checked checked) {
   if (user.replaced.size() > limits::e2ee::kReplacedMax) user.replaced.erase(user.replaced.begin());
   learned.result = Learning::kIdentityChanged;
   learned.user = std::move(user);
+  learned.former = known;
   return learned;
 }
 

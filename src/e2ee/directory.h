@@ -50,7 +50,7 @@ enum class Learning {
   kFirstContact,     // the account key is pinned now
   kSame,             // everything was known
   kChanged,          // versions came to those that are kept
-  kIdentityChanged,  // another account key is pinned now: every session with the user is deleted
+  kIdentityChanged,  // another account key is pinned now: every session with the user is archived
   kIgnored,          // of an account key that was replaced, be it before the first contact; nobody is told
   kRefused,          // the app is told
 };
@@ -59,6 +59,8 @@ struct Learned {
   Learning result = Learning::kRefused;
   // What is kept from now on; none where that is what was kept before.
   std::optional<KnownUser> user;
+  // kIdentityChanged: what was kept under the account key before.
+  std::optional<KnownUser> former;
   // kChanged: what came and went between a version and the next, for each of the versions newer than those known,
   // ascending, each device once. A device whose record changed is in both.
   std::vector<DeviceId> added;

@@ -52,6 +52,12 @@ struct OwnMessage {
 // kWaiting: an own one, which waits to be sent.
 enum class KnownMessage : std::uint8_t { kUnknown, kPlaceholder, kWhole, kWaiting };
 
+// Of a list under an account key that was replaced.
+struct FormerDevice {
+  SigningKey account_key;
+  DeviceRecord record;
+};
+
 class Notes : public RetryNotes {
  public:
   // As it is at the conversation's cursor; none before its first ROSTER item, also after the server's store went back,
@@ -79,6 +85,12 @@ class Notes : public RetryNotes {
   // The user has another account key: what was noted of lists under the one before, of what was sent to its devices,
   // and what waits for them, goes.
   virtual Status forget_identity(const UserId& user_id) = 0;
+  // The lists of the user under that account key, and the devices that they name, by which what was sent before the
+  // change is judged: for as long as sessions are archived.
+  virtual Status keep_former(const KnownUser& former, std::uint64_t now_ms) = 0;
+  virtual Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash,
+                                                            DeviceId device_id) = 0;
+  virtual Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash) = 0;
   // Whether a message of the sender is here already, which a server that went back sends again.
   virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                              const ClientMessageId& id) = 0;
@@ -111,7 +123,7 @@ class Notes : public RetryNotes {
   // When age_notes() ran last; 0: never.
   virtual Result<std::uint64_t> aged_ms() = 0;
   // Section 11.4 of what is kept here.
-  virtual Status age_notes(std::uint64_t now_ms) = 0;
+  virtual Status age_notes(std::uint64_t now_ms, const Lifetimes& lifetimes) = 0;
 };
 
 // What operations on conversations work on.

@@ -338,7 +338,7 @@ Result<bool> OwnKeys::age_once_a_day(Kept kept, std::uint64_t now_ms) {
   const bool of_the_future = before > now_ms + static_cast<std::uint64_t>(lifetimes_.ageing_pause.count());
   if (before != 0 && !of_the_future && !is_old(now_ms, before, lifetimes_.ageing_pause)) return false;
   CHATSDK_TRY(age_all(kept.state, now_ms, lifetimes_));
-  CHATSDK_TRY(kept.notes.age_notes(now_ms));
+  CHATSDK_TRY(kept.notes.age_notes(now_ms, lifetimes_));
   return true;
 }
 

@@ -36,7 +36,9 @@ SessionId session_named(BytesView message) {
 
 Result<bool> ask_again(State& state, RetryNotes& notes, const Incoming& item, const ItemPlace& place, Code outcome,
                        DeviceRates& retry_rate, std::uint64_t now_ms) {
-  if (item.kind != SliceKind::kMessage || (outcome != kNoSession && outcome != kBadMessage)) return false;
+  // Who has another account key since has none of what was sent under the one before.
+  if (item.former || item.kind != SliceKind::kMessage || (outcome != kNoSession && outcome != kBadMessage))
+    return false;
   CHATSDK_ASSIGN(const DeviceRecord* record, listed_now(state, item.sender));
   if (record == nullptr) return false;
   CHATSDK_ASSIGN(const bool was_asked, notes.was_asked(place.conversation, place.seq));

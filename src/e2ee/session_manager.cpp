@@ -2,6 +2,7 @@
 #include "e2ee/session_manager.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -68,16 +69,17 @@ struct Sender {
 Result<Sender> sender_of(State& state, const Incoming& item) {
   CHATSDK_ASSIGN(const KnownUser* user, state.user(item.sender.user_id));
   if (user == nullptr) return untrusted();
-  const DeviceRecord* record = listed(*user, item.list_version, item.sender.device_id);
+  const DeviceRecord* record = item.former ? &*item.former : listed(*user, item.list_version, item.sender.device_id);
   if (record == nullptr) return untrusted();
   CHATSDK_ASSIGN(const Self* self, state.self());
   const bool is_own = self != nullptr && self->record.user_id == item.sender.user_id;
-  if (is_own && !holds_account_of(*self, *user)) return untrusted();
+  if (is_own && !item.former && !holds_account_of(*self, *user)) return untrusted();
   if (const auto* users = std::get_if<DirectBinding>(&item.binding)) {
     if (item.sender.user_id != users->lower && item.sender.user_id != users->higher) return untrusted();
   }
   if (item.message.size() > limits::e2ee::kMessageMax) return bad_message();
-  return Sender{*record, user->newest().version};
+  // Nobody waits for lists of a replaced account key.
+  return Sender{*record, item.former ? std::numeric_limits<std::uint64_t>::max() : user->newest().version};
 }
 
 BodyType body_type_of(const Incoming& item) {
@@ -235,6 +237,17 @@ bool keeps_active(const SessionSummary& active, const Session& other, std::uint8
          active.session_id < other.session_id;
 }
 
+// Of a device of a replaced account key: nothing is ever sent to it.
+Status keep_former_session(State& state, const Peer& peer, OpenedSlice& slice, std::uint64_t now_ms) {
+  Session& session = slice.opened.session;
+  if (!slice.before) {
+    session.status = SessionStatus::kArchived;
+    session.archived_ms = now_ms;
+  }
+  CHATSDK_TRY(state.put_session(peer, session));
+  return drop_surplus_archived(state, peer);
+}
+
 Status keep_session(State& state, const Peer& peer, const SessionSummary* active, OpenedSlice& slice, std::uint8_t type,
                     std::uint64_t now_ms) {
   Session& session = slice.opened.session;
@@ -258,11 +271,12 @@ Status keep_session(State& state, const Peer& peer, const SessionSummary* active
   return drop_surplus_archived(state, peer);
 }
 
-Status keep(State& state, const Peer& peer, const SessionSummary* active, OpenedSlice& slice, std::uint8_t type,
+Status keep(State& state, const Incoming& item, const SessionSummary* active, OpenedSlice& slice, std::uint8_t type,
             std::uint64_t now_ms) {
   for (const std::uint32_t key_id : slice.used_up) CHATSDK_TRY(state.drop_prekey(key_id));
   if (slice.seen) CHATSDK_TRY(state.note_seen(slice.seen->first, slice.seen->second));
-  CHATSDK_TRY(keep_session(state, peer, active, slice, type, now_ms));
+  CHATSDK_TRY(item.former ? keep_former_session(state, item.sender, slice, now_ms)
+                          : keep_session(state, item.sender, active, slice, type, now_ms));
   return state.drop_skipped(limits::e2ee::kSkippedTotalMax);
 }
 
@@ -360,7 +374,7 @@ Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t
   CHATSDK_ASSIGN(received.envelope, envelope_of(std::move(slice->opened.padded), item, body_type_of(item)));
   received.session_id = slice->opened.session.session_id;
   if (slice->senders_list_version > sender.newest_version) received.newer_list = slice->senders_list_version;
-  CHATSDK_TRY(keep(state, item.sender, active_of(sessions), *slice, type, now_ms));
+  CHATSDK_TRY(keep(state, item, active_of(sessions), *slice, type, now_ms));
   return received;
 }
 

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/random.h"
@@ -58,6 +59,8 @@ struct Incoming {
   ClientMessageId client_message_id;
   Binding binding;  // of the conversation
   BytesView message;
+  // Where that list is under an account key that was replaced since: the device as it names it.
+  std::optional<DeviceRecord> former{};
 };
 struct Received {
   Envelope envelope;

@@ -100,7 +100,8 @@ class State {
   // All that are active, with whomever; of those that are too many then, the longest archived go.
   virtual Status archive_all(std::uint64_t now_ms) = 0;
   virtual Status drop_session(const Peer& peer, const SessionId& session_id) = 0;
-  // With every device of the user.
+  // Those with every device of the user.
+  virtual Status archive_sessions(const UserId& user_id, std::uint64_t now_ms) = 0;
   virtual Status drop_sessions(const UserId& user_id) = 0;
   virtual Status drop_all_sessions() = 0;
   // Of all sessions together the skipped keys with the lowest (created_ms, session_id, number, n) go, until no more

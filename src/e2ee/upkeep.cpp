@@ -12,14 +12,15 @@
 namespace chatsdk::e2ee {
 namespace {
 
-// Sessions and sender chains with the user; all of them where the user is this device's own.
-Status drop_keys_with(State& state, const UserId& user_id) {
+// What was under way before the change still opens; nothing is sent any more by what there is. All of it where the user
+// is this device's own.
+Status retire_keys_with(State& state, const UserId& user_id, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* self, state.self());
   if (self == nullptr || self->record.user_id != user_id) {
-    CHATSDK_TRY(state.drop_sessions(user_id));
+    CHATSDK_TRY(state.archive_sessions(user_id, now_ms));
     return state.drop_received_chains(user_id);
   }
-  CHATSDK_TRY(state.drop_all_sessions());
+  CHATSDK_TRY(state.archive_all(now_ms));
   CHATSDK_TRY(state.drop_own_chains());
   return state.drop_all_received_chains();
 }
@@ -45,7 +46,7 @@ Result<Learned> learn_lists(State& state, const UserId& user_id, std::span<const
   Learned learned = learn(known, user_id, lists, records);
   if (!learned.user) return learned;
   CHATSDK_TRY(state.put_user(*learned.user));
-  if (learned.result == Learning::kIdentityChanged) CHATSDK_TRY(drop_keys_with(state, user_id));
+  if (learned.result == Learning::kIdentityChanged) CHATSDK_TRY(retire_keys_with(state, user_id, now_ms));
   for (const DeviceId device_id : learned.removed) {
     CHATSDK_TRY(archive_sessions_with(state, {user_id, device_id}, now_ms));
   }

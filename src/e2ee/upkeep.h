@@ -24,8 +24,8 @@ namespace chatsdk::e2ee {
 
 // ---- Identities ----------------------------------------------------------------------------------------------------
 
-// learn() of e2ee/directory.h, and what it does to sessions and chains: those with removed devices are archived, those
-// of another identity deleted. A refusal is a result and no error.
+// learn() of e2ee/directory.h, and what it does to sessions and chains: sessions with removed devices and of another
+// identity are archived, the latter's sender chains deleted. A refusal is a result and no error.
 Result<Learned> learn_lists(State& state, const UserId& user_id, std::span<const Bytes> lists,
                             std::span<const Bytes> records, std::uint64_t now_ms);
 // NOT_FOUND where nothing is kept of the user.

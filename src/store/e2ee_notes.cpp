@@ -53,6 +53,13 @@ constexpr char kListVersionWith[] =
     "SELECT max(m.list_version) FROM e2ee_member p JOIN e2ee_member m ON m.conversation_id = p.conversation_id AND "
     "m.user = ?1 WHERE p.user = ?2";
 constexpr char kListVersionBefore[] = "SELECT version FROM e2ee_reached WHERE peer = ?2 AND user = ?1";
+constexpr char kKeepFormer[] =
+    "INSERT OR REPLACE INTO e2ee_former(user, list_hash, device, account_key, record, since) VALUES (?1, ?2, ?3, ?4, "
+    "?5, ?6)";
+constexpr char kFormerDevice[] =
+    "SELECT account_key, record FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 AND device = ?3";
+constexpr char kIsFormer[] = "SELECT 1 FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 LIMIT 1";
+constexpr char kAgeFormer[] = "DELETE FROM e2ee_former WHERE since <= ?1";
 constexpr char kAwaited[] = "SELECT version FROM e2ee_awaited WHERE user = ?1";
 constexpr char kAwait[] =
     "INSERT INTO e2ee_awaited(user, version) VALUES (?1, ?2) ON CONFLICT(user) DO UPDATE SET version = ?2";
@@ -122,7 +129,7 @@ constexpr char kMarkUploaded[] = "UPDATE e2ee_prekey SET uploaded = 1 WHERE key_
 constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
 // The counter stays: under the same id the server knows how far it was, and under another any number will do.
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
-                                         "DELETE FROM e2ee_asked"};
+                                         "DELETE FROM e2ee_asked", "DELETE FROM e2ee_former"};
 constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
 constexpr const char* kForgetIdentity[] = {
     "UPDATE e2ee_member SET list_version = 0 WHERE user = ?1", "DELETE FROM e2ee_sent_device WHERE user = ?1",
@@ -316,6 +323,38 @@ Status SqlNotes::forget_identity(const UserId& user_id) {
   return {};
 }
 
+Status SqlNotes::keep_former(const KnownUser& former, std::uint64_t now_ms) {
+  for (const DeviceList& list : former.lists) {
+    for (const ListedDevice& device : list.devices) {
+      const auto record = former.records.find(device.record_hash);
+      if (record == former.records.end()) return corrupt_row("e2ee_record", "a list names a record that is not there");
+      CHATSDK_TRY(sql_(kKeepFormer)
+                      .run(former.user_id, blob(list.hash), device.device_id, blob(former.account_key),
+                           Blob{record->second.bytes}, now_ms));
+    }
+  }
+  return {};
+}
+
+Result<std::optional<FormerDevice>> SqlNotes::former_device(const UserId& user_id, const Hash& list_hash,
+                                                            DeviceId device_id) {
+  rows::Query query = sql_(kFormerDevice);
+  CHATSDK_ASSIGN(const bool kept, query.first(user_id, blob(list_hash), device_id));
+  if (!kept) return std::optional<FormerDevice>();
+  Columns columns("e2ee_former", query.row());
+  FormerDevice device;
+  device.account_key = columns.fixed<SigningKey>();
+  auto record = parse_device_record(columns.blob());
+  columns.require(record && record->user_id == user_id && record->device_id == device_id, "bytes that are no record");
+  CHATSDK_TRY(columns.status());
+  device.record = std::move(*record);
+  return std::optional(std::move(device));
+}
+
+Result<bool> SqlNotes::is_former_list(const UserId& user_id, const Hash& list_hash) {
+  return sql_(kIsFormer).first(user_id, blob(list_hash));
+}
+
 Status SqlNotes::put_identity_policy(const UserId& peer, IdentityPolicy policy) {
   return sql_(kPutIdentityPolicy).run(peer, policy.blocks, policy.changed);
 }
@@ -477,9 +516,10 @@ Result<std::uint64_t> SqlNotes::aged_ms() {
   return told ? unsigned_at(query.row(), 0) : 0;
 }
 
-Status SqlNotes::age_notes(std::uint64_t now_ms) {
+Status SqlNotes::age_notes(std::uint64_t now_ms, const Lifetimes& lifetimes) {
   const auto old = static_cast<std::int64_t>(now_ms) - std::chrono::milliseconds(limits::e2ee::kResendKept).count();
   for (const char* query : {kAgeSent, kAgeAsked, kAgeTasks}) CHATSDK_TRY(sql_(query).run(old));
+  CHATSDK_TRY(sql_(kAgeFormer).run(static_cast<std::int64_t>(now_ms) - lifetimes.archived_kept.count()));
   return sql_(kPutAged).run(now_ms);
 }
 

@@ -48,6 +48,10 @@ class SqlNotes final : public Notes {
   Result<std::uint64_t> awaited_list(const UserId& user_id) override;
   Status await_list(const UserId& user_id, std::uint64_t version) override;
   Status forget_identity(const UserId& user_id) override;
+  Status keep_former(const KnownUser& former, std::uint64_t now_ms) override;
+  Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash,
+                                                    DeviceId device_id) override;
+  Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash) override;
   Status put_identity_policy(const UserId& peer, IdentityPolicy policy) override;
   Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                      const ClientMessageId& id) override;
@@ -68,7 +72,7 @@ class SqlNotes final : public Notes {
   Status forget_device() override;
   Status forget_places() override;
   Result<std::uint64_t> aged_ms() override;
-  Status age_notes(std::uint64_t now_ms) override;
+  Status age_notes(std::uint64_t now_ms, const Lifetimes& lifetimes) override;
 
   // -- For the engine --
   // What stands at the place, and is without content, is a placeholder from now on. Called after the items were

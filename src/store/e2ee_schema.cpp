@@ -260,13 +260,22 @@ CREATE TABLE e2ee_sent_device(
 )sql";
 
 // e2ee_reached: of the conversation with the peer, the version of a user's list that its roster had reached in an
-// earlier epoch.
+// earlier epoch. e2ee_former: the devices of each list of an account key that was replaced, since when.
 constexpr const char* kVersion3 = R"sql(
 CREATE TABLE e2ee_reached(
   peer TEXT NOT NULL,
   user TEXT NOT NULL,
   version INTEGER NOT NULL,
   PRIMARY KEY (peer, user)
+) WITHOUT ROWID;
+CREATE TABLE e2ee_former(
+  user TEXT NOT NULL,
+  list_hash BLOB NOT NULL,
+  device INTEGER NOT NULL,
+  account_key BLOB NOT NULL,
+  record BLOB NOT NULL,
+  since INTEGER NOT NULL,
+  PRIMARY KEY (user, list_hash, device)
 ) WITHOUT ROWID;
 DROP TRIGGER e2ee_other_epoch;
 CREATE TRIGGER e2ee_other_epoch AFTER UPDATE OF store_epoch ON meta WHEN new.store_epoch <> old.store_epoch BEGIN
@@ -295,11 +304,11 @@ CREATE TABLE e2ee_next_self(
 constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
 
 constexpr const char* kTables[] = {
-    "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",     "e2ee_user",        "e2ee_replaced",
-    "e2ee_list",        "e2ee_record",  "e2ee_session",        "e2ee_prefix",   "e2ee_chain",       "e2ee_skipped",
-    "e2ee_own_chain",   "e2ee_sent",    "e2ee_received_chain", "e2ee_asked",    "e2ee_placeholder", "e2ee_roster",
-    "e2ee_sent_device", "e2ee_member",  "e2ee_direct",         "e2ee_out",      "e2ee_slice",       "e2ee_task",
-    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached",        "e2ee_next_self"};
+    "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",
+    "e2ee_list",        "e2ee_record",  "e2ee_session",        "e2ee_prefix",    "e2ee_chain",       "e2ee_skipped",
+    "e2ee_own_chain",   "e2ee_sent",    "e2ee_received_chain", "e2ee_asked",     "e2ee_placeholder", "e2ee_roster",
+    "e2ee_sent_device", "e2ee_member",  "e2ee_direct",         "e2ee_out",       "e2ee_slice",       "e2ee_task",
+    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached",        "e2ee_next_self", "e2ee_former"};
 
 // 0: there are no tables yet.
 Result<std::int64_t> version_of(sqlite::Database& db) {

@@ -64,6 +64,7 @@ constexpr char kDropSessionsOf[] = "DELETE FROM e2ee_session WHERE user = ?1";
 constexpr char kDropSessions[] = "DELETE FROM e2ee_session";
 
 constexpr char kArchiveAll[] = "UPDATE e2ee_session SET status = 2, archived = ?1 WHERE status = 1";
+constexpr char kArchiveOf[] = "UPDATE e2ee_session SET status = 2, archived = ?1 WHERE status = 1 AND user = ?2";
 constexpr char kDropSurplus[] =
     "DELETE FROM e2ee_session WHERE id IN (SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY device, user "
     "ORDER BY archived DESC, session_id DESC) AS place FROM e2ee_session WHERE status = 2) WHERE place > ?1)";
@@ -366,6 +367,12 @@ void SqlState::forget_sessions() {
 Status SqlState::archive_all(std::uint64_t now_ms) {
   forget_sessions();
   CHATSDK_TRY(sql_(kArchiveAll).run(now_ms));
+  return sql_(kDropSurplus).run(limits::e2ee::kArchivedMax);
+}
+
+Status SqlState::archive_sessions(const UserId& user_id, std::uint64_t now_ms) {
+  forget_sessions();
+  CHATSDK_TRY(sql_(kArchiveOf).run(now_ms, user_id));
   return sql_(kDropSurplus).run(limits::e2ee::kArchivedMax);
 }
 

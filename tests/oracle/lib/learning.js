@@ -6,7 +6,7 @@ import { parseRecordOf, recordHash } from './device_record.js';
 import { LIST_VERSIONS_MAX, REPLACED_MAX } from './limits.js';
 import { need } from './outcome.js';
 import { ed25519Public } from './primitives.js';
-import { archive, deleteKeysOf } from './sessions.js';
+import { archive, retireKeysOf } from './sessions.js';
 
 /**
  * @param {import('./device.js').Device} device changed only when it all holds
@@ -38,7 +38,7 @@ export function learn(device, userId, lists, records, now) {
     known.replaced = [...known.replaced, known.accountKey].slice(-REPLACED_MAX);
     Object.assign(known, { accountKey, verified: false, lists: [] });
     keep(device, userId, parsed, recordOf);
-    deleteKeysOf(device, userId);
+    retireKeysOf(device, userId, now);
     return { result: 'identity_changed', added: [], removed: [] };
   }
   return extend(device, userId, known, parsed, recordOf, now);

@@ -61,12 +61,12 @@ export function afterOpening(device, session, isNew, type, now) {
 }
 
 /**
- * On an identity change: every session with the user and every sender chain received from there; all that there are, and
- * own sender chains too, where the user is this device's own.
+ * On an identity change: every session with the user is archived, and every sender chain received from there deleted; all
+ * that there are, and own sender chains too, where the user is this device's own.
  */
-export function deleteKeysOf(device, userId) {
+export function retireKeysOf(device, userId, now) {
   const own = userId === device.userId;
-  device.sessions = own ? [] : device.sessions.filter((session) => session.userId !== userId);
+  for (const session of [...device.sessions]) if (own || session.userId === userId) archive(device, session, now);
   device.receivedChains = own ? [] : device.receivedChains.filter((chain) => chain.userId !== userId);
   if (own) device.ownChains = new Map();
 }

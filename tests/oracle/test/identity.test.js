@@ -159,16 +159,26 @@ test('the newest 64 versions are kept', () => {
 
 const bundleOf = (w) => ({ record: w.bob.record, signed: w.signed, kem: w.kem, oneTime: w.oneTime });
 
-test('a session with a device that leaves its list is archived, with a new identity deleted', () => {
+test('a session with a device that leaves its list is archived', () => {
   const w = aliceAndBob();
   addBegun(w.alice, begin(w.alice, 'bob', 2n, bundleOf(w), tape([0x41, 32], [0x42, 32]), TIME).session, TIME);
   const second = makeDevice({ userId: 'bob', deviceId: 4n, account: 0x21, dsk: 0x26, dak: 0x27 });
   learn(w.alice, 'bob', [listOf(w.bob, [second], 2n, listHash(w.bobList))], [second.record], TIME + 7n);
   assert.equal(w.alice.sessions[0].active, false);
   assert.equal(w.alice.sessions[0].archivedMs, TIME + 7n);
-  const other = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x28, dak: 0x29 });
-  learn(w.alice, 'bob', [listOf(other, [other], 3n)], [other.record], TIME);
-  assert.deepEqual(w.alice.sessions, []);
+});
+
+test('with a new identity its sessions are archived, and with one of the own user all', () => {
+  for (const userId of ['bob', 'alice']) {
+    const w = aliceAndBob();
+    addBegun(w.alice, begin(w.alice, 'bob', 2n, bundleOf(w), tape([0x41, 32], [0x42, 32]), TIME).session, TIME);
+    const other = makeDevice({ userId, deviceId: 6n, account: 0x2a, dsk: 0x28, dak: 0x29 });
+    const { result } = learn(w.alice, userId, [listOf(other, [other], 3n)], [other.record], TIME + 7n);
+    assert.equal(result, 'identity_changed');
+    assert.equal(w.alice.sessions.length, 1);
+    assert.equal(w.alice.sessions[0].active, false);
+    assert.equal(w.alice.sessions[0].archivedMs, TIME + 7n);
+  }
 });
 
 test('lists of another key that are older in version and time are ignored', () => {

@@ -396,26 +396,37 @@ Status MemoryState::put_status(const Peer& peer, const SessionId& session_id, Se
   return wrote();
 }
 
-Status MemoryState::archive_all(std::uint64_t now_ms) {
-  for (auto& of_peer : sessions_) {
-    std::vector<std::pair<std::uint64_t, SessionId>> archived;
-    for (auto& [session_id, session] : of_peer.second) {
-      if (session.status == SessionStatus::kActive) {
-        session.status = SessionStatus::kArchived;
-        session.archived_ms = now_ms;
-      }
-      archived.emplace_back(session.archived_ms, session_id);
+namespace {
+
+void archive(std::map<SessionId, Session>& sessions, std::uint64_t now_ms) {
+  std::vector<std::pair<std::uint64_t, SessionId>> archived;
+  for (auto& [session_id, session] : sessions) {
+    if (session.status == SessionStatus::kActive) {
+      session.status = SessionStatus::kArchived;
+      session.archived_ms = now_ms;
     }
-    std::sort(archived.begin(), archived.end());
-    for (std::size_t i = 0; i + limits::e2ee::kArchivedMax < archived.size(); ++i) {
-      of_peer.second.erase(archived[i].second);
-    }
+    archived.emplace_back(session.archived_ms, session_id);
   }
+  std::sort(archived.begin(), archived.end());
+  for (std::size_t i = 0; i + limits::e2ee::kArchivedMax < archived.size(); ++i) sessions.erase(archived[i].second);
+}
+
+}  // namespace
+
+Status MemoryState::archive_all(std::uint64_t now_ms) {
+  for (auto& of_peer : sessions_) archive(of_peer.second, now_ms);
   return wrote();
 }
 
 Status MemoryState::drop_session(const Peer& peer, const SessionId& session_id) {
   sessions_[peer].erase(session_id);
+  return wrote();
+}
+
+Status MemoryState::archive_sessions(const UserId& user_id, std::uint64_t now_ms) {
+  for (auto& of_peer : sessions_) {
+    if (of_peer.first.user_id == user_id) archive(of_peer.second, now_ms);
+  }
   return wrote();
 }
 

@@ -46,6 +46,7 @@ class MemoryState final : public State {
                     std::uint64_t archived_ms) override;
   Status archive_all(std::uint64_t now_ms) override;
   Status drop_session(const Peer& peer, const SessionId& session_id) override;
+  Status archive_sessions(const UserId& user_id, std::uint64_t now_ms) override;
   Status drop_sessions(const UserId& user_id) override;
   Status drop_all_sessions() override;
   Status drop_skipped(std::size_t most) override;

@@ -33,23 +33,27 @@ TEST_F(Upkeep, ArchivesSessionsWithADeviceThatLeft) {
   EXPECT_EQ(alice.receive(bob, bob.write(alice)), Code::kOk);
 }
 
-TEST_F(Upkeep, DeletesEverythingWithAUserWhoseIdentityChanged) {
+TEST_F(Upkeep, ArchivesSessionsWithAUserWhoseIdentityChangedAndDeletesChains) {
   talk();
   ASSERT_TRUE(begin_chain(bob.state, ConversationId{7}, 1, kThen, bob.random).ok());
   ASSERT_TRUE(receive_chain(alice.state, bob.peer(), distribute_chain(bob.state, ConversationId{7}).value()).ok());
   ASSERT_TRUE(mark_verified(alice.state, "bob", true).ok());
   const Learned learned = alice.learn(bob, {anew_.list.bytes}, {anew_.record.bytes});
   EXPECT_EQ(learned.result, Learning::kIdentityChanged);
-  EXPECT_TRUE(alice.sessions(bob).empty());
+  ASSERT_TRUE(learned.former.has_value());
+  EXPECT_EQ(learned.former->newest(), bob.person.list);
+  EXPECT_EQ(alice.count(bob, SessionStatus::kArchived), 1U);
+  EXPECT_EQ(alice.count(bob, SessionStatus::kActive), 0U);
   EXPECT_TRUE(alice.state.received_chains(ConversationId{7}, bob.peer())->empty());
   EXPECT_FALSE(alice.state.user("bob").value()->verified);
 }
 
-TEST_F(Upkeep, DeletesEverySessionWhenTheOwnIdentityChanged) {
+TEST_F(Upkeep, ArchivesEverySessionWhenTheOwnIdentityChanged) {
   talk();
   ASSERT_TRUE(begin_chain(bob.state, ConversationId{7}, 1, kThen, bob.random).ok());
   ASSERT_EQ(bob.learn(bob, {anew_.list.bytes}, {anew_.record.bytes}).result, Learning::kIdentityChanged);
-  EXPECT_TRUE(bob.sessions(alice).empty());
+  EXPECT_EQ(bob.count(alice, SessionStatus::kArchived), 1U);
+  EXPECT_EQ(bob.count(alice, SessionStatus::kActive), 0U);
   EXPECT_FALSE(bob.state.own_chain(ConversationId{7}).value().has_value());
 }
 

@@ -442,6 +442,177 @@ TEST_F(TrustOldList, AnotherAccountKeyBeginsAnew) {
   EXPECT_EQ(alice.make_plan().bundles, (std::vector<Peer>{{"bob", DeviceId{8}}}));
 }
 
+// ---- Identities that were replaced ---------------------------------------------------------------------------------
+
+// Alice lost her devices and began anew, while bob was away.
+class TrustReplaced : public Trust {
+ protected:
+  void begin_anew() {
+    anew.fetch_lists("alice");
+    ListUpload upload;
+    anew.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(upload, anew.keys.replace_account(tx.kept(), anew.self, {}, false, kThen + 1));
+      return {};
+    });
+    auto& user = server.users["alice"];
+    user.lists = {upload.list};
+    user.records.insert(user.records.end(), upload.records.begin(), upload.records.end());
+    user.in_roster = 1;
+    server.put_roster({"alice"});
+    anew.fetch_lists("alice");
+    anew.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(const bool replaced, anew.keys.take_replacement(tx.kept(), "alice"));
+      EXPECT_TRUE(replaced);
+      return {};
+    });
+    anew.upload_keys();
+  }
+  // Bob hears of it by the refusal of what he sends, or by a question, before the items come.
+  void bob_hears_of_it_first() {
+    bob.fetch_lists("alice");
+    ASSERT_TRUE(bob.told(EventKind::kIdentityChanged));
+    ASSERT_EQ(bob.active(alice), 0U);
+  }
+  void write_five() {
+    for (int i = 0; i < 5; ++i) {
+      alice.queue("before " + std::to_string(i));
+      ASSERT_EQ(alice.flush(), 1);
+    }
+  }
+  std::vector<std::string> five_behind(std::vector<std::string> texts) {
+    for (int i = 0; i < 5; ++i) texts.push_back("before " + std::to_string(i));
+    return texts;
+  }
+
+  ChatDevice anew{server, "alice", 5, directory};
+};
+
+TEST_F(TrustReplaced, WhatWasSentBeforeIsReadAfterAll) {
+  talk();
+  ASSERT_NO_FATAL_FAILURE(write_five());
+  begin_anew();
+  bob.queue("are you there?");
+  ASSERT_EQ(bob.flush(), 1);
+  ASSERT_EQ(bob.refused, 1);
+  ASSERT_TRUE(bob.told(EventKind::kIdentityChanged));
+  ASSERT_TRUE(bob.kept.reload().ok());
+  bob.sync();
+  auto all = five_behind({"hello", "hi"});
+  all.push_back("are you there?");
+  EXPECT_EQ(bob.history(), all);
+  EXPECT_EQ(bob.active(alice), 0U) << "nothing is sent to the device of before";
+  anew.sync();
+  EXPECT_EQ(anew.history().back(), "are you there?");
+  say(anew, bob, "with new keys");
+}
+
+TEST_F(TrustReplaced, BehindTheChangeWhoHasTheOldKeysIsNotRead) {
+  talk();
+  begin_anew();
+  bob.sync();
+  say_to(alice, bob, "send the money to");
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  EXPECT_EQ(bob.kept.e2ee().notes().tasks()->size(), 0U) << "nobody is asked for it";
+  // Nor where the old lists are shown once more, be it in another epoch.
+  const auto show_old_lists = [this] {
+    const DeviceRecord record = alice.kept.state().self().value()->record;
+    ChatServer::StreamItem back;
+    back.is_roster = true;
+    back.revision = ++server.revision;
+    back.lists = {{"alice", {alice.kept.state().user("alice").value()->newest().bytes}, {record.bytes}}};
+    server.add(std::move(back));
+    say_to(alice, bob, "send the money to");
+    bob.sync();
+  };
+  show_old_lists();
+  EXPECT_EQ(bob.history().back(), "?");
+  ASSERT_TRUE(bob.kept.store().begin_epoch(2, StreamId{500}).ok());
+  server.stream.clear();
+  server.revision = 0;
+  show_old_lists();
+  EXPECT_EQ(bob.history().back(), "?");
+}
+
+// Lists of before stand ahead of what was sent under them.
+TEST_F(TrustReplaced, RostersOfBeforeTheChangeAreAppliedAfterIt) {
+  talk();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  bob.fetch_lists("alice");
+  ASSERT_NO_FATAL_FAILURE(write_five());
+  tablet.sync();
+  tablet.queue("and from the tablet, for the first time");
+  ASSERT_EQ(tablet.flush(), 1);
+  begin_anew();
+  ASSERT_NO_FATAL_FAILURE(bob_hears_of_it_first());
+  bob.sync();
+  auto all = five_behind({"hello", "hi"});
+  all.push_back("and from the tablet, for the first time");
+  EXPECT_EQ(bob.history(), all);
+  EXPECT_EQ(bob.active(tablet), 0U);
+  say(anew, bob, "with new keys");
+}
+
+TEST_F(TrustReplaced, WhatDoesNotOpenOfItIsNotAskedFor) {
+  talk();
+  alice.queue("damaged");
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  begin_anew();
+  ASSERT_NO_FATAL_FAILURE(bob_hears_of_it_first());
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  EXPECT_EQ(bob.kept.e2ee().notes().tasks()->size(), 0U);
+}
+
+TEST_F(TrustReplaced, ItIsReadForAsLongAsSessionsAreArchived) {
+  talk();
+  alice.queue("in time");
+  alice.queue("too late");
+  ASSERT_EQ(alice.flush(), 2);
+  begin_anew();
+  ASSERT_NO_FATAL_FAILURE(bob_hears_of_it_first());
+  const auto age_at = [this](std::uint64_t now_ms) {
+    bob.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(const bool aged, bob.keys.age_once_a_day(tx.kept(), now_ms));
+      EXPECT_TRUE(aged);
+      return {};
+    });
+  };
+  const auto read_next = [this] {
+    ItemResult result;
+    bob.write([&](E2eeTransaction& tx) { return bob.take(tx, server.stream.at(bob.cursor()), result); });
+  };
+  const auto kept_ms = static_cast<std::uint64_t>(std::chrono::milliseconds(limits::e2ee::kArchivedKept).count());
+  age_at(kThen + kept_ms - 1);
+  read_next();
+  EXPECT_EQ(bob.history().back(), "in time");
+  age_at(kThen + 2 * kept_ms);
+  read_next();
+  EXPECT_EQ(bob.history().back(), "?");
+  auto rows = bob.kept.db().prepare("SELECT count(*) FROM e2ee_former");
+  ASSERT_TRUE(rows->step().value());
+  EXPECT_EQ(rows->integer(0), 0);
+}
+
+// A copy of what another own device sent is under the own account key of before, which this device holds.
+TEST_F(TrustReplaced, CopiesOfOwnMessagesAreReadByWhoHoldsTheKeyOfBefore) {
+  talk();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.sync();
+  alice.fetch_lists("alice");
+  tablet.sync();
+  ASSERT_NO_FATAL_FAILURE(write_five());
+  begin_anew();
+  tablet.fetch_lists("alice");
+  ASSERT_TRUE(tablet.told(EventKind::kIdentityChanged));
+  tablet.sync();
+  EXPECT_EQ(tablet.history().back(), "before 4");
+}
+
 // ---- Requests of another identity ----------------------------------------------------------------------------------
 
 class TrustRetry : public Trust {
