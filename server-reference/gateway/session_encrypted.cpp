@@ -206,6 +206,7 @@ void GatewaySession::tell_roster_changed(const ClientMessageId& id, const Roster
   wire::RosterChanged& out = *result.mutable_roster_changed();
   out.set_revision(changed.revision);
   out.set_detail(changed.detail);
+  out.set_encryption_counter(changed.counter);
   for (const SignedListRow& row : changed.lists) {
     wire::SignedList& list = *out.add_lists();
     list.set_list(row.list);

@@ -362,6 +362,7 @@ Result<RosterChanged> MessageWriter::roster_changed(const AppendMessage& op, con
   RosterChanged changed;
   changed.revision = revision;
   changed.detail = std::move(detail);
+  changed.counter = op.encrypted->counter;
   std::size_t room = limits::e2ee::kRosterChangedBytes;
   CHATSDK_TRY(rosters_.add_lists_after(op.sender, op.encrypted->own_list_version, room, changed.lists));
   CHATSDK_TRY(rosters_.add_lists_after(lists.peer_id, op.encrypted->peer_list_version, room, changed.lists));

@@ -197,6 +197,7 @@ struct RosterChanged {
   std::uint64_t revision = 0;        // 0: the conversation is not there yet
   std::vector<SignedListRow> lists;  // after the versions that the sender named, a user's ascending
   std::string detail;                // what did not fit
+  std::uint64_t counter = 0;         // encryption_counter of what was refused
 };
 struct Appended {
   ConversationId conversation_id;

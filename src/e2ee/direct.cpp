@@ -92,6 +92,11 @@ void put_member(Roster& roster, RosterMember member) {
   roster.members.push_back(std::move(member));
 }
 
+// The roster means a list that verified and does not connect yet with those that are kept, which are older.
+bool is_ahead(const KnownUser* user, const RosterMember& member) {
+  return member.list_hash != Hash{} && user != nullptr && member.list_version > user->newest().version;
+}
+
 bool has_request(const std::vector<Task>& tasks, const Peer& to) {
   return std::any_of(tasks.begin(), tasks.end(),
                      [&to](const Task& task) { return task.kind == TaskKind::kRetry && task.to == to; });
@@ -597,6 +602,14 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   CHATSDK_ASSIGN(const auto kept_roster, kept.notes.roster(item.conversation));
   const Roster roster = kept_roster.value_or(Roster{});
   const RosterMember* member = find_member(roster, item.sender.user_id);
+  if (item.may_wait && member != nullptr) {
+    CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(item.sender.user_id));
+    if (list_of(sender, *member) == nullptr && is_ahead(sender, *member)) {
+      result.outcome = ItemResult::Outcome::kHeld;
+      result.lists_wanted = true;
+      return result;
+    }
+  }
   Incoming incoming;
   incoming.sender = item.sender;
   if (member != nullptr) CHATSDK_TRY(judge_sender(kept, *self, item, *member, incoming));

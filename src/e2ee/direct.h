@@ -124,6 +124,7 @@ struct Item {
   ClientMessageId client_message_id;
   bool encrypted = true;           // false: the server gave plain content
   std::optional<BytesView> slice;  // none: not for this device
+  bool may_wait = false;           // lists of its sender that are missing may come yet
 };
 struct ItemResult {
   enum class Outcome : std::uint8_t {
@@ -134,6 +135,7 @@ struct ItemResult {
     kKnown,        // another's that is here already, of before the server went back: stored as its place alone
     kSkip,         // nothing to show: the cursor moves
     kRepaired,     // the message at `repaired` has its content now
+    kHeld,         // nothing was done: what lies between the lists that are known and the roster's has to come first
   };
   Outcome outcome = Outcome::kSkip;
   Bytes content;

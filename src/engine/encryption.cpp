@@ -58,6 +58,18 @@ wire::Items alone(const wire::Items& items, int index, Seq after) {
   return one;
 }
 
+// What follows the cursor stays with the server.
+Status hold(E2eeTransaction& transaction, StreamId id, DeviceStore::Applied& applied) {
+  CHATSDK_ASSIGN(const auto known, transaction.cursor(id));
+  if (known) {
+    applied.cursor = known->seq;
+    applied.delivered_from = known->delivered_from;
+    applied.others_from = known->others_from;
+  }
+  applied.held = true;
+  return {};
+}
+
 bool devices_changed(const wire::Items& items) {
   return items.stream_kind() == wire::STREAM_KIND_ACCOUNT &&
          std::any_of(items.items().begin(), items.items().end(),
@@ -182,8 +194,9 @@ void Encryption::follow(After after) {
         std::chrono::milliseconds(after.ask_again_ms > now ? static_cast<std::int64_t>(after.ask_again_ms - now) : 0));
   }
   fetch();
-  // In a turn of its own: who is followed may be in the middle of its rows.
-  if (after.begun) {
+  // In a turn of its own: who is followed may be in the middle of its rows. An own list that a roster brought may be
+  // the one that names this device.
+  if (after.begun || after.own_devices) {
     context_.executor.post(guard_.wrap([this] { keys_changed(); }));
   } else if (after.tasks) {
     context_.executor.post(guard_.wrap([this] { prepare_tasks(); }));
@@ -379,7 +392,9 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
   for (int i = 0; i < items.items_size(); ++i) {
     const wire::Item& item = items.items(i);
     if (item.seq() > cursor) {
-      CHATSDK_ASSIGN(applied, apply_one(transaction, alone(items, i, last), after));
+      CHATSDK_ASSIGN(const DeviceStore::Applied one, apply_one(transaction, alone(items, i, last), after));
+      if (one.held) return hold(transaction, id, applied);
+      applied = one;
       any = true;
     }
     last = item.seq();
@@ -387,6 +402,13 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
   if (any) return {};
   CHATSDK_ASSIGN(applied, transaction.apply(items));
   return {};
+}
+
+// Whether what is missing of the user's lists is asked for, or will be.
+bool Encryption::lists_may_come(const UserId& user_id, const After& after) const {
+  if (user_id == session_.owner()) return upkeep_.asks_own_lists() || after.own_devices;
+  const auto paused = pauses_.find(user_id);
+  return paused == pauses_.end() || paused->second.until <= context_.now();
 }
 
 Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after) {
@@ -421,9 +443,15 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
   received.client_message_id = *client_message_id;
   received.encrypted = item.content().empty();
   if (!item.slice().empty()) received.slice = item.slice();
+  received.may_wait = lists_may_come(received.sender.user_id, after);
   after.keys_used = after.keys_used || received.slice;
   CHATSDK_ASSIGN(const e2ee::ItemResult result, conversations_.receive(transaction.kept(), received, now_ms()));
   if (result.lists_wanted) after.lists.insert(received.sender.user_id);
+  if (result.outcome == e2ee::ItemResult::Outcome::kHeld) {
+    DeviceStore::Applied held;
+    held.held = true;
+    return held;
+  }
   after.tasks = after.tasks || result.asked || *kind == e2ee::SliceKind::kRetry;
   return transaction.apply(one, received, result);
 }
@@ -536,6 +564,7 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
       pause_lists(user_id, after);
   }
   follow(std::move(after));
+  observer_.on_lists_answered();
   keys_changed();
 }
 
@@ -552,6 +581,7 @@ void Encryption::on_lists_refused(const AskedLists& asked) {
   after.events.push_back({e2ee::EventKind::kPeerWithoutKeys, user_id, {}});
   pause_lists(user_id, after);
   follow(std::move(after));
+  observer_.on_lists_answered();
   keys_changed();
 }
 

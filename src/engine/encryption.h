@@ -40,6 +40,8 @@ class Encryption final : private KeyUpkeep::Observer {
     virtual void on_keys_changed() = 0;
     // There are new rows in the outbox.
     virtual void on_rows_added() = 0;
+    // The server has answered for lists: what was held for them can be judged, one way or the other.
+    virtual void on_lists_answered() = 0;
   };
 
   Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, Observer& observer);
@@ -68,7 +70,7 @@ class Encryption final : private KeyUpkeep::Observer {
   Result<std::uint64_t> counter() { return store_.notes().counter(); }
   Status before_epoch() { return upkeep_.before_epoch(); }
   // Somebody has logged in.
-  void on_session_started() { upkeep_.ask_own_lists(); }
+  void on_session_started() { upkeep_.on_session_started(); }
   void on_welcome(const wire::Welcome& welcome);
   void on_key_counts(const wire::KeyCounts& counts) { upkeep_.on_key_counts(counts); }
   void on_caught_up();
@@ -114,6 +116,7 @@ class Encryption final : private KeyUpkeep::Observer {
   static void want(const e2ee::Plan& plan, After& after);
   Status apply(E2eeTransaction& transaction, const wire::Items& items, DeviceStore::Applied& applied, After& after);
   Result<DeviceStore::Applied> apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after);
+  bool lists_may_come(const UserId& user_id, const After& after) const;
   Status apply_roster(E2eeTransaction& transaction, ConversationId conversation, const UserId& peer,
                       const wire::Roster& roster, After& after);
 
@@ -135,6 +138,7 @@ class Encryption final : private KeyUpkeep::Observer {
   void clear_log_later();
 
   void on_own_keys_changed() override;
+  void on_own_lists_answered() override { observer_.on_lists_answered(); }
   void on_keys_deleted() override { clear_log_later(); }
   void on_encryption_state(EncryptionState state) override;
   void on_encryption_events(std::vector<e2ee::Event> events) override;

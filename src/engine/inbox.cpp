@@ -2,6 +2,7 @@
 #include "engine/inbox.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/fault.h"
 
@@ -32,6 +33,7 @@ void Inbox::on_lost() {
   waiting_items_ = 0;
   to_acknowledge_.clear();
   pulled_.clear();
+  held_.clear();
   work_guard_.renew();
   scheduled_ = false;
 }
@@ -192,6 +194,7 @@ Status Inbox::apply(const wire::Items& items) {
 void Inbox::note(const wire::Items& items, const DeviceStore::Applied& applied) {
   const StreamId stream{items.stream_id()};
   const bool over_gap = CHATSDK_PLANTED(Bug::kDeliveredOverGap) && applied.gap && items.items_size() > 0;
+  if (applied.held) held_.insert(stream);
   if (applied.gap && !over_gap) return pull(stream, applied.cursor);
   if (const auto pulled = pulled_.find(stream); pulled != pulled_.end() && applied.cursor > pulled->second.after) {
     pulled_.erase(pulled);
@@ -216,7 +219,17 @@ Status Inbox::apply(const wire::CaughtUp& caught_up) {
   return {};
 }
 
+void Inbox::go_on() {
+  for (const StreamId stream : std::exchange(held_, {})) {
+    const auto cursor = context_.store.cursor(stream);
+    if (!cursor.ok()) return connection_.fail(cursor.error(), CloseCode::kGoingAway);
+    pulled_.erase(stream);
+    pull(stream, cursor->has_value() ? (*cursor)->seq : 0);
+  }
+}
+
 void Inbox::pull(StreamId stream, Seq after) {
+  if (held_.contains(stream)) return;
   const auto asked = pulled_.find(stream);
   if (asked != pulled_.end()) {
     if (asked->second.after == after && context_.now() - asked->second.asked < limits::kPullAgain) return;

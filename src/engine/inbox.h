@@ -13,6 +13,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "engine/connection.h"
@@ -30,6 +31,8 @@ class Inbox {
   void on_writable() { acknowledge(); }
   // items, caught_up or marks.
   void on_frame(wire::ServerFrame& frame);
+  // What was held for want of lists is asked for again.
+  void go_on();
 
   // How much waits.
   std::size_t waiting_items() const { return waiting_items_; }
@@ -69,6 +72,7 @@ class Inbox {
   bool scheduled_ = false;
   std::map<StreamId, wire::Ack::Stream> to_acknowledge_;
   std::map<StreamId, Pulled> pulled_;  // gaps asked for and not filled yet, at most one a stream
+  std::set<StreamId> held_;            // of which the rest waits, at the server, for lists
   Guard work_guard_;
 };
 

@@ -106,6 +106,11 @@ Status KeyUpkeep::before_epoch() {
   return {};
 }
 
+void KeyUpkeep::on_session_started() {
+  become(EncryptionState::kPreparing);
+  ask_own_lists();
+}
+
 void KeyUpkeep::ask_own_lists() {
   lists_known_ = false;
   schedule();
@@ -389,6 +394,7 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   backoff_.reset();
   if (!events.empty()) observer_.on_encryption_events(std::move(events));
   if (changed) observer_.on_own_keys_changed();
+  if (lists_known_) observer_.on_own_lists_answered();
   schedule();
 }
 

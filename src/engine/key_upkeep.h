@@ -48,6 +48,8 @@ class KeyUpkeep {
     virtual ~Observer() = default;
     // The own list is another one, or this device is in it now.
     virtual void on_own_keys_changed() = 0;
+    // The server was asked for the own lists, and has shown all that it shows.
+    virtual void on_own_lists_answered() = 0;
     // What was old went.
     virtual void on_keys_deleted() = 0;
     virtual void on_encryption_state(EncryptionState state) = 0;
@@ -66,8 +68,12 @@ class KeyUpkeep {
   void cancel(const Error& cause);
   // The server's store is another than before: before anything of it is used.
   Status before_epoch();
+  // Somebody has logged in, maybe as another device.
+  void on_session_started();
   // The user's own devices changed, or somebody named a newer list of the own user.
   void ask_own_lists();
+  // The server has still to say which there are.
+  bool asks_own_lists() const { return !lists_known_; }
 
   // -- For linking --
   Result<e2ee::Standing> standing();

@@ -418,6 +418,7 @@ void Outbox::claim_sealed(Lane& lane, OutboxRow row, const Encryption::Sealed& s
   to_hand_over_.push_back(std::move(frame));
   const ConversationKey key = row.conversation;
   await(key, lane, std::move(row), false);
+  lane.in_flight.back().counter = sealed.encrypted->counter;
 }
 
 void Outbox::await(ConversationKey key, Lane& lane, OutboxRow row, bool as_void) {
@@ -470,6 +471,9 @@ void Outbox::on_result(const wire::SendResult& result) {
   Unanswered* entry = find(result.client_message_id(), &key);
   if (entry == nullptr || !entry->send) return;  // not of this connection's asking
   Lane& lane = lanes_.at(key);
+  // What a middle repeated refuses bytes that are gone: those under way may be accepted.
+  const bool is_stale = result.has_roster_changed() && result.roster_changed().encryption_counter() != entry->counter;
+  if (is_stale) return;
   entry->send = false;
   if (entry->decided) {
     // The void's answer was final.

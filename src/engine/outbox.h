@@ -62,11 +62,12 @@ class Outbox {
 
  private:
   struct Unanswered {
-    OutboxRow row;         // without its content
-    bool send = false;     // a SendResult is awaited
-    bool voiding = false;  // a VoidResult is awaited
-    bool decided = false;  // one answer was final: the other cannot change it
-    Error reason;          // voiding: why, for the app
+    OutboxRow row;              // without its content
+    bool send = false;          // a SendResult is awaited
+    bool voiding = false;       // a VoidResult is awaited
+    bool decided = false;       // one answer was final: the other cannot change it
+    std::uint64_t counter = 0;  // encryption_counter of the bytes that went
+    Error reason;               // voiding: why, for the app
   };
   struct Expected {
     ClientMessageId id;  // of the row that was refused

@@ -297,7 +297,8 @@ class DeviceStore {
     Seq cursor = 0;
     Seq delivered_from = 0;
     Seq others_from = 0;
-    bool gap = false;  // after_seq is beyond the cursor: nothing was applied, ask for what follows the cursor
+    bool gap = false;   // after_seq is beyond the cursor: nothing was applied, ask for what follows the cursor
+    bool held = false;  // what follows the cursor cannot be judged yet: ask for it again once it can
   };
   // Applies consecutive items and moves the cursor, all in one transaction; items at or below the cursor are dropped.
   // An item of the own device settles its outbox row. Unknown kinds move the cursor. MALFORMED (items that do not

@@ -435,8 +435,9 @@ Result<bool> SqlNotes::repair(const ItemPlace& place, const Peer& sender, const 
   return true;
 }
 
-Status SqlNotes::note_placeholder(const ItemPlace& place) {
+Status SqlNotes::note_placeholder(const ItemPlace& place, bool asked) {
   CHATSDK_TRY(sql_(kNotePlaceholder).run(place.conversation, place.seq, rows::place_of(place.seq)));
+  if (!asked) return {};
   return sql_(kDeliveredFrom).run(place.conversation, place.seq);
 }
 

@@ -75,9 +75,9 @@ class SqlNotes final : public Notes {
   Status age_notes(std::uint64_t now_ms, const Lifetimes& lifetimes) override;
 
   // -- For the engine --
-  // What stands at the place, and is without content, is a placeholder from now on. Called after the items were
-  // applied.
-  Status note_placeholder(const ItemPlace& place);
+  // What stands at the place, and is without content, is a placeholder from now on. asked: for what it stands for,
+  // which is missing until its repair comes; else nobody will bring it. Called after the items were applied.
+  Status note_placeholder(const ItemPlace& place, bool asked);
   // What a message of the outbox is sent as. NOT_FOUND: it does not wait there.
   Status put_out(const ClientMessageId& id, const Encrypted& encrypted);
   Result<std::optional<Encrypted>> out(const ClientMessageId& id);

@@ -58,7 +58,7 @@ Status E2eeTransaction::settle(const e2ee::Item& item, const e2ee::ItemResult& r
   const e2ee::ItemPlace place{item.conversation, item.seq};
   // A placeholder that the server sent again stands at another place now, and may have its content at last.
   const bool has_none = result.outcome == Outcome::kPlaceholder || result.outcome == Outcome::kKnown;
-  if (has_none || result.again) CHATSDK_TRY(notes_.note_placeholder(place));
+  if (has_none || result.again) CHATSDK_TRY(notes_.note_placeholder(place, result.asked));
   if (!result.again || result.outcome != Outcome::kContent) return {};
   CHATSDK_TRY(notes_.repair(place, item.sender, item.client_message_id, result.content));
   return {};

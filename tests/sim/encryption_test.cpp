@@ -309,6 +309,35 @@ TEST_F(EncryptedWorld, WhatARemovedDeviceHadNoAnswerToIsKnownWhenItIsLinkedAnew)
   EXPECT_EQ(count<event::Failed>([](const event::Failed&) { return true; }), 0U);
 }
 
+// With the next log-in the server knows it under another id, which is in no list.
+TEST_F(EncryptedWorld, WhoLogsInAnewIsNotReadyBeforeItIsListed) {
+  options_.devices_per_user = 2;
+  options_.duration = seconds(120);
+  bool was_away = false;
+  bool was_back = false;
+  std::function<void()> look;
+  play([&](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    look = [&] {
+      const DeviceNode& device = *world.device(2);
+      was_away = was_away || !device.online();
+      was_back = was_back || (was_away && device.online());
+      const bool listed = world.lists().names_any(1, [](NodeId node) { return node == 2; });
+      if (was_back && !listed) {
+        EXPECT_NE(device.encryption_state(), EncryptionState::kReady);
+      }
+      if (!was_back || !listed) world.scheduler().after(std::chrono::milliseconds(1), look);
+    };
+    at(world, seconds(40), 2, [&look](DeviceNode& device) {
+      device.log_out();
+      look();
+    });
+    link_at(world, seconds(70), 2, 1);
+  });
+  EXPECT_TRUE(was_back);
+}
+
 TEST_F(EncryptedWorld, BothBeginAtOnce) {
   play([this](World& world) {
     send(world, kSettled, kAlice, 2, 3);

@@ -479,6 +479,7 @@ std::shared_ptr<const Bytes> Liar::to_server(NodeId device, std::shared_ptr<cons
     result.set_client_message_id(send.client_message_id());
     wire::RosterChanged& changed = *result.mutable_roster_changed();
     changed.set_revision(send.has_conversation_id() ? revisions_[StreamId{send.conversation_id()}] + 1 : 0);
+    changed.set_encryption_counter(send.encryption_counter());
     falsify(device, peer_of(device, send), changed);
     answers.push_back(to_frame(refusal));
     return nullptr;

@@ -40,6 +40,7 @@ class EncryptedSending : public EncryptedEngine {
     frame.mutable_send_result()->set_client_message_id(sent.client_message_id());
     wire::RosterChanged& changed = *frame.mutable_send_result()->mutable_roster_changed();
     changed.set_revision(revision);
+    changed.set_encryption_counter(sent.encryption_counter());
     for (const wire::SignedList& list : lists) *changed.add_lists() = list;
     deliver_and_run(frame);
   }
@@ -315,6 +316,43 @@ TEST_F(EncryptedSending, GoesAheadOfWhatHasFailedBehindItOnceItsBundleIsHere) {
   EXPECT_EQ(sends().front().client_message_id(), one->id.view());
 }
 
+// A roster may bring the list that names this device before the server has answered for it.
+TEST_F(EncryptedSending, WhatWaitsToBeListedGoesOnceARosterSaysSo) {
+  begin_account();
+  const DeviceId self{kDevice};
+  const Bytes own_record = own_.records.front();
+  wire::SignedList listed_again;
+  const auto taken_out = e2ee_->write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(const e2ee::Self* keys, tx.state().self());
+    CHATSDK_ASSIGN(const e2ee::KnownUser* own, tx.state().user("alice"));
+    const auto other = e2ee::make_device_record({"alice", DeviceId{500}, e2ee::kSuitesSpoken, e2ee::kThen, {}},
+                                                e2ee::DeviceKeys::draw(random_));
+    CHATSDK_ASSIGN(const auto without,
+                   e2ee::next_device_list(own->newest(), keys->account_seed, {&other, 1}, {&self, 1}, e2ee::kThen));
+    CHATSDK_ASSIGN(const auto with,
+                   e2ee::next_device_list(without, keys->account_seed, {&keys->record, 1}, {}, e2ee::kThen));
+    listed_again.set_list(with.bytes);
+    listed_again.add_records(own_record);
+    own_.list = without.bytes;
+    own_.records = {other.bytes};
+    const Bytes lists[] = {own_.list};
+    const auto learned = e2ee::learn_lists(tx.state(), "alice", lists, own_.records, e2ee::kThen);
+    return learned.ok() ? Status() : Status(learned.error());
+  });
+  ASSERT_TRUE(taken_out.ok()) << taken_out.error().detail;
+  go_online();
+  deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bobs_list()})}));
+  ASSERT_TRUE(send("a secret").ok());
+  run();
+  EXPECT_THAT(bundles_asked(), IsEmpty()) << "it is in no list";
+  wire::Item roster = encrypted_roster(2, 2);
+  *roster.mutable_roster()->add_lists() = listed_again;
+  deliver_and_run(items_frame(kStream, 1, {roster}));
+  ASSERT_FALSE(bundles_asked().empty());
+  for (std::size_t i = 0; i < bundles_asked().size(); ++i) give_bundles(bundles_asked()[i]);
+  EXPECT_THAT(sends(), SizeIs(1));
+}
+
 // ---- Refusals for the lists ----------------------------------------------------------------------------------------
 
 TEST_F(EncryptedSending, EncryptsAnewForEachRefusalAndWaitsAfterSoManyInARow) {
@@ -335,6 +373,22 @@ TEST_F(EncryptedSending, EncryptsAnewForEachRefusalAndWaitsAfterSoManyInARow) {
   ASSERT_THAT(sends(), SizeIs(limits::e2ee::kRefusalsMax + 2));
   deliver_and_run(accepted_frame(sends().back().client_message_id(), 2, kStream));
   EXPECT_EQ(state_of(sends().back()), MessageState::kSent);
+}
+
+// A middle may repeat a frame: what is under way by then is another encryption, which may be accepted.
+TEST_F(EncryptedSending, ARefusalThatComesTwiceIsNoRefusalOfWhatWentInBetween) {
+  begin();
+  send_whole("a secret");
+  const wire::Send first = sends().back();
+  refuse(first);
+  ASSERT_THAT(sends(), SizeIs(2));
+  const wire::Send second = sends().back();
+  refuse(first);
+  EXPECT_THAT(sends(), SizeIs(2)) << "encrypted once more";
+  refuse(second);
+  ASSERT_THAT(sends(), SizeIs(3));
+  deliver_and_run(accepted_frame(second.client_message_id(), 2, kStream));
+  EXPECT_EQ(state_of(second), MessageState::kSent);
 }
 
 TEST_F(EncryptedSending, CountsRefusalsInARow) {

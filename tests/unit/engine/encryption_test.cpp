@@ -221,5 +221,113 @@ TEST_F(PlainByOthers, AsksNothingOfAClientWithoutEncryption) {
   EXPECT_THAT(texts(sends()), ElementsAre("hello"));
 }
 
+// ---- Lists that are missing ----------------------------------------------------------------------------------------
+
+// Of bob's lists alice knows the first, and the conversation begins with the third: what his tablet says is judged once
+// the second is here.
+class MissingLists : public WhatTheServerSays {
+ protected:
+  void SetUp() override {
+    begin_account();
+    second_ = *e2ee::next_device_list(bob_.list, bob_.account_seed, {&tablet_.record, 1}, {}, e2ee::kThen);
+    const DeviceId first_device = bob_.record.device_id;
+    third_ = *e2ee::next_device_list(second_, bob_.account_seed, {}, {&first_device, 1}, e2ee::kThen);
+    const auto written = e2ee_->write([&](E2eeTransaction& tx) -> Status {
+      const Bytes lists[] = {bob_.list.bytes};
+      const Bytes records[] = {bob_.record.bytes};
+      const auto learned = e2ee::learn_lists(tx.state(), "bob", lists, records, e2ee::kThen);
+      return learned.ok() ? Status() : Status(learned.error());
+    });
+    ASSERT_TRUE(written.ok());
+    go_online();
+  }
+  wire::Item roster() const { return roster_with_lists({signed_list(third_, tablet_.record)}); }
+  // It parses as nothing: one of a listed device is asked for again, one of another is not.
+  wire::Item from_tablet(Seq seq) const {
+    wire::Item item = message_item(seq, "");
+    item.clear_content();
+    item.set_sender_user_id("bob");
+    item.set_sender_device_id(tablet_.record.device_id.value);
+    item.set_slice("garbage");
+    return item;
+  }
+  // For bob's; the own ones are asked for besides.
+  std::vector<FakeHttp::RequestId> lists_asked() {
+    std::vector<FakeHttp::RequestId> asked = http_.requests("POST /v1/keys/lists/query");
+    std::erase_if(asked, [this](FakeHttp::RequestId id) {
+      wire::DeviceListsRequest request;
+      EXPECT_TRUE(request.ParseFromString(http_.exchange(id).request.body));
+      return request.users_size() != 1 || request.users(0).user_id() != "bob";
+    });
+    return asked;
+  }
+  void answer_lists(FakeHttp::RequestId asked, bool with_second) {
+    wire::DeviceLists answer;
+    wire::DeviceLists::OfUser& of = *answer.add_users();
+    of.set_user_id("bob");
+    of.set_newest_version(3);
+    if (with_second) {
+      for (const e2ee::DeviceList* list : {&second_, &third_}) of.add_lists(list->bytes);
+      of.add_records(tablet_.record.bytes);
+    }
+    http_.answer(asked, protobuf_response(answer));
+    run();
+  }
+  std::size_t requests_queued() { return e2ee_->notes().tasks().value().size(); }
+
+  e2ee::DeviceList second_;
+  e2ee::DeviceList third_;
+};
+
+TEST_F(MissingLists, HoldWhatTheyJudgeUntilTheyCome) {
+  deliver_and_run(items_frame(kStream, 0, {roster(), from_tablet(2), from_tablet(3)}));
+  deliver_and_run(items_frame(kStream, 3, {from_tablet(4)}));
+  wire::Item carols = roster_item(1);
+  for (wire::Roster::Change& change : *carols.mutable_roster()->mutable_changes()) {
+    if (change.user_id() == "bob") change.set_user_id("carol");
+  }
+  deliver_and_run(items_frame(kConversation, 0, {carols, message_item(2, "of another conversation", "carol")}));
+  EXPECT_THAT(rows(), IsEmpty());
+  EXPECT_THAT(pulls(), IsEmpty());
+  ASSERT_FALSE(acks().empty());
+  EXPECT_EQ(acks().front().streams(0).seq(), 1U);
+  EXPECT_EQ(acks().back().streams(0).stream_id(), kConversation) << "others go on";
+  EXPECT_EQ(acks().back().streams(0).seq(), 2U);
+  ASSERT_THAT(lists_asked(), SizeIs(1));
+
+  answer_lists(lists_asked().front(), true);
+  ASSERT_THAT(pulls(), SizeIs(1));
+  EXPECT_EQ(pulls().front().stream_id(), kStream);
+  EXPECT_EQ(pulls().front().after_seq(), 1U);
+  deliver_and_run(items_frame(kStream, 1, {from_tablet(2), from_tablet(3), from_tablet(4)}));
+  EXPECT_THAT(shown(), ElementsAre("?", "?", "?"));
+  EXPECT_EQ(requests_queued(), 3U) << "of a device that is listed";
+}
+
+TEST_F(MissingLists, HoldNothingUpOnceTheServerHasNone) {
+  deliver_and_run(items_frame(kStream, 0, {roster(), from_tablet(2)}));
+  ASSERT_THAT(lists_asked(), SizeIs(1));
+  answer_lists(lists_asked().front(), false);
+  ASSERT_THAT(pulls(), SizeIs(1));
+  deliver_and_run(items_frame(kStream, 1, {from_tablet(2)}));
+  EXPECT_THAT(shown(), ElementsAre("?"));
+  EXPECT_EQ(requests_queued(), 0U) << "of a device that no list names";
+  EXPECT_EQ(acks().back().streams(0).seq(), 2U);
+}
+
+TEST_F(MissingLists, HoldWhatHadArrivedWhenTheConnectionWasLost) {
+  deliver_and_run(items_frame(kStream, 0, {roster()}));
+  deliver(items_frame(kStream, 1, {from_tablet(2)}));
+  drop();
+  EXPECT_THAT(rows(), IsEmpty());
+  advance(std::chrono::minutes(1));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  deliver_and_run(items_frame(kStream, 1, {from_tablet(2)}));
+  EXPECT_THAT(rows(), IsEmpty());
+  answer_lists(lists_asked().back(), true);
+  deliver_and_run(items_frame(kStream, 1, {from_tablet(2)}));
+  EXPECT_EQ(requests_queued(), 1U);
+}
+
 }  // namespace
 }  // namespace chatsdk::test

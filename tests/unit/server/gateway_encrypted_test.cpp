@@ -467,12 +467,14 @@ TEST(GatewayEncrypted, ARosterThatChangedIsToldWithWhatTheSenderLacks) {
   world.publish(world.phone, 2, {world.phone, world.tablet, world.laptop});
   wire::ClientFrame frame = world.sealed(2);
   frame.mutable_send()->set_roster_revision(1);
+  frame.mutable_send()->set_encryption_counter(5);
   phone.say(frame);
   world.run();
   ASSERT_TRUE(results(phone).back().has_roster_changed());
   const wire::RosterChanged changed = results(phone).back().roster_changed();
   EXPECT_EQ(results(phone).back().client_message_id(), frame.send().client_message_id());
   EXPECT_EQ(changed.revision(), 2u);
+  EXPECT_EQ(changed.encryption_counter(), 5u);
   EXPECT_EQ(changed.detail(), "roster revision 1, today's is 2");
   ASSERT_EQ(changed.lists_size(), 1);
   EXPECT_EQ(changed.lists(0).list(), "list 2 of ada");

@@ -19,6 +19,21 @@ using Texts = std::vector<std::string>;
 
 class Repairs : public ChatOfTwo {};
 
+// Whom no list names is asked for nothing: what he says is missing for good, and holds the marks of the user back no
+// longer than a moment.
+TEST_F(Repairs, WhatNobodyIsAskedForIsNotMissing) {
+  talk();
+  alice.sync();
+  alice.queue("under another's name");
+  ASSERT_EQ(alice.flush(), 1);
+  last().sent.from.device_id = DeviceId{4711};
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kPlaceholder);
+  EXPECT_EQ(bob.history().back(), "?");
+  EXPECT_EQ(bob.delivered_from(), 0U);
+  EXPECT_EQ(bob.flush(), 0) << "no request";
+}
+
 TEST_F(Repairs, WhatABrokenSessionLeftOutIsAskedForAndRepaired) {
   talk();
   bob.write([&](E2eeTransaction& tx) { return tx.state().drop_sessions("alice"); });
