@@ -173,7 +173,10 @@ class FailureHasCause final : public Property {
         why = "the server has voided nothing";
         break;
       case Code::kConflict:
-        if (index && facts.lists_told() && facts.message(*index).is_of_several()) return;
+        // Encrypted once more, what the server has all the same is another message to it, until the item comes.
+        if (index && facts.lists_told() && (facts.message(*index).is_of_several() || facts.message(*index).resent)) {
+          return;
+        }
         why = "no other device has sent it";
         break;
       default:

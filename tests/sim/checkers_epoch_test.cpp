@@ -80,6 +80,8 @@ TEST(Epochs, LetWhatIsSentAgainEncryptedBeAnotherMessageToAServerThatHasIt) {
     story.tell({EpochSeen{2, 3}}).shows(2, 2, 3);
     story.tell({AnswerSeen{1, k(2), AnswerSeen::Kind::kRefused, 0, Code::kConflict}});
     EXPECT_EQ(story.broken(), encrypted ? "" : "S15") << story.why();
+    if (encrypted) story.tell({Failed{1, k(2), Code::kConflict}});
+    EXPECT_EQ(story.broken(), encrypted ? "" : "S15") << story.why();
   }
 }
 

@@ -129,10 +129,12 @@ class Liveness {
       if (row.seq >= server.trimmed_below && !row.placeholder) ours.push_back(&row);
     }
     for (const StoredRow& row : server.rows) {
-      // What it has without being entitled to it S10 judges.
-      const bool due =
-          (facts_.is_due(read.device, read.conversation, row.seq, facts_.epoch()) || rows.contains(row.k)) &&
-          !facts_.has_placeholder(read.device, read.conversation, row.seq);
+      // What it has without being entitled to it S10 judges. What was lost, and a sibling sent again while the device
+      // was in no list, is lost there still: it has not heard of it.
+      const auto held = rows.find(row.k);
+      const bool has = held != rows.end() && !held->second->rolled_back;
+      const bool due = (facts_.is_due(read.device, read.conversation, row.seq, facts_.epoch()) || has) &&
+                       !facts_.has_placeholder(read.device, read.conversation, row.seq);
       if (!row.placeholder && due) theirs.push_back(&row);
     }
     for (std::size_t i = 0; i < std::max(ours.size(), theirs.size()); ++i) {

@@ -8,6 +8,7 @@
 #include <malloc.h>
 #endif
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <numeric>
@@ -28,6 +29,8 @@ constexpr std::size_t kTail = 200;
 constexpr seconds kReadEvery{40};
 // At the end: until what is under way has come to rest, and then nothing more is sent.
 constexpr seconds kLastMoves{10};
+// A request that was lost before the heal ends after half a minute, and is put again.
+constexpr seconds kRequestsEnd{35};
 constexpr seconds kQuiet{20};
 
 class LibraryRandom;
@@ -208,10 +211,10 @@ class Run {
   }
 
   microseconds liveness() {
-    const MonotonicTime healed = world_.scheduler().now();
+    healed_ = world_.scheduler().now();
     world_.heal();
     await_rest("L4");
-    return world_.scheduler().now() - healed;
+    return world_.scheduler().now() - healed_;
   }
 
   void await_rest(const char* property) {
@@ -250,7 +253,8 @@ class Run {
     if (world_.failed()) return;
     if (world_.liar() == nullptr) sync_all();
     if (world_.failed()) return;
-    run_until(world_.scheduler().now() + kLastMoves);
+    const MonotonicTime moved = world_.scheduler().now() + kLastMoves;
+    run_until(world_.options().encrypted ? std::max(moved, healed_ + kRequestsEnd) : moved);
     world_.observer().watch_activity(rotates_keys(world_.options()));
     run_until(world_.scheduler().now() + kQuiet);
     if (world_.failed()) return;
@@ -352,6 +356,7 @@ class Run {
   Workload workload_{world_};
   Nemesis nemesis_{world_};
   std::vector<FinalState::Probe> probes_;
+  MonotonicTime healed_;
 };
 
 }  // namespace

@@ -731,12 +731,17 @@ Verdict World::unrest() {
   for (const ServerStream& stream : server_streams(Extent::kHeads).list) {
     if (stream.kind == wire::STREAM_KIND_CONVERSATION) heads[observer_.conversation_of(stream.stream)] = stream.head;
   }
+  // Its user takes it out by hand.
+  const auto gone = [this](NodeId number) { return has_left(number); };
   for (DeviceNode* node : devices()) {
     const std::string name = "device " + std::to_string(node->number());
     if (!node->running()) return Finding(name + " does not run");
     if (is_misled(*node)) continue;
     if (options_.encrypted && node->encryption_state() != EncryptionState::kReady) {
       return Finding(name + " is not in its user's list");
+    }
+    if (options_.encrypted && options_.users_link && lists_.names_any(node->user(), gone)) {
+      return Finding("the list of user " + std::to_string(node->user()) + " names an installation that is gone");
     }
     if (const Verdict unrest = node->unrest(liar_ != nullptr)) {
       return Finding(name + " " + unrest->what, unrest->conversation);
