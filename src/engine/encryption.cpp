@@ -211,13 +211,14 @@ Result<std::vector<Encryption::Sealed>> Encryption::seal(std::span<const OutboxR
   After after;
   CHATSDK_ASSIGN(auto changes, store_.write([&](E2eeTransaction& transaction) -> Status {
     // Whoever logged in as another device has what the one before encrypted, and its keys, until the upkeep's next
-    // turn.
+    // turn. And a server that went back takes nothing of a device that it does not find in a list, for good.
     CHATSDK_ASSIGN(const e2ee::Self* self, transaction.kept().state.self());
     const bool is_another = self != nullptr && self->record.device_id != session_.device_id();
+    CHATSDK_ASSIGN(const bool list_in_doubt, transaction.notes().list_in_doubt());
     std::set<ConversationKey> waiting;
     for (const OutboxRow& row : rows) {
       Sealed& one = sealed.emplace_back();
-      one.waits = is_another || waiting.count(row.conversation) != 0;
+      one.waits = is_another || list_in_doubt || waiting.count(row.conversation) != 0;
       if (!one.waits && row.kind == OutboxRow::Kind::kSend) CHATSDK_TRY(seal_one(transaction, row, one, after));
       if (!one.waits && row.kind == OutboxRow::Kind::kTask) CHATSDK_TRY(seal_task(transaction, row, one));
       if (one.gone) {

@@ -85,7 +85,8 @@ class Encryption final : private KeyUpkeep::Observer {
     Seq target_seq = 0;  // of a repair
   };
   // In one transaction: encrypts what is not yet, and marks all that may go as on the wire, `also_mark` included. In
-  // each conversation what stands behind a row that waits or is gone, waits too.
+  // each conversation what stands behind a row that waits or is gone, waits too. All of them wait while the server may
+  // have lost the own list.
   Result<std::vector<Sealed>> seal(std::span<const OutboxRow> rows, std::span<const ClientMessageId> also_mark);
   // The server has other lists than the send was made for. `refused`: the rows that were sent for them, which are
   // encrypted anew.

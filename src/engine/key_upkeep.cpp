@@ -137,7 +137,7 @@ void KeyUpkeep::run() {
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
   if (!written.ok()) return failed(written.error());
   end_unlinks(work.unlinked, {});
-  if (work.replaced) observer_.on_own_keys_changed();
+  if (work.own_changed) observer_.on_own_keys_changed();
   CHATSDK_FAULT("keys.between_keys_and_upload");
   if (work.replaces) {
     replacing_ = Replacing::kMade;
@@ -151,8 +151,9 @@ void KeyUpkeep::run() {
 }
 
 Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
-  CHATSDK_ASSIGN(work.replaced, keys_.take_replacement(transaction.kept(), session_.owner()));
-  if (work.replaced && replacing_ == Replacing::kMade) replacing_ = Replacing::kNo;
+  CHATSDK_ASSIGN(const bool replaced, keys_.take_replacement(transaction.kept(), session_.owner()));
+  if (replaced && replacing_ == Replacing::kMade) replacing_ = Replacing::kNo;
+  work.own_changed = replaced;
   CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device()));
   if (!live_ && standing != Standing::kListed) {
     work.unlinked = unlinks_.size();
@@ -250,6 +251,11 @@ Status KeyUpkeep::take_out_gone(E2eeTransaction& transaction, Work& work) {
 }
 
 Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
+  CHATSDK_ASSIGN(const bool in_doubt, transaction.notes().list_in_doubt());
+  if (in_doubt && work.lists.empty()) {
+    CHATSDK_TRY(transaction.notes().list_is_there());
+    work.own_changed = true;
+  }
   CHATSDK_TRY(take_out_gone(transaction, work));
   if (!work.lists.empty() || !live_) return {};
   const bool compared = digest_asked_ && context_.now() - *digest_asked_ < context_.options.lifetimes.digest_interval;

@@ -101,7 +101,7 @@ class KeyUpkeep {
     std::vector<Bytes> lists;
     std::vector<Bytes> records;
     std::optional<e2ee::SigningKey> replaces;  // the account key that the list takes the place of
-    bool replaced = false;                     // the account of replace_account() is this device's now
+    bool own_changed = false;                  // what encrypting waits for may be there now
     std::size_t unlinked = 0;                  // so many of unlinks_ are done
     bool ask_digest = false;
     std::optional<e2ee::PrekeyUpload> prekeys;

@@ -135,6 +135,8 @@ constexpr const char* kForgetIdentity[] = {
     "UPDATE e2ee_member SET list_version = 0 WHERE user = ?1", "DELETE FROM e2ee_sent_device WHERE user = ?1",
     "DELETE FROM e2ee_task WHERE user = ?1", "DELETE FROM e2ee_awaited WHERE user = ?1",
     "DELETE FROM e2ee_reached WHERE user = ?1"};
+constexpr char kListInDoubt[] = "SELECT list_in_doubt FROM e2ee_meta WHERE id = 1";
+constexpr char kListIsThere[] = "UPDATE e2ee_meta SET list_in_doubt = 0 WHERE id = 1";
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -317,6 +319,14 @@ Result<std::vector<UserId>> SqlNotes::awaited_users() {
   }));
   return users;
 }
+
+Result<bool> SqlNotes::list_in_doubt() {
+  rows::Query query = sql_(kListInDoubt);
+  CHATSDK_ASSIGN(const bool told, query.first());
+  return told && query->integer(0) != 0;
+}
+
+Status SqlNotes::list_is_there() { return sql_(kListIsThere).run(); }
 
 Status SqlNotes::forget_identity(const UserId& user_id) {
   for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));

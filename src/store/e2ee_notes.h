@@ -88,6 +88,9 @@ class SqlNotes final : public Notes {
   Status drop_task_out(std::int64_t id);
   // The users of awaited_list().
   Result<std::vector<UserId>> awaited_users();
+  // Since another store epoch began: whether the server has the own list's newest version is not known.
+  Result<bool> list_in_doubt();
+  Status list_is_there();
   // The number that was given last: what Hello names.
   Result<std::uint64_t> counter();
 

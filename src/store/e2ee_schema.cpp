@@ -301,7 +301,16 @@ CREATE TABLE e2ee_next_self(
 );
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4};
+// list_in_doubt: the server's store went back, and has not been seen to have the own list since.
+constexpr const char* kVersion5 = R"sql(
+ALTER TABLE e2ee_meta ADD COLUMN list_in_doubt INTEGER NOT NULL DEFAULT 0;
+CREATE TRIGGER e2ee_list_in_doubt AFTER UPDATE OF store_epoch ON meta WHEN new.store_epoch <> old.store_epoch AND
+    old.store_epoch <> 0 BEGIN
+  UPDATE e2ee_meta SET list_in_doubt = 1;
+END;
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
 
 constexpr const char* kTables[] = {
     "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",

@@ -211,6 +211,79 @@ TEST_F(NewIdentity, BehindAnothersIsOfAKeyThatNobodyHasSeen) {
   EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
 }
 
+// A server that went back takes nothing of a device that stands in no list, and says so for good.
+class RestoredServer : public EncryptedSending {
+ protected:
+  RestoredServer() {
+    begin_account();
+    serve_own_keys();
+    go_online();
+    deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bobs_list()})}));
+  }
+  // From before alice's list; what she uploads waits.
+  void restore() {
+    drop();
+    ++epoch_;
+    server_lists_.clear();
+    list_refusal_ = Code::kUnavailable;
+    reconnect();
+  }
+  void reconnect() {
+    advance(std::chrono::minutes(2));
+    ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+    EXPECT_TRUE(server_lists_.empty());
+    EXPECT_THAT(sends(), IsEmpty());
+  }
+  void take_the_list() {
+    list_refusal_.reset();
+    advance(std::chrono::minutes(2));
+    EXPECT_THAT(server_lists_, SizeIs(1));
+  }
+};
+
+TEST_F(RestoredServer, GetsNothingNewBeforeTheOwnList) {
+  restore();
+  send_whole("waits");
+  EXPECT_THAT(sends(), IsEmpty());
+  EXPECT_THAT(bundles_asked(), IsEmpty());
+  take_the_list();
+  ASSERT_THAT(bundles_asked(), SizeIs(1));
+  give_bundles(bundles_asked().front());
+  EXPECT_THAT(sends(), SizeIs(1));
+}
+
+TEST_F(RestoredServer, GetsNothingAgainBeforeTheOwnList) {
+  send_whole("unanswered");
+  ASSERT_THAT(sends(), SizeIs(1));
+  const wire::Send before = sends().front();
+  restore();
+  take_the_list();
+  ASSERT_THAT(sends(), SizeIs(1));
+  EXPECT_EQ(sends().front().client_message_id(), before.client_message_id());
+  EXPECT_EQ(sends().front().slices(0).message(), before.slices(0).message());
+}
+
+TEST_F(RestoredServer, GetsNothingBeforeTheOwnListAfterARestart) {
+  send_whole("unanswered");
+  restore();
+  restart();
+  client_->start();
+  reconnect();
+  take_the_list();
+  EXPECT_THAT(sends(), SizeIs(1));
+}
+
+// The list was there all the time.
+TEST_F(RestoredServer, GetsAllOnceItHasNamedTheOwnList) {
+  send_whole("unanswered");
+  drop();
+  ++epoch_;
+  advance(std::chrono::minutes(2));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+  EXPECT_THAT(sends(), SizeIs(1));
+}
+
 // ---- Linking -------------------------------------------------------------------------------------------------------
 
 TEST_F(EncryptedSending, NoDeviceIsLinkedBeyondTheLimit) {

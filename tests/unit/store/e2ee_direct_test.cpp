@@ -681,7 +681,8 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
   const ClientMessageId id = server.stream[1].sent.client_message_id;
   ASSERT_TRUE(alice.kept.e2ee().notes().sent(id)->has_value());
   ASSERT_TRUE(alice.kept.db()
-                  .execute("DROP TABLE e2ee_next_self; DROP TRIGGER e2ee_other_epoch; DROP INDEX e2ee_member_by_user; "
+                  .execute("DROP TRIGGER e2ee_list_in_doubt; ALTER TABLE e2ee_meta DROP COLUMN list_in_doubt; DROP "
+                           "TABLE e2ee_next_self; DROP TRIGGER e2ee_other_epoch; DROP INDEX e2ee_member_by_user; "
                            "DROP TABLE e2ee_awaited; DROP TABLE e2ee_reached; DROP TABLE e2ee_former; "
                            "DROP TABLE e2ee_sent_device; CREATE TABLE e2ee_sent_device(message INTEGER NOT NULL "
                            "REFERENCES e2ee_sent(message) ON DELETE CASCADE, device INTEGER NOT NULL, user TEXT NOT "
