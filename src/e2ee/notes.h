@@ -109,9 +109,10 @@ class Notes : public RetryNotes {
   virtual Result<std::vector<Task>> tasks() = 0;
   virtual Status drop_task(std::int64_t id) = 0;
 
-  // Own prekeys of which the server has not said that it has them, ascending.
+  // Own prekeys of which the server has not said that it has them, ascending. A pair that was replaced is none of them.
   virtual Result<std::vector<std::uint32_t>> prekeys_to_upload() = 0;
   virtual Status mark_uploaded(std::span<const std::uint32_t> key_ids) = 0;
+  virtual Status upload_again(std::span<const std::uint32_t> key_ids) = 0;
   // All that are kept count as not uploaded.
   virtual Status upload_all_again() = 0;
   // This device begins anew with other keys: what was noted of its messages, what waits in the old ones' name, and the

@@ -318,16 +318,28 @@ Result<Hash> OwnKeys::digest(Kept kept) {
 Result<PrekeyUpload> OwnKeys::new_epoch(Kept kept, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return without_keys();
-  const std::uint32_t first_new = self->next_key_id;
+  std::uint32_t first_new = self->next_key_id;
   CHATSDK_TRY(kept.state.archive_all(now_ms));
   CHATSDK_TRY(kept.state.drop_own_chains());
   CHATSDK_TRY(kept.notes.forget_places());
-  // What the server never heard of would come below the new ones.
+  CHATSDK_ASSIGN(const auto before, kept.state.prekeys());
   CHATSDK_ASSIGN(const auto waiting, kept.notes.prekeys_to_upload());
-  CHATSDK_TRY(kept.notes.mark_uploaded(waiting));
-  const NewPrekeys all{true, limits::e2ee::kOneTimeBatch, limits::e2ee::kOneTimeBatch};
-  CHATSDK_TRY(make_prekeys(kept.state, all, now_ms, keys_, kem_));
-  share_ = draw_rotation_share(keys_, lifetimes_);
+  if (may_begin_epoch_anew(before, now_ms)) {
+    // What the server never heard of would come below the new ones.
+    CHATSDK_TRY(kept.notes.mark_uploaded(waiting));
+    const NewPrekeys all{true, limits::e2ee::kOneTimeBatch, limits::e2ee::kOneTimeBatch};
+    CHATSDK_TRY(make_prekeys(kept.state, all, now_ms, keys_, kem_));
+    share_ = draw_rotation_share(keys_, lifetimes_);
+  } else {
+    // What still waits need not have got anywhere; the rest may have gone out.
+    std::vector<std::uint32_t> pair;
+    for (const PrekeySummary& prekey : before) {
+      if (!is_one_time(prekey) && prekey.successor_ms == 0) pair.push_back(prekey.key_id);
+      const bool waits = std::find(waiting.begin(), waiting.end(), prekey.key_id) != waiting.end();
+      if (is_one_time(prekey) && waits) first_new = std::min(first_new, prekey.key_id);
+    }
+    CHATSDK_TRY(kept.notes.upload_again(pair));
+  }
   CHATSDK_ASSIGN(PrekeyUpload upload, collect(kept));
   upload.drop_below = first_new;
   return upload;

@@ -117,7 +117,9 @@ class OwnKeys {
   Result<Hash> digest(Kept kept);
 
   // The server's store was restored: all active sessions are archived, own sender chains begun anew, places forgotten,
-  // and new prekeys of all kinds made, which take the place of those that the server holds.
+  // and new prekeys of all kinds made, which take the place of those that the server holds. Where more than
+  // limits::e2ee::kOneTimeStored would come within kRefillPause none are made: the pair that is here is uploaded again,
+  // and one-time prekeys come with the next refill.
   Result<PrekeyUpload> new_epoch(Kept kept, std::uint64_t now_ms);
   // After `CaughtUp` and while nothing waits. False: it was done within the last day.
   Result<bool> age_once_a_day(Kept kept, std::uint64_t now_ms);

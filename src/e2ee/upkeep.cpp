@@ -96,22 +96,29 @@ Result<std::vector<Bytes>> make_prekeys(State& state, const NewPrekeys& wanted, 
 
 namespace {
 
-// Whoever says that those are gone already would have this device make keys without end.
-bool was_refilled(const std::vector<PrekeySummary>& kept, PrekeyKind kind, std::uint64_t now_ms) {
+std::size_t made_of_late(const std::vector<PrekeySummary>& kept, PrekeyKind kind, std::uint64_t now_ms) {
   constexpr std::chrono::milliseconds kPause = limits::e2ee::kRefillPause;
-  return std::any_of(kept.begin(), kept.end(), [kind, now_ms](const PrekeySummary& prekey) {
+  const auto count = std::count_if(kept.begin(), kept.end(), [kind, now_ms](const PrekeySummary& prekey) {
     return prekey.kind == kind && now_ms >= prekey.created_ms && !is_old(now_ms, prekey.created_ms, kPause);
   });
+  return static_cast<std::size_t>(count);
 }
 
 }  // namespace
+
+bool may_begin_epoch_anew(const std::vector<PrekeySummary>& kept, std::uint64_t now_ms) {
+  constexpr std::size_t kMost = limits::e2ee::kOneTimeStored - limits::e2ee::kOneTimeBatch;
+  return made_of_late(kept, PrekeyKind::kOneTime, now_ms) <= kMost &&
+         made_of_late(kept, PrekeyKind::kOneTimeKem, now_ms) <= kMost;
+}
 
 Result<NewPrekeys> prekeys_due(State& state, const StoredCounts& stored, std::chrono::milliseconds share,
                                std::uint64_t now_ms, const Lifetimes& lifetimes) {
   CHATSDK_ASSIGN(const std::vector<PrekeySummary> kept, state.prekeys());
   NewPrekeys due;
-  if (!was_refilled(kept, PrekeyKind::kOneTime, now_ms)) due.one_time = refill_count(stored.one_time);
-  if (!was_refilled(kept, PrekeyKind::kOneTimeKem, now_ms)) due.one_time_kem = refill_count(stored.one_time_kem);
+  // Whoever says that those are gone already would have this device make keys without end.
+  if (made_of_late(kept, PrekeyKind::kOneTime, now_ms) == 0) due.one_time = refill_count(stored.one_time);
+  if (made_of_late(kept, PrekeyKind::kOneTimeKem, now_ms) == 0) due.one_time_kem = refill_count(stored.one_time_kem);
   const auto newest = std::find_if(kept.begin(), kept.end(), [](const PrekeySummary& prekey) {
     return prekey.kind == PrekeyKind::kLastResort && prekey.successor_ms == 0;
   });

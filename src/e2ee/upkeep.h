@@ -52,6 +52,9 @@ struct StoredCounts {
 };
 Result<NewPrekeys> prekeys_due(State& state, const StoredCounts& stored, std::chrono::milliseconds share,
                                std::uint64_t now_ms, const Lifetimes& lifetimes = kLifetimes);
+// Whether another store epoch makes new ones: whoever announces one after the other would have this device make keys
+// without end.
+bool may_begin_epoch_anew(const std::vector<PrekeySummary>& kept, std::uint64_t now_ms);
 // Section 11.4: what is old goes. Asked only while nothing waits.
 Status age_all(State& state, std::uint64_t now_ms, const Lifetimes& lifetimes = kLifetimes);
 

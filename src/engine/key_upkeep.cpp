@@ -102,7 +102,6 @@ Status KeyUpkeep::before_epoch() {
   });
   if (!written.ok()) return written.error();
   lists_known_ = false;
-  digest_asked_.reset();
   return {};
 }
 

@@ -124,9 +124,10 @@ constexpr char kTaskOut[] =
     "SELECT roster_revision, own_list_version, peer_list_version, counter, bytes FROM e2ee_task_out WHERE task = ?1";
 constexpr char kDropTaskOut[] = "DELETE FROM e2ee_task_out WHERE task = ?1";
 
-constexpr char kToUpload[] = "SELECT key_id FROM e2ee_prekey WHERE uploaded = 0 ORDER BY key_id";
+constexpr char kToUpload[] = "SELECT key_id FROM e2ee_prekey WHERE uploaded = 0 AND successor = 0 ORDER BY key_id";
 constexpr char kMarkUploaded[] = "UPDATE e2ee_prekey SET uploaded = 1 WHERE key_id = ?1";
-constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
+constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0 WHERE key_id = ?1";
+constexpr char kUploadAllAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
 // The counter stays: under the same id the server knows how far it was, and under another any number will do.
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
                                          "DELETE FROM e2ee_asked", "DELETE FROM e2ee_former"};
@@ -509,7 +510,12 @@ Status SqlNotes::mark_uploaded(std::span<const std::uint32_t> key_ids) {
   return {};
 }
 
-Status SqlNotes::upload_all_again() { return sql_(kUploadAgain).run(); }
+Status SqlNotes::upload_again(std::span<const std::uint32_t> key_ids) {
+  for (const std::uint32_t key_id : key_ids) CHATSDK_TRY(sql_(kUploadAgain).run(key_id));
+  return {};
+}
+
+Status SqlNotes::upload_all_again() { return sql_(kUploadAllAgain).run(); }
 
 Status SqlNotes::forget_device() {
   for (const char* query : kForgetDevice) CHATSDK_TRY(sql_(query).run());

@@ -68,6 +68,7 @@ class SqlNotes final : public Notes {
   // -- Of prekeys and ages --
   Result<std::vector<std::uint32_t>> prekeys_to_upload() override;
   Status mark_uploaded(std::span<const std::uint32_t> key_ids) override;
+  Status upload_again(std::span<const std::uint32_t> key_ids) override;
   Status upload_all_again() override;
   Status forget_device() override;
   Status forget_places() override;

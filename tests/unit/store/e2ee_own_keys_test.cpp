@@ -513,5 +513,74 @@ TEST_F(OwnKeysTest, ANewEpochArchivesSessionsAndPutsNewKeysInPlaceOfTheOld) {
   EXPECT_EQ(alice.history().back(), "after");
 }
 
+// A server that announces an epoch at each connection.
+TEST_F(OwnKeysTest, EpochsOneAfterTheOtherMakeNoKeysWithoutEnd) {
+  alice.begin();
+  const auto new_epoch = [this] {
+    PrekeyUpload upload;
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(upload, alice.keys.new_epoch(tx.kept(), alice.now_ms));
+      return {};
+    });
+    alice.now_ms += 1'000;
+    return upload;
+  };
+  const auto upload_all = [this](PrekeyUpload upload) {
+    server.put_keys(alice.self, server.stocks[alice.self].record, upload);
+    taken(upload);
+    alice.upload_keys({});
+  };
+  PrekeyUpload newest;
+  std::size_t kept = 0;
+  for (int epoch = 2; epoch < 22; ++epoch) {
+    newest = new_epoch();
+    upload_all(newest);
+    if (epoch == 2) kept = alice.kept.state().prekeys()->size();
+  }
+  EXPECT_EQ(kept, 2 * (2 + 2 * kBatch));
+  EXPECT_EQ(alice.kept.state().prekeys()->size(), kept);
+  // The pair is the server's again, and nothing that may have gone out.
+  EXPECT_EQ(newest.key_ids.size(), 2U);
+  EXPECT_EQ(newest.drop_below, alice.kept.state().self().value()->next_key_id);
+  EXPECT_EQ(server.stocks[alice.self].signed_prekey, newest.signed_prekey);
+  EXPECT_TRUE(server.stocks[alice.self].one_time.empty());
+  EXPECT_FALSE(due({StoredCounts{}, {}}).has_value());
+  alice.now_ms += ms(limits::e2ee::kRefillPause);
+  const auto refill = all_due({StoredCounts{}, {}});
+  ASSERT_TRUE(refill.has_value());
+  EXPECT_EQ(refill->one_time.size(), kBatch);
+  EXPECT_EQ(new_epoch().one_time.size(), kBatch) << "an hour later";
+}
+
+// The answers to the uploads never came, and one epoch follows the other.
+TEST_F(OwnKeysTest, WhatWaitsThroughAnotherEpochIsNotDropped) {
+  alice.begin();
+  PrekeyUpload upload;
+  const auto new_epoch = [&] {
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(upload, alice.keys.new_epoch(tx.kept(), kThen + 1));
+      return {};
+    });
+  };
+  new_epoch();
+  const PrekeyUpload first = upload;
+  new_epoch();
+  EXPECT_EQ(upload.key_ids, first.key_ids);
+  EXPECT_EQ(upload.one_time, first.one_time);
+  EXPECT_EQ(upload.drop_below, *std::min_element(first.key_ids.begin() + 2, first.key_ids.end()));
+}
+
+// The pair before is uploaded no more, and holds up no refill.
+TEST_F(OwnKeysTest, AfterAnotherDigestRefillsGoOn) {
+  alice.begin();
+  alice.now_ms += ms(limits::e2ee::kSignedRotation);
+  alice.upload_keys({});
+  const auto& stock = server.stocks[alice.self];
+  ASSERT_TRUE(all_due({{}, keys_digest(stock.record, {}, {})}).has_value());
+  const auto refill = due({StoredCounts{}, {}});
+  ASSERT_TRUE(refill.has_value());
+  EXPECT_FALSE(refill->one_time.empty());
+}
+
 }  // namespace
 }  // namespace chatsdk::e2ee
