@@ -36,7 +36,7 @@ typedef struct chatsdk_event chatsdk_event;
 #define CHATSDK_EVENT_VERIFIED_CHANGED 14  /* user: the mark was set, taken back or has fallen */
 #define CHATSDK_EVENT_DEVICE_ADDED 15      /* user, device_id: others encrypt for it from now on */
 #define CHATSDK_EVENT_DEVICE_REMOVED 16    /* user, device_id: nobody encrypts for it any more */
-#define CHATSDK_EVENT_LIST_REFUSED 17      /* user: devices that the server shows do not verify, or are withheld */
+#define CHATSDK_EVENT_LIST_REFUSED 17      /* user: lists the server shows do not verify, go back or are withheld */
 #define CHATSDK_EVENT_PEER_WITHOUT_KEYS 18 /* user: messages wait until a device of theirs has been online, if ever */
 #define CHATSDK_EVENT_LINK_CODE 19         /* link_code, link_name: to compare, see chatsdk_client_confirm_link */
 #define CHATSDK_EVENT_LINK_ENDED 20        /* status, error: CHATSDK_OK when the new device is linked */

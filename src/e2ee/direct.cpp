@@ -59,13 +59,22 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
   const bool was_verified = known != nullptr && known->verified;
   CHATSDK_ASSIGN(Learned learned, learn_lists(kept.state, given.user_id, given.lists, given.records, now_ms));
   if (learned.result == Learning::kIdentityChanged) {
-    CHATSDK_ASSIGN(auto policy, kept.notes.identity_policy(given.user_id));
-    policy.changed = true;
-    CHATSDK_TRY(kept.notes.put_identity_policy(given.user_id, policy));
+    CHATSDK_TRY(kept.notes.note_identity_changed(given.user_id, true));
     CHATSDK_TRY(kept.notes.forget_identity(given.user_id));
     CHATSDK_TRY(kept.notes.keep_former(*learned.former, now_ms));
   }
   add_events(learned, given.user_id, was_verified, events);
+  return learned;
+}
+
+// What the server shows as the user's newest. A list of a key that was never pinned, and that comes before what is
+// known, is of a server that went back, or of an identity that was begun by a clock or a list that was behind: nothing
+// is written for it.
+Result<Learned> learn_newest(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(Learned learned, learn_of(kept, given, now_ms, events));
+  if (!learned.passed_over) return learned;
+  CHATSDK_ASSIGN(const bool is_news, kept.notes.note_passed_over(given.user_id, *learned.passed_over));
+  if (is_news) events.push_back({EventKind::kListRefused, given.user_id, {}});
   return learned;
 }
 
@@ -137,7 +146,7 @@ Result<Learned> DirectConversations::take_lists(Kept kept, const UserLists& give
   Learned learned;
   learned.result = Learning::kSame;
   if (!given.lists.empty()) {
-    CHATSDK_ASSIGN(learned, learn_of(kept, given, now_ms, events));
+    CHATSDK_ASSIGN(learned, learn_newest(kept, given, now_ms, events));
   }
   CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
   if (given.lists.empty() && known == nullptr) events.push_back({EventKind::kPeerWithoutKeys, given.user_id, {}});
@@ -227,8 +236,7 @@ void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint6
 }
 
 Result<bool> DirectConversations::is_blocked(Kept kept, const UserId& peer) {
-  CHATSDK_ASSIGN(const auto policy, kept.notes.identity_policy(peer));
-  return policy.changed && (policy.blocks || blocks_changed_);
+  return blocks_changed_ ? kept.notes.identity_changed(peer) : Result<bool>(false);
 }
 
 Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, std::uint64_t now_ms) {
@@ -326,7 +334,7 @@ Status DirectConversations::roster_refused(Kept kept, const DirectTarget& target
   refused.revision = revision;
   for (const UserLists& given : newer) {
     if (given.lists.empty() || (given.user_id != own && given.user_id != target.peer)) continue;
-    CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
+    CHATSDK_ASSIGN(const Learned learned, learn_newest(kept, given, now_ms, events));
     const bool holds = learned.result != Learning::kRefused && learned.result != Learning::kIgnored;
     if (!holds) put_member(refused, member_without_list(given.user_id, 0));
   }
@@ -350,9 +358,8 @@ Result<Identity> DirectConversations::own_identity(Kept kept, const UserId& owne
 
 Status DirectConversations::accept_identity(Kept kept, const Identity& peer) {
   CHATSDK_ASSIGN([[maybe_unused]] const KnownUser* known, same_identity(kept.state, peer));
-  CHATSDK_ASSIGN(auto policy, kept.notes.identity_policy(peer.user_id));
-  if (!std::exchange(policy.changed, false)) return {};
-  return kept.notes.put_identity_policy(peer.user_id, policy);
+  CHATSDK_ASSIGN(const bool changed, kept.notes.identity_changed(peer.user_id));
+  return changed ? kept.notes.note_identity_changed(peer.user_id, false) : Status();
 }
 
 Status DirectConversations::set_verified(Kept kept, const Identity& peer, bool verified, std::vector<Event>& events) {

@@ -150,7 +150,7 @@ struct ItemResult {
 class DirectConversations {
  public:
   // All outlive it. keys: for what is encrypted; ids: for the items that it makes.
-  // blocks_changed: of every peer, whatever Notes::identity_policy() says.
+  // blocks_changed: nothing is sent to a peer with another identity before the app has accepted it.
   DirectConversations(Random& keys, Random& ids, const Kem& kem, bool blocks_changed = false)
       : keys_(keys), ids_(ids), kem_(kem), blocks_changed_(blocks_changed) {}
 

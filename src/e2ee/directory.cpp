@@ -122,6 +122,7 @@ Learned other_identity(const KnownUser& known, Checked checked) {
   const bool was_pinned = std::find(known.replaced.begin(), known.replaced.end(), account_key) != known.replaced.end();
   if (was_pinned || is_of_before(checked.lists.back(), known.newest())) {
     learned.result = Learning::kIgnored;
+    if (!was_pinned) learned.passed_over = account_key;
     return learned;
   }
   KnownUser user = pinned(known.user_id, std::move(checked));

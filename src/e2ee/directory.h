@@ -51,7 +51,7 @@ enum class Learning {
   kSame,             // everything was known
   kChanged,          // versions came to those that are kept
   kIdentityChanged,  // another account key is pinned now: every session with the user is archived
-  kIgnored,          // of an account key that was replaced, be it before the first contact; nobody is told
+  kIgnored,          // of an account key that was replaced, be it before the first contact
   kRefused,          // the app is told
 };
 
@@ -72,6 +72,8 @@ struct Learned {
     friend bool operator==(const Versions&, const Versions&) = default;
   };
   std::optional<Versions> missing;
+  // kIgnored: the account key, where it was never pinned here. Whoever was shown it as the user's newest is told.
+  std::optional<SigningKey> passed_over;
 };
 
 // `known` is nullptr where nothing is kept of the user. The lists are ascending by version; no lists are refused.

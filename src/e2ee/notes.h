@@ -71,14 +71,11 @@ class Notes : public RetryNotes {
   // Whether this device has once begun the direct conversation as encrypted, or seen it so.
   virtual Result<bool> is_encrypted_with(const UserId& peer) = 0;
   virtual Status note_encrypted_with(const UserId& peer) = 0;
-  // Section 13: whether an identity change of the peer blocks sending, and whether there was one that the app has not
-  // accepted.
-  struct IdentityPolicy {
-    bool blocks = false;
-    bool changed = false;
-  };
-  virtual Result<IdentityPolicy> identity_policy(const UserId& peer) = 0;
-  virtual Status put_identity_policy(const UserId& peer, IdentityPolicy policy) = 0;
+  // Section 13: whether the peer has another identity, and the app has not accepted that.
+  virtual Result<bool> identity_changed(const UserId& peer) = 0;
+  virtual Status note_identity_changed(const UserId& peer, bool changed) = 0;
+  // An account key that is passed over for a later one of the user's. False: it was the last one noted.
+  virtual Result<bool> note_passed_over(const UserId& user_id, const SigningKey& account_key) = 0;
   // A version of the user's list that a set-up has authenticated, and that this device has not been shown; 0: none.
   virtual Result<std::uint64_t> awaited_list(const UserId& user_id) = 0;
   virtual Status await_list(const UserId& user_id, std::uint64_t version) = 0;

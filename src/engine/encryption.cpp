@@ -109,8 +109,7 @@ Result<PeerIdentity> Encryption::identity(const UserId& peer) {
   if (known == nullptr) return error(Code::kNotFound, "no device of this user is known");
   identity.peer = {known->user_id, known->account_key};
   identity.verified = known->verified;
-  CHATSDK_ASSIGN(const auto policy, store_.notes().identity_policy(peer));
-  identity.changed = policy.changed;
+  CHATSDK_ASSIGN(identity.changed, store_.notes().identity_changed(peer));
   return identity;
 }
 

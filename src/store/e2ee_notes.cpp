@@ -71,10 +71,11 @@ constexpr char kIsEncryptedWith[] =
 constexpr char kNoteEncryptedWith[] =
     "INSERT INTO e2ee_direct(peer, encrypted) VALUES (?1, 1) ON CONFLICT(peer) DO UPDATE SET encrypted = 1 "
     "WHERE encrypted = 0";
-constexpr char kIdentityPolicy[] = "SELECT blocks, changed FROM e2ee_direct WHERE peer = ?1";
-constexpr char kPutIdentityPolicy[] =
-    "INSERT INTO e2ee_direct(peer, blocks, changed) VALUES (?1, ?2, ?3) ON CONFLICT(peer) DO UPDATE SET blocks = ?2, "
-    "changed = ?3";
+constexpr char kIdentityChanged[] = "SELECT changed FROM e2ee_direct WHERE peer = ?1";
+constexpr char kNoteIdentityChanged[] =
+    "INSERT INTO e2ee_direct(peer, changed) VALUES (?1, ?2) ON CONFLICT(peer) DO UPDATE SET changed = ?2";
+constexpr char kPassedOver[] = "SELECT 1 FROM e2ee_user WHERE user = ?1 AND passed_over = ?2";
+constexpr char kNotePassedOver[] = "UPDATE e2ee_user SET passed_over = ?2 WHERE user = ?1";
 // What a server that went back sends again has lost > 0 here until it came. CROSS: by its id, not by reading the whole
 // conversation.
 // Of an earlier epoch; or at a place that was asked for, so that its repair is all that may come of it.
@@ -290,16 +291,14 @@ Result<bool> SqlNotes::is_encrypted_with(const UserId& peer) { return sql_(kIsEn
 
 Status SqlNotes::note_encrypted_with(const UserId& peer) { return sql_(kNoteEncryptedWith).run(peer); }
 
-Result<Notes::IdentityPolicy> SqlNotes::identity_policy(const UserId& peer) {
-  rows::Query query = sql_(kIdentityPolicy);
+Result<bool> SqlNotes::identity_changed(const UserId& peer) {
+  rows::Query query = sql_(kIdentityChanged);
   CHATSDK_ASSIGN(const bool set, query.first(peer));
-  if (!set) return IdentityPolicy{};
+  if (!set) return false;
   Columns columns("e2ee_direct", query.row());
-  IdentityPolicy policy;
-  policy.blocks = columns.flag();
-  policy.changed = columns.flag();
+  const bool changed = columns.flag();
   CHATSDK_TRY(columns.status());
-  return policy;
+  return changed;
 }
 
 Result<std::uint64_t> SqlNotes::awaited_list(const UserId& user_id) {
@@ -366,8 +365,18 @@ Result<bool> SqlNotes::is_former_list(const UserId& user_id, const Hash& list_ha
   return sql_(kIsFormer).first(user_id, blob(list_hash));
 }
 
-Status SqlNotes::put_identity_policy(const UserId& peer, IdentityPolicy policy) {
-  return sql_(kPutIdentityPolicy).run(peer, policy.blocks, policy.changed);
+Status SqlNotes::note_identity_changed(const UserId& peer, bool changed) {
+  return sql_(kNoteIdentityChanged).run(peer, changed);
+}
+
+Result<bool> SqlNotes::note_passed_over(const UserId& user_id, const SigningKey& account_key) {
+  {
+    rows::Query query = sql_(kPassedOver);
+    CHATSDK_ASSIGN(const bool known, query.first(user_id, blob(account_key)));
+    if (known) return false;
+  }
+  CHATSDK_TRY(sql_(kNotePassedOver).run(user_id, blob(account_key)));
+  return true;
 }
 
 Result<KnownMessage> SqlNotes::known_message(ConversationId conversation, const UserId& sender,

@@ -44,7 +44,9 @@ class SqlNotes final : public Notes {
   Result<std::uint64_t> list_version_before(const UserId& user_id, const UserId& peer) override;
   Result<bool> is_encrypted_with(const UserId& peer) override;
   Status note_encrypted_with(const UserId& peer) override;
-  Result<IdentityPolicy> identity_policy(const UserId& peer) override;
+  Result<bool> identity_changed(const UserId& peer) override;
+  Status note_identity_changed(const UserId& peer, bool changed) override;
+  Result<bool> note_passed_over(const UserId& user_id, const SigningKey& account_key) override;
   Result<std::uint64_t> awaited_list(const UserId& user_id) override;
   Status await_list(const UserId& user_id, std::uint64_t version) override;
   Status forget_identity(const UserId& user_id) override;
@@ -52,7 +54,6 @@ class SqlNotes final : public Notes {
   Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash,
                                                     DeviceId device_id) override;
   Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash) override;
-  Status put_identity_policy(const UserId& peer, IdentityPolicy policy) override;
   Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                      const ClientMessageId& id) override;
   Result<std::uint64_t> take_counter() override;

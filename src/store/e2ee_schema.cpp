@@ -22,8 +22,8 @@ namespace {
 // e2ee_placeholder a message that could not be decrypted, and nobody has repaired. While it stands, its stream counts
 //                  as delivered from its seq on only; delivered_before is from where that was before.
 // e2ee_roster      of an encrypted conversation at its cursor, with its members in e2ee_member.
-// e2ee_direct      encrypted: this device writes with the peer so, whatever the server says later (section 10); blocks:
-//                  an identity change stops sending; changed: there was one that the app has not accepted.
+// e2ee_direct      encrypted: this device writes with the peer so, whatever the server says later (section 10);
+//                  changed: there was an identity change that the app has not accepted.
 // e2ee_out         the bytes that a row of the outbox is sent as, and e2ee_slice those for each device.
 // e2ee_task        a retry request or a repair that waits to be sent, and e2ee_task_out the bytes that it is sent as.
 constexpr const char* kVersion1 = R"sql(
@@ -310,7 +310,23 @@ CREATE TRIGGER e2ee_list_in_doubt AFTER UPDATE OF store_epoch ON meta WHEN new.s
 END;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5};
+// Nothing ever set e2ee_direct.blocks. e2ee_user.passed_over: another account key, of a list of before, that the app
+// was told of last.
+constexpr const char* kVersion6 = R"sql(
+CREATE TABLE e2ee_direct_before AS SELECT peer, encrypted, changed FROM e2ee_direct;
+DROP TABLE e2ee_direct;
+CREATE TABLE e2ee_direct(
+  peer TEXT PRIMARY KEY,
+  encrypted INTEGER NOT NULL DEFAULT 0,
+  changed INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+INSERT INTO e2ee_direct(peer, encrypted, changed) SELECT peer, encrypted, changed FROM e2ee_direct_before;
+DROP TABLE e2ee_direct_before;
+ALTER TABLE e2ee_user ADD COLUMN passed_over BLOB;
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3,
+                                                           kVersion4, kVersion5, kVersion6};
 
 constexpr const char* kTables[] = {
     "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",

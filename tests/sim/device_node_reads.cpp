@@ -123,9 +123,9 @@ std::optional<DeviceNode::Belief> DeviceNode::belief_of(const UserId& user_id) {
   if (!alive() || !process_->encryption) return std::nullopt;
   const Scheduler::ActingFor turn(scheduler_, options_.number);
   const auto known = process_->encryption->state().user(user_id);
-  const auto policy = process_->encryption->notes().identity_policy(user_id);
-  if (!known.ok() || *known == nullptr || !policy.ok()) return std::nullopt;
-  Belief belief{(*known)->account_key, {}, policy->changed || told_changed_.contains(user_id)};
+  const auto changed = process_->encryption->notes().identity_changed(user_id);
+  if (!known.ok() || *known == nullptr || !changed.ok()) return std::nullopt;
+  Belief belief{(*known)->account_key, {}, *changed || told_changed_.contains(user_id)};
   for (const e2ee::DeviceList& list : (*known)->lists) belief.lists.push_back(list.bytes);
   return belief;
 }

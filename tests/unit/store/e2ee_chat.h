@@ -420,6 +420,11 @@ class ChatDevice {
     }
     return texts;
   }
+  // As the app may have configured it. What is kept in memory alone goes.
+  void block_changed_identities() {
+    std::destroy_at(&direct);
+    std::construct_at(&direct, random, random, own_kem(), true);
+  }
   std::vector<SessionSummary> sessions(const ChatDevice& with) { return kept.state().sessions(with.self).value(); }
   std::size_t active(const ChatDevice& with) {
     const auto all = sessions(with);

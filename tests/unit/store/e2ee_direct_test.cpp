@@ -215,14 +215,7 @@ TEST_F(Direct, ADeviceWithoutKeysIsLeftOutWhereAnotherOfThePeersIsReached) {
 
 TEST_F(Direct, AnotherIdentityBlocksSendingWhereTheAppWantsThat) {
   talk();
-  const auto block = [this](ChatDevice& device, const UserId& peer) {
-    device.write([&](E2eeTransaction& tx) -> Status {
-      CHATSDK_ASSIGN(auto policy, tx.notes().identity_policy(peer));
-      policy.blocks = true;
-      return tx.notes().put_identity_policy(peer, policy);
-    });
-  };
-  block(bob, "alice");
+  bob.block_changed_identities();
   const SigningKey alice_before = account_key_of(bob, "alice");
   EXPECT_EQ(bob.make_plan().outcome, Plan::Outcome::kReady) << "nothing has changed";
   const Person other = person("alice", 8, 0x61, 5, {});
@@ -275,9 +268,9 @@ TEST_F(Direct, AMarkIsOfOneAccountKey) {
   EXPECT_FALSE(known_to(bob, "alice").verified);
   EXPECT_EQ(mark(first, true).first, Code::kConflict);
   EXPECT_FALSE(known_to(bob, "alice").verified);
-  EXPECT_TRUE(bob.kept.e2ee().notes().identity_policy("alice")->changed);
+  EXPECT_TRUE(bob.kept.e2ee().notes().identity_changed("alice").value());
   EXPECT_EQ(mark(other.list.account_key, true), std::pair(Code::kOk, told));
-  EXPECT_FALSE(bob.kept.e2ee().notes().identity_policy("alice")->changed) << "who compares has seen it";
+  EXPECT_FALSE(bob.kept.e2ee().notes().identity_changed("alice").value()) << "who compares has seen it";
 }
 
 TEST_F(Direct, ADeviceThatIsInNoListEncryptsNothing) {
@@ -680,18 +673,28 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
   };
   const ClientMessageId id = server.stream[1].sent.client_message_id;
   ASSERT_TRUE(alice.kept.e2ee().notes().sent(id)->has_value());
-  ASSERT_TRUE(alice.kept.db()
-                  .execute("DROP TRIGGER e2ee_list_in_doubt; ALTER TABLE e2ee_meta DROP COLUMN list_in_doubt; DROP "
-                           "TABLE e2ee_next_self; DROP TRIGGER e2ee_other_epoch; DROP INDEX e2ee_member_by_user; "
-                           "DROP TABLE e2ee_awaited; DROP TABLE e2ee_reached; DROP TABLE e2ee_former; "
-                           "DROP TABLE e2ee_sent_device; CREATE TABLE e2ee_sent_device(message INTEGER NOT NULL "
-                           "REFERENCES e2ee_sent(message) ON DELETE CASCADE, device INTEGER NOT NULL, user TEXT NOT "
-                           "NULL, answered INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (message, device, user)) WITHOUT "
-                           "ROWID; INSERT INTO e2ee_sent_device(message, device, user) SELECT message, 2, 'bob' FROM "
-                           "e2ee_sent; UPDATE e2ee_meta SET version = 1")
-                  .ok());
+  constexpr char kBack[] = R"sql(
+    ALTER TABLE e2ee_user DROP COLUMN passed_over;
+    ALTER TABLE e2ee_direct ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
+    DROP TRIGGER e2ee_list_in_doubt;
+    ALTER TABLE e2ee_meta DROP COLUMN list_in_doubt;
+    DROP TABLE e2ee_next_self;
+    DROP TRIGGER e2ee_other_epoch;
+    DROP TABLE e2ee_reached;
+    DROP TABLE e2ee_former;
+    DROP INDEX e2ee_member_by_user;
+    DROP TABLE e2ee_awaited;
+    DROP TABLE e2ee_sent_device;
+    CREATE TABLE e2ee_sent_device(message INTEGER NOT NULL REFERENCES e2ee_sent(message) ON DELETE CASCADE,
+      device INTEGER NOT NULL, user TEXT NOT NULL, answered INTEGER NOT NULL DEFAULT 0,
+      PRIMARY KEY (message, device, user)) WITHOUT ROWID;
+    INSERT INTO e2ee_sent_device(message, device, user) SELECT message, 2, 'bob' FROM e2ee_sent;
+    UPDATE e2ee_meta SET version = 1;
+  )sql";
+  ASSERT_TRUE(alice.kept.db().execute(kBack).ok());
   ASSERT_TRUE(alice.kept.reload().ok());
   EXPECT_EQ(tables(alice), tables(bob));
+  EXPECT_TRUE(alice.kept.e2ee().notes().is_encrypted_with("bob").value());
   EXPECT_FALSE(alice.kept.e2ee().notes().sent(id)->has_value()) << "it names no keys";
   EXPECT_TRUE(alice.kept.e2ee().notes().roster(kChatId)->has_value());
   say(alice, bob, "on");

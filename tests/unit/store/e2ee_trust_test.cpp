@@ -232,6 +232,61 @@ TEST_F(TrustOwnAccount, ADeviceOfTheAccountBeforeIsOutUntilItIsLinkedAgain) {
   EXPECT_TRUE(DirectConversations::own_identity({tablet.kept.state(), tablet.kept.e2ee().notes()}, "alice").ok());
 }
 
+// ---- An identity that is passed over -------------------------------------------------------------------------------
+
+// Bob has lost his devices and begun anew with a list that comes before the one that alice knows: his clock was ahead
+// once, and the server's store went back. Or the server has made it up.
+TEST_F(Trust, AnIdentityThatComesBeforeTheOneThatIsKnownIsToldOfOnce) {
+  talk();
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.now_ms = kThen + 86'400'000;
+  laptop.join(bob);
+  alice.sync();
+  alice.fetch_lists("bob");
+  ASSERT_EQ(alice.kept.state().user("bob").value()->newest().version, 2U);
+  alice.events.clear();
+  const auto show = [this](unsigned char seed) {
+    const Person anew = person("bob", seed, seed, 9, {});
+    server.users["bob"] = {{anew.list.bytes}, {anew.record.bytes}, 1};
+    alice.fetch_lists("bob");
+    const auto told = std::exchange(alice.events, {});
+    return std::count(told.begin(), told.end(), Event{EventKind::kListRefused, "bob", {}});
+  };
+  EXPECT_EQ(show(0x61), 1);
+  EXPECT_EQ(show(0x61), 0) << "again";
+  ASSERT_TRUE(alice.kept.reload().ok());
+  EXPECT_EQ(show(0x61), 0) << "after a restart";
+  EXPECT_EQ(show(0x71), 1) << "another one";
+  // A refusal for the roster shows the newest lists, too.
+  const auto refuse = [this](unsigned char seed) {
+    const Person anew = person("bob", seed, seed, 9, {});
+    const UserLists newer[] = {{"bob", {anew.list.bytes}, {anew.record.bytes}}};
+    alice.write([&](E2eeTransaction& tx) {
+      return alice.direct.roster_refused(tx.kept(), alice.target(), 9, newer, alice.now_ms, alice.events);
+    });
+    return std::exchange(alice.events, {}).size();
+  };
+  EXPECT_EQ(refuse(0x71), 0U);
+  EXPECT_EQ(refuse(0x61), 1U);
+}
+
+// Whoever reads a conversation from its beginning meets identities of before everywhere.
+TEST_F(Trust, AnIdentityOfBeforeInAnOldRosterIsToldToNobody) {
+  talk();
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.join(bob);
+  alice.sync();
+  alice.events.clear();
+  const Person before = person("bob", 0x61, 0x61, 9, {});
+  ChatServer::StreamItem old;
+  old.is_roster = true;
+  old.revision = ++server.revision;
+  old.lists = {{"bob", {before.list.bytes}, {before.record.bytes}}};
+  server.add(std::move(old));
+  alice.sync();
+  EXPECT_TRUE(alice.events.empty());
+}
+
 // ---- Lists that go back --------------------------------------------------------------------------------------------
 
 class TrustOldList : public Trust {
@@ -634,13 +689,7 @@ class TrustRetry : public Trust {
     alice.sync();
     ASSERT_EQ(alice.active(evil), 1U) << "the request was opened";
   }
-  void block() {
-    alice.write([&](E2eeTransaction& tx) -> Status {
-      CHATSDK_ASSIGN(auto policy, tx.notes().identity_policy("bob"));
-      policy.blocks = true;
-      return tx.notes().put_identity_policy("bob", policy);
-    });
-  }
+  void block() { alice.block_changed_identities(); }
   void accept() {
     const SigningKey key = alice.kept.e2ee().state().user("bob").value()->account_key;
     alice.write([&](E2eeTransaction& tx) { return alice.direct.accept_identity(tx.kept(), {"bob", key}); });
