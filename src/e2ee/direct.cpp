@@ -127,6 +127,10 @@ void finish(Plan& plan) {
             [](const Peer& a, const Peer& b) { return a.device_id < b.device_id; });
 }
 
+std::chrono::milliseconds as_time(std::uint64_t ms) {
+  return std::chrono::milliseconds(static_cast<std::chrono::milliseconds::rep>(ms));
+}
+
 // What is kept of the user, where the account key is still the one that the app means.
 Result<const KnownUser*> same_identity(State& state, const Identity& peer) {
   CHATSDK_ASSIGN(const KnownUser* known, state.user(peer.user_id));
@@ -174,21 +178,13 @@ Status DirectConversations::take_bundle(Kept kept, const Peer& peer, const Bundl
     if (begun.ok()) return for_request ? kept.notes.note_begun(peer, *begun) : Status();
     if (!is_outcome(begun.code())) return begun.error();
   }
-  pause_bundle(peer, bundle == nullptr, now_ms);
+  (bundle == nullptr ? absent_ : refused_).begin(peer, as_time(now_ms));
   return {};
 }
 
-void DirectConversations::pause_bundle(const Peer& peer, bool is_absent, std::uint64_t now_ms) {
-  constexpr std::chrono::milliseconds kFirst = limits::e2ee::kBundlePauseFirst;
-  constexpr std::chrono::milliseconds kMost = limits::e2ee::kBundlePause;
-  std::erase_if(pauses_, [now_ms, kMost](const auto& pause) {
-    return pause.second.until_ms + static_cast<std::uint64_t>(kMost.count()) <= now_ms;
-  });
-  Pause& pause = pauses_[peer];
-  const bool is_first = pause.length == pause.length.zero();
-  pause.length = !is_absent ? kMost : is_first ? kFirst : std::min(2 * pause.length, kMost);
-  pause.is_absent = is_absent;
-  pause.until_ms = now_ms + static_cast<std::uint64_t>(pause.length.count());
+std::optional<std::uint64_t> DirectConversations::paused_until(const Peer& peer, std::uint64_t now_ms) const {
+  const auto until = std::max(absent_.until(peer, as_time(now_ms)), refused_.until(peer, as_time(now_ms)));
+  return until ? std::optional(static_cast<std::uint64_t>(until->count())) : std::nullopt;
 }
 
 // ---- Sending -------------------------------------------------------------------------------------------------------
@@ -227,11 +223,11 @@ Result<Roster> DirectConversations::of_the_two(Kept kept, const Roster& roster, 
 void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan) {
   if (readiness == Readiness::kReady) plan.devices.push_back(peer);
   if (readiness != Readiness::kNeedsBundle) return;
-  const auto pause = pauses_.find(peer);
-  if (pause == pauses_.end() || pause->second.until_ms <= now_ms) {
+  const auto until = paused_until(peer, now_ms);
+  if (!until) {
     plan.bundles.push_back(peer);
-  } else if (!pause->second.is_absent) {
-    wait_until(pause->second.until_ms, plan);
+  } else if (refused_.until(peer, as_time(now_ms))) {
+    wait_until(*until, plan);
   }
 }
 
@@ -288,9 +284,8 @@ Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, st
                                         [&target](const Peer& peer) { return peer.user_id == target.peer; });
   if (!reaches_peer) {
     for (const Peer& peer : wanted) {
-      const auto pause = pauses_.find(peer);
-      const bool paused = pause != pauses_.end() && pause->second.until_ms > now_ms;
-      if (peer.user_id == target.peer && paused) wait_until(pause->second.until_ms, plan);
+      const auto until = paused_until(peer, now_ms);
+      if (peer.user_id == target.peer && until) wait_until(*until, plan);
     }
   }
   finish(plan);
@@ -408,7 +403,7 @@ Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const U
   }
   want(task.to, readiness, now_ms, plan);
   // Without a bundle a message goes to the others; this has nobody else to go to.
-  if (plan.devices.empty() && plan.bundles.empty()) plan.ask_again_ms = pauses_[task.to].until_ms;
+  if (plan.devices.empty() && plan.bundles.empty()) plan.ask_again_ms = paused_until(task.to, now_ms).value_or(0);
   finish(plan);
   return plan;
 }

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/doubling_pauses.h"
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/random.h"
@@ -202,7 +203,8 @@ class DirectConversations {
   static Result<Roster> of_the_two(Kept kept, const Roster& roster, const UserId& own, const UserId& peer,
                                    std::vector<UserId>& unknown);
   void want(const Peer& peer, Readiness readiness, std::uint64_t now_ms, Plan& plan);
-  void pause_bundle(const Peer& peer, bool is_absent, std::uint64_t now_ms);
+  // Until when no bundle of the device is asked for; none: it may be.
+  std::optional<std::uint64_t> paused_until(const Peer& peer, std::uint64_t now_ms) const;
   // Whether the peer's identity has changed, and the app wants to accept that before anything is sent.
   Result<bool> is_blocked(Kept kept, const UserId& peer);
   Result<Encrypted> encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope);
@@ -220,13 +222,11 @@ class DirectConversations {
   DeviceRates set_up_rate_{limits::e2ee::kSetUpBurst, limits::e2ee::kSetUpRegain};
   DeviceRates asked_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
   DeviceRates answered_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
-  // Until when no bundle of the device is asked for, and since how long before.
-  struct Pause {
-    std::uint64_t until_ms = 0;
-    std::chrono::milliseconds length{0};
-    bool is_absent = false;  // the server has none
-  };
-  std::map<Peer, Pause> pauses_;
+  // Of devices of which the server had no bundle, and of those whose bundle did not hold. Times as std::chrono has
+  // them.
+  using BundlePauses = DoublingPauses<Peer, std::chrono::milliseconds>;
+  BundlePauses absent_{limits::e2ee::kBundlePauseFirst, limits::e2ee::kBundlePause};
+  BundlePauses refused_{limits::e2ee::kBundlePause, limits::e2ee::kBundlePause};
   std::map<ConversationId, Roster> told_;  // rosters that a refusal named, ahead of their items
 };
 

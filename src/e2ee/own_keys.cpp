@@ -345,10 +345,15 @@ Result<PrekeyUpload> OwnKeys::new_epoch(Kept kept, std::uint64_t now_ms) {
   return upload;
 }
 
-Result<bool> OwnKeys::age_once_a_day(Kept kept, std::uint64_t now_ms) {
+Result<bool> OwnKeys::ageing_due(Kept kept, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const std::uint64_t before, kept.notes.aged_ms());
   const bool of_the_future = before > now_ms + static_cast<std::uint64_t>(lifetimes_.ageing_pause.count());
-  if (before != 0 && !of_the_future && !is_old(now_ms, before, lifetimes_.ageing_pause)) return false;
+  return before == 0 || of_the_future || is_old(now_ms, before, lifetimes_.ageing_pause);
+}
+
+Result<bool> OwnKeys::age_once_a_day(Kept kept, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const bool due, ageing_due(kept, now_ms));
+  if (!due) return false;
   CHATSDK_TRY(age_all(kept.state, now_ms, lifetimes_));
   CHATSDK_TRY(kept.notes.age_notes(now_ms, lifetimes_));
   return true;

@@ -121,7 +121,9 @@ class OwnKeys {
   // limits::e2ee::kOneTimeStored would come within kRefillPause none are made: the pair that is here is uploaded again,
   // and one-time prekeys come with the next refill.
   Result<PrekeyUpload> new_epoch(Kept kept, std::uint64_t now_ms);
-  // After `CaughtUp` and while nothing waits. False: it was done within the last day.
+  // Whether the next call does anything: it was not done within the last day.
+  Result<bool> ageing_due(Kept kept, std::uint64_t now_ms);
+  // After `CaughtUp` and while nothing waits. False: it was not due.
   Result<bool> age_once_a_day(Kept kept, std::uint64_t now_ms);
 
  private:

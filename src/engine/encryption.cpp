@@ -137,7 +137,7 @@ void Encryption::on_lost() {
   live_ = false;
   lists_wanted_.clear();
   bundles_wanted_.clear();
-  pauses_.clear();
+  lists_pauses_.clear();
   lists_asked_ = bundles_asked_ = one_by_one_ = false;
   again_timer_.cancel();
   guard_.renew();
@@ -407,8 +407,7 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
 // Whether what is missing of the user's lists is asked for, or will be.
 bool Encryption::lists_may_come(const UserId& user_id, const After& after) const {
   if (user_id == session_.owner()) return upkeep_.asks_own_lists() || after.own_devices;
-  const auto paused = pauses_.find(user_id);
-  return paused == pauses_.end() || paused->second.until <= context_.now();
+  return !lists_pauses_.until(user_id, context_.now());
 }
 
 Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after) {
@@ -472,12 +471,12 @@ Status Encryption::apply_roster(E2eeTransaction& transaction, ConversationId con
 void Encryption::want_lists(const UserId& user_id) {
   // The own ones are asked for by whoever needs to know that this device is in them.
   if (user_id == session_.owner()) return upkeep_.ask_own_lists();
-  const auto paused = pauses_.find(user_id);
-  if (paused == pauses_.end() || paused->second.until <= context_.now()) {
+  const auto until = lists_pauses_.until(user_id, context_.now());
+  if (!until) {
     lists_wanted_.insert(user_id);
     return;
   }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(paused->second.until - context_.now());
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*until - context_.now());
   look_again_after(left + std::chrono::milliseconds(1));
 }
 
@@ -559,7 +558,7 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
     if (answered == learned_more.end())
       after.lists.insert(user_id);  // the answer had no room for it
     else if (answered->second)
-      pauses_.erase(user_id);
+      lists_pauses_.end(user_id);
     else
       pause_lists(user_id, after);
   }
@@ -587,14 +586,7 @@ void Encryption::on_lists_refused(const AskedLists& asked) {
 
 // Who has no keys is told of once, and not again with each look.
 void Encryption::pause_lists(const UserId& user_id, After& after) {
-  const MonotonicTime now = context_.now();
-  std::erase_if(pauses_, [now](const auto& pause) { return pause.second.until + limits::e2ee::kListsPause <= now; });
-  ListsPause& pause = pauses_[user_id];
-  const bool is_first = pause.length == pause.length.zero();
-  pause.length = is_first ? limits::e2ee::kListsPauseFirst
-                          : std::min<std::chrono::milliseconds>(2 * pause.length, limits::e2ee::kListsPause);
-  pause.until = now + pause.length;
-  if (is_first) return;
+  if (lists_pauses_.begin(user_id, context_.now())) return;
   std::erase_if(after.events, [&user_id](const e2ee::Event& event) {
     return event.kind == e2ee::EventKind::kPeerWithoutKeys && event.user_id == user_id;
   });

@@ -22,6 +22,7 @@
 #include <span>
 #include <vector>
 
+#include "base/doubling_pauses.h"
 #include "e2ee/direct.h"
 #include "engine/key_upkeep.h"
 #include "engine/linking.h"
@@ -157,12 +158,7 @@ class Encryption final : private KeyUpkeep::Observer {
   bool live_ = false;
   std::set<UserId> lists_wanted_;
   std::set<e2ee::Peer> bundles_wanted_;
-  // When a user's lists are asked for again, and how long after the last answer that is.
-  struct ListsPause {
-    MonotonicTime until;
-    std::chrono::milliseconds length{0};
-  };
-  std::map<UserId, ListsPause> pauses_;
+  DoublingPauses<UserId, MonotonicTime> lists_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
   bool lists_asked_ = false;
   bool one_by_one_ = false;  // lists: a question for several was refused
   bool bundles_asked_ = false;

@@ -67,6 +67,8 @@ void KeyUpkeep::on_caught_up() {
 // What waits may need what is old: so not before a connection has caught up. From then on with each turn.
 void KeyUpkeep::age() {
   if (!caught_up_) return;
+  const auto due = keys_.ageing_due({store_.state(), store_.notes()}, now_ms());
+  if (due.ok() && !*due) return;
   bool aged = false;
   const auto written = store_.write([this, &aged](E2eeTransaction& transaction) -> Status {
     CHATSDK_ASSIGN(aged, keys_.age_once_a_day(transaction.kept(), now_ms()));
