@@ -214,6 +214,7 @@ void KeyUpkeep::add_list(e2ee::ListUpload upload, Work& work) {
 Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
   if (own == nullptr || own->newest().version <= server_version_) return {};
+  work.replaces_earlier_key = server_holds_earlier_key_;
   for (const e2ee::DeviceList& list : own->lists) {
     if (list.version <= server_version_) continue;
     work.lists.push_back(list.bytes);
@@ -395,6 +396,9 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
     }
   }
   server_version_ = own.newest_version();
+  // What is of a key that is known to come before was not taken.
+  const auto shown = own.lists_size() == 0 ? std::nullopt : e2ee::parse_device_list(*own.lists().rbegin());
+  server_holds_earlier_key_ = *known != nullptr && shown && shown->account_key != (*known)->account_key;
   // An answer has so many versions at most: the rest comes with the next.
   lists_known_ = !(changed && known_version < server_version_);
   busy_ = false;
@@ -409,7 +413,7 @@ void KeyUpkeep::upload_list(Work work) {
   wire::DeviceListUpload request;
   for (const Bytes& list : work.lists) request.add_lists(list);
   for (const Bytes& record : work.records) request.add_records(record);
-  request.set_replaces_account_key(work.replaces.has_value());
+  request.set_replaces_account_key(work.replaces || work.replaces_earlier_key);
   busy_ = true;
   session_.authorized<void>(
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<void> done) {
@@ -437,6 +441,7 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   CHATSDK_FAULT("keys.between_list_and_prekeys");
   const auto newest = e2ee::parse_device_list(work.lists.back());
   if (newest) server_version_ = std::max(server_version_, newest->version);
+  server_holds_earlier_key_ = false;
   conflicts_ = 0;
   busy_ = false;
   backoff_.reset();

@@ -101,6 +101,7 @@ class KeyUpkeep {
     std::vector<Bytes> lists;
     std::vector<Bytes> records;
     std::optional<e2ee::SigningKey> replaces;  // the account key that the list takes the place of
+    bool replaces_earlier_key = false;         // that of before, which a server that went back has again
     bool own_changed = false;                  // what encrypting waits for may be there now
     std::size_t unlinked = 0;                  // so many of unlinks_ are done
     bool ask_digest = false;
@@ -148,6 +149,7 @@ class KeyUpkeep {
   bool busy_ = false;
   bool lists_known_ = false;          // the server was asked since somebody said that they changed
   std::uint64_t server_version_ = 0;  // of the newest own list that the server named; 0: none
+  bool server_holds_earlier_key_ = false;
   e2ee::ServerHolds holds_;
   std::optional<MonotonicTime> digest_asked_;
   std::uint32_t drop_below_ = 0;                // of the next upload of prekeys

@@ -140,9 +140,13 @@ class EncryptedEngine : public EngineWorld {
     wire::DeviceLists answer;
     wire::DeviceLists::OfUser& own = *answer.add_users();
     own.set_user_id("alice");
-    for (const e2ee::DeviceList& list : server_lists_) {
-      own.set_newest_version(list.version);
-      if (list.version > asked.users(0).list_version()) own.add_lists(list.bytes);
+    // The versions after the one that is known, or the newest where that one is not here.
+    std::size_t known = 0;
+    while (known < server_lists_.size() && server_lists_[known].hash.view() != asked.users(0).list_hash()) ++known;
+    const bool is_here = known != server_lists_.size();
+    for (std::size_t i = 0; i < server_lists_.size(); ++i) {
+      own.set_newest_version(server_lists_[i].version);
+      if (is_here ? i > known : i + 1 == server_lists_.size()) own.add_lists(server_lists_[i].bytes);
     }
     for (const Bytes& record : server_records_) own.add_records(record);
     return protobuf_response(answer);
@@ -151,7 +155,11 @@ class EncryptedEngine : public EngineWorld {
     if (list_refusal_) return problem_response(409, *list_refusal_);
     wire::DeviceListUpload upload;
     EXPECT_TRUE(upload.ParseFromString(body));
-    if (upload.replaces_account_key()) server_lists_.clear();
+    const auto first = e2ee::parse_device_list(upload.lists(0));
+    if (!server_lists_.empty() && first->account_key != server_lists_.back().account_key) {
+      if (!upload.replaces_account_key()) return problem_response(409, Code::kConflict);
+      server_lists_.clear();
+    }
     for (const std::string& bytes : upload.lists()) {
       const auto list = e2ee::valid_device_list(bytes, "alice");
       EXPECT_TRUE(list.has_value());

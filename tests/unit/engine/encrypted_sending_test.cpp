@@ -211,6 +211,21 @@ TEST_F(NewIdentity, BehindAnothersIsOfAKeyThatNobodyHasSeen) {
   EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
 }
 
+TEST_F(NewIdentity, ThatARestoredServerHasLostTakesTheOldOnesPlaceAgain) {
+  const auto before = server_lists_;
+  ask();
+  const e2ee::SigningKey replacement = own_key();
+  ASSERT_NE(replacement, first_key_);
+  drop();
+  ++epoch_;
+  server_lists_ = before;
+  advance(std::chrono::minutes(2));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  EXPECT_EQ(own_key(), replacement);
+  ASSERT_THAT(server_lists_, SizeIs(1));
+  EXPECT_EQ(server_lists_.front().account_key, replacement);
+}
+
 // A server that went back takes nothing of a device that stands in no list, and says so for good.
 class RestoredServer : public EncryptedSending {
  protected:
