@@ -17,7 +17,6 @@ using rows::unsigned_at;
 constexpr auto kBusyTimeout = std::chrono::milliseconds(2'000);  // a log that another connection is just recovering
 constexpr std::int64_t kLastPlace = std::numeric_limits<std::int64_t>::max();
 
-constexpr char kRevision[] = "SELECT revision FROM meta WHERE id = 1";
 constexpr char kOwner[] = "SELECT owner FROM meta WHERE id = 1";
 
 // The last column: PlainState::kAccepted.
@@ -180,12 +179,6 @@ Status DeviceReader::Impl::complete(ConversationRow& conversation, rows::StateRe
 
 DeviceReader::DeviceReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 DeviceReader::~DeviceReader() = default;
-
-std::uint64_t DeviceReader::revision() {
-  rows::Query query = impl_->sql(kRevision);
-  const auto found = query.first();
-  return found.ok() && *found ? unsigned_at(query.row(), 0) : 0;
-}
 
 Result<DeviceReader::ConversationPage> DeviceReader::conversations(std::optional<ConversationKey> after,
                                                                    std::size_t max) {

@@ -32,6 +32,9 @@ constexpr char kLoadMeta[] =
 constexpr char kSaveMeta[] =
     "UPDATE meta SET revision = ?1, store_epoch = ?2, epoch_open = ?3, any_lost = ?4 WHERE id = 1";
 
+// A page less for each commit that only an event tells of.
+constexpr std::uint64_t kRevisionsPerWrite = 1'000;
+
 constexpr char kLeftWhole[] = "SELECT left_whole FROM meta WHERE id = 1";
 constexpr char kPageCount[] = "PRAGMA page_count";
 constexpr char kSetLeftWhole[] = "UPDATE meta SET left_whole = ?1 WHERE id = 1";
@@ -192,8 +195,10 @@ Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
                        !conversations.empty() || !changes.marks.empty() || changes.devices_changed;
   if (visible && memory.revision == before.revision) ++memory.revision;
   changes.revision = memory.revision;
-  if (memory == before) return {};
-  return sql(kSaveMeta).run(memory.revision, memory.store_epoch, memory.epoch_open, memory.any_lost);
+  Memory::Meta& meta = memory.meta;
+  if (memory.revision > meta.revisions_reserved) meta.revisions_reserved = memory.revision + kRevisionsPerWrite;
+  if (meta == before.meta) return {};
+  return sql(kSaveMeta).run(meta.revisions_reserved, meta.store_epoch, meta.epoch_open, meta.any_lost);
 }
 
 DeviceStore::Impl::~Impl() {
@@ -346,9 +351,7 @@ Status DeviceStore::Impl::load() {
   CHATSDK_ASSIGN(const bool found, query.first());
   if (!found || query->is_null(0)) return error(Code::kCorrupt, "the store has no description of itself");
   memory.revision = unsigned_at(query.row(), 0);
-  memory.store_epoch = unsigned_at(query.row(), 1);
-  memory.epoch_open = query->integer(2) != 0;
-  memory.any_lost = query->integer(3) != 0;
+  memory.meta = {memory.revision, unsigned_at(query.row(), 1), query->integer(2) != 0, query->integer(3) != 0};
   installation_id = Bytes(query->blob(4));
   owner = UserId(query->text(5));
   device_id = DeviceId{unsigned_at(query.row(), 6)};
@@ -364,12 +367,12 @@ Status DeviceStore::Impl::load() {
 Result<Changes> DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
   if (!account_stream) return error(Code::kInvalidArgument, "an epoch has an account stream");
   return write([&](Changes& changes) -> Status {
-    if (epoch != memory.store_epoch) {
+    if (epoch != memory.meta.store_epoch) {
       CHATSDK_TRY(sql(kKeepKeys).run());
       CHATSDK_TRY(sql(kForgetPlaceholders).run());
-      if (memory.epoch_open) CHATSDK_TRY(close_epoch(changes));
+      if (memory.meta.epoch_open) CHATSDK_TRY(close_epoch(changes));
       CHATSDK_TRY(sql(kStepBack).run(rows::kPendingPlace, rows::kPlacesPerSeq));
-      if (db.changes() > 0) memory.epoch_open = memory.any_lost = true;
+      if (db.changes() > 0) memory.meta.epoch_open = memory.meta.any_lost = true;
       CHATSDK_TRY(sql(kForgetMarks).run());
       CHATSDK_TRY(sql(kForgetAdvances).run());
       CHATSDK_TRY(sql(kForgetAccountStream).run(wire::STREAM_KIND_ACCOUNT));
@@ -378,8 +381,8 @@ Result<Changes> DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId acc
       CHATSDK_TRY(sql(kFindLastActivity).run());
       // What the server takes next is not known: it may know this device under an id, or in a state, of which more was
       // accepted than since. Too high a number is refused and told; too low a one lets a later message go first.
-      if (memory.store_epoch != 0) CHATSDK_TRY(number_all_from(DeviceStore::kNumberInDoubt));
-      memory.store_epoch = epoch;
+      if (memory.meta.store_epoch != 0) CHATSDK_TRY(number_all_from(DeviceStore::kNumberInDoubt));
+      memory.meta.store_epoch = epoch;
       forget_cursors();
       ++memory.revision;
     }
@@ -388,7 +391,7 @@ Result<Changes> DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId acc
 }
 
 Result<Changes> DeviceStore::Impl::settle_epoch() {
-  if (!memory.epoch_open) {
+  if (!memory.meta.epoch_open) {
     Changes none;
     none.revision = memory.revision;
     return none;
@@ -409,7 +412,7 @@ Status DeviceStore::Impl::close_epoch(Changes& changes) {
   }
   CHATSDK_TRY(sql(kGatherLost).run(rows::kPlacesPerSeq));
   CHATSDK_TRY(sql(kFindLastActivity).run());
-  memory.epoch_open = false;
+  memory.meta.epoch_open = false;
   return sql(kCloseEpoch).run();
 }
 
@@ -546,7 +549,7 @@ Status DeviceStore::save_gateway(const StoredGateway& gateway) {
 
 // ---- Epoch and cursors ---------------------------------------------------------------------------------------------
 
-Result<std::uint64_t> DeviceStore::store_epoch() { return impl_->memory.store_epoch; }
+Result<std::uint64_t> DeviceStore::store_epoch() { return impl_->memory.meta.store_epoch; }
 
 Result<Changes> DeviceStore::begin_epoch(std::uint64_t epoch, StreamId account_stream) {
   return impl_->begin_epoch(epoch, account_stream);

@@ -11,7 +11,7 @@
 //   1. A function that returns ok has committed with synchronous=FULL; one that returns an error has changed nothing.
 //   2. A message and its outbox row, items and their stream's cursor, an answer and the row that it settles change in
 //      one transaction.
-//   3. Every commit that changes what the app can see raises revision() by one.
+//   3. Every commit that changes what the app can see raises revision() by one; another opening begins higher.
 //   4. Within a conversation, messages with a seq come in seq order; own messages without one stand after them in the
 //      order they were queued.
 #pragma once
@@ -360,7 +360,6 @@ class DeviceReader {
 
   ~DeviceReader();
 
-  std::uint64_t revision();
   // By last activity, newest first; after: the last row of the page before, none for the first page.
   Result<ConversationPage> conversations(std::optional<ConversationKey> after, std::size_t max);
   Result<ConversationRow> conversation(ConversationKey key);        // NOT_FOUND

@@ -20,10 +20,13 @@ using rows::unsigned_at;
 
 constexpr char kStream[] =
     "SELECT kind, conversation, seq, delivered_from, marks_revision, others_from FROM stream WHERE stream_id = ?1";
-constexpr char kSaveStream[] =
+constexpr char kInsertStream[] =
     "INSERT INTO stream(stream_id, kind, conversation, seq, delivered_from, marks_revision, others_from) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(stream_id) DO UPDATE SET conversation = ?3, seq = ?4, "
-    "delivered_from = ?5, marks_revision = ?6, others_from = ?7";
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+// An index is written anew for each column that is named, changed or not: the conversation only where it changes.
+constexpr char kMoveStream[] =
+    "UPDATE stream SET seq = ?2, delivered_from = ?3, marks_revision = ?4, others_from = ?5 WHERE stream_id = ?1";
+constexpr char kPointStream[] = "UPDATE stream SET conversation = ?2 WHERE stream_id = ?1";
 constexpr char kInsertReceived[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
     "content) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)";
@@ -67,6 +70,7 @@ const char* insert_messages() {
 struct StreamState {
   StreamId id;
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
+  ConversationKey conversation{};  // as it was stored
   Seq seq = 0;
   Seq delivered_from = 0;
   std::uint64_t marks_revision = 0;
@@ -79,6 +83,7 @@ Result<StreamState> load_stream(rows::Statements& sql, StreamId id, wire::Stream
   CHATSDK_ASSIGN(const bool known, query.first(id));
   if (!known) return stream;
   stream.kind = static_cast<wire::StreamKind>(query->integer(0));
+  stream.conversation = ConversationKey{unsigned_at(query.row(), 1)};
   stream.seq = unsigned_at(query.row(), 2);
   stream.delivered_from = unsigned_at(query.row(), 3);
   stream.marks_revision = unsigned_at(query.row(), 4);
@@ -86,10 +91,16 @@ Result<StreamState> load_stream(rows::Statements& sql, StreamId id, wire::Stream
   return stream;
 }
 
-Status save_stream(rows::Statements& sql, const StreamState& stream, std::optional<ConversationKey> conversation) {
-  return sql(kSaveStream)
-      .run(stream.id, stream.kind, conversation, stream.seq, stream.delivered_from, stream.marks_revision,
-           stream.others_from);
+Status save_stream(DeviceStore::Impl& store, const StreamState& stream, std::optional<ConversationKey> conversation) {
+  CHATSDK_TRY(store.sql(kMoveStream)
+                  .run(stream.id, stream.seq, stream.delivered_from, stream.marks_revision, stream.others_from));
+  if (store.db.changes() == 0) {
+    return store.sql(kInsertStream)
+        .run(stream.id, stream.kind, conversation, stream.seq, stream.delivered_from, stream.marks_revision,
+             stream.others_from);
+  }
+  if (conversation.value_or(ConversationKey()) == stream.conversation) return {};
+  return store.sql(kPointStream).run(stream.id, conversation);
 }
 
 // Every item follows the one before it; only a skip may span more than one place.
@@ -147,7 +158,7 @@ class ItemApplier {
       }
       CHATSDK_TRY(store_.save(*conversation_, changes_));
     }
-    return save_stream(store_.sql, stream_, conversation_ ? std::optional(conversation_->key) : std::nullopt);
+    return save_stream(store_, stream_, conversation_ ? std::optional(conversation_->key) : std::nullopt);
   }
 
  private:
@@ -183,11 +194,11 @@ class ItemApplier {
   Status message(const wire::Item& item) {
     const bool own = store_.is_owner(item.sender_user_id());
     const bool over_another = item.seq() <= conversation_->head;
-    if (own || over_another || store_.memory.any_lost) CHATSDK_TRY(write_run());
+    if (own || over_another || store_.memory.meta.any_lost) CHATSDK_TRY(write_run());
     if (own) {
       CHATSDK_ASSIGN(const bool known, own_message_known(item));
       if (known) return {};
-    } else if (store_.memory.any_lost) {
+    } else if (store_.memory.meta.any_lost) {
       CHATSDK_ASSIGN(const bool known, lost_message_found(item));
       if (known) return {};
     }
@@ -300,7 +311,7 @@ class ItemApplier {
       return conversation_ ? placeholder(item) : Status();
     }
     if (item.skip_reason() == wire::SKIP_REASON_NOT_LISTED) stream_.others_from = item.seq();
-    if (item.skip_reason() == wire::SKIP_REASON_ALREADY_ACKNOWLEDGED && conversation_ && store_.memory.epoch_open) {
+    if (item.skip_reason() == wire::SKIP_REASON_ALREADY_ACKNOWLEDGED && conversation_ && store_.memory.meta.epoch_open) {
       return stand_again(stream_.seq + 1, item.seq());
     }
     return {};
@@ -495,7 +506,7 @@ Status apply_marks(DeviceStore::Impl& store, const wire::Marks& marks, Changes& 
   // What lies between is not known: it comes when the device names its revision next.
   if (marks.after_revision() > stream.marks_revision || marks.revision() <= stream.marks_revision) return {};
   stream.marks_revision = marks.revision();
-  return save_stream(store.sql, stream, conversation->key);
+  return save_stream(store, stream, conversation->key);
 }
 
 }  // namespace

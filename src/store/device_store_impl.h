@@ -56,14 +56,18 @@ class DeviceStore::Impl {
  public:
   // What the tables say, kept at hand. A transaction that fails puts back what it changed.
   struct Memory {
+    // What stands in meta, and is written where it differs.
+    struct Meta {
+      std::uint64_t revisions_reserved = 0;  // the next opening begins behind them
+      std::uint64_t store_epoch = 0;
+      bool epoch_open = false;  // messages with LostState kOpen or kOpenRead exist
+      bool any_lost = false;    // messages with any LostState but kNo exist, or did once
+      friend bool operator==(const Meta&, const Meta&) = default;
+    };
+    Meta meta;
     std::uint64_t revision = 0;
     std::uint64_t next_key = 1;  // of messages
     std::uint64_t outbox_count = 0;
-    std::uint64_t store_epoch = 0;
-    bool epoch_open = false;  // messages with LostState kOpen or kOpenRead exist
-    bool any_lost = false;    // messages with any LostState but kNo exist, or did once
-
-    friend bool operator==(const Memory&, const Memory&) = default;
   };
 
   Impl(StoreLock held, std::unique_ptr<CryptVfs> files, const DeviceStoreOptions& options, Random& random,

@@ -257,7 +257,7 @@ Status DeviceStore::Impl::clear_place(ConversationState& conversation, Seq seq, 
   }
   if (!own && seq > conversation.read_up_to) --conversation.unread_count;
   changes.updated.push_back({conversation.key, key});
-  memory.any_lost = true;
+  memory.meta.any_lost = true;
   return sql(kLose).run(key);
 }
 

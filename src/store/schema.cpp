@@ -10,7 +10,8 @@ namespace chatsdk::schema {
 
 namespace {
 
-// meta          one row: what belongs to the store as a whole. key_floor: no message key up to it is given out again.
+// meta          one row: what belongs to the store as a whole. key_floor: no message key up to it is given out again;
+//               revision: none up to it, after another opening.
 //               device_id is the last session's, also after the tokens have gone: the send numbers are that device's.
 // session       at most one row: the tokens.
 // conversation  read_confirmed is the own read mark as the server has told it; a row above it is in

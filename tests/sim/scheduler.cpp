@@ -56,10 +56,15 @@ void Lane::post(Task task) {
 Executor::TimerId Lane::post_at(MonotonicTime time, Task task) {
   const TimerId id = ++last_timer_;
   if (!shut_) timers_.add(id, clock_.moment_of(time), std::move(task));
+  next_timer_ = timers_.next_time();
   return id;
 }
 
-bool Lane::cancel(TimerId timer) { return timers_.remove(timer); }
+bool Lane::cancel(TimerId timer) {
+  const bool pending = timers_.remove(timer);
+  next_timer_ = timers_.next_time();
+  return pending;
+}
 
 // Destroying a task may post or cancel: the lane takes nothing any more by then.
 void Lane::shut() {
@@ -68,6 +73,7 @@ void Lane::shut() {
   tasks_.clear();
   tasks.clear();
   timers_.clear();
+  next_timer_.reset();
 }
 
 void Lane::stall_until(MonotonicTime time) {
@@ -76,7 +82,7 @@ void Lane::stall_until(MonotonicTime time) {
 }
 
 std::optional<MonotonicTime> Lane::next_time() {
-  std::optional<MonotonicTime> next = timers_.next_time();
+  std::optional<MonotonicTime> next = next_timer_;
   if (!tasks_.empty()) next = scheduler_.now_;
   if (!next || *next >= stalled_until_) return next;
   if (std::exchange(stall_unfelt_, false) && scheduler_.on_stall_felt) scheduler_.on_stall_felt(node_);
@@ -85,7 +91,9 @@ std::optional<MonotonicTime> Lane::next_time() {
 
 void Lane::run_one() {
   Task task = timers_.take_due(scheduler_.now_);
-  if (!task) {
+  if (task) {
+    next_timer_ = timers_.next_time();
+  } else {
     task = std::move(tasks_.front());
     tasks_.pop_front();
   }

@@ -88,6 +88,7 @@ class Lane final : public Executor {
   const NodeClock& clock_;
   std::deque<Task> tasks_;
   TimerQueue timers_;  // by the world's time
+  std::optional<MonotonicTime> next_timer_;  // of timers_
   TimerId last_timer_ = 0;
   MonotonicTime stalled_until_;
   bool stall_unfelt_ = false;  // nothing had to wait for it yet

@@ -286,8 +286,9 @@ TEST_F(Outbox, IsAcceptedAsPlainByTheAppAlone) {
   EXPECT_TRUE(must(store_->nature(chat)).accepted);
   reopen();
   EXPECT_TRUE(must(store_->nature(chat)).accepted);
+  const auto opened = store_->revision();
   must(store_->ensure_direct(kBob));
-  EXPECT_EQ(store_->revision(), before + 1) << "once is enough";
+  EXPECT_EQ(store_->revision(), opened) << "once is enough";
   EXPECT_TRUE(must(store_->nature(must(store_->ensure_direct("carl")))).accepted);
   const auto encrypted = must(store_->ensure_direct("dora", nullptr, true));
   must(store_->ensure_direct("dora"));
