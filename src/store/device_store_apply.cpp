@@ -311,7 +311,8 @@ class ItemApplier {
       return conversation_ ? placeholder(item) : Status();
     }
     if (item.skip_reason() == wire::SKIP_REASON_NOT_LISTED) stream_.others_from = item.seq();
-    if (item.skip_reason() == wire::SKIP_REASON_ALREADY_ACKNOWLEDGED && conversation_ && store_.memory.meta.epoch_open) {
+    if (item.skip_reason() == wire::SKIP_REASON_ALREADY_ACKNOWLEDGED && conversation_ &&
+        store_.memory.meta.epoch_open) {
       return stand_again(stream_.seq + 1, item.seq());
     }
     return {};

@@ -23,7 +23,7 @@ namespace {
 // outbox        id is the message's key, also after the message of a kVoid row has gone. failure 0: none.
 //               on_wire: 1 once handed to the transport, 2 once the server was asked to void it.
 // mark          user '' is the owner, here and in mark_advance, which keeps the server's time of each advance.
-constexpr const char* kVersion1 = R"sql(
+constexpr const char* kTables = R"sql(
 CREATE TABLE meta(
   id INTEGER PRIMARY KEY CHECK (id = 1),
   revision INTEGER NOT NULL,
@@ -33,7 +33,12 @@ CREATE TABLE meta(
   any_lost INTEGER NOT NULL,
   installation_id BLOB NOT NULL,
   owner TEXT,
-  device_id INTEGER NOT NULL
+  device_id INTEGER NOT NULL,
+  left_whole INTEGER NOT NULL DEFAULT 0,
+  text_bytes_max INTEGER NOT NULL DEFAULT 0,
+  gateway_url TEXT,
+  gateway_server TEXT,
+  gateway_expires INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE session(
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -55,7 +60,9 @@ CREATE TABLE conversation(
   unread_count INTEGER NOT NULL DEFAULT 0,
   last_send_number INTEGER NOT NULL DEFAULT 0,
   created INTEGER NOT NULL,
-  last_activity INTEGER NOT NULL
+  last_activity INTEGER NOT NULL,
+  encrypted INTEGER NOT NULL DEFAULT 0,
+  plain INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX conversation_by_id ON conversation(conversation_id) WHERE conversation_id IS NOT NULL;
 CREATE UNIQUE INDEX conversation_by_peer ON conversation(peer) WHERE peer IS NOT NULL;
@@ -67,7 +74,8 @@ CREATE TABLE stream(
   conversation INTEGER,
   seq INTEGER NOT NULL,
   delivered_from INTEGER NOT NULL,
-  marks_revision INTEGER NOT NULL
+  marks_revision INTEGER NOT NULL,
+  others_from INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX stream_by_conversation ON stream(conversation) WHERE conversation IS NOT NULL;
 CREATE TABLE message(
@@ -97,6 +105,8 @@ CREATE TABLE outbox(
 );
 CREATE UNIQUE INDEX outbox_by_number ON outbox(conversation, send_number);
 CREATE INDEX outbox_void ON outbox(client_message_id) WHERE kind = 1;
+CREATE INDEX outbox_waiting ON outbox(deadline) WHERE kind = 0 AND failure = 0 AND on_wire = 0;
+CREATE INDEX outbox_task ON outbox(client_message_id) WHERE kind = 2;
 CREATE TABLE mark(
   conversation INTEGER NOT NULL,
   user TEXT NOT NULL,
@@ -113,6 +123,8 @@ CREATE TABLE mark_advance(
   PRIMARY KEY (conversation, user, kind, up_to)
 ) WITHOUT ROWID;
 )sql";
+
+// ---- How older files come to them: kVersionN leads from version N - 1 to N. -----------------------------------------
 
 // left_whole: the store was closed in order and nothing was written since.
 constexpr const char* kVersion2 = "ALTER TABLE meta ADD COLUMN left_whole INTEGER NOT NULL DEFAULT 0;";
@@ -151,9 +163,9 @@ constexpr const char* kVersion9 =
     "m.conversation = conversation.key AND m.sender IS NULL) THEN 2 WHEN EXISTS (SELECT 1 FROM stream s WHERE "
     "s.conversation = conversation.key AND s.seq > 0) THEN 1 ELSE 0 END WHERE encrypted = 0 AND peer IS NOT NULL;";
 
-// Step i leads from version i to version i + 1; a step that has once been released is never edited.
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
-                                                           kVersion6, kVersion7, kVersion8, kVersion9};
+// From version 1 on, one after the other. A step that a release contained never changes.
+constexpr std::array<const char*, kVersion - 1> kMigrations = {kVersion2, kVersion3, kVersion4, kVersion5,
+                                                               kVersion6, kVersion7, kVersion8, kVersion9};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "
@@ -172,10 +184,14 @@ Status migrate(sqlite::Database& db, Random& keys) {
                  "schema version " + std::to_string(found) + ", this library knows " + std::to_string(kVersion));
   }
   CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db));
-  for (auto version = static_cast<std::size_t>(found); version < kMigrations.size(); ++version) {
-    CHATSDK_TRY(db.execute(kMigrations[version]));
+  if (found == 0) {
+    CHATSDK_TRY(db.execute(kTables));
+    CHATSDK_TRY(insert_meta(db, keys));
+  } else {
+    for (auto version = static_cast<std::size_t>(found); version < kVersion; ++version) {
+      CHATSDK_TRY(db.execute(kMigrations[version - 1]));
+    }
   }
-  if (found == 0) CHATSDK_TRY(insert_meta(db, keys));
   CHATSDK_TRY(db.set_user_version(kVersion));
   return transaction.commit();
 }

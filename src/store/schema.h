@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The device store's tables, as an ordered list of migrations. It knows the shape of the file and nothing of what the
-// rows mean to the engine.
+// The device store's tables, and an ordered list of migrations by which older files come to them. It knows the shape of
+// the file and nothing of what the rows mean to the engine.
 //
 // Threads: the writer's.
 // Invariants:
-//   1. A migration that a release contained never changes; a new shape is a new migration at the end.
-//   2. A file's user_version is the number of migrations that it has had.
+//   1. A migration that a release contained never changes; a new shape is a new migration at the end, and the same in
+//      the tables of a new file.
+//   2. A file's user_version is the version whose shape it has, from 1 on; 0: it is empty.
 #pragma once
 
 #include <cstdint>

@@ -270,14 +270,12 @@ double server_rows_per_s(const std::string& directory, double seconds) {
 }
 
 // What a device must store for one received message: the message in its index by place; where it is encrypted the
-// receiving chain of its session; and once for each batch the cursor, the conversation's counters and the store's
-// revision. The tables are the device's, the file is plain. Answers the seconds that it took.
+// receiving chain of its session; and once for each batch the cursor and the conversation's counters. The tables are
+// the device's, the file is plain. Answers the seconds that it took.
 double device_rows_seconds(const std::string& file, std::int64_t messages, int batch, bool encrypted) {
   Db db(
       file,
       "PRAGMA secure_delete = ON;"
-      "CREATE TABLE meta(id INTEGER PRIMARY KEY, revision INTEGER NOT NULL);"
-      "INSERT INTO meta VALUES(1, 1);"
       "CREATE TABLE conversation(key INTEGER PRIMARY KEY, head INTEGER NOT NULL, unread_count INTEGER NOT NULL, "
       "last_activity INTEGER NOT NULL);"
       "CREATE INDEX by_activity ON conversation(last_activity);"
@@ -299,7 +297,6 @@ double device_rows_seconds(const std::string& file, std::int64_t messages, int b
       db.prepare("INSERT INTO stream VALUES(1,2,1,?1) ON CONFLICT(stream_id) DO UPDATE SET seq=excluded.seq");
   sqlite3_stmt* counters =
       db.prepare("UPDATE conversation SET head = ?1, unread_count = ?1, last_activity = ?2 WHERE key = 1");
-  sqlite3_stmt* revision = db.prepare("UPDATE meta SET revision = ?1 WHERE id = 1");
   const std::string content(260, 'x');
   const std::string sender = "somebody";
   const std::string key(32, 'k');
@@ -327,8 +324,7 @@ double device_rows_seconds(const std::string& file, std::int64_t messages, int b
     sqlite3_bind_int64(cursor, 1, done);
     sqlite3_bind_int64(counters, 1, done);
     sqlite3_bind_int64(counters, 2, 1'700'000'000'000 + done);
-    sqlite3_bind_int64(revision, 1, done);
-    for (sqlite3_stmt* s : {cursor, counters, revision, commit}) db.step(s);
+    for (sqlite3_stmt* s : {cursor, counters, commit}) db.step(s);
   }
   return now() - start;
 }

@@ -11,6 +11,7 @@
 #include "device_store_fixture.h"
 #include "fault_vfs.h"
 #include "store/crypt_vfs.h"
+#include "store/device_store_impl.h"
 #include "store/schema.h"
 #include "store/sqlite.h"
 
@@ -76,6 +77,28 @@ TEST_F(StoreFiles, OfAnEarlierVersionAreBroughtToTodays) {
   EXPECT_EQ(store_->text_bytes_max(), 70'000u);
   EXPECT_EQ(must(store_->outbox(chat, 0, 10)).size(), 1u);
   EXPECT_TRUE(must(store_->nature(chat)).accepted) << "who has written in it has accepted it";
+}
+
+// Every column with its type, default and place, and every index.
+std::string shape(DeviceStore& store) {
+  std::string all;
+  sqlite::Statement row = must(store.inside().db.prepare(
+      "SELECT t.name || ' ' || c.cid || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || "
+      "coalesce(c.dflt_value, '-') || ' ' || c.pk FROM sqlite_schema t, pragma_table_xinfo(t.name) c WHERE t.type = "
+      "'table' UNION SELECT coalesce(sql, name) FROM sqlite_schema WHERE type = 'index' ORDER BY 1"));
+  while (must(row.step())) all.append(row.text(0)).append("\n");
+  return all;
+}
+
+TEST_F(StoreFiles, OfTheFirstVersionComeToTheShapeOfNewOnes) {
+  reopen();
+  const std::string fresh = shape(*store_);
+  close();
+  meddle(kToVersion2);
+  meddle("ALTER TABLE meta DROP COLUMN left_whole; PRAGMA user_version = 1;");
+  reopen();
+  EXPECT_EQ(shape(*store_), fresh);
+  EXPECT_THAT(fresh, HasSubstr("conversation 12 plain INTEGER 1 0 0"));
 }
 
 TEST_F(StoreFiles, OfAnEarlierVersionHoldPlainConversationsThatNobodyAccepted) {
