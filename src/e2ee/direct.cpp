@@ -388,6 +388,12 @@ Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const U
       plan.outcome = blocked ? Plan::Outcome::kBlocked : Plan::Outcome::kUnlisted;
       return plan;
     }
+    // Its turn comes, be it after an hour; what it is for is looked at then.
+    const std::uint64_t turn_ms = rate_of(task.kind).next_ms(task.to, now_ms);
+    if (turn_ms > now_ms) {
+      plan.ask_again_ms = turn_ms;
+      return plan;
+    }
     CHATSDK_ASSIGN(readiness, task.kind == TaskKind::kRetry ? prepare_request(kept.state, kept.notes, task.to, now_ms)
                                                             : prepare(kept.state, task.to, now_ms));
   }
@@ -427,7 +433,9 @@ Result<Encrypted> DirectConversations::encrypt_task(Kept kept, const Plan& plan,
     envelope.expires_after_s = message->expires_after_s;
     envelope.body = serialize(RepairBody{task.target.target_seq, task.target.target_id, std::move(message->content)});
   }
-  return encrypt_for_all(kept, plan, envelope);
+  CHATSDK_ASSIGN(Encrypted encrypted, encrypt_for_all(kept, plan, envelope));
+  rate_of(task.kind).take(task.to, now_ms);
+  return encrypted;
 }
 
 // ---- Receiving -----------------------------------------------------------------------------------------------------
@@ -511,6 +519,11 @@ Result<RosterResult> DirectConversations::roster_item(Kept kept, const RosterIte
   return result;
 }
 
+Result<bool> DirectConversations::has_room(Kept kept, TaskKind kind, const Peer& to) {
+  CHATSDK_ASSIGN(const auto waiting, kept.notes.count_tasks(kind, to));
+  return waiting.of_kind < limits::e2ee::kRetryWaitingMax && waiting.all < limits::e2ee::kRetryWaitingTotalMax;
+}
+
 Task DirectConversations::new_task(const Item& item, TaskKind kind, const RetryBody& target, std::uint64_t now_ms) {
   Task task;
   task.kind = kind;
@@ -529,7 +542,9 @@ Result<ItemResult> DirectConversations::failed(Kept kept, const Item& item, cons
   if (item.kind != SliceKind::kMessage) return result;
   result.outcome = ItemResult::Outcome::kPlaceholder;
   const ItemPlace place{item.conversation, item.seq};
-  CHATSDK_ASSIGN(result.asked, ask_again(kept.state, kept.notes, incoming, place, outcome, asked_rate_, now_ms));
+  CHATSDK_ASSIGN(const bool has_room_left, has_room(kept, TaskKind::kRetry, item.sender));
+  if (!has_room_left) return result;
+  CHATSDK_ASSIGN(result.asked, ask_again(kept.state, kept.notes, incoming, place, outcome, now_ms));
   if (!result.asked) return result;
   const RetryBody target = request_for(place, item.client_message_id, incoming.message);
   CHATSDK_TRY(kept.notes.put_task(new_task(item, TaskKind::kRetry, target, now_ms)));
@@ -568,8 +583,10 @@ Result<ItemResult> DirectConversations::opened(Kept kept, const Item& item, cons
       if (!body) return error(Code::kInternal, "a request that was judged is none");
       CHATSDK_ASSIGN(const auto message, kept.notes.own_message(body->target_id));
       const RequestFacts facts{find_member(roster, item.sender.user_id) != nullptr, message.has_value()};
+      CHATSDK_ASSIGN(const bool has_room_left, has_room(kept, TaskKind::kRepair, item.sender));
+      if (!has_room_left) break;
       CHATSDK_ASSIGN(const bool answers, answer(kept.state, kept.notes, item.sender, received.session_id,
-                                                item.conversation, *body, facts, answered_rate_, now_ms));
+                                                item.conversation, *body, facts, now_ms));
       if (answers) CHATSDK_TRY(kept.notes.put_task(new_task(item, TaskKind::kRepair, *body, now_ms)));
       break;
     }

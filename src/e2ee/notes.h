@@ -102,6 +102,11 @@ class Notes : public RetryNotes {
                               BytesView content) = 0;
 
   virtual Status put_task(const Task& task) = 0;
+  struct TaskCount {
+    std::size_t of_kind = 0;  // for one device
+    std::size_t all = 0;
+  };
+  virtual Result<TaskCount> count_tasks(TaskKind kind, const Peer& to) = 0;
   // In the order in which they came.
   virtual Result<std::vector<Task>> tasks() = 0;
   virtual Status drop_task(std::int64_t id) = 0;

@@ -7,9 +7,32 @@
 
 namespace chatsdk::e2ee {
 
+namespace {
+
+constexpr std::uint64_t kDayMs = 86'400'000;
+
+}  // namespace
+
 bool DeviceRates::take(const Peer& peer, std::uint64_t now_ms) {
   if (used_.size() >= limits::e2ee::kRatedDevicesMax && !used_.contains(peer)) forget_one();
   Used& used = used_.try_emplace(peer, Used{0, now_ms, 0}).first->second;
+  regain(used, now_ms);
+  used.last_taken = ++takes_;
+  if (used.count >= burst_) return false;
+  ++used.count;
+  return true;
+}
+
+std::uint64_t DeviceRates::next_ms(const Peer& peer, std::uint64_t now_ms) const {
+  const auto at = used_.find(peer);
+  if (at == used_.end()) return now_ms;
+  Used used = at->second;
+  regain(used, now_ms);
+  return used.count < burst_ ? now_ms : used.since_ms + regain_ms_;
+}
+
+void DeviceRates::regain(Used& used, std::uint64_t now_ms) const {
+  if (used.since_ms > now_ms + kDayMs) used.since_ms = now_ms;
   const std::uint64_t regained = now_ms > used.since_ms ? (now_ms - used.since_ms) / regain_ms_ : 0;
   if (regained >= used.count) {
     used.count = 0;
@@ -18,10 +41,6 @@ bool DeviceRates::take(const Peer& peer, std::uint64_t now_ms) {
     used.count -= static_cast<std::uint32_t>(regained);
     used.since_ms += regained * regain_ms_;
   }
-  used.last_taken = ++takes_;
-  if (used.count >= burst_) return false;
-  ++used.count;
-  return true;
 }
 
 void DeviceRates::forget_one() {

@@ -21,8 +21,11 @@ class DeviceRates {
   DeviceRates(std::uint32_t burst, std::chrono::milliseconds regain)
       : burst_(burst), regain_ms_(static_cast<std::uint64_t>(regain.count())) {}
 
-  // Takes one of the peer's where there is one. A clock that was set back regains nothing.
+  // Takes one of the peer's where there is one. A clock that was set back regains nothing, and regains from then on
+  // where it had been more than a day ahead.
   bool take(const Peer& peer, std::uint64_t now_ms);
+  // When there is one: not after now where there is one now.
+  std::uint64_t next_ms(const Peer& peer, std::uint64_t now_ms) const;
 
  private:
   struct Used {
@@ -30,6 +33,8 @@ class DeviceRates {
     std::uint64_t since_ms = 0;    // up to when regaining was counted
     std::uint64_t last_taken = 0;  // order of the last use
   };
+  // Up to now. regain is not 0.
+  void regain(Used& used, std::uint64_t now_ms) const;
   void forget_one();
 
   std::uint32_t burst_;

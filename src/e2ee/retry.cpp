@@ -35,14 +35,14 @@ SessionId session_named(BytesView message) {
 }  // namespace
 
 Result<bool> ask_again(State& state, RetryNotes& notes, const Incoming& item, const ItemPlace& place, Code outcome,
-                       DeviceRates& retry_rate, std::uint64_t now_ms) {
+                       std::uint64_t now_ms) {
   // Who has another account key since has none of what was sent under the one before.
   if (item.former || item.kind != SliceKind::kMessage || (outcome != kNoSession && outcome != kBadMessage))
     return false;
   CHATSDK_ASSIGN(const DeviceRecord* record, listed_now(state, item.sender));
   if (record == nullptr) return false;
   CHATSDK_ASSIGN(const bool was_asked, notes.was_asked(place.conversation, place.seq));
-  if (was_asked || !retry_rate.take(item.sender, now_ms)) return false;
+  if (was_asked) return false;
   CHATSDK_TRY(notes.note_asked(place.conversation, place.seq, now_ms));
   return true;
 }
@@ -75,13 +75,12 @@ Result<bool> was_sent_to(State& state, RetryNotes& notes, const Peer& to, Stream
 }
 
 Result<bool> answer(State& state, RetryNotes& notes, const Peer& from, const SessionId& came_by, StreamId conversation,
-                    const RetryBody& request, const RequestFacts& facts, DeviceRates& retry_rate,
-                    std::uint64_t now_ms) {
+                    const RetryBody& request, const RequestFacts& facts, std::uint64_t now_ms) {
   if (!facts.is_member || !facts.is_still_there) return false;
   CHATSDK_ASSIGN(const bool was_sent, was_sent_to(state, notes, from, conversation, request, now_ms));
   if (!was_sent) return false;
   CHATSDK_ASSIGN(const bool was_answered, notes.was_answered(request.target_id, from));
-  if (was_answered || !retry_rate.take(from, now_ms)) return false;
+  if (was_answered) return false;
   CHATSDK_TRY(notes.note_answered(request.target_id, from));
   CHATSDK_ASSIGN(const auto active, active_with(state, from));
   if (active && active->session_id == request.failed_session && active->session_id != came_by) {

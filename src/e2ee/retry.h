@@ -18,7 +18,6 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "e2ee/envelope.h"
-#include "e2ee/rates.h"
 #include "e2ee/session_manager.h"
 
 namespace chatsdk::e2ee {
@@ -59,9 +58,9 @@ struct ItemPlace {
   Seq seq = 0;
 };
 
-// Whether the item that failed so is asked for; notes it when it is.
+// Whether the item that failed so is asked for, as soon as retry_rate allows; notes it when it is.
 Result<bool> ask_again(State& state, RetryNotes& notes, const Incoming& item, const ItemPlace& place, Code outcome,
-                       DeviceRates& retry_rate, std::uint64_t now_ms);
+                       std::uint64_t now_ms);
 // The body of the request. `message` is what failed.
 RetryBody request_for(const ItemPlace& place, const ClientMessageId& id, BytesView message);
 // Like prepare() of the session manager, for a request: through a session that was begun for such a one within a day,
@@ -78,8 +77,8 @@ struct RequestFacts {
   bool is_still_there = false;  // the message: not expired, not deleted
 };
 // Whether a request is answered: then the note is made, and the session by which it came sends from now on, where the
-// request named the one that did.
+// request named the one that did. The answer goes as soon as retry_rate allows.
 Result<bool> answer(State& state, RetryNotes& notes, const Peer& from, const SessionId& came_by, StreamId conversation,
-                    const RetryBody& request, const RequestFacts& facts, DeviceRates& retry_rate, std::uint64_t now_ms);
+                    const RetryBody& request, const RequestFacts& facts, std::uint64_t now_ms);
 
 }  // namespace chatsdk::e2ee

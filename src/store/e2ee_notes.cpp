@@ -117,6 +117,8 @@ constexpr char kPutTask[] =
 constexpr char kTasks[] =
     "SELECT id, kind, conversation_id, user, device, target_seq, target_id, failed_session, client_message_id, created "
     "FROM e2ee_task ORDER BY id";
+constexpr char kCountTasks[] =
+    "SELECT count(*) FILTER (WHERE kind = ?1 AND user = ?2 AND device = ?3), count(*) FROM e2ee_task";
 constexpr char kDropTask[] = "DELETE FROM e2ee_task WHERE id = ?1";
 constexpr char kPutTaskOut[] =
     "INSERT INTO e2ee_task_out(task, roster_revision, own_list_version, peer_list_version, counter, bytes) "
@@ -467,6 +469,12 @@ Status SqlNotes::put_task(const Task& task) {
   return sql_(kPutTask).run(task.kind, task.conversation, task.to.user_id, task.to.device_id, task.target.target_seq,
                             task.target.target_id, blob(task.target.failed_session), task.client_message_id,
                             task.created_ms);
+}
+
+Result<Notes::TaskCount> SqlNotes::count_tasks(TaskKind kind, const Peer& to) {
+  rows::Query query = sql_(kCountTasks);
+  CHATSDK_ASSIGN([[maybe_unused]] const bool counted, query.first(kind, to.user_id, to.device_id));
+  return TaskCount{static_cast<std::size_t>(query->integer(0)), static_cast<std::size_t>(query->integer(1))};
 }
 
 Result<std::vector<Task>> SqlNotes::tasks() {

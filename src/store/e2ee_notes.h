@@ -63,6 +63,7 @@ class SqlNotes final : public Notes {
                       BytesView content) override;
 
   Status put_task(const Task& task) override;
+  Result<TaskCount> count_tasks(TaskKind kind, const Peer& to) override;
   Result<std::vector<Task>> tasks() override;
   Status drop_task(std::int64_t id) override;
 

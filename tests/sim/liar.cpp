@@ -30,8 +30,7 @@ constexpr std::string_view kDigestPath = "/v1/keys/digest";
 // fourth pause on there are few in these seconds. The same again where a process starts anew, and for each connection.
 constexpr seconds kAttemptsWindow{10};
 constexpr std::size_t kAttemptsMax = 12 * (limits::e2ee::kRefusalsMax + 1);
-// What a device asks another for again: the rate, and as much for each process that began within the time. When it was
-// asked, not when it went: requests wait for a bundle, and go together then.
+// What a device asks another for again: the rate, and as much for each process that began within the time.
 constexpr seconds kRequestsWindow{60};
 constexpr std::size_t kRequestsMax = 4 * limits::e2ee::kRetryBurst;
 
@@ -45,13 +44,6 @@ Bytes low_order_prekey(std::uint32_t key_id) {
   e2ee::Writer writer;
   writer.u8(static_cast<std::uint8_t>(e2ee::PrekeyKind::kOneTime)).u32(key_id);
   return writer.u8(static_cast<std::uint8_t>(e2ee::KeyKind::kX25519)).zeros(32).u64(1).take();
-}
-
-// An id begins with the time at which it was made.
-std::uint64_t made_ms(const std::string& client_message_id) {
-  std::uint64_t ms = 0;
-  for (const char byte : client_message_id.substr(0, 6)) ms = ms << 8 | static_cast<unsigned char>(byte);
-  return ms;
 }
 
 std::shared_ptr<const Bytes> to_frame(const wire::ServerFrame& frame) {
@@ -553,11 +545,9 @@ void Liar::count(NodeId device, const wire::Send& send) {
   }
   if (send.kind() != wire::ITEM_KIND_RETRY) return;
   auto& requests = requests_[{device, DeviceId{send.slices(0).device_id()}}];
-  const std::uint64_t made = made_ms(send.client_message_id());
-  requests.emplace(made, send.client_message_id());
-  constexpr std::uint64_t kWindowMs = std::chrono::milliseconds(kRequestsWindow).count();
-  const std::ptrdiff_t count =
-      std::distance(requests.lower_bound({made - kWindowMs, {}}), requests.lower_bound({made + 1, {}}));
+  requests.emplace(send.client_message_id(), now);
+  const std::ptrdiff_t count = std::count_if(
+      requests.begin(), requests.end(), [now](const auto& request) { return request.second + kRequestsWindow > now; });
   if (static_cast<std::size_t>(count) > kRequestsMax) {
     finding("S14", "Device " + std::to_string(device) + " asked one device " + std::to_string(count) +
                        " times within " + std::to_string(kRequestsWindow.count()) + " s for what it could not open.");

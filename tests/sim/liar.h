@@ -135,9 +135,9 @@ class Liar final : public ServerFront {
   std::map<std::string, SentMessage> sent_;                // by client_message_id
   std::deque<std::string> sent_order_;
   std::deque<Heard> heard_;
-  std::map<std::pair<NodeId, std::string>, std::deque<MonotonicTime>> attempts_;          // of one message
+  std::map<std::pair<NodeId, std::string>, std::deque<MonotonicTime>> attempts_;  // of one message
   // For one device, by the time at which they were made, and their ids.
-  std::map<std::pair<NodeId, DeviceId>, std::set<std::pair<std::uint64_t, std::string>>> requests_;
+  std::map<std::pair<NodeId, DeviceId>, std::map<std::string, MonotonicTime>> requests_;
 };
 
 }  // namespace chatsdk::sim

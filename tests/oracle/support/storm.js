@@ -18,7 +18,6 @@ import { CHEAP, DEAR, LONG } from './limits.js';
 const PHASE = 150;
 const REMEMBERED = 300;
 const FACTS = { isMember: true, isThere: true };
-const NO_RATE = { take: () => true };
 
 /** The session_id of a whole pairwise message. */
 export function sessionIdOf(message) {
@@ -198,7 +197,7 @@ export class Storm extends World {
   answer({ from, to, item, request, failed }) {
     const wanted = { targetSeq: request.seq, targetId: unhex(request.item.client_message_id) };
     const device = this.run.devices.get(to.name);
-    if (!this.notesOf(to).answers(device, '', wanted, from, FACTS, NO_RATE, this.now)) return;
+    if (!this.notesOf(to).answers(device, '', wanted, from, FACTS, this.now)) return;
     this.counts.answered += 1;
     const cameBy = hex(sessionIdOf(item.message));
     const active = this.activeSession(to, from);

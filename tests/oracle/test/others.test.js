@@ -307,7 +307,7 @@ test('a request is answered once, to whom the message was sent', () => {
     sent.accepted('c', id, 5n);
     const asked = { ...request, ...change.request };
     const told = { ...facts, ...change.facts };
-    const ask = () => sent.answers(alice, 'c', asked, change.from ?? bob, told, new RetryRate(), now);
+    const ask = () => sent.answers(alice, 'c', asked, change.from ?? bob, told, now);
     return [ask(), ask()];
   };
   assert.deepEqual(answer(), [true, false]);

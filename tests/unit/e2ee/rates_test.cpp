@@ -49,6 +49,25 @@ TEST(DeviceRates, AClockThatWasSetBackRegainsNothing) {
   EXPECT_FALSE(rates.take(peer(1), 10 * kMinuteMs + 1));
 }
 
+TEST(DeviceRates, AClockThatWasFarAheadHoldsNothingUp) {
+  DeviceRates rates(1, std::chrono::minutes(1));
+  const std::uint64_t day = 24 * 60 * kMinuteMs;
+  EXPECT_TRUE(rates.take(peer(1), 31 * day));
+  EXPECT_EQ(rates.next_ms(peer(1), 30 * day), 31 * day + kMinuteMs) << "a day is no matter";
+  EXPECT_EQ(rates.next_ms(peer(1), day), day + kMinuteMs);
+  EXPECT_FALSE(rates.take(peer(1), day));
+  EXPECT_TRUE(rates.take(peer(1), day + kMinuteMs));
+}
+
+TEST(DeviceRates, SaysWhenThereIsTheNext) {
+  DeviceRates rates(2, std::chrono::minutes(1));
+  EXPECT_LE(rates.next_ms(peer(1), 1'000), 1'000U);
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(rates.take(peer(1), 1'000));
+  EXPECT_EQ(rates.next_ms(peer(1), 1'500), 1'000 + kMinuteMs);
+  EXPECT_LE(rates.next_ms(peer(1), 1'000 + kMinuteMs), 1'000 + kMinuteMs);
+  EXPECT_LE(rates.next_ms(peer(2), 1'500), 1'500U);
+}
+
 TEST(DeviceRates, ForgetsTheOneLongestUnused) {
   DeviceRates rates(1, std::chrono::minutes(1));
   const std::uint64_t most = limits::e2ee::kRatedDevicesMax;

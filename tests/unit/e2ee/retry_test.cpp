@@ -54,15 +54,14 @@ class Retry : public ::testing::Test, protected Two {
   bool asks(Code outcome, SliceKind kind = SliceKind::kMessage, Seq seq = 4) {
     Incoming item = bob.item(alice, {});
     item.kind = kind;
-    return ask_again(bob.state, notes_, item, {StreamId{9}, seq}, outcome, rates_, kThen).value();
+    return ask_again(bob.state, notes_, item, {StreamId{9}, seq}, outcome, kThen).value();
   }
   bool answers(const RetryBody& request, RequestFacts facts = {true, true}, std::uint64_t now_ms = kThen,
                StreamId conversation = StreamId{9}) {
-    return answer(alice.state, notes_, bob.peer(), came_by_, conversation, request, facts, rates_, now_ms).value();
+    return answer(alice.state, notes_, bob.peer(), came_by_, conversation, request, facts, now_ms).value();
   }
 
   MemoryNotes notes_;
-  DeviceRates rates_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
   RetryBody target_{4, ClientMessageId::from_bytes(repeated(0x51, 16)).value(), {}};
   SessionId came_by_ = fixed_of<SessionId>(0xEE);
 };
@@ -81,11 +80,6 @@ TEST_F(Retry, AsksForWhatFailedAndMayComeRight) {
 TEST_F(Retry, AsksOnce) {
   EXPECT_TRUE(asks(kNoSession));
   EXPECT_FALSE(asks(kNoSession));
-}
-
-TEST_F(Retry, AsksNoMoreThanTheRate) {
-  for (Seq seq = 1; seq <= limits::e2ee::kRetryBurst; ++seq) EXPECT_TRUE(asks(kNoSession, SliceKind::kMessage, seq));
-  EXPECT_FALSE(asks(kNoSession, SliceKind::kMessage, 100));
 }
 
 TEST_F(Retry, NamesTheSessionOfWhatFailed) {

@@ -4,6 +4,7 @@
 // message that could not be opened, each step in the transactions that the engine makes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -192,18 +193,92 @@ TEST_F(Repairs, ARepairFromAnotherDeviceThanTheMessagesIsIgnored) {
   EXPECT_EQ(bob.history()[1], "?");
 }
 
-TEST_F(Repairs, NoMoreIsAskedForThanTheRate) {
+// What does not open comes damaged; all of it is asked for in the end, and no faster than the rate.
+class RepairsInTurn : public Repairs {
+ protected:
+  static constexpr std::uint64_t kMinuteMs = 60'000;
+
+  void send_damaged(std::size_t count) {
+    alice.sync();
+    for (std::size_t i = 0; i < count; ++i) {
+      alice.queue("m" + std::to_string(i));
+      ASSERT_EQ(alice.flush(), 1);
+      last().slices[bob.self].back() ^= 1;
+    }
+    bob.sync();
+  }
+  static std::size_t waiting(ChatDevice& device) { return device.kept.e2ee().notes().tasks()->size(); }
+  static std::ptrdiff_t placeholders(ChatDevice& device) {
+    const Texts texts = device.history();
+    return std::count(texts.begin(), texts.end(), "?");
+  }
+};
+
+TEST_F(RepairsInTurn, WhatIsBeyondTheRateWaitsItsTurn) {
   talk();
+  constexpr std::size_t kMessages = limits::e2ee::kRetryBurst + 4;
+  ASSERT_NO_FATAL_FAILURE(send_damaged(kMessages));
+  EXPECT_EQ(waiting(bob), kMessages);
+  EXPECT_EQ(bob.flush_tasks(), static_cast<int>(limits::e2ee::kRetryBurst));
+  EXPECT_EQ(bob.flush_tasks(), 0);
+  const Task next = bob.kept.e2ee().notes().tasks()->front();
+  bob.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(const Plan plan, bob.direct.plan_task(tx.kept(), next, "alice", bob.now_ms));
+    EXPECT_EQ(plan.outcome, Plan::Outcome::kWaits);
+    EXPECT_EQ(plan.ask_again_ms, bob.now_ms + kMinuteMs);
+    return {};
+  });
   alice.sync();
-  constexpr int kMessages = static_cast<int>(limits::e2ee::kRetryBurst) + 1;
-  for (int i = 0; i < kMessages; ++i) {
-    alice.queue("m");
-    ASSERT_EQ(alice.flush(), 1);
-    last().slices[bob.self].back() ^= 1;
+  EXPECT_EQ(alice.flush_tasks(), static_cast<int>(limits::e2ee::kRetryBurst));
+  bob.sync();
+  EXPECT_EQ(placeholders(bob), 4);
+  ASSERT_TRUE(bob.kept.reload().ok());
+  for (int i = 0; i < 4; ++i) {
+    bob.now_ms += kMinuteMs;
+    alice.now_ms += kMinuteMs;
+    EXPECT_EQ(bob.flush_tasks(), 1);
+    EXPECT_EQ(bob.flush_tasks(), 0);
+    alice.sync();
+    EXPECT_EQ(alice.flush_tasks(), 1);
   }
   bob.sync();
-  EXPECT_EQ(bob.kept.e2ee().notes().tasks()->size(), std::size_t{limits::e2ee::kRetryBurst});
-  EXPECT_EQ(bob.flush(), kMessages - 1);
+  EXPECT_EQ(bob.history(), alice.history());
+  EXPECT_EQ(waiting(bob) + waiting(alice), 0U);
+}
+
+// Whoever answers has a rate of its own, and a requester that begins anew asks faster.
+TEST_F(RepairsInTurn, WhatIsAskedForFasterIsAnsweredInTurn) {
+  talk();
+  constexpr std::size_t kMessages = limits::e2ee::kRetryBurst + 2;
+  ASSERT_NO_FATAL_FAILURE(send_damaged(kMessages));
+  bob.flush_tasks();
+  bob.now_ms += 2 * kMinuteMs;
+  EXPECT_EQ(bob.flush_tasks(), 2);
+  alice.sync();
+  EXPECT_EQ(waiting(alice), kMessages);
+  EXPECT_EQ(alice.flush_tasks(), static_cast<int>(limits::e2ee::kRetryBurst));
+  alice.now_ms += 2 * kMinuteMs;
+  EXPECT_EQ(alice.flush_tasks(), 2);
+  bob.sync();
+  EXPECT_EQ(bob.history(), alice.history());
+}
+
+TEST_F(RepairsInTurn, NoMoreWaitThanTheLimit) {
+  talk();
+  ASSERT_NO_FATAL_FAILURE(send_damaged(limits::e2ee::kRetryWaitingMax + 1));
+  EXPECT_EQ(waiting(bob), std::size_t{limits::e2ee::kRetryWaitingMax});
+  // Nor for all devices together.
+  bob.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(auto tasks, tx.notes().tasks());
+    for (const Task& task : tasks) CHATSDK_TRY(tx.notes().drop_task(task.id));
+    Task of_another = tasks.front();
+    of_another.to = {"carol", DeviceId{7}};
+    for (std::size_t i = 0; i + 1 < limits::e2ee::kRetryWaitingTotalMax; ++i)
+      CHATSDK_TRY(tx.notes().put_task(of_another));
+    return {};
+  });
+  ASSERT_NO_FATAL_FAILURE(send_damaged(2));
+  EXPECT_EQ(waiting(bob), std::size_t{limits::e2ee::kRetryWaitingTotalMax});
 }
 
 }  // namespace
