@@ -35,10 +35,10 @@ class DoublingPauses {
   void end(const Key& key) { pauses_.erase(key); }
   void clear() { pauses_.clear(); }
 
-  // None: there is no pause, or it is over.
+  // None: there is no pause, or it is over; so is one that was begun by a clock that was ahead.
   std::optional<Time> until(const Key& key, Time now) const {
     const auto at = pauses_.find(key);
-    if (at == pauses_.end() || at->second.until <= now) return std::nullopt;
+    if (at == pauses_.end() || at->second.until <= now || at->second.until - now > longest_) return std::nullopt;
     return at->second.until;
   }
 

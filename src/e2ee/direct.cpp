@@ -471,6 +471,14 @@ Status judge_sender(Kept kept, const Self& self, const Item& item, const RosterM
   return {};
 }
 
+// A direct conversation is of two users, and a device knows what it has sent itself.
+Result<bool> is_invented(Kept kept, const Self* self, const Item& item) {
+  if (!kept.notes.is_owner(item.sender.user_id)) return item.sender.user_id != item.peer;
+  if (self == nullptr || item.sender != own_peer(*self)) return false;
+  CHATSDK_ASSIGN(const bool has_sent, kept.notes.has_sent(item.conversation, item.client_message_id));
+  return !has_sent;
+}
+
 }  // namespace
 
 Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, const RosterItem& item, std::uint64_t now_ms,
@@ -600,8 +608,18 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   ItemResult result;
   const bool is_message = item.kind == SliceKind::kMessage;
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  bool is_encrypted = item.encrypted;
+  if (!is_encrypted) {
+    CHATSDK_ASSIGN(is_encrypted, kept.notes.is_encrypted_with(item.peer));
+  }
+  if (is_message && is_encrypted) {
+    CHATSDK_ASSIGN(const bool invented, is_invented(kept, self, item));
+    if (invented) {
+      result.outcome = ItemResult::Outcome::kInvented;
+      return result;
+    }
+  }
   if (!item.encrypted) {
-    CHATSDK_ASSIGN(const bool is_encrypted, kept.notes.is_encrypted_with(item.peer));
     if (is_message) result.outcome = is_encrypted ? ItemResult::Outcome::kPlaceholder : ItemResult::Outcome::kPlain;
     return result;
   }

@@ -91,6 +91,10 @@ class Notes : public RetryNotes {
   // Whether a message of the sender is here already, which a server that went back sends again.
   virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                              const ClientMessageId& id) = 0;
+  virtual bool is_owner(const UserId& user_id) = 0;
+  // Whether this device has a message of its own of that id in the conversation, or had one that it has discarded
+  // since.
+  virtual Result<bool> has_sent(ConversationId conversation, const ClientMessageId& id) = 0;
 
   // The number of the next encrypted item (section 11.5); each is given once.
   virtual Result<std::uint64_t> take_counter() = 0;

@@ -130,6 +130,7 @@ Status Encryption::accept_identity(const e2ee::Identity& peer) {
 
 void Encryption::on_welcome(const wire::Welcome& welcome) {
   live_ = true;
+  linking_.on_server_time(welcome.server_time_ms());
   upkeep_.on_welcome(welcome);
 }
 
@@ -428,17 +429,20 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
   e2ee::Item received;
   received.conversation = id;
   received.seq = item.seq();
+  received.peer = peer;
+  received.kind = *kind;
+  received.sender = {item.sender_user_id(), DeviceId{item.sender_device_id()}};
   if (peer.empty() || !client_message_id) {
     // Nobody can have encrypted this. What comes before its conversation is known to be encrypted, the store hides
     // then.
     if (!conversation || !conversation->encrypted) return transaction.apply(one);
     e2ee::ItemResult untrusted;
-    if (*kind == e2ee::SliceKind::kMessage) untrusted.outcome = e2ee::ItemResult::Outcome::kPlaceholder;
+    const bool invented = !peer.empty() && item.sender_user_id() != peer && item.sender_user_id() != session_.owner();
+    if (*kind == e2ee::SliceKind::kMessage) {
+      untrusted.outcome = invented ? e2ee::ItemResult::Outcome::kInvented : e2ee::ItemResult::Outcome::kPlaceholder;
+    }
     return transaction.apply(one, received, untrusted);
   }
-  received.peer = peer;
-  received.kind = *kind;
-  received.sender = {item.sender_user_id(), DeviceId{item.sender_device_id()}};
   received.client_message_id = *client_message_id;
   received.encrypted = item.content().empty();
   if (!item.slice().empty()) received.slice = item.slice();

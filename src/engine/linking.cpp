@@ -11,6 +11,16 @@ namespace chatsdk {
 Linking::Linking(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, KeyUpkeep& upkeep)
     : context_(context), store_(store), session_(session), rest_(rest), upkeep_(upkeep), timer_(context.executor) {}
 
+void Linking::on_server_time(std::int64_t server_time_ms) {
+  server_time_ = ServerTime{clamp_unix_ms(server_time_ms), context_.now()};
+}
+
+std::uint64_t Linking::now_ms() const {
+  if (!server_time_) return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now()));
+  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(context_.now() - server_time_->at);
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(server_time_->unix_ms + since.count(), 0));
+}
+
 // ---- The app -------------------------------------------------------------------------------------------------------
 
 Status Linking::may_begin() const {

@@ -40,6 +40,8 @@ class Linking {
   // A device that this one has let in comes to the list with what was confirmed, or the app is told that the list does
   // not hold.
   void on_own_lists();
+  // Two devices' own clocks may differ by more than a text is valid: both go by the server's.
+  void on_server_time(std::int64_t server_time_ms);
 
  private:
   enum class Step { kIdle, kBusy, kConfirm };  // kBusy: something is asked or left; kConfirm: the user is asked
@@ -55,7 +57,8 @@ class Linking {
   void show_code();
   void adopt(const Bytes& grant);
   void end(Status status);
-  std::uint64_t now_ms() const { return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now())); }
+  // By the server's clock, or by the own one before the first connection.
+  std::uint64_t now_ms() const;
 
   const EngineContext& context_;
   E2eeStore& store_;
@@ -67,6 +70,12 @@ class Linking {
   std::optional<e2ee::LinkOld> old_;
   std::optional<e2ee::LinkOld> granted_;  // the last, until the device that it let in is in the list
   e2ee::LinkId link_id_;
+  // What the server's clock showed, and when.
+  struct ServerTime {
+    std::int64_t unix_ms = 0;
+    MonotonicTime at;
+  };
+  std::optional<ServerTime> server_time_;
   MonotonicTime until_;
   Timer timer_;
   Guard guard_;

@@ -86,6 +86,10 @@ constexpr char kKnownMessage[] =
     "UNION ALL SELECT 0, 1 FROM e2ee_asked a CROSS JOIN stream s ON s.stream_id = a.conversation_id "
     "CROSS JOIN message m ON m.conversation = s.conversation AND m.place = a.seq * ?5 "
     "WHERE a.conversation_id = ?1 AND m.client_message_id = ?3 AND m.sender IS ?2 AND m.lost = 0 LIMIT 1";
+constexpr char kHasSent[] =
+    "SELECT 1 FROM message m CROSS JOIN stream s ON s.conversation = m.conversation WHERE m.client_message_id = ?2 AND "
+    "m.sender IS NULL AND s.stream_id = ?1 UNION ALL SELECT 1 FROM outbox o CROSS JOIN stream s ON s.conversation = "
+    "o.conversation WHERE o.client_message_id = ?2 AND s.stream_id = ?1 LIMIT 1";
 constexpr char kTakeCounter[] = "UPDATE e2ee_meta SET counter = counter + 1 WHERE id = 1";
 constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
 
@@ -389,6 +393,10 @@ Result<KnownMessage> SqlNotes::known_message(ConversationId conversation, const 
   if (!known) return KnownMessage::kUnknown;
   if (query->integer(1) == 0) return KnownMessage::kWaiting;
   return query->integer(0) != 0 ? KnownMessage::kPlaceholder : KnownMessage::kWhole;
+}
+
+Result<bool> SqlNotes::has_sent(ConversationId conversation, const ClientMessageId& id) {
+  return sql_(kHasSent).first(conversation, id);
 }
 
 Result<std::uint64_t> SqlNotes::take_counter() {

@@ -56,6 +56,8 @@ class SqlNotes final : public Notes {
   Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash) override;
   Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                      const ClientMessageId& id) override;
+  bool is_owner(const UserId& user_id) override { return store_.is_owner(user_id); }
+  Result<bool> has_sent(ConversationId conversation, const ClientMessageId& id) override;
   Result<std::uint64_t> take_counter() override;
   Status note_sent(const Envelope& message, std::span<const SentTo> devices, std::uint64_t now_ms) override;
   Result<std::optional<OwnMessage>> own_message(const ClientMessageId& id) override;

@@ -9,7 +9,9 @@ namespace {
 
 using Outcome = e2ee::ItemResult::Outcome;
 
-bool is_shown(Outcome outcome) { return outcome != Outcome::kSkip && outcome != Outcome::kRepaired; }
+bool is_shown(Outcome outcome) {
+  return outcome != Outcome::kSkip && outcome != Outcome::kInvented && outcome != Outcome::kRepaired;
+}
 
 }  // namespace
 
@@ -31,7 +33,7 @@ Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, cons
   } else {
     stored.set_kind(wire::ITEM_KIND_SKIP);
     // What was never for this device: who has it speaks for it.
-    const bool for_others = item.kind == e2ee::SliceKind::kMessage && !item.slice;
+    const bool for_others = result.outcome == Outcome::kSkip && item.kind == e2ee::SliceKind::kMessage && !item.slice;
     if (for_others) stored.set_skip_reason(wire::SKIP_REASON_NOT_LISTED);
   }
   if (result.outcome != Outcome::kPlain) stored.set_content(result.content);

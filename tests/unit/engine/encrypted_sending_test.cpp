@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <set>
 
+#include "e2ee/outcome.h"
 #include "unit/engine/encrypted_engine.h"
 
 namespace chatsdk::test {
@@ -328,6 +329,29 @@ TEST_F(EncryptedSending, NoDeviceIsLinkedBeyondTheLimit) {
   ASSERT_TRUE(fresh.ok());
   fill(limits::e2ee::kDevicesMax);
   EXPECT_EQ(client_->scan_link(fresh->text()).code(), Code::kLimitReached);
+}
+
+// The device that shows the text goes by the server's clock, as this one does, whatever its own says.
+TEST_F(EncryptedSending, ATextToLinkIsJudgedByTheServersClock) {
+  begin_account();
+  go_online();
+  const auto text = [this](WallTime now) {
+    const auto now_ms = static_cast<std::uint64_t>(to_unix_ms(now));
+    return e2ee::LinkNew::start("alice", DeviceId{900}, "tablet", now_ms, random_).value().text();
+  };
+  const WallTime servers = clock_.wall_now();
+  for (const auto by : {std::chrono::minutes(11), std::chrono::minutes(-22)}) {
+    clock_.jump_wall(by);
+    EXPECT_TRUE(client_->scan_link(text(servers)).ok());
+    client_->cancel_link();
+    run();
+  }
+  const std::string old = text(servers);
+  advance(limits::e2ee::kLinkValid - std::chrono::milliseconds(1));
+  EXPECT_TRUE(client_->scan_link(old).ok());
+  client_->cancel_link();
+  advance(std::chrono::milliseconds(1));
+  EXPECT_EQ(client_->scan_link(old).code(), e2ee::kBadMessage) << "the own clock would take it";
 }
 
 // ---- Bundles -------------------------------------------------------------------------------------------------------

@@ -622,6 +622,51 @@ TEST_F(Direct, AnotherIdentityIsToldAndNothingIsSentByTheSessionsOfBefore) {
   EXPECT_EQ(bob.active(alice), 0U);
 }
 
+// A month ahead for an hour, as without network time: what was to be asked for again then is asked for now.
+TEST_F(Direct, AClockThatWasAMonthAheadHoldsNoQuestionForABundleUp) {
+  begin_both();
+  alice.fetch_lists("bob");
+  const auto stock = server.stocks.at(bob.self);
+  server.stocks.erase(bob.self);
+  alice.now_ms = kThen + ms(std::chrono::hours(30 * 24));
+  alice.queue("waits");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(alice.flush(), 0);
+    alice.now_ms += ms(limits::e2ee::kBundlePause);
+  }
+  EXPECT_EQ(alice.flush(), 0);
+  server.stocks[bob.self] = stock;
+  EXPECT_EQ(alice.flush(), 0) << "not before the pause is over";
+  alice.now_ms = kThen + ms(std::chrono::hours(1));
+  EXPECT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "waits");
+}
+
+// Of each user the newest versions are kept, and a device that was away reads what was sent under those between.
+TEST_F(Direct, WhoIsManyListVersionsBehindReadsAllInOrderAndGoesOn) {
+  talk();
+  const std::size_t before = server.users["bob"].lists.size();
+  for (std::size_t i = 0; i < limits::e2ee::kListVersionsMax / 2 + 2; ++i) {
+    ChatDevice other(server, "bob", 100 + i, directory);
+    other.join(bob, false);
+    bob.fetch_lists("bob");
+    bob.unlink(other);
+    if (i % 8 != 0) continue;
+    bob.sync();
+    bob.queue("under list " + std::to_string(server.users["bob"].lists.size()));
+    ASSERT_EQ(bob.flush(), 1);
+  }
+  ASSERT_GT(server.users["bob"].lists.size(), before + limits::e2ee::kListVersionsMax);
+  alice.sync();
+  bob.sync();
+  EXPECT_EQ(alice.history(), bob.history());
+  EXPECT_FALSE(alice.told(EventKind::kListRefused));
+  EXPECT_EQ(alice.kept.state().user("bob").value()->lists.size(), std::size_t{limits::e2ee::kListVersionsMax});
+  say(alice, bob, "on");
+  say(bob, alice, "indeed");
+}
+
 // ---- Notes and ages ------------------------------------------------------------------------------------------------
 
 TEST_F(Direct, NotesGoWhenTheyAreOldAndNotBefore) {

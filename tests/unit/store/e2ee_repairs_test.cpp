@@ -136,7 +136,7 @@ TEST_F(Repairs, NobodyIsAskedForWhatIsRepeatedOrComesFromAStranger) {
   forged.sent.from.user_id = "carol";
   server.add(forged);
   alice.sync();
-  EXPECT_EQ(alice.results.back(), Outcome::kPlaceholder);
+  EXPECT_EQ(alice.results.back(), Outcome::kInvented);
   EXPECT_EQ(alice.flush(), 0);
   // Other kinds leave no trace.
   const Texts before = alice.history();
@@ -191,6 +191,38 @@ TEST_F(Repairs, ARepairFromAnotherDeviceThanTheMessagesIsIgnored) {
   bob.sync();
   EXPECT_EQ(bob.results.back(), Outcome::kSkip);
   EXPECT_EQ(bob.history()[1], "?");
+}
+
+// A request that nobody can read is not repeated, and leaves the two able to talk.
+TEST_F(Repairs, ARequestThatIsBrokenItselfBreaksNothing) {
+  talk();
+  alice.queue("damaged");
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  ASSERT_EQ(bob.flush(), 1);
+  last().slices[alice.self].back() ^= 1;
+  alice.sync();
+  EXPECT_EQ(alice.results.back(), Outcome::kSkip);
+  EXPECT_EQ(alice.flush(), 0);
+  EXPECT_EQ(bob.flush(), 0);
+  // Both write on, each in the session that it has.
+  alice.queue("from alice");
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "from alice");
+  say(bob, alice, "from bob");
+  say(alice, bob, "healed");
+  // What comes damaged now is repaired.
+  alice.queue("damaged again");
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  ASSERT_EQ(bob.flush(), 1);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "damaged again");
 }
 
 // What does not open comes damaged; all of it is asked for in the end, and no faster than the rate.

@@ -90,6 +90,58 @@ TEST_F(Trust, ARosterThatLacksTheOtherUserLeavesNobodyOut) {
   EXPECT_EQ(alice.make_plan().devices, std::vector<Peer>{bob.self});
 }
 
+// What the server says that somebody else has sent stands nowhere, in whatever form it comes.
+TEST_F(Trust, AStrangerIsShownAsTheAuthorOfNothing) {
+  talk();
+  const auto before = alice.history();
+  const Seq delivered = alice.delivered_from();
+  for (const bool plain : {false, true}) {
+    for (const bool with_slice : {true, false}) {
+      ChatServer::StreamItem forged;
+      forged.sent = {
+          {"mallory", DeviceId{66}}, SliceKind::kMessage, ClientMessageId::make(from_unix_ms(9), alice.random), {}};
+      forged.encrypted = !plain;
+      if (plain) forged.plain = encode_text_content("hello");
+      if (with_slice) forged.slices[alice.self] = Bytes(200, 'x');
+      server.add(std::move(forged));
+      alice.sync();
+      EXPECT_EQ(alice.results.back(), Outcome::kInvented);
+    }
+  }
+  EXPECT_EQ(alice.history(), before);
+  EXPECT_EQ(alice.delivered_from(), delivered);
+  EXPECT_EQ(alice.kept.store().cursor(kChatId).value()->others_from, 0U) << "nothing was for other devices";
+}
+
+// A device knows what it has sent itself, and where.
+TEST_F(Trust, AnOwnMessageThatWasNeverSentIsNotShown) {
+  talk();
+  const auto before = alice.history();
+  for (const bool plain : {false, true}) {
+    ChatServer::StreamItem forged;
+    forged.sent = {alice.self, SliceKind::kMessage, ClientMessageId::make(from_unix_ms(9), alice.random), {}};
+    forged.encrypted = !plain;
+    if (plain) forged.plain = encode_text_content("I owe you");
+    server.add(std::move(forged));
+    alice.sync();
+    EXPECT_EQ(alice.results.back(), Outcome::kInvented);
+  }
+  EXPECT_EQ(alice.history(), before);
+  // Nor does what it said to bob stand in another conversation.
+  const ClientMessageId hello = server.stream[1].sent.client_message_id;
+  const auto outcome_in = [&](ConversationId conversation) {
+    ItemResult result;
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      const Item item{conversation, 9, "bob", SliceKind::kMessage, alice.self, hello, true, {}};
+      CHATSDK_ASSIGN(result, alice.direct.receive(tx.kept(), item, kThen));
+      return {};
+    });
+    return result.outcome;
+  };
+  EXPECT_EQ(outcome_in(kChatId), Outcome::kOwn);
+  EXPECT_EQ(outcome_in(ConversationId{901}), Outcome::kInvented);
+}
+
 // A server that holds it back at first and gives it out later, behind the request, has it shown once: by its repair.
 TEST_F(Trust, WhatIsAskedForAtOnePlaceOpensAtNoOther) {
   talk();
