@@ -191,5 +191,23 @@ TEST(Failures, OfADevicesStoreAreToldTheWorldWithTheirCause) {
   EXPECT_EQ(heard([](World& world) { world.device(2)->send(1, 30, std::nullopt); }), "heard: direct_conversation");
 }
 
+// The world looks at what a device stores in a turn of its own, and whoever is sent to the background in the next one
+// is not seen in between.
+TEST(Failures, OfReadingAreNotForgottenInTheBackground) {
+  const RunResult result = run_with(false, [](World& world) {
+    world.scheduler().after(seconds(8), [&world] { world.device(1)->send(2, 30, std::nullopt); });
+    world.scheduler().after(seconds(9), [&world] {
+      DeviceNode& device = *world.device(2);
+      device.disk().arm(
+          {.op = DiskOp::kRead, .nth = 1, .failure = DiskFailure::kIoError, .from_then_on = true, .suffix = ""});
+      world.read_all_stores();
+      if (!device.cannot_read()) world.violation("script", Finding("Nothing failed."));
+      world.suspend_device(device, seconds(2));
+      device.disk().clear_faults();
+    });
+  });
+  EXPECT_TRUE(result.ok()) << to_line(result.violations.front());
+}
+
 }  // namespace
 }  // namespace chatsdk::sim

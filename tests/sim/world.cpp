@@ -277,6 +277,17 @@ void World::judge(DeviceNode& device, const char* what, const Error& end) {
   }
 }
 
+// An app that could not read what it was told of ends: another time nobody knows any more which disk let it down.
+bool World::ended_unseeing(DeviceNode& node) {
+  if (!node.disk().powered() || !node.cannot_read()) return false;
+  const std::string app = "The app of device " + std::to_string(node.number());
+  if (is_fault(app + " could not read its store", node, error(Code::kStorage, ""))) {
+    observer_.on_fault("app_could_not_read");
+    crash_device(node, CrashMode::kProcessOnly, up_to(seconds(5)));
+  }
+  return true;
+}
+
 // Whoever lost the power in this turn is dead from here.
 void World::after_turn(NodeId node) {
   if (node == 0) {
@@ -293,15 +304,7 @@ void World::after_turn(NodeId node) {
     crash_server(power ? draw_mode() : static_cast<CrashMode>(1 + random_.below(3)), up_to(seconds(20)));
   }
   for (std::size_t i = 0; i < devices_.size(); ++i) {
-    if (!devices_[i]->running()) continue;
-    if (devices_[i]->disk().powered() && devices_[i]->cannot_read()) {
-      const std::string app = "The app of device " + std::to_string(devices_[i]->number());
-      if (!is_fault(app + " could not read its store", *devices_[i], error(Code::kStorage, ""))) return;
-      observer_.on_fault("app_could_not_read");
-      crash_device(*devices_[i], CrashMode::kProcessOnly, up_to(seconds(5)));
-      continue;
-    }
-    if (devices_[i]->disk().powered()) continue;
+    if (!devices_[i]->running() || ended_unseeing(*devices_[i]) || devices_[i]->disk().powered()) continue;
     observer_.on_fault("device_died_at_crash_point");
     crash_device(*devices_[i], draw_mode(), up_to(seconds(20)));
   }
@@ -335,7 +338,7 @@ void World::close_device(DeviceNode& node, microseconds down) {
 }
 
 void World::suspend_device(DeviceNode& node, microseconds away) {
-  if (!node.running()) return;
+  if (!node.running() || ended_unseeing(node)) return;
   node.suspend();
   if (!node.disk().powered()) {
     observer_.on_fault("device_died_at_crash_point");

@@ -123,6 +123,7 @@ class World {
   enum class Extent { kItems, kHeads };  // kHeads: a conversation's items are not read
 
   void after_turn(NodeId node);
+  bool ended_unseeing(DeviceNode& node);
   template <typename Node>
   bool is_fault(std::string what, Node& node, const Error& failure);
   void judge(DeviceNode& device, const char* what, const Error& end);
