@@ -74,7 +74,8 @@ class Notes : public RetryNotes {
   // Section 13: whether the peer has another identity, and the app has not accepted that.
   virtual Result<bool> identity_changed(const UserId& peer) = 0;
   virtual Status note_identity_changed(const UserId& peer, bool changed) = 0;
-  // An account key that is passed over for a later one of the user's. False: it was the last one noted.
+  // An account key that is passed over for a later one of the user's. False: it is among the newest that were noted,
+  // limits::e2ee::kReplacedMax of them.
   virtual Result<bool> note_passed_over(const UserId& user_id, const SigningKey& account_key) = 0;
   // A version of the user's list that a set-up has authenticated, and that this device has not been shown; 0: none.
   virtual Result<std::uint64_t> awaited_list(const UserId& user_id) = 0;

@@ -7,12 +7,6 @@
 
 namespace chatsdk::e2ee {
 
-namespace {
-
-constexpr std::uint64_t kDayMs = 86'400'000;
-
-}  // namespace
-
 bool DeviceRates::take(const Peer& peer, std::uint64_t now_ms) {
   if (used_.size() >= limits::e2ee::kRatedDevicesMax && !used_.contains(peer)) forget_one();
   Used& used = used_.try_emplace(peer, Used{0, now_ms, 0}).first->second;
@@ -32,11 +26,11 @@ std::uint64_t DeviceRates::next_ms(const Peer& peer, std::uint64_t now_ms) const
 }
 
 void DeviceRates::regain(Used& used, std::uint64_t now_ms) const {
-  if (used.since_ms > now_ms + kDayMs) used.since_ms = now_ms;
-  const std::uint64_t regained = now_ms > used.since_ms ? (now_ms - used.since_ms) / regain_ms_ : 0;
+  used.since_ms = std::min(used.since_ms, now_ms);
+  const std::uint64_t regained = (now_ms - used.since_ms) / regain_ms_;
   if (regained >= used.count) {
     used.count = 0;
-    used.since_ms = std::max(now_ms, used.since_ms);
+    used.since_ms = now_ms;
   } else {
     used.count -= static_cast<std::uint32_t>(regained);
     used.since_ms += regained * regain_ms_;

@@ -21,8 +21,8 @@ class DeviceRates {
   DeviceRates(std::uint32_t burst, std::chrono::milliseconds regain)
       : burst_(burst), regain_ms_(static_cast<std::uint64_t>(regain.count())) {}
 
-  // Takes one of the peer's where there is one. A clock that was set back regains nothing, and regains from then on
-  // where it had been more than a day ahead.
+  // Takes one of the peer's where there is one. A clock that was set back regains nothing by that, and regains from
+  // there on: by however much it was ahead, nobody waits longer than by a clock that is right.
   bool take(const Peer& peer, std::uint64_t now_ms);
   // When there is one: not after now where there is one now.
   std::uint64_t next_ms(const Peer& peer, std::uint64_t now_ms) const;

@@ -143,6 +143,7 @@ void Encryption::on_lost() {
   again_timer_.cancel();
   guard_.renew();
   conversations_.connection_lost();
+  linking_.on_lost();
   upkeep_.on_lost();
 }
 

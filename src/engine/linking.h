@@ -40,8 +40,11 @@ class Linking {
   // A device that this one has let in comes to the list with what was confirmed, or the app is told that the list does
   // not hold.
   void on_own_lists();
-  // Two devices' own clocks may differ by more than a text is valid: both go by the server's.
+  // Two devices' own clocks may differ by more than a text is valid: both go by the server's, as the connection has
+  // told it.
   void on_server_time(std::int64_t server_time_ms);
+  // How much time has passed since is not known once there is no connection: the device may sleep.
+  void on_lost() { server_time_.reset(); }
 
  private:
   enum class Step { kIdle, kBusy, kConfirm };  // kBusy: something is asked or left; kConfirm: the user is asked
@@ -57,7 +60,7 @@ class Linking {
   void show_code();
   void adopt(const Bytes& grant);
   void end(Status status);
-  // By the server's clock, or by the own one before the first connection.
+  // By the server's clock, or by the own one without a connection.
   std::uint64_t now_ms() const;
 
   const EngineContext& context_;

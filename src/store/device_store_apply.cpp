@@ -26,7 +26,6 @@ constexpr char kInsertStream[] =
 // An index is written anew for each column that is named, changed or not: the conversation only where it changes.
 constexpr char kMoveStream[] =
     "UPDATE stream SET seq = ?2, delivered_from = ?3, marks_revision = ?4, others_from = ?5 WHERE stream_id = ?1";
-constexpr char kPointStreamTo[] = "UPDATE stream SET conversation = ?2 WHERE stream_id = ?1";
 constexpr char kInsertReceived[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
     "content) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)";
@@ -100,7 +99,7 @@ Status save_stream(DeviceStore::Impl& store, const StreamState& stream, std::opt
              stream.others_from);
   }
   if (conversation.value_or(ConversationKey()) == stream.conversation) return {};
-  return store.sql(kPointStreamTo).run(stream.id, conversation);
+  return store.point_stream(stream.id, conversation);
 }
 
 // Every item follows the one before it; only a skip may span more than one place.

@@ -106,6 +106,10 @@ Status DeviceStore::Impl::save(const ConversationState& c, Changes& changes) {
   return sql(kSave).run(c.key, c.head, c.read_up_to, c.read_confirmed, c.unread_count, c.last_send_number);
 }
 
+Status DeviceStore::Impl::point_stream(StreamId id, std::optional<ConversationKey> conversation) {
+  return sql(kPointStream).run(id, conversation);
+}
+
 Status DeviceStore::Impl::link(ConversationState& conversation, ConversationId id, Changes& changes) {
   if (conversation.id == id) return {};
   CHATSDK_ASSIGN(const auto holder, find_conversation(id));
@@ -119,7 +123,7 @@ Status DeviceStore::Impl::link(ConversationState& conversation, ConversationId i
     }
   }
   CHATSDK_TRY(sql(kDropStreams).run(conversation.key, id));
-  CHATSDK_TRY(sql(kPointStream).run(id, conversation.key));
+  CHATSDK_TRY(point_stream(id, conversation.key));
   CHATSDK_TRY(sql(kSetId).run(conversation.key, id));
   conversation.id = id;
   changes.conversations.push_back(conversation.key);

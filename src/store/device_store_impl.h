@@ -122,6 +122,8 @@ class DeviceStore::Impl {
   Status save(const ConversationState& conversation, Changes& changes);
   // Gives a conversation its id; another row that had it, and no peer, is merged into this one.
   Status link(ConversationState& conversation, ConversationId id, Changes& changes);
+  // Whose stream it is; none: no conversation's.
+  Status point_stream(StreamId id, std::optional<ConversationKey> conversation);
   // Makes a conversation the direct one with a peer. When the app has opened that one already, conversation becomes it.
   Status set_peer(ConversationState& conversation, wire::ConversationKind kind, const UserId& peer, Changes& changes);
   // Countable messages of others in (after, up_to].

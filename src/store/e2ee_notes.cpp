@@ -74,7 +74,7 @@ constexpr char kNoteEncryptedWith[] =
 constexpr char kIdentityChanged[] = "SELECT changed FROM e2ee_direct WHERE peer = ?1";
 constexpr char kNoteIdentityChanged[] =
     "INSERT INTO e2ee_direct(peer, changed) VALUES (?1, ?2) ON CONFLICT(peer) DO UPDATE SET changed = ?2";
-constexpr char kPassedOver[] = "SELECT 1 FROM e2ee_user WHERE user = ?1 AND passed_over = ?2";
+constexpr char kPassedOver[] = "SELECT coalesce(passed_over, x'') FROM e2ee_user WHERE user = ?1";
 constexpr char kNotePassedOver[] = "UPDATE e2ee_user SET passed_over = ?2 WHERE user = ?1";
 // What a server that went back sends again has lost > 0 here until it came. CROSS: by its id, not by reading the whole
 // conversation.
@@ -376,12 +376,18 @@ Status SqlNotes::note_identity_changed(const UserId& peer, bool changed) {
 }
 
 Result<bool> SqlNotes::note_passed_over(const UserId& user_id, const SigningKey& account_key) {
+  constexpr std::size_t kKeyBytes = SigningKey::size();
+  Bytes keys(account_key.view());
   {
     rows::Query query = sql_(kPassedOver);
-    CHATSDK_ASSIGN(const bool known, query.first(user_id, blob(account_key)));
-    if (known) return false;
+    CHATSDK_ASSIGN(const bool is_known_user, query.first(user_id));
+    const std::string_view noted = is_known_user ? query->blob(0) : std::string_view();
+    for (std::size_t at = 0; at < noted.size(); at += kKeyBytes) {
+      if (noted.substr(at, kKeyBytes) == account_key.view()) return false;
+    }
+    keys.append(noted.substr(0, (limits::e2ee::kReplacedMax - 1) * kKeyBytes));
   }
-  CHATSDK_TRY(sql_(kNotePassedOver).run(user_id, blob(account_key)));
+  CHATSDK_TRY(sql_(kNotePassedOver).run(user_id, Blob{keys}));
   return true;
 }
 

@@ -310,8 +310,8 @@ CREATE TRIGGER e2ee_list_in_doubt AFTER UPDATE OF store_epoch ON meta WHEN new.s
 END;
 )sql";
 
-// Nothing ever set e2ee_direct.blocks. e2ee_user.passed_over: another account key, of a list of before, that the app
-// was told of last.
+// Nothing ever set e2ee_direct.blocks. e2ee_user.passed_over: other account keys, of lists of before, that the app was
+// told of: one behind the other, the newest first.
 constexpr const char* kVersion6 = R"sql(
 CREATE TABLE e2ee_direct_before AS SELECT peer, encrypted, changed FROM e2ee_direct;
 DROP TABLE e2ee_direct;

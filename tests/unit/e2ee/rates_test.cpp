@@ -42,21 +42,27 @@ TEST(DeviceRates, OfDevicesAreApart) {
   EXPECT_FALSE(rates.take(peer(1), 0));
 }
 
-TEST(DeviceRates, AClockThatWasSetBackRegainsNothing) {
-  DeviceRates rates(1, std::chrono::minutes(1));
-  EXPECT_TRUE(rates.take(peer(1), 10 * kMinuteMs));
+TEST(DeviceRates, AClockThatWasSetBackRegainsNothingByThat) {
+  DeviceRates rates(2, std::chrono::minutes(1));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(rates.take(peer(1), 10 * kMinuteMs));
   EXPECT_FALSE(rates.take(peer(1), 5 * kMinuteMs));
-  EXPECT_FALSE(rates.take(peer(1), 10 * kMinuteMs + 1));
+  EXPECT_FALSE(rates.take(peer(1), 4 * kMinuteMs));
+  EXPECT_FALSE(rates.take(peer(1), 5 * kMinuteMs - 1));
 }
 
-TEST(DeviceRates, AClockThatWasFarAheadHoldsNothingUp) {
-  DeviceRates rates(1, std::chrono::minutes(1));
+// However far it was ahead, be it for minutes, hours or a month: then there is one more after each pause, as ever.
+TEST(DeviceRates, AClockThatWasAheadShutsNobodyOut) {
   const std::uint64_t day = 24 * 60 * kMinuteMs;
-  EXPECT_TRUE(rates.take(peer(1), 31 * day));
-  EXPECT_EQ(rates.next_ms(peer(1), 30 * day), 31 * day + kMinuteMs) << "a day is no matter";
-  EXPECT_EQ(rates.next_ms(peer(1), day), day + kMinuteMs);
-  EXPECT_FALSE(rates.take(peer(1), day));
-  EXPECT_TRUE(rates.take(peer(1), day + kMinuteMs));
+  const std::uint64_t now = 40 * day;
+  for (const std::uint64_t ahead : {std::uint64_t{1}, 5 * kMinuteMs, 23 * 60 * kMinuteMs, day, 31 * day}) {
+    DeviceRates rates(2, std::chrono::minutes(1));
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(rates.take(peer(1), now + ahead));
+    EXPECT_EQ(rates.next_ms(peer(1), now), now + kMinuteMs) << ahead;
+    EXPECT_FALSE(rates.take(peer(1), now)) << ahead;
+    EXPECT_FALSE(rates.take(peer(1), now + kMinuteMs - 1)) << ahead;
+    EXPECT_TRUE(rates.take(peer(1), now + kMinuteMs)) << ahead;
+    EXPECT_FALSE(rates.take(peer(1), now + kMinuteMs)) << ahead;
+  }
 }
 
 TEST(DeviceRates, SaysWhenThereIsTheNext) {

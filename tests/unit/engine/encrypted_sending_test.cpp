@@ -354,6 +354,18 @@ TEST_F(EncryptedSending, ATextToLinkIsJudgedByTheServersClock) {
   EXPECT_EQ(client_->scan_link(old).code(), e2ee::kBadMessage) << "the own clock would take it";
 }
 
+// The device has slept, which ended its connection: what the server's clock had shown says nothing any more.
+TEST_F(EncryptedSending, ATextToLinkIsNotJudgedByTheClockOfAConnectionThatWasLost) {
+  begin_account();
+  go_online();
+  const auto now_ms = static_cast<std::uint64_t>(to_unix_ms(clock_.wall_now()));
+  const std::string text = e2ee::LinkNew::start("alice", DeviceId{900}, "tablet", now_ms, random_).value().text();
+  auto_welcome_ = false;
+  clock_.jump_wall(limits::e2ee::kLinkValid);
+  drop();
+  EXPECT_EQ(client_->scan_link(text).code(), e2ee::kBadMessage);
+}
+
 // ---- Bundles -------------------------------------------------------------------------------------------------------
 
 TEST_F(EncryptedSending, WaitsForTheBundleAndHandsOutNoText) {

@@ -746,6 +746,25 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
   EXPECT_TRUE(alice.kept.e2ee().notes().sent(last().sent.client_message_id)->has_value());
 }
 
+TEST_F(Direct, RemembersAsManyPassedOverIdentitiesAsReplacedOnes) {
+  talk();
+  constexpr std::size_t kMost = limits::e2ee::kReplacedMax;
+  const auto is_news = [this](std::size_t n) {
+    Result<bool> news = error(Code::kInternal, "not asked");
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      news = tx.notes().note_passed_over("bob", SigningKey::from(Bytes(SigningKey::size(), static_cast<char>(n))));
+      return {};
+    });
+    return *news;
+  };
+  for (std::size_t n = 0; n < kMost; ++n) EXPECT_TRUE(is_news(n)) << n;
+  for (std::size_t n = 0; n < kMost; ++n) EXPECT_FALSE(is_news(n)) << n;
+  EXPECT_TRUE(is_news(kMost));
+  EXPECT_FALSE(is_news(kMost));
+  EXPECT_FALSE(is_news(1));
+  EXPECT_TRUE(is_news(0)) << "the oldest is forgotten";
+}
+
 TEST_F(Direct, ARowOfNotesThatNobodyWroteSoIsNamed) {
   talk();
   alice.queue("x");
