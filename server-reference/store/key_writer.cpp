@@ -170,20 +170,50 @@ Result<KeyWriter::Refusal> KeyWriter::refusal_of_lists(const PublishLists& op, c
     CHATSDK_ASSIGN(auto refusal, refusal_of_key(op, standing));
     if (refusal) return refusal;
   }
-  const ListVersion& next = op.lists[stored];
-  // A store that went back may lack versions before those of a new key. Nobody asks for them any more.
-  const bool leaves_a_gap = !same_key && op.replaces_account_key && next.version > standing.version + 1;
-  if (next.version != standing.version + 1 && !leaves_a_gap) {
-    return Refusal(list_conflict("list of version " + std::to_string(next.version) + ", " +
-                                 std::to_string(standing.version + 1) + " comes next"));
-  }
-  if (standing.version != 0 && !leaves_a_gap && next.previous != standing.hash) {
-    return Refusal(list_conflict("the list does not follow version " + std::to_string(standing.version)));
+  const bool begins = !same_key && op.replaces_account_key;
+  if (auto refusal = begins ? refusal_of_beginning(op, standing) : refusal_of_next(op.lists[stored], standing)) {
+    return refusal;
   }
   if (!names(standing.devices, op.uploader) && !names(op.lists.back().devices, op.uploader)) {
     return Refusal(error(Code::kForbidden, "the uploading device is neither in the old list nor in the new one"));
   }
+  CHATSDK_ASSIGN(Refusal unread, refusal_of_new_record(op, standing));
+  if (unread) return unread;
   return refusal_of_entries(op, standing, stored);
+}
+
+// With the new record go the slices for the one before, which its device could read until then.
+Result<KeyWriter::Refusal> KeyWriter::refusal_of_new_record(const PublishLists& op, const Standing& standing) {
+  const std::vector<ListedDevice>& devices = op.lists.back().devices;
+  const auto before = std::find_if(standing.devices.begin(), standing.devices.end(),
+                                   [&op](const ListedDevice& listed) { return listed.device_id == op.uploader; });
+  const bool changes =
+      before != standing.devices.end() && names(devices, op.uploader) && !names_as_is(devices, *before);
+  if (!changes) return Refusal();
+  CHATSDK_ASSIGN(const bool waiting, slices_.any_for(op.user_id, op.uploader));
+  if (!waiting) return Refusal();
+  return Refusal(Error{Code::kUnavailable, "messages wait for the uploading device under its record of before",
+                       limits::kRetryBusy});
+}
+
+KeyWriter::Refusal KeyWriter::refusal_of_next(const ListVersion& next, const Standing& standing) {
+  if (next.version != standing.version + 1) {
+    return list_conflict("list of version " + std::to_string(next.version) + ", " +
+                         std::to_string(standing.version + 1) + " comes next");
+  }
+  if (standing.version != 0 && next.previous != standing.hash) {
+    return list_conflict("the list does not follow version " + std::to_string(standing.version));
+  }
+  return std::nullopt;
+}
+
+// A store that went back may lack versions that the new key's lists follow, or have others in their place, made by a
+// device that knew no better. Nobody asks for them any more; but versions do not go back.
+KeyWriter::Refusal KeyWriter::refusal_of_beginning(const PublishLists& op, const Standing& standing) {
+  const std::uint64_t last = op.lists.back().version;
+  if (last > standing.version) return std::nullopt;
+  return list_conflict("lists of another account key up to version " + std::to_string(last) + ", the newest is " +
+                       std::to_string(standing.version));
 }
 
 Result<KeyWriter::Refusal> KeyWriter::refusal_of_key(const PublishLists& op, const Standing& standing) {
@@ -246,6 +276,9 @@ Status KeyWriter::write_lists(const PublishLists& op, const Standing& standing, 
                     .bind(2, to_column(standing.generation))
                     .bind(3, to_column(std::uint64_t{limits::e2ee::kReplacedMax}))
                     .run());
+    // What rosters have of the key before says nothing of this one.
+    const std::uint64_t before = op.lists.front().version - 1;
+    if (before < standing.version) CHATSDK_TRY(streams_.lower_rosters(op.user_id, before));
   }
   for (const DeviceRecordRow& record : op.records) {
     CHATSDK_TRY(insert_record_.bind_text(1, op.user_id)

@@ -77,7 +77,11 @@ class KeyWriter {
   // The versions that are stored already, which come first; another hash is a refusal.
   Result<std::size_t> count_stored(const PublishLists& op, const Standing& standing, Refusal& refusal);
   Result<Refusal> refusal_of_lists(const PublishLists& op, const Standing& standing, std::size_t stored);
+  // Of the list behind those that are stored; and of the first lists under a key that takes another one's place.
+  static Refusal refusal_of_next(const ListVersion& next, const Standing& standing);
+  static Refusal refusal_of_beginning(const PublishLists& op, const Standing& standing);
   Result<Refusal> refusal_of_key(const PublishLists& op, const Standing& standing);
+  Result<Refusal> refusal_of_new_record(const PublishLists& op, const Standing& standing);
   Result<Refusal> refusal_of_entries(const PublishLists& op, const Standing& standing, std::size_t stored);
   Result<bool> has_record(const PublishLists& op, const Bytes& hash);
   Result<bool> is_device_of(DeviceId device, const UserId& user_id);

@@ -73,7 +73,10 @@ Status SliceWriter::prepare() {
                                               "encryption_counter < ?2"));
   CHATSDK_ASSIGN(delete_acknowledged_, db_.prepare("DELETE FROM slice WHERE stream_id = ?1 AND seq > ?2 AND seq <= ?3 "
                                                    "AND device_id = ?4"));
-  // A stream holds the slices that somebody has yet to acknowledge, so this passes over few of others.
+  // A stream holds the slices that somebody has yet to acknowledge, so these pass over few of others.
+  CHATSDK_ASSIGN(select_any_for_,
+                 db_.prepare("SELECT EXISTS (SELECT 1 FROM slice WHERE stream_id IN (SELECT stream_id FROM roster "
+                             "WHERE user_id = ?1) AND device_id = ?2)"));
   CHATSDK_ASSIGN(delete_slices_of_,
                  db_.prepare("DELETE FROM slice WHERE stream_id IN (SELECT stream_id FROM roster WHERE user_id = ?1) "
                              "AND device_id = ?2"));
@@ -166,6 +169,13 @@ Status SliceWriter::acknowledged(DeviceId device, StreamId stream, Seq from, Seq
       .bind(3, to_column(up_to))
       .bind(4, to_column(device.value))
       .run();
+}
+
+Result<bool> SliceWriter::any_for(const UserId& user_id, DeviceId device) {
+  CHATSDK_TRY(select_any_for_.bind_text(1, user_id).bind(2, to_column(device.value)).step_row());
+  const bool any = select_any_for_.integer(0) != 0;
+  select_any_for_.reset();
+  return any;
 }
 
 Status SliceWriter::forget(const UserId& user_id, DeviceId device) {

@@ -44,6 +44,8 @@ class SliceWriter {
   Status acknowledged(DeviceId device, StreamId stream, Seq from, Seq up_to);
   // Nothing waits for the device any more.
   Status forget(const UserId& user_id, DeviceId device);
+  // Whether something waits for the device that it has not acknowledged.
+  Result<bool> any_for(const UserId& user_id, DeviceId device);
 
  private:
   sqlite::Database& db_;
@@ -57,6 +59,7 @@ class SliceWriter {
   sqlite::Statement delete_staged_before_;
   sqlite::Statement update_counter_;
   sqlite::Statement delete_acknowledged_;
+  sqlite::Statement select_any_for_;
   sqlite::Statement delete_slices_of_;
 };
 

@@ -41,6 +41,8 @@ Status StreamWriter::prepare() {
                              "WHERE m.stream_id = ?1 AND m.left_seq IS NULL"));
   CHATSDK_ASSIGN(select_list_version_,
                  db_.prepare("SELECT list_version FROM roster WHERE stream_id = ?1 AND user_id = ?2"));
+  CHATSDK_ASSIGN(lower_rosters_,
+                 db_.prepare("UPDATE roster SET list_version = ?2 WHERE user_id = ?1 AND list_version > ?2"));
   CHATSDK_ASSIGN(select_direct_, db_.prepare("SELECT stream_id FROM direct WHERE user_low = ?1 AND user_high = ?2"));
   CHATSDK_ASSIGN(select_send_number_,
                  db_.prepare("SELECT last FROM send_number WHERE device_id = ?1 AND stream_id = ?2"));
@@ -224,6 +226,14 @@ Result<SendNumber*> StreamWriter::send_number(StreamState& stream, DeviceId devi
   }
   stream.send_numbers.push_back(number);
   return &stream.send_numbers.back();
+}
+
+Status StreamWriter::lower_rosters(const UserId& user_id, std::uint64_t version) {
+  for (auto& [stream_id, stream] : streams_) {
+    MemberState* const member = stream.member(user_id);
+    if (member != nullptr) member->list_version = std::min(member->list_version, version);
+  }
+  return lower_rosters_.bind_text(1, user_id).bind(2, to_column(version)).run();
 }
 
 void StreamWriter::forget_send_numbers(DeviceId device_id) {

@@ -89,6 +89,9 @@ class StreamWriter {
   // The item that tells a user's devices of it.
   Status append_devices_changed(StreamId account_stream, WallTime now);
 
+  // No roster has a higher version of the user's list from now on.
+  Status lower_rosters(const UserId& user_id, std::uint64_t version);
+
   Result<SendNumber*> send_number(StreamState& stream, DeviceId device_id);
   // The device is no more: what this batch has changed of its numbers is not written.
   void forget_send_numbers(DeviceId device_id);
@@ -122,6 +125,7 @@ class StreamWriter {
   sqlite::Statement select_stream_;
   sqlite::Statement select_members_;
   sqlite::Statement select_list_version_;
+  sqlite::Statement lower_rosters_;
   sqlite::Statement select_direct_;
   sqlite::Statement select_send_number_;
   sqlite::Statement insert_stream_;

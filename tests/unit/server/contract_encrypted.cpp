@@ -92,6 +92,18 @@ class EncryptedContract : public StoreContract {
     op.now = now();
     return op;
   }
+  // Lists of ann under another account key, with this device alone.
+  PublishLists another_key(DeviceId uploader, std::uint64_t first, std::size_t count, const DeviceRecordRow& record) {
+    PublishLists op;
+    op.user_id = "ann";
+    op.uploader = uploader;
+    op.account_key = hash_named("another key of ann");
+    op.replaces_account_key = true;
+    op.records = {record};
+    for (std::size_t i = 0; i < count; ++i) op.lists.push_back(list_of(first + i, op.records, " of another key"));
+    op.now = now();
+    return op;
+  }
   std::vector<wire::Item> shown(const UserId& user, DeviceId device, StreamId stream, Seq after = 0) {
     return read(user, stream, after, 1'000, 1 << 20, device);
   }
@@ -486,6 +498,16 @@ TEST_F(EncryptedContract, ADeviceThatLeavesItsListIsKeptNothing) {
   EXPECT_EQ(shown("bob", bob_, conversation, 1).at(0).slice(), slice_name(1, bob_));
 }
 
+// Nobody could read it any more, and it would count as delivered.
+TEST_F(EncryptedContract, ADeviceTakesNoOtherRecordBeforeItHasReadWhatWaits) {
+  const ConversationId conversation = begin();
+  const PublishLists anew = another_key(tablet_, 2, 1, record_of(tablet_, "b"));
+  EXPECT_EQ(code(anew), Code::kUnavailable);
+  EXPECT_EQ(reader().newest_list("ann")->version, 1u);
+  acknowledge(tablet_, conversation, head(conversation));
+  EXPECT_EQ(code(anew), Code::kOk);
+}
+
 TEST_F(EncryptedContract, SkipsStandForWholeRunsAndAPageEnds) {
   const ConversationId conversation = begin();
   std::vector<WriteOp> ops;
@@ -650,6 +672,32 @@ TEST_F(EncryptedContract, SeveralVersionsComeInOneRosterAndNothingIsDueWithoutAC
   harness_->reopen();
   EXPECT_EQ(write<Appended>(sealed(2, {tablet_, bob_}, [](auto& parts) { parts.roster_revision = 2; })).seq, 4u);
 }
+
+// They begin below what the rosters have of the key before, where the store went back.
+class AnotherKeyInRosters : public EncryptedContract {
+ protected:
+  void expect_all_its_lists(bool reopened) {
+    const ConversationId conversation = begin();
+    for (const std::uint64_t version : {2U, 3U}) publish("ann", phone_, version, {phone_, tablet_});
+    while (extend().more) {
+    }
+    EXPECT_EQ(code(another_key(phone_, 2, 3, record_of(phone_))), Code::kOk);
+    if (reopened) harness_->reopen();
+    while (extend().more) {
+    }
+    const auto items = shown("bob", bob_, conversation, 3);
+    ASSERT_EQ(items.size(), 1u);
+    const wire::Roster& roster = items[0].roster();
+    ASSERT_EQ(roster.lists_size(), 3);
+    EXPECT_EQ(roster.lists(0).list(), "list 2 of another key");
+    EXPECT_EQ(roster.lists(2).list(), "list 4 of another key");
+    ASSERT_EQ(roster.lists(0).records_size(), 1) << "it was named under the key before";
+    EXPECT_EQ(roster.lists(1).records_size(), 0);
+  }
+};
+
+TEST_F(AnotherKeyInRosters, HasAllItsListsThere) { expect_all_its_lists(false); }
+TEST_F(AnotherKeyInRosters, HasAllItsListsThereAfterARestart) { expect_all_its_lists(true); }
 
 // ---- The count of a device's items ---------------------------------------------------------------------------------
 
