@@ -444,14 +444,15 @@ namespace {
 
 // Whether the list is of an account key that was replaced, and no roster in an earlier epoch has come to the one that
 // replaced it.
-Result<bool> stands_before_change(Kept kept, const RosterMember& member, const UserId& peer) {
+Result<bool> stands_before_change(Kept kept, const RosterMember& member, const UserId& peer, std::uint64_t after_ms) {
   CHATSDK_ASSIGN(const std::uint64_t before, kept.notes.list_version_before(member.user_id, peer));
   if (before != 0) return false;
-  return kept.notes.is_former_list(member.user_id, member.list_hash);
+  return kept.notes.is_former_list(member.user_id, member.list_hash, after_ms);
 }
 
 // As which device the sender stands in the roster at the item; version 0 and no record: as none.
-Status judge_sender(Kept kept, const Self& self, const Item& item, const RosterMember& member, Incoming& incoming) {
+Status judge_sender(Kept kept, const Self& self, const Item& item, const RosterMember& member,
+                    std::uint64_t former_after_ms, Incoming& incoming) {
   const UserId& user_id = item.sender.user_id;
   CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(user_id));
   if (const DeviceList* list = list_of(sender, member)) {
@@ -462,7 +463,8 @@ Status judge_sender(Kept kept, const Self& self, const Item& item, const RosterM
     if (!is_over) incoming.list_version = list->version;
     return {};
   }
-  CHATSDK_ASSIGN(auto former, kept.notes.former_device(user_id, member.list_hash, item.sender.device_id));
+  CHATSDK_ASSIGN(auto former,
+                 kept.notes.former_device(user_id, member.list_hash, item.sender.device_id, former_after_ms));
   if (!former) return {};
   // The own user's lists count under the key that this device holds alone.
   const bool is_own = user_id == self.record.user_id;
@@ -496,7 +498,7 @@ Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, const 
     if (is_signed(learned) && goes_back) events.push_back({EventKind::kListRefused, given.user_id, {}});
     bool is_former = false;
     if (learned.result == Learning::kIgnored && reached == 0) {
-      CHATSDK_ASSIGN(is_former, stands_before_change(kept, member, item.peer));
+      CHATSDK_ASSIGN(is_former, stands_before_change(kept, member, item.peer, former_after(now_ms)));
     }
     if (is_former) {
       member.list_version = 0;  // of the lists that count now none was reached
@@ -649,7 +651,7 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   }
   Incoming incoming;
   incoming.sender = item.sender;
-  if (member != nullptr) CHATSDK_TRY(judge_sender(kept, *self, item, *member, incoming));
+  if (member != nullptr) CHATSDK_TRY(judge_sender(kept, *self, item, *member, former_after(now_ms), incoming));
   incoming.kind = item.kind;
   incoming.client_message_id = item.client_message_id;
   incoming.binding = DirectBinding::of(self->record.user_id, item.peer);

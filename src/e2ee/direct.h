@@ -153,8 +153,9 @@ class DirectConversations {
  public:
   // All outlive it. keys: for what is encrypted; ids: for the items that it makes.
   // blocks_changed: nothing is sent to a peer with another identity before the app has accepted it.
-  DirectConversations(Random& keys, Random& ids, const Kem& kem, bool blocks_changed = false)
-      : keys_(keys), ids_(ids), kem_(kem), blocks_changed_(blocks_changed) {}
+  DirectConversations(Random& keys, Random& ids, const Kem& kem, bool blocks_changed = false,
+                      const Lifetimes& lifetimes = kLifetimes)
+      : keys_(keys), ids_(ids), kem_(kem), blocks_changed_(blocks_changed), former_kept_(lifetimes.archived_kept) {}
 
   // -- Lists and bundles --
   // Learns what the server gave of a user who was asked for; without any list: that it has none, or none that is newer.
@@ -210,8 +211,13 @@ class DirectConversations {
   Result<bool> is_blocked(Kept kept, const UserId& peer);
   Result<Encrypted> encrypt_for_all(Kept kept, const Plan& plan, const Envelope& envelope);
   // The users whose lists are missing for it.
-  static Result<std::vector<UserId>> learn_members(Kept kept, const RosterItem& item, std::uint64_t now_ms,
-                                                   std::vector<Event>& events, Roster& roster);
+  Result<std::vector<UserId>> learn_members(Kept kept, const RosterItem& item, std::uint64_t now_ms,
+                                            std::vector<Event>& events, Roster& roster);
+  // Lists of a replaced account key that were kept then, or before, count no more.
+  std::uint64_t former_after(std::uint64_t now_ms) const {
+    const auto kept = static_cast<std::uint64_t>(former_kept_.count());
+    return now_ms > kept ? now_ms - kept : 0;
+  }
   Result<ItemResult> opened(Kept kept, const Item& item, const Roster& roster, Received received, std::uint64_t now_ms);
   Result<ItemResult> failed(Kept kept, const Item& item, const Incoming& incoming, Code outcome, std::uint64_t now_ms);
   // Whether one more request to the device, or repair for it, may wait.
@@ -223,6 +229,7 @@ class DirectConversations {
   Random& ids_;
   const Kem& kem_;
   const bool blocks_changed_;
+  const Lifetimes::Time former_kept_;
   DeviceRates set_up_rate_{limits::e2ee::kSetUpBurst, limits::e2ee::kSetUpRegain};
   DeviceRates asked_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};
   DeviceRates answered_rate_{limits::e2ee::kRetryBurst, limits::e2ee::kRetryRegain};

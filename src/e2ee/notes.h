@@ -84,11 +84,12 @@ class Notes : public RetryNotes {
   // and what waits for them, goes.
   virtual Status forget_identity(const UserId& user_id) = 0;
   // The lists of the user under that account key, and the devices that they name, by which what was sent before the
-  // change is judged: for as long as sessions are archived.
+  // change is judged: for as long as sessions are archived. after_ms: what was kept then or before is over, whether it
+  // has been deleted or not.
   virtual Status keep_former(const KnownUser& former, std::uint64_t now_ms) = 0;
   virtual Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash,
-                                                            DeviceId device_id) = 0;
-  virtual Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash) = 0;
+                                                            DeviceId device_id, std::uint64_t after_ms) = 0;
+  virtual Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash, std::uint64_t after_ms) = 0;
   // Whether a message of the sender is here already, which a server that went back sends again.
   virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                              const ClientMessageId& id) = 0;

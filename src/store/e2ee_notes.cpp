@@ -57,8 +57,9 @@ constexpr char kKeepFormer[] =
     "INSERT OR REPLACE INTO e2ee_former(user, list_hash, device, account_key, record, since) VALUES (?1, ?2, ?3, ?4, "
     "?5, ?6)";
 constexpr char kFormerDevice[] =
-    "SELECT account_key, record FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 AND device = ?3";
-constexpr char kIsFormer[] = "SELECT 1 FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 LIMIT 1";
+    "SELECT account_key, record FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 AND device = ?3 AND "
+    "since > ?4";
+constexpr char kIsFormer[] = "SELECT 1 FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 AND since > ?3 LIMIT 1";
 constexpr char kAgeFormer[] = "DELETE FROM e2ee_former WHERE since <= ?1";
 constexpr char kAwaited[] = "SELECT version FROM e2ee_awaited WHERE user = ?1";
 constexpr char kAwait[] =
@@ -353,9 +354,9 @@ Status SqlNotes::keep_former(const KnownUser& former, std::uint64_t now_ms) {
 }
 
 Result<std::optional<FormerDevice>> SqlNotes::former_device(const UserId& user_id, const Hash& list_hash,
-                                                            DeviceId device_id) {
+                                                            DeviceId device_id, std::uint64_t after_ms) {
   rows::Query query = sql_(kFormerDevice);
-  CHATSDK_ASSIGN(const bool kept, query.first(user_id, blob(list_hash), device_id));
+  CHATSDK_ASSIGN(const bool kept, query.first(user_id, blob(list_hash), device_id, after_ms));
   if (!kept) return std::optional<FormerDevice>();
   Columns columns("e2ee_former", query.row());
   FormerDevice device;
@@ -367,8 +368,8 @@ Result<std::optional<FormerDevice>> SqlNotes::former_device(const UserId& user_i
   return std::optional(std::move(device));
 }
 
-Result<bool> SqlNotes::is_former_list(const UserId& user_id, const Hash& list_hash) {
-  return sql_(kIsFormer).first(user_id, blob(list_hash));
+Result<bool> SqlNotes::is_former_list(const UserId& user_id, const Hash& list_hash, std::uint64_t after_ms) {
+  return sql_(kIsFormer).first(user_id, blob(list_hash), after_ms);
 }
 
 Status SqlNotes::note_identity_changed(const UserId& peer, bool changed) {

@@ -51,9 +51,9 @@ class SqlNotes final : public Notes {
   Status await_list(const UserId& user_id, std::uint64_t version) override;
   Status forget_identity(const UserId& user_id) override;
   Status keep_former(const KnownUser& former, std::uint64_t now_ms) override;
-  Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash,
-                                                    DeviceId device_id) override;
-  Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash) override;
+  Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash, DeviceId device_id,
+                                                    std::uint64_t after_ms) override;
+  Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash, std::uint64_t after_ms) override;
   Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
                                      const ClientMessageId& id) override;
   bool is_owner(const UserId& user_id) override { return store_.is_owner(user_id); }

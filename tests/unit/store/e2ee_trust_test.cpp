@@ -688,17 +688,18 @@ TEST_F(TrustReplaced, ItIsReadForAsLongAsSessionsAreArchived) {
       return {};
     });
   };
-  const auto read_next = [this] {
+  const auto read_next_at = [this](std::uint64_t now_ms) {
     ItemResult result;
+    bob.now_ms = now_ms;
     bob.write([&](E2eeTransaction& tx) { return bob.take(tx, server.stream.at(bob.cursor()), result); });
   };
   const auto kept_ms = static_cast<std::uint64_t>(std::chrono::milliseconds(limits::e2ee::kArchivedKept).count());
   age_at(kThen + kept_ms - 1);
-  read_next();
+  read_next_at(kThen + kept_ms - 1);
   EXPECT_EQ(bob.history().back(), "in time");
+  read_next_at(kThen + kept_ms);
+  EXPECT_EQ(bob.history().back(), "?") << "though nothing has aged meanwhile";
   age_at(kThen + 2 * kept_ms);
-  read_next();
-  EXPECT_EQ(bob.history().back(), "?");
   auto rows = bob.kept.db().prepare("SELECT count(*) FROM e2ee_former");
   ASSERT_TRUE(rows->step().value());
   EXPECT_EQ(rows->integer(0), 0);
