@@ -63,6 +63,7 @@ enum class Bug : std::uint8_t {
   kListSignatureUnchecked,
   kDeviceGoesBackUnnoticed,
   kPairOutlivesItsTime,
+  kUnnamedAskedForAtOnce,
 };
 
 class FaultHooks {

@@ -140,6 +140,7 @@ void Encryption::on_lost() {
   lists_wanted_.clear();
   bundles_wanted_.clear();
   lists_pauses_.clear();
+  unnamed_pauses_.clear();
   lists_asked_ = bundles_asked_ = one_by_one_ = false;
   again_timer_.cancel();
   guard_.renew();
@@ -410,7 +411,11 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
 // Whether what is missing of the user's lists is asked for, or will be.
 bool Encryption::lists_may_come(const UserId& user_id, const After& after) const {
   if (user_id == session_.owner()) return upkeep_.asks_own_lists() || after.own_devices;
-  return !lists_pauses_.until(user_id, context_.now());
+  return !lists_paused_until(user_id);
+}
+
+std::optional<MonotonicTime> Encryption::lists_paused_until(const UserId& user_id) const {
+  return std::max(lists_pauses_.until(user_id, context_.now()), unnamed_pauses_.until(user_id, context_.now()));
 }
 
 Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after) {
@@ -477,7 +482,7 @@ Status Encryption::apply_roster(E2eeTransaction& transaction, ConversationId con
 void Encryption::want_lists(const UserId& user_id) {
   // The own ones are asked for by whoever needs to know that this device is in them.
   if (user_id == session_.owner()) return upkeep_.ask_own_lists();
-  const auto until = lists_pauses_.until(user_id, context_.now());
+  const auto until = lists_paused_until(user_id);
   if (!until) {
     lists_wanted_.insert(user_id);
     return;
@@ -561,12 +566,19 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
   if (!written.ok()) return look_again_after(backoff_.next());
   for (const auto& [user_id, awaited] : asked) {
     const auto answered = learned_more.find(user_id);
-    if (answered == learned_more.end())
-      after.lists.insert(user_id);  // the answer had no room for it
-    else if (answered->second)
+    if (answered == learned_more.end()) {
+      // It had no room for more; but an answer names one at least. Of whom it does not name it says nothing.
+      const bool named_nobody = learned_more.empty() && !CHATSDK_PLANTED(Bug::kUnnamedAskedForAtOnce);
+      if (named_nobody) unnamed_pauses_.begin(user_id, context_.now());
+      after.lists.insert(user_id);
+      continue;
+    }
+    unnamed_pauses_.end(user_id);
+    if (answered->second) {
       lists_pauses_.end(user_id);
-    else
+    } else {
       pause_lists(user_id, after);
+    }
   }
   follow(std::move(after));
   observer_.on_lists_answered();

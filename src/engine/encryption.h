@@ -10,8 +10,9 @@
 // Threads: the executor's.
 // Invariants:
 //   1. Bytes leave only after the transaction that advanced their sessions and stored them.
-//   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something. The
-//      pause doubles, from limits::e2ee::kListsPauseFirst to kListsPause.
+//   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something, or
+//      named others that were asked for with them. The pause doubles, from limits::e2ee::kListsPauseFirst to
+//      kListsPause.
 //   3. The store's log is cleared of keys that were used, or of an earlier process, once all is caught up, and at most
 //      limits::e2ee::kUpkeepLook after they were used.
 #pragma once
@@ -119,6 +120,8 @@ class Encryption final : private KeyUpkeep::Observer {
   Status apply(E2eeTransaction& transaction, const wire::Items& items, DeviceStore::Applied& applied, After& after);
   Result<DeviceStore::Applied> apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after);
   bool lists_may_come(const UserId& user_id, const After& after) const;
+  // None: they may be asked for.
+  std::optional<MonotonicTime> lists_paused_until(const UserId& user_id) const;
   Status apply_roster(E2eeTransaction& transaction, ConversationId conversation, const UserId& peer,
                       const wire::Roster& roster, After& after);
 
@@ -158,7 +161,9 @@ class Encryption final : private KeyUpkeep::Observer {
   bool live_ = false;
   std::set<UserId> lists_wanted_;
   std::set<e2ee::Peer> bundles_wanted_;
+  // Of whom the last answer had nothing new, and of whom it said nothing, as it named nobody.
   DoublingPauses<UserId, MonotonicTime> lists_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
+  DoublingPauses<UserId, MonotonicTime> unnamed_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
   bool lists_asked_ = false;
   bool one_by_one_ = false;  // lists: a question for several was refused
   bool bundles_asked_ = false;

@@ -107,6 +107,7 @@ inline constexpr std::string_view kFaultKinds[] = {
     "lie_endless_refusal",
     "lie_no_prekeys_left",
     "lie_wrong_digest",
+    "lie_nobodys_lists",
 };
 
 // A seed alone does not draw it: conversations have to be encrypted.

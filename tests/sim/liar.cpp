@@ -380,6 +380,10 @@ void Liar::lie_of_lists(NodeId device, const HttpRequest& request, HttpResponse&
   wire::DeviceListsRequest asked;
   wire::DeviceLists answer;
   if (!asked.ParseFromString(request.body) || !answer.ParseFromString(response.body)) return;
+  if (lies(Lie::kNobodysLists, device)) {
+    did(Lie::kNobodysLists);
+    answer.clear_users();
+  }
   for (wire::DeviceLists::OfUser& user : *answer.mutable_users()) {
     const auto known = std::find_if(asked.users().begin(), asked.users().end(),
                                     [&user](const auto& one) { return one.user_id() == user.user_id(); });

@@ -350,6 +350,18 @@ TEST_F(LyingServer, RefusesForItsListsWithoutEnd) {
   EXPECT_LE(told(Lie::kEndlessRefusal), 1'200U);
 }
 
+TEST_F(LyingServer, NamesNobodyWhereListsAreAskedFor) {
+  options_.network.latency_min = options_.network.latency_mean = std::chrono::microseconds(500);
+  play_and_plant(Bug::kUnnamedAskedForAtOnce, "S14", [this](World& world) {
+    lie(world, kSettled, Lie::kNobodysLists);
+    send(world, kSettled + seconds(1), kAlice, 2, 2);
+    stop(world, kSettled + seconds(30));
+  });
+  EXPECT_GE(told(Lie::kNobodysLists), 4U);
+  EXPECT_LE(told(Lie::kNobodysLists), 10U);
+  EXPECT_GE(shown_by(kBob), 2U);
+}
+
 TEST_F(LyingServer, SaysThatItHasNoPrekeysLeft) {
   play([this](World& world) {
     lie(world, seconds(1), Lie::kNoPrekeysLeft);

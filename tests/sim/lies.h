@@ -37,8 +37,9 @@ enum class Lie : std::uint8_t {
   kEndlessRefusal,  // the lists changed, it says of a send
   kNoPrekeysLeft,   // it has none of the device
   kWrongDigest,     // and others than the device uploaded
+  kNobodysLists,    // it names none of the users whose lists were asked for
 };
-inline constexpr std::size_t kLies = 21;
+inline constexpr std::size_t kLies = 22;
 
 // Of each: one in so many occasions; 0: never.
 using Lies = std::array<std::uint32_t, kLies>;
@@ -63,7 +64,8 @@ inline constexpr std::array<const char*, kLies> kLieNames = {"lie_altered_slice"
                                                              "lie_low_order_prekey",
                                                              "lie_endless_refusal",
                                                              "lie_no_prekeys_left",
-                                                             "lie_wrong_digest"};
+                                                             "lie_wrong_digest",
+                                                             "lie_nobodys_lists"};
 constexpr const char* to_text(Lie lie) { return kLieNames[static_cast<std::size_t>(lie)]; }
 
 }  // namespace chatsdk::sim

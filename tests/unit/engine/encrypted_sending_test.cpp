@@ -119,6 +119,63 @@ TEST_F(EncryptedSending, ANameThatTheServerRefusesHoldsUpNobodyElse) {
   EXPECT_LE(lists_asked().size() - before, 25U);
 }
 
+// The server names one of those that it is asked for at least.
+TEST_F(EncryptedSending, AnAnswerForListsThatNamesNobodyIsNotAskedForAgainAtOnce) {
+  begin_account();
+  serve_own_keys();
+  wire::DeviceLists answer;
+  std::size_t asked = 0;
+  http_.respond = [&, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+    wire::DeviceListsRequest about;
+    const bool of_lists = request.url.ends_with("/v1/keys/lists/query") && about.ParseFromString(request.body);
+    if (!of_lists || about.users(0).user_id() != "bob") return others(request);
+    if (++asked > 100) return std::nullopt;
+    return protobuf_response(answer);
+  };
+  go_online();
+  ASSERT_TRUE(send("hello").ok());
+  for (int i = 0; i < 600; ++i) advance(std::chrono::seconds(1));
+  EXPECT_GE(asked, 10U);
+  EXPECT_LE(asked, 20U) << "after 1, 2, 4 seconds, up to a minute";
+  EXPECT_THAT(sink_.encryption_events, IsEmpty()) << "nobody has said that there are no keys";
+
+  answer.add_users()->set_user_id("bob");
+  for (int i = 0; i < 600; ++i) advance(std::chrono::seconds(1));
+  EXPECT_LE(asked, 40U);
+  EXPECT_THAT(sink_.encryption_events, ElementsAre(e2ee::Event{e2ee::EventKind::kPeerWithoutKeys, "bob", {}}));
+  wire::DeviceLists::OfUser& bob = *answer.mutable_users(0);
+  bob.set_newest_version(1);
+  bob.add_lists(bob_.list.bytes);
+  bob.add_records(bob_.record.bytes);
+  advance(std::chrono::minutes(1));
+  EXPECT_THAT(bundles_asked(), SizeIs(1));
+}
+
+// Whom an answer has no room for is asked for again at once.
+TEST_F(EncryptedSending, WhomAnAnswerLeavesOutIsAskedForAgain) {
+  begin_account();
+  serve_own_keys();
+  std::vector<std::set<std::string>> asked;
+  http_.respond = [&, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+    wire::DeviceListsRequest about;
+    const bool of_lists = request.url.ends_with("/v1/keys/lists/query") && about.ParseFromString(request.body);
+    if (!of_lists || about.users(0).user_id() == "alice") return others(request);
+    std::set<std::string>& users = asked.emplace_back();
+    for (const auto& user : about.users()) users.insert(user.user_id());
+    wire::DeviceLists answer;
+    answer.add_users()->set_user_id(*users.begin());
+    return protobuf_response(answer);
+  };
+  go_online();
+  drop();
+  const auto with_carol = client_->direct_conversation("carol", true);
+  ASSERT_TRUE(with_carol.ok());
+  ASSERT_TRUE(send("to bob").ok());
+  ASSERT_TRUE(client_->send_text(*with_carol, "to carol", {}).ok());
+  while (asked.empty()) advance(std::chrono::milliseconds(100));
+  EXPECT_THAT(asked, ElementsAre(std::set<std::string>{"bob", "carol"}, std::set<std::string>{"carol"}));
+}
+
 // ---- The own identity ----------------------------------------------------------------------------------------------
 
 class NewIdentity : public EncryptedSending {

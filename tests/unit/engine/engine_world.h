@@ -51,6 +51,9 @@ class RecordingSink final : public EventSink {
     if (in_completed) in_completed();
   }
   void on_devices(RequestId, const std::vector<DeviceInfo>& list) override { devices = list; }
+  void on_encryption_events(const std::vector<e2ee::Event>& events) override {
+    encryption_events.insert(encryption_events.end(), events.begin(), events.end());
+  }
 
   // The status of a request that was completed exactly once.
   Code code_of(RequestId request) const {
@@ -71,6 +74,7 @@ class RecordingSink final : public EventSink {
   std::vector<Error> ended;
   std::vector<std::pair<RequestId, Status>> completed;
   std::vector<DeviceInfo> devices;
+  std::vector<e2ee::Event> encryption_events;
   std::function<void()> in_changes;
   std::function<void(ConnectionState)> in_connection;
   std::function<void()> in_ended;

@@ -676,8 +676,7 @@ TEST_F(TrustReplaced, WhatDoesNotOpenOfItIsNotAskedFor) {
 
 TEST_F(TrustReplaced, ItIsReadForAsLongAsSessionsAreArchived) {
   talk();
-  alice.queue("in time");
-  alice.queue("too late");
+  for (const char* const text : {"in time", "too late"}) alice.queue(text);
   ASSERT_EQ(alice.flush(), 2);
   begin_anew();
   ASSERT_NO_FATAL_FAILURE(bob_hears_of_it_first());
