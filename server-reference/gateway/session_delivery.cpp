@@ -65,6 +65,7 @@ Status GatewaySession::place_streams(const wire::Hello& hello, const std::vector
   for (const FollowedStream& stream : followed) {
     StreamEntry& entry = streams_.find_or_add(stream.stream_id, stream.kind);
     entry.kind = stream.kind;
+    entry.lacks_some = stream.missing_from != 0;
     entry.head = std::max(entry.head, stream.head);  // a hint may have told of more already
     entry.marks_head = std::max(entry.marks_head, stream.marks_revision);
     if (stream.kind == wire::STREAM_KIND_ACCOUNT) {
@@ -123,8 +124,11 @@ void GatewaySession::on_ack(const wire::Ack& ack) {
       return fail(error(Code::kProtocol, "missing_from " + std::to_string(stream.missing_from()) +
                                              " is above delivered_from " + std::to_string(stream.delivered_from())));
     }
-    if (stream.seq() > entry->acknowledged) {
+    // It may lack less without having got more: what nobody will bring is missing no longer.
+    const bool lacks_some = entry->lacks_some || stream.missing_from() != 0;
+    if (stream.seq() > entry->acknowledged || (stream.seq() == entry->acknowledged && lacks_some)) {
       entry->acknowledged = stream.seq();
+      entry->lacks_some = stream.missing_from() != 0;
       if (window_.acknowledge(entry->id, stream.seq())) blocked_since_ = {};
       shard_.marks.acknowledged(device_, entry->id, stream.seq(), stream.missing_from());
       CHATSDK_FAULT("gateway.between_cursor_and_marks");
@@ -379,7 +383,10 @@ void GatewaySession::on_followed(Result<std::vector<FollowedStream>> followed) {
 void GatewaySession::follow(const FollowedStream& stream) {
   const bool known = streams_.find(stream.stream_id) != nullptr;
   StreamEntry& entry = streams_.find_or_add(stream.stream_id, stream.kind);
-  if (!known) entry.acknowledged = entry.sent = stream.acknowledged;
+  if (!known) {
+    entry.acknowledged = entry.sent = stream.acknowledged;
+    entry.lacks_some = stream.missing_from != 0;
+  }
   entry.head = std::max({entry.head, stream.head, entry.sent});
   entry.marks_head = std::max(entry.marks_head, stream.marks_revision);
   if (stream.stream_id == account_stream_) account_covered_ = std::max(account_covered_, stream.head);

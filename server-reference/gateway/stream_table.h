@@ -29,6 +29,7 @@ struct StreamEntry {
   wire::StreamKind kind = wire::STREAM_KIND_CONVERSATION;
 
   bool last_again = false;  // the device has sent + 1 as well, which it is sent once more
+  bool lacks_some = false;  // of what is acknowledged, as the device said last
 
   // What the device may speak of.
   Seq known_to_device() const { return last_again ? sent + 1 : sent; }

@@ -57,12 +57,13 @@ Status SqliteReader::prepare() {
   CHATSDK_ASSIGN(select_session_, db_.prepare(kSelectSessionOfDevice));
   CHATSDK_ASSIGN(select_devices_, db_.prepare("SELECT device_id, name, installation_id, created_ms, last_seen_ms FROM "
                                               "device WHERE user_id = ?1 ORDER BY device_id"));
-  CHATSDK_ASSIGN(select_followed_, db_.prepare("SELECT s.stream_id, s.kind, s.head, c.acked, r.revision "
-                                               "FROM (SELECT DISTINCT stream_id FROM member WHERE user_id = ?1) m "
-                                               "JOIN stream s ON s.stream_id = m.stream_id "
-                                               "LEFT JOIN cursor c ON c.device_id = ?2 AND c.stream_id = m.stream_id "
-                                               "LEFT JOIN mark_revision r ON r.stream_id = m.stream_id "
-                                               "WHERE s.kind = 1 OR s.head > 0 ORDER BY s.kind, s.stream_id"));
+  CHATSDK_ASSIGN(select_followed_,
+                 db_.prepare("SELECT s.stream_id, s.kind, s.head, c.acked, r.revision, c.missing_from "
+                             "FROM (SELECT DISTINCT stream_id FROM member WHERE user_id = ?1) m "
+                             "JOIN stream s ON s.stream_id = m.stream_id "
+                             "LEFT JOIN cursor c ON c.device_id = ?2 AND c.stream_id = m.stream_id "
+                             "LEFT JOIN mark_revision r ON r.stream_id = m.stream_id "
+                             "WHERE s.kind = 1 OR s.head > 0 ORDER BY s.kind, s.stream_id"));
   CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT kind, head, trimmed_to, roster_revision, earlier_head FROM stream "
                                              "WHERE stream_id = ?1"));
   CHATSDK_ASSIGN(select_intervals_, db_.prepare("SELECT joined_seq, left_seq FROM member WHERE stream_id = ?1 AND "
@@ -129,6 +130,7 @@ Result<std::vector<FollowedStream>> SqliteReader::followed(const UserId& user_id
     stream.head = from_column(select_followed_.integer(2));
     stream.acknowledged = from_column(select_followed_.integer(3));  // NULL reads as 0
     stream.marks_revision = from_column(select_followed_.integer(4));
+    stream.missing_from = from_column(select_followed_.integer(5));
     streams.push_back(stream);
   }
 }

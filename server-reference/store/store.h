@@ -78,6 +78,7 @@ struct FollowedStream {
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
   Seq head = 0;
   Seq acknowledged = 0;  // by this device under the present epoch, as last flushed
+  Seq missing_from = 0;  // what it said with that
   std::uint64_t marks_revision = 0;
 };
 

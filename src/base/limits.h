@@ -274,8 +274,11 @@ inline constexpr std::uint32_t kSetUpBurst = 20;         // set-ups of one devic
 inline constexpr auto kSetUpRegain = 1min;               // and how long one more takes
 inline constexpr std::uint32_t kRetryBurst = 10;         // likewise retry requests, sent to and answered for one device
 inline constexpr auto kRetryRegain = 1min;
-inline constexpr std::size_t kRetryWaitingMax = 100;         // requests, and repairs, that wait for one device
-inline constexpr std::size_t kRetryWaitingTotalMax = 1'000;  // and for all
+// Requests, and repairs, that wait for one device, for those of one user, and for all. Where all is full, whoever has
+// most gives way to whoever has less.
+inline constexpr std::size_t kRetryWaitingMax = 100;
+inline constexpr std::size_t kRetryWaitingUserMax = 200;
+inline constexpr std::size_t kRetryWaitingTotalMax = 1'000;
 inline constexpr std::size_t kRatedDevicesMax = 4'096;       // devices whose rates are remembered at once
 inline constexpr auto kRetrySessionKept = 24h;      // a session begun for a retry request serves others for so long
 inline constexpr std::uint32_t kRefusalsMax = 5;    // of a send for its roster, in a row; then it waits

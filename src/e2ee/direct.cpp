@@ -63,6 +63,7 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
     CHATSDK_TRY(kept.notes.forget_identity(given.user_id));
     CHATSDK_TRY(kept.notes.keep_former(*learned.former, now_ms));
   }
+  for (const DeviceId device : learned.removed) CHATSDK_TRY(kept.notes.ask_no_more(given.user_id, device));
   add_events(learned, given.user_id, was_verified, events);
   return learned;
 }
@@ -104,11 +105,6 @@ void put_member(Roster& roster, RosterMember member) {
 // The roster means a list that verified and does not connect yet with those that are kept, which are older.
 bool is_ahead(const KnownUser* user, const RosterMember& member) {
   return member.list_hash != Hash{} && user != nullptr && member.list_version > user->newest().version;
-}
-
-bool has_request(const std::vector<Task>& tasks, const Peer& to) {
-  return std::any_of(tasks.begin(), tasks.end(),
-                     [&to](const Task& task) { return task.kind == TaskKind::kRetry && task.to == to; });
 }
 
 // A send names the newest lists that are known, whichever the roster means.
@@ -167,8 +163,8 @@ Result<Learned> DirectConversations::take_lists(Kept kept, const UserLists& give
 }
 
 Status DirectConversations::take_bundle(Kept kept, const Peer& peer, const BundleBytes* bundle, std::uint64_t now_ms) {
-  CHATSDK_ASSIGN(const std::vector<Task> tasks, kept.notes.tasks());
-  const bool for_request = has_request(tasks, peer);
+  CHATSDK_ASSIGN(const auto requests, kept.notes.count_tasks(TaskKind::kRetry, peer));
+  const bool for_request = requests.for_device > 0;
   // Meanwhile the device may have begun a session itself, or have left its list.
   CHATSDK_ASSIGN(const Readiness readiness, for_request ? prepare_request(kept.state, kept.notes, peer, now_ms)
                                                         : prepare(kept.state, peer, now_ms));
@@ -398,7 +394,7 @@ Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const U
                                                             : prepare(kept.state, task.to, now_ms));
   }
   if (readiness == Readiness::kNotListed) {
-    CHATSDK_TRY(kept.notes.drop_task(task.id));
+    CHATSDK_TRY(kept.notes.give_up_task(task));
     return error(Code::kNotFound, "the device is not listed any more, or the message is gone");
   }
   CHATSDK_ASSIGN(const Roster roster, roster_for_sending(kept, {peer, task.conversation}, self->record.user_id, plan));
@@ -529,9 +525,21 @@ Result<RosterResult> DirectConversations::roster_item(Kept kept, const RosterIte
   return result;
 }
 
-Result<bool> DirectConversations::has_room(Kept kept, TaskKind kind, const Peer& to) {
+Result<DirectConversations::Room> DirectConversations::find_room(Kept kept, TaskKind kind, const Peer& to) {
   CHATSDK_ASSIGN(const auto waiting, kept.notes.count_tasks(kind, to));
-  return waiting.of_kind < limits::e2ee::kRetryWaitingMax && waiting.all < limits::e2ee::kRetryWaitingTotalMax;
+  Room room;
+  if (waiting.for_device >= limits::e2ee::kRetryWaitingMax) return room;
+  if (waiting.for_user >= limits::e2ee::kRetryWaitingUserMax) return room;
+  room.is_there = waiting.for_all < limits::e2ee::kRetryWaitingTotalMax;
+  if (room.is_there) return room;
+  CHATSDK_ASSIGN(room.in_place_of, kept.notes.newest_of_most(kind, waiting.for_user + 1));
+  room.is_there = room.in_place_of.has_value();
+  return room;
+}
+
+Status DirectConversations::put_task(Kept kept, const Room& room, const Task& task) {
+  if (room.in_place_of) CHATSDK_TRY(kept.notes.give_up_task(*room.in_place_of));
+  return kept.notes.put_task(task);
 }
 
 Task DirectConversations::new_task(const Item& item, TaskKind kind, const RetryBody& target, std::uint64_t now_ms) {
@@ -552,12 +560,12 @@ Result<ItemResult> DirectConversations::failed(Kept kept, const Item& item, cons
   if (item.kind != SliceKind::kMessage) return result;
   result.outcome = ItemResult::Outcome::kPlaceholder;
   const ItemPlace place{item.conversation, item.seq};
-  CHATSDK_ASSIGN(const bool has_room_left, has_room(kept, TaskKind::kRetry, item.sender));
-  if (!has_room_left) return result;
+  CHATSDK_ASSIGN(const Room room, find_room(kept, TaskKind::kRetry, item.sender));
+  if (!room.is_there) return result;
   CHATSDK_ASSIGN(result.asked, ask_again(kept.state, kept.notes, incoming, place, outcome, now_ms));
   if (!result.asked) return result;
   const RetryBody target = request_for(place, item.client_message_id, incoming.message);
-  CHATSDK_TRY(kept.notes.put_task(new_task(item, TaskKind::kRetry, target, now_ms)));
+  CHATSDK_TRY(put_task(kept, room, new_task(item, TaskKind::kRetry, target, now_ms)));
   return result;
 }
 
@@ -593,11 +601,11 @@ Result<ItemResult> DirectConversations::opened(Kept kept, const Item& item, cons
       if (!body) return error(Code::kInternal, "a request that was judged is none");
       CHATSDK_ASSIGN(const auto message, kept.notes.own_message(body->target_id));
       const RequestFacts facts{find_member(roster, item.sender.user_id) != nullptr, message.has_value()};
-      CHATSDK_ASSIGN(const bool has_room_left, has_room(kept, TaskKind::kRepair, item.sender));
-      if (!has_room_left) break;
+      CHATSDK_ASSIGN(const Room room, find_room(kept, TaskKind::kRepair, item.sender));
+      if (!room.is_there) break;
       CHATSDK_ASSIGN(const bool answers, answer(kept.state, kept.notes, item.sender, received.session_id,
                                                 item.conversation, *body, facts, now_ms));
-      if (answers) CHATSDK_TRY(kept.notes.put_task(new_task(item, TaskKind::kRepair, *body, now_ms)));
+      if (answers) CHATSDK_TRY(put_task(kept, room, new_task(item, TaskKind::kRepair, *body, now_ms)));
       break;
     }
     case BodyType::kSenderChain:

@@ -220,8 +220,13 @@ class DirectConversations {
   }
   Result<ItemResult> opened(Kept kept, const Item& item, const Roster& roster, Received received, std::uint64_t now_ms);
   Result<ItemResult> failed(Kept kept, const Item& item, const Incoming& incoming, Code outcome, std::uint64_t now_ms);
-  // Whether one more request to the device, or repair for it, may wait.
-  static Result<bool> has_room(Kept kept, TaskKind kind, const Peer& to);
+  // Whether one more request to the device, or repair for it, may wait; be it that another one goes for it.
+  struct Room {
+    bool is_there = false;
+    std::optional<Task> in_place_of;
+  };
+  static Result<Room> find_room(Kept kept, TaskKind kind, const Peer& to);
+  static Status put_task(Kept kept, const Room& room, const Task& task);
   DeviceRates& rate_of(TaskKind kind) { return kind == TaskKind::kRetry ? asked_rate_ : answered_rate_; }
   Task new_task(const Item& item, TaskKind kind, const RetryBody& target, std::uint64_t now_ms);
 

@@ -81,7 +81,7 @@ class Notes : public RetryNotes {
   virtual Result<std::uint64_t> awaited_list(const UserId& user_id) = 0;
   virtual Status await_list(const UserId& user_id, std::uint64_t version) = 0;
   // The user has another account key: what was noted of lists under the one before, of what was sent to its devices,
-  // and what waits for them, goes.
+  // and what waits for them, goes, and nobody is asked for what they had sent.
   virtual Status forget_identity(const UserId& user_id) = 0;
   // The lists of the user under that account key, and the devices that they name, by which what was sent before the
   // change is judged: for as long as sessions are archived. after_ms: what was kept then or before is over, whether it
@@ -108,14 +108,25 @@ class Notes : public RetryNotes {
                               BytesView content) = 0;
 
   virtual Status put_task(const Task& task) = 0;
+  // Of the kind.
   struct TaskCount {
-    std::size_t of_kind = 0;  // for one device
-    std::size_t all = 0;
+    std::size_t for_device = 0;
+    std::size_t for_user = 0;
+    std::size_t for_all = 0;
   };
   virtual Result<TaskCount> count_tasks(TaskKind kind, const Peer& to) = 0;
+  // Of the user for whose devices the most of the kind wait, where these are more than `above`: the newest that is not
+  // encrypted yet.
+  virtual Result<std::optional<Task>> newest_of_most(TaskKind kind, std::size_t above) = 0;
   // In the order in which they came.
   virtual Result<std::vector<Task>> tasks() = 0;
+  // It was sent.
   virtual Status drop_task(std::int64_t id) = 0;
+  // It never will be: of a request, nobody is asked any more for what it is for.
+  virtual Status give_up_task(const Task& task) = 0;
+  // The device has nothing to answer with any more: nobody is asked for what it had sent. Without a device: none of
+  // the user's has.
+  virtual Status ask_no_more(const UserId& user_id, std::optional<DeviceId> device_id) = 0;
 
   // Own prekeys of which the server has not said that it has them, ascending. A pair that was replaced is none of them.
   virtual Result<std::vector<std::uint32_t>> prekeys_to_upload() = 0;

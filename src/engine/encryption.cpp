@@ -175,7 +175,24 @@ void Encryption::clear_log() {
 
 void Encryption::on_own_keys_changed() {
   linking_.on_own_lists();
+  tell_fewer_missing();
   if (live_) keys_changed();
+}
+
+void Encryption::on_own_lists_answered() {
+  tell_fewer_missing();
+  observer_.on_lists_answered();
+}
+
+void Encryption::on_keys_deleted() {
+  tell_fewer_missing();
+  clear_log_later();
+}
+
+// In a turn of its own, as in follow(). Without a connection: the next one tells it once all is caught up.
+void Encryption::tell_fewer_missing() {
+  if (!store_.take_fewer_missing() || !live_) return;
+  context_.executor.post(guard_.wrap([this] { observer_.on_fewer_missing(); }));
 }
 
 void Encryption::on_encryption_state(EncryptionState state) { context_.events.encryption_state(state); }
@@ -188,6 +205,7 @@ void Encryption::follow(After after) {
   context_.events.encryption_events(std::move(after.events));
   if (after.keys_used) clear_log_later();
   if (after.own_devices) upkeep_.ask_own_lists();
+  tell_fewer_missing();
   if (!live_) return;
   for (const UserId& user_id : after.lists) want_lists(user_id);
   bundles_wanted_.insert(after.bundles.begin(), after.bundles.end());
@@ -266,15 +284,13 @@ Status Encryption::seal_one(E2eeTransaction& transaction, const OutboxRow& row, 
 
 Status Encryption::seal_task(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed) {
   sealed.gone = true;
-  CHATSDK_ASSIGN(const auto tasks, transaction.notes().tasks());
-  for (const e2ee::Task& task : tasks) {
-    if (task.client_message_id != row.client_message_id) continue;
-    CHATSDK_ASSIGN(sealed.encrypted, transaction.notes().task_out(task));
-    sealed.gone = !sealed.encrypted;
-    const bool is_repair = task.kind == e2ee::TaskKind::kRepair;
-    sealed.kind = is_repair ? wire::ITEM_KIND_REPAIR : wire::ITEM_KIND_RETRY;
-    if (is_repair) sealed.target_seq = task.target.target_seq;
-  }
+  CHATSDK_ASSIGN(const auto task, transaction.notes().task(row.client_message_id));
+  if (!task) return {};
+  CHATSDK_ASSIGN(sealed.encrypted, transaction.notes().task_out(*task));
+  sealed.gone = !sealed.encrypted;
+  const bool is_repair = task->kind == e2ee::TaskKind::kRepair;
+  sealed.kind = is_repair ? wire::ITEM_KIND_REPAIR : wire::ITEM_KIND_RETRY;
+  if (is_repair) sealed.target_seq = task->target.target_seq;
   return {};
 }
 
@@ -309,7 +325,7 @@ Status Encryption::prepare_task(E2eeTransaction& transaction, const e2ee::Task& 
     return waits ? Status() : transaction.notes().drop_task(task.id);
   }
   CHATSDK_ASSIGN(const auto conversation, transaction.conversation(task.conversation));
-  if (!conversation || conversation->peer.empty()) return transaction.notes().drop_task(task.id);
+  if (!conversation || conversation->peer.empty()) return transaction.notes().give_up_task(task);
   const std::uint64_t now = now_ms();
   const auto plan = conversations_.plan_task(transaction.kept(), task, conversation->peer, now);
   if (plan.code() == Code::kNotFound) return {};
@@ -350,6 +366,17 @@ Status Encryption::roster_changed(std::span<const OutboxRow> refused, const wire
   after.own_devices = std::any_of(newer.begin(), newer.end(),
                                   [this](const e2ee::UserLists& given) { return given.user_id == session_.owner(); });
   follow(std::move(after));
+  return {};
+}
+
+Status Encryption::task_refused(const ClientMessageId& id) {
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    CHATSDK_TRY(transaction.take_back_task(id, true));
+    CHATSDK_ASSIGN(const auto task, transaction.notes().task(id));
+    return task ? transaction.notes().give_up_task(*task) : Status();
+  });
+  if (!written.ok()) return written.error();
+  follow({});
   return {};
 }
 

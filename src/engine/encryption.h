@@ -42,6 +42,8 @@ class Encryption final : private KeyUpkeep::Observer {
     virtual void on_keys_changed() = 0;
     // There are new rows in the outbox.
     virtual void on_rows_added() = 0;
+    // Something was repaired, or nobody is asked for it any more: what is delivered and read may be told anew.
+    virtual void on_fewer_missing() = 0;
     // The server has answered for lists: what was held for them can be judged, one way or the other.
     virtual void on_lists_answered() = 0;
   };
@@ -93,6 +95,8 @@ class Encryption final : private KeyUpkeep::Observer {
   // The server has other lists than the send was made for. `refused`: the rows that were sent for them, which are
   // encrypted anew.
   Status roster_changed(std::span<const OutboxRow> refused, const wire::RosterChanged& answer);
+  // The server will never take the request or the repair of that id.
+  Status task_refused(const ClientMessageId& id);
 
   // -- For the inbox --
   Result<DeviceStore::AppliedTogether> apply_together(const std::vector<DeviceStore::Arrival>& arrivals);
@@ -110,6 +114,7 @@ class Encryption final : private KeyUpkeep::Observer {
     bool keys_used = false;
   };
   void follow(After after);
+  void tell_fewer_missing();
 
   Status seal_one(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed, After& after);
   static Status seal_task(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed);
@@ -143,8 +148,8 @@ class Encryption final : private KeyUpkeep::Observer {
   void clear_log_later();
 
   void on_own_keys_changed() override;
-  void on_own_lists_answered() override { observer_.on_lists_answered(); }
-  void on_keys_deleted() override { clear_log_later(); }
+  void on_own_lists_answered() override;
+  void on_keys_deleted() override;
   void on_encryption_state(EncryptionState state) override;
   void on_encryption_events(std::vector<e2ee::Event> events) override;
   std::uint64_t now_ms() const { return static_cast<std::uint64_t>(to_unix_ms(context_.wall_now())); }

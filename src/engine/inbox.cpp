@@ -120,6 +120,10 @@ Status Inbox::acknowledge_again() {
   return {};
 }
 
+void Inbox::tell_delivered() {
+  if (auto told = acknowledge_again(); !told.ok()) connection_.fail(told.error(), CloseCode::kGoingAway);
+}
+
 // Also where an own device has gone: what only that one was to have holds the mark back no longer.
 Status Inbox::note_undelivered() {
   CHATSDK_ASSIGN(const auto behind, context_.store.undelivered(limits::kHelloCursorsMax));

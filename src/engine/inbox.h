@@ -33,6 +33,8 @@ class Inbox {
   void on_frame(wire::ServerFrame& frame);
   // What was held for want of lists is asked for again.
   void go_on();
+  // What the server does not show as delivered yet is acknowledged again: less of it is missing.
+  void tell_delivered();
 
   // How much waits.
   std::size_t waiting_items() const { return waiting_items_; }

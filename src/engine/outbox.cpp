@@ -255,6 +255,10 @@ Status Outbox::settle() {
       CHATSDK_TRY(context_.store.void_refused(decision.id));
       continue;
     }
+    if (decision.kind == Decision::Kind::kTaskRefused) {
+      CHATSDK_TRY(encryption_->task_refused(decision.id));
+      continue;
+    }
     auto changes = decision.kind == Decision::Kind::kFail ? context_.store.fail(decision.id, decision.reason)
                                                           : context_.store.voided(decision.id, decision.reason);
     // Its item may have settled the row first.
@@ -543,7 +547,9 @@ void Outbox::accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answe
 
 void Outbox::failed(Lane& lane, Unanswered& entry, const Error& reason) {
   entry.decided = true;
-  decisions_.push_back({Decision::Kind::kFail, entry.row.client_message_id, reason});
+  const bool is_task = entry.row.kind == OutboxRow::Kind::kTask;
+  const auto kind = is_task ? Decision::Kind::kTaskRefused : Decision::Kind::kFail;
+  decisions_.push_back({kind, entry.row.client_message_id, reason});
   lane.reread = true;
 }
 

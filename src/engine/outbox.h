@@ -88,7 +88,7 @@ class Outbox {
     std::optional<Backoff> backoff;     // made by the first refusal
   };
   struct Decision {
-    enum class Kind { kFail, kVoided, kVoidRefused };
+    enum class Kind { kFail, kTaskRefused, kVoided, kVoidRefused };
     Kind kind = Kind::kFail;
     ClientMessageId id;
     Error reason;

@@ -142,6 +142,7 @@ struct Changes {
   std::vector<ConversationKey> conversations;
   std::vector<ConversationKey> marks;  // conversations whose receipts advanced
   bool devices_changed = false;
+  bool fewer_missing = false;  // what counts as delivered may begin earlier than was told
 };
 
 struct Receipt {

@@ -96,34 +96,51 @@ constexpr char kCounter[] = "SELECT counter FROM e2ee_meta WHERE id = 1";
 
 // What the server gave out under an earlier place, too, stands there.
 constexpr char kPlaceholder[] =
-    "SELECT p.message, m.conversation, p.delivered_before FROM e2ee_placeholder p JOIN message m ON m.key = p.message "
+    "SELECT p.message, m.conversation FROM e2ee_placeholder p JOIN message m ON m.key = p.message "
     "WHERE p.conversation_id = ?1 AND p.seq = ?2 AND m.sender IS ?3 AND m.sender_device = ?4 AND m.client_message_id = "
     "?5 AND NOT EXISTS (SELECT 1 FROM message o WHERE o.client_message_id = ?5 AND o.conversation = m.conversation AND "
     "o.sender IS ?3 AND o.lost = 0 AND o.content <> x'')";
 constexpr char kFill[] = "UPDATE message SET content = ?2 WHERE key = ?1";
 constexpr char kDropPlaceholder[] = "DELETE FROM e2ee_placeholder WHERE message = ?1";
-constexpr char kPassOn[] =
-    "UPDATE e2ee_placeholder SET delivered_before = ?3 WHERE conversation_id = ?1 AND delivered_before = ?2";
-constexpr char kDeliveredBack[] = "UPDATE stream SET delivered_from = ?3 WHERE stream_id = ?1 AND delivered_from = ?2";
 // What was one before the server went back stands elsewhere now.
 constexpr char kNotePlaceholder[] =
-    "INSERT INTO e2ee_placeholder(message, conversation_id, seq, delivered_before) SELECT m.key, ?1, ?2, "
-    "s.delivered_from FROM stream s JOIN message m ON m.conversation = s.conversation WHERE s.stream_id = ?1 AND "
+    "INSERT INTO e2ee_placeholder(message, conversation_id, seq, delivered_before, asked) SELECT m.key, ?1, ?2, "
+    "s.delivered_from, ?4 FROM stream s JOIN message m ON m.conversation = s.conversation WHERE s.stream_id = ?1 AND "
     "m.place = ?3 AND m.lost = 0 AND m.content = x'' AND m.sender IS NOT '' ON CONFLICT(message) DO UPDATE SET "
-    "conversation_id = ?1, seq = ?2, delivered_before = excluded.delivered_before WHERE excluded.delivered_before < "
-    "?2";
+    "conversation_id = ?1, seq = ?2, delivered_before = excluded.delivered_before, asked = ?4 WHERE "
+    "excluded.delivered_before < ?2";
 constexpr char kDeliveredFrom[] =
     "UPDATE stream SET delivered_from = max(delivered_from, ?2) WHERE stream_id = ?1 AND EXISTS (SELECT 1 FROM "
-    "e2ee_placeholder p WHERE p.conversation_id = ?1 AND p.seq = ?2)";
+    "e2ee_placeholder p WHERE p.conversation_id = ?1 AND p.seq = ?2 AND p.asked = 1)";
+
+// What that does to the conversation's marks, a trigger knows: e2ee_placeholder_over.
+constexpr char kAskNoMoreFor[] = "UPDATE e2ee_placeholder SET asked = 0 WHERE asked = 1 AND message = ?1";
+constexpr char kAskNoMoreAt[] =
+    "UPDATE e2ee_placeholder SET asked = 0 WHERE asked = 1 AND conversation_id = ?1 AND seq = ?2";
+constexpr char kAskNoMoreOf[] =
+    "UPDATE e2ee_placeholder SET asked = 0 WHERE asked = 1 AND message IN (SELECT m.key FROM message m WHERE m.key = "
+    "e2ee_placeholder.message AND m.sender IS ?1 AND m.sender_device = coalesce(?2, m.sender_device))";
+// What is not noted as asked for any more.
+constexpr char kAskNoMore[] =
+    "UPDATE e2ee_placeholder SET asked = 0 WHERE asked = 1 AND NOT EXISTS (SELECT 1 FROM e2ee_asked a WHERE "
+    "a.conversation_id = e2ee_placeholder.conversation_id AND a.seq = e2ee_placeholder.seq)";
 
 constexpr char kPutTask[] =
     "INSERT INTO e2ee_task(kind, conversation_id, user, device, target_seq, target_id, failed_session, "
     "client_message_id, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-constexpr char kTasks[] =
-    "SELECT id, kind, conversation_id, user, device, target_seq, target_id, failed_session, client_message_id, created "
-    "FROM e2ee_task ORDER BY id";
+#define CHATSDK_TASK_COLUMNS                                                                         \
+  "t.id, t.kind, t.conversation_id, t.user, t.device, t.target_seq, t.target_id, t.failed_session, " \
+  "t.client_message_id, t.created"
+constexpr char kTasks[] = "SELECT " CHATSDK_TASK_COLUMNS " FROM e2ee_task t ORDER BY t.id";
+constexpr char kTask[] = "SELECT " CHATSDK_TASK_COLUMNS " FROM e2ee_task t WHERE t.client_message_id = ?1";
 constexpr char kCountTasks[] =
-    "SELECT count(*) FILTER (WHERE kind = ?1 AND user = ?2 AND device = ?3), count(*) FROM e2ee_task";
+    "SELECT (SELECT count(*) FROM e2ee_task WHERE kind = ?1 AND user = ?2 AND device = ?3), (SELECT count(*) FROM "
+    "e2ee_task WHERE kind = ?1 AND user = ?2), (SELECT count(*) FROM e2ee_task WHERE kind = ?1)";
+constexpr char kNewestOfMost[] =
+    "SELECT " CHATSDK_TASK_COLUMNS
+    " FROM e2ee_task t WHERE t.kind = ?1 AND t.user = (SELECT user FROM e2ee_task WHERE kind = ?1 GROUP BY user HAVING "
+    "count(*) > ?2 ORDER BY count(*) DESC, user LIMIT 1) AND NOT EXISTS (SELECT 1 FROM e2ee_task_out o WHERE o.task = "
+    "t.id) ORDER BY t.id DESC LIMIT 1";
 constexpr char kDropTask[] = "DELETE FROM e2ee_task WHERE id = ?1";
 constexpr char kPutTaskOut[] =
     "INSERT INTO e2ee_task_out(task, roster_revision, own_list_version, peer_list_version, counter, bytes) "
@@ -185,6 +202,13 @@ Result<Task> read_task(const sqlite::Statement& row) {
   task.created_ms = columns.u64();
   CHATSDK_TRY(columns.status());
   return task;
+}
+
+Result<std::optional<Task>> read_one_task(rows::Query& query, Result<bool> found) {
+  CHATSDK_ASSIGN(const bool is_there, std::move(found));
+  if (!is_there) return std::optional<Task>();
+  CHATSDK_ASSIGN(Task task, read_task(query.row()));
+  return std::optional(std::move(task));
 }
 
 }  // namespace
@@ -337,7 +361,7 @@ Status SqlNotes::list_is_there() { return sql_(kListIsThere).run(); }
 
 Status SqlNotes::forget_identity(const UserId& user_id) {
   for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));
-  return {};
+  return ask_no_more(user_id, std::nullopt);
 }
 
 Status SqlNotes::keep_former(const KnownUser& former, std::uint64_t now_ms) {
@@ -452,28 +476,32 @@ std::optional<std::string_view> SqlNotes::sender_of(const UserId& user_id) const
   return store_.is_owner(user_id) ? std::nullopt : std::optional<std::string_view>(user_id);
 }
 
+template <typename... Args>
+Status SqlNotes::ask_no_more_for(const char* sql, const Args&... args) {
+  CHATSDK_TRY(sql_(sql).run(args...));
+  changes_->fewer_missing = changes_->fewer_missing || store_.db.changes() > 0;
+  return {};
+}
+
 Result<bool> SqlNotes::repair(const ItemPlace& place, const Peer& sender, const ClientMessageId& id,
                               BytesView content) {
   MessageRef message;
-  std::uint64_t delivered_before = 0;
   {
     rows::Query query = sql_(kPlaceholder);
     CHATSDK_ASSIGN(const bool stands,
                    query.first(place.conversation, place.seq, sender_of(sender.user_id), sender.device_id, id));
     if (!stands) return false;
     message = {ConversationKey{unsigned_at(query.row(), 1)}, MessageKey{unsigned_at(query.row(), 0)}};
-    delivered_before = unsigned_at(query.row(), 2);
   }
   CHATSDK_TRY(sql_(kFill).run(message.message, Blob{content}));
+  CHATSDK_TRY(ask_no_more_for(kAskNoMoreFor, message.message));
   CHATSDK_TRY(sql_(kDropPlaceholder).run(message.message));
-  CHATSDK_TRY(sql_(kPassOn).run(place.conversation, place.seq, delivered_before));
-  CHATSDK_TRY(sql_(kDeliveredBack).run(place.conversation, place.seq, delivered_before));
   changes_->updated.push_back(message);
   return true;
 }
 
 Status SqlNotes::note_placeholder(const ItemPlace& place, bool asked) {
-  CHATSDK_TRY(sql_(kNotePlaceholder).run(place.conversation, place.seq, rows::place_of(place.seq)));
+  CHATSDK_TRY(sql_(kNotePlaceholder).run(place.conversation, place.seq, rows::place_of(place.seq), asked));
   if (!asked) return {};
   return sql_(kDeliveredFrom).run(place.conversation, place.seq);
 }
@@ -489,7 +517,18 @@ Status SqlNotes::put_task(const Task& task) {
 Result<Notes::TaskCount> SqlNotes::count_tasks(TaskKind kind, const Peer& to) {
   rows::Query query = sql_(kCountTasks);
   CHATSDK_ASSIGN([[maybe_unused]] const bool counted, query.first(kind, to.user_id, to.device_id));
-  return TaskCount{static_cast<std::size_t>(query->integer(0)), static_cast<std::size_t>(query->integer(1))};
+  return TaskCount{static_cast<std::size_t>(query->integer(0)), static_cast<std::size_t>(query->integer(1)),
+                   static_cast<std::size_t>(query->integer(2))};
+}
+
+Result<std::optional<Task>> SqlNotes::newest_of_most(TaskKind kind, std::size_t above) {
+  rows::Query query = sql_(kNewestOfMost);
+  return read_one_task(query, query.first(kind, above));
+}
+
+Result<std::optional<Task>> SqlNotes::task(const ClientMessageId& id) {
+  rows::Query query = sql_(kTask);
+  return read_one_task(query, query.first(id));
 }
 
 Result<std::vector<Task>> SqlNotes::tasks() {
@@ -502,6 +541,16 @@ Result<std::vector<Task>> SqlNotes::tasks() {
 }
 
 Status SqlNotes::drop_task(std::int64_t id) { return sql_(kDropTask).run(id); }
+
+Status SqlNotes::give_up_task(const Task& task) {
+  CHATSDK_TRY(drop_task(task.id));
+  if (task.kind != TaskKind::kRetry) return {};
+  return ask_no_more_for(kAskNoMoreAt, task.conversation, task.target.target_seq);
+}
+
+Status SqlNotes::ask_no_more(const UserId& user_id, std::optional<DeviceId> device_id) {
+  return ask_no_more_for(kAskNoMoreOf, sender_of(user_id), device_id);
+}
 
 Status SqlNotes::put_task_out(const Task& task, const Encrypted& encrypted) {
   if (encrypted.slices.size() != 1) return error(Code::kInternal, "a task is for one device");
@@ -551,12 +600,12 @@ Status SqlNotes::upload_all_again() { return sql_(kUploadAllAgain).run(); }
 
 Status SqlNotes::forget_device() {
   for (const char* query : kForgetDevice) CHATSDK_TRY(sql_(query).run());
-  return {};
+  return ask_no_more_for(kAskNoMore);
 }
 
 Status SqlNotes::forget_places() {
   for (const char* query : kForgetPlaces) CHATSDK_TRY(sql_(query).run());
-  return {};
+  return ask_no_more_for(kAskNoMore);
 }
 
 Result<std::uint64_t> SqlNotes::aged_ms() {
@@ -568,6 +617,7 @@ Result<std::uint64_t> SqlNotes::aged_ms() {
 Status SqlNotes::age_notes(std::uint64_t now_ms, const Lifetimes& lifetimes) {
   const auto old = static_cast<std::int64_t>(now_ms) - std::chrono::milliseconds(limits::e2ee::kResendKept).count();
   for (const char* query : {kAgeSent, kAgeAsked, kAgeTasks}) CHATSDK_TRY(sql_(query).run(old));
+  CHATSDK_TRY(ask_no_more_for(kAskNoMore));
   CHATSDK_TRY(sql_(kAgeFormer).run(static_cast<std::int64_t>(now_ms) - lifetimes.archived_kept.count()));
   return sql_(kPutAged).run(now_ms);
 }

@@ -7,7 +7,10 @@
 // Threads: the writer's.
 // Invariants:
 //   1. A row that this does not write is CORRUPT with the name of its table.
-//   2. Bytes that were stored for sending are given out unchanged until they are dropped, or their message goes, is
+//   2. A placeholder holds back what counts as delivered for as long as somebody is asked for it, and no longer,
+//   however
+//      that ends.
+//   3. Bytes that were stored for sending are given out unchanged until they are dropped, or their message goes, is
 //      discarded or gets another id.
 #pragma once
 
@@ -66,8 +69,11 @@ class SqlNotes final : public Notes {
 
   Status put_task(const Task& task) override;
   Result<TaskCount> count_tasks(TaskKind kind, const Peer& to) override;
+  Result<std::optional<Task>> newest_of_most(TaskKind kind, std::size_t above) override;
   Result<std::vector<Task>> tasks() override;
   Status drop_task(std::int64_t id) override;
+  Status give_up_task(const Task& task) override;
+  Status ask_no_more(const UserId& user_id, std::optional<DeviceId> device_id) override;
 
   // -- Of prekeys and ages --
   Result<std::vector<std::uint32_t>> prekeys_to_upload() override;
@@ -83,6 +89,8 @@ class SqlNotes final : public Notes {
   // What stands at the place, and is without content, is a placeholder from now on. asked: for what it stands for,
   // which is missing until its repair comes; else nobody will bring it. Called after the items were applied.
   Status note_placeholder(const ItemPlace& place, bool asked);
+  // The one whose item has the id.
+  Result<std::optional<Task>> task(const ClientMessageId& id);
   // What a message of the outbox is sent as. NOT_FOUND: it does not wait there.
   Status put_out(const ClientMessageId& id, const Encrypted& encrypted);
   Result<std::optional<Encrypted>> out(const ClientMessageId& id);
@@ -102,6 +110,9 @@ class SqlNotes final : public Notes {
  private:
   Result<std::optional<MessageKey>> waiting_message(const ClientMessageId& id);
   std::optional<std::string_view> sender_of(const UserId& user_id) const;
+  // One of the statements by which nobody is asked any more for some placeholders.
+  template <typename... Args>
+  Status ask_no_more_for(const char* sql, const Args&... args);
 
   DeviceStore::Impl& store_;
   rows::Statements& sql_;

@@ -19,8 +19,9 @@ namespace {
 // e2ee_sent        a message that was encrypted here, and e2ee_sent_device for which devices; answered: a retry request
 //                  of the device was.
 // e2ee_asked       an item that a retry request was made for.
-// e2ee_placeholder a message that could not be decrypted, and nobody has repaired. While it stands, its stream counts
-//                  as delivered from its seq on only; delivered_before is from where that was before.
+// e2ee_placeholder a message that could not be decrypted, and nobody has repaired. asked: somebody may repair it yet.
+//                  While that is so, its stream counts as delivered from its seq on only; delivered_before is from
+//                  where that was before.
 // e2ee_roster      of an encrypted conversation at its cursor, with its members in e2ee_member.
 // e2ee_direct      encrypted: this device writes with the peer so, whatever the server says later (section 10);
 //                  changed: there was an identity change that the app has not accepted.
@@ -325,8 +326,31 @@ DROP TABLE e2ee_direct_before;
 ALTER TABLE e2ee_user ADD COLUMN passed_over BLOB;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3,
-                                                           kVersion4, kVersion5, kVersion6};
+// What counts as missing, e2ee_placeholder.asked, was never taken back: until then it was whatever the delivered_from
+// of a stream, or of a later placeholder, leads to. e2ee_placeholder_over: nobody is asked for it any more, and what
+// counts as delivered begins where it did before.
+constexpr const char* kVersion7 = R"sql(
+ALTER TABLE e2ee_placeholder ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+UPDATE e2ee_placeholder SET asked = 1 WHERE EXISTS (SELECT 1 FROM message m WHERE m.key = e2ee_placeholder.message AND
+  m.lost = 0 AND m.place = e2ee_placeholder.seq * 65536) AND (EXISTS (SELECT 1 FROM stream s WHERE s.stream_id =
+  e2ee_placeholder.conversation_id AND s.delivered_from = e2ee_placeholder.seq) OR EXISTS (SELECT 1 FROM
+  e2ee_placeholder later WHERE later.conversation_id = e2ee_placeholder.conversation_id AND later.delivered_before =
+  e2ee_placeholder.seq));
+CREATE INDEX e2ee_placeholder_asked ON e2ee_placeholder(conversation_id, seq) WHERE asked = 1;
+CREATE TRIGGER e2ee_placeholder_over AFTER UPDATE OF asked ON e2ee_placeholder WHEN old.asked = 1 AND new.asked = 0 BEGIN
+  UPDATE e2ee_placeholder SET delivered_before = old.delivered_before WHERE conversation_id = old.conversation_id AND
+    delivered_before = old.seq;
+  UPDATE stream SET delivered_from = old.delivered_before WHERE stream_id = old.conversation_id AND delivered_from =
+    old.seq;
+END;
+UPDATE e2ee_placeholder SET asked = 0 WHERE asked = 1 AND NOT EXISTS (SELECT 1 FROM e2ee_asked a WHERE
+  a.conversation_id = e2ee_placeholder.conversation_id AND a.seq = e2ee_placeholder.seq);
+CREATE INDEX e2ee_task_by_device ON e2ee_task(kind, user, device);
+CREATE INDEX e2ee_task_by_client_id ON e2ee_task(client_message_id);
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
+                                                           kVersion5, kVersion6, kVersion7};
 
 constexpr const char* kTables[] = {
     "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",

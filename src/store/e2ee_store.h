@@ -76,6 +76,9 @@ class E2eeStore {
   E2eeStore(const E2eeStore&) = delete;
   E2eeStore& operator=(const E2eeStore&) = delete;
 
+  // Whether any transaction since the last look had Changes::fewer_missing.
+  bool take_fewer_missing() { return std::exchange(fewer_missing_, false); }
+
   // For looking, outside of a transaction.
   e2ee::State& state() { return state_; }
   e2ee::SqlNotes& notes() { return notes_; }
@@ -89,7 +92,11 @@ class E2eeStore {
         E2eeTransaction transaction(store_, state_, notes_, changes);
         return body(transaction);
       });
-      if (!written.ok()) state_.forget();
+      if (!written.ok()) {
+        state_.forget();
+      } else {
+        fewer_missing_ = fewer_missing_ || written->fewer_missing;
+      }
       return written;
     } catch (...) {
       state_.forget();  // no memory was left in the middle; the transaction has rolled back
@@ -103,6 +110,7 @@ class E2eeStore {
   DeviceStore::Impl& store_;
   e2ee::SqlState state_;
   e2ee::SqlNotes notes_;
+  bool fewer_missing_ = false;
 };
 
 }  // namespace chatsdk

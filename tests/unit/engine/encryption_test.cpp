@@ -221,6 +221,44 @@ TEST_F(PlainByOthers, AsksNothingOfAClientWithoutEncryption) {
   EXPECT_THAT(texts(sends()), ElementsAre("hello"));
 }
 
+// ---- What nobody is asked for any more -----------------------------------------------------------------------------
+
+using NobodyAnswers = WhatTheServerSays;
+
+// The request goes to nobody, so that nobody will bring what it was for: what is behind it is delivered and read.
+TEST_F(NobodyAnswers, ARequestThatTheServerRefusesForGood) {
+  begin_account();
+  go_online();
+  wire::Item garbage = message_item(2, "");
+  garbage.clear_content();
+  garbage.set_sender_device_id(bob_.record.device_id.value);
+  garbage.set_slice("garbage");
+  deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bobs_list()}), garbage}));
+  EXPECT_THAT(shown(), ElementsAre("?"));
+  EXPECT_EQ(acks().back().streams(0).missing_from(), 2U);
+  ASSERT_TRUE(client_->mark_read(with_bob(), 2).ok());
+  advance(limits::kMarkFlush);
+  ASSERT_THAT(reads(), SizeIs(1));
+  ASSERT_THAT(bundles_asked(), SizeIs(1));
+  give_bundles(bundles_asked().front());
+  ASSERT_THAT(sends(), SizeIs(1));
+  EXPECT_EQ(sends().front().kind(), wire::ITEM_KIND_RETRY);
+  EXPECT_EQ(acks().back().streams(0).missing_from(), 2U);
+
+  deliver_and_run(refused_frame(sends().front().client_message_id(), Code::kForbidden));
+  EXPECT_THAT(e2ee_->notes().tasks().value(), IsEmpty());
+  EXPECT_EQ(acks().back().streams(0).seq(), 2U);
+  EXPECT_EQ(acks().back().streams(0).missing_from(), 0U);
+  EXPECT_EQ(acks().back().streams(0).delivered_from(), 0U);
+  ASSERT_THAT(reads(), SizeIs(2));
+  EXPECT_EQ(reads().back().up_to(), 2U);
+  EXPECT_THAT(shown(), ElementsAre("?"));
+  // Its number is the next one's.
+  ASSERT_TRUE(send("on").ok());
+  run();
+  EXPECT_EQ(sends().back().send_number(), sends().front().send_number());
+}
+
 // ---- Lists that are missing ----------------------------------------------------------------------------------------
 
 // Of bob's lists alice knows the first, and the conversation begins with the third: what his tablet says is judged once

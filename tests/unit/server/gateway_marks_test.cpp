@@ -98,6 +98,32 @@ TEST(GatewayMarks, AnAcknowledgementMayBeRepeatedToHealALostClaim) {
   EXPECT_EQ(b.failure(), Code::kOk);
 }
 
+// Of what a device lacked nobody may be asked any more, without anything new that it could acknowledge.
+TEST(GatewayMarks, WhatIsMissingIsKeptAsItWasSaidLast) {
+  Readers world;
+  TestClient& before = world.connect(world.bob, nullptr, 0, false);
+  before.ack(world.conversation, 6, 4, 4);
+  world.advance(limits::kMarkFlush);
+  const auto cursors = [&world] { return world.submitted_ops<AdvanceCursor>(); };
+  ASSERT_EQ(cursors().size(), 1u);
+  EXPECT_EQ(cursors().back().missing_from, 4u);
+  before.ack(world.conversation, 6, 3, 3);
+  world.advance(limits::kMarkFlush);
+  ASSERT_EQ(cursors().size(), 2u);
+  EXPECT_EQ(cursors().back().missing_from, 3u);
+  before.hang_up();
+
+  TestClient& after = world.connect(world.bob, &before, 0, false);
+  after.ack(world.conversation, 6);
+  world.advance(limits::kMarkFlush);
+  ASSERT_EQ(cursors().size(), 3u);
+  EXPECT_EQ(cursors().back().acknowledged, 6u);
+  EXPECT_EQ(cursors().back().missing_from, 0u);
+  after.ack(world.conversation, 6);
+  world.advance(limits::kMarkFlush);
+  EXPECT_EQ(cursors().size(), 3u) << "who lacks nothing says nothing new";
+}
+
 TEST(GatewayMarks, ReadFollowsDelivered) {
   Readers world;
   TestClient& a = world.connect(world.ada);

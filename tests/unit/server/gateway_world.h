@@ -118,7 +118,7 @@ class TestClient final : public FrameSink {
   std::vector<wire::ServerFrame> of(wire::ServerFrame::BodyCase kind) const;
   Code failure() const;
   std::vector<std::string> texts(StreamId stream) const;
-  void ack(StreamId stream, Seq seq, Seq delivered_from = 0);
+  void ack(StreamId stream, Seq seq, Seq delivered_from = 0, Seq missing_from = 0);
 
   std::vector<wire::ServerFrame> frames;
   std::optional<CloseCode> closed;
@@ -456,13 +456,14 @@ inline std::vector<std::string> TestClient::texts(StreamId stream) const {
   return out;
 }
 
-inline void TestClient::ack(StreamId stream, Seq seq, Seq delivered_from) {
+inline void TestClient::ack(StreamId stream, Seq seq, Seq delivered_from, Seq missing_from) {
   if (closed) return;
   wire::ClientFrame frame;
   wire::Ack::Stream& one = *frame.mutable_ack()->add_streams();
   one.set_stream_id(stream.value);
   one.set_seq(seq);
   one.set_delivered_from(delivered_from);
+  one.set_missing_from(missing_from);
   say(frame);
 }
 

@@ -719,6 +719,11 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
   const ClientMessageId id = server.stream[1].sent.client_message_id;
   ASSERT_TRUE(alice.kept.e2ee().notes().sent(id)->has_value());
   constexpr char kBack[] = R"sql(
+    DROP TRIGGER e2ee_placeholder_over;
+    DROP INDEX e2ee_placeholder_asked;
+    ALTER TABLE e2ee_placeholder DROP COLUMN asked;
+    DROP INDEX e2ee_task_by_device;
+    DROP INDEX e2ee_task_by_client_id;
     ALTER TABLE e2ee_user DROP COLUMN passed_over;
     ALTER TABLE e2ee_direct ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
     DROP TRIGGER e2ee_list_in_doubt;

@@ -295,22 +295,252 @@ TEST_F(RepairsInTurn, WhatIsAskedForFasterIsAnsweredInTurn) {
   EXPECT_EQ(bob.history(), alice.history());
 }
 
-TEST_F(RepairsInTurn, NoMoreWaitThanTheLimit) {
+// How many wait for whom, at one look.
+class RoomForRequests : public RepairsInTurn {
+ protected:
+  static constexpr std::size_t kForDevice = limits::e2ee::kRetryWaitingMax;
+  static constexpr std::size_t kForUser = limits::e2ee::kRetryWaitingUserMax;
+  static constexpr std::size_t kForAll = limits::e2ee::kRetryWaitingTotalMax;
+
+  // As of messages of others that came before.
+  void put(std::size_t count, TaskKind kind, const Peer& to) {
+    bob.write([&](E2eeTransaction& tx) -> Status {
+      for (std::size_t i = 0; i < count; ++i) {
+        Task task;
+        task.kind = kind;
+        task.conversation = ConversationId{901};
+        task.to = to;
+        task.target = {i + 1, ClientMessageId::make(from_unix_ms(5), bob.random), {}};
+        task.client_message_id = ClientMessageId::make(from_unix_ms(7), bob.random);
+        task.created_ms = kThen;
+        CHATSDK_TRY(tx.notes().put_task(task));
+      }
+      return {};
+    });
+  }
+  std::size_t waiting_for(const UserId& user_id) {
+    const auto tasks = bob.kept.e2ee().notes().tasks();
+    return static_cast<std::size_t>(std::count_if(tasks->begin(), tasks->end(),
+                                                  [&user_id](const Task& task) { return task.to.user_id == user_id; }));
+  }
+};
+
+TEST_F(RoomForRequests, OfOneDeviceNoMoreWaitThanTheLimit) {
   talk();
-  ASSERT_NO_FATAL_FAILURE(send_damaged(limits::e2ee::kRetryWaitingMax + 1));
-  EXPECT_EQ(waiting(bob), std::size_t{limits::e2ee::kRetryWaitingMax});
-  // Nor for all devices together.
-  bob.write([&](E2eeTransaction& tx) -> Status {
-    CHATSDK_ASSIGN(auto tasks, tx.notes().tasks());
-    for (const Task& task : tasks) CHATSDK_TRY(tx.notes().drop_task(task.id));
-    Task of_another = tasks.front();
-    of_another.to = {"carol", DeviceId{7}};
-    for (std::size_t i = 0; i + 1 < limits::e2ee::kRetryWaitingTotalMax; ++i)
-      CHATSDK_TRY(tx.notes().put_task(of_another));
-    return {};
-  });
+  ASSERT_NO_FATAL_FAILURE(send_damaged(kForDevice - 1));
+  EXPECT_EQ(waiting(bob), kForDevice - 1);
+  ASSERT_NO_FATAL_FAILURE(send_damaged(1));
+  EXPECT_EQ(waiting(bob), kForDevice);
+  ASSERT_NO_FATAL_FAILURE(send_damaged(1));
+  EXPECT_EQ(waiting(bob), kForDevice);
+  EXPECT_LT(bob.delivered_from(), server.stream.size()) << "nobody is asked for the last";
+}
+
+TEST_F(RoomForRequests, OfOneUserNoMoreWaitThanTheLimitWhateverTheDevices) {
+  talk();
+  for (std::uint64_t device = 11; waiting_for("alice") + kForDevice <= kForUser - 1; ++device) {
+    put(kForDevice, TaskKind::kRetry, {"alice", DeviceId{device}});
+  }
+  put(kForUser - 1 - waiting_for("alice"), TaskKind::kRetry, {"alice", DeviceId{99}});
+  ASSERT_NO_FATAL_FAILURE(send_damaged(1));
+  EXPECT_EQ(waiting_for("alice"), kForUser);
+  ASSERT_NO_FATAL_FAILURE(send_damaged(1));
+  EXPECT_EQ(waiting_for("alice"), kForUser);
+}
+
+TEST_F(RoomForRequests, RepairsHaveTheirOwn) {
+  talk();
+  put(kForUser, TaskKind::kRepair, alice.self);
+  for (const char* stranger : {"carol", "dave", "erin", "frank"}) put(kForUser, TaskKind::kRepair, {stranger, {}});
   ASSERT_NO_FATAL_FAILURE(send_damaged(2));
-  EXPECT_EQ(waiting(bob), std::size_t{limits::e2ee::kRetryWaitingTotalMax});
+  EXPECT_EQ(waiting_for("alice"), kForUser + 2);
+}
+
+TEST_F(RoomForRequests, ThatIsFullIsTakenFromWhoeverHasMost) {
+  talk();
+  const char* const strangers[] = {"carol", "dave", "erin", "frank", "grace"};
+  for (const char* stranger : strangers) put(kForUser, TaskKind::kRetry, {stranger, DeviceId{7}});
+  ASSERT_EQ(waiting(bob), kForAll);
+  ASSERT_NO_FATAL_FAILURE(send_damaged(kForDevice));
+  EXPECT_EQ(waiting(bob), kForAll);
+  EXPECT_EQ(waiting_for("alice"), kForDevice);
+  for (const char* stranger : strangers) {
+    EXPECT_EQ(waiting_for(stranger), kForUser - kForDevice / std::size(strangers))
+        << "as much of each as of the others";
+  }
+  const auto tasks = bob.kept.e2ee().notes().tasks();
+  EXPECT_EQ(tasks->front().target.target_seq, 1U) << "the newest goes";
+}
+
+TEST_F(RoomForRequests, ThatIsFullOfAsFewOfEachIsTakenFromNobody) {
+  talk();
+  for (std::size_t i = 0; i < kForAll / 2; ++i) put(2, TaskKind::kRetry, {"user" + std::to_string(i), DeviceId{7}});
+  ASSERT_NO_FATAL_FAILURE(send_damaged(2));
+  EXPECT_EQ(waiting(bob), kForAll);
+  EXPECT_EQ(waiting_for("alice"), 1U);
+}
+
+// What is given up of another's is not missing any more, and what was encrypted already is not taken.
+TEST_F(RoomForRequests, WhatGivesWayIsNotAskedForAnyMore) {
+  talk();
+  ASSERT_NO_FATAL_FAILURE(send_damaged(3));
+  const Seq last_seq = server.stream.size();
+  ASSERT_EQ(bob.delivered_from(), last_seq);
+  const auto newest_of_most = [this](std::size_t above) {
+    return bob.kept.e2ee().notes().newest_of_most(TaskKind::kRetry, above).value();
+  };
+  EXPECT_FALSE(newest_of_most(3).has_value());
+  const auto newest = newest_of_most(2);
+  ASSERT_TRUE(newest.has_value());
+  EXPECT_EQ(newest->target.target_seq, last_seq);
+  bob.write([&](E2eeTransaction& tx) { return tx.notes().give_up_task(*newest); });
+  EXPECT_EQ(bob.delivered_from(), last_seq - 1);
+  const auto left = bob.kept.e2ee().notes().tasks();
+  for (const Task& task : *left) {
+    const Encrypted encrypted{1, 1, 1, 1, {{task.to, "bytes"}}};
+    bob.write([&](E2eeTransaction& tx) { return tx.notes().put_task_out(task, encrypted); });
+  }
+  EXPECT_FALSE(newest_of_most(0).has_value());
+}
+
+// ---- What nobody answers -------------------------------------------------------------------------------------------
+
+// A message that was asked for, and whose repair does not come.
+class RepairsThatNeverCome : public Repairs {
+ protected:
+  // Of the tablet, damaged; then one of the phone, damaged too.
+  void miss_two() {
+    begin_both();
+    tablet.join(alice);
+    alice.fetch_lists("alice");
+    say(alice, bob, "hello");
+    tablet.sync();
+    from_tablet = damaged(tablet);
+    alice.sync();
+    from_phone = damaged(alice);
+    ASSERT_EQ(bob.delivered_from(), from_phone);
+  }
+  Seq damaged(ChatDevice& from) {
+    from.queue("damaged");
+    EXPECT_EQ(from.flush(), 1);
+    const Seq seq = server.stream.size();
+    last().slices[bob.self].back() ^= 1;
+    bob.sync();
+    EXPECT_EQ(bob.history().back(), "?");
+    return seq;
+  }
+  bool age(ChatDevice& device, std::uint64_t now_ms) {
+    bool aged = false;
+    device.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(aged, device.keys.age_once_a_day(tx.kept(), now_ms));
+      return {};
+    });
+    return aged;
+  }
+  static constexpr std::uint64_t kKeptMs =
+      static_cast<std::uint64_t>(std::chrono::milliseconds(limits::e2ee::kResendKept).count());
+
+  ChatDevice tablet{server, "alice", 3, directory};
+  Seq from_tablet = 0;
+  Seq from_phone = 0;
+};
+
+TEST_F(RepairsThatNeverCome, OfADeviceThatHasLeftItsListHoldNothingBack) {
+  miss_two();
+  ASSERT_EQ(bob.flush(), 2) << "both requests went";
+  alice.sync();
+  alice.unlink(tablet);
+  bob.sync();
+  EXPECT_TRUE(bob.kept.e2ee().take_fewer_missing());
+  EXPECT_EQ(bob.delivered_from(), from_phone) << "the phone may answer yet";
+  ASSERT_TRUE(bob.kept.reload().ok());
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kRepaired);
+  EXPECT_EQ(bob.delivered_from(), 0U) << "and what the tablet had is not waited for";
+}
+
+TEST_F(RepairsThatNeverCome, OfTheLastOneThatIsAskedGiveBackWhatStoodBefore) {
+  begin_both();
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  say(alice, bob, "hello");
+  from_phone = damaged(alice);
+  tablet.sync();
+  from_tablet = damaged(tablet);
+  ASSERT_EQ(bob.delivered_from(), from_tablet);
+  alice.sync();
+  alice.unlink(tablet);
+  bob.sync();
+  EXPECT_EQ(bob.delivered_from(), from_phone);
+}
+
+TEST_F(RepairsThatNeverCome, OfAnotherIdentityHoldNothingBack) {
+  miss_two();
+  ASSERT_EQ(bob.flush(), 2);
+  Person anew = person("alice", 0x61, 0x61, 9, {});
+  const DeviceList last_list = *parse_device_list(server.users["alice"].lists.back());
+  anew.list = *next_device_list(anew.list, anew.account_seed, {}, {}, last_list.time_ms + 1);
+  server.users["alice"] = {{anew.list.bytes}, {anew.record.bytes}, 1};
+  ASSERT_EQ(bob.fetch_lists("alice").result, Learning::kIdentityChanged);
+  EXPECT_EQ(bob.delivered_from(), 0U);
+}
+
+TEST_F(RepairsThatNeverCome, WhereTheRequestNeverWentHoldNothingBack) {
+  miss_two();
+  bob.now_ms = kThen + kKeptMs;
+  EXPECT_EQ(bob.flush_tasks(), 0) << "too old to be sent";
+  EXPECT_EQ(bob.delivered_from(), 0U);
+  EXPECT_EQ(bob.kept.e2ee().notes().tasks()->size(), 0U);
+}
+
+TEST_F(RepairsThatNeverCome, HoldNothingBackOnceNobodyCanAnswerAnyMore) {
+  miss_two();
+  ASSERT_EQ(bob.flush(), 2);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1) << "the phone's repair, late";
+  EXPECT_TRUE(age(bob, kThen + kKeptMs - 1));
+  EXPECT_EQ(bob.delivered_from(), from_phone);
+  const std::uint64_t day = 86'400'000;
+  ASSERT_TRUE(age(bob, kThen + kKeptMs - 1 + day));
+  EXPECT_TRUE(bob.kept.e2ee().take_fewer_missing());
+  EXPECT_FALSE(bob.kept.e2ee().take_fewer_missing());
+  EXPECT_EQ(bob.delivered_from(), 0U);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kRepaired) << "it takes its place all the same";
+  EXPECT_EQ(bob.history().back(), "damaged");
+  EXPECT_EQ(bob.delivered_from(), 0U);
+}
+
+TEST_F(RepairsThatNeverCome, WhereThisDeviceBeginsAnewHoldNothingBack) {
+  miss_two();
+  ASSERT_EQ(bob.flush(), 2);
+  bob.write([](E2eeTransaction& tx) { return tx.notes().forget_device(); });
+  EXPECT_EQ(bob.delivered_from(), 0U);
+}
+
+// What an earlier version held back for good.
+TEST_F(RepairsThatNeverCome, OfAnEarlierVersionHoldNothingBack) {
+  miss_two();
+  ASSERT_EQ(bob.flush(), 2);
+  constexpr char kBack[] = R"sql(
+    DROP TRIGGER e2ee_placeholder_over;
+    DROP INDEX e2ee_placeholder_asked;
+    ALTER TABLE e2ee_placeholder DROP COLUMN asked;
+    DROP INDEX e2ee_task_by_device;
+    DROP INDEX e2ee_task_by_client_id;
+    UPDATE e2ee_meta SET version = 6;
+  )sql";
+  const std::string forget = "DELETE FROM e2ee_asked WHERE seq = " + std::to_string(from_tablet) + ";";
+  ASSERT_TRUE(bob.kept.db().execute((forget + kBack).c_str()).ok());
+  ASSERT_TRUE(bob.kept.reload().ok());
+  EXPECT_EQ(bob.delivered_from(), from_phone);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kRepaired);
+  EXPECT_EQ(bob.delivered_from(), 0U) << "the one before it is not waited for";
 }
 
 }  // namespace

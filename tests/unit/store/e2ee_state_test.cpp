@@ -543,8 +543,10 @@ TEST(E2eeStateErased, LeavesNoKeyInTheFile) {
   {
     auto db = sqlite::Database::open(path.string()).value();
     ASSERT_TRUE(sqlite::apply_standard_pragmas(db).ok());
-    ASSERT_TRUE(db.execute("CREATE TABLE message(key INTEGER PRIMARY KEY); CREATE TABLE outbox(id INTEGER PRIMARY KEY, "
-                           "kind INTEGER, client_message_id BLOB); CREATE TABLE meta(store_epoch INTEGER)")
+    ASSERT_TRUE(db.execute("CREATE TABLE message(key INTEGER PRIMARY KEY, place INTEGER, lost INTEGER); CREATE TABLE "
+                           "stream(stream_id INTEGER PRIMARY KEY, delivered_from INTEGER); CREATE TABLE outbox(id "
+                           "INTEGER PRIMARY KEY, kind INTEGER, client_message_id BLOB); CREATE TABLE meta(store_epoch "
+                           "INTEGER)")
                     .ok());
     ASSERT_TRUE(e2ee_schema::migrate(db).ok());
     rows::Statements sql(db);
