@@ -337,7 +337,8 @@ UPDATE e2ee_placeholder SET asked = 1 WHERE EXISTS (SELECT 1 FROM message m WHER
   e2ee_placeholder later WHERE later.conversation_id = e2ee_placeholder.conversation_id AND later.delivered_before =
   e2ee_placeholder.seq));
 CREATE INDEX e2ee_placeholder_asked ON e2ee_placeholder(conversation_id, seq) WHERE asked = 1;
-CREATE TRIGGER e2ee_placeholder_over AFTER UPDATE OF asked ON e2ee_placeholder WHEN old.asked = 1 AND new.asked = 0 BEGIN
+CREATE TRIGGER e2ee_placeholder_over AFTER UPDATE OF asked ON e2ee_placeholder WHEN old.asked = 1 AND new.asked = 0
+    BEGIN
   UPDATE e2ee_placeholder SET delivered_before = old.delivered_before WHERE conversation_id = old.conversation_id AND
     delivered_before = old.seq;
   UPDATE stream SET delivered_from = old.delivered_before WHERE stream_id = old.conversation_id AND delivered_from =
