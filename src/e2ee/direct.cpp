@@ -44,8 +44,8 @@ void add_events(const Learned& learned, const UserId& user_id, bool was_verified
       if (was_verified) events.push_back({EventKind::kVerifiedChanged, user_id, {}});
       break;
     case Learning::kRefused:
-      // What lies between is asked for, and what comes is judged then.
-      if (!learned.missing) events.push_back({EventKind::kListRefused, user_id, {}});
+      // What lies between, or comes behind another branch, is asked for, and what comes is judged then.
+      if (!learned.missing && !learned.against) events.push_back({EventKind::kListRefused, user_id, {}});
       break;
     default:
       break;
@@ -64,6 +64,9 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
     CHATSDK_TRY(kept.notes.keep_former(*learned.former, now_ms));
   }
   for (const DeviceId device : learned.removed) CHATSDK_TRY(kept.notes.ask_no_more(given.user_id, device));
+  if (learned.against && learned.user) {
+    CHATSDK_TRY(kept.notes.note_branch(given.user_id, learned.user->newest().version));
+  }
   add_events(learned, given.user_id, was_verified, events);
   return learned;
 }
@@ -73,6 +76,8 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
 // is written for it.
 Result<Learned> learn_newest(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events) {
   CHATSDK_ASSIGN(Learned learned, learn_of(kept, given, now_ms, events));
+  const bool is_shorter = learned.against && learned.result == Learning::kRefused && !learned.missing;
+  if (is_shorter) events.push_back({EventKind::kListRefused, given.user_id, {}});
   if (!learned.passed_over) return learned;
   CHATSDK_ASSIGN(const bool is_news, kept.notes.note_passed_over(given.user_id, *learned.passed_over));
   if (is_news) events.push_back({EventKind::kListRefused, given.user_id, {}});
@@ -88,9 +93,11 @@ RosterMember member_of(const UserLists& given) {
 // Its list is none that could be kept: items of the user are UNTRUSTED, and nothing is sent.
 RosterMember member_without_list(const UserId& user_id, std::uint64_t version) { return {user_id, version, {}}; }
 
-// What is signed under the account key that counts, be it that some lists between are missing.
+// What is signed under the account key that counts, be it that some lists between are missing, or that it is of a
+// branch that does not count yet.
 bool is_signed(const Learned& learned) {
-  return learned.missing || (learned.result != Learning::kRefused && learned.result != Learning::kIgnored);
+  return learned.missing || learned.against ||
+         (learned.result != Learning::kRefused && learned.result != Learning::kIgnored);
 }
 
 void put_member(Roster& roster, RosterMember member) {
@@ -102,9 +109,17 @@ void put_member(Roster& roster, RosterMember member) {
   roster.members.push_back(std::move(member));
 }
 
-// The roster means a list that verified and does not connect yet with those that are kept, which are older.
-bool is_ahead(const KnownUser* user, const RosterMember& member) {
-  return member.list_hash != Hash{} && user != nullptr && member.list_version > user->newest().version;
+// The roster means a list that verified and is not kept: it does not connect yet with those that are, or stands against
+// them.
+bool may_be_missing(const KnownUser* user, const RosterMember& member) {
+  return member.list_hash != Hash{} && user != nullptr && member.list_version >= user->oldest().version;
+}
+
+// Another branch of the own user's lists is judged by who can join it with the one that is known here (section 12).
+Result<bool> is_own_branch(Kept kept, const UserId& own, const UserLists& given) {
+  if (given.user_id != own) return false;
+  CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(own));
+  return known != nullptr && seem_another_branch(*known, given.lists);
 }
 
 // A send names the newest lists that are known, whichever the roster means.
@@ -325,7 +340,11 @@ Status DirectConversations::roster_refused(Kept kept, const DirectTarget& target
   refused.revision = revision;
   for (const UserLists& given : newer) {
     if (given.lists.empty() || (given.user_id != own && given.user_id != target.peer)) continue;
-    CHATSDK_ASSIGN(const Learned learned, learn_newest(kept, given, now_ms, events));
+    CHATSDK_ASSIGN(const bool own_branch, is_own_branch(kept, own, given));
+    Learned learned;
+    if (!own_branch) {
+      CHATSDK_ASSIGN(learned, learn_newest(kept, given, now_ms, events));
+    }
     const bool holds = learned.result != Learning::kRefused && learned.result != Learning::kIgnored;
     if (!holds) put_member(refused, member_without_list(given.user_id, 0));
   }
@@ -484,8 +503,13 @@ Result<std::vector<UserId>> DirectConversations::learn_members(Kept kept, const 
   std::vector<UserId> missing;
   for (const UserLists& given : item.lists) {
     if (given.lists.empty() || (given.user_id != item.own && given.user_id != item.peer)) continue;
-    CHATSDK_ASSIGN(const Learned learned, learn_of(kept, given, now_ms, events));
-    if (learned.missing) missing.push_back(given.user_id);
+    Learned learned;
+    CHATSDK_ASSIGN(learned.against, is_own_branch(kept, item.own, given));
+    if (!learned.against) {
+      CHATSDK_ASSIGN(learned, learn_of(kept, given, now_ms, events));
+    }
+    const bool refused = learned.result == Learning::kRefused;
+    if (learned.missing || (refused && learned.against)) missing.push_back(given.user_id);
     // No stream has an older list after a newer one: who shows one wants a device back that was removed. The version
     // that was reached stays, so that it cannot be shown at the second try either.
     CHATSDK_ASSIGN(const std::uint64_t reached, kept.notes.list_version_with(given.user_id, item.peer));
@@ -651,7 +675,7 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   const RosterMember* member = find_member(roster, item.sender.user_id);
   if (item.may_wait && member != nullptr) {
     CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(item.sender.user_id));
-    if (list_of(sender, *member) == nullptr && is_ahead(sender, *member)) {
+    if (list_of(sender, *member) == nullptr && may_be_missing(sender, *member)) {
       result.outcome = ItemResult::Outcome::kHeld;
       result.lists_wanted = true;
       return result;

@@ -85,11 +85,12 @@ std::optional<Checked> check(const KnownUser* known, const UserId& user_id, std:
   return checked;
 }
 
-// The newest versions stay, and of the records those that they name.
-void trim(KnownUser& user) {
+// The newest versions stay, and of the records those that they name. gone: some versions went already.
+void trim(KnownUser& user, bool gone = false) {
   const std::size_t count = user.lists.size();
-  if (count <= limits::e2ee::kListVersionsMax) return;
-  user.lists.erase(user.lists.begin(), std::prev(user.lists.end(), limits::e2ee::kListVersionsMax));
+  const std::size_t kept = std::min<std::size_t>(count, limits::e2ee::kListVersionsMax);
+  if (kept == count && !gone) return;
+  user.lists.erase(user.lists.begin(), std::prev(user.lists.end(), static_cast<std::ptrdiff_t>(kept)));
   std::set<Hash> named;
   for (const DeviceList& list : user.lists) {
     for (const ListedDevice& device : list.devices) named.insert(device.record_hash);
@@ -159,6 +160,65 @@ void note_changes(const KnownUser& user, std::uint64_t newest_before, Learned& l
   learned.removed.assign(removed.begin(), removed.end());
 }
 
+bool is_kept(const KnownUser& known, const DeviceList& list) {
+  const DeviceList* kept = known.list(list.version);
+  return kept != nullptr && *kept == list;
+}
+
+bool names(const DeviceList& list, const ListedDevice& device) {
+  return std::find(list.devices.begin(), list.devices.end(), device) != list.devices.end();
+}
+
+// Whether they are of one chain with what is kept, as far as the two meet.
+bool is_another_branch(const KnownUser& known, std::span<const DeviceList> lists) {
+  const DeviceList& first = lists.front();
+  const DeviceList& last = lists.back();
+  for (const DeviceList& list : lists) {
+    if (known.list(list.version) != nullptr && !is_kept(known, list)) return true;
+  }
+  if (first.version - 1 == known.newest().version) return !follows(known.newest(), first);
+  return last.version == known.oldest().version - 1 && !follows(last, known.oldest());
+}
+
+// What came and went is told against what was the newest: the two branches part before that.
+void note_branch(const KnownUser& known, std::span<const DeviceList> lists, Learned& learned) {
+  std::set<ListedDevice> named(known.newest().devices.begin(), known.newest().devices.end());
+  std::set<DeviceId> added;
+  std::set<DeviceId> removed;
+  for (const DeviceList& list : lists) {
+    if (!is_kept(known, list)) named.insert(list.devices.begin(), list.devices.end());
+  }
+  for (const ListedDevice& device : named) {
+    if (!names(known.newest(), device)) added.insert(device.device_id);
+    if (!names(lists.back(), device)) removed.insert(device.device_id);
+  }
+  learned.added.assign(added.begin(), added.end());
+  learned.removed.assign(removed.begin(), removed.end());
+}
+
+// The longer one counts, where it takes nobody in whom the other has taken out. Of what is kept stays what it follows.
+Learned another_branch(const KnownUser& known, Checked checked) {
+  Learned learned;
+  const DeviceList& first = checked.lists.front();
+  const DeviceList& last = checked.lists.back();
+  learned.against = true;
+  if (last.version <= known.newest().version || !taken_out_of(known, last).empty()) return learned;
+  KnownUser user = known;
+  std::erase_if(user.lists, [&first](const DeviceList& list) { return list.version >= first.version; });
+  if (!user.lists.empty() && !follows(user.lists.back(), first)) {
+    learned.missing = {first.version - 1, first.version - 1};
+    return learned;
+  }
+  note_branch(known, checked.lists, learned);
+  user.records.merge(checked.records);
+  user.lists.insert(user.lists.end(), std::make_move_iterator(checked.lists.begin()),
+                    std::make_move_iterator(checked.lists.end()));
+  trim(user, true);
+  learned.result = Learning::kChanged;
+  learned.user = std::move(user);
+  return learned;
+}
+
 Learned same_identity(const KnownUser& known, Checked checked) {
   Learned learned;
   const DeviceList& first = checked.lists.front();
@@ -166,12 +226,9 @@ Learned same_identity(const KnownUser& known, Checked checked) {
   const DeviceList& oldest = known.oldest();
   const DeviceList& newest = known.newest();
 
-  bool all_kept = true;
-  for (const DeviceList& list : checked.lists) {
-    const DeviceList* kept = known.list(list.version);
-    if (kept != nullptr && kept->bytes != list.bytes) return refused();
-    all_kept = all_kept && kept != nullptr;
-  }
+  if (is_another_branch(known, checked.lists)) return another_branch(known, std::move(checked));
+  const bool all_kept = std::all_of(checked.lists.begin(), checked.lists.end(),
+                                    [&known](const DeviceList& list) { return is_kept(known, list); });
   if (all_kept) {
     learned.result = Learning::kSame;
     return learned;
@@ -184,8 +241,6 @@ Learned same_identity(const KnownUser& known, Checked checked) {
     learned.missing = {last.version + 1, oldest.version - 1};
     return learned;
   }
-  if (first.version - 1 == newest.version && !follows(newest, first)) return refused();
-  if (last.version == oldest.version - 1 && !follows(last, oldest)) return refused();
 
   // What reaches across an end of the kept versions is linked to them by the versions that both have.
   KnownUser user = known;
@@ -223,6 +278,35 @@ const DeviceRecord* listed(const KnownUser& user, std::uint64_t version, DeviceI
 
 const DeviceRecord* listed(const KnownUser& user, DeviceId device_id) {
   return listed(user, user.newest().version, device_id);
+}
+
+std::vector<DeviceId> taken_out_of(const KnownUser& known, const DeviceList& list) {
+  std::vector<DeviceId> gone;
+  for (const ListedDevice& device : list.devices) {
+    if (names(known.newest(), device)) continue;
+    const bool was_listed = std::any_of(known.lists.begin(), known.lists.end(),
+                                        [&device](const DeviceList& kept) { return names(kept, device); });
+    if (was_listed) gone.push_back(device.device_id);
+  }
+  return gone;
+}
+
+std::optional<KnownUser> branch_against(const KnownUser& known, std::span<const Bytes> lists,
+                                        std::span<const Bytes> records) {
+  auto checked = check(&known, known.user_id, lists, records);
+  if (!checked || checked->lists.back().account_key != known.account_key) return std::nullopt;
+  const bool is_far_below = checked->lists.back().version + 1 < known.oldest().version;
+  if (!is_far_below && !is_another_branch(known, checked->lists)) return std::nullopt;
+  return pinned(known.user_id, std::move(*checked));
+}
+
+bool seem_another_branch(const KnownUser& known, std::span<const Bytes> lists) {
+  std::vector<DeviceList> parsed;
+  for (const Bytes& bytes : lists) {
+    auto list = parse_device_list(bytes);
+    if (list && list->account_key == known.account_key) parsed.push_back(std::move(*list));
+  }
+  return !parsed.empty() && is_another_branch(known, parsed);
 }
 
 Learned learn(const KnownUser* known, const UserId& user_id, std::span<const Bytes> lists,

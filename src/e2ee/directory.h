@@ -65,16 +65,28 @@ struct Learned {
   // ascending, each device once. A device whose record changed is in both.
   std::vector<DeviceId> added;
   std::vector<DeviceId> removed;
-  // kRefused for want of the versions between: these are asked for.
+  // kRefused for want of the versions between, or of one that connects another branch: these are asked for.
   struct Versions {
     std::uint64_t first = 0;
     std::uint64_t last = 0;
     friend bool operator==(const Versions&, const Versions&) = default;
   };
   std::optional<Versions> missing;
+  // Lists under the pinned key that part from those that are kept: refused, or in their place from there on.
+  bool against = false;
   // kIgnored: the account key, where it was never pinned here. Whoever was shown it as the user's newest is told.
   std::optional<SigningKey> passed_over;
 };
+
+// Whom the kept versions have taken out, under this record, and the list names.
+std::vector<DeviceId> taken_out_of(const KnownUser& known, const DeviceList& list);
+
+// Lists that hold, under the pinned key, and that part from those that are kept, or end so far below them that the two
+// do not meet: what would be kept of them alone. nullopt: they do not.
+std::optional<KnownUser> branch_against(const KnownUser& known, std::span<const Bytes> lists,
+                                        std::span<const Bytes> records);
+// Whether they part from those that are kept, by what they say: nothing of them is verified.
+bool seem_another_branch(const KnownUser& known, std::span<const Bytes> lists);
 
 // `known` is nullptr where nothing is kept of the user. The lists are ascending by version; no lists are refused.
 Learned learn(const KnownUser* known, const UserId& user_id, std::span<const Bytes> lists,

@@ -68,6 +68,9 @@ class Notes : public RetryNotes {
   // and in those before it.
   virtual Result<std::uint64_t> list_version_with(const UserId& user_id, const UserId& peer) = 0;
   virtual Result<std::uint64_t> list_version_before(const UserId& user_id, const UserId& peer) = 0;
+  // Another branch of the user's lists has come in place of the one that was known, up to this version: what has left
+  // by then has nothing to say under a lower one, in every conversation whose roster named the user.
+  virtual Status note_branch(const UserId& user_id, std::uint64_t version) = 0;
   // Whether this device has once begun the direct conversation as encrypted, or seen it so.
   virtual Result<bool> is_encrypted_with(const UserId& peer) = 0;
   virtual Status note_encrypted_with(const UserId& peer) = 0;

@@ -53,6 +53,13 @@ constexpr char kListVersionWith[] =
     "SELECT max(m.list_version) FROM e2ee_member p JOIN e2ee_member m ON m.conversation_id = p.conversation_id AND "
     "m.user = ?1 WHERE p.user = ?2";
 constexpr char kListVersionBefore[] = "SELECT version FROM e2ee_reached WHERE peer = ?2 AND user = ?1";
+// Where a roster has come to a list of the user's, in this epoch or before.
+constexpr char kNoteBranch[] =
+    "INSERT INTO e2ee_reached(peer, user, version) SELECT d.peer, ?1, ?2 FROM e2ee_direct d WHERE EXISTS (SELECT 1 "
+    "FROM "
+    "e2ee_member p JOIN e2ee_member m ON m.conversation_id = p.conversation_id AND m.user = ?1 AND m.list_version > 0 "
+    "WHERE p.user = d.peer) OR EXISTS (SELECT 1 FROM e2ee_reached r WHERE r.peer = d.peer AND r.user = ?1) "
+    "ON CONFLICT(peer, user) DO UPDATE SET version = max(version, excluded.version)";
 constexpr char kKeepFormer[] =
     "INSERT OR REPLACE INTO e2ee_former(user, list_hash, device, account_key, record, since) VALUES (?1, ?2, ?3, ?4, "
     "?5, ?6)";
@@ -316,6 +323,10 @@ Result<std::uint64_t> SqlNotes::list_version_before(const UserId& user_id, const
   rows::Query query = sql_(kListVersionBefore);
   CHATSDK_ASSIGN(const bool any, query.first(user_id, peer));
   return any ? unsigned_at(query.row(), 0) : 0;
+}
+
+Status SqlNotes::note_branch(const UserId& user_id, std::uint64_t version) {
+  return sql_(kNoteBranch).run(user_id, version);
 }
 
 Result<bool> SqlNotes::is_encrypted_with(const UserId& peer) { return sql_(kIsEncryptedWith).first(peer); }

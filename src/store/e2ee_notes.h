@@ -45,6 +45,7 @@ class SqlNotes final : public Notes {
   Status put_roster(ConversationId conversation, const Roster& roster) override;
   Result<std::uint64_t> list_version_with(const UserId& user_id, const UserId& peer) override;
   Result<std::uint64_t> list_version_before(const UserId& user_id, const UserId& peer) override;
+  Status note_branch(const UserId& user_id, std::uint64_t version) override;
   Result<bool> is_encrypted_with(const UserId& peer) override;
   Status note_encrypted_with(const UserId& peer) override;
   Result<bool> identity_changed(const UserId& peer) override;

@@ -330,6 +330,15 @@ void World::tour() {
   perform("learn", bob, {{"user_id", "alice"}, {"lists", {unlinked}}, {"records", Json::array()}});
   perform("learn", bob, {{"user_id", "alice"}, {"lists", {linked, unlinked}}, {"records", {fresh.record}}});
   perform("learn", bob, {{"user_id", "alice"}, {"lists", {linked}}, {"records", Json::array()}});
+  // The new device has not heard of its end, and goes on from the list before.
+  const Json nobody = Json::array();
+  const std::string branch = perform("list", fresh, {{"add", nobody}, {"remove", nobody}})["list"];
+  perform("learn", fresh, {{"user_id", "alice"}, {"lists", {branch}}, {"records", nobody}});
+  const std::string longer = perform("list", fresh, {{"add", nobody}, {"remove", nobody}})["list"];
+  const std::string joined = perform("list", fresh, {{"add", nobody}, {"remove", {"9"}}})["list"];
+  for (const Json& lists : {Json{branch}, Json{branch, longer}, Json{joined}, Json{branch, joined}}) {
+    perform("learn", bob, {{"user_id", "alice"}, {"lists", lists}, {"records", nobody}});
+  }
   perform("verify", bob, {{"user_id", "alice"}, {"verified", true}});
   perform("safety", bob, {{"user_id", "alice"}});
   perform("safety", alice, {{"user_id", "bob"}});

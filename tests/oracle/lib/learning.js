@@ -64,8 +64,11 @@ function judgeList(bytes, userId, recordOf) {
 
 function needSuccessor(earlier, later) {
   need(later.version === earlier.version + 1n, 'versions are not consecutive');
-  need(equal(later.previous, listHash(earlier.bytes)), 'the hash chain is broken');
+  need(isSuccessor(earlier, later), 'the hash chain is broken');
 }
+
+const isSuccessor = (earlier, later) => later.version === earlier.version + 1n
+  && equal(later.previous, listHash(earlier.bytes));
 
 /** Lists of the pinned account key: they must agree with what is kept and join it without a gap. */
 function extend(device, userId, known, parsed, recordOf, now) {
@@ -74,28 +77,51 @@ function extend(device, userId, known, parsed, recordOf, now) {
   const first = parsed[0];
   const last = parsed[parsed.length - 1];
   const kept = new Map(known.lists.map((list) => [list.version, list]));
-  for (const list of parsed) {
-    const same = kept.get(list.version);
-    need(!same || equal(same.bytes, list.bytes), 'two lists of one version');
+  const parts = parsed.some((list) => kept.has(list.version) && !equal(kept.get(list.version).bytes, list.bytes));
+  if (parts || (first.version === newest.version + 1n && !isSuccessor(newest, first))
+      || (last.version + 1n === oldest.version && !isSuccessor(last, oldest))) {
+    return takeBranch(device, userId, known, parsed, recordOf, now);
   }
   const fresh = parsed.filter((list) => !kept.has(list.version));
   if (fresh.length === 0) return { result: 'same', added: [], removed: [] };
   need(first.version <= newest.version + 1n && last.version + 1n >= oldest.version, 'a gap between versions');
-  if (first.version === newest.version + 1n) needSuccessor(newest, first);
-  if (last.version + 1n === oldest.version) needSuccessor(last, oldest);
   keep(device, userId, fresh, recordOf);
-  const lacks = (list) => (entry) => !list.devices.some(
-    (other) => other.deviceId === entry.deviceId && equal(other.hash, entry.hash));
   const steps = fresh.filter((list) => list.version > newest.version);
   const before = [newest, ...steps];
-  const ascending = (ids) => [...new Set(ids)].sort((a, b) => (a < b ? -1 : 1));
   const changes = (of) => ascending(steps.flatMap((list, i) => of(before[i], list).map((entry) => entry.deviceId)));
   const added = changes((earlier, later) => later.devices.filter(lacks(earlier)));
   const removed = changes((earlier, later) => earlier.devices.filter(lacks(later)));
-  for (const deviceId of removed) {
+  archiveWith(device, userId, removed, now);
+  return { result: 'changed', added, removed };
+}
+
+/** Lists that part from the kept ones: the longer branch counts, where it takes nobody in whom the other took out. */
+function takeBranch(device, userId, known, parsed, recordOf, now) {
+  const newest = known.lists[known.lists.length - 1];
+  const last = parsed[parsed.length - 1];
+  need(last.version > newest.version, 'a branch that is no longer than the kept one');
+  const goneHere = known.lists.flatMap((list) => list.devices).filter(lacks(newest));
+  need(last.devices.every(lacks({ devices: goneHere })), 'a branch with a device that was taken out');
+  const stays = known.lists.filter((list) => list.version < parsed[0].version);
+  need(stays.length === 0 || isSuccessor(stays[stays.length - 1], parsed[0]), 'a branch that connects nowhere');
+  const isKept = (list) => known.lists.some((other) => equal(other.bytes, list.bytes));
+  const named = [newest, ...parsed.filter((list) => !isKept(list))].flatMap((list) => list.devices);
+  known.lists = stays;
+  keep(device, userId, parsed, recordOf);
+  const added = ascending(named.filter(lacks(newest)).map((entry) => entry.deviceId));
+  const removed = ascending(named.filter(lacks(last)).map((entry) => entry.deviceId));
+  archiveWith(device, userId, removed, now);
+  return { result: 'changed', added, removed };
+}
+
+const lacks = (list) => (entry) => !list.devices.some(
+  (other) => other.deviceId === entry.deviceId && equal(other.hash, entry.hash));
+const ascending = (ids) => [...new Set(ids)].sort((a, b) => (a < b ? -1 : 1));
+
+function archiveWith(device, userId, deviceIds, now) {
+  for (const deviceId of deviceIds) {
     for (const session of device.sessionsWith(userId, deviceId)) archive(device, session, now);
   }
-  return { result: 'changed', added, removed };
 }
 
 /** Keeps these lists with their records; the newest versions stay, and the records that a kept list names. */

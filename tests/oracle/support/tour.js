@@ -105,6 +105,15 @@ export function tour(world) {
   const unlinked = world.do('list', dora, { add: [], remove: ['2'] }).list;
   learnBoth('dora', { lists: [dora.list, linked, unlinked], records: [] });
   learnBoth('dora', { lists: [unlinked], records: [] });
+  // One who has not heard of that goes on from the list before.
+  world.do('learn', second, { user_id: 'dora', lists: [linked], records: [second.record] });
+  const branch = world.do('list', second, { add: [], remove: [] }).list;
+  world.do('learn', second, { user_id: 'dora', lists: [branch], records: [] });
+  const longer = world.do('list', second, { add: [], remove: [] }).list;
+  const joined = world.do('list', second, { add: [], remove: ['2'] }).list;
+  for (const lists of [[branch], [branch, longer], [joined], [branch, joined]]) {
+    world.do('learn', emil, { user_id: 'dora', lists, records: [] });
+  }
   const anew = peer('dora-5', 'dora', 5n);
   world.do('adopt', anew, { account_seed: '7e'.repeat(32) });
   anew.record = world.do('device', anew, idsOf(anew)).record;

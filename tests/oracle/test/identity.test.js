@@ -117,6 +117,23 @@ test('a list is refused when it forks, leaves a gap, lacks a record or breaks th
   assert.equal(hex(stateHash(alice)), before);
 });
 
+test('of two branches the longer one counts, unless it takes in who was taken out', () => {
+  const { alice, bob, second, one, two, three, records } = bobs();
+  const other = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x21, dsk: 0x28, dak: 0x29 });
+  const all = [...records, other.record];
+  learnBob(alice, [one, two, three], records);
+  const branch = listOf(bob, [bob, second, other], 3n, listHash(two));
+  const same = listOf(bob, [bob, second], 4n, listHash(branch));
+  const joined = listOf(bob, [second, other], 4n, listHash(branch));
+  const before = hex(stateHash(alice));
+  for (const lists of [[branch], [branch, same], [joined]]) assert.throws(() => learnBob(alice, lists, all), bad);
+  assert.equal(hex(stateHash(alice)), before);
+  assert.deepEqual(learnBob(alice, [branch, joined], all), { result: 'changed', added: [2n, 6n], removed: [2n] });
+  assert.deepEqual(keptList(alice, 'bob', 3n).devices.length, 3);
+  assert.equal(keptList(alice, 'bob', 1n).version, 1n);
+  assert.throws(() => learnBob(alice, [three], records), bad, 'the one that was left does not come back');
+});
+
 test('two devices of a list have no key in common', () => {
   const { alice, bob } = bobs();
   const twin = makeDevice({ userId: 'bob', deviceId: 4n, account: 0x21, dsk: 0x26, dak: 0x23 });

@@ -336,8 +336,130 @@ TEST_F(Directory, RefusesAnotherListOfAVersionThatIsKept) {
   learn(account, 1, 3);
 
   expect_refused(forked.lists(3, 3), forked.records());
-  expect_refused(forked.lists(3, 4), forked.records());
+  expect_refused(forked.lists(1, 3), forked.records());
   expect_refused(forked.lists(4, 4), forked.records());  // follows the other version 3
+}
+
+// ---- Branches ------------------------------------------------------------------------------------------------------
+
+// Devices 1 and 2; then one device goes on from there, and another, which did not hear of that, too.
+class DirectoryBranches : public Directory {
+ protected:
+  DirectoryBranches() {
+    for (Account* account : {&here_, &there_}) {
+      account->change({2}, {});
+      account->reach(3);
+    }
+    there_.fork(kThen + 1);  // of version 3
+  }
+  Learned learn_there(std::uint64_t first, std::uint64_t last) { return learn(there_, first, last); }
+
+  Account here_;
+  Account there_;
+};
+
+TEST_F(DirectoryBranches, TheLongerOneCounts) {
+  here_.change({4}, {});
+  there_.change({5}, {});
+  there_.change({}, {1});
+  learn(here_, 1, 4);
+  const SigningKey pinned = known_->account_key;
+  known_->verified = true;
+
+  const Learned learned = learn_there(1, 5);
+
+  EXPECT_EQ(learned.result, Learning::kChanged);
+  EXPECT_TRUE(learned.against);
+  EXPECT_EQ(learned.added, ids({5}));
+  EXPECT_EQ(learned.removed, ids({1, 4}));
+  EXPECT_EQ(kept(), "1..5");
+  EXPECT_EQ(known_->list(2)->bytes, here_.list(2).bytes);
+  EXPECT_EQ(known_->list(3)->bytes, there_.list(3).bytes);
+  EXPECT_EQ(known_->records.size(), 3U) << "of the other branch none is kept";
+  EXPECT_EQ(known_->account_key, pinned);
+  EXPECT_TRUE(known_->verified);
+  expect_refused(here_.lists(1, 4), here_.records());
+}
+
+TEST_F(DirectoryBranches, TheOneThatIsNoLongerIsRefused) {
+  learn(here_, 1, 3);
+  const Learned learned = learn_there(1, 3);
+  EXPECT_EQ(learned.result, Learning::kRefused);
+  EXPECT_TRUE(learned.against);
+  EXPECT_FALSE(learned.missing);
+  EXPECT_EQ(known_->newest(), here_.list(3));
+}
+
+TEST_F(DirectoryBranches, WhoWasTakenOutDoesNotComeBack) {
+  here_.change({}, {2});
+  there_.reach(6);
+  learn(here_, 1, 4);
+  EXPECT_EQ(taken_out_of(*known_, there_.list(6)), ids({2}));
+  const Learned refused = learn_there(1, 6);
+  EXPECT_EQ(refused.result, Learning::kRefused);
+  EXPECT_TRUE(refused.against);
+
+  there_.change({7}, {2});
+  const Learned learned = learn_there(1, 7);
+  EXPECT_EQ(learned.result, Learning::kChanged);
+  EXPECT_EQ(learned.added, ids({2, 7})) << "it stood in the other branch";
+  EXPECT_EQ(learned.removed, ids({2}));
+}
+
+// Under other keys it is another device.
+TEST_F(DirectoryBranches, WhoWasTakenOutMayHaveComeBackWithOtherKeys) {
+  here_.change({}, {2});
+  there_.change({}, {2});
+  there_.change({2}, {});
+  learn(here_, 1, 4);
+  EXPECT_EQ(learn_there(1, 5).result, Learning::kChanged);
+}
+
+TEST_F(DirectoryBranches, IsTakenFromWhereItConnects) {
+  there_.reach(5);
+  learn(here_, 1, 3);
+  for (const std::uint64_t first : {4U, 5U}) {
+    const Learned learned = learn_there(first, 5);
+    EXPECT_EQ(learned.result, Learning::kRefused);
+    EXPECT_EQ(learned.missing, (Learned::Versions{first == 4 ? 3U : 4U, first == 4 ? 3U : 4U})) << "asked for";
+  }
+  EXPECT_EQ(learn_there(3, 5).result, Learning::kChanged);
+  EXPECT_EQ(kept(), "1..5");
+}
+
+// What is kept begins above the place where they part.
+TEST_F(DirectoryBranches, IsTakenWholeWhereNothingConnects) {
+  here_.reach(4);
+  there_.reach(5);
+  learn(here_, 4, 4);
+  EXPECT_EQ(learn_there(2, 5).result, Learning::kChanged);
+  EXPECT_EQ(kept(), "2..5");
+}
+
+TEST_F(DirectoryBranches, AreKnownAsWhatTheyAre) {
+  there_.reach(4);
+  learn(here_, 1, 3);
+  const auto branch = branch_against(*known_, there_.lists(1, 4), there_.records());
+  ASSERT_TRUE(branch.has_value());
+  EXPECT_EQ(branch->newest(), there_.list(4));
+  EXPECT_TRUE(seem_another_branch(*known_, there_.lists(3, 3)));
+  EXPECT_TRUE(seem_another_branch(*known_, there_.lists(4, 4)));
+  EXPECT_FALSE(seem_another_branch(*known_, there_.lists(1, 2)));
+  here_.reach(4);
+  EXPECT_FALSE(branch_against(*known_, here_.lists(1, 4), here_.records()).has_value());
+  Bytes damaged = there_.list(4).bytes;
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  EXPECT_FALSE(branch_against(*known_, std::vector<Bytes>{there_.list(3).bytes, damaged}, there_.records()));
+}
+
+// The server has lost more versions than are kept.
+TEST_F(DirectoryBranches, FarBelowAreOneToo) {
+  here_.reach(limits::e2ee::kListVersionsMax + 9);
+  learn(here_, limits::e2ee::kListVersionsMax, limits::e2ee::kListVersionsMax + 9);
+  const auto branch = branch_against(*known_, here_.lists(1, 3), here_.records());
+  ASSERT_TRUE(branch.has_value());
+  EXPECT_EQ(branch->newest().version, 3U);
+  EXPECT_FALSE(branch_against(*known_, here_.lists(1, limits::e2ee::kListVersionsMax - 1), here_.records()));
 }
 
 TEST_F(Directory, RefusesOlderVersionsThatDoNotLeadHere) {

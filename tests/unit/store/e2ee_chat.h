@@ -365,7 +365,14 @@ class ChatDevice {
   void sync() {
     for (Seq seq = cursor() + 1; seq <= server_.stream.size(); ++seq) {
       ItemResult result;
+      may_wait_ = waits_for_lists;
       write([&](E2eeTransaction& tx) { return take(tx, server_.stream[seq - 1], result); });
+      if (result.outcome == ItemResult::Outcome::kHeld) {
+        ++held;
+        fetch_lists(server_.stream[seq - 1].sent.from.user_id);
+        may_wait_ = false;
+        write([&](E2eeTransaction& tx) { return take(tx, server_.stream[seq - 1], result); });
+      }
       results.push_back(result.outcome);
       if (result.lists_wanted) fetch_lists(server_.stream[seq - 1].sent.from.user_id);
     }
@@ -396,7 +403,9 @@ class ChatDevice {
                   from.encrypted, {}};
     const auto slice = from.slices.find(self);
     if (slice != from.slices.end()) incoming.slice = slice->second;
+    incoming.may_wait = may_wait_;
     CHATSDK_ASSIGN(result, direct.receive(tx.kept(), incoming, now_ms));
+    if (result.outcome == ItemResult::Outcome::kHeld) return {};
     item.set_kind(from.sent.kind == SliceKind::kMessage ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_UNSPECIFIED);
     item.set_message_id(1'000 + from.seq);
     item.set_sender_user_id(from.sent.from.user_id);
@@ -449,9 +458,12 @@ class ChatDevice {
   int bundles_fetched = 0;
   int refused = 0;
   int rosters_applied = 0;
+  bool waits_for_lists = false;  // items are held, as the engine holds them while lists may come
+  int held = 0;
 
  private:
   ChatServer& server_;
+  bool may_wait_ = false;
 };
 
 // The two users' first devices.
@@ -483,6 +495,28 @@ class ChatOfTwo : public ::testing::Test {
     from.sync();
     to.sync();
     ASSERT_EQ(to.history().back(), text);
+  }
+  // An item with one slice, out of the state of a device that does as it likes.
+  void speak(ChatDevice& from, ChatDevice& to, SliceKind kind, BodyType type, const Bytes& body) {
+    const ClientMessageId id = ClientMessageId::make(from_unix_ms(9), from.random);
+    from.write([&](E2eeTransaction& tx) -> Status {
+      const auto bundle = server.bundle(to.self);
+      CHATSDK_TRY(from.direct.take_bundle(tx.kept(), to.self, &*bundle, kThen));
+      Envelope envelope;
+      envelope.body_type = type;
+      envelope.client_message_id = id;
+      envelope.binding = DirectBinding::of("alice", "bob");
+      envelope.body = body;
+      CHATSDK_ASSIGN(Bytes slice, encrypt_for(tx.state(), to.self, serialize(envelope), from.random));
+      ChatServer::StreamItem item;
+      item.sent = {from.self, kind, id, {}};
+      item.slices[to.self] = std::move(slice);
+      server.add(std::move(item));
+      return {};
+    });
+  }
+  void say_to(ChatDevice& from, ChatDevice& to, const std::string& text) {
+    speak(from, to, SliceKind::kMessage, BodyType::kContent, encode_text_content(text));
   }
   // The server's item is another one than was sent.
   ChatServer::StreamItem& last() { return server.stream.back(); }

@@ -19,31 +19,7 @@ namespace {
 
 using Outcome = ItemResult::Outcome;
 
-class Trust : public ChatOfTwo {
- protected:
-  // An item with one slice, out of the state of a device that does as it likes.
-  void speak(ChatDevice& from, ChatDevice& to, SliceKind kind, BodyType type, const Bytes& body) {
-    const ClientMessageId id = ClientMessageId::make(from_unix_ms(9), from.random);
-    from.write([&](E2eeTransaction& tx) -> Status {
-      const auto bundle = server.bundle(to.self);
-      CHATSDK_TRY(from.direct.take_bundle(tx.kept(), to.self, &*bundle, kThen));
-      Envelope envelope;
-      envelope.body_type = type;
-      envelope.client_message_id = id;
-      envelope.binding = DirectBinding::of("alice", "bob");
-      envelope.body = body;
-      CHATSDK_ASSIGN(Bytes slice, encrypt_for(tx.state(), to.self, serialize(envelope), from.random));
-      ChatServer::StreamItem item;
-      item.sent = {from.self, kind, id, {}};
-      item.slices[to.self] = std::move(slice);
-      server.add(std::move(item));
-      return {};
-    });
-  }
-  void say_to(ChatDevice& from, ChatDevice& to, const std::string& text) {
-    speak(from, to, SliceKind::kMessage, BodyType::kContent, encode_text_content(text));
-  }
-};
+class Trust : public ChatOfTwo {};
 
 // ---- Who is in the conversation ------------------------------------------------------------------------------------
 
