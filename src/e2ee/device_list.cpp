@@ -110,7 +110,7 @@ Result<DeviceList> first_device_list(const UserId& user_id, const SigningSeed& a
 
 Result<DeviceList> next_device_list(const DeviceList& before, const SigningSeed& account_seed,
                                     std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
-                                    std::uint64_t time_ms) {
+                                    std::uint64_t time_ms, std::uint64_t above) {
   std::vector<ListedDevice> devices = before.devices;
   for (const DeviceId device_id : remove) {
     if (std::erase_if(devices, [device_id](const ListedDevice& device) { return device.device_id == device_id; }) ==
@@ -120,7 +120,8 @@ Result<DeviceList> next_device_list(const DeviceList& before, const SigningSeed&
   }
   if (!take_in(add, before.user_id, devices)) return not_for_the_list("a device twice, or of another user");
   const std::uint64_t not_before = std::max(time_ms, before.time_ms);
-  return sign_list({before.user_id, before.version + 1, before.hash, not_before}, account_seed, devices);
+  const std::uint64_t version = std::max(before.version, above) + 1;
+  return sign_list({before.user_id, version, before.hash, not_before}, account_seed, devices);
 }
 
 }  // namespace chatsdk::e2ee

@@ -64,10 +64,32 @@ Result<ListUpload> OwnKeys::begin_account(Kept kept, const Peer& device, std::st
   return upload;
 }
 
+namespace {
+
+// What the next own list follows, and whom it lacks in any case.
+struct ListBase {
+  const KnownUser* own = nullptr;  // nullptr: no list is known
+  std::vector<DeviceId> taken_out;
+};
+
+Result<ListBase> list_base(Kept kept, const UserId& user_id, const KnownUser* branch) {
+  ListBase base;
+  CHATSDK_ASSIGN(base.own, kept.state.user(user_id));
+  if (branch == nullptr) return base;
+  if (base.own != nullptr) base.taken_out = taken_out_of(*base.own, branch->newest());
+  base.own = branch;
+  return base;
+}
+
+}  // namespace
+
 // The next list, or the first where none is known, with the device of `self` in the place of those.
-Result<ListUpload> OwnKeys::list_with(Kept kept, const Self& self, std::set<DeviceId> without, std::uint64_t now_ms) {
+Result<ListUpload> OwnKeys::list_with(Kept kept, const Self& self, std::set<DeviceId> without, std::uint64_t now_ms,
+                                      const KnownUser* branch) {
   const UserId& user_id = self.record.user_id;
-  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(user_id));
+  CHATSDK_ASSIGN(const ListBase base, list_base(kept, user_id, branch));
+  const KnownUser* own = base.own;
+  without.insert(base.taken_out.begin(), base.taken_out.end());
   if (own == nullptr) {
     CHATSDK_ASSIGN(const DeviceList list, first_device_list(user_id, self.account_seed, {&self.record, 1}, now_ms));
     return ListUpload{list.bytes, {self.record.bytes}};
@@ -95,7 +117,25 @@ Place place_of(const KnownUser& own, DeviceId device_id, const Hash* record_hash
 
 }  // namespace
 
-Result<Standing> OwnKeys::standing(Kept kept, const Peer& device) {
+namespace {
+
+struct SelfIn {
+  Standing standing = Standing::kUnlisted;
+  bool has_place = false;  // it or what it takes the place of
+};
+
+SelfIn self_in(const Self& self, bool same_device, const KnownUser& own) {
+  Place place = place_of(own, self.record.device_id, &self.record.hash);
+  if (same_device && place == Place::kNewest) return {Standing::kListed, true};
+  // What never got into a list was to take the place of another.
+  if (place == Place::kNone && self.replaces) place = place_of(own, self.replaces, nullptr);
+  if (place == Place::kEarlier) return {Standing::kRemoved, true};
+  return {same_device ? Standing::kUnlisted : Standing::kAnotherDevice, place != Place::kNone};
+}
+
+}  // namespace
+
+Result<Standing> OwnKeys::standing(Kept kept, const Peer& device, const KnownUser* branch) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return Standing::kNoKeys;
   if (self->record.user_id != device.user_id) return Standing::kAnotherDevice;
@@ -103,35 +143,37 @@ Result<Standing> OwnKeys::standing(Kept kept, const Peer& device) {
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
   if (own == nullptr) return same_device ? Standing::kUnlisted : Standing::kAnotherDevice;
   if (!holds_account_of(*self, *own)) return Standing::kRemoved;
-  Place place = place_of(*own, self->record.device_id, &self->record.hash);
-  if (same_device && place == Place::kNewest) return Standing::kListed;
-  // What never got into a list was to take the place of another.
-  if (place == Place::kNone && self->replaces) place = place_of(*own, self->replaces, nullptr);
-  if (place == Place::kEarlier) return Standing::kRemoved;
-  return same_device ? Standing::kUnlisted : Standing::kAnotherDevice;
+  const SelfIn known = self_in(*self, same_device, *own);
+  if (branch == nullptr || known.standing == Standing::kRemoved) return known.standing;
+  const SelfIn there = self_in(*self, same_device, *branch);
+  // Whoever took it in may have taken it out again, unheard.
+  if (known.has_place && !there.has_place) return Standing::kRemoved;
+  return there.standing;
 }
 
-Result<ListUpload> OwnKeys::list_with_self(Kept kept, std::span<const DeviceId> gone, std::uint64_t now_ms) {
+Result<ListUpload> OwnKeys::list_with_self(Kept kept, std::span<const DeviceId> gone, std::uint64_t now_ms,
+                                           const KnownUser* branch) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return without_keys();
   std::set<DeviceId> without(gone.begin(), gone.end());
   without.insert({self->replaces, self->record.device_id});
-  return list_with(kept, *self, std::move(without), now_ms);
+  return list_with(kept, *self, std::move(without), now_ms, branch);
 }
 
 Result<ListUpload> OwnKeys::begin_anew(Kept kept, const Peer& device, std::string_view name,
-                                       std::span<const DeviceId> gone, std::uint64_t now_ms) {
+                                       std::span<const DeviceId> gone, std::uint64_t now_ms, const KnownUser* branch) {
   CHATSDK_ASSIGN(const Self* before, kept.state.self());
   if (before == nullptr) return without_keys();
   if (before->record.user_id != device.user_id) return error(Code::kWrongState, "this device has another user's keys");
   CHATSDK_ASSIGN(Self self, make_self(before->account_seed.clone(), DeviceKeys::draw(keys_), device, name, now_ms));
   // Where the list never got to the server, what stood there before it goes.
-  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
+  CHATSDK_ASSIGN(const ListBase base, list_base(kept, device.user_id, branch));
+  const KnownUser* own = base.own;
   const bool was_listed = own != nullptr && own->newest().find(before->record.device_id) != nullptr;
   self.replaces = was_listed ? before->record.device_id : before->replaces;
   std::set<DeviceId> without(gone.begin(), gone.end());
   without.insert({self.replaces, device.device_id});
-  CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, std::move(without), now_ms));
+  CHATSDK_ASSIGN(const ListUpload upload, list_with(kept, self, std::move(without), now_ms, branch));
   CHATSDK_TRY(replace_self(kept, std::move(self)));
   return upload;
 }
@@ -147,12 +189,21 @@ Status OwnKeys::forget_keys(Kept kept) {
 }
 
 Status OwnKeys::adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted,
-                              std::uint64_t now_ms) {
+                              std::uint64_t now_ms, const KnownUser* branch) {
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
-  const bool same_account = own != nullptr && own->account_key == signing_key_of(granted.account_seed);
-  const DeviceList* shown = same_account ? own->list(granted.list.version) : nullptr;
-  if (shown == nullptr || shown->hash != granted.list.hash) {
+  const auto shows = [&granted](const KnownUser* user) {
+    const bool same_account = user != nullptr && user->account_key == signing_key_of(granted.account_seed);
+    const DeviceList* shown = same_account ? user->list(granted.list.version) : nullptr;
+    return shown != nullptr && shown->hash == granted.list.hash;
+  };
+  const bool is_of_branch = !shows(own) && shows(branch);
+  if (!is_of_branch && !shows(own)) {
     return error(kBadMessage, "the server shows no list that follows the granted one");
+  }
+  if (is_of_branch) {
+    KnownUser taken = *branch;
+    if (own != nullptr) taken.replaced = own->replaced;
+    CHATSDK_TRY(kept.state.put_user(std::move(taken)));
   }
   CHATSDK_ASSIGN(Self self, make_self(std::move(granted.account_seed), std::move(granted.keys), device, name, now_ms));
   return replace_self(kept, std::move(self));
@@ -168,19 +219,20 @@ Status OwnKeys::replace_self(Kept kept, Self self) {
   return kept.state.put_self(std::move(self));
 }
 
-Result<ListUpload> OwnKeys::replace_account(Kept kept, const Peer& device, std::string_view name, bool again,
-                                            std::uint64_t now_ms) {
+Result<ListUpload> OwnKeys::replace_account(Kept kept, const Peer& device, std::string_view name,
+                                            const Replacement& replacement, std::uint64_t now_ms) {
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
   if (own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
   CHATSDK_ASSIGN(auto next, kept.state.next_self());
-  if (!again || !next || Peer{next->record.user_id, next->record.device_id} != device) {
+  if (!replacement.again || !next || Peer{next->record.user_id, next->record.device_id} != device) {
     CHATSDK_ASSIGN(next, make_self(draw_secret<32>(keys_), DeviceKeys::draw(keys_), device, name, now_ms));
     CHATSDK_TRY(kept.state.put_next_self(*next));
   }
   std::vector<DeviceId> all;
   for (const ListedDevice& listed : own->newest().devices) all.push_back(listed.device_id);
+  const std::uint64_t above = std::max(own->newest().version, replacement.server_version);
   CHATSDK_ASSIGN(const DeviceList list,
-                 next_device_list(own->newest(), next->account_seed, {&next->record, 1}, all, now_ms));
+                 next_device_list(own->newest(), next->account_seed, {&next->record, 1}, all, now_ms, above));
   return ListUpload{list.bytes, {next->record.bytes}};
 }
 
@@ -194,15 +246,31 @@ Result<bool> OwnKeys::take_replacement(Kept kept, const UserId& user_id) {
 }
 
 Result<ListUpload> OwnKeys::next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
-                                      std::uint64_t now_ms) {
+                                      std::uint64_t now_ms, const KnownUser* branch) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return without_keys();
-  CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(self->record.user_id));
-  if (own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
-  CHATSDK_ASSIGN(const DeviceList list, next_device_list(own->newest(), self->account_seed, add, remove, now_ms));
+  CHATSDK_ASSIGN(const ListBase base, list_base(kept, self->record.user_id, branch));
+  if (base.own == nullptr) return error(Code::kWrongState, "no list of the own user is known");
+  std::set<DeviceId> gone(remove.begin(), remove.end());
+  gone.insert(base.taken_out.begin(), base.taken_out.end());
+  const std::vector<DeviceId> without(gone.begin(), gone.end());
+  CHATSDK_ASSIGN(const DeviceList list, next_device_list(base.own->newest(), self->account_seed, add, without, now_ms));
   ListUpload upload{list.bytes, {}};
   for (const DeviceRecord& record : add) upload.records.push_back(record.bytes);
   return upload;
+}
+
+Result<std::vector<Bytes>> OwnKeys::repeat_list(Kept kept, const DeviceList& last, std::uint64_t version,
+                                                std::size_t before, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr) return without_keys();
+  std::vector<Bytes> lists;
+  DeviceList list = last;
+  while (list.version < version && before + lists.size() < limits::e2ee::kListVersionsMax) {
+    CHATSDK_ASSIGN(list, next_device_list(list, self->account_seed, {}, {}, now_ms));
+    lists.push_back(list.bytes);
+  }
+  return lists;
 }
 
 // ---- Prekeys -------------------------------------------------------------------------------------------------------

@@ -76,33 +76,48 @@ class OwnKeys {
   // The user's first device: the account key, this device's keys and record, and the list of version 1, which is
   // learned when the server has taken it. WRONG_STATE: this device has keys; INVALID_ARGUMENT: the name.
   Result<ListUpload> begin_account(Kept kept, const Peer& device, std::string_view name, std::uint64_t now_ms);
-  Result<Standing> standing(Kept kept, const Peer& device);
+  // branch, here and below: the server's own lists, where they part from those that are known (section 12). Who was
+  // taken out of the one or the other is kRemoved; so is who stands in those that are known alone.
+  Result<Standing> standing(Kept kept, const Peer& device, const KnownUser* branch = nullptr);
   // A list with this device, which is in none: the first, or the next of the one that is known, without those of `gone`
   // that it names. WRONG_STATE without keys.
-  Result<ListUpload> list_with_self(Kept kept, std::span<const DeviceId> gone, std::uint64_t now_ms);
+  //
+  // Of a branch the next one lacks, too, whom the lists that are known have taken out: it joins the two as soon as it
+  // is longer than either.
+  Result<ListUpload> list_with_self(Kept kept, std::span<const DeviceId> gone, std::uint64_t now_ms,
+                                    const KnownUser* branch = nullptr);
   // The server knows this device under another id from now on, since it was restored from an older state or logged in
   // anew: other device keys, and nothing of the old ones' sessions and prekeys. The account key and what is known of
   // users stay, and the list that comes back has the new device in place of the old, and none of `gone`. WRONG_STATE as
   // next_list().
   Result<ListUpload> begin_anew(Kept kept, const Peer& device, std::string_view name, std::span<const DeviceId> gone,
-                                std::uint64_t now_ms);
+                                std::uint64_t now_ms, const KnownUser* branch = nullptr);
   // A device that was linked: the account key and the device keys that another device has confirmed, in place of what
   // was here. The granted list has been learned by then, or one behind it: what a server shows in its place, or holds
-  // back, is BAD_MESSAGE.
-  Status adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted, std::uint64_t now_ms);
+  // back, is BAD_MESSAGE. Where it is a list of the branch, that is what is known from then on.
+  Status adopt_account(Kept kept, const Peer& device, std::string_view name, Granted granted, std::uint64_t now_ms,
+                       const KnownUser* branch = nullptr);
   // The user begins anew with another account key, and this device as the only one: the list behind the newest that is
-  // known, under the new key. again: under the one of the call before, whose list the server has not shown, if that was
-  // for this device. WRONG_STATE where no list of the user is known. What this device has stays in force until
-  // take_replacement().
-  Result<ListUpload> replace_account(Kept kept, const Peer& device, std::string_view name, bool again,
-                                     std::uint64_t now_ms);
+  // known, under the new key, and above the server's. again: under the one of the call before, whose list the server
+  // has not shown, if that was for this device. WRONG_STATE where no list of the user is known. What this device has
+  // stays in force until take_replacement().
+  struct Replacement {
+    bool again = false;
+    std::uint64_t server_version = 0;
+  };
+  Result<ListUpload> replace_account(Kept kept, const Peer& device, std::string_view name,
+                                     const Replacement& replacement, std::uint64_t now_ms);
   // Once the own lists that are known are under the key of replace_account(), however they came: that account and its
   // keys are this device's, and nothing of the old ones' sessions and prekeys. False: they are not, or nothing was
   // begun.
   Result<bool> take_replacement(Kept kept, const UserId& user_id);
   // The next version of the own list. WRONG_STATE where there is none, or no keys; what next_device_list() says.
   Result<ListUpload> next_list(Kept kept, std::span<const DeviceRecord> add, std::span<const DeviceId> remove,
-                               std::uint64_t now_ms);
+                               std::uint64_t now_ms, const KnownUser* branch = nullptr);
+  // Versions behind `last` without any other change, up to this one, and no more than fit into an upload with `before`
+  // others. WRONG_STATE without keys.
+  Result<std::vector<Bytes>> repeat_list(Kept kept, const DeviceList& last, std::uint64_t version, std::size_t before,
+                                         std::uint64_t now_ms);
 
   // What is to be uploaded now: what is due is made, and what the server has not confirmed is part of it, as much as
   // fits into one request: asked again when that was taken, it gives the rest. nullopt: nothing. Nothing is due before
@@ -132,7 +147,8 @@ class OwnKeys {
                          std::uint64_t now_ms);
   static Status replace_self(Kept kept, Self self);
   static Status forget_keys(Kept kept);
-  Result<ListUpload> list_with(Kept kept, const Self& self, std::set<DeviceId> without, std::uint64_t now_ms);
+  Result<ListUpload> list_with(Kept kept, const Self& self, std::set<DeviceId> without, std::uint64_t now_ms,
+                               const KnownUser* branch);
   Result<PrekeyUpload> collect(Kept kept);
 
   Random& keys_;

@@ -104,6 +104,9 @@ Status KeyUpkeep::before_epoch() {
   });
   if (!written.ok()) return written.error();
   lists_known_ = false;
+  branch_.reset();
+  // Until the server has shown that it has the list nothing is sent.
+  if (state_ == EncryptionState::kReady) become(EncryptionState::kPreparing);
   return {};
 }
 
@@ -155,16 +158,18 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const bool replaced, keys_.take_replacement(transaction.kept(), session_.owner()));
   if (replaced && replacing_ == Replacing::kMade) replacing_ = Replacing::kNo;
   work.own_changed = replaced;
-  CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device()));
+  CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device(), branch()));
   if (!live_ && standing != Standing::kListed) {
     work.unlinked = unlinks_.size();
     return {};
   }
   if (replacing_ != Replacing::kNo) return decide_replacing(transaction, work);
-  if (standing != Standing::kRemoved) CHATSDK_TRY(collect_lost(transaction, work));
+  const bool may_sign = standing != Standing::kRemoved && standing != Standing::kNoKeys;
+  if (may_sign) CHATSDK_TRY(collect_lost(transaction, work));
   switch (standing) {
     case Standing::kNoKeys: {
-      if (server_version_ > 0) {
+      CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+      if (server_version_ > 0 || own != nullptr) {
         work.unlinked = unlinks_.size();
         become(EncryptionState::kLinkNeeded);
         return {};
@@ -175,14 +180,14 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
     }
     case Standing::kAnotherDevice: {
       CHATSDK_ASSIGN(auto upload,
-                     keys_.begin_anew(transaction.kept(), own_device(), device_name(), forgotten_, now_ms()));
+                     keys_.begin_anew(transaction.kept(), own_device(), device_name(), forgotten_, now_ms(), branch()));
       add_list(std::move(upload), work);
-      return {};
+      return outgrow(transaction, work);
     }
     case Standing::kUnlisted: {
-      CHATSDK_ASSIGN(auto upload, keys_.list_with_self(transaction.kept(), forgotten_, now_ms()));
+      CHATSDK_ASSIGN(auto upload, keys_.list_with_self(transaction.kept(), forgotten_, now_ms(), branch()));
       add_list(std::move(upload), work);
-      return {};
+      return outgrow(transaction, work);
     }
     case Standing::kRemoved:
       work.unlinked = unlinks_.size();
@@ -200,7 +205,8 @@ Status KeyUpkeep::decide_replacing(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
   const bool again = replacing_ == Replacing::kMade && own != nullptr && own->account_key == replaced_key_;
   if (own != nullptr) work.replaces = own->account_key;
-  CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(), again, now_ms()));
+  CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(),
+                                                    {again, server_version_}, now_ms()));
   add_list(std::move(upload), work);
   return {};
 }
@@ -213,10 +219,13 @@ void KeyUpkeep::add_list(e2ee::ListUpload upload, Work& work) {
 // What the server's store has lost when it was put back goes ahead of anything new.
 Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
-  if (own == nullptr || own->newest().version <= server_version_) return {};
-  work.replaces_earlier_key = server_holds_earlier_key_;
+  if (own == nullptr || branch_) return {};
+  // A server without any list is to take those that are kept, be the first not among them.
+  const bool without_first = server_version_ == 0 && own->oldest().version > 1;
+  work.replaces_earlier_key = server_holds_earlier_key_ || without_first;
+  const std::uint64_t has = server_holds_earlier_key_ ? 0 : server_version_;
   for (const e2ee::DeviceList& list : own->lists) {
-    if (list.version <= server_version_) continue;
+    if (list.version <= has) continue;
     work.lists.push_back(list.bytes);
     for (const e2ee::ListedDevice& device : list.devices) {
       const auto record = own->records.find(device.record_hash);
@@ -229,10 +238,24 @@ Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
   return {};
 }
 
+// Versions do not go back: what joins two branches, or takes the place of another key's lists, is above both.
+Status KeyUpkeep::outgrow(E2eeTransaction& transaction, Work& work) {
+  if (work.lists.empty() || (!branch_ && !server_holds_earlier_key_)) return {};
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  const std::uint64_t known = own == nullptr || !branch_ ? 0 : own->newest().version;
+  const auto last = e2ee::parse_device_list(work.lists.back());
+  if (!last) return error(Code::kInternal, "an own list that does not parse");
+  CHATSDK_ASSIGN(auto more, keys_.repeat_list(transaction.kept(), *last, std::max(known, server_version_) + 1,
+                                              work.lists.size(), now_ms()));
+  work.lists.insert(work.lists.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  return {};
+}
+
 // Whom the app has removed, and whom the server has forgotten: another device without a place in the list may have
 // removed it. A server that says so falsely can do no more than keep that device from speaking.
 Status KeyUpkeep::take_out_gone(E2eeTransaction& transaction, Work& work) {
-  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(session_.owner()));
+  const e2ee::KnownUser* own = branch_ ? branch() : known;
   const e2ee::DeviceList& newest = own->newest();
   std::set<DeviceId> gone;
   for (const DeviceId device : forgotten_) {
@@ -242,23 +265,26 @@ Status KeyUpkeep::take_out_gone(E2eeTransaction& transaction, Work& work) {
     const bool leaves_another = gone.size() + 1 < newest.devices.size() || gone.count(wanted.device) != 0;
     if (newest.find(wanted.device) != nullptr && leaves_another) gone.insert(wanted.device);
   }
-  if (gone.empty()) {
+  if (gone.empty() && !branch_) {
     work.unlinked = unlinks_.size();
     return {};
   }
   const std::vector<DeviceId> remove(gone.begin(), gone.end());
-  CHATSDK_ASSIGN(auto upload, keys_.next_list(transaction.kept(), {}, remove, now_ms()));
+  CHATSDK_ASSIGN(auto upload, keys_.next_list(transaction.kept(), {}, remove, now_ms(), branch()));
   add_list(std::move(upload), work);
   return {};
 }
 
 Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
-  CHATSDK_ASSIGN(const bool in_doubt, transaction.notes().list_in_doubt());
-  if (in_doubt && work.lists.empty()) {
+  CHATSDK_ASSIGN(bool in_doubt, transaction.notes().list_in_doubt());
+  if (in_doubt && server_has_newest_) {
     CHATSDK_TRY(transaction.notes().list_is_there());
     work.own_changed = true;
+    in_doubt = false;
   }
+  if (in_doubt) become(EncryptionState::kPreparing);
   CHATSDK_TRY(take_out_gone(transaction, work));
+  CHATSDK_TRY(outgrow(transaction, work));
   if (!work.lists.empty() || !live_) return {};
   const bool compared = digest_asked_ && context_.now() - *digest_asked_ < context_.options.lifetimes.digest_interval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
@@ -269,7 +295,7 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
   }
   CHATSDK_ASSIGN(work.prekeys, keys_.due_upload(transaction.kept(), holds_, now_ms()));
   // Without prekeys on the server nobody could begin a session with this device.
-  if (!work.prekeys) become(EncryptionState::kReady);
+  if (!work.prekeys && !in_doubt) become(EncryptionState::kReady);
   CHATSDK_ASSIGN(work.look_again_ms, keys_.rotation_due_ms(transaction.kept()));
   return {};
 }
@@ -322,7 +348,14 @@ Status KeyUpkeep::replace_account() {
   return {};
 }
 
-Result<e2ee::Standing> KeyUpkeep::standing() { return keys_.standing({store_.state(), store_.notes()}, own_device()); }
+Result<e2ee::Standing> KeyUpkeep::standing() {
+  return keys_.standing({store_.state(), store_.notes()}, own_device(), branch());
+}
+
+Result<const e2ee::KnownUser*> KeyUpkeep::own_lists() {
+  if (branch_) return branch();
+  return store_.state().user(session_.owner());
+}
 
 void KeyUpkeep::adopt(e2ee::Granted granted, Session::StatusCallback done) {
   adopting_ = {std::move(granted), std::move(done)};
@@ -332,9 +365,12 @@ void KeyUpkeep::adopt(e2ee::Granted granted, Session::StatusCallback done) {
 void KeyUpkeep::adopt_now() {
   Adopting adopting = *std::exchange(adopting_, std::nullopt);
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-    return keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(adopting.granted), now_ms());
+    return keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(adopting.granted), now_ms(),
+                               branch());
   });
   if (written.ok()) {
+    if (branch_) lists_known_ = false;
+    branch_.reset();
     CHATSDK_FAULT("encryption.between_adopted_and_listed");
     become(EncryptionState::kPreparing);
   }
@@ -372,11 +408,13 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
     return failed(error(Code::kProtocol, "an answer about other users"));
   }
   const wire::DeviceLists::OfUser& own = answer->users(0);
+  const e2ee::UserLists given{session_.owner(), to_vector(own.lists()), to_vector(own.records())};
+  const auto apart = part_from_known(given);
+  if (!apart.ok()) return failed(apart.error());
   std::vector<e2ee::Event> events;
   bool changed = false;
-  if (own.lists_size() > 0 || awaited != 0) {
+  if (!*apart && (own.lists_size() > 0 || awaited != 0)) {
     const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-      const e2ee::UserLists given{session_.owner(), to_vector(own.lists()), to_vector(own.records())};
       CHATSDK_ASSIGN(const auto learned,
                      conversations_.take_lists(transaction.kept(), given, awaited, now_ms(), events));
       changed = brought_something(learned.result);
@@ -389,9 +427,10 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   const std::uint64_t known_version = *known == nullptr ? 0 : (*known)->newest().version;
   forgotten_.clear();
   // A server of before this says nothing of devices.
-  if (*known != nullptr && own.devices_size() > 0) {
+  const e2ee::KnownUser* const lists = branch_ ? branch() : *known;
+  if (lists != nullptr && own.devices_size() > 0) {
     const std::set<std::uint64_t> there(own.devices().begin(), own.devices().end());
-    for (const e2ee::ListedDevice& device : (*known)->newest().devices) {
+    for (const e2ee::ListedDevice& device : lists->newest().devices) {
       if (there.count(device.device_id.value) == 0) forgotten_.push_back(device.device_id);
     }
   }
@@ -399,6 +438,9 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   // What is of a key that is known to come before was not taken.
   const auto shown = own.lists_size() == 0 ? std::nullopt : e2ee::parse_device_list(*own.lists().rbegin());
   server_holds_earlier_key_ = *known != nullptr && shown && shown->account_key != (*known)->account_key;
+  // No list at all: the one that was named is the newest.
+  const bool is_same = *known != nullptr && (!shown || shown->hash == (*known)->newest().hash);
+  server_has_newest_ = is_same && known_version == server_version_;
   // An answer has so many versions at most: the rest comes with the next.
   lists_known_ = !(changed && known_version < server_version_);
   busy_ = false;
@@ -407,6 +449,29 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   if (changed) observer_.on_own_keys_changed();
   if (lists_known_) observer_.on_own_lists_answered();
   schedule();
+}
+
+// True: the server's own lists part from those that are known, and do not count by themselves, or not with this device.
+// Nothing of them is learned then: who is in neither as the other has it is judged by whoever joins them.
+Result<bool> KeyUpkeep::part_from_known(const e2ee::UserLists& given) {
+  branch_.reset();
+  CHATSDK_ASSIGN(const e2ee::KnownUser* known, store_.state().user(session_.owner()));
+  if (known == nullptr || given.lists.empty()) return false;
+  auto branch = e2ee::branch_against(*known, given.lists, given.records);
+  if (!branch) return false;
+  const e2ee::DeviceList& newest = branch->newest();
+  const bool counts = newest.version > known->newest().version && taken_out_of(*known, newest).empty();
+  CHATSDK_ASSIGN(const Standing there, keys_.standing({store_.state(), store_.notes()}, own_device(), &*branch));
+  if (counts && there != Standing::kRemoved) return false;
+  const bool may_join = there != Standing::kRemoved && there != Standing::kNoKeys;
+  const auto written =
+      store_.write([](E2eeTransaction& transaction) -> Status { return transaction.notes().doubt_list(); });
+  if (!written.ok()) return written.error();
+  if (!may_join && std::exchange(told_branch_, newest.hash) != newest.hash) {
+    observer_.on_encryption_events({{e2ee::EventKind::kListRefused, session_.owner(), {}}});
+  }
+  branch_ = std::move(branch);
+  return true;
 }
 
 void KeyUpkeep::upload_list(Work work) {
@@ -431,17 +496,8 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
     return failed(answer.error());
   }
   std::vector<e2ee::Event> events;
-  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-    const e2ee::UserLists given{session_.owner(), work.lists, work.records};
-    CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
-                   conversations_.take_lists(transaction.kept(), given, 0, now_ms(), events));
-    return {};
-  });
-  if (!written.ok()) return failed(written.error());
+  if (auto learned = learn_uploaded(work, events); !learned.ok()) return failed(learned.error());
   CHATSDK_FAULT("keys.between_list_and_prekeys");
-  const auto newest = e2ee::parse_device_list(work.lists.back());
-  if (newest) server_version_ = std::max(server_version_, newest->version);
-  server_holds_earlier_key_ = false;
   conflicts_ = 0;
   busy_ = false;
   backoff_.reset();
@@ -452,7 +508,39 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   });
   if (!events.empty()) observer_.on_encryption_events(std::move(events));
   observer_.on_own_keys_changed();
+  // What was held until two branches were one.
+  if (lists_known_) observer_.on_own_lists_answered();
   schedule();
+}
+
+// With what joins two branches the other one is learned, as soon as it is longer than what is known.
+Status KeyUpkeep::learn_uploaded(const Work& work, std::vector<e2ee::Event>& events) {
+  const auto newest = e2ee::parse_device_list(work.lists.back());
+  if (!newest) return error(Code::kInternal, "an own list that does not parse");
+  CHATSDK_ASSIGN(const e2ee::KnownUser* before, store_.state().user(session_.owner()));
+  e2ee::UserLists given{session_.owner(), work.lists, work.records};
+  if (branch_ && !work.replaces) {
+    if (before != nullptr && newest->version <= before->newest().version) {
+      lists_known_ = false;
+      return {};
+    }
+    std::vector<Bytes> lists;
+    for (const e2ee::DeviceList& list : branch_->lists) lists.push_back(list.bytes);
+    given.lists.insert(given.lists.begin(), lists.begin(), lists.end());
+    for (const auto& [hash, record] : branch_->records) given.records.push_back(record.bytes);
+  }
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
+                   conversations_.take_lists(transaction.kept(), given, 0, now_ms(), events));
+    return {};
+  });
+  if (!written.ok()) return written.error();
+  CHATSDK_ASSIGN(const e2ee::KnownUser* known, store_.state().user(session_.owner()));
+  branch_.reset();
+  server_version_ = std::max(server_version_, newest->version);
+  server_holds_earlier_key_ = false;
+  server_has_newest_ = known != nullptr && known->newest() == *newest;
+  return {};
 }
 
 // ---- Prekeys -------------------------------------------------------------------------------------------------------

@@ -73,10 +73,14 @@ class KeyUpkeep {
   // The user's own devices changed, or somebody named a newer list of the own user.
   void ask_own_lists();
   // The server has still to say which there are.
-  bool asks_own_lists() const { return !lists_known_; }
+  bool asks_own_lists() const { return !lists_known_ || branch_; }
 
   // -- For linking --
   Result<e2ee::Standing> standing();
+  // The own lists that the server has, as far as they are known; nullptr: none. Where they part from those that this
+  // device goes by, nobody is let in before they are joined.
+  Result<const e2ee::KnownUser*> own_lists();
+  bool is_apart() const { return branch_.has_value(); }
   // At most as many bytes of UTF-8 as a record takes.
   std::string device_name() const;
   // Another device of the user has handed over the account: taken once the list that it names is learned. NETWORK and
@@ -101,7 +105,7 @@ class KeyUpkeep {
     std::vector<Bytes> lists;
     std::vector<Bytes> records;
     std::optional<e2ee::SigningKey> replaces;  // the account key that the list takes the place of
-    bool replaces_earlier_key = false;         // that of before, which a server that went back has again
+    bool replaces_earlier_key = false;         // that of before, which a server that went back has again, or none
     bool own_changed = false;                  // what encrypting waits for may be there now
     std::size_t unlinked = 0;                  // so many of unlinks_ are done
     bool ask_digest = false;
@@ -118,6 +122,10 @@ class KeyUpkeep {
   Status decide_replacing(E2eeTransaction& transaction, Work& work);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
+  Status outgrow(E2eeTransaction& transaction, Work& work);
+  Result<bool> part_from_known(const e2ee::UserLists& given);
+  Status learn_uploaded(const Work& work, std::vector<e2ee::Event>& events);
+  const e2ee::KnownUser* branch() const { return branch_ ? &*branch_ : nullptr; }
   Status take_out_gone(E2eeTransaction& transaction, Work& work);
   void end_unlinks(std::size_t count, const Status& status);
   void adopt_now();
@@ -149,7 +157,12 @@ class KeyUpkeep {
   bool busy_ = false;
   bool lists_known_ = false;          // the server was asked since somebody said that they changed
   std::uint64_t server_version_ = 0;  // of the newest own list that the server named; 0: none
+  bool server_has_newest_ = false;    // of the own lists that are known here
   bool server_holds_earlier_key_ = false;
+  // The server's own lists, which part from those that are known and do not count by themselves: joined with these by
+  // one that is longer than either, where this device may sign it.
+  std::optional<e2ee::KnownUser> branch_;
+  e2ee::Hash told_branch_;  // the app was told of a branch that ends with it
   e2ee::ServerHolds holds_;
   std::optional<MonotonicTime> digest_asked_;
   std::uint32_t drop_below_ = 0;                // of the next upload of prekeys

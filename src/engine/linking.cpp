@@ -60,6 +60,7 @@ Status Linking::scan(std::string_view text) {
   CHATSDK_TRY(may_begin());
   CHATSDK_ASSIGN(const e2ee::Standing standing, upkeep_.standing());
   if (standing != e2ee::Standing::kListed) return error(Code::kWrongState, "this device is not linked itself");
+  if (upkeep_.is_apart()) return error(Code::kWrongState, "the device list is another one on the server");
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
   CHATSDK_TRY(has_room(own));
   CHATSDK_ASSIGN(auto link, e2ee::LinkOld::scan(text, {session_.owner(), session_.device_id(), own}, now_ms(),
@@ -163,7 +164,7 @@ void Linking::left(LinkStep step) {
 
 void Linking::take(LinkStep step, const Bytes& message) {
   if (step == LinkStep::kOffer) {
-    const auto known = store_.state().user(session_.owner());
+    const auto known = upkeep_.own_lists();
     if (!known.ok()) return end(known.error());
     auto reveal = new_->reveal(message, *known, context_.random.keys);
     if (!reveal.ok()) return end(reveal.error());

@@ -169,6 +169,7 @@ constexpr const char* kForgetIdentity[] = {
     "DELETE FROM e2ee_task WHERE user = ?1", "DELETE FROM e2ee_awaited WHERE user = ?1",
     "DELETE FROM e2ee_reached WHERE user = ?1"};
 constexpr char kListInDoubt[] = "SELECT list_in_doubt FROM e2ee_meta WHERE id = 1";
+constexpr char kDoubtList[] = "UPDATE e2ee_meta SET list_in_doubt = 1 WHERE id = 1 AND list_in_doubt = 0";
 constexpr char kListIsThere[] = "UPDATE e2ee_meta SET list_in_doubt = 0 WHERE id = 1";
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
@@ -369,6 +370,8 @@ Result<bool> SqlNotes::list_in_doubt() {
 }
 
 Status SqlNotes::list_is_there() { return sql_(kListIsThere).run(); }
+
+Status SqlNotes::doubt_list() { return sql_(kDoubtList).run(); }
 
 Status SqlNotes::forget_identity(const UserId& user_id) {
   for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));

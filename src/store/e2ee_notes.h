@@ -102,9 +102,12 @@ class SqlNotes final : public Notes {
   Status drop_task_out(std::int64_t id);
   // The users of awaited_list().
   Result<std::vector<UserId>> awaited_users();
-  // Since another store epoch began: whether the server has the own list's newest version is not known.
+  // Since another store epoch began, or doubt_list(): whether the server has the own list's newest version is not
+  // known.
   Result<bool> list_in_doubt();
   Status list_is_there();
+  // The server's own lists part from those that are known here.
+  Status doubt_list();
   // The number that was given last: what Hello names.
   Result<std::uint64_t> counter();
 

@@ -18,6 +18,7 @@
 namespace chatsdk::sim {
 namespace {
 
+using server::NewestList;
 using std::chrono::microseconds;
 using std::chrono::seconds;
 
@@ -486,6 +487,46 @@ TEST_F(EncryptedWorld, AServerThatWasPutBackIsWrittenToUnderNewSessions) {
   EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
   EXPECT_GE(shown_by(kAlice), 16U);
   EXPECT_GE(shown_by(kBob), 16U);
+}
+
+// What device 1 did to the list is lost with the restore, and device 2, which had not heard of it, changes the one of
+// before: device 1 joins the two, and whom only the lost one had taken in is linked anew.
+TEST_F(EncryptedWorld, ListsThatPartBehindARestoreAreJoined) {
+  options_.devices_per_user = 3;  // 1 to 3 are user 1's
+  options_.duration = seconds(160);
+  NewestList joined;
+  play([&](World& world) {
+    for (const auto& [fresh, when] : {std::pair{2, 12}, {5, 16}, {6, 20}}) {
+      link_at(world, seconds(when), static_cast<NodeId>(fresh), fresh < 4 ? 1 : 4);
+    }
+    send(world, seconds(28), 4, 1, 2);
+    at(world, seconds(32), 1, [&world](DeviceNode&) {
+      world.back_up_server();
+      world.network().isolate(2);
+    });
+    link_at(world, seconds(34), 3, 1);
+    send(world, seconds(44), 4, 1, 2);
+    at(world, seconds(50), 1, [&world](DeviceNode&) {
+      for (const NodeId away : {NodeId{1}, NodeId{3}}) world.network().isolate(away);
+      EXPECT_TRUE(world.restore_server());
+      world.network().end_isolation(2);
+    });
+    at(world, seconds(62), 2, [](DeviceNode& device) { device.log_out(); });
+    at(world, seconds(70), 1, [&world](DeviceNode&) {
+      for (const NodeId back : {NodeId{1}, NodeId{3}}) world.network().end_isolation(back);
+    });
+    at(world, seconds(108), 1, [&](DeviceNode& device) {
+      joined = *world.server().inspector().newest_list(Observer::name_of(1));
+      EXPECT_EQ(device.encryption_state(), EncryptionState::kReady);
+    });
+    link_at(world, seconds(110), 3, 1);
+    link_at(world, seconds(118), 2, 1);
+    send(world, seconds(130), 4, 1, 2);
+    send(world, seconds(132), 1, 2, 2);
+  });
+  EXPECT_EQ(joined.version, 4U) << "version 3 stood in both";
+  EXPECT_EQ(joined.devices.size(), 1U);
+  EXPECT_EQ(ends_, std::vector<Code>(12, Code::kOk));
 }
 
 }  // namespace

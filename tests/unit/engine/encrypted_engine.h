@@ -130,6 +130,7 @@ class EncryptedEngine : public EngineWorld {
 
   std::vector<e2ee::DeviceList> server_lists_;  // under one account key
   std::vector<Bytes> server_records_;
+  std::vector<std::uint64_t> server_devices_;  // of alice, whom it names to her; none: it says nothing of them
   std::optional<Code> list_refusal_;
 
  private:
@@ -140,14 +141,15 @@ class EncryptedEngine : public EngineWorld {
     wire::DeviceLists answer;
     wire::DeviceLists::OfUser& own = *answer.add_users();
     own.set_user_id("alice");
-    // The versions after the one that is known, or the newest where that one is not here.
+    // The versions after the one that is known, or all where that one is not here.
     std::size_t known = 0;
     while (known < server_lists_.size() && server_lists_[known].hash.view() != asked.users(0).list_hash()) ++known;
     const bool is_here = known != server_lists_.size();
     for (std::size_t i = 0; i < server_lists_.size(); ++i) {
       own.set_newest_version(server_lists_[i].version);
-      if (is_here ? i > known : i + 1 == server_lists_.size()) own.add_lists(server_lists_[i].bytes);
+      if (!is_here || i > known) own.add_lists(server_lists_[i].bytes);
     }
+    for (const std::uint64_t device : server_devices_) own.add_devices(device);
     for (const Bytes& record : server_records_) own.add_records(record);
     return protobuf_response(answer);
   }
@@ -155,16 +157,30 @@ class EncryptedEngine : public EngineWorld {
     if (list_refusal_) return problem_response(409, *list_refusal_);
     wire::DeviceListUpload upload;
     EXPECT_TRUE(upload.ParseFromString(body));
-    const auto first = e2ee::parse_device_list(upload.lists(0));
-    if (!server_lists_.empty() && first->account_key != server_lists_.back().account_key) {
-      if (!upload.replaces_account_key()) return problem_response(409, Code::kConflict);
-      server_lists_.clear();
-    }
+    std::vector<e2ee::DeviceList> lists;
     for (const std::string& bytes : upload.lists()) {
       const auto list = e2ee::valid_device_list(bytes, "alice");
       EXPECT_TRUE(list.has_value());
-      if (list) server_lists_.push_back(*list);
+      if (!list) return problem_response(400, Code::kInvalidArgument);
+      const bool follows =
+          lists.empty() || (list->version == lists.back().version + 1 &&
+                            list->account_key == lists.back().account_key && list->previous == lists.back().hash);
+      EXPECT_TRUE(follows);
+      lists.push_back(*list);
     }
+    const bool anew = server_lists_.empty() || lists.front().account_key != server_lists_.back().account_key;
+    if (anew && !server_lists_.empty()) {
+      const bool is_above = lists.back().version > server_lists_.back().version;
+      if (!upload.replaces_account_key() || !is_above) return problem_response(409, Code::kConflict);
+      server_lists_.clear();
+    } else if (anew) {
+      if (lists.front().version != 1 && !upload.replaces_account_key()) return problem_response(409, Code::kConflict);
+    } else {
+      const bool follows = lists.front().version == server_lists_.back().version + 1 &&
+                           lists.front().previous == server_lists_.back().hash;
+      if (!follows) return problem_response(409, Code::kConflict);
+    }
+    server_lists_.insert(server_lists_.end(), lists.begin(), lists.end());
     server_records_.insert(server_records_.end(), upload.records().begin(), upload.records().end());
     HttpResponse taken;
     taken.status = 204;

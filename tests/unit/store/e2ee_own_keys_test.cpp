@@ -392,7 +392,7 @@ TEST_F(OwnKeysTest, AnotherAccountKeyBeginsAnewWithThisDeviceAlone) {
   const auto replace = [this](bool again) {
     Result<ListUpload> made = error(Code::kInternal, "");
     alice.write([&](E2eeTransaction& tx) -> Status {
-      made = alice.keys.replace_account(tx.kept(), alice.self, "phone", again, kThen + 1);
+      made = alice.keys.replace_account(tx.kept(), alice.self, "phone", {again, 0}, kThen + 1);
       return {};
     });
     return made;
@@ -436,7 +436,7 @@ TEST_F(OwnKeysTest, AnotherAccountKeyTakesTheOldOnesPlaceWhenItIsShown) {
   const std::uint32_t next_key_id = alice.kept.state().self().value()->next_key_id;
   Result<ListUpload> made = error(Code::kInternal, "");
   alice.write([&](E2eeTransaction& tx) -> Status {
-    made = alice.keys.replace_account(tx.kept(), alice.self, {}, false, kThen + 1);
+    made = alice.keys.replace_account(tx.kept(), alice.self, {}, {}, kThen + 1);
     return {};
   });
   ASSERT_TRUE(made.ok());
@@ -467,7 +467,7 @@ TEST_F(OwnKeysTest, AnAccountThatWasBegunUnderAnotherLogInIsBegunAnew) {
   const auto replace = [this](DeviceId device) {
     ListUpload upload;
     alice.write([&](E2eeTransaction& tx) -> Status {
-      CHATSDK_ASSIGN(upload, alice.keys.replace_account(tx.kept(), {"alice", device}, {}, true, kThen));
+      CHATSDK_ASSIGN(upload, alice.keys.replace_account(tx.kept(), {"alice", device}, {}, {true, 0}, kThen));
       return {};
     });
     return *valid_device_list(upload.list, "alice");

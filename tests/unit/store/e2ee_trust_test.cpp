@@ -239,7 +239,7 @@ TEST_F(TrustOwnAccount, ADeviceOfTheAccountBeforeIsOutUntilItIsLinkedAgain) {
   alice.fetch_lists("alice");
   ListUpload upload;
   tablet.write([&](E2eeTransaction& tx) -> Status {
-    CHATSDK_ASSIGN(upload, tablet.keys.replace_account(tx.kept(), tablet.self, {}, false, kThen));
+    CHATSDK_ASSIGN(upload, tablet.keys.replace_account(tx.kept(), tablet.self, {}, {}, kThen));
     return {};
   });
   server.put_list("alice", upload);
@@ -534,7 +534,7 @@ class TrustReplaced : public Trust {
     anew.fetch_lists("alice");
     ListUpload upload;
     anew.write([&](E2eeTransaction& tx) -> Status {
-      CHATSDK_ASSIGN(upload, anew.keys.replace_account(tx.kept(), anew.self, {}, false, kThen + 1));
+      CHATSDK_ASSIGN(upload, anew.keys.replace_account(tx.kept(), anew.self, {}, {}, kThen + 1));
       return {};
     });
     auto& user = server.users["alice"];

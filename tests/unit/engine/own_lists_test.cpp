@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The own user's lists on a server that was put back, and that another device has changed since without having heard of
+// what was lost (docs/e2ee.md section 12): the two are joined where that is safe, and the app is told where it is not.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <set>
+
+#include "unit/engine/encrypted_engine.h"
+
+namespace chatsdk::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr std::uint64_t kTablet = 8;
+constexpr std::uint64_t kLaptop = 9;
+constexpr std::uint64_t kDesk = 10;
+
+// Alice's phone is this device; her tablet and her laptop stand in version 2.
+class OwnBranches : public EncryptedEngine {
+ protected:
+  OwnBranches() {
+    begin_account();
+    serve_own_keys();
+    add({kTablet, kLaptop}, {});
+    go_online();
+    deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bobs_list()})}));
+    EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  }
+  // Some device of alice's makes the next version on the server.
+  void add(const std::vector<std::uint64_t>& in, const std::vector<std::uint64_t>& out) {
+    std::vector<e2ee::DeviceRecord> records;
+    for (const std::uint64_t device : in) {
+      records.push_back(e2ee::make_device_record({"alice", DeviceId{device}, e2ee::kSuitesSpoken, e2ee::kThen, {}},
+                                                 e2ee::DeviceKeys::draw(random_)));
+      server_records_.push_back(records.back().bytes);
+    }
+    std::vector<DeviceId> removed;
+    for (const std::uint64_t device : out) removed.push_back(DeviceId{device});
+    const auto list = e2ee::next_device_list(server_lists_.back(), e2ee_->state().self().value()->account_seed, records,
+                                             removed, e2ee::kThen);
+    ASSERT_TRUE(list.ok());
+    server_lists_.push_back(*list);
+  }
+  // The phone hears of what the server has.
+  void look() {
+    deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
+    ++heard_;
+    ASSERT_EQ(known(), server_lists_.back());
+  }
+  static wire::Item devices_changed(Seq seq) {
+    wire::Item item;
+    item.set_seq(seq);
+    item.set_kind(wire::ITEM_KIND_DEVICES_CHANGED);
+    return item;
+  }
+  // The server has what it had then, and what a device that knew no better has made of it.
+  void put_back(const std::vector<e2ee::DeviceList>& lists) {
+    drop();
+    ++epoch_;
+    server_lists_ = lists;
+  }
+  void come_back() {
+    sink_.encryption_events.clear();
+    advance(std::chrono::minutes(2));
+    ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  }
+  e2ee::DeviceList known() { return e2ee_->state().user("alice").value()->newest(); }
+  static std::vector<std::uint64_t> devices(const e2ee::DeviceList& list) {
+    std::vector<std::uint64_t> ids;
+    for (const e2ee::ListedDevice& device : list.devices) ids.push_back(device.device_id.value);
+    return ids;
+  }
+  std::size_t told(e2ee::EventKind kind) const {
+    return static_cast<std::size_t>(
+        std::count_if(sink_.encryption_events.begin(), sink_.encryption_events.end(),
+                      [kind](const e2ee::Event& event) { return event.kind == kind && event.user_id == "alice"; }));
+  }
+  // Nothing waits for the list any more.
+  void expect_that_it_sends() {
+    EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+    EXPECT_FALSE(*e2ee_->notes().list_in_doubt());
+    ASSERT_TRUE(send("after all").ok());
+    run();
+    for (std::size_t i = 0; i < bundles_asked().size(); ++i) {
+      give_bundles(bundles_asked()[i]);
+    }
+    EXPECT_THAT(sends(), SizeIs(1));
+  }
+
+  Seq heard_ = 0;
+};
+
+// The laptop was taken out, and stands on the server again, in a list that is no shorter.
+TEST_F(OwnBranches, AreJoinedWithoutWhoWasTakenOut) {
+  const auto before = server_lists_;
+  add({}, {kLaptop});
+  look();
+  put_back(before);
+  add({kDesk}, {});
+  come_back();
+  ASSERT_THAT(server_lists_, SizeIs(4));
+  EXPECT_EQ(server_lists_.back(), known());
+  EXPECT_THAT(devices(known()), ElementsAre(kTablet, kDesk, kDevice));
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 0U);
+  EXPECT_EQ(told(e2ee::EventKind::kDeviceAdded), 2U) << "the desk, and the laptop for the time between";
+  expect_that_it_sends();
+}
+
+TEST_F(OwnBranches, AreJoinedByOneThatIsLongerThanEither) {
+  const auto before = server_lists_;
+  for (int i = 0; i < 3; ++i) add({}, {});
+  add({}, {kLaptop});
+  look();
+  ASSERT_EQ(known().version, 6U);
+  put_back(before);
+  add({}, {kTablet});
+  come_back();
+  EXPECT_EQ(known().version, 7U);
+  EXPECT_EQ(server_lists_.back(), known());
+  EXPECT_THAT(server_lists_, SizeIs(7));
+  EXPECT_THAT(devices(known()), ElementsAre(kDevice)) << "whom either has taken out is out";
+  expect_that_it_sends();
+}
+
+// More versions than one upload takes.
+TEST_F(OwnBranches, AreJoinedInAsManyUploadsAsItTakes) {
+  const auto before = server_lists_;
+  for (std::size_t i = 0; i < limits::e2ee::kListVersionsMax + 20; ++i) add({}, {});
+  for (int i = 0; i < 2; ++i) look();
+  put_back(before);
+  add({}, {kTablet});
+  come_back();
+  EXPECT_EQ(known().version, limits::e2ee::kListVersionsMax + 23);
+  EXPECT_EQ(server_lists_.back(), known());
+  expect_that_it_sends();
+}
+
+// Nobody is in the longer one whom this device knows to be out, and it is there itself.
+TEST_F(OwnBranches, AreNotJoinedWhereTheServersCounts) {
+  const auto before = server_lists_;
+  add({}, {});
+  look();
+  put_back(before);
+  add({kDesk}, {});
+  add({}, {kLaptop});
+  come_back();
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+  EXPECT_EQ(known(), server_lists_.back());
+  expect_that_it_sends();
+}
+
+// Whether it was taken out as it should have been nobody can tell.
+TEST_F(OwnBranches, AreToldWhereThisDeviceStandsInThatOneNoMore) {
+  const auto before = server_lists_;
+  add({}, {kLaptop});
+  look();
+  const e2ee::DeviceList ours = known();
+  put_back(before);
+  add({}, {kDevice});
+  ASSERT_TRUE(send("waits").ok());
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 1U);
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+  EXPECT_EQ(known(), ours);
+  EXPECT_THAT(sends(), IsEmpty());
+  EXPECT_TRUE(client_->begin_link().ok()) << "it is linked anew";
+}
+
+// It was taken in after the copy was made: whoever did that may have taken it out again.
+TEST_F(OwnBranches, AreToldWhereThisDeviceNeverStoodInThatOne) {
+  std::vector<e2ee::DeviceList> others = {server_lists_.front()};
+  others.front() = *e2ee::first_device_list("alice", e2ee_->state().self().value()->account_seed,
+                                            std::vector{*e2ee::parse_device_record(server_records_[1])}, e2ee::kThen);
+  put_back(others);
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 1U);
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+}
+
+// A conflict with a list that another device makes meanwhile is no way out of it.
+TEST_F(OwnBranches, AreJoinedBehindWhatAnotherDeviceMakesMeanwhile) {
+  const auto before = server_lists_;
+  add({}, {kLaptop});
+  look();
+  put_back(before);
+  add({kDesk}, {});
+  list_refusal_ = Code::kConflict;
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kPreparing);
+  add({}, {kTablet});
+  list_refusal_.reset();
+  advance(std::chrono::minutes(2));
+  EXPECT_EQ(known(), server_lists_.back());
+  EXPECT_THAT(devices(known()), ElementsAre(kDesk, kDevice));
+  expect_that_it_sends();
+}
+
+// ---- Another account key -------------------------------------------------------------------------------------------
+
+class OwnKeyAgain : public OwnBranches {
+ protected:
+  void replace() {
+    ASSERT_TRUE(client_->replace_account().ok());
+    run();
+    ASSERT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  }
+};
+
+// A device that has the key before has changed its lists until they were longer.
+TEST_F(OwnKeyAgain, TakesThePlaceOfTheOneBeforeThoughItsListsAreLonger) {
+  const auto before = server_lists_;
+  const e2ee::SigningSeed seed = e2ee_->state().self().value()->account_seed.clone();
+  replace();
+  const e2ee::DeviceList ours = known();
+  ASSERT_EQ(ours.version, 3U);
+  put_back(before);
+  for (int i = 0; i < 3; ++i) {
+    server_lists_.push_back(*e2ee::next_device_list(server_lists_.back(), seed, {}, {}, e2ee::kThen));
+  }
+  come_back();
+  ASSERT_THAT(server_lists_, SizeIs(4));
+  EXPECT_EQ(server_lists_.front(), ours);
+  EXPECT_EQ(server_lists_.back().version, 6U);
+  EXPECT_EQ(server_lists_.back(), known());
+  expect_that_it_sends();
+}
+
+TEST_F(OwnKeyAgain, IsBegunAboveABranchOfTheServers) {
+  const auto before = server_lists_;
+  add({}, {});
+  look();
+  put_back(before);
+  for (int i = 0; i < 3; ++i) add({}, {});
+  add({}, {kDevice});
+  come_back();
+  ASSERT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  replace();
+  ASSERT_THAT(server_lists_, SizeIs(1));
+  EXPECT_EQ(server_lists_.front().version, 7U);
+  EXPECT_EQ(server_lists_.front(), known());
+  expect_that_it_sends();
+}
+
+}  // namespace
+}  // namespace chatsdk::test
