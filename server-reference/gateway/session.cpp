@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/fault.h"
+#include "protocol/content.h"
 #include "server-reference/services/account_service.h"
 #include "server-reference/services/log_text.h"
 
@@ -415,12 +416,11 @@ Status GatewaySession::check_content(const wire::Send& send) const {
     return error(Code::kTooLarge,
                  "content " + std::to_string(send.content().size()) + " B, limit " + std::to_string(bytes_max) + " B");
   }
-  wire::Content content;
-  if (!content.ParseFromString(send.content())) {
-    return error(Code::kMalformed,
-                 "content of " + std::to_string(send.content().size()) + " B is not a valid protobuf message");
+  CHATSDK_ASSIGN(const content::Content sent, content::read_strictly(send.content(), shard_.options.text_bytes_max));
+  const auto* post = std::get_if<content::Post>(&sent);
+  if (post == nullptr || !std::holds_alternative<content::Text>(post->kind)) {
+    return error(Code::kUnsupported, "content of an unknown kind");
   }
-  if (const auto text = check_text_content(content, shard_.options.text_bytes_max); !text.ok()) return text.error();
   return {};
 }
 

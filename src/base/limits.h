@@ -41,6 +41,22 @@ inline constexpr std::size_t kTextBytesMax = 524'288;  // 100,000 characters of 
 // A content is its text and the fields around it; an item adds ids and names; a frame adds its envelope.
 constexpr std::size_t content_bytes_max(std::size_t text_bytes_max) { return text_bytes_max + 1'024; }
 constexpr std::size_t item_bytes_max(std::size_t text_bytes_max) { return content_bytes_max(text_bytes_max) + 1'024; }
+// Its fields beside the text: docs/content.md section 8.
+namespace content {
+inline constexpr std::size_t kQuoteBytesMax = 256;
+inline constexpr std::size_t kFallbackBytesMax = 512;
+inline constexpr std::size_t kMentionsMax = 50;
+inline constexpr std::size_t kReactionKeysMax = 8;       // of one member
+inline constexpr std::size_t kReactionKeyBytesMax = 64;  // the longest sequence of an emoji has 35, a name of the app's
+inline constexpr std::size_t kNameBytesMax = 256;        // of a place or a contact
+inline constexpr std::size_t kAddressBytesMax = 512;
+inline constexpr std::size_t kContactEntriesMax = 8;  // phones, and e-mails
+inline constexpr std::size_t kContactPhoneBytesMax = 32;
+inline constexpr std::size_t kStickerNameBytesMax = 128;
+inline constexpr std::size_t kEmojiBytesMax = 64;
+inline constexpr std::size_t kTypeBytesMax = 128;
+inline constexpr std::uint32_t kExpirySecondsMax = 31'536'000;
+}  // namespace content
 // A hello that names kHelloCursorsMax streams. Who has not greeted yet sends nothing larger.
 inline constexpr std::size_t kFirstFrameBytesMax = 131'072;
 // Slices of an encrypted item in one frame: their number, and their bytes unless one alone has more.

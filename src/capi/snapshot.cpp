@@ -5,17 +5,16 @@
 
 #include "base/limits.h"
 #include "capi/guard.h"
+#include "protocol/content.h"
 
 using chatsdk::capi::Ref;
 using chatsdk::capi::view_out;
 
 chatsdk_message::chatsdk_message(chatsdk::MessageRow r) : row(std::move(r)) {
-  chatsdk::wire::Content content;
-  if (row.content.empty() || !content.ParseFromString(row.content)) return;
-  if (const auto checked = chatsdk::check_text_content(content, chatsdk::limits::kTextBytesMax); checked.ok()) {
-    text = *checked;
-    content_type = "text/plain";
-  }
+  auto known = chatsdk::content::text_of(row.content);
+  if (!known) return;
+  text = std::move(*known);
+  content_type = "text/plain";
 }
 
 chatsdk_message_list::chatsdk_message_list(chatsdk::DeviceReader::MessagePage page) : more(page.more) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/fault.h"
+#include "protocol/content.h"
 
 namespace chatsdk {
 
@@ -22,8 +23,7 @@ std::size_t window_of(std::uint32_t named, std::size_t ours) {
 
 bool is_longer(const OutboxRow& row, std::size_t text_bytes_max) {
   if (row.kind != OutboxRow::Kind::kSend || text_bytes_max == 0 || row.content.size() <= text_bytes_max) return false;
-  wire::Content content;
-  return content.ParseFromString(row.content) && content.text().text().size() > text_bytes_max;
+  return content::text_of(row.content).value_or("").size() > text_bytes_max;
 }
 
 template <typename Frame>

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "protocol/content.h"
 
 namespace chatsdk {
 
@@ -90,21 +91,9 @@ Error from_wire(const wire::Error& wire_error) {
 }
 
 Bytes encode_text_content(std::string_view text) {
-  wire::Content content;
-  content.mutable_text()->set_text(text.data(), text.size());
-  return encode_frame(content);
-}
-
-Result<std::string_view> check_text_content(const wire::Content& content, std::size_t text_bytes_max) {
-  if (content.kind_case() != wire::Content::kText) return error(Code::kUnsupported, "content of an unknown kind");
-  const std::string& text = content.text().text();
-  if (text.empty()) return error(Code::kInvalidArgument, "text of 0 B, at least 1 B is needed");
-  if (text.size() > text_bytes_max) {
-    return error(Code::kTooLarge,
-                 "text " + std::to_string(text.size()) + " B, limit " + std::to_string(text_bytes_max) + " B");
-  }
-  if (!is_utf8(text)) return error(Code::kInvalidUtf8, "text is not valid UTF-8");
-  return std::string_view(text);
+  content::Post post;
+  post.kind = content::Text{std::string(text)};
+  return content::write(post);
 }
 
 Bytes payload_hash(BytesView content) {

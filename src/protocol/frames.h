@@ -59,11 +59,8 @@ wire::Error to_wire(const Error& error);
 // Codes that are unknown or not negative read as SERVER, so that a newer server's refusal is still a refusal.
 Error from_wire(const wire::Error& error);
 
-// Serialises a text content. The caller checked the text.
+// A content (protocol/content.h) that is a text and nothing more. The caller checked the text.
 Bytes encode_text_content(std::string_view text);
-// The text of a plain content: INVALID_UTF8, TOO_LARGE (above text_bytes_max) or INVALID_ARGUMENT (empty). A content
-// of a kind unknown to this version gives UNSUPPORTED.
-Result<std::string_view> check_text_content(const wire::Content& content, std::size_t text_bytes_max);
 
 // What the server compares to tell a repeated send from another message under the same id: BLAKE2b-256 of the content.
 Bytes payload_hash(BytesView content);

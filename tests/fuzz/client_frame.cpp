@@ -5,6 +5,7 @@
 // Threads: one.
 #include "base/limits.h"
 #include "fuzz/fuzz.h"
+#include "protocol/content.h"
 #include "protocol/frames.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -21,11 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   CHATSDK_ASSERT(again->body_case() == frame->body_case());
   CHATSDK_ASSERT(chatsdk::encode(*again) == printed);
 
-  wire::Content content;
-  if (!frame->has_send() || !content.ParseFromString(frame->send().content())) return 0;
-  const auto text = chatsdk::check_text_content(content, chatsdk::limits::kTextBytesDefault);
-  if (!text.ok()) return 0;
-  CHATSDK_ASSERT(!text->empty() && text->size() <= chatsdk::limits::kTextBytesDefault && chatsdk::is_utf8(*text));
-  CHATSDK_ASSERT(content.ParseFromString(chatsdk::encode_text_content(*text)));
+  if (!frame->has_send()) return 0;
+  const auto text = chatsdk::content::text_of(frame->send().content());
+  if (!text) return 0;
+  CHATSDK_ASSERT(!text->empty() && text->size() <= chatsdk::limits::kTextBytesMax && chatsdk::is_utf8(*text));
+  CHATSDK_ASSERT(chatsdk::content::text_of(chatsdk::encode_text_content(*text)) == text);
   return 0;
 }

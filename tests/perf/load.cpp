@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "perf/wire_client.h"
+#include "protocol/content.h"
 
 namespace chatsdk::perf {
 namespace {
@@ -152,9 +153,8 @@ class Peer {
     const std::int64_t now = Loop::now_us();
     for (const wire::Item& item : items.items()) {
       if (item.kind() != wire::ITEM_KIND_MESSAGE || item.sender_user_id() == user_) continue;
-      wire::Content content;
-      content.ParseFromString(item.content());
-      delivery_us.push_back(now - std::strtoll(content.text().text().c_str(), nullptr, 10));
+      const std::string text = content::text_of(item.content()).value_or("");
+      delivery_us.push_back(now - std::strtoll(text.c_str(), nullptr, 10));
       ++received;
     }
     wire::ClientFrame frame;

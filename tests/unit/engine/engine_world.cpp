@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unit/engine/engine_world.h"
 
+#include "protocol/content.h"
+
 #include <unistd.h>
 
 namespace chatsdk::test {
@@ -185,9 +187,9 @@ ClientMessageId EngineWorld::queue(const std::string& text, Client::SendOptions 
 }
 
 std::string EngineWorld::text_of(const wire::Send& send) const {
-  wire::Content content;
-  EXPECT_TRUE(content.ParseFromString(send.content()));
-  return content.text().text();
+  const auto text = content::text_of(send.content());
+  EXPECT_TRUE(text);
+  return text.value_or("");
 }
 
 std::vector<std::string> EngineWorld::texts(const std::vector<wire::Send>& sends) const {
@@ -208,9 +210,9 @@ std::vector<std::string> EngineWorld::history() {
   EXPECT_TRUE(page.ok());
   if (!page.ok()) return found;
   for (const MessageRow& message : page->rows) {
-    wire::Content content;
-    EXPECT_TRUE(content.ParseFromString(message.content));
-    found.push_back(content.text().text());
+    const auto text = content::text_of(message.content);
+    EXPECT_TRUE(text);
+    found.push_back(text.value_or(""));
   }
   return found;
 }

@@ -4,6 +4,7 @@
 // Between them stands only the translation of frames into the store's operations.
 #include <filesystem>
 
+#include "protocol/content.h"
 #include "server-reference/store/sqlite_store.h"
 #include "unit/engine/engine_world.h"
 
@@ -131,9 +132,8 @@ class RealStore : public EngineWorld {
   std::vector<std::string> held() {
     std::vector<std::string> found;
     for (const wire::Item& item : items()) {
-      wire::Content content;
-      if (item.kind() != wire::ITEM_KIND_MESSAGE || !content.ParseFromString(item.content())) continue;
-      found.push_back(content.text().text());
+      const auto text = content::text_of(item.content());
+      if (item.kind() == wire::ITEM_KIND_MESSAGE && text) found.push_back(*text);
     }
     return found;
   }

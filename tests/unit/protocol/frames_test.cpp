@@ -16,12 +16,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-wire::Content text_content(const std::string& text) {
-  wire::Content content;
-  content.mutable_text()->set_text(text);
-  return content;
-}
-
 // A client frame of each kind, its fields at their largest where they have an end.
 std::vector<wire::ClientFrame> client_frames() {
   constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
@@ -187,45 +181,7 @@ TEST(WireErrors, HaveACloseCodeThatMayBeSent) {
   EXPECT_EQ(close_code_for(Code::kUnavailable), CloseCode::kTryAgainLater);
 }
 
-// ---- Text content --------------------------------------------------------------------------------------------------
-
-TEST(TextContent, ComesBackAsItWent) {
-  for (const std::string& text : {std::string("a"), std::string("line\nline"), std::string("a\0b", 3),
-                                  std::string("\xE2\x82\xAC"), std::string("\xF0\x9F\x98\x80")}) {
-    wire::Content content;
-    ASSERT_TRUE(content.ParseFromString(encode_text_content(text)));
-    const auto back = check_text_content(content, limits::kTextBytesDefault);
-    ASSERT_TRUE(back.ok());
-    EXPECT_EQ(*back, text);
-  }
-}
-
-TEST(TextContent, IsTakenUpToTheLimitAndNotAbove) {
-  for (const std::size_t limit : {std::size_t{1}, limits::kTextBytesDefault, limits::kTextBytesMax}) {
-    if (limit > 1) {
-      EXPECT_TRUE(check_text_content(text_content(std::string(limit - 1, 'x')), limit).ok());
-    }
-    EXPECT_TRUE(check_text_content(text_content(std::string(limit, 'x')), limit).ok());
-    const auto above = check_text_content(text_content(std::string(limit + 1, 'x')), limit);
-    EXPECT_EQ(above.code(), Code::kTooLarge);
-    EXPECT_NE(above.error().detail.find(std::to_string(limit + 1)), std::string::npos);
-  }
-}
-
-TEST(TextContent, OfNoBytesIsRefused) {
-  EXPECT_EQ(check_text_content(text_content(""), 10).code(), Code::kInvalidArgument);
-}
-
-TEST(TextContent, ThatIsNotUtf8IsRefused) {
-  // A lone continuation, an overlong form, a surrogate, beyond U+10FFFF, cut in the middle.
-  for (const char* text : {"\x80", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "a\xE2\x82"}) {
-    EXPECT_EQ(check_text_content(text_content(text), 10).code(), Code::kInvalidUtf8);
-  }
-}
-
-TEST(TextContent, OfAnotherKindIsUnsupported) {
-  EXPECT_EQ(check_text_content(wire::Content(), 10).code(), Code::kUnsupported);
-}
+// ---- Sizes ----------------------------------------------------------------------------------------------------------
 
 TEST(TextContent, StaysWithinWhatAFrameAllowsForIt) {
   for (const std::size_t size : {std::size_t{1}, limits::kTextBytesDefault, limits::kTextBytesMax}) {

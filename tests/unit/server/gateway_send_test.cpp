@@ -40,7 +40,9 @@ TEST(GatewaySend, EveryBadValueIsRefusedAndTheConnectionStays) {
        Code::kNotFound},
       {"send_number 0", [](wire::Send& send, World&) { send.set_send_number(0); }, Code::kInvalidArgument},
       {"send_number 2 first", [](wire::Send& send, World&) { send.set_send_number(2); }, Code::kOutOfOrder},
-      {"no content", [](wire::Send& send, World&) { send.clear_content(); }, Code::kUnsupported},
+      {"no content", [](wire::Send& send, World&) { send.clear_content(); }, Code::kMalformed},
+      {"content of a kind that nobody knows",
+       [](wire::Send& send, World&) { send.set_content(std::string("\x52\x00", 2)); }, Code::kUnsupported},
       {"content that is not protobuf", [](wire::Send& send, World&) { send.set_content("\xFF\xFF"); },
        Code::kMalformed},
       {"empty text", [](wire::Send& send, World&) { send.set_content(encode_text_content("")); },
@@ -352,7 +354,7 @@ TEST(GatewaySend, ASenderThatAFrameNamesIsIgnored) {
        }},
       {"in the content",
        [](wire::ClientFrame frame) {
-         frame.mutable_send()->set_content(frame.send().content() + unknown_field(15, "bob"));
+         frame.mutable_send()->set_content(frame.send().content() + unknown_field(40, "bob"));
          return encode(frame);
        }},
   };

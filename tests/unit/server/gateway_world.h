@@ -22,6 +22,7 @@
 #include "base/executor.h"
 #include "base/limits.h"
 #include "base/random.h"
+#include "protocol/content.h"
 #include "server-reference/bus/in_process_bus.h"
 #include "server-reference/gateway/gateway.h"
 #include "server-reference/services/delivery_service.h"
@@ -449,9 +450,7 @@ inline std::vector<std::string> TestClient::texts(StreamId stream) const {
   if (found == items.end()) return out;
   for (const wire::Item& item : found->second) {
     if (item.kind() != wire::ITEM_KIND_MESSAGE) continue;
-    wire::Content content;
-    CHATSDK_ASSERT(content.ParseFromString(item.content()));
-    out.push_back(content.text().text());
+    out.push_back(content::text_of(item.content()).value());
   }
   return out;
 }

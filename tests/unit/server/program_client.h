@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "protocol/content.h"
 #include "protocol/frames.h"
 #include "support/raw_client.h"
 
@@ -67,9 +68,8 @@ class ProgramClient {
   std::string read_text(const std::string& sender) {
     while (const auto frame = read(wire::ServerFrame::kItems)) {
       for (const wire::Item& item : frame->items().items()) {
-        wire::Content content;
         const bool wanted = item.kind() == wire::ITEM_KIND_MESSAGE && item.sender_user_id() == sender;
-        if (wanted && content.ParseFromString(item.content())) return content.text().text();
+        if (wanted) return content::text_of(item.content()).value_or("");
       }
     }
     return {};

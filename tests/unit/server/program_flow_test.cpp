@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "base/limits.h"
+#include "protocol/content.h"
 #include "unit/server/program_client.h"
 #include "unit/server/server_program.h"
 
@@ -122,8 +123,7 @@ std::string read_and_acknowledge(ProgramClient& client) {
     ack.mutable_ack()->add_streams()->set_stream_id(frame->items().stream_id());
     ack.mutable_ack()->mutable_streams(0)->set_seq(last.seq());
     client.say(ack);
-    wire::Content content;
-    if (last.kind() == wire::ITEM_KIND_MESSAGE && content.ParseFromString(last.content())) return content.text().text();
+    if (last.kind() == wire::ITEM_KIND_MESSAGE) return content::text_of(last.content()).value_or("");
   }
   return {};
 }

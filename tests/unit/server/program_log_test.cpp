@@ -95,9 +95,7 @@ TEST_P(ProgramLog, HoldsNoTextPasswordOrToken) {
   frame.mutable_send()->set_peer_user_id("bob");
   frame.mutable_send()->set_client_message_id(Bytes(16, '2'));
   frame.mutable_send()->set_send_number(2);
-  wire::Content content;
-  content.mutable_text()->set_text(canary("bad-utf8-text"));
-  Bytes bytes = content.SerializeAsString();
+  Bytes bytes = encode_text_content(canary("bad-utf8-text"));
   bytes.back() = '\xFF';
   frame.mutable_send()->set_content(bytes);
   a.say(frame);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "protocol/content.h"
 #include "protocol/frames.h"
 #include "server-reference/store/store.h"
 
@@ -135,9 +136,9 @@ class StoreContract : public ::testing::Test {
     return reader().items(user_id, {}, stream_id, 0, 10, 1 << 20).code();
   }
   static std::string text_of(const wire::Item& item) {
-    wire::Content content;
-    EXPECT_TRUE(content.ParseFromString(item.content()));
-    return content.text().text();
+    const auto text = content::text_of(item.content());
+    EXPECT_TRUE(text);
+    return text.value_or("");
   }
 
   std::unique_ptr<StoreHarness> harness_ = make_store_harness();

@@ -137,7 +137,7 @@ TEST_F(Inbox, StoresWhatItCannotReadAsItCame) {
 
   EXPECT_EQ(must(store_->apply(items)).cursor, 5u);
 
-  EXPECT_THAT(history(chat), ElementsAre("2:(unreadable)", "3:(placeholder)", "4:x", "5:x"));
+  EXPECT_THAT(history(chat), ElementsAre("2:(unsupported)", "3:(placeholder)", "4:x", "5:x"));
   const auto rows = must(reader_->history_after(chat, Seq{0}, 10)).rows;
   EXPECT_EQ(rows[2].client_message_id, ClientMessageId{});
   EXPECT_EQ(rows[2].time, at(253'402'300'799'999));

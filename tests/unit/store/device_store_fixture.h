@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "protocol/content.h"
 #include "store/device_store.h"
 
 namespace chatsdk {
@@ -69,12 +70,15 @@ class ItemsOf {
   static ItemsOf account(Seq after) { return ItemsOf(kAccount, after, wire::STREAM_KIND_ACCOUNT); }
 
   ItemsOf& message(const UserId& sender, std::uint64_t id, std::string_view words, DeviceId device = kBobs) {
+    return carry(sender, id, text(words), device);
+  }
+  ItemsOf& carry(const UserId& sender, std::uint64_t id, const Bytes& content, DeviceId device = kBobs) {
     wire::Item& item = add(wire::ITEM_KIND_MESSAGE);
     item.set_message_id(1'000 + last_);
     item.set_sender_user_id(sender);
     item.set_sender_device_id(device.value);
     item.set_client_message_id(Bytes(client_id(id).view()));
-    item.set_content(text(words));
+    item.set_content(content);
     return *this;
   }
   ItemsOf& roster(const std::vector<UserId>& joined) {
@@ -201,11 +205,8 @@ class DeviceStoreTest : public ::testing::Test {
     }
   }
   static std::string show(const MessageRow& row) {
-    wire::Content content;
-    const std::string words = row.content.empty()                           ? "(placeholder)"
-                              : !content.ParseFromString(row.content)       ? "(unreadable)"
-                              : content.kind_case() != wire::Content::kText ? "(unsupported)"
-                                                                            : content.text().text();
+    const std::string words =
+        row.content.empty() ? "(placeholder)" : content::text_of(row.content).value_or("(unsupported)");
     return (row.seq == 0 ? "-" : std::to_string(row.seq)) + ":" + words;
   }
   MessageState state_of(std::uint64_t id) { return must(reader_->message_by_client_id(client_id(id))).state; }

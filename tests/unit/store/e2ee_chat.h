@@ -23,6 +23,7 @@
 
 #include "e2ee/direct.h"
 #include "e2ee/own_keys.h"
+#include "protocol/content.h"
 #include "unit/e2ee/people.h"
 #include "unit/store/e2ee_keeper.h"
 
@@ -424,8 +425,7 @@ class ChatDevice {
     if (!chat.ok()) return texts;
     const auto page = reader->history_before(*chat, Seq{0}, limits::kPageMax);
     for (const MessageRow& row : page->rows) {
-      wire::Content content;
-      texts.push_back(row.content.empty() ? "?" : content.ParseFromString(row.content) ? content.text().text() : "!");
+      texts.push_back(row.content.empty() ? "?" : content::text_of(row.content).value_or("!"));
     }
     return texts;
   }
