@@ -371,7 +371,7 @@ void GatewaySession::on_send(wire::Send& send) {
   Result<AppendMessage> op = check_send(send);
   if (!op.ok()) return send_refused(send.client_message_id(), op.error());
   if (is_encrypted(send)) return on_encrypted_send(send, std::move(op).value());
-  const Status content = check_content(send);
+  const Status content = check_content(send, *op);
   if (!content.ok()) return ask_for_repeat(std::move(op).value(), content.error());
   op->content = std::move(*send.mutable_content());
   const std::size_t bytes = op->content.size();
@@ -410,17 +410,24 @@ Result<AppendMessage> GatewaySession::check_send(const wire::Send& send) const {
   return op;
 }
 
-Status GatewaySession::check_content(const wire::Send& send) const {
+Status GatewaySession::check_content(const wire::Send& send, AppendMessage& op) const {
   const std::size_t bytes_max = limits::content_bytes_max(shard_.options.text_bytes_max);
   if (send.content().size() > bytes_max) {
     return error(Code::kTooLarge,
                  "content " + std::to_string(send.content().size()) + " B, limit " + std::to_string(bytes_max) + " B");
   }
   CHATSDK_ASSIGN(const content::Content sent, content::read_strictly(send.content(), shard_.options.text_bytes_max));
-  const auto* post = std::get_if<content::Post>(&sent);
-  if (post == nullptr || !std::holds_alternative<content::Text>(post->kind)) {
-    return error(Code::kUnsupported, "content of an unknown kind");
+  const bool is_erased =
+      std::visit([](const auto& one) { return std::holds_alternative<content::Erased>(one.kind); }, sent);
+  if (is_erased) return error(Code::kInvalidArgument, "content that only a server leaves");
+  const auto* annotation = std::get_if<content::Annotation>(&sent);
+  if (annotation == nullptr) return {};
+  if (const auto* deletion = std::get_if<content::Delete>(&annotation->kind)) {
+    const UserId& author = deletion->target.author;
+    if (!author.empty() && author != *user_) return error(Code::kForbidden, "a deletion of another's message");
+    op.deletes = deletion->target.id;
   }
+  if (const auto* edit = std::get_if<content::Edit>(&annotation->kind)) op.edits = edit->target.id;
   return {};
 }
 

@@ -175,7 +175,8 @@ class GatewaySession {
   void on_renewed(const Identity& identity, const Status& session_open);
   void on_send(wire::Send& send);
   Result<AppendMessage> check_send(const wire::Send& send) const;  // all but the content
-  Status check_content(const wire::Send& send) const;
+  // Says in op what the content deletes or edits.
+  Status check_content(const wire::Send& send, AppendMessage& op) const;
   // session_encrypted.cpp
   void on_encrypted_send(wire::Send& send, AppendMessage op);
   void on_stage_slices(wire::StageSlices& stage);

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/fault.h"
 #include "base/limits.h"
+#include "protocol/content.h"
 
 namespace chatsdk::server {
 
@@ -78,6 +79,12 @@ Status MessageWriter::prepare() {
                                              "ON CONFLICT DO NOTHING"));
   CHATSDK_ASSIGN(select_accepted_,
                  db_.prepare("SELECT message_id, time_ms FROM item WHERE stream_id = ?1 AND seq = ?2"));
+  CHATSDK_ASSIGN(select_payload_, db_.prepare("SELECT kind, payload FROM item WHERE stream_id = ?1 AND seq = ?2"));
+  CHATSDK_ASSIGN(update_payload_, db_.prepare("UPDATE item SET payload = ?3 WHERE stream_id = ?1 AND seq = ?2"));
+  CHATSDK_ASSIGN(insert_edit_, db_.prepare("INSERT INTO edit_of(stream_id, sender, client_message_id, seq) VALUES (?1, "
+                                           "?2, ?3, ?4)"));
+  CHATSDK_ASSIGN(select_edits_, db_.prepare("SELECT seq FROM edit_of WHERE stream_id = ?1 AND sender = ?2 AND "
+                                            "client_message_id = ?3"));
   CHATSDK_ASSIGN(select_target_, db_.prepare("SELECT kind, sender, sender_device FROM item WHERE stream_id = ?1 AND "
                                              "seq = ?2"));
   CHATSDK_ASSIGN(select_cursor_, db_.prepare("SELECT acked FROM cursor WHERE device_id = ?1 AND stream_id = ?2"));
@@ -149,12 +156,60 @@ Status MessageWriter::apply(const AppendMessage& op, Result<WriteAnswer>& answer
   row.client_message_id = op.client_message_id.view();
   row.time_ms = to_unix_ms(op.now);
   row.payload = op.content;
+  Bytes left;
+  if (op.edits) {
+    CHATSDK_ASSIGN(const Post edited, post_of(*stream, op.sender, *op.edits));
+    if (edited.erased) row.payload = left = content::erased_annotation();
+    CHATSDK_TRY(insert_edit_.bind(1, to_column(stream->stream_id.value))
+                    .bind_text(2, op.sender)
+                    .bind_blob(3, op.edits->view())
+                    .bind(4, to_column(seq))
+                    .run());
+  }
   CHATSDK_ASSIGN(appended.message_id, streams_.append(*stream, row, op.now));
   appended.seq = stream->head;
   CHATSDK_ASSERT(appended.seq == seq);
+  if (op.deletes) CHATSDK_TRY(erase(*stream, op.sender, *op.deletes));
   CHATSDK_TRY(close_number(*stream, op));
   answer = WriteAnswer(appended);
   return {};
+}
+
+Result<MessageWriter::Post> MessageWriter::post_of(const StreamState& stream, const UserId& sender,
+                                                   const ClientMessageId& id) {
+  struct Named {
+    const UserId& sender;
+    const ClientMessageId& client_message_id;
+  };
+  CHATSDK_ASSIGN(const auto record, record_of(stream, Named{sender, id}));
+  if (!record || record->seq == 0) return Post();
+  CHATSDK_ASSIGN(const bool found,
+                 select_payload_.bind(1, to_column(stream.stream_id.value)).bind(2, to_column(record->seq)).step());
+  if (!found) return error(Code::kCorrupt, "a deduplication record names an item that is not there");
+  const bool is_message = static_cast<wire::ItemKind>(select_payload_.integer(0)) == wire::ITEM_KIND_MESSAGE;
+  const Bytes payload(select_payload_.blob(1));
+  select_payload_.reset();
+  if (!is_message || content::is_annotation(payload)) return Post();
+  return Post{record->seq, payload == content::erased()};
+}
+
+Status MessageWriter::erase(const StreamState& stream, const UserId& sender, const ClientMessageId& id) {
+  CHATSDK_ASSIGN(const Post post, post_of(stream, sender, id));
+  if (post.seq == 0 || post.erased) return {};
+  CHATSDK_TRY(erase_item(stream, post.seq, content::erased()));
+  std::vector<Seq> edits;
+  select_edits_.bind(1, to_column(stream.stream_id.value)).bind_text(2, sender).bind_blob(3, id.view());
+  for (;;) {
+    CHATSDK_ASSIGN(const bool row, select_edits_.step());
+    if (!row) break;
+    edits.push_back(from_column(select_edits_.integer(0)));
+  }
+  for (const Seq seq : edits) CHATSDK_TRY(erase_item(stream, seq, content::erased_annotation()));
+  return {};
+}
+
+Status MessageWriter::erase_item(const StreamState& stream, Seq seq, BytesView left) {
+  return update_payload_.bind(1, to_column(stream.stream_id.value)).bind(2, to_column(seq)).bind_blob(3, left).run();
 }
 
 Status MessageWriter::apply(const VoidMessage& op, Result<WriteAnswer>& answer) {

@@ -89,6 +89,14 @@ class MessageWriter {
                        Result<WriteAnswer>& answer);
   // stream: none when there is no such conversation.
   Status answer_only_repeat(const StreamState* stream, const AppendMessage& op, Result<WriteAnswer>& answer);
+  // Of a message of the sender's in a plain conversation. 0: no such message, or it is no post.
+  struct Post {
+    Seq seq = 0;
+    bool erased = false;
+  };
+  Result<Post> post_of(const StreamState& stream, const UserId& sender, const ClientMessageId& id);
+  Status erase(const StreamState& stream, const UserId& sender, const ClientMessageId& id);
+  Status erase_item(const StreamState& stream, Seq seq, BytesView left);
   Result<Appended> accepted_at(const StreamState& stream, Seq seq);
   // The conversation's first item, and the news of it in the account streams of both.
   Status announce(StreamState& stream, bool encrypted, WallTime now);
@@ -107,6 +115,10 @@ class MessageWriter {
   sqlite::Statement select_record_;
   sqlite::Statement insert_record_;
   sqlite::Statement select_accepted_;
+  sqlite::Statement select_payload_;
+  sqlite::Statement update_payload_;
+  sqlite::Statement insert_edit_;
+  sqlite::Statement select_edits_;
   sqlite::Statement select_target_;
   sqlite::Statement select_cursor_;
   sqlite::Statement put_cursor_;

@@ -283,9 +283,20 @@ UPDATE stream SET earlier_head = coalesce((SELECT max(earlier) FROM cursor c WHE
 ALTER TABLE cursor DROP COLUMN earlier;
 )sql";
 
+// Which items are edits of a plain message, so that they go with it.
+constexpr const char* kVersion7 = R"sql(
+CREATE TABLE edit_of(
+  stream_id         INTEGER NOT NULL,
+  sender            TEXT    NOT NULL,
+  client_message_id BLOB    NOT NULL,  -- of the message
+  seq               INTEGER NOT NULL,  -- of the edit
+  PRIMARY KEY (stream_id, sender, client_message_id, seq)
+) WITHOUT ROWID;
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3,
-                                                                 kVersion4, kVersion5, kVersion6};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4,
+                                                                 kVersion5, kVersion6, kVersion7};
 
 }  // namespace
 

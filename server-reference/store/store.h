@@ -10,8 +10,8 @@
 // Threads: Store belongs to the writer's executor; each StoreReader to one executor of its own. Readers see every
 // commit that returned before their call began. Invariants:
 //   1. When commit() returns answers, their effects survive a power loss.
-//   2. A stream is dense from 1, append-only and immutable; its items, deduplication records and head change in one
-//      transaction.
+//   2. A stream is dense from 1, append-only and immutable, but that a plain message that its sender has deleted holds
+//      nothing any more; its items, deduplication records and head change in one transaction.
 //   3. Look-up of a repeat comes before every other check: a repeated op gets its first answer for as long as its
 //      record lives (limits::kDedupLifetime).
 //   4. Nothing new of a session is accepted behind the op that ended it, in the same batch or a later one.
@@ -187,6 +187,10 @@ struct AppendMessage {
   Bytes content;
   WallTime now;
   bool only_repeat = false;  // the caller refuses it unless it is a repeat: nothing is appended, content is not needed
+  // Of what the content says, where it is plain: the sender's own message that it deletes, or edits. What it deletes,
+  // and its edits, hold nothing any more after the transaction.
+  std::optional<ClientMessageId> deletes;
+  std::optional<ClientMessageId> edits;
   std::shared_ptr<const EncryptedParts>
       encrypted;  // null: plain. Then content is empty, and payload_hash too if staged
 };

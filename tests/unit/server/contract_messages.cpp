@@ -574,4 +574,93 @@ TEST_F(RecordContract, AreEachLookedAtOnceInASweep) {
 }
 
 }  // namespace
+// ---- What its sender deletes ---------------------------------------------------------------------------------------
+
+class DeletingContract : public PairContract {
+ protected:
+  static Bytes said(auto kind) {
+    content::Annotation annotation;
+    annotation.kind = std::move(kind);
+    return content::write(annotation);
+  }
+  AppendMessage edit_of(AppendMessage op, const ClientMessageId& target) {
+    content::Edit edit{{"", target}, {}};
+    edit.post.kind = content::Text{"canary-edit"};
+    op.content = said(std::move(edit));
+    op.payload_hash = payload_hash(op.content);
+    op.edits = target;
+    return op;
+  }
+  AppendMessage deletion_of(AppendMessage op, const ClientMessageId& target) {
+    op.content = said(content::Delete{{"", target}});
+    op.payload_hash = payload_hash(op.content);
+    op.deletes = target;
+    return op;
+  }
+  std::vector<Bytes> contents() {
+    std::vector<Bytes> found;
+    for (const wire::Item& item : read("bob", conversation_, 1)) found.push_back(item.content());
+    return found;
+  }
+};
+
+TEST_F(DeletingContract, HoldsNothingAnyMoreAndNeitherDoItsEdits) {
+  const AppendMessage post = from_ann(2, "canary-post");
+  write<Appended>(post);
+  write<Appended>(edit_of(from_ann(3), post.client_message_id));
+  const AppendMessage other = from_bob(1, "stays");
+  write<Appended>(other);
+  const AppendMessage deletion = deletion_of(from_ann(4), post.client_message_id);
+  write<Appended>(deletion);
+  write<Appended>(edit_of(from_ann(5), post.client_message_id));
+
+  const std::vector<Bytes> left = {
+      encode_text_content("hello"), content::erased(), content::erased_annotation(), other.content, deletion.content,
+      content::erased_annotation()};
+  EXPECT_EQ(contents(), left);
+  harness_->reopen();
+  EXPECT_EQ(contents(), left);
+}
+
+TEST_F(DeletingContract, IsStillKnownAsARepeat) {
+  const AppendMessage post = from_ann(2, "gone");
+  const auto first = write<Appended>(post);
+  const AppendMessage deletion = deletion_of(from_ann(3), post.client_message_id);
+  const auto deleted = write<Appended>(deletion);
+  const auto again = write<Appended>(post);
+  EXPECT_TRUE(again.repeated);
+  EXPECT_EQ(again.seq, first.seq);
+  AppendMessage changed = post;
+  changed.payload_hash = payload_hash("other");
+  EXPECT_EQ(code(changed), Code::kConflict);
+  const auto deleted_again = write<Appended>(deletion);
+  EXPECT_TRUE(deleted_again.repeated);
+  EXPECT_EQ(deleted_again.seq, deleted.seq);
+}
+
+TEST_F(DeletingContract, IsOnlyTheSendersOwnAndAPost) {
+  const AppendMessage post = from_ann(2, "stays");
+  write<Appended>(post);
+  AppendMessage same_id = from_bob(1, "of the same id");
+  same_id.client_message_id = post.client_message_id;
+  write<Appended>(same_id);
+  const AppendMessage edit = edit_of(from_ann(3), post.client_message_id);
+  write<Appended>(edit);
+  const std::vector<Bytes> before = contents();
+
+  write<Appended>(deletion_of(from_ann(4), edit.client_message_id));  // no post
+  write<Appended>(deletion_of(from_ann(5), client_id(424'242)));      // nothing
+  const AppendMessage voided = from_ann(6, "never");
+  write<Voided>(void_of(voided));
+  write<Appended>(deletion_of(from_ann(7), voided.client_message_id));  // never accepted
+  std::vector<Bytes> after = contents();
+  after.resize(before.size());
+  EXPECT_EQ(after, before);
+
+  write<Appended>(deletion_of(from_bob(2), post.client_message_id));
+  after = contents();
+  EXPECT_EQ(after[1], post.content);
+  EXPECT_EQ(after[2], content::erased());
+}
+
 }  // namespace chatsdk::server

@@ -12,6 +12,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
+ClientMessageId some_id() { return *ClientMessageId::from_bytes(std::string(16, 'i')); }
+
+template <typename Kind>
+Bytes annotation(Kind kind) {
+  content::Annotation made;
+  made.kind = std::move(kind);
+  return content::write(made);
+}
+
 struct BadSend {
   std::string name;
   std::function<void(wire::Send&, World&)> spoil;
@@ -41,8 +50,24 @@ TEST(GatewaySend, EveryBadValueIsRefusedAndTheConnectionStays) {
       {"send_number 0", [](wire::Send& send, World&) { send.set_send_number(0); }, Code::kInvalidArgument},
       {"send_number 2 first", [](wire::Send& send, World&) { send.set_send_number(2); }, Code::kOutOfOrder},
       {"no content", [](wire::Send& send, World&) { send.clear_content(); }, Code::kMalformed},
-      {"content of a kind that nobody knows",
-       [](wire::Send& send, World&) { send.set_content(std::string("\x52\x00", 2)); }, Code::kUnsupported},
+      {"content of two kinds", [](wire::Send& send, World&) { send.set_content(send.content() + content::erased()); },
+       Code::kMalformed},
+      {"content that only a server leaves", [](wire::Send& send, World&) { send.set_content(content::erased()); },
+       Code::kInvalidArgument},
+      {"an annotation that only a server leaves",
+       [](wire::Send& send, World&) { send.set_content(content::erased_annotation()); }, Code::kInvalidArgument},
+      {"a deletion of another's message",
+       [](wire::Send& send, World&) {
+         send.set_content(annotation(content::Delete{{"bob", some_id()}}));
+       },
+       Code::kForbidden},
+      {"an edit of another's message",
+       [](wire::Send& send, World&) {
+         content::Edit edit{{"bob", some_id()}, {}};
+         edit.post.kind = content::Text{"forged"};
+         send.set_content(annotation(std::move(edit)));
+       },
+       Code::kInvalidArgument},
       {"content that is not protobuf", [](wire::Send& send, World&) { send.set_content("\xFF\xFF"); },
        Code::kMalformed},
       {"empty text", [](wire::Send& send, World&) { send.set_content(encode_text_content("")); },
@@ -424,6 +449,38 @@ TEST(GatewayVoid, ABadQuestionIsRefused) {
   const auto lines =
       world.log.with(" refused void " + to_hex("short") + ": " + std::string(code_name(Code::kInvalidArgument)) + ": ");
   EXPECT_EQ(lines.size(), 1u);
+}
+
+// What nobody knows today, a later version of both clients may.
+TEST(GatewaySend, TakesContentOfEveryKindAsItCame) {
+  content::Edit edit{{"", some_id()}, {}};
+  edit.post.kind = content::Text{"edited"};
+  content::Post sticker;
+  sticker.kind = content::Sticker{"cats", "7", ""};
+  const std::vector<Bytes> contents = {annotation(edit),
+                                       annotation(content::Delete{{"", some_id()}}),
+                                       annotation(content::Delete{{"ada", some_id()}}),
+                                       annotation(content::Reaction{{"bob", some_id()}, {"+1"}}),
+                                       annotation(content::Pin{{"bob", some_id()}, true}),
+                                       annotation(content::Timer{60}),
+                                       content::write(sticker),
+                                       Bytes("\x3A\x00", 2),
+                                       Bytes("\xAA\x01\x00", 3)};
+  for (const Bytes& content : contents) {
+    SCOPED_TRACE(to_hex(content));
+    Pair world;
+    TestClient& a = world.connect(world.ada);
+    TestClient& b = world.connect(world.bob);
+    wire::ClientFrame frame = world.text_to("bob", "x", 1);
+    frame.mutable_send()->set_content(content);
+
+    a.say(frame);
+    world.run();
+
+    ASSERT_EQ(results(a).size(), 1u);
+    ASSERT_TRUE(results(a)[0].has_accepted()) << results(a)[0].ShortDebugString();
+    EXPECT_EQ(b.items[StreamId{results(a)[0].accepted().conversation_id()}].back().content(), content);
+  }
 }
 
 }  // namespace

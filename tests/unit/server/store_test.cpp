@@ -559,7 +559,9 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
 // ---- Versions ------------------------------------------------------------------------------------------------------
 
 // Takes away what the versions behind it have added.
+const std::string kBackToVersion6 = "DROP TABLE edit_of; PRAGMA user_version = 6;";
 const std::string kBackToVersion5 =
+    kBackToVersion6 +
     "ALTER TABLE stream DROP COLUMN earlier_head; ALTER TABLE cursor ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0; "
     "PRAGMA user_version = 5;";
 const std::string kBackToVersion4 =
@@ -570,6 +572,21 @@ const std::string kBackToVersion2 =
     "ALTER TABLE stream DROP COLUMN roster_revision; ALTER TABLE device DROP COLUMN encryption_counter; "
     "ALTER TABLE cursor DROP COLUMN earlier; DROP TABLE roster; DROP TABLE roster_due; DROP TABLE slice; "
     "DROP TABLE staged; PRAGMA user_version = 2;";
+
+TEST_F(SqliteStoreTest, AStoreOfVersionSixIsBroughtUpToDate) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId ann = log_in("ann").session.device_id;
+  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1));
+  sqlite().execute(kBackToVersion6);
+  harness_->reopen();
+  AppendMessage deletion = message("ann", ann, to_conversation(first.conversation_id), 2);
+  deletion.deletes = message("ann", ann, to_peer("bob"), 1).client_message_id;
+  write<Appended>(deletion);
+  EXPECT_EQ(read("bob", first.conversation_id)[1].content(), content::erased());
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
+}
 
 TEST_F(SqliteStoreTest, AStoreOfVersionFiveIsBroughtUpToDate) {
   register_user("ann");
