@@ -156,6 +156,31 @@ class message {
   bool is_undecryptable() const { return chatsdk_message_is_undecryptable(object_.get()) != 0; }
   std::string_view content_type() const { return detail::text(object_.get(), chatsdk_message_content_type); }
   std::string_view text() const { return detail::text(object_.get(), chatsdk_message_text); }
+  bool is_deleted() const { return chatsdk_message_is_deleted(object_.get()) != 0; }
+  std::uint64_t edit_count() const { return chatsdk_message_edit_count(object_.get()); }
+  bool is_pinned() const { return chatsdk_message_is_pinned(object_.get()) != 0; }
+  // A change of it that was refused, for retry_message() or discard_message(); 0: none.
+  std::uint64_t failed_change() const { return chatsdk_message_failed_change(object_.get()); }
+  struct reaction {
+    std::string_view key;
+    bool is_own = false;
+    std::vector<std::string_view> members;
+  };
+  // What most members chose first.
+  std::vector<reaction> reactions() const {
+    std::vector<reaction> all(chatsdk_message_reaction_count(object_.get()));
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      std::size_t length = 0;
+      const char* bytes = chatsdk_message_reaction_key(object_.get(), i, &length);
+      all[i].key = {bytes, length};
+      all[i].is_own = chatsdk_message_reaction_is_own(object_.get(), i) != 0;
+      for (std::size_t m = 0; m < chatsdk_message_reaction_member_count(object_.get(), i); ++m) {
+        bytes = chatsdk_message_reaction_member(object_.get(), i, m, &length);
+        all[i].members.emplace_back(bytes, length);
+      }
+    }
+    return all;
+  }
 
  private:
   handle object_;
@@ -584,6 +609,24 @@ class client {
   }
   void discard_message(std::uint64_t message_key) {
     call([&](chatsdk_error** e) { return chatsdk_client_discard_message(object_, message_key, e); });
+  }
+  void edit_text(std::uint64_t message_key, std::string_view text) {
+    call(
+        [&](chatsdk_error** e) { return chatsdk_client_edit_text(object_, message_key, text.data(), text.size(), e); });
+  }
+  void delete_for_all(std::uint64_t message_key) {
+    call([&](chatsdk_error** e) { return chatsdk_client_delete_for_all(object_, message_key, e); });
+  }
+  // All of this user's: none takes back what there was.
+  void set_reactions(std::uint64_t message_key, const std::vector<std::string>& keys) {
+    std::vector<const char*> raw;
+    for (const std::string& key : keys) raw.push_back(key.c_str());
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_set_reactions(object_, message_key, raw.data(), raw.size(), e);
+    });
+  }
+  void set_pinned(std::uint64_t message_key, bool pinned) {
+    call([&](chatsdk_error** e) { return chatsdk_client_set_pinned(object_, message_key, pinned ? 1 : 0, e); });
   }
   void mark_read(std::uint64_t conversation_key, std::uint64_t seq) {
     call([&](chatsdk_error** e) { return chatsdk_client_mark_read(object_, conversation_key, seq, e); });

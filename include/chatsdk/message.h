@@ -147,7 +147,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_retry_message(chatsdk_client* cl
                                                               chatsdk_error** out_error);
 
 /**
- * Takes a failed or still unsent message away; the later ones of its conversation go on.
+ * Takes a failed or still unsent message, or a change of one, away; the later ones of its conversation go on.
  *
  * @param client the client
  * @param message the message's number
@@ -163,6 +163,87 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_retry_message(chatsdk_client* cl
  */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_discard_message(chatsdk_client* client, uint64_t message,
                                                                 chatsdk_error** out_error);
+
+/**
+ * Says in place of a text of this user's another one, to all who have it. Durable when this returns OK, and sent as
+ * messages are: offline it waits, in order with them. On every device the last edit that the server took is shown, and
+ * chatsdk_message_edit_count says that there were any. While the message itself waits to be sent it is edited likewise.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param text the text, UTF-8
+ * @param text_length bytes of text, or CHATSDK_STRLEN; limits as for chatsdk_client_send_text
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_send_text, but CONFLICT; NOT_FOUND (message), FORBIDDEN (another's), WRONG_STATE (also:
+ *   it is deleted, or could not be had).
+ * - Ownership: text is copied.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_edit_text(chatsdk_client* client, uint64_t message, const char* text,
+                                                          size_t text_length, chatsdk_error** out_error);
+
+/**
+ * Deletes a message of this user's on every device that has it, for ever: chatsdk_message_is_deleted, and what it said
+ * is erased. Otherwise as chatsdk_client_edit_text. A message that was never on its way is discarded instead. Whoever
+ * has read it has read it, and a device that does not keep to chatsdk's rules may keep it.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_edit_text, but of the text.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_delete_for_all(chatsdk_client* client, uint64_t message,
+                                                               chatsdk_error** out_error);
+
+/**
+ * Sets this user's reactions to a message, of whomever: these and no others. Otherwise as chatsdk_client_edit_text.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param keys emoji, or names that the app gives a meaning: UTF-8 of 1 to 64 bytes, terminated by NUL, no two the same;
+ *     NULL allowed when count is 0
+ * @param count 0 to 8; 0 takes all back
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_edit_text, but FORBIDDEN.
+ * - Ownership: keys are copied.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_reactions(chatsdk_client* client, uint64_t message,
+                                                              const char* const* keys, size_t count,
+                                                              chatsdk_error** out_error);
+
+/**
+ * Pins a message for all members of its conversation, or takes that back; the last word of any of them counts.
+ * Otherwise as chatsdk_client_edit_text.
+ *
+ * @param client the client
+ * @param message the message's number
+ * @param pinned 1 or 0
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: as chatsdk_client_edit_text, but FORBIDDEN and of the text.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_pinned(chatsdk_client* client, uint64_t message, int32_t pinned,
+                                                           chatsdk_error** out_error);
 
 /**
  * Marks a conversation read on all of the user's devices. Lower values than today's change nothing; higher than the
@@ -603,10 +684,57 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_state(const chatsdk_message* me
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_failure(const chatsdk_message* message);
 /**
  * @return 1 when it could not be decrypted: sender and time are what the server says of it, its text is missing. It is
- *     replaced, with CHATSDK_EVENT_MESSAGE_UPDATED, when its sender's device could be asked for it again. 0 otherwise
+ *     replaced, with CHATSDK_EVENT_MESSAGE_UPDATED, when its sender's device could be asked for it again; where it
+ *     turns out to be an edit, a deletion, a reaction or a pin, CHATSDK_EVENT_MESSAGE_REMOVED takes it away. 0
+ *     otherwise
  */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_is_undecryptable(const chatsdk_message* message);
-/** @return "text/plain", or "" for a kind that this version cannot show */
+/** @return 1 when its sender has deleted it: nothing of what it said is here. 0 otherwise */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_is_deleted(const chatsdk_message* message);
+/** @return how often it was edited; its text is that of the last time */
+CHATSDK_API uint64_t CHATSDK_CALL chatsdk_message_edit_count(const chatsdk_message* message);
+/** @return 1 when it is pinned, 0 otherwise */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_is_pinned(const chatsdk_message* message);
+/**
+ * @return the number of a change of it that was refused (an edit, a deletion, a reaction, a pin) and counts for
+ * nothing; it holds up the conversation like a failed message, until chatsdk_client_retry_message or
+ *     chatsdk_client_discard_message is given that number. 0: none
+ */
+CHATSDK_API uint64_t CHATSDK_CALL chatsdk_message_failed_change(const chatsdk_message* message);
+/** @return how many different reactions it has */
+CHATSDK_API size_t CHATSDK_CALL chatsdk_message_reaction_count(const chatsdk_message* message);
+/**
+ * One of them, those that most members chose first.
+ *
+ * @param index 0 to chatsdk_message_reaction_count - 1
+ * @return its key; "" beyond the end
+ */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_message_reaction_key(const chatsdk_message* message, size_t index,
+                                                                  size_t* out_length);
+/**
+ * Whether this user chose it.
+ *
+ * @param index 0 to chatsdk_message_reaction_count - 1
+ * @return 1 or 0
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_message_reaction_is_own(const chatsdk_message* message, size_t index);
+/**
+ * How many members chose it.
+ *
+ * @param index 0 to chatsdk_message_reaction_count - 1
+ * @return how many
+ */
+CHATSDK_API size_t CHATSDK_CALL chatsdk_message_reaction_member_count(const chatsdk_message* message, size_t index);
+/**
+ * One of the members who chose it, this user first.
+ *
+ * @param index 0 to chatsdk_message_reaction_count - 1
+ * @param member 0 to chatsdk_message_reaction_member_count - 1
+ * @return the member's user_id; "" beyond the end
+ */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_message_reaction_member(const chatsdk_message* message, size_t index,
+                                                                     size_t member, size_t* out_length);
+/** @return "text/plain", or "" for a kind that this version cannot show, and for a message that is deleted */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_message_content_type(const chatsdk_message* message, size_t* out_length);
 /** @return the text */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_message_text(const chatsdk_message* message, size_t* out_length);

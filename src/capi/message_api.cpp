@@ -45,6 +45,13 @@ Status with_message(chatsdk_client* client, std::uint64_t message, Status (Clien
   return client->runtime.with_engine<void>([&](Client& engine) { return (engine.*act)(row.client_message_id); });
 }
 
+// Says something of a message that is here.
+template <typename Say>
+Status said(chatsdk_client* client, Say&& say) {
+  const auto sent = client->runtime.with_engine<Client::Sent>(std::forward<Say>(say));
+  return sent.ok() ? Status() : Status(sent.error());
+}
+
 Status direct_conversation(chatsdk_client* client, const char* peer, std::size_t peer_length, bool encrypted,
                            std::uint64_t* out_conversation) {
   if (out_conversation == nullptr) return error(Code::kInvalidArgument, "out_conversation is NULL");
@@ -106,6 +113,46 @@ int32_t chatsdk_client_retry_message(chatsdk_client* client, uint64_t message, c
 
 int32_t chatsdk_client_discard_message(chatsdk_client* client, uint64_t message, chatsdk_error** out_error) {
   return on_client(client, out_error, [&] { return with_message(client, message, &Client::discard); });
+}
+
+int32_t chatsdk_client_edit_text(chatsdk_client* client, uint64_t message, const char* text, size_t text_length,
+                                 chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
+    CHATSDK_ASSIGN(const std::string_view body, text_in(text, text_length, {"text", 1, limits::kTextBytesMax}));
+    return said(client, [&](Client& engine) { return engine.edit_text(MessageKey{message}, body); });
+  });
+}
+
+int32_t chatsdk_client_delete_for_all(chatsdk_client* client, uint64_t message, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&] {
+    return client->runtime.with_engine<void>(
+        [=](Client& engine) { return engine.delete_for_all(MessageKey{message}); });
+  });
+}
+
+int32_t chatsdk_client_set_reactions(chatsdk_client* client, uint64_t message, const char* const* keys, size_t count,
+                                     chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
+    if (keys == nullptr && count > 0) return error(Code::kInvalidArgument, "keys is NULL");
+    if (count > limits::content::kReactionKeysMax) {
+      return error(Code::kTooLarge,
+                   std::to_string(count) + " keys, limit " + std::to_string(limits::content::kReactionKeysMax));
+    }
+    std::vector<std::string> chosen;
+    for (std::size_t i = 0; i < count; ++i) {
+      CHATSDK_ASSIGN(const std::string_view key,
+                     text_in(keys[i], CHATSDK_STRLEN, {"key", 1, limits::content::kReactionKeyBytesMax}));
+      chosen.emplace_back(key);
+    }
+    return said(client, [&](Client& engine) { return engine.set_reactions(MessageKey{message}, std::move(chosen)); });
+  });
+}
+
+int32_t chatsdk_client_set_pinned(chatsdk_client* client, uint64_t message, int32_t pinned, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
+    if (pinned != 0 && pinned != 1) return error(Code::kInvalidArgument, "pinned is neither 0 nor 1");
+    return said(client, [&](Client& engine) { return engine.set_pinned(MessageKey{message}, pinned == 1); });
+  });
 }
 
 int32_t chatsdk_client_mark_read(chatsdk_client* client, uint64_t conversation, uint64_t conversation_seq,

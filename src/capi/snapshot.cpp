@@ -3,6 +3,10 @@
 // The snapshots' constructors and their getters of the C ABI: no logic, no failure but NULL.
 #include "capi/snapshot.h"
 
+#include <algorithm>
+#include <map>
+#include <optional>
+
 #include "base/limits.h"
 #include "capi/guard.h"
 #include "protocol/content.h"
@@ -10,8 +14,41 @@
 using chatsdk::capi::Ref;
 using chatsdk::capi::view_out;
 
-chatsdk_message::chatsdk_message(chatsdk::MessageRow r) : row(std::move(r)) {
-  auto known = chatsdk::content::text_of(row.content);
+namespace {
+
+// What is shown of a message that is a text, edited or not.
+std::optional<std::string> shown_text(const chatsdk::MessageRow& row) {
+  namespace content = chatsdk::content;
+  if (row.deleted) return std::nullopt;
+  if (row.edit.empty()) return content::text_of(row.content);
+  const content::Content read = content::read(row.edit);
+  const auto* annotation = std::get_if<content::Annotation>(&read);
+  const auto* edit = annotation == nullptr ? nullptr : std::get_if<content::Edit>(&annotation->kind);
+  const auto* text = edit == nullptr ? nullptr : std::get_if<content::Text>(&edit->post.kind);
+  return text == nullptr ? std::nullopt : std::optional(text->text);
+}
+
+std::vector<chatsdk_message::Reaction> grouped(const std::vector<chatsdk::MessageRow::Reaction>& reactions) {
+  std::map<std::string, chatsdk_message::Reaction> by_key;
+  for (const auto& of_member : reactions) {
+    for (const std::string& key : of_member.keys) {
+      chatsdk_message::Reaction& group = by_key[key];
+      group.key = key;
+      group.members.push_back(of_member.user_id);
+      group.own = group.own || of_member.own;
+    }
+  }
+  std::vector<chatsdk_message::Reaction> groups;
+  for (auto& [key, group] : by_key) groups.push_back(std::move(group));
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const auto& a, const auto& b) { return a.members.size() > b.members.size(); });
+  return groups;
+}
+
+}  // namespace
+
+chatsdk_message::chatsdk_message(chatsdk::MessageRow r) : row(std::move(r)), reactions(grouped(row.reactions)) {
+  auto known = shown_text(row);
   if (!known) return;
   text = std::move(*known);
   content_type = "text/plain";
@@ -59,6 +96,10 @@ T* retained(const T* object) {
 template <typename T>
 void released(const T* object) {
   if (object != nullptr) object->release();
+}
+
+const chatsdk_message::Reaction* reaction_at(const chatsdk_message* message, std::size_t index) {
+  return message != nullptr && index < message->reactions.size() ? &message->reactions[index] : nullptr;
 }
 
 template <typename List>
@@ -169,7 +210,8 @@ int32_t chatsdk_message_state(const chatsdk_message* message) {
 }
 int32_t chatsdk_message_is_undecryptable(const chatsdk_message* message) {
   // What the server had no more has no sender.
-  return message != nullptr && message->row.content.empty() && !message->row.sender.empty() ? 1 : 0;
+  const bool is_placeholder = message != nullptr && message->row.content.empty() && !message->row.sender.empty();
+  return is_placeholder && !message->row.deleted ? 1 : 0;
 }
 int32_t chatsdk_message_failure(const chatsdk_message* message) {
   return message == nullptr ? CHATSDK_OK : static_cast<std::int32_t>(message->row.failure);
@@ -179,6 +221,39 @@ const char* chatsdk_message_content_type(const chatsdk_message* message, size_t*
 }
 const char* chatsdk_message_text(const chatsdk_message* message, size_t* out_length) {
   return message == nullptr ? view_out("", out_length) : view_out(message->text, out_length);
+}
+int32_t chatsdk_message_is_deleted(const chatsdk_message* message) {
+  return message != nullptr && message->row.deleted ? 1 : 0;
+}
+uint64_t chatsdk_message_edit_count(const chatsdk_message* message) {
+  return message == nullptr ? 0 : message->row.edits;
+}
+int32_t chatsdk_message_is_pinned(const chatsdk_message* message) {
+  return message != nullptr && message->row.pinned ? 1 : 0;
+}
+uint64_t chatsdk_message_failed_change(const chatsdk_message* message) {
+  return message == nullptr ? 0 : message->row.failed_annotation.value;
+}
+size_t chatsdk_message_reaction_count(const chatsdk_message* message) {
+  return message == nullptr ? 0 : message->reactions.size();
+}
+const char* chatsdk_message_reaction_key(const chatsdk_message* message, size_t index, size_t* out_length) {
+  const auto* reaction = reaction_at(message, index);
+  return reaction == nullptr ? view_out("", out_length) : view_out(reaction->key, out_length);
+}
+int32_t chatsdk_message_reaction_is_own(const chatsdk_message* message, size_t index) {
+  const auto* reaction = reaction_at(message, index);
+  return reaction != nullptr && reaction->own ? 1 : 0;
+}
+size_t chatsdk_message_reaction_member_count(const chatsdk_message* message, size_t index) {
+  const auto* reaction = reaction_at(message, index);
+  return reaction == nullptr ? 0 : reaction->members.size();
+}
+const char* chatsdk_message_reaction_member(const chatsdk_message* message, size_t index, size_t member,
+                                            size_t* out_length) {
+  const auto* reaction = reaction_at(message, index);
+  const bool there = reaction != nullptr && member < reaction->members.size();
+  return there ? view_out(reaction->members[member], out_length) : view_out("", out_length);
 }
 chatsdk_message* chatsdk_message_retain(const chatsdk_message* message) { return retained(message); }
 void chatsdk_message_release(const chatsdk_message* message) { released(message); }

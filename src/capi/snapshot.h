@@ -100,9 +100,15 @@ struct chatsdk_identity final : chatsdk::capi::Counted {
 
 struct chatsdk_message final : chatsdk::capi::Counted {
   explicit chatsdk_message(chatsdk::MessageRow r);
+  struct Reaction {
+    std::string key;
+    std::vector<std::string> members;
+    bool own = false;
+  };
   const chatsdk::MessageRow row;
   std::string text;
   const char* content_type = "";
+  std::vector<Reaction> reactions;  // the most chosen first
 };
 
 struct chatsdk_message_list final : chatsdk::capi::Counted {

@@ -15,6 +15,7 @@
 #include "engine/receipts.h"
 #include "engine/rest_api.h"
 #include "engine/session.h"
+#include "protocol/content.h"
 
 namespace chatsdk {
 
@@ -158,7 +159,11 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     return {};
   }
 
-  Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& send_options);
+  // What passed content::check().
+  Result<Sent> send(ConversationKey conversation, Bytes content, const SendOptions& send_options);
+  Result<DeviceStore::Named> named(MessageKey message, bool only_own);
+  template <typename Kind>
+  Result<Sent> annotate(const DeviceStore::Named& target, Kind kind);
 
   const ClientOptions options;
   Events events;
@@ -173,15 +178,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   Account account;
 };
 
-Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::string_view text,
-                                             const SendOptions& send_options) {
-  CHATSDK_TRY(check_owner());
-  if (text.empty()) return error(Code::kInvalidArgument, "text of 0 B, at least 1 B is needed");
-  if (text.size() > text_bytes_max()) {
-    return error(Code::kTooLarge,
-                 "text " + std::to_string(text.size()) + " B, limit " + std::to_string(text_bytes_max()) + " B");
-  }
-  if (!is_utf8(text)) return error(Code::kInvalidUtf8, "text is not valid UTF-8");
+Result<Client::Sent> Client::Impl::send(ConversationKey conversation, Bytes content, const SendOptions& send_options) {
   CHATSDK_ASSIGN(const WallTime latest, deadline(send_options.time_limit));
   const ClientMessageId id =
       send_options.id.has_value() ? *send_options.id : ClientMessageId::make(context.wall_now(), context.random.ids);
@@ -194,14 +191,35 @@ Result<Client::Sent> Client::Impl::send_text(ConversationKey conversation, std::
   const bool waits = encryption && may_be_encrypted;
   const bool on_wire = !waits && outbox.may_send_now(conversation);
   Events::Place place = events.reserve();
-  CHATSDK_ASSIGN(auto enqueued, context.store.enqueue(conversation, id, encode_text_content(text), context.wall_now(),
-                                                      latest, on_wire));
+  CHATSDK_ASSIGN(auto enqueued,
+                 context.store.enqueue(conversation, id, std::move(content), context.wall_now(), latest, on_wire));
   CHATSDK_FAULT("client.between_queued_and_returned");
   place.fill(std::move(enqueued.changes));
   if (!enqueued.repeated) {
     tell_parts([&] { outbox.enqueued(conversation, enqueued.send_number, latest, on_wire); });
   }
   return Sent{id, enqueued.message};
+}
+
+Result<DeviceStore::Named> Client::Impl::named(MessageKey message, bool only_own) {
+  CHATSDK_TRY(check_owner());
+  CHATSDK_ASSIGN(DeviceStore::Named named, context.store.named(message));
+  if (named.deleted) return error(Code::kWrongState, "the message was deleted");
+  if (!named.shown || named.author.empty() || named.id == ClientMessageId()) {
+    return error(Code::kWrongState, "there is nothing to be said of this message");
+  }
+  if (only_own && !named.own) return error(Code::kForbidden, "the message is another's");
+  return named;
+}
+
+template <typename Kind>
+Result<Client::Sent> Client::Impl::annotate(const DeviceStore::Named& target, Kind kind) {
+  kind.target.id = target.id;
+  if (!target.own) kind.target.author = target.author;
+  content::Annotation annotation;
+  annotation.kind = std::move(kind);
+  CHATSDK_TRY(content::check(annotation, text_bytes_max()));
+  return send(target.conversation, content::write(annotation), {});
 }
 
 Client::Client(ClientOptions options, ClientSeams seams, DeviceStore& store, EventSink& sink, E2eeStore* encryption)
@@ -342,7 +360,41 @@ Result<ConversationKey> Client::direct_conversation(const UserId& peer, bool enc
 
 Result<Client::Sent> Client::send_text(ConversationKey conversation, std::string_view text,
                                        const SendOptions& options) {
-  return impl_->send_text(conversation, text, options);
+  CHATSDK_TRY(impl_->check_owner());
+  content::Post post;
+  post.kind = content::Text{std::string(text)};
+  CHATSDK_TRY(content::check(post, impl_->text_bytes_max()));
+  return impl_->send(conversation, content::write(post), options);
+}
+
+Result<Client::Sent> Client::edit_text(MessageKey message, std::string_view text) {
+  CHATSDK_ASSIGN(const DeviceStore::Named target, impl_->named(message, true));
+  content::Edit edit;
+  edit.post.kind = content::Text{std::string(text)};
+  return impl_->annotate(target, std::move(edit));
+}
+
+Status Client::delete_for_all(MessageKey message) {
+  CHATSDK_ASSIGN(const DeviceStore::Named target, impl_->named(message, true));
+  const Status discarded = discard(target.id);
+  const bool may_be_there = discarded.code() == Code::kWrongState || discarded.code() == Code::kNotFound;
+  if (!may_be_there) return discarded;
+  const auto sent = impl_->annotate(target, content::Delete());
+  return sent.ok() ? Status() : Status(sent.error());
+}
+
+Result<Client::Sent> Client::set_reactions(MessageKey message, std::vector<std::string> keys) {
+  CHATSDK_ASSIGN(const DeviceStore::Named target, impl_->named(message, false));
+  content::Reaction reaction;
+  reaction.keys = std::move(keys);
+  return impl_->annotate(target, std::move(reaction));
+}
+
+Result<Client::Sent> Client::set_pinned(MessageKey message, bool pinned) {
+  CHATSDK_ASSIGN(const DeviceStore::Named target, impl_->named(message, false));
+  content::Pin pin;
+  pin.pinned = pinned;
+  return impl_->annotate(target, std::move(pin));
 }
 
 Status Client::retry(const ClientMessageId& id) {

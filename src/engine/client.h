@@ -198,6 +198,15 @@ class Client final {
   // NOT_FOUND, CONFLICT, LIMIT_REACHED, STORAGE…; WRONG_STATE: of a client with encryption, the conversation is plain
   // and was not accepted as that.
   Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& options);
+  // What is said of a message that is here: docs/content.md. Durable when they return ok, and sent as messages are.
+  // NOT_FOUND; WRONG_STATE: it is deleted, a placeholder, or is not shown; FORBIDDEN: it is another's. And as
+  // send_text.
+  Result<Sent> edit_text(MessageKey message, std::string_view text);
+  // One that was never on its way is discarded instead.
+  Status delete_for_all(MessageKey message);
+  // All of the user's: none takes back what there was.
+  Result<Sent> set_reactions(MessageKey message, std::vector<std::string> keys);
+  Result<Sent> set_pinned(MessageKey message, bool pinned);
   // A message that the server has voided goes on under another id; one that it has lost behind what waits. The key
   // stays.
   Status retry(const ClientMessageId& id);

@@ -153,12 +153,14 @@ void Outbox::keys_changed() {
 }
 
 void Outbox::on_applied(const Changes& changes) {
-  for (const MessageRef& ref : changes.updated) {
-    const auto found = lanes_.find(ref.conversation);
-    if (found == lanes_.end() || !found->second.blocked) continue;
-    read_again(found->second);
-    make_ready(ref.conversation, found->second);
-    schedule();
+  for (const auto* changed : {&changes.updated, &changes.annotations}) {
+    for (const MessageRef& ref : *changed) {
+      const auto found = lanes_.find(ref.conversation);
+      if (found == lanes_.end() || !found->second.blocked) continue;
+      read_again(found->second);
+      make_ready(ref.conversation, found->second);
+      schedule();
+    }
   }
 }
 

@@ -31,11 +31,12 @@ constexpr char kActivity[] = "SELECT last_activity FROM conversation WHERE key =
 constexpr char kKeyByPeer[] = "SELECT key FROM conversation WHERE peer = ?1";
 constexpr char kKeyById[] = "SELECT key FROM conversation WHERE conversation_id = ?1";
 
-constexpr char kBefore[] = "SELECT " CHATSDK_MESSAGE_COLUMNS
-                           " FROM message m WHERE m.conversation = ?1 AND (m.place, m.key) < (?2, ?3) "
-                           "ORDER BY m.place DESC, m.key DESC LIMIT ?4";
+constexpr char kBefore[] =
+    "SELECT " CHATSDK_MESSAGE_COLUMNS
+    " FROM message m WHERE m.conversation = ?1 AND m.unshown = 0 AND (m.place, m.key) < (?2, ?3) "
+    "ORDER BY m.place DESC, m.key DESC LIMIT ?4";
 constexpr char kAfter[] = "SELECT " CHATSDK_MESSAGE_COLUMNS
-                          " FROM message m WHERE m.conversation = ?1 AND (m.place, m.key) > (?2, ?3) "
+                          " FROM message m WHERE m.conversation = ?1 AND m.unshown = 0 AND (m.place, m.key) > (?2, ?3) "
                           "ORDER BY m.place, m.key LIMIT ?4";
 constexpr char kMessage[] = "SELECT " CHATSDK_MESSAGE_COLUMNS " FROM message m WHERE m.key = ?1";
 // Another device of the owner may have used the same id elsewhere: what this device queued first, then the newest.
@@ -113,7 +114,7 @@ Result<std::optional<MessageRow>> DeviceReader::Impl::one_message(rows::Query& q
   CHATSDK_ASSIGN(const bool row, std::move(found));
   if (!row) return std::optional<MessageRow>();
   MessageRow message = rows::read_message(query.row(), owner);
-  rows::StateReader states(sql);
+  rows::StateReader states(sql, owner);
   CHATSDK_TRY(states.complete(message));
   return std::optional(std::move(message));
 }
@@ -135,7 +136,7 @@ Status DeviceReader::Impl::check_conversation(ConversationKey conversation) {
 Result<DeviceReader::MessagePage> DeviceReader::Impl::page_before(ConversationKey conversation, std::int64_t place,
                                                                   MessageKey key, std::size_t max) {
   MessagePage page;
-  rows::StateReader states(sql);
+  rows::StateReader states(sql, owner);
   rows::Query query = sql(kBefore);
   for (auto more = query.first(conversation, place, key, max + 1);; more = query.next()) {
     CHATSDK_ASSIGN(const bool row, std::move(more));
@@ -151,7 +152,7 @@ Result<DeviceReader::MessagePage> DeviceReader::Impl::page_before(ConversationKe
 Result<DeviceReader::MessagePage> DeviceReader::Impl::page_after(ConversationKey conversation, std::int64_t place,
                                                                  MessageKey key, std::size_t max) {
   MessagePage page;
-  rows::StateReader states(sql);
+  rows::StateReader states(sql, owner);
   rows::Query query = sql(kAfter);
   for (auto more = query.first(conversation, place, key, max + 1);; more = query.next()) {
     CHATSDK_ASSIGN(const bool row, std::move(more));
@@ -201,7 +202,7 @@ Result<DeviceReader::ConversationPage> DeviceReader::conversations(std::optional
       }
     }
     cut(page, max);
-    rows::StateReader states(impl_->sql);
+    rows::StateReader states(impl_->sql, impl_->owner);
     for (ConversationRow& row : page.rows) CHATSDK_TRY(impl_->complete(row, states));
     return page;
   });
@@ -216,7 +217,7 @@ Result<ConversationRow> DeviceReader::conversation(ConversationKey key) {
       if (!found) return no_conversation();
       row = read_conversation(query.row());
     }
-    rows::StateReader states(impl_->sql);
+    rows::StateReader states(impl_->sql, impl_->owner);
     CHATSDK_TRY(impl_->complete(row, states));
     return row;
   });

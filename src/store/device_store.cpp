@@ -27,8 +27,9 @@ using rows::unsigned_at;
 constexpr char kLoadMeta[] =
     "SELECT revision, store_epoch, epoch_open, any_lost, installation_id, owner, device_id, "
     "max(key_floor, coalesce((SELECT max(key) FROM message), 0), coalesce((SELECT max(id) FROM outbox), 0)), "
-    "(SELECT count(*) FROM outbox), text_bytes_max, gateway_server, gateway_url, gateway_expires FROM meta WHERE id = "
-    "1";
+    "(SELECT count(*) FROM outbox), text_bytes_max, gateway_server, gateway_url, gateway_expires, EXISTS (SELECT 1 "
+    "FROM "
+    "annotation) FROM meta WHERE id = 1";
 constexpr char kSaveMeta[] =
     "UPDATE meta SET revision = ?1, store_epoch = ?2, epoch_open = ?3, any_lost = ?4 WHERE id = 1";
 
@@ -85,7 +86,7 @@ constexpr char kRewindConversations[] =
     "conversation_id = CASE WHEN peer IS NULL THEN conversation_id END";
 constexpr char kFindLastActivity[] =
     "UPDATE conversation SET last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = "
-    "conversation.key ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
+    "conversation.key AND m.unshown = 0 ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
 constexpr char kAddAccountStream[] =
     "INSERT OR IGNORE INTO stream(stream_id, kind, seq, delivered_from, marks_revision) VALUES (?1, ?2, 0, 0, 0)";
 constexpr char kMessagesAside[] = "SELECT key, conversation FROM message WHERE lost IN (1, 2)";
@@ -186,6 +187,7 @@ Result<std::string> set_aside(const std::string& path) {
 // ---- Impl ----------------------------------------------------------------------------------------------------------
 
 Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
+  if (memory.any_annotation) CHATSDK_TRY(fold_touched(changes));
   auto& conversations = changes.conversations;
   for (auto* each : {&changes.conversations, &changes.marks}) {
     std::sort(each->begin(), each->end());
@@ -358,6 +360,7 @@ Status DeviceStore::Impl::load() {
   memory.next_key = unsigned_at(query.row(), 7) + 1;
   memory.outbox_count = unsigned_at(query.row(), 8);
   text_bytes_max = unsigned_at(query.row(), 9);
+  memory.any_annotation = query->integer(13) != 0;
   if (!query->is_null(11)) {
     gateway = {std::string(query->text(10)), std::string(query->text(11)), rows::time_at(query.row(), 12)};
   }

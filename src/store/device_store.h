@@ -80,7 +80,20 @@ struct MessageRow {
   MessageState state = MessageState::kReceived;
   Code failure = Code::kOk;  // kFailed: why; kRolledBack, also with kReceived: the server has lost it
   std::string failure_detail;
-  Bytes content;  // a serialised wire::Content, as it came; empty: a placeholder for what could not be had
+  Bytes content;  // of protocol/content.h, as it came; empty: a placeholder for what could not be had
+  // What its annotations come to.
+  bool deleted = false;
+  std::uint64_t edits = 0;
+  Bytes edit;  // the content of the annotation whose post is shown in its place; empty: none
+  bool pinned = false;
+  MessageKey failed_annotation;  // an own one that was refused, and waits to be retried or discarded; none: 0
+  struct Reaction {
+    UserId user_id;
+    bool own = false;
+    std::vector<std::string> keys;
+    friend bool operator==(const Reaction&, const Reaction&) = default;
+  };
+  std::vector<Reaction> reactions;
 };
 
 struct ConversationRow {
@@ -139,6 +152,7 @@ struct Changes {
   std::vector<MessageRef> updated;        // state, seq, content
   std::vector<MessageRef> removed;        // the keys name nothing any more
   std::vector<MessageRef> undecryptable;  // of `added`: came, and could not be decrypted
+  std::vector<MessageRef> annotations;    // as updated, of what the app is not shown
   std::vector<ConversationKey> conversations;
   std::vector<ConversationKey> marks;  // conversations whose receipts advanced
   bool devices_changed = false;
@@ -243,6 +257,16 @@ class DeviceStore {
   // owner yet, or a conversation of which only items without a roster have come. INVALID_ARGUMENT: no content.
   Result<Enqueued> enqueue(ConversationKey conversation, const ClientMessageId& id, Bytes content, WallTime now,
                            WallTime deadline, bool on_wire);
+  // How what is said of a message names it, and what may be said. NOT_FOUND.
+  struct Named {
+    ConversationKey conversation;
+    ClientMessageId id;
+    UserId author;  // empty: nobody, a placeholder
+    bool own = false;
+    bool shown = true;  // not an annotation itself
+    bool deleted = false;
+  };
+  Result<Named> named(MessageKey message);
   // Conversations with outbox rows, oldest row first.
   Result<std::vector<ConversationKey>> sending_conversations();
   // A conversation's outbox rows above a send number, in order, at most max; stops before a failed row.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/fault.h"
+#include "protocol/content.h"
 #include "store/device_store_impl.h"
 
 namespace chatsdk {
@@ -28,12 +29,13 @@ constexpr char kMoveStream[] =
     "UPDATE stream SET seq = ?2, delivered_from = ?3, marks_revision = ?4, others_from = ?5 WHERE stream_id = ?1";
 constexpr char kInsertReceived[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
-    "content) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)";
-constexpr std::size_t kMessageParameters = 9;
+    "content, unshown) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?)";
+constexpr std::size_t kMessageParameters = 10;
 // New messages come in runs: one statement for this many costs two thirds of as many statements.
 constexpr std::size_t kMessagesPerInsert = 16;
 constexpr char kLostOfOthers[] =
-    "SELECT key, lost FROM message WHERE client_message_id = ?1 AND lost > 0 AND sender = ?2 AND conversation = ?3";
+    "SELECT m.key, m.lost, " CHATSDK_COUNTS("?4") " FROM message m WHERE m.client_message_id = ?1 AND m.lost > 0 AND "
+    "m.sender = ?2 AND m.conversation = ?3";
 constexpr char kFoundAgain[] =
     "UPDATE message SET place = ?2, lost = 0, message_id = ?3, time = ?4, sender_device = ?5 WHERE key = ?1";
 constexpr char kStandAgain[] =
@@ -166,6 +168,7 @@ class ItemApplier {
     Seq seq = 0;
     std::optional<std::string_view> sender;
     const wire::Item* item = nullptr;
+    bool unshown = false;
   };
 
   // A kind that does not belong to this kind of stream is as good as unknown: it moves the cursor only.
@@ -203,16 +206,24 @@ class ItemApplier {
     }
     if (over_another) CHATSDK_TRY(store_.clear_place(*conversation_, item.seq(), changes_));
     const auto sender = own ? std::nullopt : std::optional(std::string_view(item.sender_user_id()));
-    CHATSDK_TRY(insert(item.seq(), sender, item));
-    if (!own && !item.sender_user_id().empty() && item.seq() > conversation_->read_up_to) ++conversation_->unread_count;
+    const bool unshown = content::is_annotation(item.content());
+    CHATSDK_TRY(insert(item.seq(), sender, item, unshown));
+    const bool counts = !own && !unshown && !item.sender_user_id().empty() && item.content() != rows::erased_content();
+    if (counts && item.seq() > conversation_->read_up_to) ++conversation_->unread_count;
     return {};
   }
 
   // item lives until write_run().
-  Status insert(Seq seq, std::optional<std::string_view> sender, const wire::Item& item) {
-    const MessageKey key = store_.take_key();
-    run_[run_size_++] = {key, seq, sender, &item};
-    changes_.added.push_back({conversation_->key, key});
+  Status insert(Seq seq, std::optional<std::string_view> sender, const wire::Item& item, bool unshown) {
+    const MessageRef message{conversation_->key, store_.take_key()};
+    run_[run_size_++] = {message.message, seq, sender, &item, unshown};
+    if (unshown) {
+      CHATSDK_TRY(store_.note_annotation(message, item.sender_user_id(), item.content()));
+    } else {
+      changes_.added.push_back(message);
+      const auto id = ClientMessageId::from_bytes(item.client_message_id());
+      if (id) CHATSDK_TRY(store_.touch_post(message.conversation, *id));
+    }
     return run_size_ == run_.size() ? write_run() : Status();
   }
 
@@ -235,7 +246,7 @@ class ItemApplier {
                                : std::nullopt;
     query.bind_from(static_cast<int>(row * kMessageParameters) + 1, message.key, conversation_->key,
                     place_of(message.seq), message.sender, item.sender_device_id(), item.message_id(), client_id,
-                    item_time(item), Blob{item.content()});
+                    item_time(item), Blob{item.content()}, message.unshown);
   }
 
   // True: the item is a message that this device has already, waiting, accepted or of an earlier epoch.
@@ -250,6 +261,7 @@ class ItemApplier {
         if (known.sender_device.value != item.sender_device_id() && known.content != item.content()) continue;
         CHATSDK_TRY(store_.clear_place(*conversation_, item.seq(), changes_));
         CHATSDK_TRY(store_.settle(known.key, item.seq(), MessageId{item.message_id()}, item_time(item)));
+        CHATSDK_TRY(store_.touch_post(conversation_->key, *id));
         changes_.updated.push_back({conversation_->key, known.key});
       } else if (known.lost != LostState::kNo) {
         CHATSDK_TRY(found_again(known.key, item));
@@ -266,16 +278,19 @@ class ItemApplier {
   Result<bool> lost_message_found(const wire::Item& item) {
     MessageKey key;
     bool was_read = false;
+    bool can_count = false;
     {
       rows::Query query = store_.sql(kLostOfOthers);
-      CHATSDK_ASSIGN(const bool found,
-                     query.first(Blob{item.client_message_id()}, item.sender_user_id(), conversation_->key));
+      CHATSDK_ASSIGN(const bool found, query.first(Blob{item.client_message_id()}, item.sender_user_id(),
+                                                   conversation_->key, Blob{rows::erased_content()}));
       if (!found) return false;
+      can_count = query->integer(2) != 0;
       key = MessageKey{unsigned_at(query.row(), 0)};
       was_read = static_cast<LostState>(query->integer(1)) == LostState::kOpenRead;
     }
     CHATSDK_TRY(found_again(key, item));
-    const bool counts = item.seq() > conversation_->read_up_to && !CHATSDK_PLANTED(Bug::kFoundAgainUncounted);
+    const bool counts =
+        can_count && item.seq() > conversation_->read_up_to && !CHATSDK_PLANTED(Bug::kFoundAgainUncounted);
     if (counts) ++conversation_->unread_count;
     if (was_read) read_up_to_ = std::max(read_up_to_, item.seq());
     return true;
@@ -325,7 +340,7 @@ class ItemApplier {
     }
     wire::Item nobody;
     nobody.set_time_ms(item.time_ms() != 0 ? item.time_ms() : to_unix_ms(store_.clock.wall_now()));
-    CHATSDK_TRY(insert(item.seq(), std::string_view(), nobody));
+    CHATSDK_TRY(insert(item.seq(), std::string_view(), nobody, false));
     return write_run();
   }
 

@@ -28,7 +28,7 @@ constexpr char kInsert[] =
 constexpr char kSave[] =
     "UPDATE conversation SET head = ?2, read_up_to = ?3, read_confirmed = ?4, unread_count = ?5, last_send_number = "
     "?6, "
-    "last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = ?1 "
+    "last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = ?1 AND m.unshown = 0 "
     "ORDER BY m.place DESC, m.key DESC LIMIT 1), created) WHERE key = ?1";
 constexpr char kSetId[] = "UPDATE conversation SET conversation_id = ?2 WHERE key = ?1";
 constexpr char kSetEncrypted[] = "UPDATE conversation SET encrypted = 1 WHERE key = ?1";
@@ -41,11 +41,13 @@ constexpr char kDropStreams[] = "DELETE FROM stream WHERE conversation = ?1 AND 
 constexpr char kPointStream[] = "UPDATE stream SET conversation = ?2 WHERE stream_id = ?1";
 // NULL, the owner, and '', a placeholder, do not compare as above ''.
 constexpr char kCountUnread[] =
-    "SELECT count(*) FROM message WHERE conversation = ?1 AND place > ?2 AND place <= ?3 AND lost = 0 AND sender > ''";
+    "SELECT count(*) FROM message m WHERE m.conversation = ?1 AND m.place > ?2 AND m.place <= ?3 AND m.lost = 0 "
+    "AND " CHATSDK_COUNTS("?4");
 constexpr char kMoveMessages[] = "UPDATE message SET conversation = ?2 WHERE conversation = ?1";
 constexpr char kMoveStreams[] = "UPDATE stream SET conversation = ?2 WHERE conversation = ?1";
 constexpr char kMoveMarks[] = "UPDATE OR REPLACE mark SET conversation = ?2 WHERE conversation = ?1";
 constexpr char kMoveAdvances[] = "UPDATE OR REPLACE mark_advance SET conversation = ?2 WHERE conversation = ?1";
+constexpr char kMoveAnnotations[] = "UPDATE annotation SET conversation = ?2 WHERE conversation = ?1";
 constexpr char kDelete[] = "DELETE FROM conversation WHERE key = ?1";
 constexpr char kDeleteMessage[] = "DELETE FROM message WHERE key = ?1";
 constexpr char kRaiseKeyFloor[] = "UPDATE meta SET key_floor = max(key_floor, ?1) WHERE id = 1";
@@ -171,7 +173,8 @@ Status DeviceStore::Impl::hide_contents(ConversationKey conversation, Changes& c
       changes.updated.push_back({conversation, MessageKey{unsigned_at(query.row(), 0)}});
     }
   }
-  return sql(kHideContents).run(conversation, rows::kPendingPlace);
+  CHATSDK_TRY(sql(kHideContents).run(conversation, rows::kPendingPlace));
+  return touch_all(conversation);
 }
 
 // from has no outbox rows: nothing can be queued in a conversation without peer.
@@ -182,6 +185,8 @@ Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState
   CHATSDK_TRY(sql(kMoveStreams).run(from.key, into.key));
   CHATSDK_TRY(sql(kMoveMarks).run(from.key, into.key));
   CHATSDK_TRY(sql(kMoveAdvances).run(from.key, into.key));
+  CHATSDK_TRY(sql(kMoveAnnotations).run(from.key, into.key));
+  CHATSDK_TRY(touch_all(into.key));
   CHATSDK_TRY(sql(kDelete).run(from.key));
   if (from.id) {
     // The stream that the conversation had before the server's store went back is no more.
@@ -207,7 +212,8 @@ Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState
 Result<std::uint64_t> DeviceStore::Impl::count_unread(ConversationKey conversation, Seq after, Seq up_to) {
   if (up_to <= after) return std::uint64_t{0};
   rows::Query query = sql(kCountUnread);
-  CHATSDK_ASSIGN(const bool row, query.first(conversation, place_of(after), place_of(up_to)));
+  CHATSDK_ASSIGN(const bool row,
+                 query.first(conversation, place_of(after), place_of(up_to), rows::Blob{rows::erased_content()}));
   CHATSDK_ASSERT(row);
   return unsigned_at(query.row(), 0);
 }
@@ -226,6 +232,7 @@ Status DeviceStore::Impl::move_read_mark(ConversationState& conversation, Seq up
 
 Status DeviceStore::Impl::delete_message(MessageKey key) {
   CHATSDK_TRY(sql(kRaiseKeyFloor).run(key));
+  CHATSDK_TRY(forget_annotations(key));
   return sql(kDeleteMessage).run(key);
 }
 

@@ -7,6 +7,7 @@
 //   device_store_conversation.cpp  conversations: finding, linking to their ids, unread
 //   device_store_send.cpp          the outbox
 //   device_store_apply.cpp         items and marks
+//   device_store_annotations.cpp   edits, deletions, reactions and pins, and what is shown for them
 //
 // Threads: the engine's executor.
 #pragma once
@@ -15,11 +16,13 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/fault.h"
+#include "protocol/fold.h"
 #include "store/crypt_vfs.h"
 #include "store/device_store.h"
 #include "store/rows.h"
@@ -68,6 +71,7 @@ class DeviceStore::Impl {
     std::uint64_t revision = 0;
     std::uint64_t next_key = 1;  // of messages
     std::uint64_t outbox_count = 0;
+    bool any_annotation = false;  // is here, or once was
   };
 
   Impl(StoreLock held, std::unique_ptr<CryptVfs> files, const DeviceStoreOptions& options, Random& random,
@@ -197,6 +201,22 @@ class DeviceStore::Impl {
   Status apply(const wire::Items& items, Applied& applied, Changes& changes);
   Status apply_marks(const wire::Marks& marks, Changes& changes);
 
+  // -- device_store_annotations.cpp --
+  // An annotation was stored: whom it names. sender: whose it is.
+  Status note_annotation(const MessageRef& message, const UserId& sender, BytesView content);
+  // A post was stored: there may be annotations that came before it.
+  Status touch_post(ConversationKey conversation, const ClientMessageId& id);
+  // Whether it is an annotation; then what it names is looked at when the transaction ends.
+  Result<bool> touch_annotation(MessageKey message);
+  // All that annotations of a conversation name.
+  Status touch_all(ConversationKey conversation);
+  // What stood without content has got it: a post stays where it is, an annotation is shown no more.
+  Status content_came(const MessageRef& message, Changes& changes);
+  // Its own notes and what it names, before the message itself goes.
+  Status forget_annotations(MessageKey message);
+  // At the end of each transaction: what is shown of the posts that were touched.
+  Status fold_touched(Changes& changes);
+
   // -- Transactions --
   // Runs body(Changes&) -> Status in one transaction, raises the revision if it changed what the app can see, and
   // commits.
@@ -242,6 +262,14 @@ class DeviceStore::Impl {
   // that was tried, what the file says is uncertain until the store is left again.
   bool left_whole = false;
   bool left_whole_in_doubt = false;
+  // Of the transaction that is open.
+  struct Touched {
+    ConversationKey conversation;
+    ClientMessageId target;
+    friend auto operator<=>(const Touched&, const Touched&) = default;
+  };
+  std::set<Touched> touched;
+  std::set<MessageKey> annotations_gone;
 
   // -- Planted: cursors in memory, which nobody puts back when their transaction fails (Bug::kP9ResumeFromMemory), and
   // cursors that were moved before their items are stored (Bug::kP5CursorBeforeStore) --
@@ -273,6 +301,8 @@ class DeviceStore::Impl {
     CHATSDK_ASSIGN(auto transaction, sqlite::Transaction::begin(db));
     const Memory before = memory;
     const std::int64_t rows_before = db.total_changes();
+    touched.clear();
+    annotations_gone.clear();
     Changes changes;
     CHATSDK_TRY(body(changes));
     CHATSDK_TRY(finish(before, changes));
@@ -286,6 +316,37 @@ class DeviceStore::Impl {
   }
   Status finish(const Memory& before, Changes& changes);
   Status take_back_left_whole();
+  // Of a post that annotations name, or may.
+  struct AnnotatedPost {
+    MessageRef message;
+    UserId author;
+    bool own = false;
+    Seq seq = 0;  // 0: it waits, or the server has lost it
+    bool waits = false;
+    bool erased = false;
+    bool awaited = false;  // a placeholder
+  };
+  Status fold_target(const Touched& target, Changes& changes);
+  struct Annotations {
+    std::vector<content::Stated> counted;
+    MessageKey failed;  // the first that was refused
+  };
+  Status fold_post(const AnnotatedPost& post, const ClientMessageId& id, Changes& changes);
+  Result<Annotations> annotations_of(const AnnotatedPost& post, const ClientMessageId& id);
+  struct Shown {
+    std::uint64_t edit = 0;
+    std::uint64_t edits = 0;
+    bool pinned = false;
+    bool deleted = false;
+    std::uint64_t failed = 0;
+    friend bool operator==(const Shown&, const Shown&) = default;
+  };
+  Result<Shown> saved_shown(MessageKey message);
+  // Whether what was there was something else.
+  Result<bool> save_reactions(MessageKey message, const std::map<UserId, std::vector<std::string>>& reactions);
+  // A message of others that is deleted is not unread, and one that is not any more is.
+  Status count_deleted(const AnnotatedPost& post, bool deleted, Changes& changes);
+  Status erase(const AnnotatedPost& post, const Annotations& annotations);
   Status merge(const ConversationState& from, ConversationState& into, Changes& changes);
   // Takes the contents of all messages of a conversation but of those that wait.
   Status hide_contents(ConversationKey conversation, Changes& changes);

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/fault.h"
+#include "protocol/content.h"
 #include "store/device_store_impl.h"
 
 namespace chatsdk {
@@ -32,7 +33,7 @@ constexpr char kInsertTask[] =
 constexpr char kNumberById[] = "SELECT send_number FROM outbox WHERE id = ?1";
 constexpr char kInsertOwn[] =
     "INSERT INTO message(key, conversation, place, lost, sender, sender_device, message_id, client_message_id, time, "
-    "content) VALUES (?1, ?2, ?3, 0, NULL, ?4, 0, ?5, ?6, ?7)";
+    "content, unshown) VALUES (?1, ?2, ?3, 0, NULL, ?4, 0, ?5, ?6, ?7, ?8)";
 constexpr char kInsertOutbox[] =
     "INSERT INTO outbox(id, conversation, send_number, kind, client_message_id, deadline, on_wire, failure) "
     "VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, 0)";
@@ -52,7 +53,9 @@ constexpr char kMakeVoid[] =
 constexpr char kWaitAgain[] =
     "UPDATE message SET place = ?2, lost = 0, sender_device = ?3, message_id = 0, time = ?4 WHERE key = ?1";
 constexpr char kSettle[] = "UPDATE message SET place = ?2, lost = 0, message_id = ?3, time = ?4 WHERE key = ?1";
-constexpr char kAtPlace[] = "SELECT key, sender FROM message WHERE conversation = ?1 AND place = ?2 AND lost = 0";
+constexpr char kAtPlace[] =
+    "SELECT m.key, m.sender, " CHATSDK_COUNTS("?3") " FROM message m WHERE m.conversation = ?1 AND m.place = ?2 AND "
+    "m.lost = 0";
 constexpr char kLose[] = "UPDATE message SET place = place - 1, lost = 3 WHERE key = ?1";
 
 constexpr char kSetSenderDevice[] = "UPDATE message SET sender_device = ?1 WHERE key IN (SELECT id FROM outbox)";
@@ -241,21 +244,21 @@ Status DeviceStore::Impl::settle(MessageKey key, Seq seq, MessageId message_id, 
 
 Status DeviceStore::Impl::clear_place(ConversationState& conversation, Seq seq, Changes& changes) {
   MessageKey key;
-  bool own = false;
+  bool counts = false;
   bool placeholder = false;
   {
     rows::Query query = sql(kAtPlace);
-    CHATSDK_ASSIGN(const bool taken, query.first(conversation.key, rows::place_of(seq)));
+    CHATSDK_ASSIGN(const bool taken, query.first(conversation.key, rows::place_of(seq), Blob{rows::erased_content()}));
     if (!taken) return {};
     key = MessageKey{unsigned_at(query.row(), 0)};
-    own = query->is_null(1);
-    placeholder = !own && query->text(1).empty();
+    counts = query->integer(2) != 0;
+    placeholder = !query->is_null(1) && query->text(1).empty();
   }
   if (placeholder) {
     changes.removed.push_back({conversation.key, key});
     return delete_message(key);
   }
-  if (!own && seq > conversation.read_up_to) --conversation.unread_count;
+  if (counts && seq > conversation.read_up_to) --conversation.unread_count;
   changes.updated.push_back({conversation.key, key});
   memory.meta.any_lost = true;
   return sql(kLose).run(key);
@@ -308,6 +311,7 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
   Impl& impl = *impl_;
   if (content.empty()) return error(Code::kInvalidArgument, "a message has content");
   if (impl.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
+  const bool unshown = content::is_annotation(content);
   Enqueued enqueued;
   CHATSDK_ASSIGN(enqueued.changes, impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
@@ -331,8 +335,13 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
     enqueued.message = impl.take_key();
     CHATSDK_TRY(impl.sql(kInsertOwn)
                     .run(enqueued.message, conversation, rows::pending_place(enqueued.message), impl.device_id, id, now,
-                         Blob{content}));
-    changes.added.push_back({conversation, enqueued.message});
+                         Blob{content}, unshown));
+    const MessageRef message{conversation, enqueued.message};
+    if (unshown) {
+      CHATSDK_TRY(impl.note_annotation(message, impl.owner, content));
+    } else {
+      changes.added.push_back(message);
+    }
     CHATSDK_ASSIGN(enqueued.send_number,
                    impl.insert_outbox_row(enqueued.message, *target, id, deadline, on_wire, changes));
     return {};
@@ -467,6 +476,7 @@ Status DeviceStore::Impl::accept_one(const AcceptedSend& accepted, Changes& chan
   }
   CHATSDK_TRY(clear_place(*conversation, accepted.seq, changes));
   CHATSDK_TRY(settle(entry->id, accepted.seq, accepted.message_id, accepted.time));
+  CHATSDK_TRY(touch_post(entry->conversation, accepted.id));
   changes.updated.push_back({entry->conversation, entry->id});
   conversation->head = std::max(conversation->head, accepted.seq);
   return save(*conversation, changes);
@@ -511,7 +521,8 @@ Result<Changes> DeviceStore::retry(const ClientMessageId& id, const ClientMessag
     if (!entry || entry->kind != OutboxRow::Kind::kSend) {
       CHATSDK_ASSIGN(const auto lost, impl.lost_message(id));
       // Another device's that could not be decrypted here, or that the server has named so.
-      if (lost.content.empty()) return error(Code::kWrongState, "the text of the message is not here");
+      const bool is_erased = lost.content == rows::erased_content() || lost.content == content::erased_annotation();
+      if (lost.content.empty() || is_erased) return error(Code::kWrongState, "the text of the message is not here");
       return impl.send_again(lost, id, deadline, changes);
     }
     if (entry->failure == Code::kOk) return error(Code::kWrongState, "the message has not failed");

@@ -510,7 +510,7 @@ Result<bool> SqlNotes::repair(const ItemPlace& place, const Peer& sender, const 
   CHATSDK_TRY(sql_(kFill).run(message.message, Blob{content}));
   CHATSDK_TRY(ask_no_more_for(kAskNoMoreFor, message.message));
   CHATSDK_TRY(sql_(kDropPlaceholder).run(message.message));
-  changes_->updated.push_back(message);
+  CHATSDK_TRY(store_.content_came(message, *changes_));
   return true;
 }
 

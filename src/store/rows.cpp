@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/rows.h"
 
+#include "protocol/content.h"
+#include "protocol/record.h"
+
 namespace chatsdk::rows {
 
 namespace {
@@ -10,8 +13,30 @@ constexpr char kPeerMarks[] =
     "SELECT k.delivered_up_to, k.read_up_to FROM conversation c JOIN mark k ON k.conversation = c.key AND k.user = "
     "c.peer "
     "WHERE c.key = ?1";
+constexpr char kShown[] =
+    "SELECT s.edits, s.pinned, s.failed, e.content, s.deleted FROM shown s LEFT JOIN message e ON e.key = s.edit "
+    "WHERE s.message = ?1";
+constexpr char kReactions[] = "SELECT user, keys FROM reaction WHERE message = ?1 ORDER BY user";
+
+std::vector<std::string> reaction_keys(BytesView column) {
+  std::vector<std::string> keys;
+  RecordReader fields(column);
+  while (fields.next()) keys.emplace_back(fields.repeated_bytes());
+  return keys;
+}
 
 }  // namespace
+
+const Bytes& erased_content() {
+  static const Bytes kErased = content::erased();
+  return kErased;
+}
+
+Bytes reaction_column(const std::vector<std::string>& keys) {
+  RecordWriter out;
+  for (const std::string& key : keys) out.each(1, key);
+  return out.take();
+}
 
 MessageRow read_message(const sqlite::Statement& row, const UserId& owner) {
   MessageRow message;
@@ -26,6 +51,7 @@ MessageRow read_message(const sqlite::Statement& row, const UserId& owner) {
   message.client_message_id = client_id_at(row, 7);
   message.time = time_at(row, 8);
   message.content = Bytes(row.blob(9));
+  message.deleted = message.content == erased_content();
   if (is_pending(place)) {
     message.state = MessageState::kQueued;
     return message;
@@ -63,7 +89,27 @@ Status StateReader::complete(MessageRow& message) {
     CHATSDK_ASSIGN(const MarkPair marks, peer_marks(message.conversation));
     message.state = state_of(message.seq, marks);
   }
-  return {};
+  return message.deleted ? Status() : read_shown(message);
+}
+
+Status StateReader::read_shown(MessageRow& message) {
+  {
+    Query query = sql_(kShown);
+    CHATSDK_ASSIGN(const bool found, query.first(message.key));
+    if (!found) return {};
+    message.edits = unsigned_at(query.row(), 0);
+    message.pinned = query->integer(1) != 0;
+    message.failed_annotation = MessageKey{unsigned_at(query.row(), 2)};
+    message.edit = Bytes(query->blob(3));
+    message.deleted = query->integer(4) != 0;
+  }
+  Query query = sql_(kReactions);
+  for (auto more = query.first(message.key);; more = query.next()) {
+    CHATSDK_ASSIGN(const bool row, std::move(more));
+    if (!row) return {};
+    const std::string_view user = query->text(0);
+    message.reactions.push_back({user.empty() ? owner_ : UserId(user), user.empty(), reaction_keys(query->blob(1))});
+  }
 }
 
 Result<MarkPair> StateReader::peer_marks(ConversationKey conversation) {

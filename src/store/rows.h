@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "store/device_store.h"
 #include "store/sqlite.h"
@@ -144,6 +145,11 @@ class Statements {
   "m.key, m.conversation, m.place, m.lost, m.sender, m.sender_device, m.message_id, m.client_message_id, m.time, " \
   "m.content"
 
+// Of a message m: it is one that can be unread. erased: the parameter that has what is left of a deleted one.
+#define CHATSDK_COUNTS(erased)                               \
+  "m.unshown = 0 AND m.sender > '' AND m.content <> " erased \
+  " AND NOT EXISTS (SELECT 1 FROM shown s WHERE s.message = m.key AND s.deleted = 1)"
+
 inline std::uint64_t unsigned_at(const sqlite::Statement& row, int column) {
   return static_cast<std::uint64_t>(row.integer(column));
 }
@@ -154,6 +160,11 @@ inline ClientMessageId client_id_at(const sqlite::Statement& row, int column) {
 
 // A message with its state as far as the row alone tells: an own one is kSent or kQueued.
 MessageRow read_message(const sqlite::Statement& row, const UserId& owner);
+
+// What is left of a post that was deleted.
+const Bytes& erased_content();
+// The keys of a member's reaction, as their column has them.
+Bytes reaction_column(const std::vector<std::string>& keys);
 
 struct MarkPair {
   Seq delivered_up_to = 0;
@@ -166,13 +177,15 @@ MessageState state_of(Seq seq, const MarkPair& peer);
 // the messages of one snapshot.
 class StateReader {
  public:
-  explicit StateReader(Statements& sql) : sql_(sql) {}
+  StateReader(Statements& sql, const UserId& owner) : sql_(sql), owner_(owner) {}
   Status complete(MessageRow& message);
 
  private:
+  Status read_shown(MessageRow& message);
   Result<MarkPair> peer_marks(ConversationKey conversation);
 
   Statements& sql_;
+  const UserId& owner_;
   ConversationKey conversation_;  // whose marks_ is held
   MarkPair marks_;
 };

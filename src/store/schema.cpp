@@ -18,8 +18,11 @@ namespace {
 //               conversation_read_pending. peer: direct conversations.
 // stream        the cursors.
 // message       place orders a conversation's messages (rows.h). sender NULL is the store's owner, '' is nobody: a
-//               placeholder. lost is a LostState. Other members' messages are in no index by id: only what may still be
-//               asked for by client_message_id is.
+//               placeholder. lost is a LostState. unshown: 1 for an annotation (docs/content.md).
+// annotation    whom an unshown message names; author NULL is the owner.
+// shown         what the annotations of a message come to. edit: the one whose content is shown, failed: an own one
+//               that was refused; 0: none. deleted: also where its content is still needed, for sending.
+// reaction      user '' is the owner. keys: a record of them.
 // outbox        id is the message's key, also after the message of a kVoid row has gone. failure 0: none.
 //               on_wire: 1 once handed to the transport, 2 once the server was asked to void it.
 // mark          user '' is the owner, here and in mark_advance, which keeps the server's time of each advance.
@@ -88,10 +91,32 @@ CREATE TABLE message(
   message_id INTEGER NOT NULL,
   client_message_id BLOB,
   time INTEGER NOT NULL,
-  content BLOB NOT NULL
+  content BLOB NOT NULL,
+  unshown INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX message_by_place ON message(conversation, place);
-CREATE INDEX message_by_client_id ON message(client_message_id) WHERE sender IS NULL OR lost > 0;
+CREATE INDEX message_by_place ON message(conversation, place, unshown);
+CREATE INDEX message_by_client_id ON message(client_message_id) WHERE client_message_id IS NOT NULL;
+CREATE TABLE annotation(
+  message INTEGER PRIMARY KEY,
+  conversation INTEGER NOT NULL,
+  author TEXT,
+  target BLOB NOT NULL
+);
+CREATE INDEX annotation_by_target ON annotation(conversation, target);
+CREATE TABLE shown(
+  message INTEGER PRIMARY KEY,
+  edit INTEGER NOT NULL,
+  edits INTEGER NOT NULL,
+  pinned INTEGER NOT NULL,
+  deleted INTEGER NOT NULL,
+  failed INTEGER NOT NULL
+);
+CREATE TABLE reaction(
+  message INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  keys BLOB NOT NULL,
+  PRIMARY KEY (message, user)
+) WITHOUT ROWID;
 CREATE TABLE outbox(
   id INTEGER PRIMARY KEY,
   conversation INTEGER NOT NULL,
@@ -163,9 +188,21 @@ constexpr const char* kVersion9 =
     "m.conversation = conversation.key AND m.sender IS NULL) THEN 2 WHEN EXISTS (SELECT 1 FROM stream s WHERE "
     "s.conversation = conversation.key AND s.seq > 0) THEN 1 ELSE 0 END WHERE encrypted = 0 AND peer IS NOT NULL;";
 
+// Annotations: messages that are not shown. Whatever they name is found by its client_message_id.
+constexpr const char* kVersion10 =
+    "ALTER TABLE message ADD COLUMN unshown INTEGER NOT NULL DEFAULT 0; DROP INDEX message_by_place; "
+    "CREATE INDEX message_by_place ON message(conversation, place, unshown); DROP INDEX message_by_client_id; "
+    "CREATE INDEX message_by_client_id ON message(client_message_id) WHERE client_message_id IS NOT NULL; "
+    "CREATE TABLE annotation(message INTEGER PRIMARY KEY, conversation INTEGER NOT NULL, author TEXT, target BLOB NOT "
+    "NULL); CREATE INDEX annotation_by_target ON annotation(conversation, target); CREATE TABLE shown(message INTEGER "
+    "PRIMARY KEY, edit INTEGER NOT NULL, edits INTEGER NOT NULL, pinned INTEGER NOT NULL, deleted INTEGER NOT NULL, "
+    "failed INTEGER NOT NULL); "
+    "CREATE TABLE reaction(message INTEGER NOT NULL, user TEXT NOT NULL, keys BLOB NOT NULL, PRIMARY KEY (message, "
+    "user)) WITHOUT ROWID;";
+
 // From version 1 on, one after the other. A step that a release contained never changes.
-constexpr std::array<const char*, kVersion - 1> kMigrations = {kVersion2, kVersion3, kVersion4, kVersion5,
-                                                               kVersion6, kVersion7, kVersion8, kVersion9};
+constexpr std::array<const char*, kVersion - 1> kMigrations = {kVersion2, kVersion3, kVersion4, kVersion5, kVersion6,
+                                                               kVersion7, kVersion8, kVersion9, kVersion10};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

@@ -318,6 +318,14 @@ static void count_sent(world* w, int32_t status) {
   if (status == CHATSDK_OK) ++w->outbox;
   CHECK(outbox_count(w) == w->outbox);
 }
+static int32_t edit_one(world* w, chatsdk_error** e) {
+  return chatsdk_client_edit_text(w->client, w->message, text, CHATSDK_STRLEN, e);
+}
+static int32_t react_to_one(world* w, chatsdk_error** e) {
+  const char* keys[] = {"a reaction with a name of some length", "another reaction with a name like that"};
+  return chatsdk_client_set_reactions(w->client, w->message, keys, 2, e);
+}
+static int32_t pin_one(world* w, chatsdk_error** e) { return chatsdk_client_set_pinned(w->client, w->message, 1, e); }
 static int32_t discard_one(world* w, chatsdk_error** e) {
   return chatsdk_client_discard_message(w->client, w->message, e);
 }
@@ -401,6 +409,9 @@ static void encryption(world* w) {
 static void writing(world* w) {
   fail_each("direct_conversation", w, open_conversation, count_conversations);
   fail_each("send_text", w, send_one, count_sent);
+  fail_each("edit_text", w, edit_one, count_sent);
+  fail_each("set_reactions", w, react_to_one, count_sent);
+  fail_each("set_pinned", w, pin_one, count_sent);
   fail_each("discard_message", w, discard_one, count_discarded);
   fail_each("mark_read", w, mark_one_more, check_mark);
   fail_each("retry_message", w, retry_one, check_retried);

@@ -84,6 +84,15 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_message_is_undecryptable(NULL) == 0);
   CHECK(strcmp(chatsdk_message_content_type(NULL, &length), "") == 0 && length == 0);
   CHECK(strcmp(chatsdk_message_text(NULL, NULL), "") == 0);
+  CHECK(chatsdk_message_is_deleted(NULL) == 0);
+  CHECK(chatsdk_message_edit_count(NULL) == 0);
+  CHECK(chatsdk_message_is_pinned(NULL) == 0);
+  CHECK(chatsdk_message_failed_change(NULL) == 0);
+  CHECK(chatsdk_message_reaction_count(NULL) == 0);
+  CHECK(strcmp(chatsdk_message_reaction_key(NULL, 0, &length), "") == 0 && length == 0);
+  CHECK(chatsdk_message_reaction_is_own(NULL, 0) == 0);
+  CHECK(chatsdk_message_reaction_member_count(NULL, 0) == 0);
+  CHECK(strcmp(chatsdk_message_reaction_member(NULL, 0, 0, NULL), "") == 0);
   CHECK(chatsdk_message_retain(NULL) == NULL);
   chatsdk_message_release(NULL);
   CHECK(chatsdk_message_list_size(NULL) == 0);
@@ -177,6 +186,10 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_send_text(client, 1, "hi", 2, NULL, NULL, NULL, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_retry_message(client, 1, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_discard_message(client, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_edit_text(client, 1, "hi", 2, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_delete_for_all(client, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_reactions(client, 1, NULL, 0, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_pinned(client, 1, 1, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_mark_read(client, 1, 1, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_conversations(client, 0, 10, &conversations, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_conversation(client, 1, &conversation, NULL));
@@ -259,6 +272,10 @@ static void every_failure_has_an_error_object(void) {
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_send_text(NULL, 1, "hi", 2, NULL, NULL, NULL, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_retry_message(NULL, 1, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_discard_message(NULL, 1, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_edit_text(NULL, 1, "hi", 2, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_delete_for_all(NULL, 1, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_set_reactions(NULL, 1, NULL, 0, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_set_pinned(NULL, 1, 1, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_mark_read(NULL, 1, 1, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_conversations(NULL, 0, 10, &conversations, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_conversation(NULL, 1, &conversation, &error));

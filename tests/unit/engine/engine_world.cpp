@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "unit/engine/engine_world.h"
 
-#include "protocol/content.h"
-
 #include <unistd.h>
+
+#include "protocol/content.h"
 
 namespace chatsdk::test {
 

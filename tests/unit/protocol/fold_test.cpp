@@ -127,7 +127,7 @@ std::string replayed(std::vector<Stated> annotations) {
 }
 
 Stated drawn(std::mt19937& random, std::int64_t place) {
-  const auto pick = [&random](std::uint32_t below) { return random() % below; };
+  const auto pick = [&random](std::uint32_t below) { return static_cast<std::uint32_t>(random() % below); };
   const UserId by = std::vector<UserId>{"ann", "bob", "cyd"}[pick(3)];
   const Target target{by == "ann" ? "" : "ann", kPost};
   std::vector<std::string> keys;

@@ -33,6 +33,10 @@ inline constexpr ConversationId kChat{900};
 
 // What later versions of the schema changed in the second one, taken back.
 inline constexpr char kToVersion2[] =
+    "DROP TABLE reaction; DROP TABLE shown; DROP TABLE annotation; DROP INDEX message_by_place; ALTER TABLE message "
+    "DROP "
+    "COLUMN unshown; CREATE INDEX message_by_place ON message(conversation, place); DROP INDEX message_by_client_id; "
+    "CREATE INDEX message_by_client_id ON message(client_message_id) WHERE sender IS NULL OR lost > 0; "
     "ALTER TABLE conversation DROP COLUMN plain; ALTER TABLE stream DROP COLUMN others_from; "
     "DROP INDEX outbox_task; ALTER TABLE conversation DROP COLUMN encrypted; DROP INDEX outbox_waiting; UPDATE message "
     "SET place = place / "

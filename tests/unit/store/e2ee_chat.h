@@ -244,13 +244,13 @@ class ChatDevice {
   }
 
   // Queues a message; it is sent by flush().
-  ClientMessageId queue(const std::string& text) {
+  ClientMessageId queue(const std::string& text) { return queue_content(encode_text_content(text)); }
+  ClientMessageId queue_content(Bytes content) {
     const ClientMessageId id = ClientMessageId::make(from_unix_ms(static_cast<std::int64_t>(now_ms)), random);
     const auto chat = kept.store().ensure_direct(peer);
     EXPECT_TRUE(chat.ok());
-    const auto queued =
-        kept.store().enqueue(*chat, id, encode_text_content(text), from_unix_ms(static_cast<std::int64_t>(now_ms)),
-                             from_unix_ms(1LL << 50), false);
+    const auto queued = kept.store().enqueue(
+        *chat, id, std::move(content), from_unix_ms(static_cast<std::int64_t>(now_ms)), from_unix_ms(1LL << 50), false);
     EXPECT_TRUE(queued.ok()) << (queued.ok() ? "" : queued.error().detail);
     waiting.push_back(id);
     return id;
@@ -428,6 +428,15 @@ class ChatDevice {
       texts.push_back(row.content.empty() ? "?" : content::text_of(row.content).value_or("!"));
     }
     return texts;
+  }
+  MessageRow last_row() {
+    auto reader = kept.store().open_reader().value();
+    const auto chat = reader->direct_conversation(peer);
+    return reader->history_before(chat.value(), Seq{0}, 1)->rows.back();
+  }
+  std::uint64_t unread() {
+    auto reader = kept.store().open_reader().value();
+    return reader->unread_total().value();
   }
   // As the app may have configured it. What is kept in memory alone goes.
   void block_changed_identities() {

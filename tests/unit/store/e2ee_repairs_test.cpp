@@ -118,6 +118,60 @@ TEST_F(Repairs, PlaceholdersCountForWhatIsDeliveredUntilTheyAreRepairedInAnyOrde
   EXPECT_EQ(bob.history(), alice.history());
 }
 
+TEST_F(Repairs, AnAnnotationIsShownNoMoreOnceItIsRepaired) {
+  talk();
+  content::Edit edit;
+  edit.target.id = alice.queue("first words");
+  edit.post.kind = content::Text{"second words"};
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  const std::uint64_t unread = bob.unread();
+  content::Annotation annotation;
+  annotation.kind = edit;
+  alice.queue_content(content::write(annotation));
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  EXPECT_EQ(bob.unread(), unread + 1);
+
+  ASSERT_EQ(bob.flush(), 1);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.history(), alice.history());
+  EXPECT_EQ(bob.last_row().edits, 1U);
+  EXPECT_EQ(bob.last_row().edit, content::write(annotation));
+  EXPECT_EQ(bob.unread(), unread);
+  EXPECT_EQ(bob.delivered_from(), 0U);
+}
+
+TEST_F(Repairs, WhatWasDeletedBeforeItCouldBeReadHasItsEnd) {
+  talk();
+  content::Annotation annotation;
+  annotation.kind = content::Delete{{"", alice.queue("never read")}};
+  ASSERT_EQ(alice.flush(), 1);
+  last().slices[bob.self].back() ^= 1;
+  bob.sync();
+  EXPECT_EQ(bob.history().back(), "?");
+  const std::uint64_t unread = bob.unread();
+  alice.queue_content(content::write(annotation));
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_TRUE(bob.last_row().deleted);
+  EXPECT_EQ(bob.unread(), unread - 1);
+
+  ASSERT_EQ(bob.flush(), 1);
+  alice.sync();
+  ASSERT_EQ(alice.flush(), 1);
+  bob.sync();
+  EXPECT_EQ(bob.results.back(), Outcome::kRepaired);
+  EXPECT_TRUE(bob.last_row().deleted);
+  EXPECT_EQ(bob.last_row().content, content::erased());
+  EXPECT_EQ(bob.unread(), unread - 1);
+  EXPECT_EQ(bob.delivered_from(), 0U);
+}
+
 TEST_F(Repairs, NobodyIsAskedForWhatIsRepeatedOrComesFromAStranger) {
   talk();
   const ChatServer::StreamItem again = last();  // bob's, which alice has read
