@@ -137,6 +137,8 @@ class DeviceNode final : private EventSink {
   std::optional<Belief> belief_of(const UserId& user_id);
   // Of each conversation the lists that its roster means are kept.
   bool has_sound_rosters();
+  // Requests for what did not open, or repairs, which wait for their rates (docs/e2ee.md section 11.2).
+  bool has_tasks();
   // Its own, without their secrets; none where it does not run or cannot read them.
   std::vector<e2ee::PrekeySummary> prekeys();
   void lose_sessions();                   // of end-to-end encryption: what is sent in them cannot be opened

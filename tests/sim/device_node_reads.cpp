@@ -130,6 +130,13 @@ std::optional<DeviceNode::Belief> DeviceNode::belief_of(const UserId& user_id) {
   return belief;
 }
 
+bool DeviceNode::has_tasks() {
+  if (!alive() || !process_->encryption) return false;
+  const Scheduler::ActingFor turn(scheduler_, options_.number);
+  const auto tasks = process_->encryption->notes().tasks();
+  return tasks.ok() && !tasks->empty();
+}
+
 bool DeviceNode::has_sound_rosters() {
   if (!alive() || !process_->encryption) return true;
   const Scheduler::ActingFor turn(scheduler_, options_.number);

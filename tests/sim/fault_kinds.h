@@ -110,11 +110,15 @@ inline constexpr std::string_view kFaultKinds[] = {
     "lie_nobodys_lists",
 };
 
-// A seed alone does not draw it: conversations have to be encrypted.
-constexpr bool needs_encryption_to_strike(std::string_view kind) { return kind.substr(0, 4) == "lie_"; }
+// One seed in fourteen has a liar, which tells some lies of the many.
+constexpr bool is_lie(std::string_view kind) { return kind.starts_with("lie_"); }
 
 // Less often than in this share of seeds is too rare to lean on.
 inline constexpr double kSeedsPercentMin = 5.0;
+inline constexpr double kLieSeedsPercentMin = 0.2;
+constexpr double seeds_percent_min(std::string_view kind) {
+  return is_lie(kind) ? kLieSeedsPercentMin : kSeedsPercentMin;
+}
 // Fewer in a seed, on average, show too little.
 inline constexpr std::uint64_t kSendsPerSeedMin = 200;
 inline constexpr std::uint64_t kFaultsPerSeedMin = 20;

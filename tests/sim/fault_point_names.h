@@ -76,7 +76,7 @@ inline constexpr std::string_view kFaultPointNames[] = {
     "session.between_saving_tokens_and_using",
 };
 
-// Those of end-to-end encryption are reached with `--encrypted` at most: devices that are linked are not there yet.
+// Those of end-to-end encryption: in a third of the seeds.
 constexpr bool needs_encryption(std::string_view point) {
   return point.starts_with("keys.") || point.starts_with("encryption.") || point.starts_with("links.");
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Each fault point of tests/sim/fault_point_names.h struck in one of the runs that wrote these files (chatsdk-sim
---points), but for those that need encryption, where none of the runs has it.
+--points), but for those of encryption, which few of the fixed seeds pass.
 Usage: fault_points_struck.py SOURCE_DIR FILE... Prints those that are silent; exit 1 when there is any."""
 
 import pathlib

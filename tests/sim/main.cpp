@@ -51,6 +51,7 @@ double seconds_since(SteadyTime start) {
 
 struct Arguments {
   bool encrypted = false;
+  bool plain = false;
   bool liar = false;
   std::uint64_t seed = 0;
   std::uint64_t first = 0;
@@ -76,6 +77,8 @@ struct Arguments {
   bool list_plants = false;
 
   bool alone() const { return seed != 0; }
+  // The seed says what conversations are.
+  bool draws() const { return !encrypted && !plain; }
 };
 
 void declare(CLI::App& app, Arguments& arguments) {
@@ -104,9 +107,11 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--shrink-runs", arguments.shrink_runs, "How many runs the search for a smaller case may take")
       ->check(CLI::Range(0, 1'000'000));
   app.add_flag("--no-shrink", arguments.no_shrink, "Look for no smaller case when a seed fails");
-  CLI::Option* const encrypted =
-      app.add_flag("--encrypted", arguments.encrypted, "Conversations are encrypted end to end");
-  app.add_flag("--liar", arguments.liar, "The server's owner attacks devices, but where the middle is hostile already")
+  CLI::Option* const encrypted = app.add_flag("--encrypted", arguments.encrypted,
+                                              "Conversations are encrypted end to end, whatever the seed draws");
+  app.add_flag("--plain", arguments.plain, "Conversations are plain, whatever the seed draws")->excludes(encrypted);
+  app.add_flag("--liar", arguments.liar,
+               "With --encrypted: the server's owner attacks devices, but where the middle is hostile already")
       ->needs(encrypted);
   app.add_flag("--keep-going", arguments.keep_going, "Do not stop at the first seed that fails");
   app.add_flag("-v,--verbose", arguments.verbose, "The history and the nodes' logs to standard error");
@@ -124,9 +129,12 @@ void declare(CLI::App& app, Arguments& arguments) {
 
 // The seed's own options with what the command line says; none: a kind that there is not.
 std::optional<RunOptions> options_of(std::uint64_t seed, const Arguments& arguments) {
-  RunOptions options = chatsdk::sim::draw_options(seed);
-  options.encrypted = arguments.encrypted;
-  options.liar = arguments.liar && options.lies != chatsdk::sim::Lies{};
+  const bool draws = arguments.draws();
+  RunOptions options = draws ? chatsdk::sim::draw_options(seed) : chatsdk::sim::draw_plain_options(seed);
+  if (!draws) {
+    options.encrypted = arguments.encrypted;
+    options.liar = arguments.liar && options.lies != chatsdk::sim::Lies{};
+  }
   options.users = arguments.users.value_or(options.users);
   options.devices_per_user = arguments.devices.value_or(options.devices_per_user);
   options.actions = arguments.actions.value_or(options.actions);
@@ -215,6 +223,8 @@ class Campaign {
   void finished(const Job& job, const RunResult& result) {
     totals_.add(job.options.seed, result);
     totals_.compared += job.twice ? 1u : 0u;
+    totals_.encrypted += job.options.encrypted ? 1u : 0u;
+    totals_.with_liar += job.options.encrypted && job.options.liar ? 1u : 0u;
     if (arguments_.alone()) print_hash(result);
     if (result.ok()) return;
     print_failure(job.options, result);

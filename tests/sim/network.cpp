@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "base/limits.h"
@@ -47,10 +48,12 @@ class Network::Wire final : public server::FrameSink {
     std::shared_ptr<const Bytes> bytes;
     std::uint16_t code = 1006;
     MonotonicTime arrival;
+    // Of its sender's queue. What somebody on the way has made of a frame, or said besides, is not the sender's.
+    std::size_t queued = 0;
   };
   struct Pipe {
     std::deque<Parcel> parcels;
-    std::size_t bytes = 0;
+    std::size_t bytes = 0;  // queued
     MonotonicTime last_arrival;
     MonotonicTime clogged_until;
     std::shared_ptr<Hold> clog;
@@ -72,13 +75,13 @@ class Network::Wire final : public server::FrameSink {
     arrival = std::max(arrival, pipe.last_arrival);
     pipe.last_arrival = arrival;
     parcel.arrival = arrival;
-    pipe.bytes += size;
+    pipe.bytes += parcel.queued;
     pipe.ended = parcel.kind == Parcel::Kind::kClose || parcel.kind == Parcel::Kind::kBroken;
     pipe.parcels.push_back(std::move(parcel));
     network_.schedule(id, is_up);
   }
-  // What the hostile middle makes of a frame.
-  void put_frame(bool is_up, std::shared_ptr<const Bytes> bytes) {
+  // What the hostile middle makes of a frame. of_queue: none: as large as it is.
+  void put_frame(bool is_up, std::shared_ptr<const Bytes> bytes, std::optional<std::size_t> of_queue = {}) {
     ++network_.frames_;
     network_.observer_.on_crossing(device, is_up ? "a frame to the server" : "a frame to the device", *bytes);
     const NetworkOptions& hostile = network_.options_;
@@ -87,17 +90,19 @@ class Network::Wire final : public server::FrameSink {
       bytes = std::make_shared<const Bytes>(network_.altered(*bytes, is_up));
       network_.observer_.on_fault("frame_altered");
     }
-    put(is_up, {Parcel::Kind::kFrame, bytes, 0, {}});
+    const std::size_t queued = of_queue.value_or(bytes->size());
+    put(is_up, {Parcel::Kind::kFrame, bytes, 0, {}, queued});
     Pipe& pipe = is_up ? up : down;
     if (network_.one_in(hostile.repeat_one_in)) {
       network_.observer_.on_fault("frame_repeated");
-      put(is_up, {Parcel::Kind::kFrame, bytes, 0, {}});
+      put(is_up, {Parcel::Kind::kFrame, bytes, 0, {}, queued});
     }
     const std::size_t count = pipe.parcels.size();
     if (count >= 2 && network_.one_in(hostile.reorder_one_in) && pipe.parcels[count - 2].kind == Parcel::Kind::kFrame &&
         pipe.parcels[count - 1].kind == Parcel::Kind::kFrame) {
       network_.observer_.on_fault("frame_reordered");
       std::swap(pipe.parcels[count - 2].bytes, pipe.parcels[count - 1].bytes);
+      std::swap(pipe.parcels[count - 2].queued, pipe.parcels[count - 1].queued);
     }
   }
 
@@ -116,14 +121,17 @@ class Network::Wire final : public server::FrameSink {
     if (device_over) feel_half_open();
     network_.observer_.on_waiting(0, queued_bytes(), network_.options_.server_write_bytes_max);
     if (network_.front_ == nullptr) return put_frame(false, std::move(frame));
-    for (auto& said : network_.front_->to_device(device, std::move(frame))) put_frame(false, std::move(said));
+    std::size_t queued = frame->size();
+    for (auto& said : network_.front_->to_device(device, std::move(frame))) {
+      put_frame(false, std::move(said), std::exchange(queued, 0));
+    }
   }
   // What the server hears of a frame that has arrived; null: nothing.
   std::shared_ptr<const Bytes> heard(std::shared_ptr<const Bytes> frame) {
     if (network_.front_ == nullptr) return frame;
     ServerFront::Frames answers;
     frame = network_.front_->to_server(device, std::move(frame), answers);
-    for (auto& said : answers) put_frame(false, std::move(said));
+    for (auto& said : answers) put_frame(false, std::move(said), 0);
     return frame;
   }
   // One side still believes in it.
@@ -393,7 +401,7 @@ void Network::arrive(WireId id, bool up) {
   Wire::Parcel parcel = std::move(pipe.parcels.front());
   pipe.parcels.pop_front();
   const std::size_t size = parcel.bytes ? parcel.bytes->size() : 0;
-  pipe.bytes -= size;
+  pipe.bytes -= parcel.queued;
   if (!up) take_slowly(*found, size);
   schedule(id, up);
 
@@ -585,7 +593,7 @@ void Network::break_wire(Wire& wire, bool tell_device, bool tell_server) {
     Wire::Pipe& pipe = up ? wire.up : wire.down;
     const std::size_t kept = static_cast<std::size_t>(random_.below(pipe.parcels.size() + 1));
     while (pipe.parcels.size() > kept) {
-      if (pipe.parcels.back().bytes) pipe.bytes -= pipe.parcels.back().bytes->size();
+      pipe.bytes -= pipe.parcels.back().queued;
       pipe.parcels.pop_back();
     }
     pipe.silence.reset();

@@ -157,7 +157,17 @@ Lies draw_lies(SeededRandom& random) {
   return lies;
 }
 
-RunOptions draw_options(std::uint64_t seed) {
+// A device alone has no other that could link the next one of its user.
+void encrypt(RunOptions& options, bool with_liar) {
+  options.encrypted = true;
+  options.liar = with_liar && options.lies != Lies{};
+  if (options.devices_per_user > 1) return;
+  for (const Action action : {Action::kReinstall, Action::kRevokeDevice}) {
+    options.action_weights[static_cast<std::size_t>(action)] = 0;
+  }
+}
+
+RunOptions draw_plain_options(std::uint64_t seed) {
   SeededRandom random(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5151);
   const auto between = [&random](std::uint64_t low, std::uint64_t high) { return low + random.below(high - low + 1); };
   const auto one_of = [&random](std::initializer_list<std::uint64_t> values) {
@@ -233,6 +243,15 @@ RunOptions draw_options(std::uint64_t seed) {
   if (ages.below(2) == 0) options.lifetimes = draw_lifetimes(ages);
   SeededRandom owner(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5656);
   if (!options.hostile) options.lies = draw_lies(owner);
+  return options;
+}
+
+RunOptions draw_options(std::uint64_t seed) {
+  RunOptions options = draw_plain_options(seed);
+  SeededRandom random(seed * 0x9E37'79B9'7F4A'7C15ull + 0x5757);
+  const bool encrypted = random.below(3) == 0;
+  const bool with_liar = random.below(4) == 0;
+  if (encrypted) encrypt(options, with_liar);
   return options;
 }
 
@@ -329,8 +348,15 @@ std::vector<std::string> turned_on(const RunOptions& options) {
 
 std::string to_arguments(const RunOptions& options) {
   RunOptions drawn = draw_options(options.seed);
-  drawn.encrypted = options.encrypted;
   std::string line = "--seed " + std::to_string(options.seed);
+  const bool as_drawn = options.encrypted == drawn.encrypted && options.liar == drawn.liar;
+  if (!as_drawn) {
+    drawn = draw_plain_options(options.seed);
+    drawn.encrypted = options.encrypted;
+    drawn.liar = options.liar;
+    line += options.encrypted ? " --encrypted" : " --plain";
+    if (options.encrypted && options.liar) line += " --liar";
+  }
   const auto say = [&line](const char* name, auto now, auto before) {
     if (now != before) line += std::string(" --") + name + " " + std::to_string(now);
   };
@@ -339,8 +365,6 @@ std::string to_arguments(const RunOptions& options) {
   say("actions", options.actions, drawn.actions);
   say("faults", options.faults, drawn.faults);
   say("duration", options.duration.count(), drawn.duration.count());
-  if (options.encrypted) line += " --encrypted";
-  if (options.encrypted && options.liar) line += " --liar";
   if (options.planted != Bug::kNone) line += std::string(" --plant ") + to_text(options.planted);
   const std::vector<std::string> on = turned_on(options);
   for (const std::string& name : turned_on(drawn)) {

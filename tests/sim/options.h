@@ -113,8 +113,10 @@ struct RunOptions {
   std::chrono::milliseconds send_time_limit{600'000};
 };
 
-// Everything from the seed.
+// Everything from the seed. Conversations are encrypted in a third of the seeds, with a liar in a quarter of these.
 RunOptions draw_options(std::uint64_t seed);
+// The same where the seed has no say in that: plain, and no liar. Whoever wants other conversations changes these.
+RunOptions draw_plain_options(std::uint64_t seed);
 std::string to_line(const RunOptions& options);
 // Conversations are encrypted, and keys do not outlive the run.
 bool rotates_keys(const RunOptions& options);
@@ -125,7 +127,7 @@ bool turn_off(RunOptions& options, std::string_view name);
 // The names of what is on.
 std::vector<std::string> turned_on(const RunOptions& options);
 // What chatsdk-sim's command line must say to get these options: the seed, and where they differ from what it draws in
-// the numbers that the shrinker changes.
+// the numbers that the shrinker changes, and in what conversations are.
 std::string to_arguments(const RunOptions& options);
 
 }  // namespace chatsdk::sim

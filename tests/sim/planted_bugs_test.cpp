@@ -75,7 +75,7 @@ void PrintTo(const Case& bug, std::ostream* out) { *out << bug.name; }
 
 // A user with one device has no other that could link the next one.
 RunResult run_with(std::uint64_t seed, Bug planted, std::uint32_t devices) {
-  RunOptions options = draw_options(seed);
+  RunOptions options = draw_plain_options(seed);
   options.planted = planted;
   if (devices != 0) {
     options.encrypted = true;

@@ -51,7 +51,7 @@ TEST(Quiet, IsAWorldWhoseDevicesFindOutLateThatTheyWereCutOff) {
 // Seed 24003801: two first messages at once, and an inbox for one hint. A device is told of its conversation by the
 // next digest only, and what its app has marked as read before then is nothing that it could have shown.
 TEST(Quiet, IsNotAWorldInWhichADeviceHasNotHeardOfItsConversation) {
-  RunOptions options = draw_options(24003801);
+  RunOptions options = draw_plain_options(24003801);
   options.devices_per_user = 1;
   options.duration = seconds(10);
   options.actions = options.faults = 0;

@@ -55,16 +55,18 @@ double Totals::percent_of_seeds(std::string_view kind) const {
 
 bool Totals::is_poor() const { return sends < kSendsPerSeedMin * seeds || faults < kFaultsPerSeedMin * seeds; }
 
+bool Totals::is_due(std::string_view kind) const { return with_liar != 0 || !is_lie(kind); }
+
 bool Totals::has_rare_kind() const {
   return std::any_of(std::begin(kFaultKinds), std::end(kFaultKinds), [this](std::string_view kind) {
-    return !needs_encryption_to_strike(kind) && percent_of_seeds(kind) < kSeedsPercentMin;
+    return is_due(kind) && percent_of_seeds(kind) < seeds_percent_min(kind);
   });
 }
 
 bool Totals::has_silent_point() const {
   return kHasFaultPoints &&
          std::any_of(std::begin(kFaultPointNames), std::end(kFaultPointNames), [this](std::string_view point) {
-           return !needs_encryption(point) && !points.contains(std::string(point));
+           return (encrypted != 0 || !needs_encryption(point)) && !points.contains(std::string(point));
          });
 }
 
@@ -85,22 +87,24 @@ void print_summary(const Totals& totals, double elapsed_seconds) {
               " faults with an effect (%.0f a seed), %" PRIu64 " turns\n",
               totals.virtual_hours, totals.sends, static_cast<double>(totals.sends) / seeds, totals.faults,
               static_cast<double>(totals.faults) / seeds, totals.turns);
+  std::printf("%" PRIu64 " seeds encrypted, %" PRIu64 " of them with a server that lies\n", totals.encrypted,
+              totals.with_liar);
   std::printf("hash of all %016" PRIx64 "\n", totals.hash);
   for (const std::string_view kind : kFaultKinds) {
     const auto count = totals.faults_by_kind.find(std::string(kind));
     const double percent = totals.percent_of_seeds(kind);
     std::printf("  %-30.*s %8" PRIu64 "  in %5.1f %% of seeds%s\n", static_cast<int>(kind.size()), kind.data(),
                 count == totals.faults_by_kind.end() ? std::uint64_t{0} : count->second, percent,
-                percent >= kSeedsPercentMin        ? ""
-                : needs_encryption_to_strike(kind) ? "  (needs encryption)"
-                                                   : "  BELOW 5 %");
+                percent >= seeds_percent_min(kind) ? ""
+                : totals.is_due(kind)              ? "  TOO RARE"
+                                                   : "  (needs a liar)");
   }
   if (!kHasFaultPoints) return;
   for (const std::string_view point : kFaultPointNames) {
     const auto struck = totals.points.find(std::string(point));
     const std::uint64_t count = struck == totals.points.end() ? 0 : struck->second;
     std::printf("  at %-52.*s %8" PRIu64 "%s\n", static_cast<int>(point.size()), point.data(), count,
-                count == 0 && needs_encryption(point) ? "  (needs encryption)" : "");
+                count == 0 && totals.encrypted == 0 && needs_encryption(point) ? "  (needs encryption)" : "");
   }
 }
 

@@ -20,6 +20,8 @@ struct Totals {
   std::uint64_t seeds = 0;
   std::uint64_t failed = 0;
   std::uint64_t compared = 0;  // run twice
+  std::uint64_t encrypted = 0;
+  std::uint64_t with_liar = 0;  // of these
   std::uint64_t sends = 0;
   std::uint64_t faults = 0;
   std::uint64_t turns = 0;
@@ -31,9 +33,10 @@ struct Totals {
 
   void add(std::uint64_t seed, const RunResult& result);
   double percent_of_seeds(std::string_view kind) const;
-  bool is_poor() const;           // sends or faults of a seed, on average, are fewer than what runs are for
-  bool has_rare_kind() const;     // below what the summary demands
-  bool has_silent_point() const;  // that never struck and could have
+  bool is_due(std::string_view kind) const;  // some of these seeds could meet it
+  bool is_poor() const;                      // sends or faults of a seed, on average, are fewer than what runs are for
+  bool has_rare_kind() const;                // below what the summary demands
+  bool has_silent_point() const;             // that never struck and could have
 };
 
 // One line of progress, then the faults by kind.

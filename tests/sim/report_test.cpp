@@ -8,8 +8,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
+
+#include "sim/fault_kinds.h"
 
 namespace chatsdk::sim {
 namespace {
@@ -45,6 +49,22 @@ TEST(HashOfAll, IsAnotherWhereDifferencesWouldAddUpToNothing) {
 TEST(HashOfAll, IsAnotherOfOtherSeeds) {
   EXPECT_NE(hash_of_all({{1, 70}, {2, 80}}), hash_of_all({{1, 70}, {3, 80}}));
   EXPECT_NE(hash_of_all({{1, 70}, {2, 80}}), hash_of_all({{1, 70}}));
+}
+
+TEST(RareKinds, AreLiesOnlyWhereSomebodyLies) {
+  Totals totals;
+  RunResult result;
+  for (const std::string_view kind : kFaultKinds) {
+    if (!is_lie(kind)) result.faults[std::string(kind)] = 1;
+  }
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) totals.add(seed, result);
+  EXPECT_FALSE(totals.has_rare_kind());
+  totals.with_liar = 30;
+  EXPECT_TRUE(totals.has_rare_kind());
+  for (const std::string_view kind : kFaultKinds) totals.seeds_by_kind[std::string(kind)] += is_lie(kind) ? 1 : 0;
+  EXPECT_FALSE(totals.has_rare_kind());
+  totals.seeds_by_kind["cut"] = 1;
+  EXPECT_TRUE(totals.has_rare_kind());
 }
 
 }  // namespace

@@ -255,15 +255,20 @@ class Run {
     if (world_.failed()) return;
     const MonotonicTime moved = world_.scheduler().now() + kLastMoves;
     run_until(world_.options().encrypted ? std::max(moved, healed_ + kRequestsEnd) : moved);
+    // What a liar has provoked may be so much that it goes on at one request a minute.
+    const auto devices = world_.devices();
+    const bool goes_on =
+        world_.liar() != nullptr &&
+        std::any_of(devices.begin(), devices.end(), [](DeviceNode* device) { return device->has_tasks(); });
     world_.observer().watch_activity(rotates_keys(world_.options()));
     run_until(world_.scheduler().now() + kQuiet);
     if (world_.failed()) return;
     FinalState state = world_.final_state();
     state.probes = std::move(probes_);
     state.activity = world_.observer().activity();
-    std::erase_if(state.activity, [this](const FinalState::Activity& activity) {
+    std::erase_if(state.activity, [this, goes_on](const FinalState::Activity& activity) {
       DeviceNode* const device = activity.node == 0 ? nullptr : world_.device(activity.node);
-      return device != nullptr && world_.is_misled(*device);
+      return goes_on || (device != nullptr && world_.is_misled(*device));
     });
     if (!world_.failed()) world_.checkers().at_end(state);
     if (!world_.failed()) reopen();

@@ -12,7 +12,7 @@ namespace chatsdk::sim {
 
 // Two users with a device each, of the same numbers; they are online within ten seconds.
 inline RunOptions scripted_options() {
-  RunOptions options = draw_options(1);
+  RunOptions options = draw_plain_options(1);
   options.users = 2;
   options.devices_per_user = 1;
   options.duration = std::chrono::seconds(20);

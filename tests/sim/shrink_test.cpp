@@ -108,6 +108,48 @@ TEST(SimOptions, TheArgumentsNameWhatWasChanged) {
   EXPECT_NE(arguments.find("--without send"), std::string::npos) << arguments;
 }
 
+std::uint64_t first_encrypted_seed(bool with_liar) {
+  std::uint64_t seed = 1;
+  for (RunOptions options = draw_options(seed); !options.encrypted || options.liar != with_liar;) {
+    options = draw_options(++seed);
+  }
+  return seed;
+}
+
+TEST(SimOptions, ASeedDrawsWhatConversationsAre) {
+  constexpr int kSeeds = 3'000;
+  int encrypted = 0;
+  int with_liar = 0;
+  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    const RunOptions options = draw_options(seed);
+    EXPECT_FALSE(options.liar && (!options.encrypted || options.hostile)) << seed;
+    EXPECT_FALSE(draw_plain_options(seed).encrypted) << seed;
+    encrypted += options.encrypted ? 1 : 0;
+    with_liar += options.liar ? 1 : 0;
+    if (!options.encrypted || options.devices_per_user > 1) continue;
+    EXPECT_THAT(turned_on(options), ::testing::Not(::testing::Contains("reinstall"))) << seed;
+    EXPECT_THAT(turned_on(options), ::testing::Not(::testing::Contains("revoke"))) << seed;
+  }
+  EXPECT_NEAR(encrypted, kSeeds / 3, kSeeds / 30);
+  EXPECT_NEAR(with_liar, kSeeds / 3 / 4 * 7 / 8, kSeeds / 100) << "none where the middle is hostile";
+}
+
+TEST(SimOptions, TheArgumentsSayWhatConversationsAreWhereTheSeedDrawsOthers) {
+  const std::uint64_t seed = first_encrypted_seed(true);
+  const std::string alone = "--seed " + std::to_string(seed);
+  EXPECT_EQ(to_arguments(draw_options(seed)), alone);
+  EXPECT_EQ(to_arguments(draw_plain_options(seed)), alone + " --plain");
+  RunOptions options = draw_plain_options(seed);
+  options.encrypted = true;
+  EXPECT_EQ(to_arguments(options), alone + " --encrypted");
+  RunOptions honest = draw_options(seed);
+  ASSERT_TRUE(turn_off(honest, "liar"));
+  EXPECT_TRUE(to_arguments(honest).starts_with(alone + " --encrypted")) << to_arguments(honest);
+  options = draw_plain_options(first_encrypted_seed(false));
+  options.encrypted = options.liar = true;
+  EXPECT_TRUE(to_arguments(options).ends_with(" --encrypted --liar")) << to_arguments(options);
+}
+
 TEST(SimOptions, TheArgumentsNameAPlantedBug) {
   RunOptions options = draw_options(42);
   options.planted = Bug::kP8OrderByTime;

@@ -116,6 +116,7 @@ class World {
   bool power_goes();
 
   void let_lie();
+  bool names_nobody() const;
   void watch_for_canaries();
   void watch(SimDisk& disk, const char* property, NodeId node);
   void judge_unreadable(const char* property, NodeId node, std::string_view where, BytesView bytes);
