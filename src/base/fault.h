@@ -64,6 +64,19 @@ enum class Bug : std::uint8_t {
   kDeviceGoesBackUnnoticed,
   kPairOutlivesItsTime,
   kUnnamedAskedForAtOnce,
+  kNothingAskedForAgain,
+  kBindingUnchecked,
+  kPlainAccepted,
+  kBodyTypeUnchecked,
+  kListsGoBack,
+  kListsUserUnchecked,
+  kIdentityChangeUntold,
+  kBundleUnchecked,
+  kUsedPrekeyKept,
+  kLowOrderTaken,
+  kRefusedWithoutPause,
+  kRefilledWithoutPause,
+  kDigestWithoutPause,
 };
 
 class FaultHooks {

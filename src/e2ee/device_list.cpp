@@ -92,7 +92,7 @@ std::optional<DeviceList> parse_device_list(BytesView bytes) {
 
 std::optional<DeviceList> valid_device_list(BytesView bytes, const UserId& user_id) {
   auto list = parse_device_list(bytes);
-  if (!list || list->user_id != user_id) return std::nullopt;
+  if (!list || (list->user_id != user_id && !CHATSDK_PLANTED(Bug::kListsUserUnchecked))) return std::nullopt;
   const std::size_t signed_bytes = bytes.size() - Signature::size();
   const auto signature = Signature::from(bytes.substr(signed_bytes));
   const bool is_signed = CHATSDK_PLANTED(Bug::kListSignatureUnchecked) ||

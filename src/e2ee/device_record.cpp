@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/assert.h"
+#include "base/fault.h"
 #include "base/limits.h"
 #include "base/wipe.h"
 
@@ -65,6 +66,7 @@ std::optional<DeviceRecord> parse_device_record(BytesView bytes) {
 
 std::optional<DeviceRecord> valid_device_record(BytesView bytes, const UserId& user_id, DeviceId device_id) {
   auto record = parse_device_record(bytes);
+  if (record && CHATSDK_PLANTED(Bug::kListsUserUnchecked)) record->user_id = user_id;
   if (!record || record->user_id != user_id || record->device_id != device_id) return std::nullopt;
   const std::size_t signed_bytes = bytes.size() - Signature::size();
   const auto signature = Signature::from(bytes.substr(signed_bytes));

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/fault.h"
 #include "base/wipe.h"
 #include "e2ee/ageing.h"
 #include "e2ee/outcome.h"
@@ -40,6 +41,7 @@ const RosterMember* find_member(const Roster& roster, const UserId& user_id) {
 void add_events(const Learned& learned, const UserId& user_id, bool was_verified, std::vector<Event>& events) {
   switch (learned.result) {
     case Learning::kIdentityChanged:
+      if (CHATSDK_PLANTED(Bug::kIdentityChangeUntold)) break;
       events.push_back({EventKind::kIdentityChanged, user_id, {}});
       if (was_verified) events.push_back({EventKind::kVerifiedChanged, user_id, {}});
       break;
@@ -58,7 +60,7 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
   CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
   const bool was_verified = known != nullptr && known->verified;
   CHATSDK_ASSIGN(Learned learned, learn_lists(kept.state, given.user_id, given.lists, given.records, now_ms));
-  if (learned.result == Learning::kIdentityChanged) {
+  if (learned.result == Learning::kIdentityChanged && !CHATSDK_PLANTED(Bug::kIdentityChangeUntold)) {
     CHATSDK_TRY(kept.notes.note_identity_changed(given.user_id, true));
     CHATSDK_TRY(kept.notes.forget_identity(given.user_id));
     CHATSDK_TRY(kept.notes.keep_former(*learned.former, now_ms));
@@ -585,7 +587,7 @@ Result<ItemResult> DirectConversations::failed(Kept kept, const Item& item, cons
   result.outcome = ItemResult::Outcome::kPlaceholder;
   const ItemPlace place{item.conversation, item.seq};
   CHATSDK_ASSIGN(const Room room, find_room(kept, TaskKind::kRetry, item.sender));
-  if (!room.is_there) return result;
+  if (!room.is_there || CHATSDK_PLANTED(Bug::kNothingAskedForAgain)) return result;
   CHATSDK_ASSIGN(result.asked, ask_again(kept.state, kept.notes, incoming, place, outcome, now_ms));
   if (!result.asked) return result;
   const RetryBody target = request_for(place, item.client_message_id, incoming.message);
@@ -642,6 +644,10 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   ItemResult result;
   const bool is_message = item.kind == SliceKind::kMessage;
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (!item.encrypted && CHATSDK_PLANTED(Bug::kPlainAccepted)) {
+    if (is_message) result.outcome = ItemResult::Outcome::kPlain;
+    return result;
+  }
   bool is_encrypted = item.encrypted;
   if (!is_encrypted) {
     CHATSDK_ASSIGN(is_encrypted, kept.notes.is_encrypted_with(item.peer));

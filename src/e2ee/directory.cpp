@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/fault.h"
 #include "base/limits.h"
 
 namespace chatsdk::e2ee {
@@ -229,6 +230,12 @@ Learned same_identity(const KnownUser& known, Checked checked) {
   if (is_another_branch(known, checked.lists)) return another_branch(known, std::move(checked));
   const bool all_kept = std::all_of(checked.lists.begin(), checked.lists.end(),
                                     [&known](const DeviceList& list) { return is_kept(known, list); });
+  if (CHATSDK_PLANTED(Bug::kListsGoBack) && last.version < newest.version && last.version >= oldest.version) {
+    learned.user = known;
+    std::erase_if(learned.user->lists, [&last](const DeviceList& list) { return list.version > last.version; });
+    learned.result = Learning::kChanged;
+    return learned;
+  }
   if (all_kept) {
     learned.result = Learning::kSame;
     return learned;

@@ -152,6 +152,7 @@ bool is_valid(const AgreementKey& key) {
   if (!std::lexicographical_compare(key.bytes.rbegin(), key.bytes.rend(), kFieldPrime.rbegin(), kFieldPrime.rend())) {
     return false;
   }
+  if (CHATSDK_PLANTED(Bug::kLowOrderTaken)) return true;
   return std::find(kLowOrder.begin(), kLowOrder.end(), key.bytes) == kLowOrder.end();
 }
 
@@ -164,6 +165,7 @@ AgreementKey public_of(const AgreementSecret& secret) {
 std::optional<Secret<32>> x25519(const AgreementSecret& secret, const AgreementKey& key) {
   Secret<32> shared;
   const bool computed = crypto_scalarmult(shared.data(), secret.data(), key.bytes.data()) == 0;
+  if (CHATSDK_PLANTED(Bug::kLowOrderTaken)) return shared;
   if (!computed || sodium_is_zero(shared.data(), shared.size()) == 1) return std::nullopt;
   return shared;
 }

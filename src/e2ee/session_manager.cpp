@@ -121,6 +121,8 @@ bool does_body_parse(const Envelope& envelope, const Incoming& item) {
 Result<Envelope> envelope_of(Bytes padded, const Incoming& item, BodyType body_type) {
   const WipeAtEnd wiped(padded);
   auto envelope = parse_padded_envelope(padded);
+  if (envelope && CHATSDK_PLANTED(Bug::kBodyTypeUnchecked)) envelope->body_type = body_type;
+  if (envelope && CHATSDK_PLANTED(Bug::kBindingUnchecked)) envelope->binding = item.binding;
   if (!envelope || envelope->body_type != body_type || envelope->client_message_id != item.client_message_id ||
       envelope->binding != item.binding || !does_body_parse(*envelope, item)) {
     return bad_message();
@@ -273,6 +275,7 @@ Status keep_session(State& state, const Peer& peer, const SessionSummary* active
 
 Status keep(State& state, const Incoming& item, const SessionSummary* active, OpenedSlice& slice, std::uint8_t type,
             std::uint64_t now_ms) {
+  if (CHATSDK_PLANTED(Bug::kUsedPrekeyKept)) slice.used_up.clear();
   for (const std::uint32_t key_id : slice.used_up) CHATSDK_TRY(state.drop_prekey(key_id));
   if (slice.seen) CHATSDK_TRY(state.note_seen(slice.seen->first, slice.seen->second));
   CHATSDK_TRY(item.former ? keep_former_session(state, item.sender, slice, now_ms)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fault.h"
 #include "base/limits.h"
 #include "e2ee/ageing.h"
 #include "e2ee/outcome.h"
@@ -98,6 +99,7 @@ namespace {
 
 std::size_t made_of_late(const std::vector<PrekeySummary>& kept, PrekeyKind kind, std::uint64_t now_ms) {
   constexpr std::chrono::milliseconds kPause = limits::e2ee::kRefillPause;
+  if (CHATSDK_PLANTED(Bug::kRefilledWithoutPause)) return 0;
   const auto count = std::count_if(kept.begin(), kept.end(), [kind, now_ms](const PrekeySummary& prekey) {
     return prekey.kind == kind && now_ms >= prekey.created_ms && !is_old(now_ms, prekey.created_ms, kPause);
   });

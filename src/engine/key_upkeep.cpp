@@ -286,7 +286,8 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
   CHATSDK_TRY(take_out_gone(transaction, work));
   CHATSDK_TRY(outgrow(transaction, work));
   if (!work.lists.empty() || !live_) return {};
-  const bool compared = digest_asked_ && context_.now() - *digest_asked_ < context_.options.lifetimes.digest_interval;
+  const bool compared = !CHATSDK_PLANTED(Bug::kDigestWithoutPause) && digest_asked_ &&
+                        context_.now() - *digest_asked_ < context_.options.lifetimes.digest_interval;
   CHATSDK_ASSIGN(const auto waiting, transaction.notes().prekeys_to_upload());
   if (!compared && waiting.empty()) {
     CHATSDK_ASSIGN(const auto prekeys, transaction.state().prekeys());

@@ -232,11 +232,11 @@ void Liar::lie_in_roster(NodeId device, wire::Roster& roster) {
   wire::Roster forged = roster;
   forged.clear_lists();
   for (const wire::SignedList& signed_list : roster.lists()) {
+    *forged.add_lists() = signed_list;
     const auto list = e2ee::parse_device_list(signed_list.list());
     Given given;
     if (!list || observer_.user_of(device) == Observer::user_named(list->user_id) ||
         !falsify_as(Lie::kForgedLists, list->user_id, list->version, given)) {
-      *forged.add_lists() = signed_list;
       continue;
     }
     did(Lie::kForgedRoster);

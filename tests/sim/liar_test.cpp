@@ -78,11 +78,18 @@ class LyingServer : public EncryptedWorld {
   // The run holds; with the defence taken out that the bug stands for, the property is broken.
   void play_and_plant(Bug bug, const char* property, const std::function<void(World&)>& script) {
     play(script);
+    plant(bug, property, script);
+  }
+  void plant(Bug bug, const char* property, const std::function<void(World&)>& script) {
     if (!kHasFaultPoints) return;
-    options_.planted = bug;
-    const RunResult result = run_it(script);
+    const RunResult result = plant(bug, script);
     ASSERT_FALSE(result.ok()) << "nobody sees it";
     EXPECT_EQ(result.violations.front().property, property) << to_line(result.violations.front());
+  }
+  // Behind it the test says what is not as it was without the bug.
+  RunResult plant(Bug bug, const std::function<void(World&)>& script) {
+    options_.planted = bug;
+    return run_it(script);
   }
   static void keep_events(World& world, seconds when, NodeId device, std::vector<e2ee::Event>& told) {
     at(world, when, [device, &told](World& now) {
@@ -114,32 +121,40 @@ TEST_F(LyingServer, ThatSaysOnlyWhatIsSo) {
 // ---- Items ---------------------------------------------------------------------------------------------------------
 
 TEST_F(LyingServer, AltersSlices) {
-  play([this](World& world) {
+  const auto script = [this](World& world) {
     talk(world, kSettled);
     lie(world, kSettled + seconds(8), Lie::kAlteredSlice, kBob, 5);
     send(world, kSettled + seconds(9), kAlice, 2, 5);
-  });
+  };
+  play(script);
   EXPECT_EQ(told(Lie::kAlteredSlice), 5U);
   EXPECT_GE(placeholders_of(kBob), 5U);
   EXPECT_GE(shown_by(kBob), 11U) << "what was asked for again came";
+  if (!kHasFaultPoints) return;
+  plant(Bug::kNothingAskedForAgain, script);
+  EXPECT_LT(shown_by(kBob), 11U);
 }
 
 TEST_F(LyingServer, GivesOutWhatIsForAnotherDevice) {
   with_two_devices();
-  play([this](World& world) {
+  const auto script = [this](World& world) {
     talk(world, kLinked);
     lie(world, kLinked + seconds(8), Lie::kAnotherDevicesSlice, kBobsPhone, 2);
     send(world, kLinked + seconds(9), kAlicesPhone, 2, 2);
-  });
+  };
+  play(script);
   EXPECT_EQ(told(Lie::kAnotherDevicesSlice), 2U);
   EXPECT_GE(placeholders_of(kBobsPhone), 2U);
   EXPECT_GE(shown_by(kBobsPhone), shown_by(kBobsLaptop)) << "repairs included";
+  if (!kHasFaultPoints) return;
+  plant(Bug::kNothingAskedForAgain, script);
+  EXPECT_LT(shown_by(kBobsPhone), shown_by(kBobsLaptop));
 }
 
 // The laptop has not opened what the phone wrote to Bob; it is given out as written to Carol, with its author and id.
 TEST_F(LyingServer, GivesOutWhatWasSaidInAnotherConversation) {
   with_two_devices(3);
-  play([](World& world) {
+  play_and_plant(Bug::kBindingUnchecked, "S1", [](World& world) {
     send(world, kLinked, kAlicesPhone, 3, 1);
     lie(world, kLinked + seconds(4), Lie::kAlteredSlice, kAlicesLaptop, 1);
     send(world, kLinked + seconds(5), kAlicesPhone, 2, 1);
@@ -176,7 +191,7 @@ TEST_F(LyingServer, RepeatsWhatCameBefore) {
 }
 
 TEST_F(LyingServer, PutsInWordsOfItsOwn) {
-  play([this](World& world) {
+  play_and_plant(Bug::kPlainAccepted, "S1", [this](World& world) {
     talk(world, kSettled);
     lie(world, kSettled + seconds(8), Lie::kPlainText, kBob, 3);
     send(world, kSettled + seconds(9), kAlice, 2, 3);
@@ -196,7 +211,7 @@ TEST_F(LyingServer, CallsMessagesRequestsAndRepairs) {
 }
 
 TEST_F(LyingServer, CallsARepairAMessage) {
-  play([this](World& world) {
+  play_and_plant(Bug::kBodyTypeUnchecked, "S1", [this](World& world) {
     talk(world, kSettled);
     lie(world, kSettled + seconds(8), Lie::kTaskAsMessage, kBob);
     at(world, kSettled + seconds(9), [](World& now) { now.device(kBob)->lose_sessions(); });
@@ -210,7 +225,7 @@ TEST_F(LyingServer, CallsARepairAMessage) {
 // With a device that was removed since, and as often as anybody asks.
 TEST_F(LyingServer, GoesBackToOlderLists) {
   with_two_devices();
-  play([this](World& world) {
+  play_and_plant(Bug::kListsGoBack, "S10", [this](World& world) {
     talk(world, kLinked);
     at(world, kLinked + seconds(6), [](World& now) {
       now.network().isolate(kAlicesLaptop);
@@ -237,14 +252,21 @@ TEST_F(LyingServer, LeavesVersionsOut) {
 }
 
 TEST_F(LyingServer, ShowsAnotherUsersLists) {
-  play([this](World& world) {
+  std::vector<e2ee::Event> events;
+  const auto script = [&](World& world) {
     talk(world, kSettled);
+    keep_events(world, kSettled + seconds(7), kAlice, events);
     lie(world, kSettled + seconds(8), Lie::kAnotherUser);
     lie(world, kSettled + seconds(8), Lie::kEndlessRefusal, 0, 10);
     send(world, kSettled + seconds(9), kAlice, 2, 2);
     send(world, kSettled + seconds(9), kBob, 1, 2);
-  });
+  };
+  play(script);
   EXPECT_GE(told(Lie::kAnotherUser), 4U);
+  EXPECT_EQ(count_of(events, e2ee::EventKind::kIdentityChanged), 0U);
+  if (!kHasFaultPoints) return;
+  plant(Bug::kListsUserUnchecked, script);
+  EXPECT_GT(count_of(events, e2ee::EventKind::kIdentityChanged), 0U);
 }
 
 // The account key's owner never saw that list: nobody takes it, and nothing is encrypted for the device in it.
@@ -264,90 +286,112 @@ TEST_F(LyingServer, ForgesAList) {
 // Nobody can tell it from a user who begins anew: it is believed, and told.
 TEST_F(LyingServer, ShowsAnotherAccount) {
   std::vector<e2ee::Event> events;
-  play([&](World& world) {
+  const auto script = [&](World& world) {
     talk(world, kSettled);
     keep_events(world, kSettled + seconds(7), kAlice, events);
     lie(world, kSettled + seconds(8), Lie::kAnotherAccount, kAlice, 1);
     lie(world, kSettled + seconds(8), Lie::kEndlessRefusal, kAlice, 1);
     send(world, kSettled + seconds(9), kAlice, 2, 3);
-  });
+  };
+  play(script);
   EXPECT_EQ(told(Lie::kAnotherAccount), 1U);
   EXPECT_EQ(count_of(events, e2ee::EventKind::kIdentityChanged), 1U);
   EXPECT_GE(read_, 3U) << "the attacker got what it had its device listed for";
+  plant(Bug::kIdentityChangeUntold, "S10", script);
 }
 
 TEST_F(LyingServer, ForgesARoster) {
   with_two_devices();
-  play([this](World& world) {
+  const auto script = [this](World& world) {
     talk(world, kLinked);
     lie(world, kLinked + seconds(5), Lie::kForgedRoster, kBobsPhone);
     at(world, kLinked + seconds(6), [](World& now) { now.device(kAlicesPhone)->revoke_another_device(); });
     send(world, kLinked + seconds(11), kBobsPhone, 1, 2);
     send(world, kLinked + seconds(11), kAlicesPhone, 2, 2);
-  });
+  };
+  play(script);
   EXPECT_GE(told(Lie::kForgedRoster), 1U);
   EXPECT_EQ(read_, 0U);
+  plant(Bug::kListSignatureUnchecked, "S10", script);
 }
 
 // ---- Bundles -------------------------------------------------------------------------------------------------------
 
 TEST_F(LyingServer, AltersBundles) {
   with_two_devices();
-  play([](World& world) {
+  const auto script = [](World& world) {
     lie(world, kLinked, Lie::kAlteredBundle, 0, 12);
     for (const NodeId from : {kAlicesPhone, kAlicesLaptop}) send(world, kLinked + seconds(1), from, 2, 2);
     for (const NodeId from : {kBobsPhone, kBobsLaptop}) send(world, kLinked + seconds(1), from, 1, 2);
-  });
+  };
+  play(script);
   EXPECT_EQ(told(Lie::kAlteredBundle), 12U);
   EXPECT_EQ(placeholders(), 0U) << "nothing is encrypted for what does not hold";
+  if (!kHasFaultPoints) return;
+  plant(Bug::kBundleUnchecked, script);
+  EXPECT_GT(placeholders(), 0U);
 }
 
 TEST_F(LyingServer, GivesOutBundlesOfOthers) {
   with_two_devices();
-  play([](World& world) {
+  const auto script = [](World& world) {
     lie(world, kLinked, Lie::kAnotherBundle, 0, 6);
     send(world, kLinked + seconds(1), kAlicesPhone, 2, 2);
     send(world, kLinked + seconds(1), kBobsPhone, 1, 2);
-  });
+  };
+  play(script);
   EXPECT_EQ(told(Lie::kAnotherBundle), 6U);
   EXPECT_EQ(read_, 0U);
   EXPECT_EQ(placeholders(), 0U);
+  if (!kHasFaultPoints) return;
+  plant(Bug::kBundleUnchecked, script);
+  EXPECT_GT(placeholders(), 0U);
 }
 
 // The first session with Bob's phone used them up; the laptop's does not open, and is asked for again.
 TEST_F(LyingServer, GivesOutUsedPrekeys) {
   with_two_devices();
-  play([](World& world) {
+  const auto script = [](World& world) {
     send(world, kLinked, kAlicesPhone, 2, 1);
     lie(world, kLinked + seconds(3), Lie::kUsedPrekey, kAlicesLaptop);
     send(world, kLinked + seconds(4), kAlicesLaptop, 2, 1);
-  });
+  };
+  play(script);
   EXPECT_GE(told(Lie::kUsedPrekey), 1U);
   EXPECT_GE(placeholders_of(kBobsPhone) + placeholders_of(kBobsLaptop) + placeholders_of(kAlicesPhone), 1U);
+  if (!kHasFaultPoints) return;
+  plant(Bug::kUsedPrekeyKept, script);
+  EXPECT_EQ(placeholders(), 0U);
 }
 
 TEST_F(LyingServer, GivesOutPrekeysOfLowOrder) {
-  play([](World& world) {
+  const auto script = [](World& world) {
     lie(world, kSettled, Lie::kLowOrderPrekey, 0, 2);
     send(world, kSettled + seconds(1), kAlice, 2, 2);
     send(world, kSettled + seconds(1), kBob, 1, 2);
-  });
+  };
+  play(script);
   EXPECT_EQ(told(Lie::kLowOrderPrekey), 2U);
   EXPECT_EQ(placeholders_of(kAlice) + placeholders_of(kBob), 0U);
+  if (!kHasFaultPoints) return;
+  plant(Bug::kLowOrderTaken, script);
+  EXPECT_GT(placeholders(), 0U);
 }
 
 // ---- Storms --------------------------------------------------------------------------------------------------------
 
 TEST_F(LyingServer, RefusesForItsListsWithoutEnd) {
   options_.network.latency_min = options_.network.latency_mean = std::chrono::microseconds(500);
-  play([this](World& world) {
+  const auto script = [this](World& world) {
     talk(world, kSettled);
     lie(world, kSettled + seconds(8), Lie::kEndlessRefusal);
     send(world, kSettled + seconds(9), kAlice, 2, 3);
     send(world, kSettled + seconds(9), kBob, 1, 3);
-  });
+  };
+  play(script);
   EXPECT_GE(told(Lie::kEndlessRefusal), 20U);
   EXPECT_LE(told(Lie::kEndlessRefusal), 1'200U);
+  plant(Bug::kRefusedWithoutPause, "S14", script);
 }
 
 TEST_F(LyingServer, NamesNobodyWhereListsAreAskedFor) {
@@ -363,21 +407,30 @@ TEST_F(LyingServer, NamesNobodyWhereListsAreAskedFor) {
 }
 
 TEST_F(LyingServer, SaysThatItHasNoPrekeysLeft) {
-  play([this](World& world) {
+  EncryptionState state{};
+  const auto script = [&](World& world) {
     lie(world, seconds(1), Lie::kNoPrekeysLeft);
     talk(world, kSettled);
-  });
+    at(world, kSettled, [&state](World& now) { state = now.device(kAlice)->encryption_state(); });
+  };
+  play(script);
+  EXPECT_EQ(state, EncryptionState::kReady);
   EXPECT_GE(told(Lie::kNoPrekeysLeft), 4U);
   EXPECT_LE(told(Lie::kNoPrekeysLeft), 40U) << "each refill is an answer that says so again";
+  if (!kHasFaultPoints) return;
+  plant(Bug::kRefilledWithoutPause, script);
+  EXPECT_NE(state, EncryptionState::kReady) << "it goes on making them";
 }
 
 TEST_F(LyingServer, SaysThatItHoldsOtherKeys) {
-  play([this](World& world) {
+  const auto script = [this](World& world) {
     lie(world, seconds(1), Lie::kWrongDigest);
     talk(world, kSettled);
-  });
+  };
+  play(script);
   EXPECT_GE(told(Lie::kWrongDigest), 2U);
   EXPECT_LE(told(Lie::kWrongDigest), 10U);
+  plant(Bug::kDigestWithoutPause, "S14", script);
 }
 
 }  // namespace
