@@ -61,7 +61,7 @@ TEST(RareKinds, AreLiesOnlyWhereSomebodyLies) {
   EXPECT_FALSE(totals.has_rare_kind());
   totals.with_liar = 30;
   EXPECT_TRUE(totals.has_rare_kind());
-  for (const std::string_view kind : kFaultKinds) totals.seeds_by_kind[std::string(kind)] += is_lie(kind) ? 1 : 0;
+  for (const std::string_view kind : kFaultKinds) totals.seeds_by_kind[std::string(kind)] += is_lie(kind) ? 1u : 0u;
   EXPECT_FALSE(totals.has_rare_kind());
   totals.seeds_by_kind["cut"] = 1;
   EXPECT_TRUE(totals.has_rare_kind());
