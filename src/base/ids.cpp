@@ -32,6 +32,13 @@ std::optional<ClientMessageId> ClientMessageId::from_bytes(std::string_view byte
   return id;
 }
 
+GroupId GroupId::from(std::string_view bytes) {
+  GroupId id;
+  for (std::size_t i = 0; i < id.bytes.size() && i < bytes.size(); ++i)
+    id.bytes[i] = static_cast<unsigned char>(bytes[i]);
+  return id;
+}
+
 MessageId MessageIdMaker::make(WallTime now) {
   const auto ticks =
       static_cast<std::uint64_t>(std::clamp<std::int64_t>(to_unix_ms(now) - kIdEpochUnixMs, 1, kTicksMax));

@@ -50,6 +50,19 @@ struct ClientMessageId {
   friend auto operator<=>(const ClientMessageId&, const ClientMessageId&) = default;
 };
 
+// 128 bits, made by who creates a group: it is known by them before the server has seen it, and after its store was put
+// back.
+struct GroupId {
+  std::array<unsigned char, 16> bytes{};
+
+  static constexpr std::size_t size() { return 16; }
+  // The caller checked the size; what is missing would be zeros.
+  static GroupId from(std::string_view bytes);
+  std::string_view view() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+  explicit operator bool() const { return *this != GroupId{}; }
+  friend auto operator<=>(const GroupId&, const GroupId&) = default;
+};
+
 // Makes message ids: 41 bits of milliseconds since 2024-01-01, 10 bits of node, 12 bits of count. Ids of one maker
 // only grow, also when the wall clock steps back or more than 4,096 are made in a millisecond: it then runs ahead.
 class MessageIdMaker {

@@ -635,6 +635,7 @@ Result<ItemResult> DirectConversations::opened(Kept kept, const Item& item, cons
       break;
     }
     case BodyType::kSenderChain:
+    case BodyType::kInfoKey:
       break;  // of groups
   }
   return result;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint8_t kEnvelopeVersion = 1;
 constexpr std::uint8_t kBindingUsers = 1;
-constexpr std::uint8_t kBindingConversation = 2;
+constexpr std::uint8_t kBindingGroup = 2;
 constexpr std::size_t kFieldsBytesMax = 64 + 2 * limits::kUserIdBytesMax;  // all but the body
 
 void write(Writer& writer, const DirectBinding& users) {
@@ -20,9 +20,9 @@ void write(Writer& writer, const DirectBinding& users) {
   writer.u8(kBindingUsers).user(users.lower).user(users.higher);
 }
 
-void write(Writer& writer, const ConversationId& conversation) {
-  CHATSDK_ASSERT(conversation);
-  writer.u8(kBindingConversation).u64(conversation.value);
+void write(Writer& writer, const GroupId& group) {
+  CHATSDK_ASSERT(group);
+  writer.u8(kBindingGroup).raw(group.view());
 }
 
 Binding read_binding(Reader& reader) {
@@ -34,14 +34,14 @@ Binding read_binding(Reader& reader) {
     reader.require(users.lower < users.higher);
     return users;
   }
-  reader.require(kind == kBindingConversation);
-  return ConversationId{reader.id()};
+  reader.require(kind == kBindingGroup);
+  return reader.group_id();
 }
 
 BodyType read_body_type(Reader& reader) {
   const std::uint8_t value = reader.u8();
   reader.require(value >= static_cast<std::uint8_t>(BodyType::kContent) &&
-                 value <= static_cast<std::uint8_t>(BodyType::kRetryRequest));
+                 value <= static_cast<std::uint8_t>(BodyType::kInfoKey));
   return static_cast<BodyType>(value);
 }
 

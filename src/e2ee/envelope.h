@@ -20,7 +20,7 @@
 
 namespace chatsdk::e2ee {
 
-enum class BodyType : std::uint8_t { kContent = 1, kSenderChain = 2, kRepair = 3, kRetryRequest = 4 };
+enum class BodyType : std::uint8_t { kContent = 1, kSenderChain = 2, kRepair = 3, kRetryRequest = 4, kInfoKey = 5 };
 
 // A direct conversation, known by its two users alone.
 struct DirectBinding {
@@ -31,7 +31,7 @@ struct DirectBinding {
   static DirectBinding of(UserId one, UserId other);
   friend bool operator==(const DirectBinding&, const DirectBinding&) = default;
 };
-using Binding = std::variant<DirectBinding, ConversationId>;
+using Binding = std::variant<DirectBinding, GroupId>;
 
 struct Envelope {
   BodyType body_type = BodyType::kContent;

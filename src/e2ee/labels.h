@@ -36,10 +36,14 @@ inline constexpr Label kSigSignedPrekey = "csdk1/sig/signed-prekey";
 inline constexpr Label kSigKemPrekey = "csdk1/sig/kem-prekey";
 inline constexpr Label kSigLastResort = "csdk1/sig/last-resort";
 inline constexpr Label kSigGroupEntry = "csdk1/sig/group-entry";
+inline constexpr Label kSigGroupRequest = "csdk1/sig/group-request";
 inline constexpr Label kSigGroupMessage = "csdk1/sig/group-message";
 inline constexpr Label kHashDevice = "csdk1/hash/device";
 inline constexpr Label kHashList = "csdk1/hash/list";
 inline constexpr Label kHashGroupEntry = "csdk1/hash/group-entry";
+inline constexpr Label kHashGroupState = "csdk1/hash/group-state";
+inline constexpr Label kHashGroupInfo = "csdk1/hash/group-info";
+inline constexpr Label kHashGroupRequest = "csdk1/hash/group-request";
 inline constexpr Label kHashAttachment = "csdk1/hash/attachment";
 inline constexpr Label kHashBackup = "csdk1/hash/backup";
 inline constexpr Label kHashManifest = "csdk1/hash/manifest";
@@ -58,7 +62,11 @@ inline constexpr Label kLinkTranscript = "csdk1/link/transcript";
 inline constexpr Label kLinkCode = "csdk1/link/code";
 inline constexpr Label kLinkGrant = "csdk1/link/grant";
 inline constexpr Label kSafety = "csdk1/safety";
+inline constexpr Label kGroupId = "csdk1/grp/id";
 inline constexpr Label kGroupRoster = "csdk1/grp/roster";
+inline constexpr Label kGroupInvitation = "csdk1/grp/invitation";
+inline constexpr Label kGroupRequest = "csdk1/grp/request";
+inline constexpr Label kGroupInfo = "csdk1/grp/info";
 inline constexpr Label kGroupAd = "csdk1/grp/ad";
 inline constexpr Label kGroupChain = "csdk1/grp/chain";
 inline constexpr Label kGroupMessage = "csdk1/grp/msg";
@@ -70,15 +78,53 @@ inline constexpr Label kBackupCheck = "csdk1/backup/check";
 inline constexpr Label kBackupWrap = "csdk1/backup/wrap";
 inline constexpr Label kState = "csdk1/state";
 
-inline constexpr std::array kAll = {
-    kSigDevice,       kSigList,         kSigSignedPrekey, kSigKemPrekey, kSigLastResort,
-    kSigGroupEntry,   kSigGroupMessage, kHashDevice,      kHashList,     kHashGroupEntry,
-    kHashAttachment,  kHashBackup,      kHashManifest,    kName,         kKeysDigest,
-    kPqxdhTranscript, kPqxdhKeys,       kSessionId,       kRatchetRoot,  kRatchetChain,
-    kMessage,         kLinkCommit,      kLinkEarly,       kLinkReveal,   kLinkTranscript,
-    kLinkCode,        kLinkGrant,       kSafety,          kGroupRoster,  kGroupAd,
-    kGroupChain,      kGroupMessage,    kBackupId,        kBackupAuth,   kBackupFile,
-    kBackupManifest,  kBackupCheck,     kBackupWrap,      kState};
+inline constexpr std::array kAll = {kSigDevice,
+                                    kSigList,
+                                    kSigSignedPrekey,
+                                    kSigKemPrekey,
+                                    kSigLastResort,
+                                    kSigGroupEntry,
+                                    kSigGroupRequest,
+                                    kHashGroupState,
+                                    kHashGroupInfo,
+                                    kHashGroupRequest,
+                                    kGroupId,
+                                    kGroupInvitation,
+                                    kGroupRequest,
+                                    kGroupInfo,
+                                    kSigGroupMessage,
+                                    kHashDevice,
+                                    kHashList,
+                                    kHashGroupEntry,
+                                    kHashAttachment,
+                                    kHashBackup,
+                                    kHashManifest,
+                                    kName,
+                                    kKeysDigest,
+                                    kPqxdhTranscript,
+                                    kPqxdhKeys,
+                                    kSessionId,
+                                    kRatchetRoot,
+                                    kRatchetChain,
+                                    kMessage,
+                                    kLinkCommit,
+                                    kLinkEarly,
+                                    kLinkReveal,
+                                    kLinkTranscript,
+                                    kLinkCode,
+                                    kLinkGrant,
+                                    kSafety,
+                                    kGroupRoster,
+                                    kGroupAd,
+                                    kGroupChain,
+                                    kGroupMessage,
+                                    kBackupId,
+                                    kBackupAuth,
+                                    kBackupFile,
+                                    kBackupManifest,
+                                    kBackupCheck,
+                                    kBackupWrap,
+                                    kState};
 
 }  // namespace label
 }  // namespace chatsdk::e2ee

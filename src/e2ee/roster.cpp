@@ -14,7 +14,7 @@ Result<RosterPoint> next_roster(const RosterPoint& before, std::span<const Roste
       std::any_of(devices_before.begin(), devices_before.end(), [&step](const RosterDevice& device) {
         return std::find(step.devices.begin(), step.devices.end(), device) == step.devices.end();
       });
-  return RosterPoint{step.revision, step.hash, somebody_left ? step.revision : before.left_revision};
+  return RosterPoint{step.revision, step.number, step.hash, somebody_left ? step.revision : before.left_revision};
 }
 
 }  // namespace chatsdk::e2ee

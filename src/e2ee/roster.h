@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a ROSTER item of a group makes of the roster before it, as far as sender chains have to know (docs/e2ee.md
-// section 14.4): whether a device is in it no more that has this device's chain. It does not know who may change a
+// section 14.9): whether a device is in it no more that has this device's chain. It does not know who may change a
 // roster, nor where it is kept.
 //
 // Threads: pure functions.
@@ -27,6 +27,7 @@ struct RosterDevice {
 
 struct RosterStep {
   std::uint64_t revision = 0;
+  std::uint64_t number = 0;  // of the newest membership entry
   RosterHash hash;
   std::span<const RosterDevice> devices;  // of all members, in any order, the own one included
 };

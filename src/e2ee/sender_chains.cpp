@@ -13,12 +13,12 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::uint8_t kEntryVersion = 1;
 constexpr std::uint8_t kGroupVersion = 1;
 constexpr std::uint8_t kTypeGroup = 3;
 constexpr std::uint8_t kTypeDistribution = 4;
-constexpr std::size_t kGroupHeaderBytes = 62;
-constexpr std::size_t kDistributionBytes = 119;
+constexpr std::size_t kGroupHeaderBytes = 70;
+constexpr std::size_t kInfoKeyBytes = 40;
+constexpr std::size_t kDistributionBytes = 183;
 static_assert(kGroupHeaderBytes + kSealOverheadBytes + Signature::size() == kGroupOverheadBytes);
 
 struct ChainStep {
@@ -37,7 +37,7 @@ SealKey group_message_keys(const Secret<32>& message_key) {
 
 // What names a chain, in its associated data.
 struct ChainName {
-  ConversationId conversation;
+  const GroupId& group;
   const UserId& user_id;
   DeviceId device_id;
   const ChainId& chain_id;
@@ -47,38 +47,15 @@ struct ChainName {
 // chain_ad ‖ header.
 Bytes group_associated(const ChainName& name, BytesView header) {
   Writer writer;
-  writer.u64(name.conversation.value).user(name.user_id).u64(name.device_id.value);
+  writer.raw(name.group.view()).user(name.user_id).u64(name.device_id.value);
   writer.raw(name.chain_id).key(name.signing_key);
   const Hash chain_ad = hash(label::kGroupAd, {writer.view()});
   return Bytes(chain_ad.view()).append(header);
 }
 
-std::optional<GroupEntry> read_entry(BytesView bytes) {
-  Reader reader(bytes);
-  GroupEntry entry;
-  reader.expect_u8(kEntryVersion);
-  entry.conversation = ConversationId{reader.id()};
-  entry.roster_revision = reader.u64();
-  entry.previous = reader.fixed<Hash>();
-  const std::uint8_t operation = reader.u8();
-  const std::uint8_t role = reader.u8();
-  reader.require(operation >= 1 && operation <= 5 && role <= 3);
-  entry.subject = reader.user();
-  entry.actor = reader.user();
-  entry.actors_device = DeviceId{reader.id()};
-  entry.time_ms = reader.u64();
-  reader.raw(Signature::size());
-  if (!reader.finished()) return std::nullopt;
-  entry.operation = static_cast<Operation>(operation);
-  entry.role = static_cast<MemberRole>(role);
-  if (entry.operation == Operation::kLeave && entry.actor != entry.subject) return std::nullopt;
-  return entry;
-}
-
 }  // namespace
 
-Result<RosterHash> roster_hash(ConversationId conversation, std::uint64_t revision,
-                               std::span<const RosterMember> members) {
+Result<RosterHash> roster_hash(const GroupPlace& place, std::span<const RosterMember> members) {
   if (members.size() > limits::e2ee::kMembersMax) {
     return error(Code::kTooLarge, "roster of " + std::to_string(members.size()) + " members, limit " +
                                       std::to_string(limits::e2ee::kMembersMax));
@@ -88,7 +65,8 @@ Result<RosterHash> roster_hash(ConversationId conversation, std::uint64_t revisi
   std::sort(sorted.begin(), sorted.end(),
             [](const RosterMember* a, const RosterMember* b) { return a->user_id < b->user_id; });
   Writer writer;
-  writer.u64(conversation.value).u64(revision).u32(static_cast<std::uint32_t>(sorted.size()));
+  writer.raw(place.group.view()).u64(place.number).raw(place.entry_hash);
+  writer.u32(static_cast<std::uint32_t>(sorted.size()));
   const RosterMember* before = nullptr;
   for (const RosterMember* member : sorted) {
     if (before != nullptr && before->user_id == member->user_id) {
@@ -101,32 +79,23 @@ Result<RosterHash> roster_hash(ConversationId conversation, std::uint64_t revisi
   return RosterHash::from(whole.view());
 }
 
-Bytes sign_group_entry(const GroupEntry& entry, const SigningSeed& signing_seed) {
-  Writer writer(160 + 2 * limits::kUserIdBytesMax);
-  writer.u8(kEntryVersion).u64(entry.conversation.value).u64(entry.roster_revision).raw(entry.previous);
-  writer.u8(static_cast<std::uint8_t>(entry.operation)).u8(static_cast<std::uint8_t>(entry.role));
-  writer.user(entry.subject).user(entry.actor).u64(entry.actors_device.value).u64(entry.time_ms);
-  writer.raw(sign(signing_seed, label::kSigGroupEntry, writer.view()));
+Bytes serialize(const InfoKey& info_key) {
+  Writer writer(kInfoKeyBytes);
+  writer.u64(info_key.number).raw(view(info_key.key));
   return writer.take();
 }
 
-std::optional<GroupEntry> peek_group_entry(BytesView bytes) { return read_entry(bytes); }
-
-std::optional<GroupEntry> parse_group_entry(BytesView bytes, const SigningKey& signing_key, const Hash& previous) {
-  auto entry = read_entry(bytes);
-  if (!entry || entry->previous != previous) return std::nullopt;
-  const std::size_t signed_bytes = bytes.size() - Signature::size();
-  const auto signature = Signature::from(bytes.substr(signed_bytes));
-  if (!verify(signing_key, label::kSigGroupEntry, bytes.substr(0, signed_bytes), signature)) return std::nullopt;
-  return entry;
+std::optional<InfoKey> parse_info_key(BytesView bytes) {
+  Reader reader(bytes);
+  InfoKey info_key{reader.u64(), Secret<32>::copy_of(reader.raw(32))};
+  reader.require(info_key.number != 0);
+  if (!reader.finished()) return std::nullopt;
+  return info_key;
 }
 
-Hash group_entry_hash(BytesView bytes) { return hash(label::kHashGroupEntry, {bytes}); }
-
-OwnChain OwnChain::draw(ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
-                        Random& random) {
+OwnChain OwnChain::draw(const GroupId& group, std::uint64_t roster_revision, std::uint64_t now_ms, Random& random) {
   OwnChain chain;
-  chain.conversation = conversation;
+  chain.group = group;
   chain.chain_id = e2ee::draw<ChainId>(random);
   chain.chain_key = draw_secret<32>(random);
   chain.signing = SigningPair(draw_secret<32>(random));
@@ -136,7 +105,7 @@ OwnChain OwnChain::draw(ConversationId conversation, std::uint64_t roster_revisi
 }
 
 OwnChain OwnChain::clone() const {
-  return {conversation, chain_id, chain_key.clone(), next, signing.clone(), roster_revision, created_ms};
+  return {group, chain_id, chain_key.clone(), next, signing.clone(), roster_revision, created_ms};
 }
 
 bool is_used_up(const OwnChain& chain, const RosterPoint& roster, std::uint64_t now_ms) {
@@ -145,14 +114,19 @@ bool is_used_up(const OwnChain& chain, const RosterPoint& roster, std::uint64_t 
 }
 
 ReceivedChain ReceivedChain::clone() const {
-  return {conversation, sender, chain_id, chain_key.clone(), next, signing_key, order};
+  return {group, sender, chain_id, chain_key.clone(), next, signing_key, order};
 }
 
-Bytes distribution_of(const OwnChain& chain, DeviceId own_device) {
+Bytes distribution_of(const OwnChain& chain, DeviceId own_device, const RosterPoint& roster, const InfoKey* info_key) {
   Writer writer(kDistributionBytes);
-  writer.u8(kGroupVersion).u8(kTypeDistribution).u64(chain.conversation.value).u64(chain.roster_revision);
+  writer.u8(kGroupVersion).u8(kTypeDistribution).raw(chain.group.view()).u64(roster.number).raw(roster.hash);
   writer.u64(own_device.value).raw(chain.chain_id).u32(chain.next).raw(view(chain.chain_key));
   writer.key(chain.signing.key()).u64(chain.created_ms);
+  if (info_key == nullptr) {
+    writer.zeros(kInfoKeyBytes);
+  } else {
+    writer.u64(info_key->number).raw(view(info_key->key));
+  }
   return writer.take();
 }
 
@@ -161,8 +135,9 @@ std::optional<Distribution> parse_distribution(BytesView bytes) {
   Distribution distribution;
   reader.expect_u8(kGroupVersion);
   reader.expect_u8(kTypeDistribution);
-  distribution.conversation = ConversationId{reader.id()};
-  distribution.roster_revision = reader.u64();
+  distribution.group = reader.group_id();
+  distribution.number = reader.u64();
+  distribution.roster_hash = reader.fixed<RosterHash>();
   distribution.device_id = DeviceId{reader.id()};
   distribution.chain_id = reader.fixed<ChainId>();
   distribution.next = reader.u32();
@@ -170,6 +145,13 @@ std::optional<Distribution> parse_distribution(BytesView bytes) {
   distribution.chain_key = Secret<32>::copy_of(reader.raw(32));
   distribution.signing_key = reader.signing_key();
   distribution.created_ms = reader.u64();
+  const std::uint64_t info_number = reader.u64();
+  const BytesView info_key = reader.raw(kInfoKeyBytes - sizeof info_number);
+  if (info_number != 0) {
+    distribution.info_key = InfoKey{info_number, Secret<32>::copy_of(info_key)};
+  } else {
+    reader.require(info_key.find_first_not_of('\0') == BytesView::npos);
+  }
   if (!reader.finished()) return std::nullopt;
   return distribution;
 }
@@ -185,10 +167,10 @@ Result<Bytes> encrypt_group(OwnChain& chain, const GroupSender& sender, BytesVie
   }
   ChainStep step = group_step(chain.chain_key);
   Writer header(kGroupHeaderBytes);
-  header.u8(kGroupVersion).u8(kTypeGroup).u64(chain.conversation.value).u64(sender.roster.revision);
+  header.u8(kGroupVersion).u8(kTypeGroup).raw(chain.group.view()).u64(sender.roster.number);
   header.raw(sender.roster.hash).u64(sender.device_id.value).raw(chain.chain_id).u32(chain.next);
   const Bytes associated = group_associated(
-      {chain.conversation, sender.user_id, sender.device_id, chain.chain_id, chain.signing.key()}, header.view());
+      {chain.group, sender.user_id, sender.device_id, chain.chain_id, chain.signing.key()}, header.view());
   const auto nonce = draw<Nonce>(random);
   Bytes message(header.view());
   message.append(seal(group_message_keys(step.key), nonce, padded, associated));
@@ -203,8 +185,8 @@ std::optional<GroupMessage> parse_group_message(BytesView bytes) {
   GroupMessage message;
   reader.expect_u8(kGroupVersion);
   reader.expect_u8(kTypeGroup);
-  message.conversation = ConversationId{reader.u64()};  // 0 is another conversation than the item's
-  message.roster.revision = reader.u64();
+  message.group = reader.fixed<GroupId>();  // zeros are another group than the item's
+  message.roster.number = reader.u64();
   message.roster.hash = reader.fixed<RosterHash>();
   message.device_id = DeviceId{reader.u64()};
   message.chain_id = reader.fixed<ChainId>();
@@ -238,8 +220,7 @@ Result<OpenedGroup> open_group(const ReceivedChain& chain, const GroupMessage& m
   after.chain_key = std::move(step.next);
   ++after.next;
   const Bytes associated = group_associated(
-      {chain.conversation, chain.sender.user_id, chain.sender.device_id, chain.chain_id, chain.signing_key},
-      message.header);
+      {chain.group, chain.sender.user_id, chain.sender.device_id, chain.chain_id, chain.signing_key}, message.header);
   auto padded = unseal(group_message_keys(step.key), message.sealed, associated);
   if (!padded) return bad_message();
   return OpenedGroup{std::move(*padded), std::move(after)};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sender chains (docs/e2ee.md section 14): the chain by which a device encrypts a group's message once, its
-// distribution, the group message, the roster hash and the signed entries of the membership log, as values. It does not
-// know who is a member, nor where chains are kept.
+// distribution, the group message and the roster hash, as values. It does not know who is a member, nor where chains
+// are kept.
 //
 // Threads: values and pure functions.
 // Invariants:
@@ -34,45 +34,41 @@ struct RosterMember {
   std::uint64_t list_version = 0;
   Hash list_hash;
 };
-// In any order. TOO_LARGE above limits::e2ee::kMembersMax; INVALID_ARGUMENT for a user who is there twice.
-Result<RosterHash> roster_hash(ConversationId conversation, std::uint64_t revision,
-                               std::span<const RosterMember> members);
+// The newest membership entry (section 14.2).
+struct GroupPlace {
+  GroupId group;
+  std::uint64_t number = 0;
+  Hash entry_hash;
+
+  friend bool operator==(const GroupPlace&, const GroupPlace&) = default;
+};
+// Members in any order. TOO_LARGE above limits::e2ee::kMembersMax; INVALID_ARGUMENT for a user who is there twice.
+Result<RosterHash> roster_hash(const GroupPlace& place, std::span<const RosterMember> members);
 
 // The roster at an item.
 struct RosterPoint {
   std::uint64_t revision = 0;
+  std::uint64_t number = 0;  // of the newest membership entry
   RosterHash hash;
   std::uint64_t left_revision = 0;  // the last one by which a member or a device left; 0: none. Only senders look at it
 };
 
-enum class Operation : std::uint8_t { kCreate = 1, kAdd = 2, kRemove = 3, kLeave = 4, kRole = 5 };
-enum class MemberRole : std::uint8_t { kNone = 0, kMember = 1, kAdmin = 2, kOwner = 3 };
+// The key of a group's info (section 14.7), and the number of the entry that it goes with. Its body is that of
+// body_type 5.
+struct InfoKey {
+  std::uint64_t number = 0;
+  Secret<32> key;
 
-struct GroupEntry {
-  ConversationId conversation;
-  std::uint64_t roster_revision = 0;
-  Hash previous;  // of the first one zeros
-  Operation operation = Operation::kCreate;
-  MemberRole role = MemberRole::kNone;
-  UserId subject;
-  UserId actor;
-  DeviceId actors_device;
-  std::uint64_t time_ms = 0;
-
-  friend bool operator==(const GroupEntry&, const GroupEntry&) = default;
+  InfoKey clone() const { return {number, key.clone()}; }
 };
-Bytes sign_group_entry(const GroupEntry& entry, const SigningSeed& signing_seed);
-// With the signing key of the actor's device as it is listed at that point of the stream; `previous` is the hash of the
-// entry before.
-std::optional<GroupEntry> parse_group_entry(BytesView bytes, const SigningKey& signing_key, const Hash& previous);
-// Whose signing key that is, before anything was verified.
-std::optional<GroupEntry> peek_group_entry(BytesView bytes);
-Hash group_entry_hash(BytesView bytes);
+// Who is done with the bytes wipes them.
+Bytes serialize(const InfoKey& info_key);
+std::optional<InfoKey> parse_info_key(BytesView bytes);
 
 // ---- Chains ---------------------------------------------------------------------------------------------------------
 
 struct OwnChain {
-  ConversationId conversation;
+  GroupId group;
   ChainId chain_id;
   Secret<32> chain_key;  // for the number `next`
   std::uint32_t next = 0;
@@ -80,8 +76,7 @@ struct OwnChain {
   std::uint64_t roster_revision = 0;
   std::uint64_t created_ms = 0;
 
-  static OwnChain draw(ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
-                       Random& random);
+  static OwnChain draw(const GroupId& group, std::uint64_t roster_revision, std::uint64_t now_ms, Random& random);
   OwnChain clone() const;
 };
 // Whether its count, its age, or somebody who has it and has left says that another one is made before the next
@@ -89,35 +84,37 @@ struct OwnChain {
 bool is_used_up(const OwnChain& chain, const RosterPoint& roster, std::uint64_t now_ms);
 
 struct ReceivedChain {
-  ConversationId conversation;
+  GroupId group;
   Peer sender;
   ChainId chain_id;
   Secret<32> chain_key;
   std::uint32_t next = 0;
   SigningKey signing_key;
-  std::uint32_t order = 0;  // of the chains received from that device in that conversation, from 1
+  std::uint32_t order = 0;  // of the chains received from that device in that group, from 1
 
   ReceivedChain clone() const;
 };
 
 // The body that hands a chain out, at its present number.
 struct Distribution {
-  ConversationId conversation;
-  std::uint64_t roster_revision = 0;
+  GroupId group;
+  std::uint64_t number = 0;  // of the newest membership entry, and the roster's hash, as its sender knows them
+  RosterHash roster_hash;
   DeviceId device_id;
   ChainId chain_id;
   std::uint32_t next = 0;
   Secret<32> chain_key;
   SigningKey signing_key;
   std::uint64_t created_ms = 0;
+  std::optional<InfoKey> info_key{};
 };
-// It holds a key: who is done with it wipes it.
-Bytes distribution_of(const OwnChain& chain, DeviceId own_device);
+// It holds keys: who is done with it wipes it. `info_key` is nullptr where none is known.
+Bytes distribution_of(const OwnChain& chain, DeviceId own_device, const RosterPoint& roster, const InfoKey* info_key);
 std::optional<Distribution> parse_distribution(BytesView bytes);
 
 // ---- Messages -------------------------------------------------------------------------------------------------------
 
-inline constexpr std::size_t kGroupOverheadBytes = 198;
+inline constexpr std::size_t kGroupOverheadBytes = 206;
 
 // Who encrypts, and for which roster.
 struct GroupSender {
@@ -131,7 +128,7 @@ Result<Bytes> encrypt_group(OwnChain& chain, const GroupSender& sender, BytesVie
 
 struct GroupMessage {
   BytesView header;  // all before the nonce
-  ConversationId conversation;
+  GroupId group;
   RosterPoint roster;
   DeviceId device_id;
   ChainId chain_id;

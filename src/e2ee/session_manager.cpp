@@ -96,23 +96,37 @@ BodyType body_type_of(const Incoming& item) {
   return BodyType::kContent;
 }
 
-bool is_chain_for(BytesView body, const Incoming& item) {
-  const auto distribution = parse_distribution(body);
-  const auto* conversation = std::get_if<ConversationId>(&item.binding);
-  return distribution && conversation != nullptr && distribution->conversation == *conversation &&
-         distribution->device_id == item.sender.device_id;
+bool is_of_roster(std::uint64_t number, const RosterHash& hash, const RosterPoint& roster) {
+  return number == roster.number && hash == roster.hash;
 }
 
-bool does_body_parse(const Envelope& envelope, const Incoming& item) {
+Status check_chain(const Distribution& distribution, const Peer& sender, const GroupId& group,
+                   const RosterPoint& roster) {
+  if (distribution.group != group || distribution.device_id != sender.device_id) return bad_message();
+  if (!is_of_roster(distribution.number, distribution.roster_hash, roster)) return untrusted();
+  return {};
+}
+
+Status check_body(const Envelope& envelope, const Incoming& item) {
+  if (envelope.body_type != BodyType::kSenderChain) return {};
+  const auto distribution = parse_distribution(envelope.body);
+  const auto* group = std::get_if<GroupId>(&item.binding);
+  if (!distribution || group == nullptr) return bad_message();
+  return check_chain(*distribution, item.sender, *group, item.roster);
+}
+
+bool does_body_parse(const Envelope& envelope) {
   switch (envelope.body_type) {
     case BodyType::kContent:
       return true;  // judged by whoever shows it
     case BodyType::kSenderChain:
-      return is_chain_for(envelope.body, item);
+      return true;  // check_body()
     case BodyType::kRepair:
       return parse_repair_body(envelope.body).has_value();
     case BodyType::kRetryRequest:
       return parse_retry_body(envelope.body).has_value();
+    case BodyType::kInfoKey:
+      return parse_info_key(envelope.body).has_value();
   }
   return false;
 }
@@ -124,9 +138,10 @@ Result<Envelope> envelope_of(Bytes padded, const Incoming& item, BodyType body_t
   if (envelope && CHATSDK_PLANTED(Bug::kBodyTypeUnchecked)) envelope->body_type = body_type;
   if (envelope && CHATSDK_PLANTED(Bug::kBindingUnchecked)) envelope->binding = item.binding;
   if (!envelope || envelope->body_type != body_type || envelope->client_message_id != item.client_message_id ||
-      envelope->binding != item.binding || !does_body_parse(*envelope, item)) {
+      envelope->binding != item.binding || !does_body_parse(*envelope)) {
     return bad_message();
   }
+  CHATSDK_TRY(check_body(*envelope, item));
   return std::move(*envelope);
 }
 
@@ -383,27 +398,29 @@ Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t
 
 // ---- Groups --------------------------------------------------------------------------------------------------------
 
-Result<bool> needs_chain(State& state, ConversationId conversation, const RosterPoint& roster, std::uint64_t now_ms) {
-  CHATSDK_ASSIGN(const auto chain, state.own_chain(conversation));
+Result<bool> needs_chain(State& state, const GroupId& group, const RosterPoint& roster, std::uint64_t now_ms) {
+  CHATSDK_ASSIGN(const auto chain, state.own_chain(group));
   return !chain || is_used_up(*chain, roster, now_ms);
 }
 
-Status begin_chain(State& state, ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
+Status begin_chain(State& state, const GroupId& group, std::uint64_t roster_revision, std::uint64_t now_ms,
                    Random& random) {
-  return state.put_own_chain(OwnChain::draw(conversation, roster_revision, now_ms, random));
+  return state.put_own_chain(OwnChain::draw(group, roster_revision, now_ms, random));
 }
 
-Result<Bytes> distribute_chain(State& state, ConversationId conversation) {
-  CHATSDK_ASSIGN(const auto chain, state.own_chain(conversation));
+Result<Bytes> distribute_chain(State& state, const GroupId& group, const RosterPoint& roster, const InfoKey* info_key) {
+  CHATSDK_ASSIGN(const auto chain, state.own_chain(group));
   CHATSDK_ASSIGN(const Self* self, state.self());
   if (!chain || self == nullptr) return no_session();
-  return distribution_of(*chain, self->record.device_id);
+  return distribution_of(*chain, self->record.device_id, roster, info_key);
 }
 
-Status receive_chain(State& state, const Peer& sender, BytesView body) {
+Status receive_chain(State& state, const Peer& sender, const GroupId& group, const RosterPoint& roster,
+                     BytesView body) {
   auto distribution = parse_distribution(body);
-  if (!distribution || distribution->device_id != sender.device_id) return bad_message();
-  CHATSDK_ASSIGN(const auto chains, state.received_chains(distribution->conversation, sender));
+  if (!distribution) return bad_message();
+  CHATSDK_TRY(check_chain(*distribution, sender, group, roster));
+  CHATSDK_ASSIGN(const auto chains, state.received_chains(group, sender));
   std::uint32_t order = 0;
   for (const ReceivedChain& known : chains) {
     if (known.chain_id == distribution->chain_id) {
@@ -412,17 +429,16 @@ Status receive_chain(State& state, const Peer& sender, BytesView body) {
     order = std::max(order, known.order);
   }
   ++order;
-  CHATSDK_TRY(state.put_received_chain({distribution->conversation, sender, distribution->chain_id,
-                                        std::move(distribution->chain_key), distribution->next,
-                                        distribution->signing_key, order}));
+  CHATSDK_TRY(state.put_received_chain({group, sender, distribution->chain_id, std::move(distribution->chain_key),
+                                        distribution->next, distribution->signing_key, order}));
   if (order <= limits::e2ee::kSenderChainsMax) return {};
-  return state.drop_received_chains_below(distribution->conversation, sender,
+  return state.drop_received_chains_below(group, sender,
                                           order - static_cast<std::uint32_t>(limits::e2ee::kSenderChainsMax) + 1);
 }
 
-Result<Bytes> encrypt_for_group(State& state, ConversationId conversation, const RosterPoint& roster,
-                                BytesView envelope, std::uint64_t now_ms, Random& random) {
-  CHATSDK_ASSIGN(auto chain, state.own_chain(conversation));
+Result<Bytes> encrypt_for_group(State& state, const GroupId& group, const RosterPoint& roster, BytesView envelope,
+                                std::uint64_t now_ms, Random& random) {
+  CHATSDK_ASSIGN(auto chain, state.own_chain(group));
   CHATSDK_ASSIGN(const Self* self, state.self());
   if (!chain || self == nullptr) return no_session();
   Bytes plain = padded(envelope);
@@ -433,17 +449,18 @@ Result<Bytes> encrypt_for_group(State& state, ConversationId conversation, const
   return message;
 }
 
-Result<Received> receive_group(State& state, const Incoming& item, const RosterPoint& roster) {
+Result<Received> receive_group(State& state, const Incoming& item) {
   CHATSDK_TRY(sender_of(state, item));
-  const auto* conversation = std::get_if<ConversationId>(&item.binding);
-  if (conversation == nullptr || item.kind != SliceKind::kMessage) return bad_message();
+  const auto* group = std::get_if<GroupId>(&item.binding);
+  const bool is_keys = item.kind == SliceKind::kKeys;
+  if (group == nullptr || (!is_keys && item.kind != SliceKind::kMessage)) return bad_message();
   const auto message = parse_group_message(item.message);
   if (!message) return bad_message();
-  if (message->conversation != *conversation || message->roster.revision != roster.revision ||
-      message->roster.hash != roster.hash || message->device_id != item.sender.device_id) {
+  if (message->group != *group || !is_of_roster(message->roster.number, message->roster.hash, item.roster) ||
+      message->device_id != item.sender.device_id) {
     return untrusted();
   }
-  CHATSDK_ASSIGN(const auto chains, state.received_chains(*conversation, item.sender));
+  CHATSDK_ASSIGN(const auto chains, state.received_chains(*group, item.sender));
   const auto chain = std::find_if(chains.begin(), chains.end(), [&message](const ReceivedChain& known) {
     return known.chain_id == message->chain_id;
   });
@@ -451,10 +468,11 @@ Result<Received> receive_group(State& state, const Incoming& item, const RosterP
   CHATSDK_ASSIGN(const std::uint32_t jump_max, jump_max_for(state, item.sender.user_id));
   CHATSDK_ASSIGN(OpenedGroup opened, open_group(*chain, *message, jump_max));
   Received received;
-  CHATSDK_ASSIGN(received.envelope, envelope_of(std::move(opened.padded), item, BodyType::kContent));
+  CHATSDK_ASSIGN(received.envelope,
+                 envelope_of(std::move(opened.padded), item, is_keys ? BodyType::kInfoKey : BodyType::kContent));
   const std::uint32_t order = opened.chain.order;
   CHATSDK_TRY(state.put_received_chain(std::move(opened.chain)));
-  CHATSDK_TRY(state.drop_received_chains_below(*conversation, item.sender, order));
+  CHATSDK_TRY(state.drop_received_chains_below(*group, item.sender, order));
   return received;
 }
 

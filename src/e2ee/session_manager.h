@@ -59,6 +59,7 @@ struct Incoming {
   ClientMessageId client_message_id;
   Binding binding;  // of the conversation
   BytesView message;
+  RosterPoint roster{};  // of a group, at the item
   // Where that list is under an account key that was replaced since: the device as it names it.
   std::optional<DeviceRecord> former{};
 };
@@ -75,18 +76,20 @@ Result<Received> receive_slice(State& state, const Incoming& item, std::uint64_t
 // ---- Groups --------------------------------------------------------------------------------------------------------
 
 // Whether a new own chain is begun before the next message: there is none, or it is used up.
-Result<bool> needs_chain(State& state, ConversationId conversation, const RosterPoint& roster, std::uint64_t now_ms);
-// A new own chain for the conversation, in place of the one before.
-Status begin_chain(State& state, ConversationId conversation, std::uint64_t roster_revision, std::uint64_t now_ms,
+Result<bool> needs_chain(State& state, const GroupId& group, const RosterPoint& roster, std::uint64_t now_ms);
+// A new own chain for the group, in place of the one before.
+Status begin_chain(State& state, const GroupId& group, std::uint64_t roster_revision, std::uint64_t now_ms,
                    Random& random);
-// NO_SESSION where there is no own chain.
-Result<Bytes> distribute_chain(State& state, ConversationId conversation);
-// A chain out of a distribution that this device sent. BAD_MESSAGE.
-Status receive_chain(State& state, const Peer& sender, BytesView distribution);
+// `info_key` is nullptr where none is known. NO_SESSION where there is no own chain.
+Result<Bytes> distribute_chain(State& state, const GroupId& group, const RosterPoint& roster, const InfoKey* info_key);
+// A chain out of a distribution that this device sent; `roster` is that of the group at the item. BAD_MESSAGE;
+// UNTRUSTED where its sender was shown another roster.
+Status receive_chain(State& state, const Peer& sender, const GroupId& group, const RosterPoint& roster,
+                     BytesView distribution);
 // NO_SESSION; TOO_LARGE; LIMIT_REACHED: another chain is begun.
-Result<Bytes> encrypt_for_group(State& state, ConversationId conversation, const RosterPoint& roster,
-                                BytesView envelope, std::uint64_t now_ms, Random& random);
-// `roster` is that of the conversation at the item. The outcomes.
-Result<Received> receive_group(State& state, const Incoming& item, const RosterPoint& roster);
+Result<Bytes> encrypt_for_group(State& state, const GroupId& group, const RosterPoint& roster, BytesView envelope,
+                                std::uint64_t now_ms, Random& random);
+// The payload of a MESSAGE, or of KEYS. The outcomes.
+Result<Received> receive_group(State& state, const Incoming& item);
 
 }  // namespace chatsdk::e2ee

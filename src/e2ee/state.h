@@ -111,15 +111,15 @@ class State {
   // what age() of e2ee/ratchet.h drops.
   virtual Status age_sessions(std::uint64_t now_ms, const Lifetimes& lifetimes) = 0;
 
-  virtual Result<std::optional<OwnChain>> own_chain(ConversationId conversation) = 0;
+  virtual Result<std::optional<OwnChain>> own_chain(const GroupId& group) = 0;
   // In place of the one before.
   virtual Status put_own_chain(OwnChain chain) = 0;
   virtual Status drop_own_chains() = 0;
-  // Of one device in one conversation, ascending by order.
-  virtual Result<std::vector<ReceivedChain>> received_chains(ConversationId conversation, const Peer& sender) = 0;
+  // Of one device in one group, ascending by order.
+  virtual Result<std::vector<ReceivedChain>> received_chains(const GroupId& group, const Peer& sender) = 0;
   virtual Status put_received_chain(ReceivedChain chain) = 0;
-  // Those of the device in the conversation whose order is lower.
-  virtual Status drop_received_chains_below(ConversationId conversation, const Peer& sender, std::uint32_t order) = 0;
+  // Those of the device in the group whose order is lower.
+  virtual Status drop_received_chains_below(const GroupId& group, const Peer& sender, std::uint32_t order) = 0;
   virtual Status drop_received_chains(const UserId& sender) = 0;
   virtual Status drop_all_received_chains() = 0;
 };

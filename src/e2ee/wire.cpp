@@ -67,6 +67,12 @@ std::uint64_t Reader::id() {
   return value;
 }
 
+GroupId Reader::group_id() {
+  const auto group = fixed<GroupId>();
+  require(static_cast<bool>(group));
+  return group;
+}
+
 SigningKey Reader::signing_key() {
   expect_u8(static_cast<std::uint8_t>(KeyKind::kEd25519));
   const auto key = fixed<SigningKey>();

@@ -102,8 +102,10 @@ class Reader {
   BytesView lp(std::size_t min, std::size_t max);
   // UTF-8 of 1 to 64 bytes.
   UserId user();
-  // A device_id or conversation_id: not 0.
+  // A device_id: not 0.
   std::uint64_t id();
+  // Not zeros.
+  GroupId group_id();
   // key(1, …) and key(2, …), valid as section 2.1 says.
   SigningKey signing_key();
   AgreementKey agreement_key();

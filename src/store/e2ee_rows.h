@@ -26,6 +26,7 @@ template <typename Tag, std::size_t kSize>
 rows::Blob blob(const Fixed<Tag, kSize>& fixed) {
   return {fixed.view()};
 }
+inline rows::Blob blob(const GroupId& group) { return {group.view()}; }
 template <std::size_t kSize>
 rows::Blob blob(const Secret<kSize>& secret) {
   return {{reinterpret_cast<const char*>(secret.data()), kSize}};

@@ -350,8 +350,34 @@ CREATE INDEX e2ee_task_by_device ON e2ee_task(kind, user, device);
 CREATE INDEX e2ee_task_by_client_id ON e2ee_task(client_message_id);
 )sql";
 
+// Sender chains belong to a group_id. No version before has made any.
+constexpr const char* kVersion8 = R"sql(
+DROP TABLE e2ee_own_chain;
+DROP TABLE e2ee_received_chain;
+CREATE TABLE e2ee_own_chain(
+  group_id BLOB PRIMARY KEY,
+  chain_id BLOB NOT NULL,
+  chain_key BLOB NOT NULL,
+  next INTEGER NOT NULL,
+  signing_seed BLOB NOT NULL,
+  roster_revision INTEGER NOT NULL,
+  created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE e2ee_received_chain(
+  group_id BLOB NOT NULL,
+  device INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  chain_id BLOB NOT NULL,
+  chain_key BLOB NOT NULL,
+  next INTEGER NOT NULL,
+  signing_key BLOB NOT NULL,
+  PRIMARY KEY (group_id, device, user, place)
+) WITHOUT ROWID;
+)sql";
+
 constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                                           kVersion5, kVersion6, kVersion7};
+                                                           kVersion5, kVersion6, kVersion7, kVersion8};
 
 constexpr const char* kTables[] = {
     "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",

@@ -63,21 +63,21 @@ constexpr char kCountSeen[] = "UPDATE e2ee_prekey SET seen = seen + 1 WHERE key_
 
 constexpr char kOwnChain[] =
     "SELECT chain_id, chain_key, next, signing_seed, roster_revision, created FROM e2ee_own_chain "
-    "WHERE conversation_id = ?1";
+    "WHERE group_id = ?1";
 constexpr char kPutOwnChain[] =
-    "INSERT INTO e2ee_own_chain(conversation_id, chain_id, chain_key, next, signing_seed, roster_revision, created) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(conversation_id) DO UPDATE SET chain_id = ?2, chain_key = ?3, "
+    "INSERT INTO e2ee_own_chain(group_id, chain_id, chain_key, next, signing_seed, roster_revision, created) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(group_id) DO UPDATE SET chain_id = ?2, chain_key = ?3, "
     "next = ?4, signing_seed = ?5, roster_revision = ?6, created = ?7";
 constexpr char kDropOwnChains[] = "DELETE FROM e2ee_own_chain";
 constexpr char kReceivedChains[] =
     "SELECT place, chain_id, chain_key, next, signing_key FROM e2ee_received_chain "
-    "WHERE conversation_id = ?1 AND device = ?2 AND user = ?3 ORDER BY place";
+    "WHERE group_id = ?1 AND device = ?2 AND user = ?3 ORDER BY place";
 constexpr char kPutReceivedChain[] =
-    "INSERT INTO e2ee_received_chain(conversation_id, device, user, place, chain_id, chain_key, next, signing_key) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(conversation_id, device, user, place) DO UPDATE SET "
+    "INSERT INTO e2ee_received_chain(group_id, device, user, place, chain_id, chain_key, next, signing_key) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(group_id, device, user, place) DO UPDATE SET "
     "chain_id = ?5, chain_key = ?6, next = ?7, signing_key = ?8";
 constexpr char kDropReceivedBelow[] =
-    "DELETE FROM e2ee_received_chain WHERE conversation_id = ?1 AND device = ?2 AND user = ?3 AND place < ?4";
+    "DELETE FROM e2ee_received_chain WHERE group_id = ?1 AND device = ?2 AND user = ?3 AND place < ?4";
 constexpr char kDropReceivedOf[] = "DELETE FROM e2ee_received_chain WHERE user = ?1";
 constexpr char kDropReceived[] = "DELETE FROM e2ee_received_chain";
 
@@ -337,13 +337,13 @@ Status SqlState::note_seen(std::uint32_t key_id, const AgreementKey& ephemeral) 
 
 // ---- Sender chains -------------------------------------------------------------------------------------------------
 
-Result<std::optional<OwnChain>> SqlState::own_chain(ConversationId conversation) {
+Result<std::optional<OwnChain>> SqlState::own_chain(const GroupId& group) {
   rows::Query query = sql_(kOwnChain);
-  CHATSDK_ASSIGN(const bool kept, query.first(conversation));
+  CHATSDK_ASSIGN(const bool kept, query.first(blob(group)));
   if (!kept) return std::optional<OwnChain>();
   Columns columns("e2ee_own_chain", query.row());
   OwnChain chain;
-  chain.conversation = conversation;
+  chain.group = group;
   chain.chain_id = columns.fixed<ChainId>();
   chain.chain_key = columns.secret<32>();
   chain.next = columns.u32();
@@ -357,20 +357,20 @@ Result<std::optional<OwnChain>> SqlState::own_chain(ConversationId conversation)
 
 Status SqlState::put_own_chain(OwnChain chain) {
   return sql_(kPutOwnChain)
-      .run(chain.conversation, blob(chain.chain_id), blob(chain.chain_key), chain.next, blob(chain.signing.seed()),
+      .run(blob(chain.group), blob(chain.chain_id), blob(chain.chain_key), chain.next, blob(chain.signing.seed()),
            chain.roster_revision, chain.created_ms);
 }
 
 Status SqlState::drop_own_chains() { return sql_(kDropOwnChains).run(); }
 
-Result<std::vector<ReceivedChain>> SqlState::received_chains(ConversationId conversation, const Peer& sender) {
+Result<std::vector<ReceivedChain>> SqlState::received_chains(const GroupId& group, const Peer& sender) {
   std::vector<ReceivedChain> chains;
   CHATSDK_TRY(for_each_row(
       sql_(kReceivedChains),
       [&](const sqlite::Statement& row) {
         Columns columns("e2ee_received_chain", row);
         ReceivedChain& chain = chains.emplace_back();
-        chain.conversation = conversation;
+        chain.group = group;
         chain.sender = sender;
         chain.order = columns.u32();
         chain.chain_id = columns.fixed<ChainId>();
@@ -379,18 +379,18 @@ Result<std::vector<ReceivedChain>> SqlState::received_chains(ConversationId conv
         chain.signing_key = columns.fixed<SigningKey>();
         return columns.status();
       },
-      conversation, sender.device_id, sender.user_id));
+      blob(group), sender.device_id, sender.user_id));
   return chains;
 }
 
 Status SqlState::put_received_chain(ReceivedChain chain) {
   return sql_(kPutReceivedChain)
-      .run(chain.conversation, chain.sender.device_id, chain.sender.user_id, chain.order, blob(chain.chain_id),
+      .run(blob(chain.group), chain.sender.device_id, chain.sender.user_id, chain.order, blob(chain.chain_id),
            blob(chain.chain_key), chain.next, blob(chain.signing_key));
 }
 
-Status SqlState::drop_received_chains_below(ConversationId conversation, const Peer& sender, std::uint32_t order) {
-  return sql_(kDropReceivedBelow).run(conversation, sender.device_id, sender.user_id, order);
+Status SqlState::drop_received_chains_below(const GroupId& group, const Peer& sender, std::uint32_t order) {
+  return sql_(kDropReceivedBelow).run(blob(group), sender.device_id, sender.user_id, order);
 }
 
 Status SqlState::drop_received_chains(const UserId& sender) { return sql_(kDropReceivedOf).run(sender); }

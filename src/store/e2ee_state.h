@@ -68,12 +68,12 @@ class SqlState final : public State {
   Status drop_skipped(std::size_t most) override;
   Status age_sessions(std::uint64_t now_ms, const Lifetimes& lifetimes) override;
 
-  Result<std::optional<OwnChain>> own_chain(ConversationId conversation) override;
+  Result<std::optional<OwnChain>> own_chain(const GroupId& group) override;
   Status put_own_chain(OwnChain chain) override;
   Status drop_own_chains() override;
-  Result<std::vector<ReceivedChain>> received_chains(ConversationId conversation, const Peer& sender) override;
+  Result<std::vector<ReceivedChain>> received_chains(const GroupId& group, const Peer& sender) override;
   Status put_received_chain(ReceivedChain chain) override;
-  Status drop_received_chains_below(ConversationId conversation, const Peer& sender, std::uint32_t order) override;
+  Status drop_received_chains_below(const GroupId& group, const Peer& sender, std::uint32_t order) override;
   Status drop_received_chains(const UserId& sender) override;
   Status drop_all_received_chains() override;
 

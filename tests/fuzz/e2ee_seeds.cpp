@@ -13,10 +13,12 @@
 #include <string>
 
 #include "e2ee/attachments.h"
+#include "e2ee/group_invitation.h"
 #include "e2ee/linking.h"
 #include "e2ee/padding.h"
 #include "fuzz/e2ee_world.h"
 #include "unit/e2ee/backups.h"
+#include "unit/e2ee/groups.h"
 
 namespace {
 
@@ -78,7 +80,7 @@ void write_messages(const std::filesystem::path& root) {
              envelope_of(direct, BodyType::kRepair, serialize(RepairBody{Seq{7}, id, "content"})));
   corpus.add("retry", kSealed + static_cast<int>(SliceKind::kRetry),
              envelope_of(direct, BodyType::kRetryRequest, serialize(RetryBody{Seq{7}, id, SessionId{}})));
-  const Bytes chain = distribution_of(world.alices_chain(), DeviceId{1});
+  const Bytes chain = distribution_of(world.alices_chain(), DeviceId{1}, world.roster(), nullptr);
   corpus.add("chain", kSealed + kInGroup, envelope_of(kGroup, BodyType::kSenderChain, chain));
   corpus.add("chain_alone", kSealed + kInGroup + static_cast<int>(SliceKind::kKeys),
              envelope_of(kGroup, BodyType::kSenderChain, chain));
@@ -104,25 +106,60 @@ void write_groups(const std::filesystem::path& root) {
   corpus.add("unsigned", 1, without_signature(world.group_messages()[0]));
   corpus.add("text", 2, world.group_text("hello"));
   corpus.add("of_two_users", 2, world.direct_text("hello"));
-  corpus.add("chain_again", 3, distribution_of(world.alices_chain(), DeviceId{1}));
+  corpus.add("chain_again", 3, distribution_of(world.alices_chain(), DeviceId{1}, world.roster(), nullptr));
   SeededRandom random(3);
-  corpus.add("new_chain", 3, distribution_of(OwnChain::draw(kGroup, 3, kThen, random), DeviceId{1}));
-  GroupEntry entry;
-  entry.conversation = kGroup;
-  entry.roster_revision = 3;
-  entry.operation = Operation::kAdd;
-  entry.role = MemberRole::kMember;
-  entry.subject = "bob";
-  entry.actor = "alice";
-  entry.actors_device = DeviceId{1};
-  entry.time_ms = kThen;
-  const Bytes add = sign_group_entry(entry, world.alices_person().keys.signing_seed);
-  corpus.add("entry", 4, add);
-  corpus.add("unsigned_entry", 5, without_signature(add));
-  entry.operation = Operation::kLeave;
-  corpus.add("leave_of_another", 5, without_signature(sign_group_entry(entry, secret_of<32>(1))));
-  entry.subject = "alice";
-  corpus.add("leave", 5, without_signature(sign_group_entry(entry, secret_of<32>(1))));
+  corpus.add("new_chain", 3,
+             distribution_of(OwnChain::draw(kGroup, 3, kThen, random), DeviceId{1}, world.roster(), nullptr));
+}
+
+void write_entries(const std::filesystem::path& root) {
+  const Corpus corpus(root, "e2ee_group_entry");
+  const GroupPeople people;
+  GroupPermissions permissions;
+  permissions[GroupRight::kRoles] = GroupRole::kAdmin;
+  const MadeEntry first = people.created(permissions);
+  const MadeEntry second =
+      make_entry(first.head, Invite{invitation_id(1), kThen + 1'000, 2}, people.maker("ann")).value();
+  const AddMembers by_link{AddSource::kInvitation, invitation_id(1), fixed_of<Hash>(9), {people.member("dan")}};
+  const std::pair<const char*, GroupChange> changes[] = {
+      {"add", AddMembers{AddSource::kByHand, {}, {}, {people.member("dan", GroupRole::kAdmin), people.member("erin")}}},
+      {"renew", AddMembers{AddSource::kByHand, {}, {}, {people.member("alice", GroupRole::kOwner)}}},
+      {"add_by_request", AddMembers{AddSource::kRequest, {}, fixed_of<Hash>(9), {people.member("dan")}}},
+      {"remove", RemoveMember{"carol"}},
+      {"leave", LeaveGroup{}},
+      {"role", SetRole{"bob", GroupRole::kAdmin}},
+      {"owner", SetOwner{"bob"}},
+      {"info", SetInfo{fixed_of<Hash>(1)}},
+      {"permissions", SetPermissions{permissions}},
+      {"invite", Invite{invitation_id(2), 0, kUsesUnlimited}},
+      {"revoke", RevokeInvitation{invitation_id(1)}},
+      {"add_by_link", by_link},
+  };
+  corpus.add("create", 0, first.entry);
+  corpus.add("newest", 0, second.entry);
+  corpus.add("state", 2, second.state);
+  for (const auto& [name, change] : changes) {
+    GroupEntry entry{first.head.state.group_id, 3, second.head.entry_hash, change, "alice", DeviceId{1}, kThen, {}};
+    if (const auto after = change_group(second.head.state, "alice", change, kThen)) {
+      entry.state_hash = group_state_hash(serialize(*after));
+    }
+    const Bytes bytes = sign_group_entry(entry, secret_of<32>(0x12));
+    corpus.add(name, 1, without_signature(bytes));
+    // Behind what is in every entry of Alice's, its length; then the state's hash and the signature.
+    const Bytes value = bytes.substr(87, bytes.size() - 87 - Hash::size() - Signature::size());
+    const int actor = name == std::string("add_by_link") || name == std::string("remove") ? 1 : 0;
+    corpus.add((std::string(name) + "_value").c_str(), 3,
+               Bytes(1, static_cast<char>(actor)) + Bytes(1, static_cast<char>(change.index() + 1)) + value);
+  }
+  const GroupId group = first.head.state.group_id;
+  const InvitationSecret secret = invitation_secret(secret_of<32>(0x41), group, invitation_id(1));
+  const InvitationLink link{group, invitation_id(1), "ann", signing_key_of(secret_of<32>(0x41)), secret.clone()};
+  corpus.add("link", 4, to_text(link));
+  JoinRequest request{group, invitation_id(1), "dan", people.member("dan").account_key, DeviceId{4}, kThen};
+  const SigningSeed& seed = people.of("dan").keys.signing_seed;
+  corpus.add("request", 5, without_signature(sign_join_request(request, &secret, seed)));
+  request.invitation = {};
+  corpus.add("request_without_link", 5, without_signature(sign_join_request(request, nullptr, seed)));
 }
 
 void write_lists(const std::filesystem::path& root) {
@@ -261,6 +298,7 @@ int main(int count, char** arguments) {
   write_messages(root);
   write_set_ups(root);
   write_groups(root);
+  write_entries(root);
   write_lists(root);
   write_bundles(root);
   write_backups(root);

@@ -49,8 +49,9 @@ Self self_of(const Person& person) {
 E2eeWorld::E2eeWorld() : alices_person_(e2ee::alice()), bobs_person_(e2ee::bob()) {
   CHATSDK_ASSERT(sodium_init() >= 0);
   roster_.revision = 3;
+  roster_.number = 1;
   roster_.hash =
-      roster_hash(kGroup, roster_.revision,
+      roster_hash({kGroup, roster_.number, {}},
                   std::vector<RosterMember>{{"alice", 1, alices_person_.list.hash}, {"bob", 1, bobs_person_.list.hash}})
           .value();
   meet();
@@ -66,7 +67,7 @@ void E2eeWorld::assert_openable() {
     put_back();
   }
   for (const Bytes& message : group_messages_) {
-    CHATSDK_ASSERT(receive_group(*bob_, in_group(SliceKind::kMessage, message), roster_).ok());
+    CHATSDK_ASSERT(receive_group(*bob_, in_group(SliceKind::kMessage, message)).ok());
     put_back();
   }
 }
@@ -104,7 +105,7 @@ void E2eeWorld::talk() {
   hears(*bob_, kAlice, says(*alice_, kBob));
 
   must(begin_chain(*alice_, kGroup, roster_.revision, kThen, random));
-  must(receive_chain(*bob_, kAlice, distribute_chain(*alice_, kGroup).value()));
+  must(receive_chain(*bob_, kAlice, kGroup, roster_, distribute_chain(*alice_, kGroup, roster_, nullptr).value()));
 
   Session session = alices_session();
   const Bytes next = encrypt(session, direct_text("next"), random).value();
@@ -127,7 +128,7 @@ Incoming E2eeWorld::direct(SliceKind kind, BytesView message) const {
 }
 
 Incoming E2eeWorld::in_group(SliceKind kind, BytesView message) const {
-  return {kAlice, 1, kind, message_id(), kGroup, message};
+  return {kAlice, 1, kind, message_id(), kGroup, message, roster_};
 }
 
 Bytes E2eeWorld::direct_text(std::string_view text) const {

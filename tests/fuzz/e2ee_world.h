@@ -22,7 +22,7 @@
 
 namespace chatsdk::e2ee {
 
-inline constexpr ConversationId kGroup{7};
+inline const GroupId kGroup = alices_group();
 inline constexpr std::uint64_t kFuzzNow = kThen + 1'000'000;
 
 class E2eeWorld {

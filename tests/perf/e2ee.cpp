@@ -330,23 +330,23 @@ BENCHMARK(ping_pong_floor);
 
 // ---- Groups -------------------------------------------------------------------------------------------------------
 
-constexpr ConversationId kConversation{7};
+const GroupId kGroup = GroupId::from(std::string(16, '\7'));
 
 struct Group {
   UserId alice = "alice";
   SodiumRandom random;
-  RosterPoint roster{3, {}};
-  Bytes plain = padded_envelope(kConversation);
-  OwnChain chain = OwnChain::draw(kConversation, 3, kThen, random);
+  RosterPoint roster{3, 1, {}, 0};
+  Bytes plain = padded_envelope(kGroup);
+  OwnChain chain = OwnChain::draw(kGroup, 3, kThen, random);
 
   Bytes encrypt() {
-    if (is_used_up(chain, roster, kThen)) chain = OwnChain::draw(kConversation, 3, kThen, random);
+    if (is_used_up(chain, roster, kThen)) chain = OwnChain::draw(kGroup, 3, kThen, random);
     return must(encrypt_group(chain, {alice, DeviceId{1}, roster}, plain, kThen, random));
   }
   ReceivedChain received() const {
-    const Bytes bytes = distribution_of(chain, DeviceId{1});
+    const Bytes bytes = distribution_of(chain, DeviceId{1}, roster, nullptr);
     auto distribution = parse_distribution(bytes).value();
-    return {kConversation,
+    return {kGroup,
             kAlice,
             distribution.chain_id,
             std::move(distribution.chain_key),

@@ -9,6 +9,7 @@
 #include "e2ee/attachments.h"
 #include "e2ee/backup.h"
 #include "e2ee/device_list.h"
+#include "e2ee/group_rules.h"
 #include "e2ee/outcome.h"
 #include "e2ee/safety_number.h"
 #include "e2ee/session_manager.h"
@@ -50,15 +51,23 @@ Json ids(const std::vector<DeviceId>& all) {
 }
 
 Peer peer_of(const Json& line) { return {text_of(line, "user_id"), DeviceId{number_of(line, "device_id")}}; }
-ConversationId conversation_of(const Json& line) { return ConversationId{number_of(line, "conversation_id")}; }
+GroupId group_of(const Json& line) { return GroupId::from(hex_of(line, "group_id")); }
 RosterPoint roster_of(const Json& line) {
-  return {number_of(line, "roster_revision"), fixed_hex<RosterHash>(line, "roster_hash")};
+  RosterPoint roster;
+  roster.revision = line.contains("roster_revision") ? number_of(line, "roster_revision") : 0;
+  roster.number = line.contains("number") ? number_of(line, "number") : 0;
+  if (line.contains("roster_hash")) roster.hash = fixed_hex<RosterHash>(line, "roster_hash");
+  return roster;
+}
+std::optional<InfoKey> info_key_of(const Json& line) {
+  if (!line.contains("info_key")) return std::nullopt;
+  return InfoKey{number_of(line, "info_number"), secret_hex<32>(line, "info_key")};
 }
 Binding binding_of(const Json& json) {
   if (json.contains("users")) {
     return DirectBinding{json["users"].at(0).get<std::string>(), json["users"].at(1).get<std::string>()};
   }
-  return conversation_of(json);
+  return group_of(json);
 }
 SliceKind kind_of(const std::string& name) {
   static const std::map<std::string, SliceKind> kKinds = {{"MESSAGE", SliceKind::kMessage},
@@ -76,6 +85,7 @@ Incoming incoming_of(const Json& line, BytesView message) {
   item.client_message_id = ClientMessageId::from_bytes(hex_of(line, "client_message_id")).value();
   item.binding = binding_of(line.at("binding"));
   item.message = message;
+  item.roster = roster_of(line);
   return item;
 }
 BundleBytes bundle_of(const Json& json) {
@@ -225,9 +235,47 @@ Outputs decrypt(const Op& op) {
   return Json{{"envelope", to_hex(serialize(received.envelope))}};
 }
 
+Result<Bytes> distribute(const Op& op) {
+  const auto info_key = info_key_of(op.line);
+  return distribute_chain(op.state(), group_of(op.line), roster_of(op.line), info_key ? &*info_key : nullptr);
+}
+
+// Section 21 knows one outcome for what asks for something that is not there, or not allowed.
+Outputs made_entry(const Result<MadeEntry>& made) {
+  if (!made.ok()) return bad_message();
+  return Json{{"entry", to_hex(made->entry)}, {"state_after", to_hex(made->state)}};
+}
+
+Outputs group_create(const Op& op) {
+  const Self* self = op.self();
+  if (self == nullptr) return bad_message();
+  const auto permissions = parse_group_permissions(hex_of(op.line, "permissions"));
+  if (!permissions) return bad_message();
+  GroupState first;
+  first.origin = {self->record.user_id, signing_key_of(self->account_seed), fixed_hex<GroupSalt>(op.line, "salt")};
+  first.permissions = *permissions;
+  for (const Json& member : op.line.at("members")) {
+    first.members.push_back({text_of(member, "user_id"), static_cast<GroupRole>(member.at("role").get<int>()),
+                             fixed_hex<SigningKey>(member, "account_key")});
+  }
+  return made_entry(create_group(std::move(first),
+                                 {{self->record.user_id, self->record.device_id}, self->keys.signing_seed, op.now_ms}));
+}
+
+Outputs group_entry(const Op& op) {
+  const Self* self = op.self();
+  const auto state = parse_group_state(hex_of(op.line, "group_state"));
+  if (self == nullptr || !state) return bad_message();
+  const auto change =
+      parse_group_change(static_cast<std::uint8_t>(op.line.at("operation").get<int>()), hex_of(op.line, "value"));
+  if (!change) return bad_message();
+  return made_entry(make_entry({*state, fixed_hex<Hash>(op.line, "entry_hash")}, *change,
+                               {{self->record.user_id, self->record.device_id}, self->keys.signing_seed, op.now_ms}));
+}
+
 Outputs group_decrypt(const Op& op) {
   const Bytes message = hex_of(op.line, "message");
-  CHATSDK_ASSIGN(const Received received, receive_group(op.state(), incoming_of(op.line, message), roster_of(op.line)));
+  CHATSDK_ASSIGN(const Received received, receive_group(op.state(), incoming_of(op.line, message)));
   return Json{{"envelope", to_hex(serialize(received.envelope))}};
 }
 
@@ -402,24 +450,25 @@ const std::map<std::string, Operation>& operations() {
       {"chain",
        {{},
         [](const Op& op) {
-          return nothing_of(begin_chain(op.state(), conversation_of(op.line), number_of(op.line, "roster_revision"),
-                                        op.now_ms, op.random));
+          return nothing_of(
+              begin_chain(op.state(), group_of(op.line), number_of(op.line, "roster_revision"), op.now_ms, op.random));
         }}},
-      {"distribute",
-       {{"distribution"},
-        [](const Op& op) { return one("distribution", distribute_chain(op.state(), conversation_of(op.line))); }}},
+      {"distribute", {{"distribution"}, [](const Op& op) { return one("distribution", distribute(op)); }}},
       {"chain_receive",
        {{},
         [](const Op& op) {
-          return nothing_of(receive_chain(op.state(), peer_of(op.line), hex_of(op.line, "distribution")));
+          return nothing_of(receive_chain(op.state(), peer_of(op.line), group_of(op.line), roster_of(op.line),
+                                          hex_of(op.line, "distribution")));
         }}},
       {"group_encrypt",
        {{"message"},
         [](const Op& op) {
-          return one("message", encrypt_for_group(op.state(), conversation_of(op.line), roster_of(op.line),
+          return one("message", encrypt_for_group(op.state(), group_of(op.line), roster_of(op.line),
                                                   hex_of(op.line, "envelope"), op.now_ms, op.random));
         }}},
       {"group_decrypt", {{"envelope"}, group_decrypt}},
+      {"group_create", {{"entry", "state_after"}, group_create}},
+      {"group_entry", {{"entry", "state_after"}, group_entry}},
       {"reload", {{}, [](const Op& op) { return nothing_of(op.device.kept->reload()); }}},
       {"safety", {{"digits", "scannable"}, safety}},
       {"link_start", {{"qr"}, link_start}},

@@ -5,12 +5,16 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "e2ee/group_entry.h"
 
 namespace chatsdk::e2ee::oracle {
 namespace {
 
 constexpr std::uint64_t kDayMs = 86'400'000;
-const char* const kGroup = "7";
+const char* const kGroup = "07070707070707070707070707070707";
+const char* const kOtherGroup = "08080808080808080808080808080808";
+const GroupId kGroupId = GroupId::from(Bytes(16, 7));
+const GroupId kOtherGroupId = GroupId::from(Bytes(16, 8));
 
 }  // namespace
 
@@ -73,8 +77,8 @@ void World::start() {
     const auto list = parse_device_list(from_hex(learnt["lists"][0].get<std::string>()).value());
     roster.push_back({user_id, 1, list->hash});
   }
-  const auto hash = roster_hash(ConversationId{7}, 3, roster);
-  roster_ = {{"roster_revision", "3"}, {"roster_hash", to_hex(hash->view())}};
+  const auto hash = roster_hash({kGroupId, 2, Hash::from(Bytes(32, 0x5c))}, roster);
+  roster_ = {{"number", "2"}, {"roster_hash", to_hex(hash->view())}};
 }
 
 void World::upload(Member& member, bool signed_pair, int one_time, int kem) {
@@ -173,27 +177,104 @@ void World::send() {
 
 void World::send_group() {
   Member& from = any();
-  const Json where{{"conversation_id", kGroup}};
-  const auto chain = run_.device(from.name)->kept->state().own_chain(ConversationId{7}).value();
+  const Json where{{"group_id", kGroup}};
+  const auto chain = run_.device(from.name)->kept->state().own_chain(kGroupId).value();
   if (!chain || is_used_up(*chain, {}, now_ms_) || below(10) == 0) {
-    perform("chain", from, {{"conversation_id", kGroup}, {"roster_revision", "3"}});
-    const Json distribution = perform("distribute", from, where)["distribution"];
+    perform("chain", from, {{"group_id", kGroup}, {"roster_revision", "3"}});
+    Json handed = where;
+    handed.update(roster_);
+    const Json distribution = perform("distribute", from, handed)["distribution"];
     for (Member& to : members_) {
       if (&to == &from) continue;
       Json inputs = names(from);
+      inputs.update(handed);
       inputs["distribution"] = distribution;
       perform("chain_receive", to, inputs);
     }
   }
-  const auto [bytes, id] = envelope(ConversationId{7});
+  const auto [bytes, id] = envelope(kGroupId);
   Json inputs = roster_;
-  inputs["conversation_id"] = kGroup;
+  inputs["group_id"] = kGroup;
+  inputs["roster_revision"] = "3";
   inputs["envelope"] = bytes;
   const Json done = perform("group_encrypt", from, inputs);
   if (!done.contains("message")) return;
   Json sent = item(from, done["message"], id, where);
   sent.update(roster_);
   under_way_.push_back({"group_decrypt", &other_than(from), sent});
+}
+
+// A value of the operation that says something about the members, mostly.
+Bytes World::random_change(std::uint8_t operation) {
+  const char* const kUsers[] = {"alice", "bob", "carol", "dan", "zoe"};
+  const auto user = [&] { return UserId(kUsers[below(5)]); };
+  const auto role = [&] { return static_cast<std::uint8_t>(1 + below(3)); };
+  const auto key = [&] {
+    const bool other = below(6) == 0 || lists_.empty();
+    return signing_key_of(Secret<32>::copy_of(Bytes(32, other ? 'o' : 'k')));
+  };
+  const auto invitation = [&] { return InvitationId::from(Bytes(16, static_cast<char>('0' + below(4)))); };
+  Writer value;
+  switch (operation) {
+    case 2: {
+      const auto source = static_cast<std::uint8_t>(below(4) == 0 ? below(3) : 0);
+      value.u8(source);
+      if (source == 1) value.raw(invitation());
+      if (source != 0) value.raw(Hash::from(Bytes(32, 'r')));
+      value.u8(1).user(user()).u8(source == 0 ? role() : std::uint8_t{1}).key(key());
+      break;
+    }
+    case 3:
+    case 6:
+      value.user(user());
+      break;
+    case 5:
+      value.user(user()).u8(role());
+      break;
+    case 7:
+      value.raw(Hash::from(Bytes(32, below(3) == 0 ? '\0' : 'i')));
+      break;
+    case 8:
+      for (int i = 0; i < 8; ++i) value.u8(i == 4 || i >= 6 ? static_cast<std::uint8_t>(2 + below(2)) : role());
+      break;
+    case 9:
+      value.raw(invitation()).u64(below(2) * (now_ms_ + below(kDayMs))).u32(below(3) == 0 ? kUsesUnlimited : 2);
+      break;
+    case 10:
+      value.raw(invitation());
+      break;
+    default:
+      break;
+  }
+  if (below(40) == 0) value.u8(0);
+  return value.take();
+}
+
+void World::change_group() {
+  if (group_state_.empty() || below(60) == 0) {
+    Json members = Json::array();
+    for (const char* user : {"alice", "bob"}) {
+      const SigningSeed& seed =
+          run_.device(members_[user == std::string("alice") ? 0 : 2].name)->kept->state().self().value()->account_seed;
+      members.push_back({{"user_id", user},
+                         {"role", user == std::string("alice") ? 3 : 1},
+                         {"account_key", to_hex(signing_key_of(seed).view())}});
+    }
+    const Json made =
+        perform("group_create", members_[0],
+                {{"salt", to_hex(Bytes(16, 's'))}, {"permissions", "0101010102010202"}, {"members", members}});
+    group_state_ = made["state_after"];
+    group_entry_ = from_hex(made["entry"].get<std::string>()).value();
+  }
+  const auto operation = static_cast<std::uint8_t>(below(12));
+  const Json made = perform("group_entry", below(3) == 0 ? any() : members_[0],
+                            {{"group_state", group_state_},
+                             {"entry_hash", to_hex(group_entry_hash(group_entry_).view())},
+                             {"operation", operation},
+                             {"value", to_hex(random_change(operation))}});
+  if (!made.contains("entry")) return;
+  group_state_ = made["state_after"];
+  group_entry_ = from_hex(made["entry"].get<std::string>()).value();
 }
 
 void World::deliver() {
@@ -221,6 +302,8 @@ void World::step() {
     send();
   else if (chance < 40)
     send_group();
+  else if (chance < 46)
+    change_group();
   else if (chance < 94)
     deliver();
   else if (chance < 96)
@@ -286,16 +369,20 @@ void World::go_to_the_limits() {
   // More chains of a group than are kept.
   std::vector<Json> distributions;
   for (std::size_t i = 0; i < limits::e2ee::kSenderChainsMax + 2; ++i) {
-    perform("chain", bob, {{"conversation_id", "8"}, {"roster_revision", "1"}});
+    perform("chain", bob, {{"group_id", kOtherGroup}, {"roster_revision", "1"}});
+    Json other = roster_;
+    other["group_id"] = kOtherGroup;
     Json inputs = names(bob);
-    inputs["distribution"] = perform("distribute", bob, {{"conversation_id", "8"}})["distribution"];
+    inputs.update(other);
+    inputs["distribution"] = perform("distribute", bob, other)["distribution"];
     perform("chain_receive", alice, inputs);
   }
   // A chain that is too old, and what ageing leaves of everything.
   now_ms_ += 8 * kDayMs;
   Json late = roster_;
-  late["conversation_id"] = "8";
-  late["envelope"] = envelope(ConversationId{8}).first;
+  late["group_id"] = kOtherGroup;
+  late["roster_revision"] = "1";
+  late["envelope"] = envelope(kOtherGroupId).first;
   perform("group_encrypt", bob, late);
   now_ms_ += 32 * kDayMs;
   for (Member& member : members_) perform("age", member);

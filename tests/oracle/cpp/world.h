@@ -67,6 +67,9 @@ class World {
   Json item(const Member& from, const std::string& message, const std::string& id, const Json& binding) const;
   void send();
   void send_group();
+  // Somebody changes the members' group, or tries to.
+  void change_group();
+  Bytes random_change(std::uint8_t operation);
   void deliver();
   // One that is lost, or comes later: what encrypt gave, as an item.
   Json written(Member& from, Member& to);
@@ -79,6 +82,8 @@ class World {
   std::vector<Member> members_;
   std::map<std::string, Json> lists_;
   Json roster_;
+  std::string group_state_;
+  Bytes group_entry_;
   std::deque<UnderWay> under_way_;
   std::uint32_t sent_ = 0;
   std::map<std::string, std::size_t> outcomes_;

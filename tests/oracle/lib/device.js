@@ -50,7 +50,7 @@ export class Device {
     this.records = new Map();
     /** @type {Session[]} */
     this.sessions = [];
-    /** @type {Map<bigint, object>} own sender chains by conversation_id */
+    /** @type {Map<string, object>} own sender chains by group_id */
     this.ownChains = new Map();
     /** @type {object[]} received sender chains */
     this.receivedChains = [];

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Section 9: the envelope, what is inside a ciphertext, and its padding.
-import { Reader, allZero, compare, concat, lp, u32, u64, u8, user, utf8, zeros } from './bytes.js';
+import { Reader, allZero, compare, concat, hex, lp, u32, u64, u8, unhex, user, utf8, zeros } from './bytes.js';
 import { need } from './outcome.js';
 
 export const CONTENT = 1;
 export const SENDER_CHAIN = 2;
 export const REPAIR = 3;
 export const RETRY = 4;
+export const INFO_KEY = 5;
 
 /** P(n), the padded length. */
 export function paddedLength(n) {
@@ -20,7 +21,7 @@ export function paddedLength(n) {
 export const pad = (envelope) => concat(envelope, zeros(paddedLength(envelope.length) - envelope.length));
 
 /**
- * @typedef {{users: [string, string]} | {conversationId: bigint}} Binding
+ * @typedef {{users: [string, string]} | {groupId: string}} Binding a group_id in hexadecimal
  * @param {object} e bodyType, clientMessageId 16, binding, senderTimeMs (bigint), expiresAfterS (number), body
  * @returns {Uint8Array}
  */
@@ -30,7 +31,14 @@ export const makeEnvelope = (e) => concat(
 
 /** @param {Binding} binding */
 export const bindingBytes = (binding) => (binding.users
-  ? concat(u8(1), user(binding.users[0]), user(binding.users[1])) : concat(u8(2), u64(binding.conversationId)));
+  ? concat(u8(1), user(binding.users[0]), user(binding.users[1])) : concat(u8(2), unhex(binding.groupId)));
+
+/** Reads a group_id. @returns {string} in hexadecimal */
+export function readGroupId(r) {
+  const groupId = r.take(16);
+  need(!allZero(groupId), 'a group_id is not zeros');
+  return hex(groupId);
+}
 
 function readBinding(r) {
   const kind = r.u8();
@@ -40,9 +48,7 @@ function readBinding(r) {
     return { users };
   }
   need(kind === 2, 'unknown binding');
-  const conversationId = r.u64();
-  need(conversationId !== 0n, 'a conversation_id is not 0');
-  return { conversationId };
+  return { groupId: readGroupId(r) };
 }
 
 /** Reads an envelope with its padding. @returns the fields, and `bytes`: the envelope without padding */
@@ -56,7 +62,7 @@ export function unpad(padded) {
   envelope.bytes = r.before();
   need(padded.length === paddedLength(envelope.bytes.length), 'length of the padding');
   need(allZero(r.rest()), 'padding is zeros');
-  need([CONTENT, SENDER_CHAIN, REPAIR, RETRY].includes(envelope.bodyType), 'unknown body_type');
+  need([CONTENT, SENDER_CHAIN, REPAIR, RETRY, INFO_KEY].includes(envelope.bodyType), 'unknown body_type');
   return envelope;
 }
 
@@ -74,4 +80,13 @@ export function parseRetry(body) {
   const retry = { targetSeq: r.u64(), targetId: r.take(16), sessionId: r.take(8) };
   r.end();
   return retry;
+}
+
+/** The body of body_type 5. */
+export function parseInfoKey(body) {
+  const r = new Reader(body);
+  const info = { number: r.u64(), key: r.take(32) };
+  r.end();
+  need(info.number !== 0n, 'no entry has the number 0');
+  return info;
 }

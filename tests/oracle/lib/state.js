@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Section 20: the rows of a device's state, their hash, and a device read back from its rows.
-import { Reader, allZero, compare, concat, hex, lp, u32, u64, u8, user, zeros } from './bytes.js';
+import { Reader, allZero, compare, concat, hex, lp, u32, u64, u8, unhex, user, zeros } from './bytes.js';
 import { Device } from './device.js';
 import { parseList } from './device_list.js';
 import { recordHash } from './device_record.js';
@@ -56,11 +56,11 @@ export function sessionRows(s) {
 }
 
 const ownChainRow = (c) => concat(
-  u8(12), u64(c.conversationId), c.chainId, c.chainKey, u32(c.next), c.signingSeed, u64(c.rosterRevision),
+  u8(12), unhex(c.groupId), c.chainId, c.chainKey, u32(c.next), c.signingSeed, u64(c.rosterRevision),
   u64(c.createdMs));
 
 const receivedChainRow = (c) => concat(
-  u8(13), u64(c.conversationId), peerOf(c), c.chainId, c.chainKey, u32(c.next), c.signingKey, u32(c.order));
+  u8(13), unhex(c.groupId), peerOf(c), c.chainId, c.chainKey, u32(c.next), c.signingKey, u32(c.order));
 
 /** @param {Device} d. @returns {Uint8Array[]} in no order */
 export const rowsOf = (d) => [
@@ -130,13 +130,13 @@ const READ_ROW = {
   },
   12: (d, r) => {
     const chain = {
-      conversationId: r.u64(), chainId: r.take(16), chainKey: r.take(32), next: r.u32(), signingSeed: r.take(32),
+      groupId: hex(r.take(16)), chainId: r.take(16), chainKey: r.take(32), next: r.u32(), signingSeed: r.take(32),
       rosterRevision: r.u64(), createdMs: r.u64(),
     };
-    d.ownChains.set(chain.conversationId, chain);
+    d.ownChains.set(chain.groupId, chain);
   },
   13: (d, r) => d.receivedChains.push({
-    conversationId: r.u64(), userId: r.user(), deviceId: r.u64(), chainId: r.take(16), chainKey: r.take(32),
+    groupId: hex(r.take(16)), userId: r.user(), deviceId: r.u64(), chainId: r.take(16), chainKey: r.take(32),
     next: r.u32(), signingKey: r.take(32), order: r.u32(),
   }),
 };

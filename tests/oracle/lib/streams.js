@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Section 10: what a device does with one slice or one group message of an item, sections 7, 8 and 11.1 included.
 import { EMPTY, Reader, compare, equal, hex, utf8 } from './bytes.js';
-import { CONTENT, REPAIR, RETRY, SENDER_CHAIN, bindingBytes, parseRepair, parseRetry, unpad } from './envelope.js';
+import {
+  CONTENT, INFO_KEY, REPAIR, RETRY, SENDER_CHAIN, bindingBytes, parseInfoKey, parseRepair, parseRetry, unpad,
+} from './envelope.js';
 import { holdsAccount, listed } from './learning.js';
 import { JUMP_MAX, JUMP_MAX_OWN_USER, MESSAGE_MAX, SKIPPED_TOTAL_MAX } from './limits.js';
 import { need } from './outcome.js';
 import { open } from './ratchet.js';
-import { openGroup, parseDistribution } from './sender_chains.js';
+import { checkDistribution, openGroup, parseDistribution } from './sender_chains.js';
 import { afterOpening } from './sessions.js';
 import { accept, consume, parseSetup } from './setup.js';
 
 export const MESSAGE = 'MESSAGE';
 const CHECK_BODY = {
   [CONTENT]: (body) => body, [SENDER_CHAIN]: parseDistribution, [REPAIR]: parseRepair, [RETRY]: parseRetry,
+  [INFO_KEY]: parseInfoKey,
 };
 
 /** The body_type that a slice holds. */
@@ -33,6 +36,7 @@ export const jumpMaxOf = (device, userId) => (userId === device.userId ? JUMP_MA
  * @property {Uint8Array} message the slice, or the common payload of a group
  * @property {string} kind MESSAGE, KEYS, RETRY or REPAIR
  * @property {Uint8Array} clientMessageId 16 @property {import('./envelope.js').Binding} binding
+ * @property {{number: bigint, hash: Uint8Array}} [roster] of a group, at the item
  */
 
 /**
@@ -53,17 +57,17 @@ export function receiveSlice(device, item, now) {
   return envelope;
 }
 
-/** Opens the common payload of a group's item. `roster` is { revision: bigint, hash: 16 bytes } at the item. */
-export function receiveGroup(device, item, roster) {
+/** Opens the common payload of a group's item. */
+export function receiveGroup(device, item) {
   const record = senderRecord(device, item);
-  need(item.kind === MESSAGE && !item.binding.users, 'no item of a group');
-  const { padded, chain } = openGroup(device, item, roster, record, jumpMaxOf(device, item.userId));
-  const envelope = checkEnvelope(padded, item, CONTENT);
+  need((item.kind === MESSAGE || item.kind === 'KEYS') && !item.binding.users, 'no item of a group');
+  const { padded, chain } = openGroup(device, item, item.roster, record, jumpMaxOf(device, item.userId));
+  const envelope = checkEnvelope(padded, item, item.kind === MESSAGE ? CONTENT : INFO_KEY);
   device.receivedChains = device.receivedChains
     .map((c) => (c.order === chain.order && c.userId === chain.userId && c.deviceId === chain.deviceId
-      && c.conversationId === chain.conversationId ? chain : c))
+      && c.groupId === chain.groupId ? chain : c))
     .filter((c) => c.userId !== chain.userId || c.deviceId !== chain.deviceId
-      || c.conversationId !== chain.conversationId || c.order >= chain.order);
+      || c.groupId !== chain.groupId || c.order >= chain.order);
   return envelope;
 }
 
@@ -112,8 +116,8 @@ function checkEnvelope(padded, item, bodyType) {
   need(equal(bindingBytes(envelope.binding), bindingBytes(item.binding)), 'bound to another conversation');
   const body = CHECK_BODY[bodyType](envelope.body);
   if (bodyType === SENDER_CHAIN) {
-    need(body.deviceId === item.deviceId, 'the sender chain of another device');
-    need(body.conversationId === envelope.binding.conversationId, 'a sender chain for another conversation');
+    need(item.binding.groupId, 'a sender chain in no group');
+    checkDistribution(body, item.deviceId, item.binding.groupId, item.roster);
   }
   return envelope;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Section 21: the operations of a transcript. An operation takes its inputs, its time and its random bytes from a line
 // and gives back the line with the outputs and the state hash that it computed.
-import { equal, hex, unhex, utf8 } from './bytes.js';
+import { compare, equal, hex, unhex, utf8, zeros } from './bytes.js';
 import { age } from './ageing.js';
 import { openAttachment, sealAttachment } from './attachments.js';
 import { openBackup, sealBackup, unwrap, wrap } from './backup.js';
@@ -9,6 +9,9 @@ import { Device } from './device.js';
 import { listHash, makeList } from './device_list.js';
 import { SUITE, makeRecord, parseRecord, recordHash } from './device_record.js';
 import { pad } from './envelope.js';
+import {
+  changeGroup, checkFirst, groupIdOf, groupStateHash, makeEntry, parseChange, parseEntry, parseState, stateBytes,
+} from './groups.js';
 import { DEVICES_MAX } from './limits.js';
 import { forget, keptList, learn } from './learning.js';
 import { drawRegistrationId, linkCheck, linkFinish, linkGrant, linkOffer, linkReveal, linkStart } from './linking.js';
@@ -27,12 +30,13 @@ import { receiveGroup, receiveSlice } from './streams.js';
 export const FORMAT = { format: 'chatsdk-e2ee', version: 1 };
 const COMMON = ['op', 'device', 'now_ms', 'random', 'state', 'error'];
 
-const bindingOf = (json) => (json.users ? { users: json.users } : { conversationId: BigInt(json.conversation_id) });
-const rosterOf = (line) => ({ revision: BigInt(line.roster_revision), hash: unhex(line.roster_hash) });
+const bindingOf = (json) => (json.users ? { users: json.users } : { groupId: json.group_id });
+const rosterOf = (line) => ({ number: BigInt(line.number ?? 0), hash: unhex(line.roster_hash ?? '00'.repeat(16)) });
+const infoOf = (line) => (line.info_key ? { number: BigInt(line.info_number), key: unhex(line.info_key) } : null);
 const itemOf = (line) => ({
   userId: line.user_id, deviceId: BigInt(line.device_id), listVersion: BigInt(line.list_version),
   message: unhex(line.message), kind: line.kind, clientMessageId: unhex(line.client_message_id),
-  binding: bindingOf(line.binding),
+  binding: bindingOf(line.binding), roster: rosterOf(line),
 });
 const bundleOf = (json) => ({
   record: unhex(json.device_record), signed: unhex(json.signed_prekey), kem: unhex(json.kem_prekey),
@@ -40,8 +44,8 @@ const bundleOf = (json) => ({
 });
 
 function ownChain(device, line) {
-  const chain = device.ownChains.get(BigInt(line.conversation_id));
-  need(chain, 'no sender chain in the conversation', 'no_session');
+  const chain = device.ownChains.get(line.group_id);
+  need(chain, 'no sender chain in the group', 'no_session');
   return chain;
 }
 
@@ -170,30 +174,65 @@ export const OPS = {
   chain: {
     out: [],
     run(d, line, random, now) {
-      const conversationId = BigInt(line.conversation_id);
-      d.ownChains.set(conversationId, makeChain(conversationId, BigInt(line.roster_revision), random, now));
+      d.ownChains.set(line.group_id, makeChain(line.group_id, BigInt(line.roster_revision), random, now));
     },
   },
   distribute: {
     out: ['distribution'],
-    run: (d, line) => ({ distribution: hex(distributionOf(d, ownChain(d, line))) }),
+    run: (d, line) => ({ distribution: hex(distributionOf(d, ownChain(d, line), rosterOf(line), infoOf(line))) }),
   },
   chain_receive: {
     out: [],
-    run: (d, line) => receiveChain(d, line.user_id, BigInt(line.device_id), unhex(line.distribution)),
+    run: (d, line) => receiveChain(
+      d, line.user_id, BigInt(line.device_id), line.group_id, rosterOf(line), unhex(line.distribution)),
   },
   group_encrypt: {
     out: ['message'],
     run(d, line, random, now) {
       const padded = pad(unhex(line.envelope));
       const { chain, message } = encryptGroup(d, ownChain(d, line), rosterOf(line), padded, random, now);
-      d.ownChains.set(chain.conversationId, chain);
+      d.ownChains.set(chain.groupId, chain);
       return { message: hex(message) };
     },
   },
   group_decrypt: {
     out: ['envelope'],
-    run: (d, line) => ({ envelope: hex(receiveGroup(d, itemOf(line), rosterOf(line)).bytes) }),
+    run: (d, line) => ({ envelope: hex(receiveGroup(d, itemOf(line)).bytes) }),
+  },
+  group_create: {
+    out: ['entry', 'state_after'],
+    run(d, line, random, now) {
+      need(d.record && d.accountSeed, 'no device yet');
+      const origin = { creator: d.userId, accountKey: ed25519Public(d.accountSeed), salt: unhex(line.salt) };
+      const members = line.members
+        .map((m) => ({ userId: m.user_id, role: m.role, accountKey: unhex(m.account_key) }))
+        .sort((a, b) => compare(utf8(a.userId), utf8(b.userId)));
+      const bytes = stateBytes({
+        groupId: groupIdOf(origin), number: 1n, origin, permissions: [...unhex(line.permissions)], infoNumber: 0n,
+        infoHash: zeros(32), members, invitations: [],
+      });
+      const state = parseState(bytes);
+      const entry = makeEntry(d.dskSeed, {
+        groupId: state.groupId, number: 1n, previous: zeros(32), operation: 'create', change: {}, actor: d.userId,
+        deviceId: d.deviceId, timeMs: now, stateHash: groupStateHash(bytes),
+      });
+      checkFirst(parseEntry(entry), state);
+      return { entry: hex(entry), state_after: hex(bytes) };
+    },
+  },
+  group_entry: {
+    out: ['entry', 'state_after'],
+    run(d, line, random, now) {
+      const before = parseState(unhex(line.group_state));
+      const { operation, change } = parseChange(line.operation, unhex(line.value));
+      const after = changeGroup(before, d.userId, operation, change, now);
+      const bytes = stateBytes(after);
+      const entry = makeEntry(d.dskSeed, {
+        groupId: after.groupId, number: after.number, previous: unhex(line.entry_hash), operation, change,
+        actor: d.userId, deviceId: d.deviceId, timeMs: now, stateHash: groupStateHash(bytes),
+      });
+      return { entry: hex(entry), state_after: hex(bytes) };
+    },
   },
   reload: {
     out: [],

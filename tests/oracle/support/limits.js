@@ -151,27 +151,27 @@ function ageOfOneTimePrekeys(world, from, to) {
 function senderChains(world, from, to) {
   const items = [];
   for (let i = 0; i < SENDER_CHAINS_MAX + 2; i += 1) {
-    world.distribute(from, 8n);
-    items.push(world.writeGroup(from, 8n));
+    world.distribute(from, '08'.repeat(16));
+    items.push(world.writeGroup(from, '08'.repeat(16)));
   }
   items.forEach((item, i) => world.expect(to, item, i < 2 ? 'no_session' : 'ok', 'group_decrypt'));
   world.expect(to, items[items.length - 2], 'no_session', 'group_decrypt');
 }
 
 function ageOfASenderChain(world, from, to) {
-  world.distribute(from, 9n);
+  world.distribute(from, '09'.repeat(16));
   world.now += CHAIN_AGE_MAX - 1n;
-  world.expect(to, world.writeGroup(from, 9n), 'ok', 'group_decrypt');
+  world.expect(to, world.writeGroup(from, '09'.repeat(16)), 'ok', 'group_decrypt');
   world.now += 1n;
-  if (world.writeGroup(from, 9n)) world.tell('a sender chain encrypted at chain_age_max');
+  if (world.writeGroup(from, '09'.repeat(16))) world.tell('a sender chain encrypted at chain_age_max');
 }
 
 function messagesOfASenderChain(world, from, to) {
-  world.distribute(from, 9n);
-  const items = Array.from({ length: CHAIN_MESSAGES_MAX }, () => world.writeGroup(from, 9n));
+  world.distribute(from, '09'.repeat(16));
+  const items = Array.from({ length: CHAIN_MESSAGES_MAX }, () => world.writeGroup(from, '09'.repeat(16)));
   world.expect(to, items[CHAIN_MESSAGES_MAX - 1], 'ok', 'group_decrypt');
   world.expect(to, items[CHAIN_MESSAGES_MAX - 2], 'duplicate', 'group_decrypt');
-  if (world.writeGroup(from, 9n)) world.tell('a sender chain encrypted more than chain_messages_max');
+  if (world.writeGroup(from, '09'.repeat(16))) world.tell('a sender chain encrypted more than chain_messages_max');
 }
 
 function longest(world, from, to) {

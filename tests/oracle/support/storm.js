@@ -223,6 +223,7 @@ export class Storm extends World {
     else if (chance < 60) this.cross();
     else if (chance < 63) this.forget();
     else if (chance < 120) this.sendGroup();
+    else if (chance < 150) this.changeGroup();
     else if (this.dice.below(100) < (filling ? 65 : 15)) this.send();
     else this.deliver();
   }

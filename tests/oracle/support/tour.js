@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A transcript's part that does every operation of section 21 at least once, and some of them so that they fail.
-import { filled, hex, unhex, u64, concat } from '../lib/bytes.js';
-import { CONTENT, REPAIR, RETRY, SENDER_CHAIN, makeEnvelope } from '../lib/envelope.js';
+import { EMPTY, concat, filled, hex, u64, unhex, user } from '../lib/bytes.js';
+import { CONTENT, INFO_KEY, REPAIR, RETRY, SENDER_CHAIN, makeEnvelope } from '../lib/envelope.js';
 import { manifestHash } from '../lib/backup.js';
+import { entryHash } from '../lib/groups.js';
+import { ed25519Public } from '../lib/primitives.js';
 import { directBinding } from '../lib/streams.js';
 
 const TEXT = unhex('0a070a0568656c6c6f');
@@ -39,15 +41,15 @@ export function tour(world) {
 
   // A message of each kind, each also where it does not belong.
   const binding = directBinding('dora', 'emil');
-  const send = (from, to, kind, bodyType, body, where = binding) => {
+  const send = (from, to, kind, bodyType, body, where = binding, roster = {}) => {
     world.sent += 1;
     const id = concat(u64(BigInt(world.sent)), filled(0xdd, 8));
-    const forEnvelope = where.users ? where : { conversationId: BigInt(where.conversation_id) };
+    const forEnvelope = where.users ? where : { groupId: where.group_id };
     const envelope = makeEnvelope({
       bodyType, clientMessageId: id, binding: forEnvelope, senderTimeMs: world.now, expiresAfterS: 60, body,
     });
     const { message } = world.do('encrypt', from, { ...idsOf(to), envelope: hex(envelope) });
-    const item = { ...idsOf(from), list_version: '1', message, kind, client_message_id: hex(id), binding: where };
+    const item = { ...idsOf(from), list_version: '1', message, kind, client_message_id: hex(id), binding: where, ...roster };
     world.do('decrypt', to, { ...item, kind: kind === 'RETRY' ? 'REPAIR' : 'RETRY' });
     world.do('decrypt', to, { ...item, list_version: '7' });
     world.do('decrypt', to, item);
@@ -68,26 +70,39 @@ export function tour(world) {
   send(emil, dora, 'MESSAGE', CONTENT, TEXT);
 
   // A sender chain that travels in the session, and a group message.
-  const group = { conversation_id: '70' };
-  const roster = { roster_revision: '2', roster_hash: '5c'.repeat(16) };
-  world.do('distribute', dora, group);
+  const group = { group_id: '70'.repeat(16) };
+  const roster = { number: '2', roster_hash: '5c'.repeat(16) };
+  world.do('distribute', dora, { ...group, ...roster });
   world.do('chain', dora, { ...group, roster_revision: '2' });
-  const { distribution } = world.do('distribute', dora, group);
-  send(dora, emil, 'KEYS', SENDER_CHAIN, unhex(distribution), group);
-  world.do('chain_receive', emil, { ...idsOf(dora), distribution });
-  world.do('chain_receive', emil, { ...idsOf(dora), distribution });
-  const forGroup = makeEnvelope({
-    bodyType: CONTENT, clientMessageId: filled(0x3c, 16), binding: { conversationId: 70n }, senderTimeMs: world.now,
-    expiresAfterS: 0, body: TEXT,
-  });
-  const { message } = world.do('group_encrypt', dora, { ...group, ...roster, envelope: hex(forGroup) });
+  const info = { info_number: '1', info_key: '5d'.repeat(32) };
+  const { distribution } = world.do('distribute', dora, { ...group, ...roster, ...info });
+  send(dora, emil, 'KEYS', SENDER_CHAIN, unhex(distribution), group, { ...roster, number: '3' });
+  send(dora, emil, 'KEYS', SENDER_CHAIN, unhex(distribution), group, roster);
+  const handed = { ...idsOf(dora), ...group, ...roster, distribution };
+  world.do('chain_receive', emil, { ...handed, number: '3' });
+  world.do('chain_receive', emil, { ...handed, group_id: '71'.repeat(16) });
+  world.do('chain_receive', emil, handed);
+  world.do('chain_receive', emil, handed);
+  const forGroup = (bodyType, body) => hex(makeEnvelope({
+    bodyType, clientMessageId: filled(0x3c, 16), binding: { groupId: group.group_id }, senderTimeMs: world.now,
+    expiresAfterS: 0, body,
+  }));
+  const toGroup = { ...group, ...roster, roster_revision: '2' };
+  const { message } = world.do('group_encrypt', dora, { ...toGroup, envelope: forGroup(CONTENT, TEXT) });
   const item = {
     ...idsOf(dora), ...roster, list_version: '1', message, kind: 'MESSAGE', client_message_id: '3c'.repeat(16),
     binding: group,
   };
-  world.do('group_decrypt', emil, { ...item, roster_revision: '3' });
+  world.do('group_decrypt', emil, { ...item, number: '3' });
+  world.do('group_decrypt', emil, { ...item, kind: 'KEYS' });
   world.do('group_decrypt', emil, item);
   world.do('group_decrypt', emil, item);
+  const key = forGroup(INFO_KEY, concat(u64(1n), filled(0x5d, 32)));
+  const told = world.do('group_encrypt', dora, { ...toGroup, envelope: key }).message;
+  world.do('group_decrypt', emil, { ...item, message: told });
+  world.do('group_decrypt', emil, { ...item, message: told, kind: 'KEYS' });
+
+  changesOfAGroup(world, dora, emil);
 
   // A second device is linked, and later unlinked; then a new account key.
   world.do('learn', second, { user_id: 'dora', lists: [dora.list], records: [dora.record] });
@@ -129,13 +144,39 @@ export function tour(world) {
   const attachment = { ciphertext: file.ciphertext, attachment_key: file.attachment_key };
   world.do('attachment_open', emil, attachment);
   world.do('attachment_open', emil, { ...attachment, ciphertext: `00${attachment.ciphertext.slice(2)}` });
-  const key = { recovery_key: '91'.repeat(32) };
+  const recovery = { recovery_key: '91'.repeat(32) };
   const frames = [`01${'7d'.repeat(32)}`, '02aabb', '63'];
-  const backup = world.do('backup_seal', dora, { ...key, frames, sequence: '1', previous: '00'.repeat(32) });
+  const backup = world.do('backup_seal', dora, { ...recovery, frames, sequence: '1', previous: '00'.repeat(32) });
   const previous = hex(manifestHash(unhex(backup.manifest)));
-  const { ciphertext, manifest } = world.do('backup_seal', dora, { ...key, frames, sequence: '2', previous });
-  world.do('backup_open', dora, { ...key, ciphertext, manifest });
-  world.do('backup_open', dora, { ...key, ciphertext, manifest: backup.manifest });
+  const { ciphertext, manifest } = world.do('backup_seal', dora, { ...recovery, frames, sequence: '2', previous });
+  world.do('backup_open', dora, { ...recovery, ciphertext, manifest });
+  world.do('backup_open', dora, { ...recovery, ciphertext, manifest: backup.manifest });
+}
+
+/** Every operation on a group, by who may and by who may not. */
+function changesOfAGroup(world, dora, emil) {
+  const keyOf = (p) => hex(ed25519Public(world.run.devices.get(p.name).accountSeed));
+  const members = [
+    { user_id: 'dora', role: 3, account_key: keyOf(dora) }, { user_id: 'emil', role: 1, account_key: keyOf(emil) },
+  ];
+  const first = { salt: '80'.repeat(16), permissions: '0101020202020303', members };
+  world.do('group_create', emil, first);
+  world.do('group_create', dora, { ...first, permissions: '0101020201020303' });
+  let group = world.do('group_create', dora, first);
+  const person = (userId, role) => concat(user(userId), Uint8Array.of(role, 1), unhex(keyOf(dora)));
+  const values = [
+    [2, concat(Uint8Array.of(0, 2), person('anna', 2), person('zoe', 1))], [3, user('zoe')], [7, filled(1, 32)],
+    [8, Uint8Array.of(2, 1, 2, 2, 2, 2, 2, 3)], [9, concat(filled(7, 16), u64(0n), Uint8Array.of(2, 0, 0, 0))],
+    [2, concat(Uint8Array.of(1), filled(7, 16), filled(9, 32), Uint8Array.of(1), person('nora', 1))],
+    [2, concat(Uint8Array.of(2), filled(9, 32), Uint8Array.of(1), person('olga', 1))], [10, filled(7, 16)],
+    [5, concat(user('emil'), Uint8Array.of(2))], [6, user('emil')], [4, EMPTY],
+  ];
+  for (const [operation, value] of values) {
+    const before = { group_state: group.state_after, entry_hash: hex(entryHash(unhex(group.entry))), operation };
+    world.do('group_entry', emil, { ...before, value: hex(value) });
+    world.do('group_entry', dora, { ...before, value: hex(concat(value, Uint8Array.of(0))) });
+    group = world.do('group_entry', dora, { ...before, value: hex(value) });
+  }
 }
 
 /** The operations with Argon2id, which takes a second each. */

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes transcripts: users with several devices, a server that hands out prekeys, and a network that loses, repeats,
 // reorders and damages. All of it follows from the seed.
-import { EMPTY, concat, hex, u32, unhex, utf8 } from '../lib/bytes.js';
+import { EMPTY, concat, hex, u32, u64, unhex, user, utf8 } from '../lib/bytes.js';
 import { CONTENT, makeEnvelope } from '../lib/envelope.js';
 import { listHash } from '../lib/device_list.js';
+import { OPERATIONS, UNLIMITED, entryHash } from '../lib/groups.js';
 import { CHAIN_AGE_MAX } from '../lib/limits.js';
 import { parsePrekey } from '../lib/prekeys.js';
-import { SHA512 } from '../lib/primitives.js';
+import { SHA512, ed25519Public } from '../lib/primitives.js';
 import { rosterHash } from '../lib/sender_chains.js';
 import { activeSession } from '../lib/sessions.js';
 import { directBinding } from '../lib/streams.js';
 import { Run } from '../lib/transcript.js';
 
-export const GROUP = 7n;
+export const GROUP = '07'.repeat(16);
+export const OTHER_GROUP = '08'.repeat(16);
 export const DAY = 86_400_000n;
 
 export const idsOf = (peer) => ({ user_id: peer.userId, device_id: String(peer.deviceId) });
@@ -115,7 +117,7 @@ export class World {
     }
     const members = [...this.lists].map(([userId, known]) => (
       { userId, listVersion: 1n, listHash: listHash(unhex(known.lists[0])) }));
-    this.roster = { roster_revision: '3', roster_hash: hex(rosterHash(GROUP, 3n, members)) };
+    this.roster = { number: '2', roster_hash: hex(rosterHash(GROUP, 2n, unhex('5c'.repeat(32)), members)) };
   }
 
   upload(peer, signed) {
@@ -188,20 +190,21 @@ export class World {
   }
 
   /** A new own chain, which all others get. */
-  distribute(from, conversation = GROUP) {
-    const ids = { conversation_id: String(conversation) };
-    this.do('chain', from, { ...ids, roster_revision: this.roster.roster_revision });
-    const { distribution } = this.do('distribute', from, ids);
+  distribute(from, group = GROUP) {
+    const ids = { group_id: group };
+    this.do('chain', from, { ...ids, roster_revision: '3' });
+    const info = this.dice.below(2) === 0 ? {} : { info_number: '1', info_key: '5d'.repeat(32) };
+    const { distribution } = this.do('distribute', from, { ...ids, ...this.roster, ...info });
     for (const to of this.peers.filter((peer) => peer !== from)) {
-      this.do('chain_receive', to, { ...idsOf(from), distribution });
+      this.do('chain_receive', to, { ...idsOf(from), ...ids, ...this.roster, distribution });
     }
   }
 
   /** A group message as an item; undefined where it cannot be encrypted. */
-  writeGroup(from, conversation = GROUP) {
-    const binding = { conversation_id: String(conversation) };
-    const { id, envelope } = this.envelope({ conversationId: conversation });
-    const { message } = this.do('group_encrypt', from, { ...binding, ...this.roster, envelope });
+  writeGroup(from, group = GROUP) {
+    const binding = { group_id: group };
+    const { id, envelope } = this.envelope({ groupId: group });
+    const { message } = this.do('group_encrypt', from, { ...binding, roster_revision: '3', ...this.roster, envelope });
     if (!message) return undefined;
     return {
       ...idsOf(from), list_version: '1', message, kind: 'MESSAGE', client_message_id: id, binding, ...this.roster,
@@ -216,6 +219,57 @@ export class World {
     const item = this.writeGroup(from);
     const to = this.dice.oneOf(this.peers.filter((peer) => peer !== from));
     if (item) this.underWay.push({ op: 'group_decrypt', from, to, item });
+  }
+
+  /** A value of an operation, that says something about the members, mostly. */
+  changeOf(operation) {
+    const { dice } = this;
+    const someone = () => user(dice.oneOf(['alice', 'bob', 'carol', 'dan', 'zoe']));
+    const role = () => Uint8Array.of(1 + dice.below(3));
+    const key = () => concat(Uint8Array.of(1), ed25519Public(new Uint8Array(32).fill(dice.below(6) === 0 ? 7 : 8)));
+    const invitation = () => new Uint8Array(16).fill(48 + dice.below(4));
+    const value = () => {
+      switch (OPERATIONS[operation - 1]) {
+        case 'add': {
+          const source = dice.below(4) === 0 ? dice.below(3) : 0;
+          return concat(
+            Uint8Array.of(source), ...(source === 1 ? [invitation()] : []),
+            ...(source === 0 ? [] : [new Uint8Array(32).fill(114)]), Uint8Array.of(1), someone(),
+            source === 0 ? role() : Uint8Array.of(1), key());
+        }
+        case 'remove': case 'owner': return someone();
+        case 'role': return concat(someone(), role());
+        case 'info': return new Uint8Array(32).fill(dice.below(3) === 0 ? 0 : 105);
+        case 'permissions': return Uint8Array.from(
+          { length: 8 }, (_, i) => (i === 4 || i >= 6 ? 2 + dice.below(2) : 1 + dice.below(3)));
+        case 'invite': return concat(
+          invitation(), u64(BigInt(dice.below(2)) * (this.now + BigInt(dice.below(86_400_000)))),
+          u32(dice.below(3) === 0 ? UNLIMITED : 2));
+        case 'revoke': return invitation();
+        default: return new Uint8Array(0);
+      }
+    };
+    return concat(value(), new Uint8Array(dice.below(40) === 0 ? 1 : 0));
+  }
+
+  /** Somebody changes the members' group, or tries to. */
+  changeGroup() {
+    if (!this.group || this.dice.below(60) === 0) {
+      const members = [['alice', 3], ['bob', 1]].map(([userId, role]) => {
+        const { name } = this.peers.find((peer) => peer.userId === userId);
+        return { user_id: userId, role, account_key: hex(ed25519Public(this.run.devices.get(name).accountSeed)) };
+      });
+      this.group = this.do('group_create', this.peers.find((peer) => peer.userId === 'alice'), {
+        salt: '73'.repeat(16), permissions: '0101010102010202', members,
+      });
+    }
+    const operation = this.dice.below(12);
+    const actors = this.dice.below(3) === 0 ? this.peers : this.peers.filter((peer) => peer.userId === 'alice');
+    const done = this.do('group_entry', this.dice.oneOf(actors), {
+      group_state: this.group.state_after, entry_hash: hex(entryHash(unhex(this.group.entry))), operation,
+      value: hex(this.changeOf(operation)),
+    });
+    if (done.entry) this.group = done;
   }
 
   /** Something under way arrives: mostly the oldest, at times another, twice, damaged or never. */
@@ -242,6 +296,7 @@ export class World {
     const chance = this.dice.below(100);
     if (chance < 35) this.send();
     else if (chance < 40) this.sendGroup();
+    else if (chance < 46) this.changeGroup();
     else if (chance < 94) this.deliver();
     else if (chance < 96) this.do('reload', this.dice.oneOf(this.peers));
     else if (chance < 98) this.upload(this.dice.oneOf(this.peers), this.dice.below(2) === 0);

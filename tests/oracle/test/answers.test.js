@@ -2,7 +2,7 @@
 // Every known answer of section 26 of docs/e2ee.md, in its order.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { concat, filled, hex, unhex, utf8 } from '../lib/bytes.js';
+import { concat, filled, hex, unhex, utf8, zeros } from '../lib/bytes.js';
 import { openAttachment, sealAttachment } from '../lib/attachments.js';
 import { backupId, readRecoveryKey, showRecoveryKey, unwrap, wrap } from '../lib/backup.js';
 import { listHash } from '../lib/device_list.js';
@@ -14,6 +14,10 @@ import { H, ed25519Public } from '../lib/primitives.js';
 import { RandomTape } from '../lib/random.js';
 import { encrypt } from '../lib/ratchet.js';
 import { safetyNumber } from '../lib/safety.js';
+import {
+  changeGroup, entryHash, groupIdOf, groupStateHash, makeEntry, stateBytes,
+} from '../lib/groups.js';
+import { infoHash, invitationSecret, linkText, makeRequest, openInfo, requestHash, sealInfo } from '../lib/invitations.js';
 import { distributionOf, encryptGroup, makeChain, receiveChain, rosterHash } from '../lib/sender_chains.js';
 import { addBegun } from '../lib/sessions.js';
 import { begin } from '../lib/setup.js';
@@ -155,28 +159,65 @@ test('linking', () => {
   assert.equal(openName(parseRecord(fresh.record), fresh.accountSeed), 'laptop');
 });
 
+const ORIGIN = { creator: 'alice', accountKey: ed25519Public(filled(0x11, 32)), salt: filled(0x80, 16) };
+const GROUP = groupIdOf(ORIGIN);
+
+test('a group, its first entries, an invitation and its info', () => {
+  assert.equal(GROUP, 'f5083713bc632476ef66abc216d921b7');
+  const member = (userId, role, seed) => ({ userId, role, accountKey: ed25519Public(filled(seed, 32)) });
+  const first = {
+    groupId: GROUP, number: 1n, origin: ORIGIN, permissions: [1, 1, 2, 2, 2, 2, 3, 3], infoNumber: 0n,
+    infoHash: zeros(32), members: [member('alice', 3, 0x11), member('bob', 1, 0x21)], invitations: [],
+  };
+  const made = (previous, operation, change, state) => makeEntry(filled(0x12, 32), {
+    groupId: GROUP, number: state.number, previous, operation, change, actor: 'alice', deviceId: 1n, timeMs: TIME,
+    stateHash: groupStateHash(stateBytes(state)),
+  });
+  is(groupStateHash(stateBytes(first)), 'e864d06a1e73809f81ecbc36dc85ebb21e05185bdc2ec1dab56d08f7cf9bd56f');
+  const create = made(zeros(32), 'create', {}, first);
+  is(entryHash(create), 'ecf8f4adbe2a3f121d9fd7964ef7129a70c1cd58cf3b844cd622e4774ca4f4c5');
+  const change = { id: filled(0x88, 16), expiresMs: TIME + 86_400_000n, uses: 5 };
+  const second = changeGroup(first, 'alice', 'invite', change, TIME);
+  is(groupStateHash(stateBytes(second)), '0fd4d323e981a7a94c29dc191021bc8169c261fdeac81d0d86b9f2ed6442b6fd');
+  is(entryHash(made(entryHash(create), 'invite', change, second)), '6cae3087a8c466b0ab62c30ec7011170dd2cbad3de0d6acfabc0de66ce875f0c');
+  const secret = invitationSecret(filled(0x11, 32), GROUP, filled(0x88, 16));
+  const link = {
+    groupId: GROUP, invitationId: filled(0x88, 16), inviter: 'alice', accountKey: ORIGIN.accountKey, secret,
+  };
+  assert.equal(linkText(link), 'csdk-group:AfUINxO8YyR272arwhbZIbeIiIiIiIiIiIiIiIiIiIiIBQAAAGFsaWNlAdBKsjJ0K7SrOhNovUYV5ObQIkq3GgFrr4UgozLJd4c31hmAl6WklFo9yVFxK2YudcsAaCukJnmdYKkXRLZd_vY');
+  const request = makeRequest(filled(0x52, 32), {
+    groupId: GROUP, invitationId: filled(0x88, 16), userId: 'carol', accountKey: ed25519Public(filled(0x51, 32)),
+    deviceId: 3n, timeMs: TIME,
+  }, secret);
+  is(requestHash(request), 'e4ac170b4b323bd1f65b5a8908a8ebf08539150d3c3b89a5dc97bc306cfd67de');
+  const sealed = sealInfo(unhex('0a04626f6f6b'), filled(0x87, 32), filled(0x89, 24), GROUP);
+  assert.equal(sealed.length, 136);
+  is(infoHash(sealed), 'da20c3078a5353c7a2cbe5f0dcb62d5b5939beda70182c13c571da99c0901dca');
+  is(openInfo(sealed, filled(0x87, 32), GROUP), '0a04626f6f6b');
+});
+
 test('roster hash, distribution and a group message', () => {
   const members = [
     { userId: 'bob', listVersion: 1n, listHash: listHash(world.bobList) },
     { userId: 'alice', listVersion: 1n, listHash: listHash(world.aliceList) },
   ];
-  const roster = { revision: 3n, hash: rosterHash(7n, 3n, members) };
-  is(roster.hash, '3f03eee862ea9fe6c4c6d97bdf7cece6');
-  const chain = makeChain(7n, 3n, tape([0x81, 16], [0x82, 32], [0x83, 32]), TIME);
-  const distribution = distributionOf(world.alice, chain);
-  assert.equal(distribution.length, 119);
-  is(H(distribution), '360ec01817352a9cdbccc32ad12273b31085319ff9f504ba180677a7ab2c4fd6');
-  const padded = paddedText('hello', 0x84, { conversationId: 7n });
+  const roster = { number: 1n, hash: rosterHash(GROUP, 1n, filled(0x86, 32), members) };
+  is(roster.hash, '00f5d98eec7bf1b74039698bafd6b5f5');
+  const chain = makeChain(GROUP, 3n, tape([0x81, 16], [0x82, 32], [0x83, 32]), TIME);
+  const distribution = distributionOf(world.alice, chain, roster, { number: 5n, key: filled(0x87, 32) });
+  assert.equal(distribution.length, 183);
+  is(H(distribution), '32568f6e25f5bb21c291e18791458717fde641da63cf99440d87b172985941f2');
+  const padded = paddedText('hello', 0x84, { groupId: GROUP });
   const { message } = encryptGroup(world.alice, chain, roster, padded, tape([0x85, 24]), TIME);
-  is(H(message), 'f61c98e6b3074b2818a497ccd04e8b58d1992ab4c5eecbbbd6abba439ae18e83');
+  is(H(message), '68f92a75b0d69ef475f92c01e74c9d725fe9fa0f68778e9ac82ce3e97bc1a5bf');
   const bob = world.bob.copy();
-  receiveChain(bob, 'alice', 1n, distribution);
+  receiveChain(bob, 'alice', 1n, GROUP, roster, distribution);
   const item = {
     userId: 'alice', deviceId: 1n, listVersion: 1n, message, kind: 'MESSAGE', clientMessageId: filled(0x84, 16),
-    binding: { conversationId: 7n },
+    binding: { groupId: GROUP }, roster,
   };
-  is(receiveGroup(bob, item, roster).bytes, hex(unpad(padded).bytes));
-  assert.throws(() => receiveGroup(bob, item, roster), outcome('duplicate'));
+  is(receiveGroup(bob, item).bytes, hex(unpad(padded).bytes));
+  assert.throws(() => receiveGroup(bob, item), outcome('duplicate'));
 });
 
 test('attachment', () => {

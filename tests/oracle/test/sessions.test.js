@@ -137,7 +137,7 @@ test('a message is bound to its conversation, its item and its kind', () => {
   const message = send(w.alice, SECOND);
   rejects(w.bob, FIRST, message, 'bad_message', { clientMessageId: filled(2, 16) });
   rejects(w.bob, FIRST, message, 'bad_message', { binding: { users: ['alice', 'carol'] } });
-  rejects(w.bob, FIRST, message, 'bad_message', { binding: { conversationId: 7n } });
+  rejects(w.bob, FIRST, message, 'bad_message', { binding: { groupId: '07'.repeat(16) } });
   for (const kind of ['KEYS', 'RETRY', 'REPAIR']) rejects(w.bob, FIRST, message, 'bad_message', { kind });
   rejects(w.bob, FIRST, turned(message, 3), 'no_session');
   for (let at = 10; at < message.length; at += 1) rejects(w.bob, FIRST, turned(message, at), 'bad_message');

@@ -76,14 +76,14 @@ void add_user_rows(const KnownUser& user, SecretRows& rows) {
 
 Bytes own_chain_row(const OwnChain& chain) {
   Writer writer(128);
-  begin(writer, Row::kOwnChain).u64(chain.conversation.value).raw(chain.chain_id).raw(view(chain.chain_key));
+  begin(writer, Row::kOwnChain).raw(chain.group.view()).raw(chain.chain_id).raw(view(chain.chain_key));
   writer.u32(chain.next).raw(view(chain.signing.seed())).u64(chain.roster_revision).u64(chain.created_ms);
   return writer.take();
 }
 
 Bytes received_chain_row(const ReceivedChain& chain) {
   Writer writer(192);
-  begin(writer, Row::kReceivedChain).u64(chain.conversation.value).user(chain.sender.user_id);
+  begin(writer, Row::kReceivedChain).raw(chain.group.view()).user(chain.sender.user_id);
   writer.u64(chain.sender.device_id.value).raw(chain.chain_id).raw(view(chain.chain_key)).u32(chain.next);
   writer.raw(chain.signing_key).u32(chain.order);
   return writer.take();
@@ -156,20 +156,20 @@ bool RowReader::take_user(Reader& reader) {
 
 bool RowReader::take_own_chain(Reader& reader) {
   OwnChain chain;
-  chain.conversation = ConversationId{reader.id()};
+  chain.group = reader.group_id();
   chain.chain_id = reader.fixed<ChainId>();
   chain.chain_key = Secret<32>::copy_of(reader.raw(32));
   chain.next = reader.u32();
   chain.signing = SigningPair(SigningSeed::copy_of(reader.raw(32)));
   chain.roster_revision = reader.u64();
   chain.created_ms = reader.u64();
-  const ConversationId conversation = chain.conversation;
-  return reader.finished() && state.own_chains_.emplace(conversation, std::move(chain)).second;
+  const GroupId group = chain.group;
+  return reader.finished() && state.own_chains_.emplace(group, std::move(chain)).second;
 }
 
 bool RowReader::take_received_chain(Reader& reader) {
   ReceivedChain chain;
-  chain.conversation = ConversationId{reader.id()};
+  chain.group = reader.group_id();
   chain.sender.user_id = reader.user();
   chain.sender.device_id = DeviceId{reader.id()};
   chain.chain_id = reader.fixed<ChainId>();
@@ -472,15 +472,15 @@ Status MemoryState::age_sessions(std::uint64_t now_ms, const Lifetimes& lifetime
   return wrote();
 }
 
-Result<std::optional<OwnChain>> MemoryState::own_chain(ConversationId conversation) {
-  const auto at = own_chains_.find(conversation);
+Result<std::optional<OwnChain>> MemoryState::own_chain(const GroupId& group) {
+  const auto at = own_chains_.find(group);
   if (at == own_chains_.end()) return std::optional<OwnChain>();
   return std::optional<OwnChain>(at->second.clone());
 }
 
 Status MemoryState::put_own_chain(OwnChain chain) {
-  const ConversationId conversation = chain.conversation;
-  own_chains_.insert_or_assign(conversation, std::move(chain));
+  const GroupId group = chain.group;
+  own_chains_.insert_or_assign(group, std::move(chain));
   return wrote();
 }
 
@@ -489,16 +489,16 @@ Status MemoryState::drop_own_chains() {
   return wrote();
 }
 
-Result<std::vector<ReceivedChain>> MemoryState::received_chains(ConversationId conversation, const Peer& sender) {
+Result<std::vector<ReceivedChain>> MemoryState::received_chains(const GroupId& group, const Peer& sender) {
   Chains chains;
-  const auto at = received_chains_.find({conversation, sender});
+  const auto at = received_chains_.find({group, sender});
   if (at == received_chains_.end()) return chains;
   for (const ReceivedChain& chain : at->second) chains.push_back(chain.clone());
   return chains;
 }
 
 Status MemoryState::put_received_chain(ReceivedChain chain) {
-  Chains& chains = received_chains_[{chain.conversation, chain.sender}];
+  Chains& chains = received_chains_[{chain.group, chain.sender}];
   std::erase_if(chains, [&chain](const ReceivedChain& known) { return known.order == chain.order; });
   chains.push_back(std::move(chain));
   std::sort(chains.begin(), chains.end(),
@@ -506,9 +506,8 @@ Status MemoryState::put_received_chain(ReceivedChain chain) {
   return wrote();
 }
 
-Status MemoryState::drop_received_chains_below(ConversationId conversation, const Peer& sender, std::uint32_t order) {
-  std::erase_if(received_chains_[{conversation, sender}],
-                [order](const ReceivedChain& chain) { return chain.order < order; });
+Status MemoryState::drop_received_chains_below(const GroupId& group, const Peer& sender, std::uint32_t order) {
+  std::erase_if(received_chains_[{group, sender}], [order](const ReceivedChain& chain) { return chain.order < order; });
   return wrote();
 }
 

@@ -52,12 +52,12 @@ class MemoryState final : public State {
   Status drop_skipped(std::size_t most) override;
   Status age_sessions(std::uint64_t now_ms, const Lifetimes& lifetimes) override;
 
-  Result<std::optional<OwnChain>> own_chain(ConversationId conversation) override;
+  Result<std::optional<OwnChain>> own_chain(const GroupId& group) override;
   Status put_own_chain(OwnChain chain) override;
   Status drop_own_chains() override;
-  Result<std::vector<ReceivedChain>> received_chains(ConversationId conversation, const Peer& sender) override;
+  Result<std::vector<ReceivedChain>> received_chains(const GroupId& group, const Peer& sender) override;
   Status put_received_chain(ReceivedChain chain) override;
-  Status drop_received_chains_below(ConversationId conversation, const Peer& sender, std::uint32_t order) override;
+  Status drop_received_chains_below(const GroupId& group, const Peer& sender, std::uint32_t order) override;
   Status drop_received_chains(const UserId& sender) override;
   Status drop_all_received_chains() override;
 
@@ -85,8 +85,8 @@ class MemoryState final : public State {
   std::map<std::uint32_t, OwnPrekey> prekeys_;
   std::map<std::uint32_t, std::set<AgreementKey>> seen_;
   std::map<Peer, std::map<SessionId, Session>> sessions_;
-  std::map<ConversationId, OwnChain> own_chains_;
-  std::map<std::pair<ConversationId, Peer>, Chains> received_chains_;
+  std::map<GroupId, OwnChain> own_chains_;
+  std::map<std::pair<GroupId, Peer>, Chains> received_chains_;
 };
 
 }  // namespace chatsdk::e2ee

@@ -49,7 +49,7 @@ TEST(Envelope, HasTheBytesOfTheSpecification) {
 TEST(Envelope, ReadsWhatItWrote) {
   Envelope group = hello();
   group.body_type = BodyType::kSenderChain;
-  group.binding = ConversationId{7};
+  group.binding = fixed_of<GroupId>(7);
   group.expires_after_s = 3'600;
   group.body = Bytes(3'000, 'b');
   for (const Envelope& envelope : {hello(), group}) {
@@ -72,7 +72,7 @@ TEST(Envelope, RefusesEachFieldThatIsNotAsStated) {
       {"version 0", [](EnvelopeFields& f) { f.version = 0; }},
       {"version 2", [](EnvelopeFields& f) { f.version = 2; }},
       {"body_type 0", [](EnvelopeFields& f) { f.body_type = 0; }},
-      {"body_type 5", [](EnvelopeFields& f) { f.body_type = 5; }},
+      {"body_type 6", [](EnvelopeFields& f) { f.body_type = 6; }},
       {"binding 0", [](EnvelopeFields& f) { f.binding = 0; }},
       {"binding 3", [](EnvelopeFields& f) { f.binding = 3; }},
       {"users not sorted", [](EnvelopeFields& f) { f.users = bytes_of_hex("03000000626f6205000000616c696365"); }},

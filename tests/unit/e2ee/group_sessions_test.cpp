@@ -23,27 +23,28 @@ namespace {
 
 class GroupSessions : public ::testing::Test, protected Two {
  protected:
-  GroupSessions() { EXPECT_TRUE(begin_chain(alice.state, kConversation, 3, kThen, alice.random).ok()); }
+  GroupSessions() { EXPECT_TRUE(begin_chain(alice.state, kGroup, 3, kThen, alice.random).ok()); }
 
-  void hand_over() { EXPECT_TRUE(receive_chain(bob.state, alice.peer(), distribution()).ok()); }
-  Bytes distribution() { return distribute_chain(alice.state, kConversation).value(); }
+  void hand_over() { EXPECT_TRUE(receive_chain(bob.state, alice.peer(), kGroup, roster_, distribution()).ok()); }
+  Bytes distribution() { return distribute_chain(alice.state, kGroup, roster_, nullptr).value(); }
   static Envelope group_envelope(std::string_view text) {
     Envelope envelope = Device::text_envelope(text);
-    envelope.binding = kConversation;
+    envelope.binding = kGroup;
     return envelope;
   }
   Bytes write(std::string_view text = "to all") {
     const Bytes envelope = serialize(group_envelope(text));
-    return encrypt_for_group(alice.state, kConversation, roster_, envelope, kThen, alice.random).value();
+    return encrypt_for_group(alice.state, kGroup, roster_, envelope, kThen, alice.random).value();
   }
   Incoming group_item(BytesView message) const {
     Incoming item = bob.item(alice, message);
-    item.binding = kConversation;
+    item.binding = kGroup;
+    item.roster = roster_;
     return item;
   }
-  Code receive(const Incoming& item, const RosterPoint& roster) {
+  Code receive(const Incoming& item) {
     const Hash before = bob.state.hash();
-    auto received = receive_group(bob.state, item, roster);
+    auto received = receive_group(bob.state, item);
     if (received.ok()) {
       bob.last = std::move(*received);
     } else {
@@ -51,10 +52,15 @@ class GroupSessions : public ::testing::Test, protected Two {
     }
     return received.code();
   }
-  Code receive(BytesView message) { return receive(group_item(message), roster_); }
+  Code receive(BytesView message) { return receive(group_item(message)); }
+  Code receive_at(BytesView message, const RosterPoint& roster) {
+    Incoming item = group_item(message);
+    item.roster = roster;
+    return receive(item);
+  }
 
-  static constexpr ConversationId kConversation{7};
-  RosterPoint roster_{3, fixed_of<RosterHash>(0x5c)};
+  static inline const GroupId kGroup = alices_group();
+  RosterPoint roster_{3, 2, fixed_of<RosterHash>(0x5c)};
 };
 
 TEST_F(GroupSessions, OpenWhatWasWrittenOnce) {
@@ -82,25 +88,75 @@ TEST_F(GroupSessions, PassOverWhatNeverComes) {
 TEST_F(GroupSessions, WantTheChainTheRosterTheDeviceAndTheConversation) {
   const Bytes message = write();
   EXPECT_EQ(receive(message), kNoSession);
-  EXPECT_EQ(receive(group_item(message), {4, roster_.hash}), kUntrusted);
-  EXPECT_EQ(receive(group_item(message), {3, fixed_of<RosterHash>(0x5d)}), kUntrusted);
+  EXPECT_EQ(receive_at(message, {3, 3, roster_.hash}), kUntrusted);
+  EXPECT_EQ(receive_at(message, {3, 2, fixed_of<RosterHash>(0x5d)}), kUntrusted);
   Incoming item = group_item(message);
-  item.binding = ConversationId{8};
-  EXPECT_EQ(receive(item, roster_), kUntrusted);
+  item.binding = fixed_of<GroupId>(8);
+  EXPECT_EQ(receive(item), kUntrusted);
   item = group_item(message);
   item.sender = bob.peer();
-  EXPECT_EQ(receive(item, roster_), kUntrusted);
+  EXPECT_EQ(receive(item), kUntrusted);
   item = bob.item(alice, message);
-  EXPECT_EQ(receive(item, roster_), kBadMessage);
-  item = group_item(message);
-  item.kind = SliceKind::kKeys;
-  EXPECT_EQ(receive(item, roster_), kBadMessage);
+  EXPECT_EQ(receive(item), kBadMessage);
+  for (const SliceKind kind : {SliceKind::kRetry, SliceKind::kRepair}) {
+    item = group_item(message);
+    item.kind = kind;
+    EXPECT_EQ(receive(item), kBadMessage);
+  }
+}
+
+// Neither takes the other's place.
+TEST_F(GroupSessions, AnInfoKeyComesInKeysAndContentInMessages) {
+  hand_over();
+  Envelope envelope = group_envelope({});
+  envelope.body_type = BodyType::kInfoKey;
+  envelope.body = serialize(InfoKey{2, secret_of<32>(0x5d)});
+  const auto send = [&](SliceKind kind) {
+    const Bytes bytes = serialize(envelope);
+    const Bytes message = encrypt_for_group(alice.state, kGroup, roster_, bytes, kThen, alice.random).value();
+    Incoming item = group_item(message);
+    item.kind = kind;
+    return receive(item);
+  };
+  EXPECT_EQ(send(SliceKind::kMessage), kBadMessage);
+  EXPECT_EQ(send(SliceKind::kKeys), Code::kOk);
+  EXPECT_EQ(parse_info_key(bob.last.envelope.body)->number, 2U);
+  envelope.body.pop_back();
+  EXPECT_EQ(send(SliceKind::kKeys), kBadMessage);
+  envelope = group_envelope("text");
+  EXPECT_EQ(send(SliceKind::kKeys), kBadMessage);
+  EXPECT_EQ(send(SliceKind::kMessage), Code::kOk);
+}
+
+TEST_F(GroupSessions, TakeAChainOfTheirGroupAndRosterAlone) {
+  const auto code = [&](const GroupId& group, const RosterPoint& roster) {
+    const Hash before = bob.state.hash();
+    const Status received = receive_chain(bob.state, alice.peer(), group, roster, distribution());
+    EXPECT_EQ(bob.state.hash() == before, !received.ok());
+    return received.code();
+  };
+  EXPECT_EQ(code(fixed_of<GroupId>(8), roster_), kBadMessage);
+  EXPECT_EQ(code(kGroup, {3, 3, roster_.hash}), kUntrusted) << "another entry";
+  EXPECT_EQ(code(kGroup, {3, 2, fixed_of<RosterHash>(0x5d)}), kUntrusted) << "other members or lists";
+  EXPECT_EQ(code(kGroup, {4, 2, roster_.hash}), Code::kOk) << "the count of ROSTER items is the server's";
+}
+
+TEST_F(GroupSessions, HandOverTheInfoKeyWithTheChain) {
+  const InfoKey info_key{2, secret_of<32>(0x5d)};
+  const auto given = parse_distribution(distribute_chain(alice.state, kGroup, roster_, &info_key).value());
+  ASSERT_TRUE(given && given->info_key);
+  EXPECT_EQ(given->info_key->number, 2U);
+  EXPECT_EQ(Bytes(view(given->info_key->key)), repeated(0x5d, 32));
+  EXPECT_FALSE(parse_distribution(distribution())->info_key);
+  Bytes key_of_nothing = distribution();
+  key_of_nothing.back() = 1;
+  EXPECT_FALSE(parse_distribution(key_of_nothing));
 }
 
 TEST_F(GroupSessions, NothingOpensWithAnyByteChanged) {
   const Bytes distribution = this->distribution();
   const Bytes message = write();
-  ASSERT_TRUE(receive_chain(bob.state, alice.peer(), distribution).ok());
+  ASSERT_TRUE(receive_chain(bob.state, alice.peer(), kGroup, roster_, distribution).ok());
   for (std::size_t at = 0; at < message.size(); ++at) {
     Bytes changed = message;
     changed[at] = static_cast<char>(changed[at] ^ 4);
@@ -111,10 +167,10 @@ TEST_F(GroupSessions, NothingOpensWithAnyByteChanged) {
 }
 
 TEST_F(GroupSessions, TakeAChainOnlyFromItsDevice) {
-  EXPECT_EQ(receive_chain(bob.state, {"alice", DeviceId{9}}, distribution()).code(), kBadMessage);
+  EXPECT_EQ(receive_chain(bob.state, {"alice", DeviceId{9}}, kGroup, roster_, distribution()).code(), kBadMessage);
   Bytes changed = distribution();
   changed.pop_back();
-  EXPECT_EQ(receive_chain(bob.state, alice.peer(), changed).code(), kBadMessage);
+  EXPECT_EQ(receive_chain(bob.state, alice.peer(), kGroup, roster_, changed).code(), kBadMessage);
 }
 
 TEST_F(GroupSessions, AKnownChainIsNotPutBack) {
@@ -122,17 +178,17 @@ TEST_F(GroupSessions, AKnownChainIsNotPutBack) {
   hand_over();
   const Bytes message = write();
   ASSERT_EQ(receive(message), Code::kOk);
-  EXPECT_TRUE(receive_chain(bob.state, alice.peer(), early).ok());
+  EXPECT_TRUE(receive_chain(bob.state, alice.peer(), kGroup, roster_, early).ok());
   EXPECT_EQ(receive(message), kDuplicate);
   Bytes forged = early;
-  forged.replace(79, 32, bob.person.record.signing_key.view());  // behind key kind, chain key and number
-  EXPECT_EQ(receive_chain(bob.state, alice.peer(), forged).code(), kBadMessage);
+  forged.replace(103, 32, bob.person.record.signing_key.view());  // behind key kind, chain key and number
+  EXPECT_EQ(receive_chain(bob.state, alice.peer(), kGroup, roster_, forged).code(), kBadMessage);
 }
 
 TEST_F(GroupSessions, ANewerChainEndsTheOlderOnes) {
   hand_over();
   const Bytes old_message = write();
-  ASSERT_TRUE(begin_chain(alice.state, kConversation, 3, kThen, alice.random).ok());
+  ASSERT_TRUE(begin_chain(alice.state, kGroup, 3, kThen, alice.random).ok());
   hand_over();
   EXPECT_EQ(receive(write()), Code::kOk);
   EXPECT_EQ(receive(old_message), kNoSession);
@@ -142,11 +198,11 @@ TEST_F(GroupSessions, KeepTheNewestChains) {
   std::vector<Bytes> messages;
   const std::size_t most = limits::e2ee::kSenderChainsMax;
   for (std::size_t i = 0; i < most + 1; ++i) {
-    ASSERT_TRUE(begin_chain(alice.state, kConversation, 3, kThen, alice.random).ok());
+    ASSERT_TRUE(begin_chain(alice.state, kGroup, 3, kThen, alice.random).ok());
     hand_over();
     messages.push_back(write());
   }
-  EXPECT_EQ(bob.state.received_chains(kConversation, alice.peer())->size(), most);
+  EXPECT_EQ(bob.state.received_chains(kGroup, alice.peer())->size(), most);
   EXPECT_EQ(receive(messages[0]), kNoSession);
   for (std::size_t i = 1; i < messages.size(); ++i) EXPECT_EQ(receive(messages[i]), Code::kOk) << i;
 }
@@ -155,20 +211,25 @@ TEST_F(GroupSessions, AChainTravelsInASlice) {
   talk();
   Envelope envelope = Device::text_envelope({});
   envelope.body_type = BodyType::kSenderChain;
-  envelope.binding = kConversation;
+  envelope.binding = kGroup;
   envelope.body = distribution();
   const auto code = [&](const Envelope& sent, const Binding& binding, SliceKind kind) {
     const Bytes message = alice.write(bob, sent);
     Incoming item = bob.item(alice, message);
     item.binding = binding;
+    item.roster = roster_;
     item.kind = kind;
     return bob.receive(item);
   };
-  EXPECT_EQ(code(envelope, kConversation, SliceKind::kMessage), Code::kOk);
-  EXPECT_EQ(code(envelope, kConversation, SliceKind::kKeys), Code::kOk);
+  EXPECT_EQ(code(envelope, kGroup, SliceKind::kMessage), Code::kOk);
+  EXPECT_EQ(code(envelope, kGroup, SliceKind::kKeys), Code::kOk);
+  const RosterPoint at_item = roster_;
+  roster_.number = 3;
+  EXPECT_EQ(code(envelope, kGroup, SliceKind::kMessage), kUntrusted);
+  roster_ = at_item;
   Envelope moved = envelope;
-  moved.binding = ConversationId{8};  // a chain of another conversation than the envelope's
-  EXPECT_EQ(code(moved, ConversationId{8}, SliceKind::kKeys), kBadMessage);
+  moved.binding = fixed_of<GroupId>(8);  // a chain of another conversation than the envelope's
+  EXPECT_EQ(code(moved, fixed_of<GroupId>(8), SliceKind::kKeys), kBadMessage);
   Envelope direct = envelope;
   direct.binding = DirectBinding::of("alice", "bob");
   EXPECT_EQ(code(direct, DirectBinding::of("alice", "bob"), SliceKind::kKeys), kBadMessage);
@@ -187,8 +248,8 @@ TEST_F(GroupSessions, AreAsLongAsTheirTextsWhateverTheseSay) {
 }
 
 TEST_F(GroupSessions, AskForAnOwnChain) {
-  EXPECT_EQ(distribute_chain(bob.state, kConversation).code(), kNoSession);
-  EXPECT_EQ(encrypt_for_group(bob.state, kConversation, roster_, "e", kThen, bob.random).code(), kNoSession);
+  EXPECT_EQ(distribute_chain(bob.state, kGroup, roster_, nullptr).code(), kNoSession);
+  EXPECT_EQ(encrypt_for_group(bob.state, kGroup, roster_, "e", kThen, bob.random).code(), kNoSession);
 }
 
 // ---- Who leaves ----------------------------------------------------------------------------------------------------
@@ -223,9 +284,9 @@ class GroupRemoval : public ::testing::Test, protected Two {
       const auto same = [&member](const RosterMember& known) { return known.user_id == member.user_id; };
       if (std::none_of(members.begin(), members.end(), same)) members.push_back(member);
     }
-    const RosterHash hash = roster_hash(kConversation, revision, members).value();
+    const RosterHash hash = roster_hash({kGroup, revision, {}}, members).value();
     const std::vector<RosterDevice> after = in_roster(devices);
-    point_ = next_roster(point_, in_roster(devices_), {revision, hash, after}).value();
+    point_ = next_roster(point_, in_roster(devices_), {revision, revision, hash, after}).value();
     devices_ = devices;
   }
 
@@ -235,19 +296,19 @@ class GroupRemoval : public ::testing::Test, protected Two {
     return listed;
   }
 
-  // As section 14.4 has a sender do it: a chain goes to every device of the roster that has not got it.
+  // As section 14.9 has a sender do it: a chain goes to every device of the roster that has not got it.
   Sent send(std::string_view text) {
     Sent sent{point_, {}, {}};
-    if (needs_chain(alice.state, kConversation, point_, kThen).value()) {
-      EXPECT_TRUE(begin_chain(alice.state, kConversation, point_.revision, kThen, alice.random).ok());
+    if (needs_chain(alice.state, kGroup, point_, kThen).value()) {
+      EXPECT_TRUE(begin_chain(alice.state, kGroup, point_.revision, kThen, alice.random).ok());
       have_chain_ = {alice.peer()};
     }
     for (const Device* device : devices_) {
       if (!have_chain_.insert(device->peer()).second) continue;
       Envelope envelope = Device::text_envelope({});
       envelope.body_type = BodyType::kSenderChain;
-      envelope.binding = kConversation;
-      envelope.body = distribute_chain(alice.state, kConversation).value();
+      envelope.binding = kGroup;
+      envelope.body = distribute_chain(alice.state, kGroup, point_, nullptr).value();
       sent.slices.emplace_back(device->peer(), alice.write(*device, envelope));
     }
     sent.message = encrypt(point_, text).value();
@@ -255,19 +316,19 @@ class GroupRemoval : public ::testing::Test, protected Two {
   }
   Result<Bytes> encrypt(const RosterPoint& roster, std::string_view text) {
     Envelope envelope = Device::text_envelope(text);
-    envelope.binding = kConversation;
-    return encrypt_for_group(alice.state, kConversation, roster, serialize(envelope), kThen, alice.random);
+    envelope.binding = kGroup;
+    return encrypt_for_group(alice.state, kGroup, roster, serialize(envelope), kThen, alice.random);
   }
 
   // What a device reads of it, when it is given the slices of all.
   std::optional<Bytes> read(Device& device, const Sent& sent) {
     for (const auto& slice : sent.slices) {
-      Incoming item = item_of(device, slice.second);
+      const Incoming item = item_of(device, slice.second, sent.roster);
       if (device.receive(item) != Code::kOk) continue;
       EXPECT_EQ(slice.first, device.peer()) << "a slice opens to its device alone";
-      EXPECT_TRUE(receive_chain(device.state, alice.peer(), device.last.envelope.body).ok());
+      EXPECT_TRUE(receive_chain(device.state, alice.peer(), kGroup, sent.roster, device.last.envelope.body).ok());
     }
-    auto received = receive_group(device.state, item_of(device, sent.message), sent.roster);
+    auto received = receive_group(device.state, item_of(device, sent.message, sent.roster));
     if (!received) return std::nullopt;
     return std::move(received->envelope.body);
   }
@@ -285,10 +346,10 @@ class GroupRemoval : public ::testing::Test, protected Two {
   }
   std::vector<Device*> everybody() { return {&alice, &bob, &carol_, &tablet_}; }
 
-  static constexpr ConversationId kConversation{7};
+  static inline const GroupId kGroup = alices_group();
   Device carol_;
   Device tablet_;  // Carol's, too
-  RosterPoint point_{0, {}};
+  RosterPoint point_;
 
  private:
   static Person tablet() {
@@ -300,9 +361,10 @@ class GroupRemoval : public ::testing::Test, protected Two {
     const DeviceRecord records[] = {carol_.person.record, tablet_.person.record};
     return first_device_list("carol", carol_.person.account_seed, records, kThen).value();
   }
-  Incoming item_of(const Device& device, BytesView message) const {
+  Incoming item_of(const Device& device, BytesView message, const RosterPoint& roster) const {
     Incoming item = device.item(alice, message);
-    item.binding = kConversation;
+    item.binding = kGroup;
+    item.roster = roster;
     return item;
   }
 
@@ -362,8 +424,9 @@ TEST_F(GroupRemoval, WhoLeftWhileTheSenderWasAwayOpensNothing) {
 
   // The server refuses it under the stream's lock; one that lets it in is not believed by those who are members.
   Incoming item = bob.item(alice, under_way.message);
-  item.binding = kConversation;
-  EXPECT_EQ(receive_group(bob.state, item, at_item).code(), kUntrusted);
+  item.binding = kGroup;
+  item.roster = at_item;
+  EXPECT_EQ(receive_group(bob.state, item).code(), kUntrusted);
 
   const Sent after = send("after");
   EXPECT_TRUE(is_for(after, bob));
@@ -388,7 +451,7 @@ TEST_F(GroupRemoval, OneComesAndAnotherLeavesAtOnce) {
   roster_of({&alice, &bob, &carol_});
   expect_read_by({&bob, &carol_}, send("before"));
   roster_of({&alice, &carol_, &tablet_});
-  EXPECT_TRUE(needs_chain(alice.state, kConversation, point_, kThen).value());
+  EXPECT_TRUE(needs_chain(alice.state, kGroup, point_, kThen).value());
   const Sent after = send("after");
   EXPECT_FALSE(is_for(after, bob));
   EXPECT_TRUE(is_for(after, carol_));
@@ -400,7 +463,7 @@ TEST_F(GroupRemoval, WhoJoinsEndsNoChain) {
   roster_of({&alice, &bob});
   send("first");
   roster_of({&alice, &bob, &carol_});
-  EXPECT_FALSE(needs_chain(alice.state, kConversation, point_, kThen).value());
+  EXPECT_FALSE(needs_chain(alice.state, kGroup, point_, kThen).value());
   const Sent second = send("second");
   EXPECT_EQ(second.slices.size(), 1U);
   EXPECT_TRUE(is_for(second, carol_));

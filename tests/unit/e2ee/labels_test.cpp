@@ -8,7 +8,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-TEST(Labels, AreThoseOfTheSpecification) { EXPECT_EQ(label::kAll.size(), 39U); }
+TEST(Labels, AreThoseOfTheSpecification) { EXPECT_EQ(label::kAll.size(), 47U); }
 
 TEST(Labels, AreDistinct) {
   std::set<BytesView> seen;

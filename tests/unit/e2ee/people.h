@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "e2ee/device_list.h"
 #include "e2ee/device_record.h"
+#include "e2ee/group_state.h"
 #include "e2ee/kem.h"
 #include "e2ee/prekeys.h"
 #include "e2ee/primitives.h"
@@ -72,6 +73,10 @@ inline Person person(const UserId& user_id, std::uint64_t device_id, unsigned ch
 }
 inline Person alice() { return person("alice", 1, 0x11, 0x01020304, "Alice's phone"); }
 inline Person bob() { return person("bob", 2, 0x21, 0x05060708, {}); }
+
+// Alice's group of section 26.
+inline GroupOrigin alices_origin() { return {"alice", signing_key_of(secret_of<32>(0x11)), fixed_of<GroupSalt>(0x80)}; }
+inline GroupId alices_group() { return group_id_of(alices_origin()); }
 
 // Bob's prekeys of section 26, as he keeps them and as the server has them. The key ids are 1 to 4.
 inline OwnPrekey bobs_prekey(std::uint32_t key_id) {

@@ -20,17 +20,17 @@ const RosterDevice kBobs{{"bob", DeviceId{3}}, fixed_of<Hash>(3)};
 class RosterSteps : public ::testing::Test {
  protected:
   Result<RosterPoint> step(std::uint64_t revision, const std::vector<RosterDevice>& after) const {
-    return next_roster(before_, devices_, {revision, fixed_of<RosterHash>(0x08), after});
+    return next_roster(before_, devices_, {revision, 2, fixed_of<RosterHash>(0x08), after});
   }
   // Whether a chain that was made at the revision before is used up behind the step.
   bool ends_chain(const std::vector<RosterDevice>& after) {
     SeededRandom random(1);
-    const OwnChain chain = OwnChain::draw(ConversationId{7}, before_.revision, kThen, random);
+    const OwnChain chain = OwnChain::draw(fixed_of<GroupId>(7), before_.revision, kThen, random);
     EXPECT_FALSE(is_used_up(chain, before_, kThen));
     return is_used_up(chain, step(8, after).value(), kThen);
   }
 
-  const RosterPoint before_{7, fixed_of<RosterHash>(0x07), 4};
+  const RosterPoint before_{7, 1, fixed_of<RosterHash>(0x07), 4};
   const std::vector<RosterDevice> devices_{kPhone, kTablet, kBobs};
 };
 
@@ -52,6 +52,7 @@ TEST_F(RosterSteps, KeepTheRevisionAtWhichTheLastOneLeft) {
   const auto same = step(8, devices_);
   ASSERT_TRUE(same.ok());
   EXPECT_EQ(same->revision, 8U);
+  EXPECT_EQ(same->number, 2U);
   EXPECT_EQ(same->hash, fixed_of<RosterHash>(0x08));
   EXPECT_EQ(same->left_revision, 4U);
   EXPECT_EQ(step(9, {kPhone}).value().left_revision, 9U);
@@ -66,9 +67,9 @@ TEST_F(RosterSteps, GoForwardsOnly) {
 // Made below, at, and above the revision at which somebody left.
 TEST(SenderChain, IsUsedUpByWhoLeftSinceItWasMade) {
   SeededRandom random(1);
-  const RosterPoint roster{7, fixed_of<RosterHash>(0x07), 5};
+  const RosterPoint roster{7, 1, fixed_of<RosterHash>(0x07), 5};
   for (const std::uint64_t made : {3U, 4U, 5U, 6U, 7U}) {
-    OwnChain chain = OwnChain::draw(ConversationId{7}, made, kThen, random);
+    OwnChain chain = OwnChain::draw(fixed_of<GroupId>(7), made, kThen, random);
     const Code expected = made < 5 ? Code::kLimitReached : Code::kOk;
     const Bytes padded(512, 'p');
     EXPECT_EQ(encrypt_group(chain, {"alice", DeviceId{1}, roster}, padded, kThen, random).code(), expected) << made;

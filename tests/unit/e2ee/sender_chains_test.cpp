@@ -13,29 +13,30 @@ namespace {
 
 const UserId kAlice = "alice";
 
-// Alice's chain in conversation 7 of docs/e2ee.md section 26.
+// Alice's chain in her group of docs/e2ee.md section 26.
 OwnChain example_chain() {
   GivenRandom random(repeated(0x81, 16) + repeated(0x82, 32) + repeated(0x83, 32));
-  return OwnChain::draw(ConversationId{7}, 3, kThen, random);
+  return OwnChain::draw(alices_group(), 3, kThen, random);
 }
-ReceivedChain received(const OwnChain& chain) {
-  const Distribution given = parse_distribution(distribution_of(chain, DeviceId{1})).value();
-  return {given.conversation,
-          {kAlice, DeviceId{1}},
-          given.chain_id,
-          given.chain_key.clone(),
-          given.next,
-          given.signing_key,
-          1};
-}
+// At entry 1, whose hash is [86]32, with the info key [87]32 of entry 5.
+GroupPlace example_place() { return {alices_group(), 1, fixed_of<Hash>(0x86)}; }
 RosterPoint example_roster() {
   const RosterMember members[] = {{"bob", 1, bob().list.hash}, {"alice", 1, alice().list.hash}};
-  return {3, roster_hash(ConversationId{7}, 3, members).value()};
+  return {3, 1, roster_hash(example_place(), members).value()};
+}
+Bytes distribution(const OwnChain& chain) {
+  const InfoKey info_key{5, secret_of<32>(0x87)};
+  return distribution_of(chain, DeviceId{1}, example_roster(), &info_key);
+}
+ReceivedChain received(const OwnChain& chain) {
+  const Distribution given = parse_distribution(distribution(chain)).value();
+  return {
+      given.group, {kAlice, DeviceId{1}}, given.chain_id, given.chain_key.clone(), given.next, given.signing_key, 1};
 }
 Bytes padded_hello() {
   Envelope envelope;
   envelope.client_message_id = ClientMessageId::from_bytes(repeated(0x84, 16)).value();
-  envelope.binding = ConversationId{7};
+  envelope.binding = alices_group();
   envelope.sender_time_ms = kThen;
   envelope.body = bytes_of_hex("0a070a0568656c6c6f");
   return padded(serialize(envelope));
@@ -46,24 +47,23 @@ Result<Bytes> encrypt(OwnChain& chain, Random& random, std::uint64_t now_ms = kT
 }
 
 TEST(SenderChain, HasTheValuesOfTheSpecification) {
-  EXPECT_EQ(to_hex(example_roster().hash.view()), "3f03eee862ea9fe6c4c6d97bdf7cece6");
+  EXPECT_EQ(to_hex(example_roster().hash.view()), "00f5d98eec7bf1b74039698bafd6b5f5");
   OwnChain chain = example_chain();
-  const Bytes distribution = distribution_of(chain, DeviceId{1});
-  EXPECT_EQ(distribution.size(), 119U);
-  EXPECT_EQ(hex_hash(distribution), "360ec01817352a9cdbccc32ad12273b31085319ff9f504ba180677a7ab2c4fd6");
+  EXPECT_EQ(distribution(chain).size(), 183U);
+  EXPECT_EQ(hex_hash(distribution(chain)), "32568f6e25f5bb21c291e18791458717fde641da63cf99440d87b172985941f2");
   GivenRandom random(repeated(0x85, 24));
   const Bytes message = encrypt(chain, random).value();
-  EXPECT_EQ(hex_hash(message), "f61c98e6b3074b2818a497ccd04e8b58d1992ab4c5eecbbbd6abba439ae18e83");
+  EXPECT_EQ(hex_hash(message), "68f92a75b0d69ef475f92c01e74c9d725fe9fa0f68778e9ac82ce3e97bc1a5bf");
   EXPECT_EQ(message.size(), padded_hello().size() + kGroupOverheadBytes);
   EXPECT_EQ(chain.next, 1U);
 }
 
 TEST(SenderChain, IsReadWholeOrNotAtAll) {
   OwnChain chain = example_chain();
-  expect_whole_or_nothing(distribution_of(chain, DeviceId{1}), [](BytesView b) { return parse_distribution(b); });
+  expect_whole_or_nothing(distribution(chain), [](BytesView b) { return parse_distribution(b); });
   chain.next = limits::e2ee::kCountMax;
-  EXPECT_FALSE(parse_distribution(distribution_of(chain, DeviceId{1})));
-  EXPECT_FALSE(parse_distribution(distribution_of(example_chain(), DeviceId{})));
+  EXPECT_FALSE(parse_distribution(distribution(chain)));
+  EXPECT_FALSE(parse_distribution(distribution_of(example_chain(), DeviceId{}, example_roster(), nullptr)));
 }
 
 TEST(SenderChain, MovesForwardOnly) {
@@ -118,55 +118,28 @@ TEST(Roster, TakesMembersInAnyOrderAndEachOnce) {
   const RosterMember forwards[] = {a, b};
   const RosterMember backwards[] = {b, a};
   const RosterMember twice[] = {a, a};
-  EXPECT_EQ(roster_hash(ConversationId{7}, 1, forwards).value(), roster_hash(ConversationId{7}, 1, backwards).value());
-  EXPECT_NE(roster_hash(ConversationId{7}, 1, forwards).value(), roster_hash(ConversationId{7}, 2, forwards).value());
-  EXPECT_NE(roster_hash(ConversationId{7}, 1, forwards).value(), roster_hash(ConversationId{8}, 1, forwards).value());
-  EXPECT_EQ(roster_hash(ConversationId{7}, 1, twice).code(), Code::kInvalidArgument);
+  const RosterHash wanted = roster_hash(example_place(), forwards).value();
+  EXPECT_EQ(roster_hash(example_place(), backwards).value(), wanted);
+  EXPECT_EQ(roster_hash(example_place(), twice).code(), Code::kInvalidArgument);
+  GroupPlace other = example_place();
+  other.number = 2;
+  EXPECT_NE(roster_hash(other, forwards).value(), wanted);
+  other = example_place();
+  other.entry_hash = fixed_of<Hash>(2);
+  EXPECT_NE(roster_hash(other, forwards).value(), wanted);
+  other = example_place();
+  other.group = fixed_of<GroupId>(8);
+  EXPECT_NE(roster_hash(other, forwards).value(), wanted);
+  const RosterMember newer[] = {a, {"bob", 3, fixed_of<Hash>(2)}};
+  EXPECT_NE(roster_hash(example_place(), newer).value(), wanted);
 }
 
 TEST(Roster, HasAtMostAThousandMembers) {
   std::vector<RosterMember> members;
   for (std::size_t i = 0; i < limits::e2ee::kMembersMax; ++i) members.push_back({"u" + std::to_string(i), 1, {}});
-  EXPECT_TRUE(roster_hash(ConversationId{7}, 1, members).ok());
+  EXPECT_TRUE(roster_hash(example_place(), members).ok());
   members.push_back({"one more", 1, {}});
-  EXPECT_EQ(roster_hash(ConversationId{7}, 1, members).code(), Code::kTooLarge);
-}
-
-GroupEntry example_entry() {
-  return {ConversationId{7}, 3,    fixed_of<Hash>(4), Operation::kAdd, MemberRole::kMember, "carol", "alice",
-          DeviceId{1},       kThen};
-}
-
-TEST(GroupEntries, AreReadWholeOrNotAtAll) {
-  const Person alice = e2ee::alice();
-  const Bytes bytes = sign_group_entry(example_entry(), alice.keys.signing_seed);
-  const auto parse = [&alice](BytesView b) {
-    return parse_group_entry(b, alice.record.signing_key, fixed_of<Hash>(4));
-  };
-  expect_whole_or_nothing(bytes, parse);
-  EXPECT_EQ(parse(bytes), example_entry());
-  for (std::size_t at = 0; at < bytes.size(); ++at) {
-    Bytes changed = bytes;
-    changed[at] = static_cast<char>(changed[at] ^ 1);
-    EXPECT_FALSE(parse(changed)) << at;
-  }
-}
-
-TEST(GroupEntries, FollowTheOneBefore) {
-  const Person alice = e2ee::alice();
-  const Bytes bytes = sign_group_entry(example_entry(), alice.keys.signing_seed);
-  EXPECT_FALSE(parse_group_entry(bytes, alice.record.signing_key, fixed_of<Hash>(5)));
-  EXPECT_FALSE(parse_group_entry(bytes, bob().record.signing_key, fixed_of<Hash>(4)));
-  EXPECT_NE(group_entry_hash(bytes), group_entry_hash(bytes + 'x'));
-}
-
-TEST(GroupEntries, OneLeavesForOneself) {
-  const Person alice = e2ee::alice();
-  GroupEntry leave = example_entry();
-  leave.operation = Operation::kLeave;
-  EXPECT_FALSE(peek_group_entry(sign_group_entry(leave, alice.keys.signing_seed)));
-  leave.subject = "alice";
-  EXPECT_TRUE(peek_group_entry(sign_group_entry(leave, alice.keys.signing_seed)));
+  EXPECT_EQ(roster_hash(example_place(), members).code(), Code::kTooLarge);
 }
 
 }  // namespace

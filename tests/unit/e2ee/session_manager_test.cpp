@@ -171,7 +171,7 @@ TEST_F(SessionManager, BindsAMessageToItsItemConversationAndKind) {
   item.client_message_id = ClientMessageId::from_bytes(repeated(0x52, 16)).value();
   EXPECT_EQ(bob.receive(item), kBadMessage);
   item = bob.item(alice, message);
-  item.binding = ConversationId{7};
+  item.binding = fixed_of<GroupId>(7);
   EXPECT_EQ(bob.receive(item), kBadMessage);
   item = bob.item(alice, message);
   item.binding = DirectBinding::of("alice", "carol");

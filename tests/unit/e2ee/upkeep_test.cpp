@@ -10,6 +10,8 @@
 namespace chatsdk::e2ee {
 namespace {
 
+const GroupId kGroup = fixed_of<GroupId>(7);
+
 class Upkeep : public ::testing::Test, protected Two {
  protected:
   DeviceList bobs_next(const DeviceList& before, std::vector<DeviceRecord> add, std::vector<DeviceId> remove) const {
@@ -35,8 +37,10 @@ TEST_F(Upkeep, ArchivesSessionsWithADeviceThatLeft) {
 
 TEST_F(Upkeep, ArchivesSessionsWithAUserWhoseIdentityChangedAndDeletesChains) {
   talk();
-  ASSERT_TRUE(begin_chain(bob.state, ConversationId{7}, 1, kThen, bob.random).ok());
-  ASSERT_TRUE(receive_chain(alice.state, bob.peer(), distribute_chain(bob.state, ConversationId{7}).value()).ok());
+  ASSERT_TRUE(begin_chain(bob.state, kGroup, 1, kThen, bob.random).ok());
+  ASSERT_TRUE(
+      receive_chain(alice.state, bob.peer(), kGroup, {}, distribute_chain(bob.state, kGroup, {}, nullptr).value())
+          .ok());
   ASSERT_TRUE(mark_verified(alice.state, "bob", true).ok());
   const Learned learned = alice.learn(bob, {anew_.list.bytes}, {anew_.record.bytes});
   EXPECT_EQ(learned.result, Learning::kIdentityChanged);
@@ -44,17 +48,17 @@ TEST_F(Upkeep, ArchivesSessionsWithAUserWhoseIdentityChangedAndDeletesChains) {
   EXPECT_EQ(learned.former->newest(), bob.person.list);
   EXPECT_EQ(alice.count(bob, SessionStatus::kArchived), 1U);
   EXPECT_EQ(alice.count(bob, SessionStatus::kActive), 0U);
-  EXPECT_TRUE(alice.state.received_chains(ConversationId{7}, bob.peer())->empty());
+  EXPECT_TRUE(alice.state.received_chains(kGroup, bob.peer())->empty());
   EXPECT_FALSE(alice.state.user("bob").value()->verified);
 }
 
 TEST_F(Upkeep, ArchivesEverySessionWhenTheOwnIdentityChanged) {
   talk();
-  ASSERT_TRUE(begin_chain(bob.state, ConversationId{7}, 1, kThen, bob.random).ok());
+  ASSERT_TRUE(begin_chain(bob.state, kGroup, 1, kThen, bob.random).ok());
   ASSERT_EQ(bob.learn(bob, {anew_.list.bytes}, {anew_.record.bytes}).result, Learning::kIdentityChanged);
   EXPECT_EQ(bob.count(alice, SessionStatus::kArchived), 1U);
   EXPECT_EQ(bob.count(alice, SessionStatus::kActive), 0U);
-  EXPECT_FALSE(bob.state.own_chain(ConversationId{7}).value().has_value());
+  EXPECT_FALSE(bob.state.own_chain(kGroup).value().has_value());
 }
 
 TEST_F(Upkeep, ARefusedListChangesNothing) {
@@ -161,8 +165,10 @@ TEST_F(Upkeep, StateIsThatOfTheSpecification) {
 TEST_F(Upkeep, StateSurvivesItsRows) {
   talk();
   ASSERT_EQ(alice.begin(bob, false), Code::kOk);
-  ASSERT_TRUE(begin_chain(alice.state, ConversationId{7}, 1, kThen, alice.random).ok());
-  ASSERT_TRUE(receive_chain(bob.state, alice.peer(), distribute_chain(alice.state, ConversationId{7}).value()).ok());
+  ASSERT_TRUE(begin_chain(alice.state, kGroup, 1, kThen, alice.random).ok());
+  ASSERT_TRUE(
+      receive_chain(bob.state, alice.peer(), kGroup, {}, distribute_chain(alice.state, kGroup, {}, nullptr).value())
+          .ok());
   const Bytes left_out = alice.write(bob);
   ASSERT_EQ(bob.receive(alice, alice.write(bob)), Code::kOk);
   ASSERT_EQ(alice.learn(bob, {anew_.list.bytes}, {anew_.record.bytes}).result, Learning::kIdentityChanged);

@@ -51,14 +51,14 @@ inline Status copy_state(sqlite::Database& db, MemoryState& copy) {
                              return copy.put_session(peer, *session);
                            }));
   CHATSDK_TRY(
-      for_each_row(sql("SELECT conversation_id FROM e2ee_own_chain"), [&](const sqlite::Statement& row) -> Status {
-        CHATSDK_ASSIGN(auto chain, kept.own_chain(ConversationId{rows::unsigned_at(row, 0)}));
+      for_each_row(sql("SELECT group_id FROM e2ee_own_chain"), [&](const sqlite::Statement& row) -> Status {
+        CHATSDK_ASSIGN(auto chain, kept.own_chain(GroupId::from(row.blob(0))));
         return copy.put_own_chain(std::move(*chain));
       }));
-  return for_each_row(sql("SELECT DISTINCT conversation_id, user, device FROM e2ee_received_chain"),
+  return for_each_row(sql("SELECT DISTINCT group_id, user, device FROM e2ee_received_chain"),
                       [&](const sqlite::Statement& row) -> Status {
                         const Peer peer{UserId(row.text(1)), DeviceId{rows::unsigned_at(row, 2)}};
-                        CHATSDK_ASSIGN(auto chains, kept.received_chains({rows::unsigned_at(row, 0)}, peer));
+                        CHATSDK_ASSIGN(auto chains, kept.received_chains(GroupId::from(row.blob(0)), peer));
                         for (ReceivedChain& chain : chains) CHATSDK_TRY(copy.put_received_chain(std::move(chain)));
                         return {};
                       });

@@ -491,13 +491,13 @@ TEST_F(OwnKeysTest, ANewEpochArchivesSessionsAndPutsNewKeysInPlaceOfTheOld) {
   PrekeyUpload upload;
   alice.write([&](E2eeTransaction& tx) -> Status {
     SeededRandom random(3);
-    CHATSDK_TRY(begin_chain(tx.state(), ConversationId{7}, 1, kThen, random));
+    CHATSDK_TRY(begin_chain(tx.state(), fixed_of<GroupId>(7), 1, kThen, random));
     CHATSDK_ASSIGN(upload, alice.keys.new_epoch(tx.kept(), kThen + 1));
     return {};
   });
   EXPECT_EQ(alice.active(bob), 0U);
   EXPECT_EQ(alice.sessions(bob).size(), 1U);
-  EXPECT_FALSE(alice.kept.state().own_chain(ConversationId{7})->has_value());
+  EXPECT_FALSE(alice.kept.state().own_chain(fixed_of<GroupId>(7))->has_value());
   EXPECT_EQ(upload.drop_below, highest + 1);
   EXPECT_EQ(upload.one_time.size(), kBatch);
   EXPECT_FALSE(upload.signed_prekey.empty());

@@ -440,9 +440,9 @@ TEST_F(E2eeState, ARowThatNobodyWroteSoIsNamedAndChangesNothing) {
   ASSERT_NO_FATAL_FAILURE(store_all());
   both([](State& state) -> Status {
     SeededRandom random(5);
-    CHATSDK_TRY(begin_chain(state, ConversationId{7}, 1, kThen, random));
+    CHATSDK_TRY(begin_chain(state, fixed_of<GroupId>(7), 1, kThen, random));
     ReceivedChain chain;
-    chain.conversation = ConversationId{7};
+    chain.group = fixed_of<GroupId>(7);
     chain.sender = {"bob", DeviceId{2}};
     chain.order = 1;
     return state.put_received_chain(std::move(chain));
