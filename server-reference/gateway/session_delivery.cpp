@@ -330,9 +330,12 @@ void GatewaySession::read_marks(const StreamEntry& entry) {
   reading_ = true;
   last_read_ = entry.id;
   shard_.read(
-      *this, [conversation = entry.id, after = entry.marks_sent](StoreReader& reader) -> SessionShard::Continuation {
-        return [conversation, after, advances = reader.marks_after(conversation, after, limits::kMarksPerFrameMax)](
-                   GatewaySession& session) mutable { session.on_marks(conversation, after, std::move(advances)); };
+      *this,
+      [user = *user_, conversation = entry.id,
+       after = entry.marks_sent](StoreReader& reader) -> SessionShard::Continuation {
+        return
+            [conversation, after, advances = reader.marks_after(user, conversation, after, limits::kMarksPerFrameMax)](
+                GatewaySession& session) mutable { session.on_marks(conversation, after, std::move(advances)); };
       });
 }
 

@@ -18,6 +18,9 @@ namespace {
 // One answer for a conversation that is not there and for one that is not the asker's.
 Error no_conversation() { return error(Code::kNotFound, "no such conversation"); }
 
+// Who was one knows that the conversation is there.
+Error no_member() { return error(Code::kForbidden, "the sender is no member of the conversation any more"); }
+
 // One answer for a user who is not there and for one who has no device list.
 Error no_peer_with_keys() { return error(Code::kNotFound, "no such user, or one without a device list"); }
 
@@ -257,8 +260,10 @@ template <typename Op>
 Result<std::optional<Error>> MessageWriter::refusal_in(StreamState& stream, const Op& op) {
   CHATSDK_ASSIGN(auto ended, refusal_of_sender(op));
   if (ended) return ended;
-  if (stream.kind != wire::STREAM_KIND_CONVERSATION || stream.member(op.sender) == nullptr) {
-    return std::optional(no_conversation());
+  if (stream.kind != wire::STREAM_KIND_CONVERSATION) return std::optional(no_conversation());
+  if (stream.member(op.sender) == nullptr) {
+    CHATSDK_ASSIGN(const bool was_member, streams_.was_member(stream, op.sender));
+    return std::optional(was_member ? no_member() : no_conversation());
   }
   if constexpr (requires { op.encrypted; }) {
     if (stream.announced() && stream.encrypted() != (op.encrypted != nullptr)) {
@@ -611,10 +616,11 @@ Result<bool> MessageWriter::may_be_filled(const StreamState& stream, const UserI
 }
 
 MovedMarks& MessageWriter::moved_marks(const StreamState& stream) {
-  const auto found = std::find_if(result_->moved.begin(), result_->moved.end(),
-                                  [&](const MovedMarks& moved) { return moved.conversation_id == stream.stream_id; });
+  const auto found = std::find_if(result_->moved.begin(), result_->moved.end(), [&](const MovedMarks& moved) {
+    return moved.conversation_id == stream.stream_id && moved.membership == stream.membership;
+  });
   if (found != result_->moved.end()) return *found;
-  return result_->moved.emplace_back(MovedMarks{stream.stream_id, 0, {}, stream.followers()});
+  return result_->moved.emplace_back(MovedMarks{stream.stream_id, 0, {}, stream.followers(), stream.membership});
 }
 
 Status MessageWriter::apply(const AdvanceCursor& op, Result<WriteAnswer>& answer) {

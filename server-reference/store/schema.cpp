@@ -294,9 +294,15 @@ CREATE TABLE edit_of(
 ) WITHOUT ROWID;
 )sql";
 
+// What a member may hear of marks: those that moved between joining and leaving.
+constexpr const char* kVersion8 = R"sql(
+ALTER TABLE member ADD COLUMN joined_marks INTEGER NOT NULL DEFAULT 0;  -- the conversation's mark revision then
+ALTER TABLE member ADD COLUMN left_marks INTEGER;                       -- NULL: still a member
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
 constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                                                 kVersion5, kVersion6, kVersion7};
+                                                                 kVersion5, kVersion6, kVersion7, kVersion8};
 
 }  // namespace
 

@@ -58,8 +58,11 @@ Status SqliteReader::prepare() {
   CHATSDK_ASSIGN(select_devices_, db_.prepare("SELECT device_id, name, installation_id, created_ms, last_seen_ms FROM "
                                               "device WHERE user_id = ?1 ORDER BY device_id"));
   CHATSDK_ASSIGN(select_followed_,
-                 db_.prepare("SELECT s.stream_id, s.kind, s.head, c.acked, r.revision, c.missing_from "
-                             "FROM (SELECT DISTINCT stream_id FROM member WHERE user_id = ?1) m "
+                 db_.prepare("SELECT s.stream_id, s.kind, min(s.head, m.last_seq), c.acked, "
+                             "min(coalesce(r.revision, 0), m.last_marks), c.missing_from "
+                             "FROM (SELECT stream_id, max(coalesce(left_seq, 9223372036854775807)) AS last_seq, "
+                             "max(coalesce(left_marks, 9223372036854775807)) AS last_marks FROM member "
+                             "WHERE user_id = ?1 GROUP BY stream_id) m "
                              "JOIN stream s ON s.stream_id = m.stream_id "
                              "LEFT JOIN cursor c ON c.device_id = ?2 AND c.stream_id = m.stream_id "
                              "LEFT JOIN mark_revision r ON r.stream_id = m.stream_id "
@@ -67,7 +70,7 @@ Status SqliteReader::prepare() {
   CHATSDK_ASSIGN(select_stream_, db_.prepare("SELECT kind, head, trimmed_to, roster_revision, earlier_head FROM stream "
                                              "WHERE stream_id = ?1"));
   CHATSDK_ASSIGN(select_intervals_, db_.prepare("SELECT joined_seq, left_seq FROM member WHERE stream_id = ?1 AND "
-                                                "user_id = ?2 ORDER BY interval"));
+                                                "user_id = ?2 ORDER BY joined_seq"));
   CHATSDK_ASSIGN(select_items_,
                  db_.prepare("SELECT seq, kind, message_id, sender, sender_device, client_message_id, time_ms, payload "
                              "FROM item WHERE stream_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"));
@@ -78,8 +81,12 @@ Status SqliteReader::prepare() {
                              "LEFT JOIN slice s ON s.stream_id = i.stream_id AND s.seq = i.seq AND s.device_id = ?5 "
                              "WHERE i.stream_id = ?1 AND i.seq > ?2 AND i.seq <= ?3 ORDER BY i.seq LIMIT ?4"));
   CHATSDK_ASSIGN(select_counter_, db_.prepare("SELECT encryption_counter FROM device WHERE device_id = ?1"));
-  CHATSDK_ASSIGN(select_marks_, db_.prepare("SELECT revision, user_id, kind, up_to, time_ms FROM mark_advance "
-                                            "WHERE stream_id = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3"));
+  CHATSDK_ASSIGN(select_marks_,
+                 db_.prepare("SELECT revision, user_id, kind, up_to, time_ms FROM mark_advance "
+                             "WHERE stream_id = ?1 AND revision > max(?2, (SELECT min(joined_marks) FROM member m "
+                             "WHERE m.stream_id = ?1 AND m.user_id = ?4)) AND EXISTS (SELECT 1 FROM member m "
+                             "WHERE m.stream_id = ?1 AND m.user_id = ?4 AND revision > m.joined_marks AND "
+                             "revision <= coalesce(m.left_marks, revision)) ORDER BY revision LIMIT ?3"));
   CHATSDK_ASSIGN(select_progress_, db_.prepare("SELECT commits FROM progress"));
   keys_.emplace(db_);
   return keys_->prepare();
@@ -180,9 +187,16 @@ Result<SqliteReader::Stream> SqliteReader::readable_stream(const UserId& user_id
     if (!row) break;
     const Seq last =
         select_intervals_.is_null(1) ? stream.head : std::min(stream.head, from_column(select_intervals_.integer(1)));
-    stream.intervals.push_back({from_column(select_intervals_.integer(0)), last});
+    const Seq first = from_column(select_intervals_.integer(0));
+    // Who came back with the conversation's history may read what lay between.
+    if (!stream.intervals.empty() && first <= stream.intervals.back().last + 1) {
+      stream.intervals.back().last = std::max(stream.intervals.back().last, last);
+    } else {
+      stream.intervals.push_back({first, last});
+    }
   }
   if (stream.intervals.empty()) return no_stream();
+  stream.head = stream.intervals.back().last;  // nobody hears how far it went on without them
   return stream;
 }
 
@@ -260,10 +274,13 @@ bool SqliteReader::add(Bytes item, Seq seq, PageLimits& room, ItemPage& page) {
   return true;
 }
 
-Result<std::vector<MarkAdvance>> SqliteReader::marks_after(ConversationId conversation_id, std::uint64_t revision,
-                                                           std::size_t max) {
+Result<std::vector<MarkAdvance>> SqliteReader::marks_after(const UserId& user_id, ConversationId conversation_id,
+                                                           std::uint64_t revision, std::size_t max) {
   const Reading reading(select_marks_);
-  select_marks_.bind(1, to_column(conversation_id.value)).bind(2, to_column(revision)).bind(3, limit_column(max));
+  select_marks_.bind(1, to_column(conversation_id.value))
+      .bind(2, to_column(revision))
+      .bind(3, limit_column(max))
+      .bind_text(4, user_id);
   std::vector<MarkAdvance> advances;
   for (;;) {
     CHATSDK_ASSIGN(const bool row, select_marks_.step());

@@ -32,8 +32,8 @@ class SqliteReader final : public StoreReader {
   Result<std::vector<FollowedStream>> followed(const UserId& user_id, DeviceId device_id) override;
   Result<ItemPage> items(const UserId& user_id, DeviceId device_id, StreamId stream_id, Seq after,
                          std::size_t max_items, std::size_t max_bytes) override;
-  Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
-                                               std::size_t max) override;
+  Result<std::vector<MarkAdvance>> marks_after(const UserId& user_id, ConversationId conversation_id,
+                                               std::uint64_t revision, std::size_t max) override;
   Result<NewestList> newest_list(const UserId& user_id) override;
   Result<ListPage> device_lists(const UserId& user_id, const KnownList& known, std::size_t max) override;
   Result<std::optional<DeviceKeys>> device_keys(DeviceId device_id) override;

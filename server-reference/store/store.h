@@ -72,7 +72,8 @@ struct Session {
   WallTime expires;
 };
 
-// What a device follows: its account stream and every conversation that its user is or was a member of.
+// What a device follows: its account stream and every conversation that its user is or was a member of. Of one that the
+// user has left, head and marks are those of that moment.
 struct FollowedStream {
   StreamId stream_id;
   wire::StreamKind kind = wire::STREAM_KIND_UNSPECIFIED;
@@ -89,6 +90,9 @@ struct MarkAdvance {
   WallTime at;
   std::uint64_t revision = 0;
 };
+
+// What a member is in a conversation. In a direct one everybody is a member.
+enum class MemberRole : std::uint8_t { kNone = 0, kMember = 1, kAdmin = 2, kOwner = 3 };
 
 // Where a message goes: a conversation, or the direct conversation with a peer.
 struct Target {
@@ -167,10 +171,10 @@ struct EncryptedParts {
 };
 
 // Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), UNAUTHENTICATED (the
-// session is not the open one of the sender's device), NOT_FOUND (no such peer or conversation, or not a member: the
-// same answer; or only_repeat and it is none), INVALID_ARGUMENT (peer is the sender), OUT_OF_ORDER (send_number is not
-// the next; the error names the one that is), FORBIDDEN (plain for an encrypted conversation, or encrypted for a plain
-// one).
+// session is not the open one of the sender's device), NOT_FOUND (no such peer or conversation, or one that the sender
+// never was a member of: the same answer; or only_repeat and it is none), FORBIDDEN (the sender is no member any more;
+// plain for an encrypted conversation, or encrypted for a plain one), INVALID_ARGUMENT (peer is the sender),
+// OUT_OF_ORDER (send_number is not the next; the error names the one that is).
 //
 // Of an encrypted one besides: UNAVAILABLE, before the look-up (a chunk is not staged, so that there is no hash),
 // INVALID_ARGUMENT (a device has two slices; RETRY or REPAIR before the first message; a target that is no message of
@@ -213,7 +217,7 @@ struct Appended {
 };
 
 // Writes a tombstone into the deduplication table and closes the send number, or answers with the acceptance that came
-// first. Refusals: UNAUTHENTICATED, NOT_FOUND, OUT_OF_ORDER as above.
+// first. Refusals: UNAUTHENTICATED, NOT_FOUND, FORBIDDEN (no member any more), OUT_OF_ORDER as above.
 struct VoidMessage {
   UserId sender;
   DeviceId sender_device;
@@ -464,6 +468,7 @@ struct MovedMarks {
   std::uint64_t revision = 0;
   std::vector<MarkAdvance> advances;
   std::vector<UserId> followers;
+  std::uint64_t membership = 0;  // of StreamState: whoever left or joined later hears of other advances
 };
 
 struct CommitResult {
@@ -517,12 +522,14 @@ class StoreReader {
   virtual Result<std::vector<Device>> devices(const UserId& user_id) = 0;
   virtual Result<std::vector<FollowedStream>> followed(const UserId& user_id, DeviceId device_id) = 0;
   // What this user may read after `after` on this device, at most max_items and, beyond the first, max_bytes.
-  // NOT_FOUND: no such stream, or nothing of it is this user's.
+  // A stream that the user has left ends where that happened. NOT_FOUND: no such stream, or nothing of it is this
+  // user's.
   virtual Result<ItemPage> items(const UserId& user_id, DeviceId device_id, StreamId stream_id, Seq after,
                                  std::size_t max_items, std::size_t max_bytes) = 0;
-  // Advances of a conversation above a revision, oldest first, at most max.
-  virtual Result<std::vector<MarkAdvance>> marks_after(ConversationId conversation_id, std::uint64_t revision,
-                                                       std::size_t max) = 0;
+  // Advances of a conversation above a revision that happened while the user was a member, oldest first, at most max;
+  // of who joined with the conversation's history, all before that too.
+  virtual Result<std::vector<MarkAdvance>> marks_after(const UserId& user_id, ConversationId conversation_id,
+                                                       std::uint64_t revision, std::size_t max) = 0;
   virtual Result<NewestList> newest_list(const UserId& user_id) = 0;
   // The versions after the one known, oldest first; where no version with this number and hash is stored, the newest.
   // At most max either way.

@@ -13,8 +13,6 @@ namespace chatsdk::server {
 namespace {
 
 constexpr Seq kFirstSeq = 1;
-constexpr std::int64_t kRoleMember = 1;
-constexpr std::int64_t kFirstInterval = 1;
 
 }  // namespace
 
@@ -35,10 +33,11 @@ Status StreamWriter::prepare() {
   CHATSDK_ASSIGN(select_stream_,
                  db_.prepare("SELECT s.kind, s.conversation_kind, s.head, r.revision, s.roster_revision FROM stream s "
                              "LEFT JOIN mark_revision r USING (stream_id) WHERE s.stream_id = ?1"));
-  CHATSDK_ASSIGN(select_members_,
-                 db_.prepare("SELECT m.user_id, m.joined_seq, k.delivered_up_to, k.read_up_to FROM member m LEFT JOIN "
-                             "mark k ON k.stream_id = m.stream_id AND k.user_id = m.user_id "
-                             "WHERE m.stream_id = ?1 AND m.left_seq IS NULL"));
+  CHATSDK_ASSIGN(
+      select_members_,
+      db_.prepare("SELECT m.user_id, m.role, m.joined_seq, k.delivered_up_to, k.read_up_to FROM member m LEFT JOIN "
+                  "mark k ON k.stream_id = m.stream_id AND k.user_id = m.user_id "
+                  "WHERE m.stream_id = ?1 AND m.left_seq IS NULL"));
   CHATSDK_ASSIGN(select_list_version_,
                  db_.prepare("SELECT list_version FROM roster WHERE stream_id = ?1 AND user_id = ?2"));
   CHATSDK_ASSIGN(lower_rosters_,
@@ -48,8 +47,17 @@ Status StreamWriter::prepare() {
                  db_.prepare("SELECT last FROM send_number WHERE device_id = ?1 AND stream_id = ?2"));
   CHATSDK_ASSIGN(insert_stream_, db_.prepare("INSERT INTO stream(stream_id, kind, conversation_kind, head, trimmed_to) "
                                              "VALUES (?1, ?2, ?3, 0, 0)"));
-  CHATSDK_ASSIGN(insert_member_, db_.prepare("INSERT INTO member(stream_id, user_id, interval, role, joined_seq) "
-                                             "VALUES (?1, ?2, ?3, ?4, ?5)"));
+  CHATSDK_ASSIGN(insert_member_, db_.prepare("INSERT INTO member(stream_id, user_id, interval, role, joined_seq, "
+                                             "joined_marks) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
+  CHATSDK_ASSIGN(
+      select_interval_,
+      db_.prepare("SELECT max(m.interval), k.delivered_up_to, k.read_up_to FROM member m LEFT JOIN mark k ON "
+                  "k.stream_id = m.stream_id AND k.user_id = m.user_id WHERE m.stream_id = ?1 AND "
+                  "m.user_id = ?2"));
+  CHATSDK_ASSIGN(end_member_, db_.prepare("UPDATE member SET left_seq = ?3, left_marks = ?4 WHERE stream_id = ?1 AND "
+                                          "user_id = ?2 AND left_seq IS NULL"));
+  CHATSDK_ASSIGN(update_role_, db_.prepare("UPDATE member SET role = ?3 WHERE stream_id = ?1 AND user_id = ?2 AND "
+                                           "left_seq IS NULL"));
   CHATSDK_ASSIGN(insert_direct_, db_.prepare("INSERT INTO direct(user_low, user_high, stream_id) VALUES (?1, ?2, ?3)"));
   CHATSDK_ASSIGN(insert_item_,
                  db_.prepare("INSERT INTO item(stream_id, seq, kind, message_id, sender, sender_device, "
@@ -92,10 +100,11 @@ Result<StreamState*> StreamWriter::find(StreamId stream_id) {
     if (!row) break;
     MemberState member;
     member.user_id = select_members_.text(0);
-    member.joined_seq = from_column(select_members_.integer(1));
-    const bool marked = !select_members_.is_null(2);
-    member.delivered_up_to = marked ? from_column(select_members_.integer(2)) : member.joined_seq - 1;
-    member.read_up_to = marked ? from_column(select_members_.integer(3)) : member.joined_seq - 1;
+    member.role = static_cast<MemberRole>(select_members_.integer(1));
+    member.joined_seq = from_column(select_members_.integer(2));
+    // NULL, who never moved a mark, reads as 0.
+    member.delivered_up_to = std::max(from_column(select_members_.integer(3)), member.joined_seq - 1);
+    member.read_up_to = std::max(from_column(select_members_.integer(4)), member.joined_seq - 1);
     state.members.push_back(std::move(member));
   }
   if (state.encrypted()) {
@@ -105,6 +114,7 @@ Result<StreamState*> StreamWriter::find(StreamId stream_id) {
       select_list_version_.reset();
     }
   }
+  cached_members_ += state.members.size();
   return &streams_.emplace(stream_id, std::move(state)).first->second;
 }
 
@@ -115,15 +125,7 @@ Result<StreamState*> StreamWriter::create(wire::StreamKind kind, wire::Conversat
   state.kind = kind;
   state.conversation_kind = conversation_kind;
   CHATSDK_TRY(insert_stream_.bind(1, to_column(state.stream_id.value)).bind(2, kind).bind(3, conversation_kind).run());
-  for (const UserId& user_id : members) {
-    CHATSDK_TRY(insert_member_.bind(1, to_column(state.stream_id.value))
-                    .bind_text(2, user_id)
-                    .bind(3, kFirstInterval)
-                    .bind(4, kRoleMember)
-                    .bind(5, to_column(kFirstSeq))
-                    .run());
-    state.members.push_back({user_id, kFirstSeq, kFirstSeq - 1, kFirstSeq - 1});
-  }
+  for (const UserId& user_id : members) CHATSDK_TRY(join(state, user_id, MemberRole::kMember, kFirstSeq));
   const StreamId stream_id = state.stream_id;
   return &streams_.emplace(stream_id, std::move(state)).first->second;
 }
@@ -154,6 +156,60 @@ Result<StreamState*> StreamWriter::create_direct(const UserId& one, const UserId
   directs_.emplace(direct_key(low, high), stream->stream_id);
   return stream;
 }
+
+// ---- Members -------------------------------------------------------------------------------------------------------
+
+Status StreamWriter::join(StreamState& stream, const UserId& user_id, MemberRole role, Seq first_seq) {
+  CHATSDK_ASSERT(stream.member(user_id) == nullptr && first_seq <= stream.head + 1);
+  CHATSDK_TRY(select_interval_.bind(1, to_column(stream.stream_id.value)).bind_text(2, user_id).step_row());
+  const std::int64_t interval = select_interval_.integer(0) + 1;  // none reads as 0
+  MemberState member{user_id, role, first_seq};
+  member.delivered_up_to = std::max(from_column(select_interval_.integer(1)), first_seq - 1);
+  member.read_up_to = std::max(from_column(select_interval_.integer(2)), first_seq - 1);
+  select_interval_.reset();
+  const std::uint64_t marks = first_seq <= stream.head ? 0 : stream.marks_revision;
+  CHATSDK_TRY(insert_member_.bind(1, to_column(stream.stream_id.value))
+                  .bind_text(2, user_id)
+                  .bind(3, interval)
+                  .bind(4, static_cast<std::int64_t>(role))
+                  .bind(5, to_column(first_seq))
+                  .bind(6, to_column(marks))
+                  .run());
+  stream.members.push_back(std::move(member));
+  ++cached_members_;
+  ++stream.membership;
+  return {};
+}
+
+Status StreamWriter::leave(StreamState& stream, const UserId& user_id) {
+  CHATSDK_ASSERT(stream.member(user_id) != nullptr);
+  CHATSDK_TRY(end_member_.bind(1, to_column(stream.stream_id.value))
+                  .bind_text(2, user_id)
+                  .bind(3, to_column(stream.head))
+                  .bind(4, to_column(stream.marks_revision))
+                  .run());
+  std::erase_if(stream.members, [&](const MemberState& member) { return member.user_id == user_id; });
+  --cached_members_;
+  ++stream.membership;
+  return {};
+}
+
+Status StreamWriter::set_role(StreamState& stream, MemberState& member, MemberRole role) {
+  member.role = role;
+  return update_role_.bind(1, to_column(stream.stream_id.value))
+      .bind_text(2, member.user_id)
+      .bind(3, static_cast<std::int64_t>(role))
+      .run();
+}
+
+Result<bool> StreamWriter::was_member(const StreamState& stream, const UserId& user_id) {
+  CHATSDK_TRY(select_interval_.bind(1, to_column(stream.stream_id.value)).bind_text(2, user_id).step_row());
+  const bool was = !select_interval_.is_null(0);
+  select_interval_.reset();
+  return was;
+}
+
+// ---- Items ---------------------------------------------------------------------------------------------------------
 
 Result<MessageId> StreamWriter::append(StreamState& stream, ItemRow row, WallTime now) {
   row.seq = stream.head + 1;
@@ -294,14 +350,20 @@ void StreamWriter::release() { insert_item_.clear_bindings(); }
 void StreamWriter::trim() {
   CHATSDK_ASSERT(queue_.empty());
   if (CHATSDK_PLANTED(Bug::kCachesWithoutLimit)) return;
-  if (streams_.size() > cached_max_) streams_.clear();
+  const bool many = streams_.size() > cached_max_ || cached_members_ > kMembersPerStream * cached_max_;
+  if (many) forget_streams();
   if (directs_.size() > cached_max_) directs_.clear();
 }
 
 void StreamWriter::forget() {
   queue_.clear();
-  streams_.clear();
+  forget_streams();
   directs_.clear();
+}
+
+void StreamWriter::forget_streams() {
+  streams_.clear();
+  cached_members_ = 0;
 }
 
 void StreamWriter::enqueue(StreamState& stream) {

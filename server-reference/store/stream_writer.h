@@ -7,7 +7,8 @@
 // Threads: the writer's.
 // Invariants:
 //   1. Between batches the cache equals the database: whoever rolls a transaction back calls forget().
-//   2. Between batches the cache holds at most as many streams as it may; pointers to states live for one batch.
+//   2. Between batches the cache holds at most as many streams as it may, and kMembersPerStream times as many members;
+//      pointers to states live for one batch.
 //   3. A stream grows by one item at a time, and its head is that item's sequence.
 #pragma once
 
@@ -27,9 +28,10 @@
 
 namespace chatsdk::server {
 
-// A member of today, with the marks; those of a member who never moved them stand before the joining.
+// A member of today, with the marks, which stand before the joining at least.
 struct MemberState {
   UserId user_id;
+  MemberRole role = MemberRole::kMember;
   Seq joined_seq = 0;
   Seq delivered_up_to = 0;
   Seq read_up_to = 0;
@@ -49,6 +51,7 @@ struct StreamState {
   Seq head = 0;
   std::uint64_t marks_revision = 0;
   std::vector<MemberState> members;
+  std::uint64_t membership = 0;          // counts who joined and left since the state was read
   std::uint64_t roster_revision = 0;     // 0: plain, or without an item yet
   std::vector<SendNumber> send_numbers;  // those asked for so far
   bool queued = false;                   // for flush()
@@ -64,6 +67,8 @@ struct StreamState {
 
 class StreamWriter {
  public:
+  static constexpr std::size_t kMembersPerStream = 8;
+
   StreamWriter(sqlite::Database& db, MessageIdMaker& ids, std::size_t cached_max)
       : db_(db), ids_(ids), cached_max_(cached_max) {}
   Status prepare();
@@ -79,6 +84,14 @@ class StreamWriter {
   // The direct conversation of two users; nullptr: there is none.
   Result<StreamState*> find_direct(const UserId& one, const UserId& other);
   Result<StreamState*> create_direct(const UserId& one, const UserId& other, WallTime now);
+
+  // Members change between two items: who joins is a follower of the next one, who leaves was one of the last one.
+  // first_seq: the first item that the member may read, the next one or an earlier one.
+  Status join(StreamState& stream, const UserId& user_id, MemberRole role, Seq first_seq);
+  Status leave(StreamState& stream, const UserId& user_id);
+  Status set_role(StreamState& stream, MemberState& member, MemberRole role);
+  // Also true of a member.
+  Result<bool> was_member(const StreamState& stream, const UserId& user_id);
 
   // Appends the row; its sequence and message id are filled in here. What it borrows lives until the batch ends, or,
   // for kinds other than messages, until this returns.
@@ -111,6 +124,7 @@ class StreamWriter {
 
  private:
   void enqueue(StreamState& stream);
+  void forget_streams();
   const std::string& direct_key(const UserId& low, const UserId& high);
 
   sqlite::Database& db_;
@@ -118,6 +132,7 @@ class StreamWriter {
   const std::size_t cached_max_;
   CommitResult* result_ = nullptr;
   std::unordered_map<StreamId, StreamState> streams_;
+  std::size_t cached_members_ = 0;  // of all of them
   std::unordered_map<std::string, StreamId> directs_;
   std::string direct_key_;
   std::vector<StreamState*> queue_;
@@ -130,6 +145,9 @@ class StreamWriter {
   sqlite::Statement select_send_number_;
   sqlite::Statement insert_stream_;
   sqlite::Statement insert_member_;
+  sqlite::Statement select_interval_;
+  sqlite::Statement end_member_;
+  sqlite::Statement update_role_;
   sqlite::Statement insert_direct_;
   sqlite::Statement insert_item_;
   sqlite::Statement insert_slice_;

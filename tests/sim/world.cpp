@@ -677,7 +677,9 @@ bool World::read_server(std::vector<event::StoreRead>* reads) {
 }
 
 bool World::record_marks(StreamId stream, ConversationNumber conversation) {
-  const auto advances = server_.inspector().marks_after(stream, 0, kMarksMax);
+  const auto members = observer_.members(conversation);
+  if (members.empty()) return true;
+  const auto advances = server_.inspector().marks_after(Observer::name_of(members.front()), stream, 0, kMarksMax);
   if (is_unread(advances, stream)) return false;
   std::map<std::pair<UserNumber, MarkKind>, Seq> marks;  // the last word on each
   for (const server::MarkAdvance& advance : *advances) {

@@ -723,7 +723,7 @@ class DeliveredMark : public EncryptedContract {
   Seq acknowledged(const UserId& user, Seq from, Seq up_to) {
     write<MarksAdvanced>(AdvanceMarks{user, conversation_, from, up_to, 0, now()});
     Seq delivered = 0;
-    const auto advances = reader().marks_after(conversation_, 0, 100);
+    const auto advances = reader().marks_after(user, conversation_, 0, 100);
     for (const MarkAdvance& advance : *advances) {
       if (advance.user_id == user && advance.kind == wire::Marks::KIND_DELIVERED) delivered = advance.up_to;
     }

@@ -173,8 +173,45 @@ TEST_F(MessageContract, ARepeatIsAnsweredAfterTheSenderLeft) {
   harness_->end_membership(conversation_, "ann", first.seq);
   EXPECT_EQ(write<Appended>(op).seq, first.seq);
   EXPECT_EQ(write<Voided>(void_of(op)).accepted->seq, first.seq);
-  EXPECT_EQ(code(from_ann(3)), Code::kNotFound);
-  EXPECT_EQ(code(void_of(from_ann(3))), Code::kNotFound);
+  EXPECT_EQ(code(from_ann(3)), Code::kForbidden);
+  EXPECT_EQ(code(void_of(from_ann(3))), Code::kForbidden);
+}
+
+TEST_F(MessageContract, AConversationHasAsManyMembersAsJoinIt) {
+  for (const char* user : {"cid", "dan"}) register_user(user);
+  const DeviceId cid = log_in("cid").session.device_id;
+  harness_->begin_membership(conversation_, "cid", 1, 3);
+  harness_->begin_membership(conversation_, "dan", 1, 3);
+  const CommitResult result =
+      commit({message("cid", cid, to_conversation(conversation_), 1, "three"), from_ann(2, "four")});
+  ASSERT_EQ(result.appended.size(), 2u);
+  for (const AppendedItem& item : result.appended) {
+    std::vector<UserId> followers = item.followers;
+    std::sort(followers.begin(), followers.end());
+    EXPECT_EQ(followers, (std::vector<UserId>{"ann", "bob", "cid", "dan"}));
+  }
+  for (const char* user : {"ann", "bob", "cid", "dan"}) {
+    const auto items = read(user, conversation_);
+    EXPECT_EQ(text_of(items.back()), "four") << user;
+    EXPECT_EQ(text_of(items.at(items.size() - 2)), "three") << user;
+  }
+  EXPECT_EQ(read("dan", conversation_).size(), 3u) << "a skip and what came since";
+  EXPECT_EQ(read("bob", conversation_).size(), 4u);
+}
+
+TEST_F(MessageContract, EachMemberHasMarksThatAllHearOf) {
+  for (const char* user : {"cid", "dan"}) register_user(user);
+  harness_->begin_membership(conversation_, "cid", 1, 3);
+  harness_->begin_membership(conversation_, "dan", 1, 3);
+  write<Appended>(from_ann(2));
+  const CommitResult result =
+      commit({AdvanceMarks{"cid", conversation_, 2, 3, 3, now()}, AdvanceMarks{"bob", conversation_, 0, 3, 0, now()},
+              AdvanceMarks{"dan", conversation_, 0, 3, 0, now()}});
+  ASSERT_EQ(result.moved.size(), 1u);
+  EXPECT_EQ(result.moved[0].followers.size(), 4u);
+  ASSERT_EQ(result.moved[0].advances.size(), 4u);
+  EXPECT_EQ(result.moved[0].advances[1].kind, wire::Marks::KIND_READ);
+  EXPECT_EQ(result.moved[0].advances[3].user_id, "dan");
 }
 
 TEST_F(MessageContract, TheSameIdFromAnotherUserIsAnotherMessage) {

@@ -108,15 +108,18 @@ TEST_F(ReadContract, BeforeJoiningIsOneSkip) {
   EXPECT_EQ(items[5].seq(), 10u);
 }
 
-TEST_F(ReadContract, AfterLeavingIsOneSkipToTheHead) {
+TEST_F(ReadContract, AStreamEndsWhereItsReaderLeft) {
   append(8);
   harness_->end_membership(conversation_, "bob", 4);
   const auto items = read("bob", conversation_, 2);
-  ASSERT_EQ(items.size(), 3u);
+  ASSERT_EQ(items.size(), 2u);
   EXPECT_EQ(items[1].seq(), 4u);
-  EXPECT_EQ(items[2].kind(), wire::ITEM_KIND_SKIP);
-  EXPECT_EQ(items[2].skip_reason(), wire::SKIP_REASON_NOT_ADDRESSED);
-  EXPECT_EQ(items[2].seq(), 10u);
+  for (const Seq after : {Seq{4}, Seq{7}, Seq{10}}) {
+    auto page = reader().items("bob", {}, conversation_, after, 10, 1 << 20);
+    EXPECT_TRUE(page->items.empty());
+    EXPECT_EQ(page->head, 4u) << "how far it went on is not told";
+  }
+  EXPECT_EQ(reader().items("ann", {}, conversation_, 0, 1, 1)->head, 10u);
 }
 
 TEST_F(ReadContract, ASecondMembershipReadsOnAfterTheGap) {
@@ -130,6 +133,18 @@ TEST_F(ReadContract, ASecondMembershipReadsOnAfterTheGap) {
   EXPECT_EQ(items[1].seq(), 7u);
   EXPECT_EQ(items[2].seq(), 8u);
   EXPECT_EQ(read("bob", conversation_, 5).at(0).seq(), 7u) << "a cursor within the gap";
+}
+
+TEST_F(ReadContract, WhoComesBackWithTheHistoryReadsWhatLayBetween) {
+  append(8);
+  harness_->end_membership(conversation_, "bob", 4);
+  harness_->begin_membership(conversation_, "bob", 2, 1);
+  const auto items = read("bob", conversation_);
+  ASSERT_EQ(items.size(), 10u);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    EXPECT_EQ(items[i].seq(), i + 1);
+    EXPECT_NE(items[i].kind(), wire::ITEM_KIND_SKIP);
+  }
 }
 
 TEST_F(ReadContract, WhoLeftIsNoFollowerOfNewItems) {
@@ -154,9 +169,15 @@ TEST_F(ReadContract, ADeviceFollowsItsAccountAndItsConversations) {
   EXPECT_TRUE(reader().followed("nobody", {})->empty());
 }
 
-TEST_F(ReadContract, AFormerMemberStillFollows) {
+TEST_F(ReadContract, AFormerMemberStillFollowsUpToTheEnd) {
+  mark("ann", 0, 2, 2);
+  const std::uint64_t revision = followed("bob", bob_, conversation_).marks_revision;
   harness_->end_membership(conversation_, "bob", 2);
+  append(3);
+  mark("ann", 2, 5, 5);
   EXPECT_EQ(followed("bob", bob_, conversation_).head, 2u);
+  EXPECT_EQ(followed("bob", bob_, conversation_).marks_revision, revision);
+  EXPECT_EQ(followed("ann", ann_, conversation_).head, 5u);
 }
 
 TEST_F(ReadContract, CursorsOnlyGrowAndAreOfADevice) {
@@ -251,18 +272,40 @@ TEST_F(ReadContract, MarksAfterARevisionComeOldestFirst) {
   const auto second = mark("ann", 0, 10, 10);
   mark("bob", 3, 10, 9);
   harness_->reopen();
-  const auto all = reader().marks_after(conversation_, 0, 100);
+  const auto all = reader().marks_after("ann", conversation_, 0, 100);
   ASSERT_TRUE(all.ok());
   ASSERT_EQ(all->size(), 5u);
   for (std::size_t i = 1; i < all->size(); ++i) EXPECT_GT((*all)[i].revision, (*all)[i - 1].revision);
   EXPECT_EQ((*all)[0].user_id, "bob");
   EXPECT_EQ((*all)[0].up_to, 3u);
-  const auto later = reader().marks_after(conversation_, second.revision, 100);
+  const auto later = reader().marks_after("ann", conversation_, second.revision, 100);
   ASSERT_EQ(later->size(), 2u);
   EXPECT_EQ(later->back().kind, wire::Marks::KIND_READ);
   EXPECT_EQ(later->back().up_to, 9u);
-  EXPECT_EQ(reader().marks_after(conversation_, 0, 2)->size(), 2u);
+  EXPECT_EQ(reader().marks_after("ann", conversation_, 0, 2)->size(), 2u);
   EXPECT_EQ(mark("bob", 10, 10, 10).revision, later->back().revision + 1) << "revisions go on after a restart";
+}
+
+TEST_F(ReadContract, MarksAreOfTheTimeOfMembership) {
+  register_user("cid");
+  mark("ann", 0, 2, 2);
+  harness_->begin_membership(conversation_, "cid", 1, 3);
+  append(1);
+  mark("bob", 0, 3, 0);
+  const auto seen = reader().marks_after("cid", conversation_, 0, 100);
+  ASSERT_EQ(seen->size(), 1u) << "not what was before";
+  EXPECT_EQ(seen->at(0).user_id, "bob");
+  harness_->end_membership(conversation_, "cid", 3);
+  mark("bob", 3, 3, 3);
+  EXPECT_EQ(reader().marks_after("cid", conversation_, 0, 100)->size(), 1u) << "nor what came after";
+  harness_->begin_membership(conversation_, "cid", 2, 4);
+  append(1);
+  mark("cid", 3, 4, 4);
+  const auto later = reader().marks_after("cid", conversation_, 0, 100);
+  ASSERT_EQ(later->size(), 3u);
+  EXPECT_EQ(later->at(0).user_id, "bob");
+  EXPECT_EQ(later->at(2).kind, wire::Marks::KIND_READ);
+  EXPECT_EQ(reader().marks_after("ann", conversation_, 0, 100)->size(), 6u);
 }
 
 TEST_F(ReadContract, AdvancesOfOneBatchAreToldTogether) {

@@ -60,15 +60,23 @@ std::int64_t SqliteHarness::count(const std::string& sql) {
 }
 
 void SqliteHarness::end_membership(StreamId stream_id, const UserId& user_id, Seq left_seq) {
-  execute("UPDATE member SET left_seq = " + std::to_string(left_seq) + " WHERE stream_id = " +
-          std::to_string(stream_id.value) + " AND user_id = '" + user_id + "' AND left_seq IS NULL");
+  const std::string stream = std::to_string(stream_id.value);
+  execute("UPDATE member SET left_seq = " + std::to_string(left_seq) +
+          ", left_marks = coalesce((SELECT revision FROM "
+          "mark_revision WHERE stream_id = " +
+          stream + "), 0) WHERE stream_id = " + stream + " AND user_id = '" + user_id + "' AND left_seq IS NULL");
   reopen();
 }
 
 void SqliteHarness::begin_membership(StreamId stream_id, const UserId& user_id, int interval, Seq joined_seq) {
-  execute("INSERT INTO member(stream_id, user_id, interval, role, joined_seq) VALUES (" +
-          std::to_string(stream_id.value) + ", '" + user_id + "', " + std::to_string(interval) + ", 1, " +
-          std::to_string(joined_seq) + ")");
+  const std::string stream = std::to_string(stream_id.value);
+  execute("INSERT INTO member(stream_id, user_id, interval, role, joined_seq, joined_marks) SELECT " + stream + ", '" +
+          user_id + "', " + std::to_string(interval) + ", 1, " + std::to_string(joined_seq) + ", iif(" +
+          std::to_string(joined_seq) +
+          " <= head, 0, coalesce((SELECT revision FROM mark_revision WHERE stream_id = " + stream +
+          "), 0)) FROM stream "
+          "WHERE stream_id = " +
+          stream);
   reopen();
 }
 

@@ -559,7 +559,9 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
 // ---- Versions ------------------------------------------------------------------------------------------------------
 
 // Takes away what the versions behind it have added.
-const std::string kBackToVersion6 = "DROP TABLE edit_of; PRAGMA user_version = 6;";
+const std::string kBackToVersion7 =
+    "ALTER TABLE member DROP COLUMN joined_marks; ALTER TABLE member DROP COLUMN left_marks; PRAGMA user_version = 7;";
+const std::string kBackToVersion6 = kBackToVersion7 + "DROP TABLE edit_of; PRAGMA user_version = 6;";
 const std::string kBackToVersion5 =
     kBackToVersion6 +
     "ALTER TABLE stream DROP COLUMN earlier_head; ALTER TABLE cursor ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0; "
@@ -572,6 +574,20 @@ const std::string kBackToVersion2 =
     "ALTER TABLE stream DROP COLUMN roster_revision; ALTER TABLE device DROP COLUMN encryption_counter; "
     "ALTER TABLE cursor DROP COLUMN earlier; DROP TABLE roster; DROP TABLE roster_due; DROP TABLE slice; "
     "DROP TABLE staged; PRAGMA user_version = 2;";
+
+TEST_F(SqliteStoreTest, AStoreOfVersionSevenIsBroughtUpToDate) {
+  register_user("ann");
+  register_user("bob");
+  const DeviceId ann = log_in("ann").session.device_id;
+  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1));
+  write<MarksAdvanced>(AdvanceMarks{"bob", first.conversation_id, 0, 2, 0, now()});
+  sqlite().execute(kBackToVersion7);
+  harness_->reopen();
+  EXPECT_EQ(reader().marks_after("ann", first.conversation_id, 0, 10)->size(), 1u);
+  EXPECT_EQ(write<Appended>(message("ann", ann, to_conversation(first.conversation_id), 2)).seq, 3u);
+  sqlite().close();
+  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
+}
 
 TEST_F(SqliteStoreTest, AStoreOfVersionSixIsBroughtUpToDate) {
   register_user("ann");
@@ -699,6 +715,22 @@ TEST_F(SmallCaches, HoldNoMoreSessionsThanTheyMay) {
     expected = expected == 2 ? 1 : expected + 1;
     EXPECT_EQ(sqlite().store().cached_sessions(), expected);
   }
+}
+
+TEST_F(SmallCaches, HoldNoMoreMembersThanTheyMay) {
+  std::vector<UserId> users;
+  for (int i = 0; i < 2 * static_cast<int>(StreamWriter::kMembersPerStream) + 1; ++i) {
+    users.push_back("member" + std::to_string(i));
+    register_user(users.back());
+  }
+  const DeviceId device = log_in(users[0]).session.device_id;
+  const auto first = write<Appended>(message(users[0], device, to_peer(users[1]), 1));
+  for (std::size_t i = 2; i < users.size(); ++i) harness_->begin_membership(first.conversation_id, users[i], 1, 3);
+  write<Appended>(message(users[0], device, to_conversation(first.conversation_id), 2));
+  EXPECT_EQ(sqlite().store().cached_streams(), 0u) << "one stream with more members than two streams may have";
+  harness_->end_membership(first.conversation_id, users[1], 3);
+  write<Appended>(message(users[0], device, to_conversation(first.conversation_id), 3));
+  EXPECT_EQ(sqlite().store().cached_streams(), 1u);
 }
 
 TEST_F(SmallCaches, ReadAgainWhatTheyForgot) {
