@@ -592,6 +592,10 @@ void console::show_encryption(const chatsdk::event& event) {
             std::string(event.link_code()) + ", else 'cancel'");
       break;
     }
+    case CHATSDK_EVENT_IDENTITY_REPLACED:
+      print(event.status() == CHATSDK_OK ? "-- this is a new identity"
+                                         : "-- no new identity: " + std::string(event.error_message()));
+      break;
     case CHATSDK_EVENT_LINK_ENDED:
       link_status_ = event.status();
       print(event.status() == CHATSDK_OK ? "-- linked" : "-- not linked: " + std::string(event.error_message()));

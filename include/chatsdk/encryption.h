@@ -115,8 +115,11 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_accept_identity(chatsdk_client* 
  * other device of the user is taken out of the list, is logged out, and has to be linked anew. Everybody who writes
  * with the user is told that the identity has changed, and every mark for it falls.
  *
- * It is done at the next connection: CHATSDK_EVENT_ENCRYPTION says READY. Asked for again if the program ends before.
- * Where the server refuses it, everything stays as it was.
+ * It is noted in the store, and done as soon as this device is connected and has read all that waits for it, which it
+ * could not read afterwards: what others send meanwhile is read first. It takes effect when the server has taken the
+ * new key: CHATSDK_EVENT_IDENTITY_REPLACED says so, or why it was given up. Then everything stays as it was, and
+ * nothing of the new key is kept. Until then this device goes on under the old one. Asked for twice it is done once;
+ * linking this device gives it up (CANCELLED).
  *
  * @param client the client
  * @param[out] out_error why it failed; NULL allowed

@@ -13,6 +13,7 @@ bool EventQueue::is_state(const chatsdk_event& event) {
     case CHATSDK_EVENT_SESSION_ENDED:
     case CHATSDK_EVENT_LINK_CODE:
     case CHATSDK_EVENT_LINK_ENDED:
+    case CHATSDK_EVENT_IDENTITY_REPLACED:
       return false;
     default:
       return true;

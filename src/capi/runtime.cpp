@@ -468,8 +468,12 @@ void Runtime::on_link_code(const std::string& code, const std::string& name) {
   events_->push(Ref<chatsdk_event>(event.release()));
 }
 
-void Runtime::on_link_ended(const Status& status) {
-  auto event = make_event(CHATSDK_EVENT_LINK_ENDED);
+void Runtime::on_link_ended(const Status& status) { push_end(CHATSDK_EVENT_LINK_ENDED, status); }
+
+void Runtime::on_identity_replaced(const Status& status) { push_end(CHATSDK_EVENT_IDENTITY_REPLACED, status); }
+
+void Runtime::push_end(std::int32_t type, const Status& status) {
+  auto event = make_event(type);
   event->status = static_cast<std::int32_t>(status.code());
   if (!status.ok()) event->error = Ref<chatsdk_error>(new chatsdk_error(status.error()));
   events_->push(Ref<chatsdk_event>(event.release()));

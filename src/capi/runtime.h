@@ -145,7 +145,9 @@ class Runtime final : private EventSink {
   void on_encryption_events(const std::vector<e2ee::Event>& told) override;
   void on_link_code(const std::string& code, const std::string& name) override;
   void on_link_ended(const Status& status) override;
+  void on_identity_replaced(const Status& status) override;
 
+  void push_end(std::int32_t type, const Status& status);
   Status check_open() const;
   void note_progress();
   void note_state();  // on the engine

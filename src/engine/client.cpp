@@ -53,6 +53,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   void on_keys_changed() override { outbox.keys_changed(); }
   void on_rows_added() override { outbox.changed_by_app(); }
   void on_lists_answered() override { inbox.go_on(); }
+  bool all_is_read() const override { return inbox.all_applied(); }
   void on_fewer_missing() override {
     inbox.tell_delivered();
     receipts.on_caught_up();

@@ -78,6 +78,8 @@ class EventSink {
   // Of a linking: what the user compares on both devices, with the new one's name; and its end.
   virtual void on_link_code(const std::string&, const std::string&) {}
   virtual void on_link_ended(const Status&) {}
+  // The account key that was asked for is in force, or was given up.
+  virtual void on_identity_replaced(const Status&) {}
   // What happened to device lists and identities, in order.
   virtual void on_encryption_events(const std::vector<e2ee::Event>&) {}
 };

@@ -46,6 +46,8 @@ class Encryption final : private KeyUpkeep::Observer {
     virtual void on_fewer_missing() = 0;
     // The server has answered for lists: what was held for them can be judged, one way or the other.
     virtual void on_lists_answered() = 0;
+    // Nothing that has arrived waits to be applied.
+    virtual bool all_is_read() const = 0;
   };
 
   Encryption(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, Observer& observer);
@@ -149,6 +151,7 @@ class Encryption final : private KeyUpkeep::Observer {
 
   void on_own_keys_changed() override;
   void on_own_lists_answered() override;
+  bool all_is_read() const override { return observer_.all_is_read(); }
   void on_keys_deleted() override;
   void on_encryption_state(EncryptionState state) override;
   void on_encryption_events(std::vector<e2ee::Event> events) override;

@@ -55,6 +55,10 @@ void Events::link_code(std::string code, std::string name) {
   raise([code = std::move(code), name = std::move(name)](EventSink& sink) { sink.on_link_code(code, name); });
 }
 
+void Events::identity_replaced(Status status) {
+  raise([status = std::move(status)](EventSink& sink) { sink.on_identity_replaced(status); });
+}
+
 void Events::link_ended(Status status) {
   raise([status = std::move(status)](EventSink& sink) { sink.on_link_ended(status); });
 }

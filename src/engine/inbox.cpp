@@ -232,6 +232,11 @@ void Inbox::go_on() {
   }
 }
 
+bool Inbox::all_applied() const {
+  const auto is_recent = [this](const auto& asked) { return context_.now() - asked.second.asked < limits::kPullAgain; };
+  return waiting_.empty() && held_.empty() && std::none_of(pulled_.begin(), pulled_.end(), is_recent);
+}
+
 void Inbox::pull(StreamId stream, Seq after) {
   if (held_.contains(stream)) return;
   const auto asked = pulled_.find(stream);

@@ -38,6 +38,8 @@ class Inbox {
 
   // How much waits.
   std::size_t waiting_items() const { return waiting_items_; }
+  // Nothing has arrived that is not applied, and nothing was just asked for again.
+  bool all_applied() const;
   std::size_t waiting_frames() const { return waiting_.size(); }
   std::size_t gaps() const { return pulled_.size(); }
 

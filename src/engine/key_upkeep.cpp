@@ -13,7 +13,8 @@ namespace {
 
 using e2ee::Standing;
 
-constexpr int kConflictsMax = 5;  // with lists of other devices, in a row, before who waits for one is told
+constexpr int kReplaceConflictsMax = 8;  // of another account key, before it is given up
+constexpr int kConflictsMax = 5;         // with lists of other devices, in a row, before who waits for one is told
 
 }  // namespace
 
@@ -44,6 +45,7 @@ KeyUpkeep::KeyUpkeep(const EngineContext& context, E2eeStore& store, e2ee::Direc
       observer_(observer),
       keys_(context.random.keys, own_kem(), context.options.lifetimes),
       backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
+      replace_backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
       timer_(context.executor) {}
 
 // ---- What is told --------------------------------------------------------------------------------------------------
@@ -62,6 +64,8 @@ void KeyUpkeep::on_key_counts(const wire::KeyCounts& counts) {
 void KeyUpkeep::on_caught_up() {
   caught_up_ = true;
   age();
+  const auto replacing = store_.notes().replacing();
+  if (replacing.ok() && *replacing) schedule();
 }
 
 // What waits may need what is old: so not before a connection has caught up. From then on with each turn.
@@ -143,27 +147,39 @@ void KeyUpkeep::run() {
   end_unlinks(work.unlinked, {});
   if (work.own_changed) observer_.on_own_keys_changed();
   CHATSDK_FAULT("keys.between_keys_and_upload");
-  if (work.replaces) {
-    replacing_ = Replacing::kMade;
-    replaced_key_ = *work.replaces;
+  if (work.replaced) {
+    replace_backoff_.reset();
+    replace_conflicts_ = 0;
+    context_.events.identity_replaced({});
   }
   if (!work.lists.empty()) return upload_list(std::move(work));
   if (work.ask_digest) return query_digest();
   if (work.prekeys) return upload_prekeys(std::move(*work.prekeys));
   holds_.digest.reset();
+  if (work.replacing && live_ && caught_up_) {
+    // Held for lists, or not acknowledged yet.
+    replaces_later_ = false;
+    return timer_.start_after(replace_backoff_.next(), [this] { schedule(); });
+  }
   if (work.look_again_ms) wait_until(*work.look_again_ms);
 }
 
 Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   CHATSDK_ASSIGN(const bool replaced, keys_.take_replacement(transaction.kept(), session_.owner()));
-  if (replaced && replacing_ == Replacing::kMade) replacing_ = Replacing::kNo;
+  CHATSDK_ASSIGN(auto replacing, transaction.notes().replacing());
+  if (replaced && replacing) {
+    CHATSDK_TRY(transaction.notes().put_replacing(std::nullopt));
+    replacing.reset();
+    work.replaced = true;
+  }
+  work.replacing = replacing.has_value();
   work.own_changed = replaced;
   CHATSDK_ASSIGN(const Standing standing, keys_.standing(transaction.kept(), own_device(), branch()));
   if (!live_ && standing != Standing::kListed) {
     work.unlinked = unlinks_.size();
     return {};
   }
-  if (replacing_ != Replacing::kNo) return decide_replacing(transaction, work);
+  if (replacing && may_replace()) return decide_replacing(transaction, replacing->place, work);
   const bool may_sign = standing != Standing::kRemoved && standing != Standing::kNoKeys;
   if (may_sign) CHATSDK_TRY(collect_lost(transaction, work));
   switch (standing) {
@@ -171,7 +187,7 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
       CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
       if (server_version_ > 0 || own != nullptr) {
         work.unlinked = unlinks_.size();
-        become(EncryptionState::kLinkNeeded);
+        if (!replacing) become(EncryptionState::kLinkNeeded);
         return {};
       }
       CHATSDK_ASSIGN(auto upload, keys_.begin_account(transaction.kept(), own_device(), device_name(), now_ms()));
@@ -191,7 +207,7 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
     }
     case Standing::kRemoved:
       work.unlinked = unlinks_.size();
-      become(EncryptionState::kLinkNeeded);
+      if (!replacing) become(EncryptionState::kLinkNeeded);
       return {};
     case Standing::kListed:
       break;
@@ -201,10 +217,13 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
 
 // Behind another identity than the one that was to be replaced, a key that was drawn before may have been on the server
 // and be gone already.
-Status KeyUpkeep::decide_replacing(E2eeTransaction& transaction, Work& work) {
+Status KeyUpkeep::decide_replacing(E2eeTransaction& transaction, const std::optional<e2ee::SigningKey>& place,
+                                   Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
-  const bool again = replacing_ == Replacing::kMade && own != nullptr && own->account_key == replaced_key_;
-  if (own != nullptr) work.replaces = own->account_key;
+  if (own == nullptr) return error(Code::kWrongState, "no account key of this user is known");
+  const bool again = place == own->account_key;
+  work.replaces = own->account_key;
+  if (!again) CHATSDK_TRY(transaction.notes().put_replacing(e2ee::SqlNotes::Replacing{own->account_key}));
   CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(),
                                                     {again, server_version_}, now_ms()));
   add_list(std::move(upload), work);
@@ -283,6 +302,11 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
     in_doubt = false;
   }
   if (in_doubt) become(EncryptionState::kPreparing);
+  if (server_has_newest_ && !work.replacing) {
+    // What an earlier version of the library has given up.
+    CHATSDK_ASSIGN(const auto forgotten, transaction.state().next_self());
+    if (forgotten) CHATSDK_TRY(transaction.state().drop_next_self());
+  }
   CHATSDK_TRY(take_out_gone(transaction, work));
   CHATSDK_TRY(outgrow(transaction, work));
   if (!work.lists.empty() || !live_) return {};
@@ -296,7 +320,7 @@ Status KeyUpkeep::decide_listed(E2eeTransaction& transaction, Work& work) {
   }
   CHATSDK_ASSIGN(work.prekeys, keys_.due_upload(transaction.kept(), holds_, now_ms()));
   // Without prekeys on the server nobody could begin a session with this device.
-  if (!work.prekeys && !in_doubt) become(EncryptionState::kReady);
+  if (!work.prekeys && !in_doubt && !work.replacing) become(EncryptionState::kReady);
   CHATSDK_ASSIGN(work.look_again_ms, keys_.rotation_due_ms(transaction.kept()));
   return {};
 }
@@ -343,10 +367,29 @@ void KeyUpkeep::end_unlinks(std::size_t count, const Status& status) {
 Status KeyUpkeep::replace_account() {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
   if (own == nullptr) return error(Code::kWrongState, "no account key of this user is known");
-  if (replacing_ == Replacing::kNo) replacing_ = Replacing::kAsked;
+  const auto written = store_.write([](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN(const auto replacing, transaction.notes().replacing());
+    return replacing ? Status() : transaction.notes().put_replacing(e2ee::SqlNotes::Replacing{});
+  });
+  if (!written.ok()) return written.error();
   become(EncryptionState::kPreparing);
   ask_own_lists();
   return {};
+}
+
+// Nothing of it stays: nobody would ever use it.
+void KeyUpkeep::give_up_replacing(const Error& cause) {
+  bool was_asked = false;
+  const auto written = store_.write([&was_asked](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN(const auto replacing, transaction.notes().replacing());
+    was_asked = replacing.has_value();
+    CHATSDK_TRY(transaction.notes().put_replacing(std::nullopt));
+    return transaction.state().drop_next_self();
+  });
+  replace_backoff_.reset();
+  replace_conflicts_ = 0;
+  if (!written.ok()) return context_.debug("keys", "an account key that was refused could not be dropped");
+  if (was_asked) context_.events.identity_replaced(cause);
 }
 
 Result<e2ee::Standing> KeyUpkeep::standing() {
@@ -370,6 +413,7 @@ void KeyUpkeep::adopt_now() {
                                branch());
   });
   if (written.ok()) {
+    give_up_replacing(error(Code::kCancelled, "this device was linked"));
     if (branch_) lists_known_ = false;
     branch_.reset();
     CHATSDK_FAULT("encryption.between_adopted_and_listed");
@@ -492,8 +536,11 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   if (!answer.ok()) {
     const bool in_doubt = answer.code() == Code::kConflict;
     lists_known_ = lists_known_ && !in_doubt;
-    // What the server will never take is given up.
-    if (work.replaces && !in_doubt && !code_is_retryable(answer.code())) replacing_ = Replacing::kNo;
+    // What the server will never take is given up; so is what it refuses time and again.
+    replaces_later_ = work.replaces.has_value();
+    const bool is_final =
+        in_doubt ? work.replaces && ++replace_conflicts_ >= kReplaceConflictsMax : !code_is_retryable(answer.code());
+    if (work.replaces && is_final) give_up_replacing(answer.error());
     return failed(answer.error());
   }
   std::vector<e2ee::Event> events;

@@ -52,6 +52,8 @@ class KeyUpkeep {
     virtual void on_own_lists_answered() = 0;
     // What was old went.
     virtual void on_keys_deleted() = 0;
+    // Nothing that has arrived waits to be applied.
+    virtual bool all_is_read() const = 0;
     virtual void on_encryption_state(EncryptionState state) = 0;
     virtual void on_encryption_events(std::vector<e2ee::Event> events) = 0;
   };
@@ -94,8 +96,9 @@ class KeyUpkeep {
   // NETWORK, and the list may have been taken.
   void unlink(DeviceId device, Session::StatusCallback done);
 
-  // Another account key, with this device alone: made and uploaded as soon as there is a connection. It is not kept
-  // across a restart. WRONG_STATE: the user has no account key that could be replaced.
+  // Another account key, with this device alone: noted, and made and uploaded as soon as there is a connection and all
+  // that waits for this device is read. Ends with one Events::identity_replaced. WRONG_STATE: the user has no account
+  // key that could be replaced.
   Status replace_account();
 
  private:
@@ -105,6 +108,8 @@ class KeyUpkeep {
     std::vector<Bytes> lists;
     std::vector<Bytes> records;
     std::optional<e2ee::SigningKey> replaces;  // the account key that the list takes the place of
+    bool replacing = false;                    // one is to be replaced, now or later
+    bool replaced = false;                     // it was
     bool replaces_earlier_key = false;         // that of before, which a server that went back has again, or none
     bool own_changed = false;                  // what encrypting waits for may be there now
     std::size_t unlinked = 0;                  // so many of unlinks_ are done
@@ -119,7 +124,9 @@ class KeyUpkeep {
   // awaited: the version that was when they were asked for.
   void on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> answer);
   Status decide(E2eeTransaction& transaction, Work& work);
-  Status decide_replacing(E2eeTransaction& transaction, Work& work);
+  Status decide_replacing(E2eeTransaction& transaction, const std::optional<e2ee::SigningKey>& place, Work& work);
+  bool may_replace() const { return live_ && caught_up_ && !replaces_later_ && observer_.all_is_read(); }
+  void give_up_replacing(const Error& cause);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
   Status outgrow(E2eeTransaction& transaction, Work& work);
@@ -165,10 +172,8 @@ class KeyUpkeep {
   e2ee::Hash told_branch_;  // the app was told of a branch that ends with it
   e2ee::ServerHolds holds_;
   std::optional<MonotonicTime> digest_asked_;
-  std::uint32_t drop_below_ = 0;                // of the next upload of prekeys
-  enum class Replacing { kNo, kAsked, kMade };  // kMade: the keys are stored, their list may be on the server
-  Replacing replacing_ = Replacing::kNo;
-  e2ee::SigningKey replaced_key_;  // kMade: the account key that was known when they were drawn
+  std::uint32_t drop_below_ = 0;  // of the next upload of prekeys
+  bool replaces_later_ = false;   // another account key was refused just now: what else is due goes first
   struct Unlink {
     DeviceId device;
     Session::StatusCallback done;
@@ -183,6 +188,8 @@ class KeyUpkeep {
   std::vector<DeviceId> forgotten_;  // listed when the server was asked last, and no device of the user any more
   EncryptionState state_ = EncryptionState::kPreparing;
   Backoff backoff_;
+  int replace_conflicts_ = 0;
+  Backoff replace_backoff_;  // no answer to anything else ends its pauses
   Timer timer_;
   Guard guard_;  // of what belongs to a connection
 };

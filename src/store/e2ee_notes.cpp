@@ -171,6 +171,9 @@ constexpr const char* kForgetIdentity[] = {
 constexpr char kListInDoubt[] = "SELECT list_in_doubt FROM e2ee_meta WHERE id = 1";
 constexpr char kDoubtList[] = "UPDATE e2ee_meta SET list_in_doubt = 1 WHERE id = 1 AND list_in_doubt = 0";
 constexpr char kListIsThere[] = "UPDATE e2ee_meta SET list_in_doubt = 0 WHERE id = 1";
+constexpr char kReplacing[] = "SELECT replacing FROM e2ee_meta WHERE id = 1 AND replacing IS NOT NULL";
+constexpr char kPutReplacing[] = "UPDATE e2ee_meta SET replacing = ?1 WHERE id = 1";
+constexpr char kNoReplacing[] = "UPDATE e2ee_meta SET replacing = NULL WHERE id = 1";
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -372,6 +375,23 @@ Result<bool> SqlNotes::list_in_doubt() {
 Status SqlNotes::list_is_there() { return sql_(kListIsThere).run(); }
 
 Status SqlNotes::doubt_list() { return sql_(kDoubtList).run(); }
+
+Result<std::optional<SqlNotes::Replacing>> SqlNotes::replacing() {
+  rows::Query query = sql_(kReplacing);
+  CHATSDK_ASSIGN(const bool asked, query.first());
+  if (!asked) return std::optional<Replacing>();
+  Replacing replacing;
+  const std::string_view place = query->blob(0);
+  if (place.empty()) return std::optional(replacing);
+  if (place.size() != SigningKey::size()) return corrupt_row("e2ee_meta", "an account key of another length");
+  replacing.place = SigningKey::from(place);
+  return std::optional(replacing);
+}
+
+Status SqlNotes::put_replacing(const std::optional<Replacing>& replacing) {
+  if (!replacing) return sql_(kNoReplacing).run();
+  return sql_(kPutReplacing).run(Blob{replacing->place ? replacing->place->view() : std::string_view()});
+}
 
 Status SqlNotes::forget_identity(const UserId& user_id) {
   for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));

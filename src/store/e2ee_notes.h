@@ -108,6 +108,13 @@ class SqlNotes final : public Notes {
   Status list_is_there();
   // The server's own lists part from those that are known here.
   Status doubt_list();
+  // Whether the app has asked for another account key: the one in whose place it is to come, or nothing before it is
+  // drawn.
+  struct Replacing {
+    std::optional<SigningKey> place;
+  };
+  Result<std::optional<Replacing>> replacing();
+  Status put_replacing(const std::optional<Replacing>& replacing);
   // The number that was given last: what Hello names.
   Result<std::uint64_t> counter();
 

@@ -302,9 +302,11 @@ CREATE TABLE e2ee_next_self(
 );
 )sql";
 
-// list_in_doubt: the server's store went back, and has not been seen to have the own list since.
+// list_in_doubt: the server's store went back, and has not been seen to have the own list since. Of a store of before
+// nobody knows.
 constexpr const char* kVersion5 = R"sql(
 ALTER TABLE e2ee_meta ADD COLUMN list_in_doubt INTEGER NOT NULL DEFAULT 0;
+UPDATE e2ee_meta SET list_in_doubt = 1 WHERE version > 0;
 CREATE TRIGGER e2ee_list_in_doubt AFTER UPDATE OF store_epoch ON meta WHEN new.store_epoch <> old.store_epoch AND
     old.store_epoch <> 0 BEGIN
   UPDATE e2ee_meta SET list_in_doubt = 1;
@@ -376,8 +378,14 @@ CREATE TABLE e2ee_received_chain(
 ) WITHOUT ROWID;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                                           kVersion5, kVersion6, kVersion7, kVersion8};
+// replacing: another account key was asked for: NULL no; else the one in whose place that of e2ee_next_self is to come,
+// or empty before that is drawn.
+constexpr const char* kVersion9 = R"sql(
+ALTER TABLE e2ee_meta ADD COLUMN replacing BLOB;
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
+                                                           kVersion6, kVersion7, kVersion8, kVersion9};
 
 constexpr const char* kTables[] = {
     "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",

@@ -489,6 +489,23 @@ TEST_F(EncryptedWorld, AServerThatWasPutBackIsWrittenToUnderNewSessions) {
   EXPECT_GE(shown_by(kBob), 16U);
 }
 
+// Asked for where nobody hears of it, while messages wait that only the old keys open.
+TEST_F(EncryptedWorld, WhatWaitsIsReadBeforeANewIdentityIsBegun) {
+  play([this](World& world) {
+    send(world, kSettled, kBob, 1, 2);
+    at(world, kSettled + seconds(3), kAlice, [&world](DeviceNode&) { world.network().isolate(kAlice); });
+    send(world, kSettled + seconds(5), kBob, 1, 4);
+    at(world, kSettled + seconds(10), kAlice, [&world](DeviceNode& device) {
+      device.replace_identity();
+      world.network().end_isolation(kAlice);
+    });
+    send(world, kSettled + seconds(50), kBob, 1, 1);
+  });
+  EXPECT_EQ(placeholders_of(kAlice), 0U);
+  EXPECT_GE(shown_by(kAlice), 7U);
+  EXPECT_EQ(count<event::Failed>([](const event::Failed&) { return true; }), 0U);
+}
+
 // What device 1 did to the list is lost with the restore, and device 2, which had not heard of it, changes the one of
 // before: device 1 joins the two, and whom only the lost one had taken in is linked anew.
 TEST_F(EncryptedWorld, ListsThatPartBehindARestoreAreJoined) {

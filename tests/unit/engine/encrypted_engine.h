@@ -132,6 +132,7 @@ class EncryptedEngine : public EngineWorld {
   std::vector<Bytes> server_records_;
   std::vector<std::uint64_t> server_devices_;  // of alice, whom it names to her; none: it says nothing of them
   std::optional<Code> list_refusal_;
+  std::optional<Code> replacement_refusal_;  // of lists under another account key
 
  private:
   std::optional<Result<HttpResponse>> own_lists(const std::string& body) const {
@@ -157,6 +158,7 @@ class EncryptedEngine : public EngineWorld {
     if (list_refusal_) return problem_response(409, *list_refusal_);
     wire::DeviceListUpload upload;
     EXPECT_TRUE(upload.ParseFromString(body));
+    if (replacement_refusal_ && upload.replaces_account_key()) return problem_response(409, *replacement_refusal_);
     std::vector<e2ee::DeviceList> lists;
     for (const std::string& bytes : upload.lists()) {
       const auto list = e2ee::valid_device_list(bytes, "alice");

@@ -51,6 +51,7 @@ class RecordingSink final : public EventSink {
     if (in_completed) in_completed();
   }
   void on_devices(RequestId, const std::vector<DeviceInfo>& list) override { devices = list; }
+  void on_identity_replaced(const Status& status) override { identity_replaced.push_back(status.code()); }
   void on_encryption_events(const std::vector<e2ee::Event>& events) override {
     encryption_events.insert(encryption_events.end(), events.begin(), events.end());
   }
@@ -75,6 +76,7 @@ class RecordingSink final : public EventSink {
   std::vector<std::pair<RequestId, Status>> completed;
   std::vector<DeviceInfo> devices;
   std::vector<e2ee::Event> encryption_events;
+  std::vector<Code> identity_replaced;
   std::function<void()> in_changes;
   std::function<void(ConnectionState)> in_connection;
   std::function<void()> in_ended;

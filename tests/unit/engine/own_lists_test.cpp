@@ -213,6 +213,107 @@ class OwnKeyAgain : public OwnBranches {
   }
 };
 
+TEST_F(OwnKeyAgain, IsNotReplacedBeforeAllIsRead) {
+  drop();
+  auto_caught_up_ = false;
+  advance(std::chrono::minutes(2));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kSyncing);
+  ASSERT_TRUE(client_->replace_account().ok());
+  advance(std::chrono::minutes(2));
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+  EXPECT_THAT(sink_.identity_replaced, IsEmpty());
+  deliver_and_run(caught_up_frame(0));
+  EXPECT_THAT(server_lists_, SizeIs(1));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kOk));
+}
+
+// Of bob's lists one is missing, and what stands under the next waits for it.
+TEST_F(OwnKeyAgain, IsNotReplacedBeforeWhatIsHeldIsRead) {
+  const auto second = e2ee::next_device_list(bob_.list, bob_.account_seed, {&tablet_.record, 1}, {}, e2ee::kThen);
+  const auto third = e2ee::next_device_list(*second, bob_.account_seed, {}, {}, e2ee::kThen);
+  wire::Item roster = encrypted_roster(2, 2);
+  wire::SignedList& list = *roster.mutable_roster()->add_lists();
+  list = signed_list(*third, tablet_.record);
+  list.add_records(bob_.record.bytes);
+  wire::Item held = message_item(3, "");
+  held.clear_content();
+  held.set_sender_user_id("bob");
+  held.set_sender_device_id(tablet_.record.device_id.value);
+  held.set_slice("garbage");
+  deliver_and_run(items_frame(kStream, 1, {roster, held}));
+  ASSERT_TRUE(client_->replace_account().ok());
+  run();
+  // With the own lists' answer it is asked for again, and held once more.
+  deliver_and_run(items_frame(kStream, 2, {held}));
+  advance(std::chrono::seconds(20));
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+  wire::DeviceLists answer;
+  answer.add_users()->set_user_id("bob");
+  for (const auto id : http_.requests("POST /v1/keys/lists/query")) {
+    wire::DeviceListsRequest request;
+    ASSERT_TRUE(request.ParseFromString(http_.exchange(id).request.body));
+    if (request.users(0).user_id() == "bob") http_.answer(id, protobuf_response(answer));
+  }
+  run();
+  deliver_and_run(items_frame(kStream, 2, {held}));
+  advance(std::chrono::minutes(1));
+  EXPECT_THAT(server_lists_, SizeIs(1));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kOk));
+}
+
+TEST_F(OwnKeyAgain, IsReplacedAfterARestart) {
+  const e2ee::SigningKey before = known().account_key;
+  drop();
+  ASSERT_TRUE(client_->replace_account().ok());
+  restart();
+  client_->start();
+  run();
+  EXPECT_NE(known().account_key, before);
+  EXPECT_THAT(server_lists_, SizeIs(1));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kOk));
+}
+
+// And nothing of the new one stays.
+TEST_F(OwnKeyAgain, ThatTheServerRefusesIsToldOf) {
+  list_refusal_ = Code::kLimitReached;
+  ASSERT_TRUE(client_->replace_account().ok());
+  advance(std::chrono::minutes(1));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kLimitReached));
+  EXPECT_FALSE(e2ee_->state().next_self().value().has_value());
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  list_refusal_.reset();
+  restart();
+  client_->start();
+  advance(std::chrono::minutes(2));
+  EXPECT_THAT(server_lists_, SizeIs(2)) << "it is asked for no more";
+}
+
+TEST_F(OwnKeyAgain, ThatIsAConflictTimeAndAgainIsGivenUp) {
+  list_refusal_ = Code::kConflict;
+  ASSERT_TRUE(client_->replace_account().ok());
+  advance(std::chrono::minutes(10));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kConflict));
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), SizeIs(8));
+  EXPECT_FALSE(e2ee_->state().next_self().value().has_value());
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+}
+
+// The laptop has gone, and leaves the list while the new key has to wait.
+TEST_F(OwnKeyAgain, HoldsNothingElseUpWhileItWaits) {
+  replacement_refusal_ = Code::kUnavailable;
+  ASSERT_TRUE(client_->replace_account().ok());
+  run();
+  server_devices_ = {kDevice, kTablet};
+  deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
+  advance(std::chrono::minutes(2));
+  EXPECT_THAT(devices(server_lists_.back()), ElementsAre(kTablet, kDevice));
+  EXPECT_THAT(sink_.identity_replaced, IsEmpty());
+  replacement_refusal_.reset();
+  advance(std::chrono::minutes(10));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kOk));
+  EXPECT_THAT(devices(server_lists_.back()), ElementsAre(kDevice));
+}
+
 // A device that has the key before has changed its lists until they were longer.
 TEST_F(OwnKeyAgain, TakesThePlaceOfTheOneBeforeThoughItsListsAreLonger) {
   const auto before = server_lists_;

@@ -724,6 +724,7 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
     ALTER TABLE e2ee_placeholder DROP COLUMN asked;
     DROP INDEX e2ee_task_by_device;
     DROP INDEX e2ee_task_by_client_id;
+    ALTER TABLE e2ee_meta DROP COLUMN replacing;
     ALTER TABLE e2ee_user DROP COLUMN passed_over;
     ALTER TABLE e2ee_direct ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
     DROP TRIGGER e2ee_list_in_doubt;
@@ -747,6 +748,8 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
   EXPECT_TRUE(alice.kept.e2ee().notes().is_encrypted_with("bob").value());
   EXPECT_FALSE(alice.kept.e2ee().notes().sent(id)->has_value()) << "it names no keys";
   EXPECT_TRUE(alice.kept.e2ee().notes().roster(kChatId)->has_value());
+  EXPECT_TRUE(*alice.kept.e2ee().notes().list_in_doubt()) << "nobody has looked after the server's store until then";
+  EXPECT_FALSE(*bob.kept.e2ee().notes().list_in_doubt());
   say(alice, bob, "on");
   EXPECT_TRUE(alice.kept.e2ee().notes().sent(last().sent.client_message_id)->has_value());
 }

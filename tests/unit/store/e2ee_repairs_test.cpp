@@ -584,6 +584,7 @@ TEST_F(RepairsThatNeverCome, OfAnEarlierVersionHoldNothingBack) {
     ALTER TABLE e2ee_placeholder DROP COLUMN asked;
     DROP INDEX e2ee_task_by_device;
     DROP INDEX e2ee_task_by_client_id;
+    ALTER TABLE e2ee_meta DROP COLUMN replacing;
     UPDATE e2ee_meta SET version = 6;
   )sql";
   const std::string forget = "DELETE FROM e2ee_asked WHERE seq = " + std::to_string(from_tablet) + ";";
