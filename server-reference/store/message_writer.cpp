@@ -48,6 +48,19 @@ std::string misfit(const std::vector<SliceView>& slices, wire::ItemKind kind, De
   return {};
 }
 
+// A slice that opens for nobody: the device knows by it that there is a message, and asks its sender for it.
+constexpr std::string_view kNoSlice{"\0", 1};
+
+// The devices of the lists that could not be encrypted for, since the directory has no bundle of them yet.
+void add_left_out(const RosterWriter::Newest& list, DeviceId sender, std::vector<SliceView>& slices) {
+  for (const RosterWriter::Listed& device : list.devices) {
+    if (device.device_id == sender || device.reachable || !device.known) continue;
+    const bool has = std::any_of(slices.begin(), slices.end(),
+                                 [&](const SliceView& slice) { return slice.device_id == device.device_id; });
+    if (!has) slices.push_back({device.device_id, kNoSlice});
+  }
+}
+
 // What of the roster that the sender names is not today's; empty: nothing.
 std::string outdated(const EncryptedParts& parts, std::uint64_t revision, std::uint64_t own, std::uint64_t peer) {
   if (CHATSDK_PLANTED(Bug::kP13RemovalAfterNextSend) && parts.roster_revision + 1 == revision) return {};
@@ -444,6 +457,11 @@ Status MessageWriter::write_encrypted(StreamState& stream, const AppendMessage& 
     if (listed == nullptr) listed = lists.peer.find(slice.device_id);
     return listed != nullptr && !listed->known;
   });
+  if (parts.kind == wire::ITEM_KIND_MESSAGE) {
+    for (const RosterWriter::Newest* list : {&lists.own, &lists.peer}) add_left_out(*list, op.sender_device, kept);
+    std::sort(kept.begin(), kept.end(),
+              [](const SliceView& one, const SliceView& other) { return one.device_id < other.device_id; });
+  }
   const Bytes target = parts.kind == wire::ITEM_KIND_REPAIR ? repair_payload(parts.target_seq) : Bytes();
   Appended appended;
   appended.conversation_id = stream.stream_id;

@@ -241,6 +241,8 @@ void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint6
     plan.bundles.push_back(peer);
   } else if (refused_.until(peer, as_time(now_ms))) {
     wait_until(*until, plan);
+  } else {
+    plan.left_out.push_back(peer);
   }
 }
 
@@ -322,11 +324,13 @@ Result<Encrypted> DirectConversations::encrypt(Kept kept, const Plan& plan, cons
                                                std::uint64_t now_ms) {
   CHATSDK_ASSIGN(Encrypted encrypted, encrypt_for_all(kept, plan, envelope));
   std::vector<SentTo> sent;
-  for (const Peer& peer : plan.devices) {
-    CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(peer.user_id));
-    const DeviceRecord* record = user == nullptr ? nullptr : listed(*user, peer.device_id);
-    if (record == nullptr) return error(Code::kWrongState, "a plan of before a change of lists");
-    sent.push_back({peer, record->hash});
+  for (const std::vector<Peer>* peers : {&plan.devices, &plan.left_out}) {
+    for (const Peer& peer : *peers) {
+      CHATSDK_ASSIGN(const KnownUser* user, kept.state.user(peer.user_id));
+      const DeviceRecord* record = user == nullptr ? nullptr : listed(*user, peer.device_id);
+      if (record == nullptr) return error(Code::kWrongState, "a plan of before a change of lists");
+      sent.push_back({peer, record->hash});
+    }
   }
   CHATSDK_TRY(kept.notes.note_sent(envelope, sent, now_ms));
   return encrypted;

@@ -83,6 +83,7 @@ struct Plan {
   std::uint64_t own_list_version = 0;  // the newest that are known
   std::uint64_t peer_list_version = 0;
   std::vector<Peer> devices;       // that get a slice
+  std::vector<Peer> left_out;      // listed, and the server has no bundle of them: they ask for it
   std::vector<Peer> bundles;       // to fetch
   std::vector<UserId> lists;       // whose lists to fetch
   std::uint64_t ask_again_ms = 0;  // kWaits with nothing to fetch: then; 0: when something else comes

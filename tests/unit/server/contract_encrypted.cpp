@@ -313,6 +313,14 @@ TEST_F(EncryptedContract, ADeviceWithoutABundleNeedsNoSliceAndMayHaveOne) {
   EXPECT_EQ(write<Appended>(sealed(1, {tablet_, bob_}, versions)).seq, 2u);
   const auto answer = write<Appended>(sealed(2, {tablet_, bob_, second}, versions));
   EXPECT_EQ(shown("bob", second, answer.conversation_id, 2).at(0).slice(), slice_name(2, second));
+  // What it had no slice of is there, so that it can ask for it.
+  const auto left_out = shown("bob", second, answer.conversation_id, 1);
+  EXPECT_EQ(left_out.at(0).kind(), wire::ITEM_KIND_MESSAGE);
+  EXPECT_EQ(left_out[0].slice(), std::string(1, '\0'));
+  EXPECT_EQ(left_out[0].sender_device_id(), phone_.value);
+  EXPECT_EQ(left_out[0].client_message_id(), good(1).client_message_id.view());
+  acknowledge(second, answer.conversation_id, 3);
+  EXPECT_EQ(shown("bob", second, answer.conversation_id, 1).at(0).kind(), wire::ITEM_KIND_SKIP) << "kept until then";
   upload_prekeys("bob", second);
   EXPECT_TRUE(std::holds_alternative<RosterChanged>(*commit({sealed(3, {tablet_, bob_}, versions)}).answers.at(0)));
 }
@@ -325,6 +333,35 @@ TEST_F(EncryptedContract, ARemovedDeviceThatIsStillListedIsKeptNothing) {
   ASSERT_TRUE(std::holds_alternative<Appended>(*answer.answers[1])) << "nobody can begin one";
   ASSERT_EQ(answer.appended.at(0).slices.size(), 1u);
   EXPECT_EQ(answer.appended[0].slices[0].device_id, bob_);
+  ASSERT_EQ(answer.appended.at(1).slices.size(), 1u);
+  EXPECT_EQ(answer.appended[1].slices[0].device_id, bob_);
+}
+
+// Between a list with a device and its prekeys, as it is read and as it is passed on.
+TEST_F(EncryptedContract, ADeviceThatIsLeftOutIsToldOfMessagesAndOfNothingElse) {
+  const ConversationId conversation = begin();
+  const DeviceId second = log_in("bob", "installation-009").session.device_id;
+  publish("bob", bob_, 2, {bob_, second}, false);
+  extend();
+  upload_prekeys("bob", bob_);
+  const auto today = [](EncryptedParts& parts) {
+    parts.roster_revision = 2;
+    parts.peer_list_version = 2;
+  };
+  const CommitResult result = commit({sealed(2, {tablet_, bob_}, today), sealed(3, {bob_}, [&](EncryptedParts& parts) {
+                                        today(parts);
+                                        parts.kind = wire::ITEM_KIND_RETRY;
+                                      })});
+  const auto at = std::get<Appended>(*result.answers.at(0)).seq;
+  ASSERT_TRUE(std::holds_alternative<Appended>(*result.answers.at(1)));
+  ASSERT_EQ(result.appended.at(0).slices.size(), 3u);
+  EXPECT_EQ(result.appended[0].slices[2].device_id, second);
+  const auto items = shown("bob", second, conversation, at - 1);
+  EXPECT_EQ(items.at(0).SerializeAsString(), *result.appended[0].slices[2].item);
+  EXPECT_EQ(items.at(1).kind(), wire::ITEM_KIND_SKIP);
+  EXPECT_EQ(items[1].skip_reason(), wire::SKIP_REASON_NOT_ADDRESSED);
+  const auto of_the_tablet = shown("ann", tablet_, conversation, at - 1);
+  EXPECT_EQ(of_the_tablet.at(0).slice(), slice_name(2, tablet_));
 }
 
 struct BadSealed {

@@ -125,7 +125,12 @@ class ChatServer {
     std::set<Peer> given;
     for (const Slice& slice : sending.encrypted.slices) given.insert(slice.to);
     // Nobody can begin a session with a device that has no keys here.
-    std::erase_if(wanted, [&](const Peer& peer) { return !stocks.contains(peer) && !given.contains(peer); });
+    std::set<Peer> left_out;
+    std::erase_if(wanted, [&](const Peer& peer) {
+      const bool without = !stocks.contains(peer) && !given.contains(peer);
+      if (without) left_out.insert(peer);
+      return without;
+    });
     const bool fits = sending.kind == SliceKind::kMessage ? given == wanted : given.size() == 1;
     const bool first = sending.encrypted.roster_revision == 0 && revision == 1 &&
                        sending.encrypted.own_list_version == users[sending.from.user_id].in_roster;
@@ -135,6 +140,9 @@ class ChatServer {
     StreamItem item;
     item.sent = sending;
     for (const Slice& slice : sending.encrypted.slices) item.slices[slice.to] = slice.message;
+    if (sending.kind == SliceKind::kMessage) {
+      for (const Peer& peer : left_out) item.slices[peer] = Bytes(1, '\0');
+    }
     counters[sending.from].push_back(sending.encrypted.counter);
     return {add(std::move(item)), revision, {}};
   }

@@ -202,7 +202,7 @@ TEST_F(Direct, ADeviceWithoutKeysIsLeftOutWhereAnotherOfThePeersIsReached) {
   laptop.join(bob, false);
   const int before = alice.bundles_fetched;
   say(alice, bob, "one");
-  EXPECT_FALSE(last().slices.contains(laptop.self));
+  EXPECT_EQ(last().slices.at(laptop.self), Bytes(1, '\0')) << "nothing that was encrypted";
   EXPECT_EQ(alice.bundles_fetched, before + 1);
   say(alice, bob, "two");
   EXPECT_EQ(alice.bundles_fetched, before + 1) << "asked for again within its pause";
@@ -210,7 +210,58 @@ TEST_F(Direct, ADeviceWithoutKeysIsLeftOutWhereAnotherOfThePeersIsReached) {
   alice.now_ms += 1'000;
   say(alice, bob, "three");
   laptop.sync();
-  EXPECT_EQ(laptop.history(), Texts{"three"}) << "what came before was not for it";
+  EXPECT_EQ(laptop.history(), (Texts{"?", "?", "three"}));
+}
+
+// Between its list and its prekeys a device is sent nothing that it could open: it asks for that, and has it then.
+TEST_F(Direct, ADeviceThatWasLeftOutHasItsMessagesByARetry) {
+  talk();
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.join(bob, false);
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice, false);
+  alice.fetch_lists("alice");
+  say(alice, bob, "between");
+  laptop.sync();
+  EXPECT_EQ(laptop.history(), Texts{"?"});
+  EXPECT_EQ(laptop.kept.e2ee().notes().tasks()->size(), 1U);
+  for (ChatDevice* late : {&laptop, &tablet}) {
+    ASSERT_TRUE(late->upload_keys());
+    late->fetch_lists("alice");
+    late->sync();
+    EXPECT_EQ(late->flush(), 1) << "its request";
+  }
+  alice.now_ms += ms(limits::e2ee::kBundlePause);
+  alice.sync();
+  EXPECT_EQ(alice.flush(), 2) << "the repairs";
+  for (ChatDevice* late : {&laptop, &tablet}) {
+    late->sync();
+    EXPECT_EQ(late->history(), Texts{"between"});
+  }
+  alice.sync();
+  EXPECT_EQ(alice.flush(), 0);
+}
+
+// With other keys under its device_id it is another device.
+TEST_F(Direct, ADeviceThatWasLeftOutAndHasOtherKeysNowHasNothingByARetry) {
+  talk();
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.join(bob, false);
+  say(alice, bob, "between");
+  laptop.sync();
+  bob.sync();
+  bob.fetch_lists("bob");
+  bob.unlink(laptop);
+  ChatDevice anew(server, "bob", 4, directory / "anew");
+  (void)anew.random.next_u64();
+  anew.join(bob);
+  anew.fetch_lists("alice");
+  anew.sync();
+  EXPECT_EQ(anew.history().back(), "?");
+  EXPECT_EQ(anew.flush(), 1);
+  alice.now_ms += ms(limits::e2ee::kBundlePause);
+  alice.sync();
+  EXPECT_EQ(alice.flush(), 0);
 }
 
 TEST_F(Direct, AnotherIdentityBlocksSendingWhereTheAppWantsThat) {
