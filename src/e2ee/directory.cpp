@@ -22,6 +22,10 @@ class RecordsAtHand {
     for (const Bytes& bytes : offered) offered_.emplace(device_record_hash(bytes), bytes);
   }
 
+  bool has(const ListedDevice& entry) const {
+    const bool is_known = known_ != nullptr && known_->records.contains(entry.record_hash);
+    return is_known || offered_.contains(entry.record_hash);
+  }
   // nullopt unless a record with the entry's hash is there and valid for the entry's device.
   std::optional<DeviceRecord> find(const ListedDevice& entry) const {
     if (known_ != nullptr) {
@@ -42,12 +46,24 @@ class RecordsAtHand {
   std::map<Hash, BytesView> offered_;
 };
 
-// Puts the records of the list's devices into `named`; false where one is missing or two devices share a key.
-bool take_records(const DeviceList& list, const RecordsAtHand& at_hand, Records& named) {
+// Lists that hold by themselves, with the records that they name.
+struct Checked {
+  std::vector<DeviceList> lists;
+  Records records;
+  bool whole = true;  // false: some of the records are not here, and so the lists cannot be kept
+};
+
+// Takes the records of the list's devices that are here; false where one is not valid or two devices share a key.
+bool take_records(const DeviceList& list, const RecordsAtHand& at_hand, Checked& checked) {
+  Records& named = checked.records;
   std::set<SigningKey> signing_keys;
   std::set<AgreementKey> agreement_keys;
   for (const ListedDevice& entry : list.devices) {
     auto at = named.find(entry.record_hash);
+    if (at == named.end() && !at_hand.has(entry)) {
+      checked.whole = false;
+      continue;
+    }
     if (at == named.end()) {
       auto record = at_hand.find(entry);
       if (!record) return false;
@@ -66,19 +82,13 @@ bool follows(const DeviceList& earlier, const DeviceList& later) {
          later.previous == earlier.hash;
 }
 
-// Lists that hold by themselves, with the records that they name.
-struct Checked {
-  std::vector<DeviceList> lists;
-  Records records;
-};
-
 std::optional<Checked> check(const KnownUser* known, const UserId& user_id, std::span<const Bytes> lists,
                              std::span<const Bytes> records) {
   const RecordsAtHand at_hand(known, user_id, records);
   Checked checked;
   for (const Bytes& bytes : lists) {
     auto list = valid_device_list(bytes, user_id);
-    if (!list || !take_records(*list, at_hand, checked.records)) return std::nullopt;
+    if (!list || !take_records(*list, at_hand, checked)) return std::nullopt;
     if (!checked.lists.empty() && !follows(checked.lists.back(), *list)) return std::nullopt;
     checked.lists.push_back(std::move(*list));
   }
@@ -127,6 +137,7 @@ Learned other_identity(const KnownUser& known, Checked checked) {
     if (!was_pinned) learned.passed_over = account_key;
     return learned;
   }
+  if (!checked.whole) return refused();
   KnownUser user = pinned(known.user_id, std::move(checked));
   user.replaced = known.replaced;
   user.replaced.push_back(known.account_key);
@@ -210,6 +221,7 @@ Learned another_branch(const KnownUser& known, Checked checked) {
     learned.missing = {first.version - 1, first.version - 1};
     return learned;
   }
+  if (!checked.whole) return learned;
   note_branch(known, checked.lists, learned);
   user.records.merge(checked.records);
   user.lists.insert(user.lists.end(), std::make_move_iterator(checked.lists.begin()),
@@ -248,6 +260,9 @@ Learned same_identity(const KnownUser& known, Checked checked) {
     learned.missing = {last.version + 1, oldest.version - 1};
     return learned;
   }
+
+  // Records come with the first list that names them: what is behind a gap may lack those that stand in it.
+  if (!checked.whole) return refused();
 
   // What reaches across an end of the kept versions is linked to them by the versions that both have.
   KnownUser user = known;
@@ -301,7 +316,7 @@ std::vector<DeviceId> taken_out_of(const KnownUser& known, const DeviceList& lis
 std::optional<KnownUser> branch_against(const KnownUser& known, std::span<const Bytes> lists,
                                         std::span<const Bytes> records) {
   auto checked = check(&known, known.user_id, lists, records);
-  if (!checked || checked->lists.back().account_key != known.account_key) return std::nullopt;
+  if (!checked || !checked->whole || checked->lists.back().account_key != known.account_key) return std::nullopt;
   const bool is_far_below = checked->lists.back().version + 1 < known.oldest().version;
   if (!is_far_below && !is_another_branch(known, checked->lists)) return std::nullopt;
   return pinned(known.user_id, std::move(*checked));
@@ -319,7 +334,7 @@ bool seem_another_branch(const KnownUser& known, std::span<const Bytes> lists) {
 Learned learn(const KnownUser* known, const UserId& user_id, std::span<const Bytes> lists,
               std::span<const Bytes> records) {
   auto checked = check(known, user_id, lists, records);
-  if (!checked) return refused();
+  if (!checked || (known == nullptr && !checked->whole)) return refused();
   if (known == nullptr) {
     Learned learned;
     learned.user = pinned(user_id, std::move(*checked));

@@ -94,6 +94,8 @@ void KeyUpkeep::cancel(const Error& cause) {
   holds_ = {};
   timer_.cancel();
   guard_.renew();
+  // What the server has not shown, or has not got, is looked for anew with the next connection.
+  lists_known_ = lists_known_ && server_has_newest_;
   end_unlinks(unlinks_.size(), cause);
 }
 
@@ -207,8 +209,9 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
     }
     case Standing::kRemoved:
       work.unlinked = unlinks_.size();
-      if (!replacing) become(EncryptionState::kLinkNeeded);
-      return {};
+      if (replacing) return {};
+      become(EncryptionState::kLinkNeeded);
+      return leave_list(transaction, work);
     case Standing::kListed:
       break;
   }
@@ -255,6 +258,22 @@ Status KeyUpkeep::collect_lost(E2eeTransaction& transaction, Work& work) {
     }
   }
   return {};
+}
+
+// Whom the known lists have taken out, and the server's newest names all the same: it was put back, and nobody else
+// need know of it. For as long as it stands there it cannot be linked.
+Status KeyUpkeep::leave_list(E2eeTransaction& transaction, Work& work) {
+  CHATSDK_ASSIGN(const e2ee::Self* self, transaction.state().self());
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  if (own == nullptr || server_holds_earlier_key_ || !holds_account_of(*self, *own)) return {};
+  const e2ee::DeviceList* shown = branch_ ? &branch_->newest() : own->list(server_version_);
+  const e2ee::ListedDevice* place = shown == nullptr ? nullptr : shown->find(session_.device_id());
+  if (place == nullptr || place->record_hash != self->record.hash || own->newest().find(place->device_id)) return {};
+  if (!branch_) return collect_lost(transaction, work);
+  if (taken_out_of(*own, *shown).size() == shown->devices.size()) return {};
+  CHATSDK_ASSIGN(auto upload, keys_.next_list(transaction.kept(), {}, {}, now_ms(), branch()));
+  add_list(std::move(upload), work);
+  return outgrow(transaction, work);
 }
 
 // Versions do not go back: what joins two branches, or takes the place of another key's lists, is above both.
@@ -535,7 +554,8 @@ void KeyUpkeep::upload_list(Work work) {
 void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   if (!answer.ok()) {
     const bool in_doubt = answer.code() == Code::kConflict;
-    lists_known_ = lists_known_ && !in_doubt;
+    // Forbidden: by now it names this device no more.
+    lists_known_ = lists_known_ && !in_doubt && answer.code() != Code::kForbidden;
     // What the server will never take is given up; so is what it refuses time and again.
     replaces_later_ = work.replaces.has_value();
     const bool is_final =

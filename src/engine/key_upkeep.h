@@ -129,6 +129,7 @@ class KeyUpkeep {
   void give_up_replacing(const Error& cause);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
+  Status leave_list(E2eeTransaction& transaction, Work& work);
   Status outgrow(E2eeTransaction& transaction, Work& work);
   Result<bool> part_from_known(const e2ee::UserLists& given);
   Status learn_uploaded(const Work& work, std::vector<e2ee::Event>& events);

@@ -506,6 +506,27 @@ TEST_F(EncryptedWorld, WhatWaitsIsReadBeforeANewIdentityIsBegun) {
   EXPECT_EQ(count<event::Failed>([](const event::Failed&) { return true; }), 0U);
 }
 
+// Seed 32001397: the device took itself out, and the server went back before any other had heard of it.
+TEST_F(EncryptedWorld, WhoLeftUnheardBeforeARestoreIsLinkedAnew) {
+  options_.devices_per_user = 2;
+  options_.duration = seconds(110);
+  play([this](World& world) {
+    link_at(world, seconds(12), 2, 1);
+    link_at(world, seconds(16), 4, 3);
+    send(world, seconds(22), 3, 1, 2);
+    at(world, seconds(26), 2, [&world](DeviceNode& device) {
+      world.back_up_server();
+      world.network().isolate(1);
+      device.log_out();
+    });
+    at(world, seconds(36), 2, [&world](DeviceNode&) { EXPECT_TRUE(world.restore_server()); });
+    at(world, seconds(45), 1, [&world](DeviceNode&) { world.network().end_isolation(1); });
+    link_at(world, seconds(80), 2, 1);
+    send(world, seconds(95), 3, 1, 2);
+  });
+  EXPECT_EQ(ends_, std::vector<Code>(6, Code::kOk));
+}
+
 // What device 1 did to the list is lost with the restore, and device 2, which had not heard of it, changes the one of
 // before: device 1 joins the two, and whom only the lost one had taken in is linked anew.
 TEST_F(EncryptedWorld, ListsThatPartBehindARestoreAreJoined) {

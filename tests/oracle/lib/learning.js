@@ -26,6 +26,7 @@ export function learn(device, userId, lists, records, now) {
   const accountKey = parsed[0].accountKey;
   const known = device.users.get(userId);
   if (!known) {
+    needRecords(parsed, recordOf);
     device.users.set(userId, { accountKey, verified: false, lists: [], replaced: [] });
     keep(device, userId, parsed, recordOf);
     return { result: 'first', added: [], removed: [] };
@@ -35,6 +36,7 @@ export function learn(device, userId, lists, records, now) {
     const newest = known.lists[known.lists.length - 1];
     const last = parsed[parsed.length - 1];
     if (last.version < newest.version && last.timeMs <= newest.timeMs) return { result: 'ignored', added: [], removed: [] };
+    needRecords(parsed, recordOf);
     known.replaced = [...known.replaced, known.accountKey].slice(-REPLACED_MAX);
     Object.assign(known, { accountKey, verified: false, lists: [] });
     keep(device, userId, parsed, recordOf);
@@ -44,7 +46,7 @@ export function learn(device, userId, lists, records, now) {
   return extend(device, userId, known, parsed, recordOf, now);
 }
 
-/** A list that stands alone: parsed, signed, and with a valid record for each entry. */
+/** A list that stands alone: parsed, signed, and each record that is here valid for its entry. */
 function judgeList(bytes, userId, recordOf) {
   const list = parseList(bytes);
   need(list.userId === userId, 'the list of another user');
@@ -52,7 +54,7 @@ function judgeList(bytes, userId, recordOf) {
   const used = new Set();
   for (const entry of list.devices) {
     const bytesOfRecord = recordOf(entry.hash);
-    need(bytesOfRecord, 'a record is missing');
+    if (!bytesOfRecord) continue;
     const record = parseRecordOf(bytesOfRecord, userId, entry.deviceId);
     for (const publicKey of [`dsk ${hex(record.dsk)}`, `dak ${hex(record.dak)}`]) {
       need(!used.has(publicKey), 'two devices with one key');
@@ -60,6 +62,11 @@ function judgeList(bytes, userId, recordOf) {
     }
   }
   return list;
+}
+
+/** Nothing is kept of lists that name a record which is not here. */
+function needRecords(lists, recordOf) {
+  for (const list of lists) for (const entry of list.devices) need(recordOf(entry.hash), 'a record is missing');
 }
 
 function needSuccessor(earlier, later) {
@@ -85,6 +92,7 @@ function extend(device, userId, known, parsed, recordOf, now) {
   const fresh = parsed.filter((list) => !kept.has(list.version));
   if (fresh.length === 0) return { result: 'same', added: [], removed: [] };
   need(first.version <= newest.version + 1n && last.version + 1n >= oldest.version, 'a gap between versions');
+  needRecords(fresh, recordOf);
   keep(device, userId, fresh, recordOf);
   const steps = fresh.filter((list) => list.version > newest.version);
   const before = [newest, ...steps];
@@ -104,6 +112,7 @@ function takeBranch(device, userId, known, parsed, recordOf, now) {
   need(last.devices.every(lacks({ devices: goneHere })), 'a branch with a device that was taken out');
   const stays = known.lists.filter((list) => list.version < parsed[0].version);
   need(stays.length === 0 || isSuccessor(stays[stays.length - 1], parsed[0]), 'a branch that connects nowhere');
+  needRecords(parsed, recordOf);
   const isKept = (list) => known.lists.some((other) => equal(other.bytes, list.bytes));
   const named = [newest, ...parsed.filter((list) => !isKept(list))].flatMap((list) => list.devices);
   known.lists = stays;

@@ -236,6 +236,33 @@ TEST_F(Directory, AsksForVersionsBetween) {
   EXPECT_EQ(kept(), "4..5");
 }
 
+// Whoever shows a list shows the records that are new in it: those of devices that came between are behind the gap.
+TEST_F(Directory, AsksForVersionsBetweenAlsoWithoutTheirRecords) {
+  Account account;
+  account.change({2}, {});
+  account.change({3}, {});
+  learn(account.lists(1, 1), {account.records()[0]});
+
+  const Learned above = learn(account.lists(3, 3), {account.records()[2]});
+
+  EXPECT_EQ(above.result, Learning::kRefused);
+  EXPECT_EQ(above.missing, (Learned::Versions{2, 2}));
+  EXPECT_FALSE(above.user.has_value());
+  expect_refused(account.lists(2, 3), {account.records()[2]});
+  EXPECT_EQ(learn(account.lists(2, 3), account.records()).result, Learning::kChanged);
+}
+
+// A list of a key that was replaced is not kept, and so needs no records, which went with that key.
+TEST_F(Directory, IgnoresAnAccountKeyThatWasReplacedAlsoWithoutItsRecords) {
+  Account account;
+  const Account anew(0x22, account);
+  learn(account, 1, 1);
+  expect_refused(anew.lists(2, 2), {});
+  learn(anew, 2, 2);
+
+  EXPECT_EQ(learn(account.lists(1, 1), {}).result, Learning::kIgnored);
+}
+
 TEST_F(Directory, KeepsTheNewestVersions) {
   const std::uint64_t most = limits::e2ee::kListVersionsMax;
   Account account;
@@ -434,6 +461,20 @@ TEST_F(DirectoryBranches, IsTakenWholeWhereNothingConnects) {
   learn(here_, 4, 4);
   EXPECT_EQ(learn_there(2, 5).result, Learning::kChanged);
   EXPECT_EQ(kept(), "2..5");
+}
+
+TEST_F(DirectoryBranches, AreKeptWithTheirRecordsOnly) {
+  there_.change({5}, {});
+  learn(here_, 1, 3);
+  const std::vector<Bytes> without = {there_.records()[0], there_.records()[1]};
+
+  const Learned learned = learn(there_.lists(3, 4), without);
+
+  EXPECT_EQ(learned.result, Learning::kRefused);
+  EXPECT_TRUE(learned.against);
+  EXPECT_FALSE(learned.user.has_value());
+  EXPECT_FALSE(branch_against(*known_, there_.lists(3, 4), without).has_value());
+  EXPECT_EQ(learn_there(3, 4).result, Learning::kChanged);
 }
 
 TEST_F(DirectoryBranches, AreKnownAsWhatTheyAre) {

@@ -341,6 +341,18 @@ TEST_F(MissingLists, HoldWhatTheyJudgeUntilTheyCome) {
   EXPECT_EQ(requests_queued(), 3U) << "of a device that is listed";
 }
 
+// The tablet's record came with the second, and nobody shows it again with the third.
+TEST_F(MissingLists, HoldAlsoWhatNamesARecordThatCameWithThem) {
+  wire::SignedList bare;
+  bare.set_list(third_.bytes);
+  deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bare}), from_tablet(2)}));
+  EXPECT_THAT(rows(), IsEmpty());
+  ASSERT_THAT(lists_asked(), SizeIs(1));
+  answer_lists(lists_asked().front(), true);
+  deliver_and_run(items_frame(kStream, 1, {from_tablet(2)}));
+  EXPECT_EQ(requests_queued(), 1U) << "of a device that is listed";
+}
+
 TEST_F(MissingLists, HoldNothingUpOnceTheServerHasNone) {
   deliver_and_run(items_frame(kStream, 0, {roster(), from_tablet(2)}));
   ASSERT_THAT(lists_asked(), SizeIs(1));

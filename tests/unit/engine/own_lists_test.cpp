@@ -202,6 +202,83 @@ TEST_F(OwnBranches, AreJoinedBehindWhatAnotherDeviceMakesMeanwhile) {
   expect_that_it_sends();
 }
 
+// ---- Who was taken out ---------------------------------------------------------------------------------------------
+
+// Nobody but it knows that it has left: for as long as the server's list names it nobody can link it.
+TEST_F(OwnBranches, AreWithoutWhoLeftOnceItTellsTheServer) {
+  const auto before = server_lists_;
+  add({}, {kDevice});
+  look();
+  ASSERT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  put_back(before);
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  ASSERT_THAT(http_.requests("POST /v1/keys/lists"), SizeIs(1));
+  EXPECT_EQ(server_lists_.back(), known());
+  EXPECT_THAT(devices(known()), ElementsAre(kTablet, kLaptop));
+  advance(std::chrono::minutes(2));
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), SizeIs(1)) << "that is all";
+}
+
+TEST_F(OwnBranches, AreJoinedByWhoLeftWithoutItself) {
+  const auto before = server_lists_;
+  add({}, {kDevice});
+  look();
+  put_back(before);
+  add({kDesk}, {});
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  EXPECT_EQ(server_lists_.back(), known());
+  EXPECT_EQ(known().version, 4U);
+  EXPECT_THAT(devices(known()), ElementsAre(kTablet, kLaptop, kDesk));
+}
+
+// There is no list of nobody.
+TEST_F(OwnBranches, AreLeftAsTheyAreByWhoLeftAndStandsThereAlone) {
+  const auto before = server_lists_;
+  add({}, {kDevice});
+  look();
+  put_back(before);
+  add({}, {kTablet, kLaptop});
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+}
+
+// A place under other keys is not its own.
+TEST_F(OwnBranches, AreNotLeftByWhomTheyNameUnderOtherKeys) {
+  const auto before = server_lists_;
+  add({}, {kDevice});
+  look();
+  put_back(before);
+  add({}, {kDevice});
+  add({kDevice}, {});
+  add({}, {kLaptop});
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  EXPECT_THAT(http_.requests("POST /v1/keys/lists"), IsEmpty());
+}
+
+// What a server held back is asked for with the next connection, though nobody says that the lists have changed.
+TEST_F(OwnBranches, AreAskedForAnewWhereTheServerNamedAListThatItDidNotShow) {
+  add({kDesk}, {});
+  const auto honest = http_.respond;
+  http_.respond = [&honest](const HttpRequest& request) {
+    auto answer = honest(request);
+    wire::DeviceLists lists;
+    const bool is_lists = request.url.ends_with("/v1/keys/lists/query") && answer && answer->ok();
+    if (!is_lists || !lists.ParseFromString((**answer).body)) return answer;
+    lists.mutable_users(0)->clear_lists();
+    return std::optional<Result<HttpResponse>>(protobuf_response(lists));
+  };
+  deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
+  EXPECT_EQ(known(), server_lists_[1]) << "not the newest";
+  http_.respond = honest;
+  drop();
+  come_back();
+  EXPECT_EQ(known(), server_lists_.back());
+}
+
 // ---- Another account key -------------------------------------------------------------------------------------------
 
 class OwnKeyAgain : public OwnBranches {
