@@ -157,6 +157,7 @@ void DeviceNode::begin() {
     // The process may have ended between the session's saving and the log-in's end.
     const bool has_session = session.ok() && session->has_value();
     if (has_session && !std::exchange(linked_, true)) record(event::Linked{options_.number, options_.user});
+    if (has_session) on_logged_in((*session)->device_id);
     process_->client->start();
     if (session.ok() && !session->has_value()) log_in();
   });
@@ -635,6 +636,7 @@ void DeviceNode::on_completed(RequestId request, const Status& status) {
   if (!status.ok()) return log_in_later();
   account_made_ = true;
   if (!std::exchange(linked_, true)) record(event::Linked{options_.number, options_.user});
+  if (const auto session = process_->store->session(); session.ok() && *session) on_logged_in((*session)->device_id);
   process_->client->start();
 }
 

@@ -159,6 +159,8 @@ class DeviceNode final : private EventSink {
   // -- For the checks --
   // Before a sync returns: records the server's marks; false when they cannot be read.
   std::function<bool()> record_server_marks;
+  // The server knows it under this id.
+  std::function<void(DeviceId id)> on_logged_in = [](DeviceId) {};
   // A call of the app's or the connection ended with an error that the app was told.
   std::function<void(const char* what, const Error& end)> on_ended_with = [](const char*, const Error&) {};
   // Reads the whole store and records it; what was read is added to the lists. Between turns, the process runs.

@@ -467,6 +467,52 @@ TEST_F(PutBackWorld, ADeviceThatNobodyTellsUsesAKeyTwice) {
   EXPECT_TRUE(ends_.empty());
 }
 
+// Has Alice's next acknowledgement say the opposite: for the server her device has gone back.
+class TakesBack final : public ServerFront {
+ public:
+  Frames to_device(NodeId, std::shared_ptr<const Bytes> frame) override { return {std::move(frame)}; }
+  std::shared_ptr<const Bytes> to_server(NodeId device, std::shared_ptr<const Bytes> frame, Frames&) override {
+    wire::ClientFrame parsed;
+    if (!armed || device != kAlice || !parsed.ParseFromString(*frame) || !parsed.has_ack()) return frame;
+    armed = false;
+    wire::ClientFrame pull;
+    pull.mutable_pull()->set_stream_id(parsed.ack().streams(0).stream_id());
+    return std::make_shared<const Bytes>(pull.SerializeAsString());
+  }
+  void on_request(NodeId, HttpRequest&) override {}
+  void on_answer(NodeId, const HttpRequest&, HttpResponse&) override {}
+
+  bool armed = false;
+};
+
+// Seed 32000292: what is sent for the id that a device went by before is not due on it, before it is listed anew.
+TEST_F(EncryptedWorld, WhatIsForTheIdThatADeviceHadBeforeIsNotDue) {
+  TakesBack front;
+  bool is_anew = false;
+  play([&](World& world) {
+    world.network().set_front(&front);
+    send(world, kSettled, kBob, 1, 2);
+    at(world, kSettled + seconds(5), kAlice, [&](DeviceNode& device) {
+      front.armed = true;
+      device.on_logged_in = [&, tell = device.on_logged_in](DeviceId id) {
+        tell(id);
+        is_anew = true;
+        world.network().faults.lose_request = 1'000;  // no list gets through
+        world.scheduler().after(seconds(10), [&world] { world.network().faults.lose_request = 0; });
+      };
+    });
+    send(world, kSettled + seconds(6), kBob, 1, 1);
+    send(world, kSettled + seconds(13), kBob, 1, 1);
+    at(world, kSettled + seconds(15), kAlice, [](DeviceNode& device) {
+      EXPECT_TRUE(device.online());
+      EXPECT_EQ(device.encryption_state(), EncryptionState::kPreparing);
+      device.read_store();
+    });
+    send(world, kSettled + seconds(50), kBob, 1, 1);
+  });
+  EXPECT_TRUE(is_anew);
+}
+
 // What the server had accepted and delivered since the copy is lost there. Its devices have sessions that are ahead of
 // what it knows, and one-time keys of which it does not know that they are used.
 TEST_F(EncryptedWorld, AServerThatWasPutBackIsWrittenToUnderNewSessions) {

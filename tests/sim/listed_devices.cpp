@@ -12,6 +12,17 @@ void ListedDevices::read_overdue(server::StoreReader& store) {
   for (const UserNumber user : std::exchange(overdue_, {})) read(store, user);
 }
 
+void ListedDevices::logged_in(UserNumber user, NodeId device, DeviceId id) {
+  const DeviceId before = std::exchange(ids_[device], id);
+  if (before && before != id) former_ids_.insert(before);
+  if (former_ids_.erase(id) != 0) overdue_.insert(user);
+  std::map<NodeId, Standing>& told = told_[user];
+  const auto at = told.find(device);
+  if (at == told.end() || !former_ids_.contains(at->second.id)) return;
+  told.erase(at);
+  tell_(device, false, false);
+}
+
 void ListedDevices::read(server::StoreReader& store, UserNumber user) {
   const auto devices = store.devices(name_of_(user));
   const auto newest = store.newest_list(name_of_(user));
@@ -28,7 +39,7 @@ void ListedDevices::read(server::StoreReader& store, UserNumber user) {
   for (const server::DeviceRecordRow& row : newest->devices) {
     named.insert(row.device_id);
     const auto node = nodes.find(row.device_id);
-    if (node == nodes.end()) continue;
+    if (node == nodes.end() || former_ids_.contains(row.device_id)) continue;
     const auto keys = store.device_keys(row.device_id);
     if (!keys.ok()) {
       overdue_.insert(user);

@@ -2,7 +2,8 @@
 //
 // Which devices the server's newest device lists name and has keys of, told as the history has it: a message that was
 // accepted behind a list is for the devices of that list. Devices are known by the names that they log in with. One
-// that the server has forgotten is in no list, though it may stand there until another takes it out.
+// that the server has forgotten is in no list, though it may stand there until another takes it out; nor is one that
+// stands there under an id that it goes by no more.
 //
 // Threads: one.
 #pragma once
@@ -27,6 +28,8 @@ class ListedDevices {
   ListedDevices(std::function<UserId(UserNumber)> name_of, Tell tell)
       : name_of_(std::move(name_of)), tell_(std::move(tell)) {}
 
+  // The device goes by this id from now on.
+  void logged_in(UserNumber user, NodeId device, DeviceId id);
   // The user's list may be another: compares it with what was told of it last.
   void read(server::StoreReader& store, UserNumber user);
   // Of what was accepted encrypted: a device that it is for and no list names, as far as every list could be read.
@@ -52,6 +55,8 @@ class ListedDevices {
   std::map<UserNumber, std::map<NodeId, Standing>> told_;
   std::map<UserNumber, std::set<DeviceId>> named_;  // by the newest list, forgotten devices among them
   std::set<UserNumber> overdue_;
+  std::map<NodeId, DeviceId> ids_;
+  std::set<DeviceId> former_ids_;
 };
 
 }  // namespace chatsdk::sim

@@ -112,6 +112,7 @@ std::unique_ptr<DeviceNode> World::make_device(DeviceNodeOptions device) {
   auto node = std::make_unique<DeviceNode>(scheduler_, network_, observer_, device_log_,
                                            options_.seed * 1'000 + device.number, device);
   if (options_.encrypted || options_.seed % 10 == 0) watch(node->disk(), "S12", device.number);
+  node->on_logged_in = [this, device](DeviceId id) { lists_.logged_in(device.user, device.number, id); };
   node->record_server_marks = [this] { return record_server_marks(); };
   node->on_ended_with = [this, device = node.get()](const char* what, const Error& end) { judge(*device, what, end); };
   return node;
