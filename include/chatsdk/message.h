@@ -147,7 +147,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_retry_message(chatsdk_client* cl
                                                               chatsdk_error** out_error);
 
 /**
- * Takes a failed or still unsent message, or a change of one, away; the later ones of its conversation go on.
+ * Takes a failed or still unsent message, or a change of one, away; the later ones of its conversation go on. One that
+ * the server turns out to have all the same comes back, as a new entry: others read it.
  *
  * @param client the client
  * @param message the message's number

@@ -155,9 +155,10 @@ void GatewaySession::on_read(const wire::Read& read) {
 void GatewaySession::on_pull(const wire::Pull& pull) {
   StreamEntry* entry = streams_.find(StreamId{pull.stream_id()});
   if (entry == nullptr) return fail(error(Code::kNotFound, "pull of an unknown stream"));
-  if (pull.after_seq() > entry->known_to_device()) {
-    return fail(error(Code::kProtocol, "pull after " + std::to_string(pull.after_seq()) + ", sent up to " +
-                                           std::to_string(entry->sent)));
+  // More than was sent again since the pull before may have come by then.
+  if (pull.after_seq() > entry->head) {
+    return fail(error(Code::kProtocol, "pull after " + std::to_string(pull.after_seq()) + ", there is no more than " +
+                                           std::to_string(entry->head)));
   }
   if (pull.after_seq() < entry->acknowledged) {
     return fail(error(Code::kRolledBack, "pull after " + std::to_string(pull.after_seq()) + ", acknowledged up to " +

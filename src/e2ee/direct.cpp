@@ -684,11 +684,12 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
   CHATSDK_ASSIGN(const auto kept_roster, kept.notes.roster(item.conversation));
   const Roster roster = kept_roster.value_or(Roster{});
   const RosterMember* member = find_member(roster, item.sender.user_id);
-  if (item.may_wait && member != nullptr) {
+  if (member != nullptr && member->list_version > item.answered_list) {
     CHATSDK_ASSIGN(const KnownUser* sender, kept.state.user(item.sender.user_id));
     if (list_of(sender, *member) == nullptr && may_be_missing(sender, *member)) {
       result.outcome = ItemResult::Outcome::kHeld;
       result.lists_wanted = true;
+      result.needed_list = member->list_version;
       return result;
     }
   }

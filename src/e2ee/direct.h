@@ -19,6 +19,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -126,7 +127,11 @@ struct Item {
   ClientMessageId client_message_id;
   bool encrypted = true;           // false: the server gave plain content
   std::optional<BytesView> slice;  // none: not for this device
-  bool may_wait = false;           // lists of its sender that are missing may come yet
+  // Under a list of its sender's that is ahead of those that are known it waits for what lies between, but where that
+  // is at most this one: the server was asked for it, and has not shown it.
+  std::uint64_t answered_list = kAnyList;
+
+  static constexpr std::uint64_t kAnyList = std::numeric_limits<std::uint64_t>::max();
 };
 struct ItemResult {
   enum class Outcome : std::uint8_t {
@@ -145,9 +150,10 @@ struct ItemResult {
   std::uint64_t sender_time_ms = 0;
   std::uint32_t expires_after_s = 0;
   Seq repaired = 0;
-  bool lists_wanted = false;  // those of the sender's user: it knows of newer ones
-  bool asked = false;         // a retry request was queued
-  bool again = false;         // a placeholder of it is here already, of before the server went back
+  bool lists_wanted = false;      // those of the sender's user: it knows of newer ones
+  std::uint64_t needed_list = 0;  // of what is held: the version of that list
+  bool asked = false;             // a retry request was queued
+  bool again = false;             // a placeholder of it is here already, of before the server went back
 };
 
 class DirectConversations {

@@ -140,6 +140,7 @@ void Encryption::on_lost() {
   lists_wanted_.clear();
   bundles_wanted_.clear();
   lists_pauses_.clear();
+  held_for_.clear();
   unnamed_pauses_.clear();
   lists_asked_ = bundles_asked_ = one_by_one_ = false;
   again_timer_.cancel();
@@ -207,6 +208,7 @@ void Encryption::follow(After after) {
   if (after.own_devices) upkeep_.ask_own_lists();
   tell_fewer_missing();
   if (!live_) return;
+  for (const auto& [user_id, version] : after.held_for) need_list(user_id, version);
   for (const UserId& user_id : after.lists) want_lists(user_id);
   bundles_wanted_.insert(after.bundles.begin(), after.bundles.end());
   if (after.ask_again_ms != 0) {
@@ -435,10 +437,26 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
   return {};
 }
 
-// Whether what is missing of the user's lists is asked for, or will be.
-bool Encryption::lists_may_come(const UserId& user_id, const After& after) const {
-  if (user_id == session_.owner()) return upkeep_.asks_own_lists() || after.own_devices;
-  return !lists_paused_until(user_id);
+// A question says nothing of what was needed only after it was put.
+std::uint64_t Encryption::answered_list(const UserId& user_id, const After& after) const {
+  if (user_id == session_.owner()) {
+    return upkeep_.asks_own_lists() || after.own_devices ? 0 : e2ee::Item::kAnyList;
+  }
+  const auto held = held_for_.find(user_id);
+  return held == held_for_.end() ? 0 : held->second.answered;
+}
+
+void Encryption::need_list(const UserId& user_id, std::uint64_t version) {
+  if (user_id == session_.owner()) return;
+  HeldFor& held = held_for_[user_id];
+  if (version <= held.needed) return;
+  held.needed = version;
+  lists_pauses_.end(user_id);
+}
+
+void Encryption::lists_shown(const UserId& user_id, const AskedList& asked) {
+  const auto held = held_for_.find(user_id);
+  if (held != held_for_.end()) held->second.answered = std::max(held->second.answered, asked.needed);
 }
 
 std::optional<MonotonicTime> Encryption::lists_paused_until(const UserId& user_id) const {
@@ -480,11 +498,13 @@ Result<DeviceStore::Applied> Encryption::apply_one(E2eeTransaction& transaction,
   received.client_message_id = *client_message_id;
   received.encrypted = item.content().empty();
   if (!item.slice().empty()) received.slice = item.slice();
-  received.may_wait = lists_may_come(received.sender.user_id, after);
+  received.answered_list = answered_list(received.sender.user_id, after);
   after.keys_used = after.keys_used || received.slice;
   CHATSDK_ASSIGN(const e2ee::ItemResult result, conversations_.receive(transaction.kept(), received, now_ms()));
   if (result.lists_wanted) after.lists.insert(received.sender.user_id);
   if (result.outcome == e2ee::ItemResult::Outcome::kHeld) {
+    std::uint64_t& needed = after.held_for[received.sender.user_id];
+    needed = std::max(needed, result.needed_list);
     DeviceStore::Applied held;
     held.held = true;
     return held;
@@ -522,6 +542,9 @@ void Encryption::want_awaited_lists() {
   const auto users = store_.notes().awaited_users();
   if (!users.ok()) return context_.debug("encryption", "awaited lists could not be read");
   for (const UserId& user_id : *users) want_lists(user_id);
+  for (const auto& [user_id, held] : held_for_) {
+    if (held.needed > held.answered) want_lists(user_id);
+  }
 }
 
 void Encryption::look_again_after(std::chrono::milliseconds pause) {
@@ -550,7 +573,8 @@ void Encryption::fetch_lists() {
     const auto known = store_.state().user(user_id);
     if (!known.ok() || !awaited.ok()) return look_again_after(backoff_.next());
     ask_for(user_id, *known, request);
-    asked.emplace(user_id, *awaited);
+    const auto held = held_for_.find(user_id);
+    asked.emplace(user_id, AskedList{*awaited, held == held_for_.end() ? 0 : held->second.needed});
   }
   for (const auto& [user_id, awaited] : asked) lists_wanted_.erase(user_id);
   one_by_one_ = one_by_one_ && !lists_wanted_.empty();
@@ -578,20 +602,22 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
       const auto question = asked.find(user.user_id());
       if (question == asked.end()) continue;
       const e2ee::UserLists given{user.user_id(), to_vector(user.lists()), to_vector(user.records())};
-      CHATSDK_ASSIGN(const e2ee::Learned learned,
-                     conversations_.take_lists(transaction.kept(), given, question->second, now_ms(), after.events));
+      CHATSDK_ASSIGN(
+          const e2ee::Learned learned,
+          conversations_.take_lists(transaction.kept(), given, question->second.awaited, now_ms(), after.events));
       const bool more = brought_something(learned.result);
       learned_more[user.user_id()] = more;
       // Of so many versions the rest comes with the next answer.
       CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(user.user_id()));
       CHATSDK_ASSIGN(const std::uint64_t awaited, transaction.notes().awaited_list(user.user_id()));
       const bool has_more = more && known->newest().version < user.newest_version();
+      if (more && known->newest().version >= question->second.needed) lists_shown(user.user_id(), question->second);
       if (has_more || awaited != 0) after.lists.insert(user.user_id());
     }
     return {};
   });
   if (!written.ok()) return look_again_after(backoff_.next());
-  for (const auto& [user_id, awaited] : asked) {
+  for (const auto& [user_id, question] : asked) {
     const auto answered = learned_more.find(user_id);
     if (answered == learned_more.end()) {
       // It had no room for more; but an answer names one at least. Of whom it does not name it says nothing.
@@ -604,6 +630,7 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
     if (answered->second) {
       lists_pauses_.end(user_id);
     } else {
+      lists_shown(user_id, question);
       pause_lists(user_id, after);
     }
   }
@@ -623,6 +650,7 @@ void Encryption::on_lists_refused(const AskedLists& asked) {
   After after;
   const UserId& user_id = asked.begin()->first;
   after.events.push_back({e2ee::EventKind::kPeerWithoutKeys, user_id, {}});
+  lists_shown(user_id, asked.begin()->second);
   pause_lists(user_id, after);
   follow(std::move(after));
   observer_.on_lists_answered();

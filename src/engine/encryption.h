@@ -12,7 +12,7 @@
 //   1. Bytes leave only after the transaction that advanced their sessions and stored them.
 //   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something, or
 //      named others that were asked for with them. The pause doubles, from limits::e2ee::kListsPauseFirst to
-//      kListsPause.
+//      kListsPause; it ends where something is held for a list that the last question was not about.
 //   3. The store's log is cleared of keys that were used, or of an earlier process, once all is caught up, and at most
 //      limits::e2ee::kUpkeepLook after they were used.
 #pragma once
@@ -108,6 +108,7 @@ class Encryption final : private KeyUpkeep::Observer {
   struct After {
     std::vector<e2ee::Event> events;
     std::set<UserId> lists;
+    std::map<UserId, std::uint64_t> held_for;  // the newest list that an item needs
     std::set<e2ee::Peer> bundles;
     std::uint64_t ask_again_ms = 0;  // 0: no time is named
     bool own_devices = false;
@@ -126,19 +127,25 @@ class Encryption final : private KeyUpkeep::Observer {
   static void want(const e2ee::Plan& plan, After& after);
   Status apply(E2eeTransaction& transaction, const wire::Items& items, DeviceStore::Applied& applied, After& after);
   Result<DeviceStore::Applied> apply_one(E2eeTransaction& transaction, const wire::Items& one, After& after);
-  bool lists_may_come(const UserId& user_id, const After& after) const;
+  std::uint64_t answered_list(const UserId& user_id, const After& after) const;
+  void need_list(const UserId& user_id, std::uint64_t version);
   // None: they may be asked for.
   std::optional<MonotonicTime> lists_paused_until(const UserId& user_id) const;
   Status apply_roster(E2eeTransaction& transaction, ConversationId conversation, const UserId& peer,
                       const wire::Roster& roster, After& after);
 
   void want_lists(const UserId& user_id);
-  // Of those of whom a newer list is known to be than the server has shown.
+  // Of those of whom a newer list is known to be than the server has shown: what a set-up or a roster has named.
   void want_awaited_lists();
   void fetch();
   void fetch_lists();
-  // By user, with the version that was awaited then.
-  using AskedLists = std::map<UserId, std::uint64_t>;
+  // By user, with what was awaited then, and what items needed.
+  struct AskedList {
+    std::uint64_t awaited = 0;
+    std::uint64_t needed = 0;
+  };
+  using AskedLists = std::map<UserId, AskedList>;
+  void lists_shown(const UserId& user_id, const AskedList& asked);
   void on_lists(const AskedLists& asked, Result<wire::DeviceLists> answer);
   void on_lists_refused(const AskedLists& asked);
   void pause_lists(const UserId& user_id, After& after);
@@ -172,6 +179,13 @@ class Encryption final : private KeyUpkeep::Observer {
   // Of whom the last answer had nothing new, and of whom it said nothing, as it named nobody.
   DoublingPauses<UserId, MonotonicTime> lists_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
   DoublingPauses<UserId, MonotonicTime> unnamed_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
+  // Of peers under whose lists items were held, on this connection: the newest version that one needed, and up to which
+  // the server has answered a question that was put after it was needed.
+  struct HeldFor {
+    std::uint64_t needed = 0;
+    std::uint64_t answered = 0;
+  };
+  std::map<UserId, HeldFor> held_for_;
   bool lists_asked_ = false;
   bool one_by_one_ = false;  // lists: a question for several was refused
   bool bundles_asked_ = false;

@@ -99,6 +99,7 @@ Status Inbox::apply_all() {
       }
       CHATSDK_FAULT("inbox.between_apply_and_ack");
       acknowledge();  // so that the server sends on while the next burst is applied
+      free_window();
       continue;
     }
     waiting_.pop_front();
@@ -198,7 +199,10 @@ Status Inbox::apply(const wire::Items& items) {
 void Inbox::note(const wire::Items& items, const DeviceStore::Applied& applied) {
   const StreamId stream{items.stream_id()};
   const bool over_gap = CHATSDK_PLANTED(Bug::kDeliveredOverGap) && applied.gap && items.items_size() > 0;
-  if (applied.held) held_.insert(stream);
+  if (applied.held) held_.try_emplace(stream);
+  if (const auto held = held_.find(stream); held != held_.end() && items.items_size() > 0) {
+    held->second.seen = std::max<Seq>(held->second.seen, items.items(items.items_size() - 1).seq());
+  }
   if (applied.gap && !over_gap) return pull(stream, applied.cursor);
   if (const auto pulled = pulled_.find(stream); pulled != pulled_.end() && applied.cursor > pulled->second.after) {
     pulled_.erase(pulled);
@@ -224,7 +228,7 @@ Status Inbox::apply(const wire::CaughtUp& caught_up) {
 }
 
 void Inbox::go_on() {
-  for (const StreamId stream : std::exchange(held_, {})) {
+  for (const auto& [stream, held] : std::exchange(held_, {})) {
     const auto cursor = context_.store.cursor(stream);
     if (!cursor.ok()) return connection_.fail(cursor.error(), CloseCode::kGoingAway);
     pulled_.erase(stream);
@@ -246,10 +250,23 @@ void Inbox::pull(StreamId stream, Seq after) {
     return;
   }
   pulled_[stream] = {after, context_.now()};
+  send_pull(stream, after);
+}
+
+void Inbox::send_pull(StreamId stream, Seq after) {
   wire::ClientFrame frame;
   frame.mutable_pull()->set_stream_id(stream.value);
   frame.mutable_pull()->set_after_seq(after);
   connection_.send(frame);
+}
+
+void Inbox::free_window() {
+  if (!connection_.live()) return;
+  for (auto& [stream, held] : held_) {
+    if (held.seen <= held.freed) continue;
+    held.freed = held.seen;
+    send_pull(stream, held.freed);
+  }
 }
 
 void Inbox::acknowledge_soon(StreamId stream, Seq seq, Seq missing_from, Seq others_from) {

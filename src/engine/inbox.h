@@ -13,7 +13,6 @@
 
 #include <deque>
 #include <map>
-#include <set>
 #include <vector>
 
 #include "engine/connection.h"
@@ -62,6 +61,9 @@ class Inbox {
   void note(const wire::Items& items, const DeviceStore::Applied& applied);
   Status apply(const wire::CaughtUp& caught_up);
   void pull(StreamId stream, Seq after);
+  void send_pull(StreamId stream, Seq after);
+  // What is held takes no room in the connection's window: others go on, however much it is and however long it waits.
+  void free_window();
   void acknowledge_soon(StreamId stream, Seq seq, Seq missing_from, Seq others_from);
   void acknowledge();
   Status acknowledge_again();
@@ -76,7 +78,13 @@ class Inbox {
   bool scheduled_ = false;
   std::map<StreamId, wire::Ack::Stream> to_acknowledge_;
   std::map<StreamId, Pulled> pulled_;  // gaps asked for and not filled yet, at most one a stream
-  std::set<StreamId> held_;            // of which the rest waits, at the server, for lists
+  // Of which the rest waits, at the server, for lists: the last item that has come of each all the same, and up to
+  // which what has come was taken out of the window.
+  struct Held {
+    Seq seen = 0;
+    Seq freed = 0;
+  };
+  std::map<StreamId, Held> held_;
   Guard work_guard_;
 };
 

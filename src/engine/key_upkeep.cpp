@@ -109,7 +109,7 @@ Status KeyUpkeep::before_epoch() {
     return {};
   });
   if (!written.ok()) return written.error();
-  lists_known_ = false;
+  doubt_own_lists();
   branch_.reset();
   // Until the server has shown that it has the list nothing is sent.
   if (state_ == EncryptionState::kReady) become(EncryptionState::kPreparing);
@@ -122,7 +122,7 @@ void KeyUpkeep::on_session_started() {
 }
 
 void KeyUpkeep::ask_own_lists() {
-  lists_known_ = false;
+  doubt_own_lists();
   schedule();
 }
 
@@ -372,7 +372,7 @@ void KeyUpkeep::unlink(DeviceId device, Session::StatusCallback done) {
   if (auto loaded = session_.load(); !loaded.ok()) return done(std::move(loaded));
   if (session_.owner().empty()) return done({});
   unlinks_.push_back({device, std::move(done)});
-  if (!live_) lists_known_ = false;
+  if (!live_) doubt_own_lists();
   schedule();
 }
 
@@ -457,7 +457,7 @@ void KeyUpkeep::query_own_lists() {
   if (!own.ok()) return failed(own.error());
   wire::DeviceListsRequest request;
   ask_for(session_.owner(), *own, request);
-  busy_ = true;
+  busy_ = asked_since_ = true;
   session_.authorized<wire::DeviceLists>(
       [this, request = std::move(request)](const std::string& token, RestApi::Callback<wire::DeviceLists> done) {
         rest_.device_lists(token, request, std::move(done));
@@ -506,7 +506,7 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   const bool is_same = *known != nullptr && (!shown || shown->hash == (*known)->newest().hash);
   server_has_newest_ = is_same && known_version == server_version_;
   // An answer has so many versions at most: the rest comes with the next.
-  lists_known_ = !(changed && known_version < server_version_);
+  lists_known_ = asked_since_ && !(changed && known_version < server_version_);
   busy_ = false;
   backoff_.reset();
   if (!events.empty()) observer_.on_encryption_events(std::move(events));

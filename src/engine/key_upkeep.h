@@ -121,6 +121,8 @@ class KeyUpkeep {
   void schedule();
   void run();
   void query_own_lists();
+  // What the server has said, or is about to say, may be of before.
+  void doubt_own_lists() { lists_known_ = asked_since_ = false; }
   // awaited: the version that was when they were asked for.
   void on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> answer);
   Status decide(E2eeTransaction& transaction, Work& work);
@@ -164,6 +166,7 @@ class KeyUpkeep {
   bool scheduled_ = false;
   bool busy_ = false;
   bool lists_known_ = false;          // the server was asked since somebody said that they changed
+  bool asked_since_ = false;          // the same of the question that is on its way
   std::uint64_t server_version_ = 0;  // of the newest own list that the server named; 0: none
   bool server_has_newest_ = false;    // of the own lists that are known here
   bool server_holds_earlier_key_ = false;

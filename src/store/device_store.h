@@ -304,6 +304,8 @@ class DeviceStore {
   // (lost: outbox_max).
   Result<Changes> retry(const ClientMessageId& id, const ClientMessageId& another_id, WallTime deadline);
   // A queued or failed message goes; its number, unless the server has lost it, is closed there by a kVoid row.
+  // In an encrypted conversation the row keeps what the message held until the server has answered, or its item comes:
+  // where the server has it all the same, it stands there again, as others have it.
   // WRONG_STATE: it may be on the way; NOT_FOUND.
   Result<Changes> discard(const ClientMessageId& id);
   // The server has confirmed a tombstone. A kVoid row goes; a kSend row fails for the reason that it was voided for:

@@ -269,10 +269,16 @@ class ItemApplier {
       return true;
     }
     CHATSDK_ASSIGN(const auto discarded, store_.outbox_entry(*id));
-    if (discarded && discarded->kind == OutboxRow::Kind::kVoid && discarded->conversation == conversation_->key) {
+    const bool is_void = discarded && discarded->kind == OutboxRow::Kind::kVoid;
+    if (!is_void || discarded->conversation != conversation_->key) return false;
+    if (!item.content().empty() || discarded->discarded.empty()) {
       CHATSDK_TRY(store_.delete_outbox_row(discarded->id));
+      return false;
     }
-    return false;
+    const DeviceStore::AcceptedSend accepted{*id, stream_.id, MessageId{item.message_id()}, item.seq(),
+                                             item_time(item)};
+    CHATSDK_TRY(store_.bring_back(*conversation_, *discarded, accepted, changes_));
+    return true;
   }
 
   Result<bool> lost_message_found(const wire::Item& item) {

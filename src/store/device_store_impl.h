@@ -160,6 +160,7 @@ class DeviceStore::Impl {
     bool on_wire = false;
     bool void_asked = false;
     Code failure = Code::kOk;
+    Bytes discarded;  // what a kVoid row's message held, where nobody else has it for this device
 
     // The server holds a tombstone of the id. A message that never was on the wire fails without being voided.
     bool tombstoned() const {
@@ -170,6 +171,12 @@ class DeviceStore::Impl {
   // The outbox row of an id, for a message that waits or for a void.
   Result<std::optional<OutboxEntry>> outbox_entry(const ClientMessageId& id);
   Status delete_outbox_row(MessageKey id);
+  Status insert_own(const MessageRef& message, std::int64_t place, const ClientMessageId& id, WallTime time,
+                    const Bytes& content, Changes& changes);
+  // A discarded message that the server has all the same stands at its place again, and its void goes. The caller saves
+  // the conversation.
+  Status bring_back(ConversationState& conversation, const OutboxEntry& discarded, const AcceptedSend& accepted,
+                    Changes& changes);
   Status fail_row(const MessageRef& message, const Error& reason, Changes& changes);
   // A message that waits takes its place on the server, and its outbox row goes.
   Status settle(MessageKey key, Seq seq, MessageId message_id, WallTime time);
@@ -182,6 +189,7 @@ class DeviceStore::Impl {
   Status become(DeviceId device);
   // A tombstoned message takes another id and the next number.
   Status retry_anew(const OutboxEntry& entry, const ClientMessageId& id, WallTime deadline);
+  Status make_void(const OutboxEntry& entry, const ClientMessageId& id);
   // Moves the numbers of the rows behind one, and the last number given, up or down by one.
   Status shift_numbers(ConversationKey conversation, std::uint64_t behind, int by);
   // A message that the server has lost goes to the end of what waits.

@@ -19,14 +19,14 @@ constexpr char kOwnMessages[] =
     "SELECT key, conversation, place, lost, sender_device, content FROM message "
     "WHERE client_message_id = ?1 AND sender IS NULL";
 constexpr char kEntry[] =
-    "SELECT o.id, o.conversation, o.kind, o.on_wire, o.failure, o.send_number FROM message m JOIN outbox o "
-    "ON o.id = m.key WHERE m.client_message_id = ?1 AND m.sender IS NULL";
+    "SELECT o.id, o.conversation, o.kind, o.on_wire, o.failure, o.send_number, o.discarded FROM message m JOIN "
+    "outbox o ON o.id = m.key WHERE m.client_message_id = ?1 AND m.sender IS NULL";
 constexpr char kVoidByClientId[] =
-    "SELECT id, conversation, kind, on_wire, failure, send_number FROM outbox WHERE client_message_id = ?1 AND kind = "
-    "1";
+    "SELECT id, conversation, kind, on_wire, failure, send_number, discarded FROM outbox WHERE client_message_id = ?1 "
+    "AND kind = 1";
 constexpr char kTaskByClientId[] =
-    "SELECT id, conversation, kind, on_wire, failure, send_number FROM outbox WHERE client_message_id = ?1 AND kind = "
-    "2";
+    "SELECT id, conversation, kind, on_wire, failure, send_number, discarded FROM outbox WHERE client_message_id = ?1 "
+    "AND kind = 2";
 constexpr char kInsertTask[] =
     "INSERT INTO outbox(id, conversation, send_number, kind, client_message_id, deadline, on_wire, failure) "
     "VALUES (?1, ?2, ?3, 2, ?4, 0, 0, 0)";
@@ -49,7 +49,8 @@ constexpr char kRetryAnew[] =
 constexpr char kSetClientId[] = "UPDATE message SET client_message_id = ?2 WHERE key = ?1";
 constexpr char kNumberBehind[] = "SELECT min(send_number) FROM outbox WHERE conversation = ?1 AND send_number > ?2";
 constexpr char kMakeVoid[] =
-    "UPDATE outbox SET kind = 1, failure = 0, failure_detail = NULL, deadline = 0, on_wire = 0 WHERE id = ?1";
+    "UPDATE outbox SET kind = 1, failure = 0, failure_detail = NULL, deadline = 0, on_wire = 0, discarded = ?2 "
+    "WHERE id = ?1";
 constexpr char kWaitAgain[] =
     "UPDATE message SET place = ?2, lost = 0, sender_device = ?3, message_id = 0, time = ?4 WHERE key = ?1";
 constexpr char kSettle[] = "UPDATE message SET place = ?2, lost = 0, message_id = ?3, time = ?4 WHERE key = ?1";
@@ -200,7 +201,8 @@ Result<std::optional<DeviceStore::Impl::OutboxEntry>> DeviceStore::Impl::outbox_
     entry.void_asked = query->integer(3) == 2;
     entry.failure = static_cast<Code>(query->integer(4));
     entry.send_number = unsigned_at(query.row(), 5);
-    return std::optional(entry);
+    entry.discarded = Bytes(query->blob(6));
+    return std::optional(std::move(entry));
   };
   {
     rows::Query query = sql(kEntry);
@@ -240,6 +242,27 @@ Status DeviceStore::Impl::delete_outbox_row(MessageKey id) {
 Status DeviceStore::Impl::settle(MessageKey key, Seq seq, MessageId message_id, WallTime time) {
   CHATSDK_TRY(sql(kSettle).run(key, rows::place_of(seq), message_id, time));
   return delete_outbox_row(key);
+}
+
+Status DeviceStore::Impl::insert_own(const MessageRef& message, std::int64_t place, const ClientMessageId& id,
+                                     WallTime time, const Bytes& content, Changes& changes) {
+  const bool unshown = content::is_annotation(content);
+  CHATSDK_TRY(
+      sql(kInsertOwn).run(message.message, message.conversation, place, device_id, id, time, Blob{content}, unshown));
+  if (unshown) return note_annotation(message, owner, content);
+  changes.added.push_back(message);
+  return {};
+}
+
+Status DeviceStore::Impl::bring_back(ConversationState& conversation, const OutboxEntry& discarded,
+                                     const AcceptedSend& accepted, Changes& changes) {
+  CHATSDK_TRY(clear_place(conversation, accepted.seq, changes));
+  CHATSDK_TRY(delete_outbox_row(discarded.id));
+  const MessageRef message{conversation.key, take_key()};
+  const std::int64_t place = rows::place_of(accepted.seq);
+  CHATSDK_TRY(insert_own(message, place, accepted.id, accepted.time, discarded.discarded, changes));
+  CHATSDK_TRY(sql(kSettle).run(message.message, place, accepted.message_id, accepted.time));
+  return touch_post(conversation.key, accepted.id);
 }
 
 Status DeviceStore::Impl::clear_place(ConversationState& conversation, Seq seq, Changes& changes) {
@@ -311,7 +334,6 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
   Impl& impl = *impl_;
   if (content.empty()) return error(Code::kInvalidArgument, "a message has content");
   if (impl.owner.empty()) return error(Code::kWrongState, "the store has no owner yet");
-  const bool unshown = content::is_annotation(content);
   Enqueued enqueued;
   CHATSDK_ASSIGN(enqueued.changes, impl.write([&](Changes& changes) -> Status {
     CHATSDK_ASSIGN(const auto own, impl.own_messages(id));
@@ -333,15 +355,8 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
       return error(Code::kWrongState, "the members of the conversation are not known yet");
     }
     enqueued.message = impl.take_key();
-    CHATSDK_TRY(impl.sql(kInsertOwn)
-                    .run(enqueued.message, conversation, rows::pending_place(enqueued.message), impl.device_id, id, now,
-                         Blob{content}, unshown));
-    const MessageRef message{conversation, enqueued.message};
-    if (unshown) {
-      CHATSDK_TRY(impl.note_annotation(message, impl.owner, content));
-    } else {
-      changes.added.push_back(message);
-    }
+    CHATSDK_TRY(impl.insert_own({conversation, enqueued.message}, rows::pending_place(enqueued.message), id, now,
+                                content, changes));
     CHATSDK_ASSIGN(enqueued.send_number,
                    impl.insert_outbox_row(enqueued.message, *target, id, deadline, on_wire, changes));
     return {};
@@ -470,14 +485,18 @@ Status DeviceStore::Impl::accept_one(const AcceptedSend& accepted, Changes& chan
   CHATSDK_ASSIGN(auto conversation, find_conversation(entry->conversation));
   CHATSDK_ASSERT(conversation.has_value());
   CHATSDK_TRY(link(*conversation, accepted.conversation_id, changes));
-  if (entry->kind != OutboxRow::Kind::kSend) {
+  if (entry->kind != OutboxRow::Kind::kSend && entry->discarded.empty()) {
     // A message that is gone here: its item brings it back. Of a task nothing is shown.
     return delete_outbox_row(entry->id);
   }
-  CHATSDK_TRY(clear_place(*conversation, accepted.seq, changes));
-  CHATSDK_TRY(settle(entry->id, accepted.seq, accepted.message_id, accepted.time));
-  CHATSDK_TRY(touch_post(entry->conversation, accepted.id));
-  changes.updated.push_back({entry->conversation, entry->id});
+  if (entry->kind == OutboxRow::Kind::kVoid) {
+    CHATSDK_TRY(bring_back(*conversation, *entry, accepted, changes));
+  } else {
+    CHATSDK_TRY(clear_place(*conversation, accepted.seq, changes));
+    CHATSDK_TRY(settle(entry->id, accepted.seq, accepted.message_id, accepted.time));
+    CHATSDK_TRY(touch_post(entry->conversation, accepted.id));
+    changes.updated.push_back({entry->conversation, entry->id});
+  }
   conversation->head = std::max(conversation->head, accepted.seq);
   return save(*conversation, changes);
 }
@@ -574,6 +593,18 @@ Status DeviceStore::Impl::retry_anew(const OutboxEntry& entry, const ClientMessa
   return sql(kRetryAnew).run(entry.id, id, number, deadline);
 }
 
+// The item of an encrypted message comes back to its sender without what it holds.
+Status DeviceStore::Impl::make_void(const OutboxEntry& entry, const ClientMessageId& id) {
+  CHATSDK_ASSIGN(const auto conversation, find_conversation(entry.conversation));
+  CHATSDK_ASSERT(conversation.has_value());
+  if (!conversation->encrypted) return sql(kMakeVoid).run(entry.id, nullptr);
+  CHATSDK_ASSIGN(const auto own, own_messages(id));
+  const auto message =
+      std::find_if(own.begin(), own.end(), [&entry](const OwnMessage& one) { return one.key == entry.id; });
+  CHATSDK_ASSERT(message != own.end());
+  return sql(kMakeVoid).run(entry.id, Blob{message->content});
+}
+
 Result<Changes> DeviceStore::discard(const ClientMessageId& id) {
   Impl& impl = *impl_;
   return impl.write([&](Changes& changes) -> Status {
@@ -583,7 +614,7 @@ Result<Changes> DeviceStore::discard(const ClientMessageId& id) {
       if (entry->failure == Code::kOk && entry->on_wire) {
         return error(Code::kWrongState, "the message may be on its way");
       }
-      CHATSDK_TRY(impl.sql(kMakeVoid).run(entry->id));
+      CHATSDK_TRY(impl.make_void(*entry, id));
       message = {entry->conversation, entry->id};
     } else {
       CHATSDK_ASSIGN(const auto lost, impl.lost_message(id));

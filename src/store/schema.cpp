@@ -24,7 +24,8 @@ namespace {
 //               that was refused; 0: none. deleted: also where its content is still needed, for sending.
 // reaction      user '' is the owner. keys: a record of them.
 // outbox        id is the message's key, also after the message of a kVoid row has gone. failure 0: none.
-//               on_wire: 1 once handed to the transport, 2 once the server was asked to void it.
+//               on_wire: 1 once handed to the transport, 2 once the server was asked to void it. discarded: of a kVoid
+//               row in an encrypted conversation, what its message held: nobody else has it for this device.
 // mark          user '' is the owner, here and in mark_advance, which keeps the server's time of each advance.
 constexpr const char* kTables = R"sql(
 CREATE TABLE meta(
@@ -126,7 +127,8 @@ CREATE TABLE outbox(
   deadline INTEGER NOT NULL,
   on_wire INTEGER NOT NULL,
   failure INTEGER NOT NULL,
-  failure_detail TEXT
+  failure_detail TEXT,
+  discarded BLOB
 );
 CREATE UNIQUE INDEX outbox_by_number ON outbox(conversation, send_number);
 CREATE INDEX outbox_void ON outbox(client_message_id) WHERE kind = 1;
@@ -200,9 +202,12 @@ constexpr const char* kVersion10 =
     "CREATE TABLE reaction(message INTEGER NOT NULL, user TEXT NOT NULL, keys BLOB NOT NULL, PRIMARY KEY (message, "
     "user)) WITHOUT ROWID;";
 
+// discarded: see outbox.
+constexpr const char* kVersion11 = "ALTER TABLE outbox ADD COLUMN discarded BLOB;";
+
 // From version 1 on, one after the other. A step that a release contained never changes.
-constexpr std::array<const char*, kVersion - 1> kMigrations = {kVersion2, kVersion3, kVersion4, kVersion5, kVersion6,
-                                                               kVersion7, kVersion8, kVersion9, kVersion10};
+constexpr std::array<const char*, kVersion - 1> kMigrations = {kVersion2, kVersion3, kVersion4, kVersion5,  kVersion6,
+                                                               kVersion7, kVersion8, kVersion9, kVersion10, kVersion11};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

@@ -325,7 +325,9 @@ TEST_F(MissingLists, HoldWhatTheyJudgeUntilTheyCome) {
   }
   deliver_and_run(items_frame(kConversation, 0, {carols, message_item(2, "of another conversation", "carol")}));
   EXPECT_THAT(rows(), IsEmpty());
-  EXPECT_THAT(pulls(), IsEmpty());
+  ASSERT_THAT(pulls(), SizeIs(2)) << "they take no room in the window";
+  EXPECT_EQ(pulls().front().after_seq(), 3U);
+  EXPECT_EQ(pulls().back().after_seq(), 4U);
   ASSERT_FALSE(acks().empty());
   EXPECT_EQ(acks().front().streams(0).seq(), 1U);
   EXPECT_EQ(acks().back().streams(0).stream_id(), kConversation) << "others go on";
@@ -333,9 +335,9 @@ TEST_F(MissingLists, HoldWhatTheyJudgeUntilTheyCome) {
   ASSERT_THAT(lists_asked(), SizeIs(1));
 
   answer_lists(lists_asked().front(), true);
-  ASSERT_THAT(pulls(), SizeIs(1));
-  EXPECT_EQ(pulls().front().stream_id(), kStream);
-  EXPECT_EQ(pulls().front().after_seq(), 1U);
+  ASSERT_THAT(pulls(), SizeIs(3));
+  EXPECT_EQ(pulls().back().stream_id(), kStream);
+  EXPECT_EQ(pulls().back().after_seq(), 1U);
   deliver_and_run(items_frame(kStream, 1, {from_tablet(2), from_tablet(3), from_tablet(4)}));
   EXPECT_THAT(shown(), ElementsAre("?", "?", "?"));
   EXPECT_EQ(requests_queued(), 3U) << "of a device that is listed";
@@ -357,11 +359,94 @@ TEST_F(MissingLists, HoldNothingUpOnceTheServerHasNone) {
   deliver_and_run(items_frame(kStream, 0, {roster(), from_tablet(2)}));
   ASSERT_THAT(lists_asked(), SizeIs(1));
   answer_lists(lists_asked().front(), false);
-  ASSERT_THAT(pulls(), SizeIs(1));
+  ASSERT_THAT(pulls(), SizeIs(2));
+  EXPECT_EQ(pulls().back().after_seq(), 1U);
   deliver_and_run(items_frame(kStream, 1, {from_tablet(2)}));
   EXPECT_THAT(shown(), ElementsAre("?"));
   EXPECT_EQ(requests_queued(), 0U) << "of a device that no list names";
   EXPECT_EQ(acks().back().streams(0).seq(), 2U);
+}
+
+// Bob's lists were asked for before a roster named the third.
+class ListsAskedBefore : public MissingLists {
+ protected:
+  void SetUp() override {
+    MissingLists::SetUp();
+    wire::Item stranger = from_tablet(2);
+    stranger.set_sender_device_id(4711);
+    deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bobs_list()}), stranger}));
+    ASSERT_THAT(lists_asked(), SizeIs(1));
+  }
+  void come() {
+    wire::Item newer = encrypted_roster(3, 2);
+    *newer.mutable_roster()->add_lists() = signed_list(third_, tablet_.record);
+    deliver_and_run(items_frame(kStream, 2, {newer, from_tablet(4)}));
+    EXPECT_THAT(shown(), ElementsAre("?"));
+  }
+  void come_again() { deliver_and_run(items_frame(kStream, 3, {from_tablet(4)})); }
+};
+
+TEST_F(ListsAskedBefore, SayNothingOfWhatHasComeSince) {
+  come();
+  answer_lists(lists_asked().front(), false);
+  come_again();
+  EXPECT_THAT(shown(), ElementsAre("?")) << "held";
+  ASSERT_THAT(lists_asked(), SizeIs(2));
+  answer_lists(lists_asked().back(), true);
+  come_again();
+  EXPECT_THAT(shown(), ElementsAre("?", "?"));
+  EXPECT_EQ(requests_queued(), 1U) << "of a device that is listed";
+}
+
+TEST_F(ListsAskedBefore, AreAskedForAgainAtOnceWhereARosterNamesANewerOne) {
+  answer_lists(lists_asked().front(), false);
+  come();
+  ASSERT_THAT(lists_asked(), SizeIs(2));
+  answer_lists(lists_asked().back(), true);
+  come_again();
+  EXPECT_EQ(requests_queued(), 1U);
+}
+
+TEST_F(ListsAskedBefore, AreAskedForUntilAnAnswerNamesTheirUser) {
+  answer_lists(lists_asked().front(), false);
+  come();
+  for (std::size_t n = 2; n < 5; ++n) {
+    ASSERT_THAT(lists_asked(), SizeIs(n));
+    http_.answer(lists_asked().back(), protobuf_response(wire::DeviceLists()));
+    run();
+    come_again();
+    EXPECT_THAT(shown(), ElementsAre("?")) << "held";
+    advance(2 * limits::e2ee::kListsPause);
+  }
+  ASSERT_THAT(lists_asked(), SizeIs(5));
+  answer_lists(lists_asked().back(), false);
+  come_again();
+  EXPECT_THAT(shown(), ElementsAre("?", "?"));
+  EXPECT_EQ(requests_queued(), 0U);
+  advance(2 * limits::e2ee::kListsPause);
+  EXPECT_THAT(lists_asked(), SizeIs(5));
+}
+
+// Somebody said that they have changed while the question of before was on its way.
+TEST_F(WhatTheServerSays, OwnListsAreAskedForAgainWhereTheyChangeMeanwhile) {
+  begin_account();
+  go_online();
+  const auto asked = [this] { return http_.requests("POST /v1/keys/lists/query"); };
+  ASSERT_THAT(asked(), SizeIs(1));
+  wire::Item changed;
+  changed.set_seq(1);
+  changed.set_kind(wire::ITEM_KIND_DEVICES_CHANGED);
+  deliver_and_run(items_frame(kAccountStream, 0, {changed}));
+  EXPECT_THAT(asked(), SizeIs(1)) << "one at a time";
+  wire::DeviceLists answer;
+  answer.add_users()->set_user_id("alice");
+  answer.mutable_users(0)->set_newest_version(1);
+  http_.answer(asked().back(), protobuf_response(answer));
+  run();
+  ASSERT_THAT(asked(), SizeIs(2));
+  http_.answer(asked().back(), protobuf_response(answer));
+  run();
+  EXPECT_THAT(asked(), SizeIs(2));
 }
 
 TEST_F(MissingLists, HoldWhatHadArrivedWhenTheConnectionWasLost) {

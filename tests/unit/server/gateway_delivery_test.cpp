@@ -576,6 +576,21 @@ TEST(GatewayPull, BeyondWhatWasSentIsAViolation) {
   EXPECT_EQ(b.failure(), Code::kProtocol);
 }
 
+// A device that passes a stream over says how far it has come with each frame, and more was on its way.
+TEST(GatewayPull, OnTheHeelsOfAnotherIsOfWhatHadComeBefore) {
+  Pair world;
+  const StreamId conversation = world.append(world.ada, "bob", 1, 5);
+  TestClient& b = world.connect(world.bob, nullptr, 0, false);
+  ASSERT_EQ(b.cursors[conversation], 6u);
+
+  pull(b, conversation, 2);
+  pull(b, conversation, 6);
+  world.run();
+  EXPECT_EQ(b.failure(), Code::kOk);
+  pull(b, conversation, 7);
+  EXPECT_EQ(b.failure(), Code::kProtocol);
+}
+
 TEST(GatewayPull, WhileAPageIsReadItWins) {
   Pair world;
   const StreamId conversation = world.append(world.ada, "bob", 1, 200);
@@ -590,6 +605,46 @@ TEST(GatewayPull, WhileAPageIsReadItWins) {
   world.run();
 
   EXPECT_EQ(b.texts(conversation), numbered(200));
+}
+
+// A device that holds a stream back lets others go on, however much it is, and has it when it asks.
+TEST(GatewayPull, WhatIsPassedOverTakesNoRoomInTheWindow) {
+  GatewayOptions options;
+  options.window_items = 4;
+  Pair world(options);
+  world.add_user("cyd");
+  const World::Device cyd = world.add_device("cyd");
+  const StreamId held = world.append(world.ada, "bob", 1, 40);
+  TestClient& b = world.connect(world.bob, nullptr, 0, false);
+  const StreamId account{b.frames[0].welcome().account_stream_id()};
+  const auto acknowledge_account = [&] {
+    b.ack(account, b.cursors[account]);
+    world.run();
+  };
+  acknowledge_account();
+  while (b.cursors[held] < 41) {
+    const Seq before = b.cursors[held];
+    pull(b, held, before);
+    world.run();
+    ASSERT_GT(b.cursors[held], before);
+  }
+  pull(b, held, b.cursors[held]);
+  const StreamId other = world.append(cyd, "bob", 1, 3);
+  world.run();
+  acknowledge_account();
+  b.ack(other, b.cursors[other]);
+  world.run();
+  EXPECT_EQ(b.texts(other), numbered(3));
+  b.ack(other, b.cursors[other]);
+  world.advance_alive(b, 2 * limits::kStalledTimeout);
+  EXPECT_FALSE(b.closed);
+
+  pull(b, held, 0);
+  world.run();
+  const wire::Items& again = b.of(wire::ServerFrame::kItems).back().items();
+  EXPECT_EQ(StreamId{again.stream_id()}, held);
+  EXPECT_EQ(again.after_seq(), 0u);
+  EXPECT_EQ(b.failure(), Code::kOk);
 }
 
 }  // namespace

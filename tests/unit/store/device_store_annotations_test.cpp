@@ -73,6 +73,26 @@ class Annotations : public DeviceStoreTest {
   Changes apply(ItemsOf& items) { return must(store_->apply(items)).changes; }
 };
 
+// In an encrypted conversation nobody else has for this device what it has discarded.
+TEST_F(Annotations, ThatWereDiscardedAndTakenAllTheSameCount) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob, nullptr, true));
+  apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 1, "hello"));
+  for (const std::uint64_t id : {10U, 11U}) {
+    must(send(chat, id, reaction(kBob, 1, {id == 10 ? "+1" : "ha"})));
+    must(store_->mark_on_wire({client_id(id)}));
+    must(store_->fail(client_id(id), error(Code::kConflict, "other bytes")));
+    must(store_->discard(client_id(id)));
+  }
+  EXPECT_THAT(shown(chat), ElementsAre("hello"));
+
+  const Changes accepted = must(store_->accept({{client_id(10), kChat, MessageId{1'003}, 3, at(3'000'000)}}));
+  EXPECT_THAT(accepted.added, IsEmpty());
+  EXPECT_THAT(shown(chat), ElementsAre("hello ann:+1,"));
+  apply(ItemsOf(kChat, 2).carry(kAnn, 10, "", kPhone).carry(kAnn, 11, "", kPhone));
+  EXPECT_THAT(shown(chat), ElementsAre("hello ann:ha,"));
+}
+
 // ---- What comes ----------------------------------------------------------------------------------------------------
 
 TEST_F(Annotations, ChangeWhatIsShownAndAreNotShown) {

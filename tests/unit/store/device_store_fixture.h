@@ -33,7 +33,8 @@ inline constexpr ConversationId kChat{900};
 
 // What later versions of the schema changed in the second one, taken back.
 inline constexpr char kToVersion2[] =
-    "DROP TABLE reaction; DROP TABLE shown; DROP TABLE annotation; DROP INDEX message_by_place; ALTER TABLE message "
+    "ALTER TABLE outbox DROP COLUMN discarded; DROP TABLE reaction; DROP TABLE shown; DROP TABLE annotation; DROP "
+    "INDEX message_by_place; ALTER TABLE message "
     "DROP "
     "COLUMN unshown; CREATE INDEX message_by_place ON message(conversation, place); DROP INDEX message_by_client_id; "
     "CREATE INDEX message_by_client_id ON message(client_message_id) WHERE sender IS NULL OR lost > 0; "

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "device_store_fixture.h"
+#include "store/device_store_impl.h"
 
 namespace chatsdk {
 namespace {
@@ -9,6 +10,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 class Outbox : public DeviceStoreTest {
  protected:
@@ -536,6 +538,62 @@ TEST_F(Outbox, AnItemSettlesADiscardedMessagesVoid) {
 
   EXPECT_THAT(numbers(chat), IsEmpty());
   EXPECT_THAT(history(chat), ElementsAre("2:regret"));
+}
+
+// In an encrypted conversation its item brings nothing: what it held is kept until the server has answered for it.
+class DiscardedEncrypted : public Outbox {
+ protected:
+  void SetUp() override {
+    Outbox::SetUp();
+    open_as_ann();
+    chat = must(store_->ensure_direct(kBob, nullptr, true));
+    must(store_->apply(ItemsOf(kChat, 0).roster({kAnn, kBob})));
+    must(queue(chat, 1, "regret", true));
+    must(queue(chat, 2, "keep"));
+    must(store_->fail(client_id(1), error(Code::kConflict, "other bytes")));
+    must(store_->discard(client_id(1)));
+  }
+  std::string kept() {
+    sqlite::Statement rows = must(store_->inside().db.prepare(
+        "SELECT coalesce(group_concat(discarded), '') FROM outbox WHERE discarded IS NOT NULL"));
+    EXPECT_TRUE(must(rows.step()));
+    return std::string(rows.text(0));
+  }
+
+  ConversationKey chat;
+};
+
+TEST_F(DiscardedEncrypted, StandsThereAgainWhereTheServerHasIt) {
+  EXPECT_THAT(history(chat), ElementsAre("-:keep"));
+  reopen();
+  const auto changes = must(accept(1, 2));
+  EXPECT_THAT(changes.added, SizeIs(1));
+  EXPECT_THAT(history(chat), ElementsAre("2:regret", "-:keep"));
+  EXPECT_THAT(numbers(chat), ElementsAre(2));
+  EXPECT_EQ(kept(), "");
+  // Its item comes once more, without what it holds.
+  must(store_->apply(ItemsOf(kChat, 1).carry(kAnn, 1, "", kPhone)));
+  EXPECT_THAT(history(chat), ElementsAre("2:regret", "-:keep"));
+}
+
+TEST_F(DiscardedEncrypted, StandsThereAgainWhereItsItemComes) {
+  must(store_->apply(ItemsOf(kChat, 1).carry(kAnn, 1, "", kPhone)));
+  EXPECT_THAT(history(chat), ElementsAre("2:regret", "-:keep"));
+  EXPECT_THAT(numbers(chat), ElementsAre(2));
+  must(accept(1, 2));
+  EXPECT_THAT(history(chat), ElementsAre("2:regret", "-:keep"));
+}
+
+TEST_F(DiscardedEncrypted, IsGoneWhereTheServerHasNothingOfIt) {
+  EXPECT_NE(kept(), "");
+  must(store_->voided(client_id(1), kTooLate));
+  EXPECT_EQ(kept(), "");
+  EXPECT_THAT(history(chat), ElementsAre("-:keep"));
+  must(store_->discard(client_id(2)));
+  EXPECT_NE(kept(), "");
+  ASSERT_TRUE(store_->void_refused(client_id(2)).ok());
+  EXPECT_EQ(kept(), "");
+  EXPECT_THAT(history(chat), IsEmpty());
 }
 
 TEST_F(Outbox, DeadlinesCountForEachMessageThatWasNeverOnItsWay) {

@@ -397,6 +397,7 @@ class ChatDevice {
     if (from.is_roster) {
       item.set_kind(wire::ITEM_KIND_ROSTER);
       item.mutable_roster()->set_conversation_kind(wire::CONVERSATION_KIND_DIRECT);
+      item.mutable_roster()->set_encrypted(from.encrypted);
       for (const char* user_id : {"alice", "bob"}) {
         auto& change = *item.mutable_roster()->add_changes();
         change.set_user_id(user_id);
@@ -412,7 +413,7 @@ class ChatDevice {
                   from.encrypted, {}};
     const auto slice = from.slices.find(self);
     if (slice != from.slices.end()) incoming.slice = slice->second;
-    incoming.may_wait = may_wait_;
+    if (may_wait_) incoming.answered_list = 0;
     CHATSDK_ASSIGN(result, direct.receive(tx.kept(), incoming, now_ms));
     if (result.outcome == ItemResult::Outcome::kHeld) return {};
     item.set_kind(from.sent.kind == SliceKind::kMessage ? wire::ITEM_KIND_MESSAGE : wire::ITEM_KIND_UNSPECIFIED);

@@ -572,6 +572,32 @@ TEST_F(Direct, WhatIsDiscardedOrGetsAnotherIdLosesItsBytes) {
   EXPECT_EQ(rows("e2ee_sent_device"), noted);
 }
 
+// The server had taken it, and its answer did not say so: the author reads what the peer reads.
+TEST_F(Direct, WhatIsDiscardedAndWasTakenAllTheSameIsShownToItsAuthor) {
+  talk();
+  for (const bool answer_first : {true, false}) {
+    const std::string text = answer_first ? "answered" : "not answered";
+    const ClientMessageId id = alice.queue(text);
+    ASSERT_TRUE(alice.encrypt(id));
+    const Encrypted encrypted = **alice.kept.e2ee().notes().out(id);
+    const Seq seq = server.send({alice.self, SliceKind::kMessage, id, encrypted}).seq;
+    ASSERT_NE(seq, 0U);
+    alice.waiting.clear();
+    ASSERT_TRUE(alice.kept.store().fail(id, error(Code::kConflict, "other bytes")).ok());
+    ASSERT_TRUE(alice.kept.store().discard(id).ok());
+    EXPECT_NE(alice.history().back(), text);
+    ASSERT_TRUE(alice.kept.reload().ok());
+    if (answer_first) {
+      ASSERT_TRUE(alice.kept.store().accept({{id, kChatId, MessageId{1'000 + seq}, seq, {}}}).ok());
+    }
+    alice.sync();
+    EXPECT_EQ(alice.results.back(), Outcome::kOwn);
+    bob.sync();
+    EXPECT_EQ(alice.history(), bob.history());
+    EXPECT_EQ(alice.history().back(), text);
+  }
+}
+
 TEST_F(Direct, GoesOnAfterAReloadAtAnyStep) {
   talk();
   SeededRandom dice(8);
