@@ -263,6 +263,8 @@ const char* console::help() {
          "safety PEER              the safety number, to compare with what PEER sees\n"
          "verify PEER [SCANNED]    PEER's number is the same: mark it; SCANNED is compared\n"
          "unverify PEER | accept PEER  take the mark back, or accept another identity\n"
+         "forget PEER              begin anew with somebody whose safety number is another's\n"
+         "signed USER              the devices for which others encrypt\n"
          "new-identity             all other devices are lost: begin anew with this one\n"
          "link                     on a new device: the text that another one scans\n"
          "scan TEXT                on a linked device: the text of the new one\n"
@@ -366,6 +368,13 @@ bool console::run(std::string_view line) {
     client_.set_verified(client_.find_identity(last_word()), false);
   } else if (command == "accept") {
     client_.accept_identity(client_.find_identity(last_word()));
+  } else if (command == "forget") {
+    client_.forget_identity(client_.find_identity(last_word()));
+  } else if (command == "signed") {
+    for (const chatsdk::signed_device& device : client_.signed_devices(last_word())) {
+      print("#" + std::to_string(device.id) + " " + device.name + (device.is_current ? " (this one)" : "") + " " +
+            device.fingerprint);
+    }
   } else if (command == "link" || command == "scan") {
     has_link_code_ = false;
     link_status_.reset();

@@ -234,6 +234,15 @@ class identity {
   handle object_;
 };
 
+// One device of a user's signed list.
+struct signed_device {
+  std::uint64_t id = 0;
+  std::string name;
+  std::string fingerprint;
+  std::chrono::milliseconds since{};
+  bool is_current = false;
+};
+
 template <typename Row>
 struct page {
   std::vector<Row> rows;
@@ -552,6 +561,26 @@ class client {
   }
   void accept_identity(const identity& shown) {
     call([&](chatsdk_error** e) { return chatsdk_client_accept_identity(object_, shown.get(), e); });
+  }
+  void forget_identity(const identity& compared) {
+    call([&](chatsdk_error** e) { return chatsdk_client_forget_identity(object_, compared.get(), e); });
+  }
+  // The newest list that is known of a user, be it this store's.
+  std::vector<signed_device> signed_devices(std::string_view user) const {
+    chatsdk_signed_devices* found = nullptr;
+    call(
+        [&](chatsdk_error** e) { return chatsdk_client_signed_devices(object_, user.data(), user.size(), &found, e); });
+    const std::unique_ptr<chatsdk_signed_devices, void (*)(const chatsdk_signed_devices*)> owned(
+        found, [](const chatsdk_signed_devices* devices) { chatsdk_signed_devices_release(devices); });
+    std::vector<signed_device> devices(chatsdk_signed_devices_size(found));
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      devices[i].id = chatsdk_signed_devices_id(found, i);
+      devices[i].name = chatsdk_signed_devices_name(found, i, nullptr);
+      devices[i].fingerprint = chatsdk_signed_devices_fingerprint(found, i, nullptr);
+      devices[i].since = std::chrono::milliseconds(chatsdk_signed_devices_since_ms(found, i));
+      devices[i].is_current = chatsdk_signed_devices_is_current(found, i) != 0;
+    }
+    return devices;
   }
   // Another account key for this store's user, for whom every other device is lost.
   void replace_identity() {

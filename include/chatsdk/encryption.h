@@ -110,6 +110,33 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_accept_identity(chatsdk_client* 
                                                                 chatsdk_error** out_error);
 
 /**
+ * Begins anew with a user whose account key, as it is known here, is not the user's: the safety numbers of the two were
+ * compared and differ. What is known of the user's devices goes, with the mark and every session, and what a server
+ * shows next is taken as at the first message. CHATSDK_EVENT_IDENTITY_CHANGED tells that it is there: compare again. It
+ * counts as changed until it is accepted (chatsdk_identity_has_changed). Messages stay as they are, and those that wait
+ * go to the devices that are learned.
+ *
+ * Without this the real account key is passed over for as long as the other one is known: whoever shows it again may
+ * have found an old one.
+ *
+ * @param client the client
+ * @param identity what was compared
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, NOT_LOGGED_IN, CONFLICT (the user's account key is another one by now: look and compare
+ *   again), NOT_FOUND (nothing is known of the user any more), WRONG_STATE (no store), STORAGE, STORAGE_FULL, CORRUPT,
+ *   TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: none.
+ * - Thread: any.
+ * - Blocks: for the disk.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_forget_identity(chatsdk_client* client,
+                                                                const chatsdk_identity* identity,
+                                                                chatsdk_error** out_error);
+
+/**
  * Begins anew with another account key for this store's user: for one whose other devices are all lost, and who can
  * therefore link this one nowhere (CHATSDK_ENCRYPTION_LINK_NEEDED), or who fears that somebody has read the key. Every
  * other device of the user is taken out of the list, is logged out, and has to be linked anew. Everybody who writes
@@ -133,6 +160,73 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_accept_identity(chatsdk_client* 
  * - Binding: method chatsdk_client
  */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_replace_identity(chatsdk_client* client, chatsdk_error** out_error);
+
+/** The devices of a user that others encrypt for: a signed list, as it is known here. An immutable snapshot. */
+typedef struct chatsdk_signed_devices chatsdk_signed_devices;
+
+/**
+ * The devices of a user, this store's own one included, as the newest list that is known here has them. The list is
+ * signed with the user's account key: nobody who has not got that adds a device, and CHATSDK_EVENT_DEVICE_ADDED tells
+ * when one has come. chatsdk_client_list_devices shows what the server says.
+ *
+ * @param client the client
+ * @param user the user's name, UTF-8
+ * @param user_length bytes of user, 1 to 64, or CHATSDK_STRLEN
+ * @param[out] out_devices the devices
+ * @param[out] out_error why it failed; NULL allowed
+ *
+ * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, NOT_FOUND (no device of the user is known yet), WRONG_STATE (no
+ *   store), NOT_LOGGED_IN (nobody has logged in to this store yet), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ * - Ownership: *out_devices is the caller's, freed with chatsdk_signed_devices_release; user is copied.
+ * - Thread: any.
+ * - Blocks: for the engine.
+ * - Since: 0.1
+ * - Binding: method chatsdk_client
+ */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_signed_devices(chatsdk_client* client, const char* user,
+                                                               size_t user_length, chatsdk_signed_devices** out_devices,
+                                                               chatsdk_error** out_error);
+
+/**
+ * @name Signed devices
+ * Ascending by device_id. Each getter gives 0 or "" for NULL and for an index that names none; texts are UTF-8 and
+ * terminated by NUL.
+ *
+ * @param devices the devices, or NULL
+ * @param index 0 to chatsdk_signed_devices_size - 1
+ * @param[out] out_length bytes of the text; NULL allowed
+ *
+ * - Errors: none.
+ * - Ownership: pointers are borrowed until the devices are released.
+ * - Thread: any.
+ * - Blocks: no.
+ * - Since: 0.1
+ * - Binding: method chatsdk_signed_devices
+ * @{
+ */
+/** @return how many there are */
+CHATSDK_API size_t CHATSDK_CALL chatsdk_signed_devices_size(const chatsdk_signed_devices* devices);
+/** @return the device's number on the server */
+CHATSDK_API uint64_t CHATSDK_CALL chatsdk_signed_devices_id(const chatsdk_signed_devices* devices, size_t index);
+/** @return its name; "" where it has none, and of other users, whose devices' names nobody else can read */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_signed_devices_name(const chatsdk_signed_devices* devices, size_t index,
+                                                                 size_t* out_length);
+/** @return of its keys, the same on every device: sixteen groups of four hexadecimal digits */
+CHATSDK_API const char* CHATSDK_CALL chatsdk_signed_devices_fingerprint(const chatsdk_signed_devices* devices,
+                                                                        size_t index, size_t* out_length);
+/** @return since when, Unix time in milliseconds by the clock of the device that let it in; or, where lists of that
+ *     time are not known, since then at the latest */
+CHATSDK_API int64_t CHATSDK_CALL chatsdk_signed_devices_since_ms(const chatsdk_signed_devices* devices, size_t index);
+/** @return 1 for this device, 0 otherwise */
+CHATSDK_API int32_t CHATSDK_CALL chatsdk_signed_devices_is_current(const chatsdk_signed_devices* devices, size_t index);
+/**
+ * Drops a reference; the last drop frees.
+ *
+ * - Ownership: the caller's reference is gone.
+ * - Binding: destructor chatsdk_signed_devices
+ */
+CHATSDK_API void CHATSDK_CALL chatsdk_signed_devices_release(const chatsdk_signed_devices* devices);
+/** @} */
 
 /* What a scanned text says. Open list: tolerate unknown values. */
 #define CHATSDK_SCAN_DIFFERENT 0     /* another identity, or no safety number at all */

@@ -7,6 +7,11 @@
  * The queue is bounded: when it overflows, state events fold into one CHATSDK_EVENT_RESYNC and the app reads the store
  * anew; completions, and what a linking says, are never dropped. The store is the truth: an event says where to look
  * and which revision to expect.
+ *
+ * CHATSDK_EVENT_IDENTITY_CHANGED, VERIFIED_CHANGED, DEVICE_ADDED, DEVICE_REMOVED and LIST_REFUSED are kept in the store
+ * until they are pulled, and never folded: an app that ends before it has pulled them is told when it opens the store
+ * again, and where it ends right after, once more. What waits is told of once, of a user's devices the last 64; while
+ * the client is suspended they wait.
  */
 #ifndef CHATSDK_EVENT_H
 #define CHATSDK_EVENT_H
@@ -32,7 +37,7 @@ typedef struct chatsdk_event chatsdk_event;
 /* Of end-to-end encryption, see encryption.h: */
 #define CHATSDK_EVENT_UNDECRYPTABLE 11     /* message, conversation: it came, is added, and could not be decrypted */
 #define CHATSDK_EVENT_ENCRYPTION 12        /* encryption_state: this device's */
-#define CHATSDK_EVENT_IDENTITY_CHANGED 13  /* user: another account key; a verified mark has fallen */
+#define CHATSDK_EVENT_IDENTITY_CHANGED 13  /* user: another account key, or the first since it was forgotten */
 #define CHATSDK_EVENT_VERIFIED_CHANGED 14  /* user: the mark was set, taken back or has fallen */
 #define CHATSDK_EVENT_DEVICE_ADDED 15      /* user, device_id: others encrypt for it from now on */
 #define CHATSDK_EVENT_DEVICE_REMOVED 16    /* user, device_id: nobody encrypts for it any more */

@@ -267,6 +267,7 @@ namespace e2ee {
 inline constexpr std::size_t kDevicesMax = 8;        // of a device list
 inline constexpr std::size_t kListVersionsMax = 64;  // of one user's list that a device keeps
 inline constexpr std::size_t kReplacedMax = 16;      // replaced account keys of one user that are known again
+inline constexpr std::size_t kDeviceEventsMax = 64;  // of one user's devices that wait for the app
 inline constexpr std::size_t kDeviceNameBytesMax = 63;
 inline constexpr auto kSignedRotation = 24h * 2;         // age at which signed and last-resort prekey are replaced,
 inline constexpr auto kSignedRotationShare = 12h;        // less a random share of this
@@ -295,11 +296,11 @@ inline constexpr auto kRetryRegain = 1min;
 inline constexpr std::size_t kRetryWaitingMax = 100;
 inline constexpr std::size_t kRetryWaitingUserMax = 200;
 inline constexpr std::size_t kRetryWaitingTotalMax = 1'000;
-inline constexpr std::size_t kRatedDevicesMax = 4'096;       // devices whose rates are remembered at once
-inline constexpr auto kRetrySessionKept = 24h;      // a session begun for a retry request serves others for so long
-inline constexpr std::uint32_t kRefusalsMax = 5;    // of a send for its roster, in a row; then it waits
-inline constexpr auto kResendKept = 24h * 30;       // what was sent to whom is remembered
-inline constexpr std::size_t kPaddedMax = 540'672;  // the padded envelope of the largest content
+inline constexpr std::size_t kRatedDevicesMax = 4'096;  // devices whose rates are remembered at once
+inline constexpr auto kRetrySessionKept = 24h;          // a session begun for a retry request serves others for so long
+inline constexpr std::uint32_t kRefusalsMax = 5;        // of a send for its roster, in a row; then it waits
+inline constexpr auto kResendKept = 24h * 30;           // what was sent to whom is remembered
+inline constexpr std::size_t kPaddedMax = 540'672;      // the padded envelope of the largest content
 inline constexpr std::size_t kMessageMax = kPaddedMax + 2'048;
 static_assert(slice_bytes_max(kTextBytesMax) == kMessageMax);
 inline constexpr std::uint32_t kChainMessagesMax = 1'000;  // of a sender chain

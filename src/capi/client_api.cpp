@@ -440,6 +440,7 @@ int32_t chatsdk_client_poll(chatsdk_client* client, int64_t timeout_ms, chatsdk_
     std::vector<Ref<chatsdk_event>> events;
     const Code code = queue->poll(wait_of(timeout_ms), max, events);
     if (code != Code::kOk) return error_with_text_if_possible(code, why_no_event(code));
+    client->runtime.pulled(events);
     *out_count = events.size();
     for (std::size_t i = 0; i < events.size(); ++i) out_events[i] = const_cast<chatsdk_event*>(events[i].leak());
     return {};

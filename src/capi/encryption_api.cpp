@@ -70,6 +70,28 @@ int32_t chatsdk_client_accept_identity(chatsdk_client* client, const chatsdk_ide
   });
 }
 
+int32_t chatsdk_client_forget_identity(chatsdk_client* client, const chatsdk_identity* identity,
+                                       chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
+    CHATSDK_TRY(check(identity));
+    return client->runtime.with_engine<void>(
+        [&](Client& engine) { return engine.forget_identity(identity->identity.peer); });
+  });
+}
+
+int32_t chatsdk_client_signed_devices(chatsdk_client* client, const char* user, size_t user_length,
+                                      chatsdk_signed_devices** out_devices, chatsdk_error** out_error) {
+  return on_client(client, out_error, [&]() -> Status {
+    if (out_devices == nullptr) return error(Code::kInvalidArgument, "out_devices is NULL");
+    CHATSDK_ASSIGN(const std::string_view name, text_in(user, user_length, {"user", 1, limits::kUserIdBytesMax}));
+    CHATSDK_ASSIGN(const std::vector<SignedDevice> devices,
+                   client->runtime.with_engine<std::vector<SignedDevice>>(
+                       [&](Client& engine) { return engine.signed_devices(std::string(name)); }));
+    *out_devices = new chatsdk_signed_devices(devices);
+    return {};
+  });
+}
+
 int32_t chatsdk_client_replace_identity(chatsdk_client* client, chatsdk_error** out_error) {
   return on_client(client, out_error, [&]() -> Status {
     return client->runtime.change<void>([](Client& engine) { return engine.replace_account(); });

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
+
 namespace chatsdk::capi {
 
 EventQueue::~EventQueue() { close(); }
 
 bool EventQueue::is_state(const chatsdk_event& event) {
+  if (event.kept != 0) return false;
   switch (event.type) {
     case CHATSDK_EVENT_COMPLETED:
     case CHATSDK_EVENT_SESSION_ENDED:
@@ -45,8 +48,30 @@ void EventQueue::push(std::vector<Ref<chatsdk_event>> events) {
 void EventQueue::add(Ref<chatsdk_event> event) {
   const bool state = is_state(*event.get());
   if (state && state_events_ >= state_events_max_) fold_state_events(event->revision);
+  if (event->kept != 0) make_room_for_kept(*event.get());
   events_.push_back(std::move(event));
   if (state) ++state_events_;
+}
+
+void EventQueue::make_room_for_kept(const chatsdk_event& event) {
+  std::size_t devices = 0;
+  auto oldest = events_.end();
+  for (auto at = events_.begin(); at != events_.end(); ++at) {
+    const chatsdk_event& other = *at->get();
+    if (other.kept == 0 || other.user != event.user) continue;
+    if (other.type == event.type && other.device_id == event.device_id) {
+      events_.erase(at);
+      return;
+    }
+    if (other.device_id == 0) continue;
+    if (devices++ == 0) oldest = at;
+  }
+  if (event.device_id != 0 && devices >= limits::e2ee::kDeviceEventsMax) events_.erase(oldest);
+}
+
+void EventQueue::drop_kept() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(events_, [](const Ref<chatsdk_event>& event) { return event->kept != 0; });
 }
 
 void EventQueue::fold_state_events(std::uint64_t revision) {

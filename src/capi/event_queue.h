@@ -4,7 +4,8 @@
 //
 // Threads: push from the library's threads; the rest from any.
 // Invariants:
-//   1. Completions, the end of a session and what a linking says are never dropped.
+//   1. Completions, the end of a session, what a linking says and what the store keeps until it is pulled are never
+//      dropped: of the latter the same is here once, and of a user's devices as many as the store keeps.
 //   2. At most limits::kEventQueueMax state events wait: one more folds them all into one RESYNC.
 //   3. The ready hook runs at most once between two takes, and never after set_ready_hook or close returned.
 //   4. No lock is held while the hook runs.
@@ -42,6 +43,8 @@ class EventQueue {
   Ref<chatsdk_event> take();
   std::size_t size() const;
 
+  // Takes out what the store keeps: it is told again when the store is open again.
+  void drop_kept();
   void wake();
   void set_ready_hook(chatsdk_ready_hook hook, void* user, chatsdk_destroy_hook destroy);
   // Ends a waiting poll with CLOSED, and removes the hook.
@@ -57,6 +60,7 @@ class EventQueue {
 
   static bool is_state(const chatsdk_event& event);
   void add(Ref<chatsdk_event> event);  // under mutex_
+  void make_room_for_kept(const chatsdk_event& event);
   void fold_state_events(std::uint64_t revision);
   void signal();
   void replace_hook(std::shared_ptr<Hook> hook);

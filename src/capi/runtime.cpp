@@ -129,6 +129,7 @@ void Runtime::make_parts() {
   } else {
     static_cast<ThreadExecutor&>(*executor_).recover_with(recover);
   }
+  executor_->post([this] { client_->tell_kept_events(); });
 }
 
 bool Runtime::close_parts(std::chrono::milliseconds limit) {
@@ -136,6 +137,7 @@ bool Runtime::close_parts(std::chrono::milliseconds limit) {
   bool ran = false;
   const auto finish = [&] {
     ran = true;
+    forget_pulled();
     client_->finish();
   };
   // An earlier turn that throws is gone then; the limit is for a machine without memory, where dropping must do.
@@ -162,6 +164,9 @@ void Runtime::drop_parts() {
   transport_.reset();
   http_.reset();
   executor_.reset();
+  events_->drop_kept();
+  kept_told_ = kept_gone_ = 0;
+  kept_pulled_ = 0;
 }
 
 Status Runtime::start() {
@@ -337,7 +342,9 @@ void Runtime::tick(std::chrono::milliseconds budget, const std::function<bool(co
     for (; waiting > 0; --waiting) {
       const Ref<chatsdk_event> event = events_->take();
       if (!event) break;
-      if (!handler(*event.get())) return;
+      const bool goes_on = handler(*event.get());
+      if (event->kept != 0) pulled(event->kept);
+      if (!goes_on) return;
       if (!one_round && !in_time()) return;
     }
   } while (!one_round && in_time());
@@ -450,15 +457,43 @@ void Runtime::on_encryption_state(EncryptionState state) {
 }
 
 void Runtime::on_encryption_events(const std::vector<e2ee::Event>& told) {
-  std::vector<Ref<chatsdk_event>> events;
-  events.reserve(told.size());
+  // One by one: where memory runs out, what is in the queue is not told again.
   for (const e2ee::Event& one : told) {
+    if (one.number != 0 && one.number <= kept_told_) continue;
     auto event = make_event(type_of(one.kind));
     event->user = one.user_id;
     event->device_id = one.device_id.value;
-    events.push_back(Ref<chatsdk_event>(event.release()));
+    event->kept = one.number;
+    events_->push(Ref<chatsdk_event>(event.release()));
+    kept_told_ = std::max(kept_told_, one.number);
   }
-  events_->push(std::move(events));
+}
+
+void Runtime::pulled(const std::vector<Ref<chatsdk_event>>& events) noexcept {
+  std::uint64_t last = 0;
+  for (const Ref<chatsdk_event>& event : events) last = std::max(last, event->kept);
+  if (last != 0) pulled(last);
+}
+
+void Runtime::pulled(std::uint64_t kept) noexcept {
+  try {
+    std::shared_lock gate(gate_);
+    if (client_ == nullptr) return;
+    kept_pulled_ = std::max(kept_pulled_.load(), kept);
+    executor_->post([this] { forget_pulled(); });
+  } catch (const std::bad_alloc&) {
+    // With the next one, or as the client ends.
+  }
+}
+
+void Runtime::forget_pulled() {
+  const std::uint64_t pulled = kept_pulled_.load();
+  if (pulled <= kept_gone_) return;
+  try {
+    if (client_->encryption_events_taken(pulled).ok()) kept_gone_ = pulled;
+  } catch (const std::bad_alloc&) {
+    // Likewise; told again at worst.
+  }
 }
 
 void Runtime::on_link_code(const std::string& code, const std::string& name) {

@@ -128,6 +128,8 @@ class Runtime final : private EventSink {
   }
 
   const std::shared_ptr<EventQueue>& events() const { return events_; }
+  // The app has pulled these: what the store keeps of them until then goes from it soon, or with the client's end.
+  void pulled(const std::vector<Ref<chatsdk_event>>& events) noexcept;
   bool tick_driven() const { return options_.tick_driven; }
   // Works (in tick mode) and hands events to handler, until nothing is left, the budget is spent or handler answers
   // false. A budget of zero is one round: what is ready, then the events that wait after it.
@@ -148,6 +150,8 @@ class Runtime final : private EventSink {
   void on_identity_replaced(const Status& status) override;
 
   void push_end(std::int32_t type, const Status& status);
+  void pulled(std::uint64_t kept) noexcept;
+  void forget_pulled();  // on the engine
   Status check_open() const;
   void note_progress();
   void note_state();  // on the engine
@@ -199,6 +203,10 @@ class Runtime final : private EventSink {
   std::atomic<ConnectionState> connection_state_{ConnectionState::kStopped};
   std::atomic<std::uint64_t> last_request_{0};
   std::vector<DeviceInfo> devices_;  // of the request being completed; engine only
+  // Numbers of events that the store keeps: told to the queue, pulled from it, and gone from the store.
+  std::uint64_t kept_told_ = 0;  // engine only
+  std::atomic<std::uint64_t> kept_pulled_{0};
+  std::uint64_t kept_gone_ = 0;  // engine only
 };
 
 }  // namespace chatsdk::capi

@@ -45,7 +45,31 @@ std::vector<chatsdk_message::Reaction> grouped(const std::vector<chatsdk::Messag
   return groups;
 }
 
+// Sixteen groups of four hexadecimal digits.
+std::string fingerprint_of(const chatsdk::e2ee::Hash& record) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string shown;
+  for (const char byte : record.view()) {
+    const auto value = static_cast<unsigned char>(byte);
+    if (shown.size() % 5 == 4) shown += ' ';
+    shown += kDigits[value >> 4U];
+    shown += kDigits[value & 0xfU];
+  }
+  return shown;
+}
+
+const chatsdk_signed_devices::Device* device_at(const chatsdk_signed_devices* devices, std::size_t index) {
+  return devices != nullptr && index < devices->devices.size() ? &devices->devices[index] : nullptr;
+}
+
 }  // namespace
+
+chatsdk_signed_devices::chatsdk_signed_devices(const std::vector<chatsdk::SignedDevice>& signed_devices) {
+  for (const chatsdk::SignedDevice& device : signed_devices) {
+    devices.push_back({device.device_id.value, device.name.value_or(""), fingerprint_of(device.record),
+                       static_cast<std::int64_t>(device.since_ms), device.current});
+  }
+}
 
 chatsdk_message::chatsdk_message(chatsdk::MessageRow r) : row(std::move(r)), reactions(grouped(row.reactions)) {
   auto known = shown_text(row);
@@ -317,6 +341,34 @@ int32_t chatsdk_conversation_list_has_more(const chatsdk_conversation_list* list
   return list != nullptr && list->more ? 1 : 0;
 }
 void chatsdk_conversation_list_release(const chatsdk_conversation_list* list) { released(list); }
+
+// ---- Signed devices ------------------------------------------------------------------------------------------------
+
+size_t chatsdk_signed_devices_size(const chatsdk_signed_devices* devices) {
+  return devices == nullptr ? 0 : devices->devices.size();
+}
+uint64_t chatsdk_signed_devices_id(const chatsdk_signed_devices* devices, size_t index) {
+  const auto* device = device_at(devices, index);
+  return device == nullptr ? 0 : device->id;
+}
+const char* chatsdk_signed_devices_name(const chatsdk_signed_devices* devices, size_t index, size_t* out_length) {
+  const auto* device = device_at(devices, index);
+  return device == nullptr ? view_out("", out_length) : view_out(device->name, out_length);
+}
+const char* chatsdk_signed_devices_fingerprint(const chatsdk_signed_devices* devices, size_t index,
+                                               size_t* out_length) {
+  const auto* device = device_at(devices, index);
+  return device == nullptr ? view_out("", out_length) : view_out(device->fingerprint, out_length);
+}
+int64_t chatsdk_signed_devices_since_ms(const chatsdk_signed_devices* devices, size_t index) {
+  const auto* device = device_at(devices, index);
+  return device == nullptr ? 0 : device->since_ms;
+}
+int32_t chatsdk_signed_devices_is_current(const chatsdk_signed_devices* devices, size_t index) {
+  const auto* device = device_at(devices, index);
+  return device != nullptr && device->current ? 1 : 0;
+}
+void chatsdk_signed_devices_release(const chatsdk_signed_devices* devices) { released(devices); }
 
 // ---- Identity ------------------------------------------------------------------------------------------------------
 

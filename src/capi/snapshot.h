@@ -89,6 +89,7 @@ struct chatsdk_event final : chatsdk::capi::Counted {
   std::uint64_t device_id = 0;
   std::string link_code;
   std::string link_name;
+  std::uint64_t kept = 0;  // its number among those that the store keeps until they are pulled; 0: it is none of them
 };
 
 struct chatsdk_identity final : chatsdk::capi::Counted {
@@ -96,6 +97,18 @@ struct chatsdk_identity final : chatsdk::capi::Counted {
   const chatsdk::PeerIdentity identity;
   const chatsdk::e2ee::SafetyNumber number;
   const std::string safety_number;  // as it is shown
+};
+
+struct chatsdk_signed_devices final : chatsdk::capi::Counted {
+  explicit chatsdk_signed_devices(const std::vector<chatsdk::SignedDevice>& devices);
+  struct Device {
+    std::uint64_t id = 0;
+    std::string name;
+    std::string fingerprint;  // as it is shown
+    std::int64_t since_ms = 0;
+    bool current = false;
+  };
+  std::vector<Device> devices;
 };
 
 struct chatsdk_message final : chatsdk::capi::Counted {

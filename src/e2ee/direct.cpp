@@ -19,8 +19,14 @@ bool is_outcome(Code code) {
   return code == kDuplicate || code == kNoSession || code == kUntrusted || code == kBadMessage;
 }
 
-// The list of a member that the roster means, where it is kept byte for byte.
+// The list of a member that the roster means, where it is kept byte for byte. Where the user is known anew since, it
+// has reached no version.
 const DeviceList* list_of(const KnownUser* user, const RosterMember& member) {
+  if (user != nullptr && member.list_version == 0) {
+    const auto at = std::find_if(user->lists.begin(), user->lists.end(),
+                                 [&member](const DeviceList& list) { return list.hash == member.list_hash; });
+    return at == user->lists.end() ? nullptr : &*at;
+  }
   const DeviceList* list = user == nullptr ? nullptr : user->list(member.list_version);
   return list != nullptr && list->hash == member.list_hash ? list : nullptr;
 }
@@ -56,6 +62,13 @@ void add_events(const Learned& learned, const UserId& user_id, bool was_verified
   for (const DeviceId device : learned.removed) events.push_back({EventKind::kDeviceRemoved, user_id, device});
 }
 
+// Who was forgotten, or whose key of before counts again, is read by what rosters that have come already name.
+Status begin_again(Kept kept, const KnownUser& user, std::vector<Event>& events) {
+  CHATSDK_TRY(kept.notes.stand_by_newest(user));
+  events.push_back({EventKind::kIdentityChanged, user.user_id, {}});
+  return {};
+}
+
 Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events) {
   CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
   const bool was_verified = known != nullptr && known->verified;
@@ -64,24 +77,39 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
     CHATSDK_TRY(kept.notes.note_identity_changed(given.user_id, true));
     CHATSDK_TRY(kept.notes.forget_identity(given.user_id));
     CHATSDK_TRY(kept.notes.keep_former(*learned.former, now_ms));
+    CHATSDK_ASSIGN(const Self* self, kept.state.self());
+    const bool is_left =
+        self != nullptr && kept.notes.is_owner(given.user_id) && holds_account_of(*self, *learned.former);
+    if (is_left) CHATSDK_TRY(kept.notes.note_left_list(learned.former->newest().hash));
   }
   for (const DeviceId device : learned.removed) CHATSDK_TRY(kept.notes.ask_no_more(given.user_id, device));
   if (learned.against && learned.user) {
     CHATSDK_TRY(kept.notes.note_branch(given.user_id, learned.user->newest().version));
   }
+  if (learned.result == Learning::kFirstContact) {
+    CHATSDK_ASSIGN(const bool was_forgotten, kept.notes.take_forgotten(given.user_id));
+    if (was_forgotten) CHATSDK_TRY(begin_again(kept, *learned.user, events));
+  }
   add_events(learned, given.user_id, was_verified, events);
   return learned;
 }
 
-// What the server shows as the user's newest. A list of a key that was never pinned, and that comes before what is
-// known, is of a server that went back, or of an identity that was begun by a clock or a list that was behind: nothing
-// is written for it.
+// What the server shows as the user's newest. A list of a key that comes before what is known is of a server that went
+// back, or of an identity that was begun by a clock or a list that was behind, or it is the real one, and what is known
+// was made up: nothing is written for it but that it was told of. Under its own account key this device puts the own
+// ones right.
 Result<Learned> learn_newest(Kept kept, const UserLists& given, std::uint64_t now_ms, std::vector<Event>& events) {
   CHATSDK_ASSIGN(Learned learned, learn_of(kept, given, now_ms, events));
   const bool is_shorter = learned.against && learned.result == Learning::kRefused && !learned.missing;
   if (is_shorter) events.push_back({EventKind::kListRefused, given.user_id, {}});
-  if (!learned.passed_over) return learned;
-  CHATSDK_ASSIGN(const bool is_news, kept.notes.note_passed_over(given.user_id, *learned.passed_over));
+  if (learned.result != Learning::kIgnored) return learned;
+  const auto newest = parse_device_list(given.lists.back());
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
+  const bool puts_right =
+      !learned.passed_over && kept.notes.is_owner(given.user_id) && self != nullptr && holds_account_of(*self, *known);
+  if (!newest || puts_right) return learned;
+  CHATSDK_ASSIGN(const bool is_news, kept.notes.note_passed_over(given.user_id, newest->account_key));
   if (is_news) events.push_back({EventKind::kListRefused, given.user_id, {}});
   return learned;
 }
@@ -246,8 +274,11 @@ void DirectConversations::want(const Peer& peer, Readiness readiness, std::uint6
   }
 }
 
+// Before the lists of somebody who was forgotten have come there is nothing to accept.
 Result<bool> DirectConversations::is_blocked(Kept kept, const UserId& peer) {
-  return blocks_changed_ ? kept.notes.identity_changed(peer) : Result<bool>(false);
+  if (!blocks_changed_) return false;
+  CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(peer));
+  return known == nullptr ? Result<bool>(false) : kept.notes.identity_changed(peer);
 }
 
 Result<Plan> DirectConversations::plan(Kept kept, const DirectTarget& target, std::uint64_t now_ms) {
@@ -385,6 +416,35 @@ Status DirectConversations::set_verified(Kept kept, const Identity& peer, bool v
     events.push_back({EventKind::kVerifiedChanged, peer.user_id, {}});
   }
   return verified ? accept_identity(kept, peer) : Status();
+}
+
+Status DirectConversations::forget_identity(Kept kept, const Identity& peer, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(const KnownUser* known, same_identity(kept.state, peer));
+  const bool was_verified = known->verified;
+  CHATSDK_TRY(forget_user(kept.state, peer.user_id));
+  CHATSDK_TRY(kept.notes.forget_identity(peer.user_id));
+  CHATSDK_TRY(kept.notes.note_forgotten(peer.user_id));
+  told_.clear();
+  if (was_verified) events.push_back({EventKind::kVerifiedChanged, peer.user_id, {}});
+  return {};
+}
+
+Result<bool> DirectConversations::go_back_to_own(Kept kept, const UserLists& given, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(given.user_id));
+  if (self == nullptr || known == nullptr || holds_account_of(*self, *known)) return false;
+  const Learned shown = learn(nullptr, given.user_id, given.lists, given.records);
+  if (!shown.user || !holds_account_of(*self, *shown.user)) return false;
+  // Not to what was before that: who has been taken out since does not come back.
+  CHATSDK_ASSIGN(const auto left, kept.notes.left_list());
+  const bool goes_on = std::any_of(shown.user->lists.begin(), shown.user->lists.end(),
+                                   [&left](const DeviceList& list) { return left == list.hash; });
+  if (!goes_on) return false;
+  CHATSDK_TRY(kept.state.drop_user(given.user_id));
+  CHATSDK_TRY(kept.notes.forget_identity(given.user_id));
+  CHATSDK_TRY(kept.state.put_user(*shown.user));
+  CHATSDK_TRY(begin_again(kept, *shown.user, events));
+  return true;
 }
 
 // ---- Requests and repairs ------------------------------------------------------------------------------------------

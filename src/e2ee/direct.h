@@ -52,10 +52,15 @@ enum class EventKind : std::uint8_t {
 struct Event {
   EventKind kind = EventKind::kIdentityChanged;
   UserId user_id;
-  DeviceId device_id;  // of the two about devices
+  DeviceId device_id;        // of the two about devices
+  std::uint64_t number = 0;  // of one that is kept until the app has it, ascending; 0: it is not kept yet, or never is
 
-  friend bool operator==(const Event&, const Event&) = default;
+  friend bool operator==(const Event& a, const Event& b) {
+    return a.kind == b.kind && a.user_id == b.user_id && a.device_id == b.device_id;
+  }
 };
+// What is told once, of what was committed. That somebody has no keys is found again with each look.
+inline bool is_kept(const Event& event) { return event.kind != EventKind::kPeerWithoutKeys; }
 
 // The lists of one user, with the records that are new in them, as the server gives them.
 struct UserLists {
@@ -169,6 +174,10 @@ class DirectConversations {
   // awaited: what Notes::awaited_list() said when the server was asked, which its answer has to show.
   Result<Learned> take_lists(Kept kept, const UserLists& given, std::uint64_t awaited, std::uint64_t now_ms,
                              std::vector<Event>& events);
+  // The server shows lists under the account key that this device holds as the own user's newest, after another, and
+  // among them the newest that was known: what was known of the other goes, and they count again. False: nothing of the
+  // kind, and nothing was done.
+  Result<bool> go_back_to_own(Kept kept, const UserLists& given, std::vector<Event>& events);
   // Begins a session. nullptr: the server gave none for the device, which then gets no slice where another of the
   // peer's gets one. Where it does not hold, messages wait. Either way the device is asked for again a minute later at
   // the earliest.
@@ -193,6 +202,9 @@ class DirectConversations {
   Status accept_identity(Kept kept, const Identity& peer);
   // The user has compared it, which accepts it too, or takes that back.
   Status set_verified(Kept kept, const Identity& peer, bool verified, std::vector<Event>& events);
+  // The user has found that it is another's: all that is kept of the peer goes, and the next lists are a first contact,
+  // which is told as a change, and counts as one that the app has not accepted.
+  Status forget_identity(Kept kept, const Identity& peer, std::vector<Event>& events);
 
   // -- Requests and repairs --
   // Like plan(), for the one device of a task. NOT_FOUND: it is nobody's concern any more, and is dropped.

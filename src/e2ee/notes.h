@@ -86,6 +86,17 @@ class Notes : public RetryNotes {
   // The user has another account key: what was noted of lists under the one before, of what was sent to its devices,
   // and what waits for them, goes, and nobody is asked for what they had sent.
   virtual Status forget_identity(const UserId& user_id) = 0;
+  // The newest list under the account key that this device holds, when another key came in its place: none behind which
+  // that stands counts again.
+  virtual Status note_left_list(const Hash& list_hash) = 0;
+  virtual Result<std::optional<Hash>> left_list() = 0;
+  // All that is known of the user goes: the former lists do, and the next lists are a first contact that the app has to
+  // accept like a change. Whether that is what they are is told once.
+  virtual Status note_forgotten(const UserId& user_id) = 0;
+  virtual Result<bool> take_forgotten(const UserId& user_id) = 0;
+  // Where a roster names a list of the user's that is not kept, it names the newest from now on; it has reached no
+  // version.
+  virtual Status stand_by_newest(const KnownUser& user) = 0;
   // The lists of the user under that account key, and the devices that they name, by which what was sent before the
   // change is judged: for as long as sessions are archived. after_ms: what was kept then or before is over, whether it
   // has been deleted or not.

@@ -232,8 +232,17 @@ Client::~Client() = default;
 
 void Client::start() {
   if (impl_->connection.state() != ConnectionState::kStopped) return;
+  tell_kept_events();
   impl_->outbox.start();
   impl_->connection.start();
+}
+
+void Client::tell_kept_events() {
+  if (impl_->encryption) impl_->encryption->tell_kept_events();
+}
+
+Status Client::encryption_events_taken(std::uint64_t up_to) {
+  return impl_->encryption ? impl_->encryption->events_taken(up_to) : Status();
 }
 
 void Client::stop() { impl_->stop(error(Code::kCancelled, "the client was stopped")); }
@@ -242,6 +251,7 @@ void Client::recover(bool runs) {
   const Error cause = error(Code::kNoMemory, "memory ran out");
   impl_->stop(cause);
   impl_->session.forget();
+  tell_kept_events();
   if (!runs) return;
   impl_->outbox.start();
   impl_->connection.start_after_loss(cause);
@@ -331,7 +341,7 @@ Status Client::set_verified(const e2ee::Identity& peer, bool verified) {
   std::vector<e2ee::Event> events;
   CHATSDK_TRY(impl_->encryption->set_verified(peer, verified, events));
   impl_->tell_parts([&] {
-    impl_->events.encryption_events(std::move(events));
+    impl_->encryption->tell(std::move(events));
     impl_->encryption->identity_accepted();
   });
   return {};
@@ -342,6 +352,24 @@ Status Client::accept_identity(const e2ee::Identity& peer) {
   CHATSDK_TRY(impl_->encryption->accept_identity(peer));
   impl_->tell_parts([&] { impl_->encryption->identity_accepted(); });
   return {};
+}
+
+Status Client::forget_identity(const e2ee::Identity& peer) {
+  CHATSDK_TRY(impl_->check_peer(peer.user_id));
+  if (!impl_->encryption) return encrypts_nothing();
+  std::vector<e2ee::Event> events;
+  CHATSDK_TRY(impl_->encryption->forget_identity(peer, events));
+  impl_->tell_parts([&] {
+    impl_->encryption->tell(std::move(events));
+    impl_->encryption->identity_forgotten(peer.user_id);
+  });
+  return {};
+}
+
+Result<std::vector<SignedDevice>> Client::signed_devices(const UserId& user_id) {
+  CHATSDK_TRY(impl_->check_owner());
+  if (user_id != impl_->session.owner()) CHATSDK_TRY(impl_->check_peer(user_id));
+  return impl_->encryption ? impl_->encryption->signed_devices(user_id) : encrypts_nothing();
 }
 
 Status Client::replace_account() {

@@ -80,7 +80,8 @@ class EventSink {
   virtual void on_link_ended(const Status&) {}
   // The account key that was asked for is in force, or was given up.
   virtual void on_identity_replaced(const Status&) {}
-  // What happened to device lists and identities, in order.
+  // What happened to device lists and identities, in order. Those with a number are told again by the next client of
+  // the store, until Client::encryption_events_taken() has heard that the app has them.
   virtual void on_encryption_events(const std::vector<e2ee::Event>&) {}
 };
 
@@ -90,6 +91,15 @@ struct PeerIdentity {
   e2ee::Identity peer;
   bool verified = false;
   bool changed = false;  // it was another one before, and the app has not accepted that
+};
+
+// A device of a user's signed list, as it is known here.
+struct SignedDevice {
+  DeviceId device_id;
+  e2ee::Hash record;                // of its keys: what the list signs
+  std::optional<std::string> name;  // of the own user's: others' are sealed
+  std::uint64_t since_ms = 0;  // by the clock of whoever signed the list that let it in, or the oldest that is known
+  bool current = false;        // this device
 };
 
 struct ClientOptions {
@@ -135,6 +145,10 @@ class Client final {
   // Stops and tells everything that has been raised, at once: the sink is called inside this function. For an owner
   // that destroys the client next; without it, what was raised in the last turns would end with the client.
   void finish();
+  // Tells the encryption events that wait in the store and were not told by this client yet; start() does, too.
+  void tell_kept_events();
+  // The app has them up to this number, and need not be told again.
+  Status encryption_events_taken(std::uint64_t up_to);
   // Tells what found no memory in its own turn. For an owner that runs the turns itself: after a round of them.
   void tell_overdue();
   // A turn has ended for want of memory, and nobody knows what it would have done: what is in the store is true, all
@@ -179,6 +193,11 @@ class Client final {
   Status set_verified(const e2ee::Identity& peer, bool verified);
   // The user has seen that it is another one than before. NOT_FOUND, CONFLICT.
   Status accept_identity(const e2ee::Identity& peer);
+  // The user has found that this account key is another's: the peer is learned anew. NOT_FOUND, CONFLICT.
+  Status forget_identity(const e2ee::Identity& peer);
+
+  // The newest list that is known of a user, be it the owner: ascending. NOT_FOUND.
+  Result<std::vector<SignedDevice>> signed_devices(const UserId& user_id);
 
   // Another account key for the owner, with this device alone, as soon as there is a connection. WRONG_STATE: no
   // account key is known that could be replaced.

@@ -116,7 +116,8 @@ Result<PeerIdentity> Encryption::identity(const UserId& peer) {
 
 Status Encryption::set_verified(const e2ee::Identity& peer, bool verified, std::vector<e2ee::Event>& events) {
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-    return conversations_.set_verified(transaction.kept(), peer, verified, events);
+    CHATSDK_TRY(conversations_.set_verified(transaction.kept(), peer, verified, events));
+    return transaction.notes().keep_events(events);
   });
   return written.ok() ? Status() : Status(written.error());
 }
@@ -124,6 +125,70 @@ Status Encryption::set_verified(const e2ee::Identity& peer, bool verified, std::
 Status Encryption::accept_identity(const e2ee::Identity& peer) {
   const auto written = store_.write(
       [&](E2eeTransaction& transaction) -> Status { return conversations_.accept_identity(transaction.kept(), peer); });
+  return written.ok() ? Status() : Status(written.error());
+}
+
+Status Encryption::forget_identity(const e2ee::Identity& peer, std::vector<e2ee::Event>& events) {
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    CHATSDK_TRY(conversations_.forget_identity(transaction.kept(), peer, events));
+    return transaction.notes().keep_events(events);
+  });
+  return written.ok() ? Status() : Status(written.error());
+}
+
+void Encryption::identity_forgotten(const UserId& peer) {
+  After after;
+  after.lists.insert(peer);
+  lists_pauses_.end(peer);
+  follow(std::move(after));
+}
+
+Result<std::vector<SignedDevice>> Encryption::signed_devices(const UserId& user_id) {
+  CHATSDK_ASSIGN(const e2ee::KnownUser* user, store_.state().user(user_id));
+  if (user == nullptr) return error(Code::kNotFound, "no device of this user is known");
+  CHATSDK_ASSIGN(const e2ee::Self* self, store_.state().self());
+  const bool is_own = self != nullptr && self->record.user_id == user_id && holds_account_of(*self, *user);
+  std::vector<SignedDevice> devices;
+  for (const e2ee::ListedDevice& listed : user->newest().devices) {
+    SignedDevice& device = devices.emplace_back();
+    device.device_id = listed.device_id;
+    device.record = listed.record_hash;
+    device.current = is_own && self->record.hash == listed.record_hash;
+    for (auto list = user->lists.rbegin(); list != user->lists.rend(); ++list) {
+      const e2ee::ListedDevice* there = list->find(listed.device_id);
+      if (there == nullptr || *there != listed) break;
+      device.since_ms = list->time_ms;
+    }
+    const auto record = user->records.find(listed.record_hash);
+    if (!is_own || record == user->records.end()) continue;
+    device.name = e2ee::open_device_name(record->second.sealed_name, self->account_seed,
+                                         {user_id, listed.device_id, record->second.registration_id});
+  }
+  return devices;
+}
+
+// ---- Events --------------------------------------------------------------------------------------------------------
+
+void Encryption::tell(std::vector<e2ee::Event> events) {
+  if (std::erase_if(events, [](const e2ee::Event& event) { return e2ee::is_kept(event); }) > 0) {
+    CHATSDK_FAULT("encryption.between_kept_and_told");
+    tell_kept_events();
+  }
+  context_.events.encryption_events(std::move(events));
+}
+
+void Encryption::tell_kept_events() {
+  auto kept = store_.notes().kept_events(events_told_);
+  if (!kept.ok()) return context_.debug("encryption", "what the app is to hear could not be read");
+  if (kept->empty()) return;
+  const std::uint64_t last = kept->back().number;
+  context_.events.encryption_events(std::move(*kept));
+  events_told_ = last;
+}
+
+Status Encryption::events_taken(std::uint64_t up_to) {
+  const auto written =
+      store_.write([up_to](E2eeTransaction& transaction) -> Status { return transaction.notes().drop_events(up_to); });
   return written.ok() ? Status() : Status(written.error());
 }
 
@@ -176,6 +241,7 @@ void Encryption::clear_log() {
 
 void Encryption::on_own_keys_changed() {
   linking_.on_own_lists();
+  tell_kept_events();
   tell_fewer_missing();
   if (live_) keys_changed();
 }
@@ -198,12 +264,10 @@ void Encryption::tell_fewer_missing() {
 
 void Encryption::on_encryption_state(EncryptionState state) { context_.events.encryption_state(state); }
 
-void Encryption::on_encryption_events(std::vector<e2ee::Event> events) {
-  context_.events.encryption_events(std::move(events));
-}
+void Encryption::on_encryption_events(std::vector<e2ee::Event> events) { tell(std::move(events)); }
 
 void Encryption::follow(After after) {
-  context_.events.encryption_events(std::move(after.events));
+  tell(std::move(after.events));
   if (after.keys_used) clear_log_later();
   if (after.own_devices) upkeep_.ask_own_lists();
   tell_fewer_missing();
@@ -360,8 +424,9 @@ Status Encryption::roster_changed(std::span<const OutboxRow> refused, const wire
       CHATSDK_TRY(transaction.take_back_task(task.client_message_id, true));
     }
     const OutboxRow& first = refused.front();
-    return conversations_.roster_refused(transaction.kept(), {first.peer, first.conversation_id}, answer.revision(),
-                                         newer, now_ms(), after.events);
+    CHATSDK_TRY(conversations_.roster_refused(transaction.kept(), {first.peer, first.conversation_id},
+                                              answer.revision(), newer, now_ms(), after.events));
+    return transaction.notes().keep_events(after.events);
   });
   if (!written.ok()) return written.error();
   after.tasks = true;
@@ -395,7 +460,7 @@ Result<DeviceStore::AppliedTogether> Encryption::apply_together(const std::vecto
         CHATSDK_TRY(apply(transaction, *arrival.items, together.items.emplace_back(), after));
       }
     }
-    return {};
+    return transaction.notes().keep_events(after.events);
   }));
   follow(std::move(after));
   return together;
@@ -614,7 +679,7 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
       if (more && known->newest().version >= question->second.needed) lists_shown(user.user_id(), question->second);
       if (has_more || awaited != 0) after.lists.insert(user.user_id());
     }
-    return {};
+    return transaction.notes().keep_events(after.events);
   });
   if (!written.ok()) return look_again_after(backoff_.next());
   for (const auto& [user_id, question] : asked) {

@@ -61,11 +61,21 @@ class Encryption final : private KeyUpkeep::Observer {
   }
 
   // -- For the app --
+  // What is kept for it and was not told yet, by this object.
+  void tell_kept_events();
+  // It has what was told up to this number.
+  Status events_taken(std::uint64_t up_to);
+  // What a transaction that has committed leaves to tell: of what is kept, that it is there.
+  void tell(std::vector<e2ee::Event> events);
+  Result<std::vector<SignedDevice>> signed_devices(const UserId& user_id);
   Result<PeerIdentity> identity(const UserId& peer);
   Status set_verified(const e2ee::Identity& peer, bool verified, std::vector<e2ee::Event>& events);
   Status accept_identity(const e2ee::Identity& peer);
+  Status forget_identity(const e2ee::Identity& peer, std::vector<e2ee::Event>& events);
   void unlink(DeviceId device, Session::StatusCallback done) { upkeep_.unlink(device, std::move(done)); }
   Status replace_account() { return upkeep_.replace_account(); }
+  // Its lists are asked for at once.
+  void identity_forgotten(const UserId& peer);
   // What waited for that goes on.
   void identity_accepted() {
     if (live_) keys_changed();
@@ -174,6 +184,7 @@ class Encryption final : private KeyUpkeep::Observer {
   Linking linking_;
 
   bool live_ = false;
+  std::uint64_t events_told_ = 0;  // of those that are kept, up to this number
   std::set<UserId> lists_wanted_;
   std::set<e2ee::Peer> bundles_wanted_;
   // Of whom the last answer had nothing new, and of whom it said nothing, as it named nobody.

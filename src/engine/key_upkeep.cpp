@@ -53,6 +53,8 @@ KeyUpkeep::KeyUpkeep(const EngineContext& context, E2eeStore& store, e2ee::Direc
 void KeyUpkeep::on_welcome(const wire::Welcome& welcome) {
   live_ = true;
   if (welcome.has_key_counts()) on_key_counts(welcome.key_counts());
+  // It may not be so any more: what the server has shown was another's, or a list of before.
+  if (state_ == EncryptionState::kLinkNeeded) lists_known_ = false;
   schedule();
 }
 
@@ -479,10 +481,17 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   bool changed = false;
   if (!*apart && (own.lists_size() > 0 || awaited != 0)) {
     const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-      CHATSDK_ASSIGN(const auto learned,
-                     conversations_.take_lists(transaction.kept(), given, awaited, now_ms(), events));
-      changed = brought_something(learned.result);
-      return {};
+      // Where the server's store went back, this is of before the other key.
+      CHATSDK_ASSIGN(const bool in_doubt, transaction.notes().list_in_doubt());
+      if (!in_doubt) {
+        CHATSDK_ASSIGN(changed, conversations_.go_back_to_own(transaction.kept(), given, events));
+      }
+      if (!changed) {
+        CHATSDK_ASSIGN(const auto learned,
+                       conversations_.take_lists(transaction.kept(), given, awaited, now_ms(), events));
+        changed = brought_something(learned.result);
+      }
+      return transaction.notes().keep_events(events);
     });
     if (!written.ok()) return failed(written.error());
   }
@@ -528,12 +537,16 @@ Result<bool> KeyUpkeep::part_from_known(const e2ee::UserLists& given) {
   CHATSDK_ASSIGN(const Standing there, keys_.standing({store_.state(), store_.notes()}, own_device(), &*branch));
   if (counts && there != Standing::kRemoved) return false;
   const bool may_join = there != Standing::kRemoved && there != Standing::kNoKeys;
-  const auto written =
-      store_.write([](E2eeTransaction& transaction) -> Status { return transaction.notes().doubt_list(); });
+  std::vector<e2ee::Event> refused;
+  if (!may_join && told_branch_ != newest.hash)
+    refused.push_back({e2ee::EventKind::kListRefused, session_.owner(), {}});
+  const auto written = store_.write([&refused](E2eeTransaction& transaction) -> Status {
+    CHATSDK_TRY(transaction.notes().doubt_list());
+    return transaction.notes().keep_events(refused);
+  });
   if (!written.ok()) return written.error();
-  if (!may_join && std::exchange(told_branch_, newest.hash) != newest.hash) {
-    observer_.on_encryption_events({{e2ee::EventKind::kListRefused, session_.owner(), {}}});
-  }
+  if (!may_join) told_branch_ = newest.hash;
+  if (!refused.empty()) observer_.on_encryption_events(std::move(refused));
   branch_ = std::move(branch);
   return true;
 }
@@ -569,11 +582,6 @@ void KeyUpkeep::on_list_uploaded(const Work& work, Status answer) {
   conflicts_ = 0;
   busy_ = false;
   backoff_.reset();
-  // Nobody need be told that this device has come, or what its own user has just asked for.
-  std::erase_if(events, [this, &work](const e2ee::Event& event) {
-    const bool is_new_self = event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == session_.device_id();
-    return is_new_self || (work.replaces && event.kind == e2ee::EventKind::kIdentityChanged);
-  });
   if (!events.empty()) observer_.on_encryption_events(std::move(events));
   observer_.on_own_keys_changed();
   // What was held until two branches were one.
@@ -600,7 +608,12 @@ Status KeyUpkeep::learn_uploaded(const Work& work, std::vector<e2ee::Event>& eve
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
     CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
                    conversations_.take_lists(transaction.kept(), given, 0, now_ms(), events));
-    return {};
+    // Nobody need be told that this device has come, or what its own user has just asked for.
+    std::erase_if(events, [this, &work](const e2ee::Event& event) {
+      const bool is_new_self = event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == session_.device_id();
+      return is_new_self || (work.replaces && event.kind == e2ee::EventKind::kIdentityChanged);
+    });
+    return transaction.notes().keep_events(events);
   });
   if (!written.ok()) return written.error();
   CHATSDK_ASSIGN(const e2ee::KnownUser* known, store_.state().user(session_.owner()));

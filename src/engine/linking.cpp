@@ -100,7 +100,11 @@ void Linking::on_own_lists() {
   const std::optional<bool> alone = granted_->came_alone(**own);
   if (!alone) return;
   if (!*alone) {
-    context_.events.encryption_events({{e2ee::EventKind::kListRefused, session_.owner(), {}}});
+    const auto written = store_.write([this](E2eeTransaction& transaction) -> Status {
+      return transaction.notes().keep_events(
+          std::vector{e2ee::Event{e2ee::EventKind::kListRefused, session_.owner(), {}}});
+    });
+    if (!written.ok()) return context_.debug("linking", "what the app is to hear could not be kept");
   }
   granted_.reset();
 }

@@ -82,6 +82,17 @@ constexpr char kNoteEncryptedWith[] =
 constexpr char kIdentityChanged[] = "SELECT changed FROM e2ee_direct WHERE peer = ?1";
 constexpr char kNoteIdentityChanged[] =
     "INSERT INTO e2ee_direct(peer, changed) VALUES (?1, ?2) ON CONFLICT(peer) DO UPDATE SET changed = ?2";
+constexpr char kNoteLeftList[] = "UPDATE e2ee_meta SET left_list = ?1 WHERE id = 1";
+constexpr char kLeftList[] = "SELECT left_list FROM e2ee_meta WHERE id = 1 AND left_list IS NOT NULL";
+constexpr char kNoteForgotten[] =
+    "INSERT INTO e2ee_direct(peer, changed, forgotten) VALUES (?1, 1, 1) ON CONFLICT(peer) DO UPDATE SET changed = 1, "
+    "forgotten = 1";
+constexpr char kWasForgotten[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1 AND forgotten = 1";
+constexpr char kForgottenNoMore[] = "UPDATE e2ee_direct SET forgotten = 0 WHERE peer = ?1";
+constexpr char kDropFormer[] = "DELETE FROM e2ee_former WHERE user = ?1";
+constexpr char kRosterLists[] = "SELECT DISTINCT list_hash FROM e2ee_member WHERE user = ?1";
+constexpr char kStandBy[] =
+    "UPDATE e2ee_member SET list_version = 0, list_hash = ?3 WHERE user = ?1 AND list_hash = ?2";
 constexpr char kPassedOver[] = "SELECT coalesce(passed_over, x'') FROM e2ee_user WHERE user = ?1";
 constexpr char kNotePassedOver[] = "UPDATE e2ee_user SET passed_over = ?2 WHERE user = ?1";
 // What a server that went back sends again has lost > 0 here until it came. CROSS: by its id, not by reading the whole
@@ -174,6 +185,13 @@ constexpr char kListIsThere[] = "UPDATE e2ee_meta SET list_in_doubt = 0 WHERE id
 constexpr char kReplacing[] = "SELECT replacing FROM e2ee_meta WHERE id = 1 AND replacing IS NOT NULL";
 constexpr char kPutReplacing[] = "UPDATE e2ee_meta SET replacing = ?1 WHERE id = 1";
 constexpr char kNoReplacing[] = "UPDATE e2ee_meta SET replacing = NULL WHERE id = 1";
+constexpr char kKeepEvent[] = "INSERT OR REPLACE INTO e2ee_event(kind, user, device) VALUES (?1, ?2, ?3)";
+constexpr char kBoundEvents[] =
+    "DELETE FROM e2ee_event WHERE user = ?1 AND device <> 0 AND number <= coalesce((SELECT number FROM e2ee_event "
+    "WHERE "
+    "user = ?1 AND device <> 0 ORDER BY number DESC LIMIT 1 OFFSET ?2), 0)";
+constexpr char kKeptEvents[] = "SELECT number, kind, user, device FROM e2ee_event WHERE number > ?1 ORDER BY number";
+constexpr char kDropEvents[] = "DELETE FROM e2ee_event WHERE number <= ?1";
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -393,9 +411,79 @@ Status SqlNotes::put_replacing(const std::optional<Replacing>& replacing) {
   return sql_(kPutReplacing).run(Blob{replacing->place ? replacing->place->view() : std::string_view()});
 }
 
+Status SqlNotes::keep_events(std::span<const Event> events) {
+  for (const Event& event : events) {
+    if (!is_kept(event)) continue;
+    CHATSDK_TRY(sql_(kKeepEvent).run(event.kind, event.user_id, event.device_id));
+    if (event.device_id.value == 0) continue;
+    CHATSDK_TRY(sql_(kBoundEvents).run(event.user_id, limits::e2ee::kDeviceEventsMax));
+  }
+  return {};
+}
+
+Result<std::vector<Event>> SqlNotes::kept_events(std::uint64_t above) {
+  std::vector<Event> events;
+  CHATSDK_TRY(for_each_row(
+      sql_(kKeptEvents),
+      [&events](const sqlite::Statement& row) -> Status {
+        Columns columns("e2ee_event", row);
+        Event& event = events.emplace_back();
+        event.number = columns.u64();
+        event.kind = static_cast<EventKind>(columns.u8(0, static_cast<std::uint8_t>(EventKind::kListRefused)));
+        event.user_id = UserId(columns.text());
+        event.device_id = DeviceId{columns.u64()};
+        return columns.status();
+      },
+      above));
+  return events;
+}
+
+Status SqlNotes::drop_events(std::uint64_t up_to) { return sql_(kDropEvents).run(up_to); }
+
 Status SqlNotes::forget_identity(const UserId& user_id) {
   for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));
   return ask_no_more(user_id, std::nullopt);
+}
+
+Status SqlNotes::note_left_list(const Hash& list_hash) { return sql_(kNoteLeftList).run(blob(list_hash)); }
+
+Result<std::optional<Hash>> SqlNotes::left_list() {
+  rows::Query query = sql_(kLeftList);
+  CHATSDK_ASSIGN(const bool noted, query.first());
+  if (!noted) return std::optional<Hash>();
+  Columns columns("e2ee_meta", query.row());
+  const auto hash = columns.fixed<Hash>();
+  CHATSDK_TRY(columns.status());
+  return std::optional(hash);
+}
+
+Status SqlNotes::note_forgotten(const UserId& user_id) {
+  CHATSDK_TRY(sql_(kDropFormer).run(user_id));
+  return sql_(kNoteForgotten).run(user_id);
+}
+
+Result<bool> SqlNotes::take_forgotten(const UserId& user_id) {
+  CHATSDK_ASSIGN(const bool was_forgotten, sql_(kWasForgotten).first(user_id));
+  if (was_forgotten) CHATSDK_TRY(sql_(kForgottenNoMore).run(user_id));
+  return was_forgotten;
+}
+
+Status SqlNotes::stand_by_newest(const KnownUser& user) {
+  std::vector<Hash> named;
+  CHATSDK_TRY(for_each_row(
+      sql_(kRosterLists),
+      [&named](const sqlite::Statement& row) -> Status {
+        Columns columns("e2ee_member", row);
+        named.push_back(columns.fixed<Hash>());
+        return columns.status();
+      },
+      user.user_id));
+  for (const Hash& hash : named) {
+    const bool is_kept = std::any_of(user.lists.begin(), user.lists.end(),
+                                     [&hash](const DeviceList& list) { return list.hash == hash; });
+    if (!is_kept) CHATSDK_TRY(sql_(kStandBy).run(user.user_id, blob(hash), blob(user.newest().hash)));
+  }
+  return {};
 }
 
 Status SqlNotes::keep_former(const KnownUser& former, std::uint64_t now_ms) {

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "e2ee/direct.h"
@@ -54,6 +55,11 @@ class SqlNotes final : public Notes {
   Result<std::uint64_t> awaited_list(const UserId& user_id) override;
   Status await_list(const UserId& user_id, std::uint64_t version) override;
   Status forget_identity(const UserId& user_id) override;
+  Status note_left_list(const Hash& list_hash) override;
+  Result<std::optional<Hash>> left_list() override;
+  Status note_forgotten(const UserId& user_id) override;
+  Result<bool> take_forgotten(const UserId& user_id) override;
+  Status stand_by_newest(const KnownUser& user) override;
   Status keep_former(const KnownUser& former, std::uint64_t now_ms) override;
   Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash, DeviceId device_id,
                                                     std::uint64_t after_ms) override;
@@ -115,6 +121,13 @@ class SqlNotes final : public Notes {
   };
   Result<std::optional<Replacing>> replacing();
   Status put_replacing(const std::optional<Replacing>& replacing);
+  // What the app is to hear of this transaction, with what it has not taken yet: of the same about the same once, and
+  // of a user's devices the newest limits::e2ee::kDeviceEventsMax. What is never kept is passed over.
+  Status keep_events(std::span<const Event> events);
+  // Those above the number, in order.
+  Result<std::vector<Event>> kept_events(std::uint64_t above);
+  // The app has those up to the number.
+  Status drop_events(std::uint64_t up_to);
   // The number that was given last: what Hello names.
   Result<std::uint64_t> counter();
 

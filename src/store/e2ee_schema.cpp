@@ -24,7 +24,9 @@ namespace {
 //                  where that was before.
 // e2ee_roster      of an encrypted conversation at its cursor, with its members in e2ee_member.
 // e2ee_direct      encrypted: this device writes with the peer so, whatever the server says later (section 10);
-//                  changed: there was an identity change that the app has not accepted.
+//                  changed: there was an identity change that the app has not accepted; forgotten: the app had all
+//                  forgotten that was known of the peer, and no list has come since.
+// e2ee_event       what the app is to hear of lists and identities, and has not taken yet.
 // e2ee_out         the bytes that a row of the outbox is sent as, and e2ee_slice those for each device.
 // e2ee_task        a retry request or a repair that waits to be sent, and e2ee_task_out the bytes that it is sent as.
 constexpr const char* kVersion1 = R"sql(
@@ -384,15 +386,34 @@ constexpr const char* kVersion9 = R"sql(
 ALTER TABLE e2ee_meta ADD COLUMN replacing BLOB;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
-                                                           kVersion6, kVersion7, kVersion8, kVersion9};
+// e2ee_direct.forgotten: the app had all forgotten that was known of the peer, and no list has come since.
+// e2ee_meta.left_list: the hash of the newest own list under the key that this device holds, when another key came.
+constexpr const char* kVersion10 = R"sql(
+ALTER TABLE e2ee_meta ADD COLUMN left_list BLOB;
+ALTER TABLE e2ee_direct ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+)sql";
+
+// e2ee_event: what the app is to hear and has not taken yet. A number is given once.
+constexpr const char* kVersion11 = R"sql(
+CREATE TABLE e2ee_event(
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  device INTEGER NOT NULL,
+  UNIQUE (user, device, kind)
+);
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2,  kVersion3, kVersion4,
+                                                           kVersion5, kVersion6,  kVersion7, kVersion8,
+                                                           kVersion9, kVersion10, kVersion11};
 
 constexpr const char* kTables[] = {
     "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",
     "e2ee_list",        "e2ee_record",  "e2ee_session",        "e2ee_prefix",    "e2ee_chain",       "e2ee_skipped",
     "e2ee_own_chain",   "e2ee_sent",    "e2ee_received_chain", "e2ee_asked",     "e2ee_placeholder", "e2ee_roster",
     "e2ee_sent_device", "e2ee_member",  "e2ee_direct",         "e2ee_out",       "e2ee_slice",       "e2ee_task",
-    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached",        "e2ee_next_self", "e2ee_former"};
+    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached",        "e2ee_next_self", "e2ee_former",      "e2ee_event"};
 
 // 0: there are no tables yet.
 Result<std::int64_t> version_of(sqlite::Database& db) {

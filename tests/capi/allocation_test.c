@@ -372,6 +372,14 @@ static int32_t read_identity(world* w, chatsdk_error** e) {
   chatsdk_identity_release(identity);
   return status;
 }
+static int32_t read_signed_devices(world* w, chatsdk_error** e) {
+  chatsdk_signed_devices* devices = NULL;
+  const int32_t status = chatsdk_client_signed_devices(w->client, "eve", CHATSDK_STRLEN, &devices, e);
+  CHECK((status == CHATSDK_OK) == (devices != NULL));
+  CHECK(chatsdk_signed_devices_size(devices) == (devices == NULL ? 0 : 1));
+  chatsdk_signed_devices_release(devices);
+  return status;
+}
 static chatsdk_identity* shown; /* what is marked */
 static int32_t mark_eve(world* w, chatsdk_error** e) {
   return chatsdk_client_set_verified(w->client, shown, !w->verified, e);
@@ -389,13 +397,14 @@ static int32_t read_encryption(world* w, chatsdk_error** e) {
   CHECK(status != CHATSDK_OK || state == CHATSDK_ENCRYPTION_PREPARING); /* it is not connected */
   return status;
 }
-/* It is done with a connection, and forgotten when the client ends. */
+/* It is done with a connection. */
 static int32_t replace_identity(world* w, chatsdk_error** e) { return chatsdk_client_replace_identity(w->client, e); }
 static int32_t cancel_link(world* w, chatsdk_error** e) { return chatsdk_client_cancel_link(w->client, e); }
 
 static void encryption(world* w) {
   fail_each("send_text, encrypted", w, send_encrypted, count_sent);
   fail_each("identity", w, read_identity, NULL);
+  fail_each("signed_devices", w, read_signed_devices, NULL);
   shown = eve(w);
   w->verified = chatsdk_identity_is_verified(shown);
   fail_each("set_verified", w, mark_eve, check_eve);

@@ -139,6 +139,7 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   chatsdk_message* message = NULL;
   chatsdk_message_list* messages = NULL;
   chatsdk_identity* identity = NULL;
+  chatsdk_signed_devices* devices = NULL;
   char text[CHATSDK_LINK_TEXT_SIZE];
   chatsdk_error* error = NULL;
   chatsdk_registration registration = CHATSDK_REGISTRATION_INIT;
@@ -178,6 +179,8 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_identity(client, "peer", 4, &identity, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_verified(client, NULL, 1, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_accept_identity(client, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_forget_identity(client, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_signed_devices(client, "user", 4, &devices, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_replace_identity(client, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_begin_link(client, text, sizeof text, &length, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_scan_link(client, "text", 4, NULL));
@@ -233,6 +236,7 @@ static void every_failure_has_an_error_object(void) {
   chatsdk_message* message = NULL;
   chatsdk_message_list* messages = NULL;
   chatsdk_identity* identity = NULL;
+  chatsdk_signed_devices* devices = NULL;
   char text[CHATSDK_LINK_TEXT_SIZE];
   chatsdk_registration me = CHATSDK_REGISTRATION_INIT;
 
@@ -264,6 +268,8 @@ static void every_failure_has_an_error_object(void) {
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_identity(NULL, "peer", 4, &identity, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_set_verified(NULL, NULL, 1, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_accept_identity(NULL, NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_forget_identity(NULL, NULL, &error));
+  CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_signed_devices(NULL, "user", 4, &devices, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_replace_identity(NULL, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_begin_link(NULL, text, sizeof text, &length, &error));
   CHECK_ERROR(CHATSDK_INVALID_ARGUMENT, what, chatsdk_client_scan_link(NULL, "text", 4, &error));

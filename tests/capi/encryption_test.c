@@ -5,6 +5,10 @@
  * encryption_test SERVER_URL SECRET PLAIN, in an empty directory; SECRET stands in every encrypted text, PLAIN in plain
  * ones, for encryption.py to look for.
  */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "online.h"
 
 static const char* url;
@@ -391,8 +395,132 @@ static void another_identity_is_told_and_may_block(chatsdk_client* ben) {
   chatsdk_identity* of_gus = identity_of(ben, "gus");
   CHECK(chatsdk_identity_has_changed(of_gus) == 1);
   chatsdk_identity_release(of_gus);
+
+  /* Who turns out to be another's is learned anew: what is written waits until that is accepted. */
+  after = identity_of(hal, "gus");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_verified(hal, after, 1, NULL));
+  await_about(hal, CHATSDK_EVENT_VERIFIED_CHANGED, "gus");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_forget_identity(hal, after, NULL));
+  await_about(hal, CHATSDK_EVENT_VERIFIED_CHANGED, "gus");
+  await_about(hal, CHATSDK_EVENT_IDENTITY_CHANGED, "gus");
+  chatsdk_identity* anew = identity_of(hal, "gus");
+  CHECK(chatsdk_identity_has_changed(anew) == 1 && chatsdk_identity_is_verified(anew) == 0);
+  CHECK(chatsdk_identity_compare(anew, chatsdk_identity_scannable(after, NULL), CHATSDK_STRLEN) == CHATSDK_SCAN_EQUAL);
+  const uint64_t again = send_text(hal, with_gus, secret);
+  waits_while_others_go(hal, again, send_text(hal, encrypted_with(hal, "ben"), secret));
+  expect_text(ben, "hal");
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_accept_identity(hal, anew, NULL));
+  expect_text(gus, "hal");
+  send_text(gus, encrypted_with(gus, "hal"), secret);
+  expect_text(hal, "gus");
+  chatsdk_identity_release(after);
+  chatsdk_identity_release(anew);
   chatsdk_client_destroy(gus);
   chatsdk_client_destroy(hal);
+}
+
+/* ---- What is told of keys --------------------------------------------------------------------------------------- */
+
+/* kim's program is killed when it has learned that lou has another identity, and before it has pulled any of that. */
+static void kim_is_killed_before_it_pulls(void) {
+  chatsdk_client* kim = encrypted_user("kim.db", "kim");
+  chatsdk_client* lou = encrypted_user("lou-lost.db", "lou");
+  send_text(kim, encrypted_with(kim, "lou"), secret);
+  expect_text(lou, "kim");
+  chatsdk_client_destroy(lou);
+  lou = online_client(url, "lou.db", "lou.db");
+  CHECK_STATUS(CHATSDK_OK, log_in(lou, "lou"));
+  go_online(lou);
+  await_encryption(lou, CHATSDK_ENCRYPTION_LINK_NEEDED);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_replace_identity(lou, NULL));
+  await_encryption(lou, CHATSDK_ENCRYPTION_READY);
+  for (int32_t has_changed = 0; !has_changed;) {
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(kim, kWaitMs, NULL));
+    chatsdk_identity* identity = identity_of(kim, "lou");
+    has_changed = chatsdk_identity_has_changed(identity);
+    chatsdk_identity_release(identity);
+  }
+  raise(SIGKILL);
+}
+
+/* How often the type came about the user in all that can be pulled. */
+static int pull_all(chatsdk_client* client, int32_t type, const char* user, int* resyncs) {
+  chatsdk_event* events[256];
+  size_t count = 0;
+  int found = 0;
+  while (chatsdk_client_poll(client, 0, events, 256, &count, NULL) == CHATSDK_OK) {
+    for (size_t i = 0; i < count; ++i) {
+      if (chatsdk_event_type(events[i]) == CHATSDK_EVENT_RESYNC) ++*resyncs;
+      if (chatsdk_event_type(events[i]) == type && strcmp(chatsdk_event_user(events[i], NULL), user) == 0) ++found;
+      chatsdk_event_release(events[i]);
+    }
+  }
+  return found;
+}
+
+static void what_is_told_of_keys_outlives_the_program_and_other_events(void) {
+  enum { kMessages = 3000 };
+  int resyncs = 0;
+  for (int life = 0; life < 2; ++life) {
+    chatsdk_client* kim = online_client(url, "kim.db", "kim.db");
+    if (life == 0) chatsdk_client_destroy(kim); /* unpulled */
+    if (life == 0) kim = online_client(url, "kim.db", "kim.db");
+    uint64_t other = 0;
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_direct_conversation_plain(kim, "max", CHATSDK_STRLEN, &other, NULL));
+    for (int i = 0; life == 0 && i < kMessages; ++i) {
+      CHECK_STATUS(CHATSDK_OK, chatsdk_client_discard_message(kim, send_text(kim, other, plain), NULL));
+    }
+    const int told = pull_all(kim, CHATSDK_EVENT_IDENTITY_CHANGED, "lou", &resyncs);
+    CHECK(told == (life == 0 ? 1 : 0)); /* what was pulled is told no more */
+    CHECK(resyncs == 1);
+    chatsdk_client_destroy(kim);
+  }
+}
+
+/* The devices of a user as two others see them. */
+static void signed_devices_are_the_same_for_all(chatsdk_client* one, chatsdk_client* other, const char* user,
+                                                size_t count) {
+  chatsdk_signed_devices* here = NULL;
+  chatsdk_signed_devices* there = NULL;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_signed_devices(one, user, CHATSDK_STRLEN, &here, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_signed_devices(other, user, CHATSDK_STRLEN, &there, NULL));
+  CHECK(chatsdk_signed_devices_size(here) == count && chatsdk_signed_devices_size(there) == count);
+  for (size_t i = 0; i < count; ++i) {
+    size_t length = 0;
+    const char* fingerprint = chatsdk_signed_devices_fingerprint(here, i, &length);
+    CHECK(length == 79 && strlen(fingerprint) == length);
+    CHECK(strcmp(fingerprint, chatsdk_signed_devices_fingerprint(there, i, NULL)) == 0);
+    CHECK(chatsdk_signed_devices_id(here, i) == chatsdk_signed_devices_id(there, i));
+    CHECK(i == 0 || chatsdk_signed_devices_id(here, i) > chatsdk_signed_devices_id(here, i - 1));
+    CHECK(chatsdk_signed_devices_since_ms(here, i) == chatsdk_signed_devices_since_ms(there, i));
+    CHECK(chatsdk_signed_devices_since_ms(here, i) > 0);
+  }
+  CHECK(strcmp(chatsdk_signed_devices_fingerprint(here, count, NULL), "") == 0);
+  CHECK(chatsdk_signed_devices_id(here, count) == 0 && chatsdk_signed_devices_since_ms(here, count) == 0);
+  CHECK(chatsdk_signed_devices_is_current(here, count) == 0);
+  chatsdk_signed_devices_release(here);
+  chatsdk_signed_devices_release(there);
+}
+
+/* Names are sealed for the user's own devices. */
+static void only_the_user_reads_the_names_of_devices(chatsdk_client* own, chatsdk_client* other, const char* user,
+                                                     const char* name) {
+  chatsdk_signed_devices* devices = NULL;
+  size_t named = 0, current = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_signed_devices(own, user, CHATSDK_STRLEN, &devices, NULL));
+  for (size_t i = 0; i < chatsdk_signed_devices_size(devices); ++i) {
+    if (strcmp(chatsdk_signed_devices_name(devices, i, NULL), name) == 0) ++named;
+    current += (size_t)chatsdk_signed_devices_is_current(devices, i);
+  }
+  CHECK(named == 1 && current == 1);
+  chatsdk_signed_devices_release(devices);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_signed_devices(other, user, CHATSDK_STRLEN, &devices, NULL));
+  for (size_t i = 0; i < chatsdk_signed_devices_size(devices); ++i) {
+    CHECK(strcmp(chatsdk_signed_devices_name(devices, i, NULL), "") == 0);
+    CHECK(chatsdk_signed_devices_is_current(devices, i) == 0);
+  }
+  chatsdk_signed_devices_release(devices);
+  CHECK_STATUS(CHATSDK_NOT_FOUND, chatsdk_client_signed_devices(other, "nobody", CHATSDK_STRLEN, &devices, NULL));
 }
 
 /* ---- What cannot be decrypted ----------------------------------------------------------------------------------- */
@@ -425,6 +553,14 @@ int main(int argc, char** argv) {
   url = argv[1];
   secret = argv[2];
   plain = argv[3];
+  /* While there is no other thread in this process. */
+  const pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) kim_is_killed_before_it_pulls();
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  what_is_told_of_keys_outlives_the_program_and_other_events();
+
   chatsdk_client* ann = encrypted_user("ann.db", "ann");
   chatsdk_client* ben = encrypted_user("ben.db", "ben");
   both_ways_with_receipts(ann, ben);
@@ -433,6 +569,9 @@ int main(int argc, char** argv) {
   safety_numbers_are_equal_and_marked(ann, ben);
   chatsdk_client* laptop = a_second_device_is_linked(ann, ben);
   a_removed_device_is_linked_again(laptop, ann, ben);
+  signed_devices_are_the_same_for_all(ann, ben, "ann", 2);
+  signed_devices_are_the_same_for_all(laptop, ben, "ben", 1);
+  only_the_user_reads_the_names_of_devices(laptop, ben, "ann", "ann.db");
   a_device_that_has_spoken_replaces_its_identity(ann, laptop, ben);
   chatsdk_client_destroy(laptop);
   another_identity_is_told_and_may_block(ben);

@@ -70,6 +70,9 @@ void gives_identities_and_links(const std::string& url) {
   ann.accept_identity(of_ben);
   CHECK(ann.find_identity("hpp-ben").is_verified());
   CHECK(!ben.find_conversation(ben.direct_conversation("hpp-ann")).last_message()->is_undecryptable());
+  ann.forget_identity(of_ben);
+  poll_until(ann, [&] { return status_of([&] { ann.find_identity("hpp-ben"); }) == CHATSDK_OK; });
+  CHECK(ann.find_identity("hpp-ben").has_changed() && !ann.find_identity("hpp-ben").is_verified());
 
   CHECK(status_of([&] { ann.begin_link(); }) == CHATSDK_WRONG_STATE);
   CHECK(status_of([&] { ann.scan_link("csdk-link:AQ"); }) == CHATSDK_CRYPTO);

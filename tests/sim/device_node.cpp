@@ -202,6 +202,13 @@ void DeviceNode::act(Act act) {
   });
 }
 
+// Until then they are told again after each start.
+void DeviceNode::take_events(const std::vector<e2ee::Event>& events) {
+  const std::uint64_t last = events.empty() ? 0 : events.back().number;
+  if (last == 0) return;
+  act([this, last] { ended_with("encryption_events_taken", process_->client->encryption_events_taken(last)); });
+}
+
 // ---- What the user does --------------------------------------------------------------------------------------------
 
 void DeviceNode::send(UserNumber peer, std::size_t text_bytes, std::optional<milliseconds> time_limit,

@@ -218,6 +218,7 @@ class DeviceNode final : private EventSink {
       if (event.kind == e2ee::EventKind::kIdentityChanged) told_changed_.insert(event.user_id);
     }
     if (on_events) on_events(events);
+    take_events(events);
   }
   void on_link_code(const std::string& code, const std::string&) override {
     if (on_code) on_code(code);
@@ -226,6 +227,7 @@ class DeviceNode final : private EventSink {
     if (on_link_end) on_link_end(status);
   }
 
+  void take_events(const std::vector<e2ee::Event>& events);
   template <typename Act>
   void act(Act act);
   void record(Event happened);

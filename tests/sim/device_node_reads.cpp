@@ -123,9 +123,12 @@ std::optional<DeviceNode::Belief> DeviceNode::belief_of(const UserId& user_id) {
   if (!alive() || !process_->encryption) return std::nullopt;
   const Scheduler::ActingFor turn(scheduler_, options_.number);
   const auto known = process_->encryption->state().user(user_id);
-  const auto changed = process_->encryption->notes().identity_changed(user_id);
-  if (!known.ok() || *known == nullptr || !changed.ok()) return std::nullopt;
-  Belief belief{(*known)->account_key, {}, *changed || told_changed_.contains(user_id)};
+  const auto waits = process_->encryption->notes().kept_events(0);
+  if (!known.ok() || *known == nullptr || !waits.ok()) return std::nullopt;
+  // The app was told, or will be, whatever happens to its process.
+  const e2ee::Event change{e2ee::EventKind::kIdentityChanged, user_id, {}};
+  const bool will_be_told = std::find(waits->begin(), waits->end(), change) != waits->end();
+  Belief belief{(*known)->account_key, {}, will_be_told || told_changed_.contains(user_id)};
   for (const e2ee::DeviceList& list : (*known)->lists) belief.lists.push_back(list.bytes);
   return belief;
 }

@@ -34,6 +34,7 @@ inline constexpr std::string_view kFaultPointNames[] = {
     "device_store.disk_is_full",
     "encryption.between_adopted_and_listed",
     "encryption.between_bundle_and_sealing",
+    "encryption.between_kept_and_told",
     "encryption.between_sealed_and_sent",
     "gateway.before_renewal_is_told",
     "gateway.between_admission_and_welcome",

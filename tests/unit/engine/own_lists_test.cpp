@@ -426,5 +426,82 @@ TEST_F(OwnKeyAgain, IsBegunAboveABranchOfTheServers) {
   expect_that_it_sends();
 }
 
+// ---- A key that a server made up
+// -------------------------------------------------------------------------------------
+
+class OwnKeyMadeUp : public OwnBranches {
+ protected:
+  // Under a key that nobody of alice's has, with a record of this device's own making: any list may name it.
+  void make_up() {
+    real_ = std::exchange(server_lists_, {});
+    const auto record = e2ee::parse_device_record(server_records_.front());
+    const auto first =
+        e2ee::first_device_list("alice", e2ee::SigningSeed::copy_of(Bytes(32, 'm')), {&*record, 1}, e2ee::kThen);
+    ASSERT_TRUE(first.ok());
+    const auto above = e2ee::next_device_list(*first, e2ee::SigningSeed::copy_of(Bytes(32, 'm')), {}, {}, e2ee::kThen,
+                                              real_.back().version + 1);
+    ASSERT_TRUE(above.ok());
+    server_lists_ = {*above};
+    look();
+    ASSERT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+    ASSERT_TRUE(send("waits").ok());
+    sink_.encryption_events.clear();
+  }
+  void expect_that_it_goes_on() {
+    EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+    EXPECT_EQ(known(), real_.back());
+    EXPECT_EQ(told(e2ee::EventKind::kIdentityChanged), 1U);
+    for (std::size_t i = 0; i < bundles_asked().size(); ++i) give_bundles(bundles_asked()[i]);
+    EXPECT_THAT(sends(), SizeIs(1));
+  }
+
+  std::vector<e2ee::DeviceList> real_;
+};
+
+TEST_F(OwnKeyMadeUp, KeepsThisDeviceOutForAsLongAsItIsShown) {
+  make_up();
+  server_lists_ = real_;
+  deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
+  expect_that_it_goes_on();
+}
+
+// Nothing says that there is another list now.
+TEST_F(OwnKeyMadeUp, IsLookedAtAgainWithEachConnection) {
+  make_up();
+  drop();
+  advance(std::chrono::minutes(2));
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded) << "it is shown still";
+  server_lists_ = real_;
+  drop();
+  advance(std::chrono::minutes(2));
+  expect_that_it_goes_on();
+}
+
+// By which somebody would come back who was taken out.
+TEST_F(OwnKeyMadeUp, IsNotLeftForAnOlderListThanWasKnown) {
+  make_up();
+  server_lists_ = {real_.front()};
+  drop();
+  advance(std::chrono::minutes(2));
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 1U);
+  server_lists_ = real_;
+  add({}, {kLaptop});
+  real_ = server_lists_;
+  drop();
+  advance(std::chrono::minutes(2));
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady) << "it was taken out meanwhile, by another device";
+  EXPECT_THAT(devices(known()), ElementsAre(kTablet, kDevice));
+}
+
+// A server that was put back has what was before a key that another device of the user's has begun.
+TEST_F(OwnKeyMadeUp, MayBeTheRealOneWhereTheServerWentBack) {
+  make_up();
+  put_back(real_);
+  come_back();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  EXPECT_THAT(sends(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace chatsdk::test

@@ -801,7 +801,7 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
     ALTER TABLE e2ee_placeholder DROP COLUMN asked;
     DROP INDEX e2ee_task_by_device;
     DROP INDEX e2ee_task_by_client_id;
-    ALTER TABLE e2ee_meta DROP COLUMN replacing;
+    DROP TABLE e2ee_event; ALTER TABLE e2ee_meta DROP COLUMN replacing; ALTER TABLE e2ee_meta DROP COLUMN left_list;
     ALTER TABLE e2ee_user DROP COLUMN passed_over;
     ALTER TABLE e2ee_direct ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
     DROP TRIGGER e2ee_list_in_doubt;

@@ -585,6 +585,9 @@ TEST_F(RepairsThatNeverCome, OfAnEarlierVersionHoldNothingBack) {
     DROP INDEX e2ee_task_by_device;
     DROP INDEX e2ee_task_by_client_id;
     ALTER TABLE e2ee_meta DROP COLUMN replacing;
+    ALTER TABLE e2ee_direct DROP COLUMN forgotten;
+    ALTER TABLE e2ee_meta DROP COLUMN left_list;
+    DROP TABLE e2ee_event;
     UPDATE e2ee_meta SET version = 6;
   )sql";
   const std::string forget = "DELETE FROM e2ee_asked WHERE seq = " + std::to_string(from_tablet) + ";";
