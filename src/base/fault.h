@@ -68,6 +68,7 @@ enum class Bug : std::uint8_t {
   kBindingUnchecked,
   kPlainAccepted,
   kBodyTypeUnchecked,
+  kShownAtEachPlace,
   kListsGoBack,
   kListsUserUnchecked,
   kIdentityChangeUntold,

@@ -139,6 +139,26 @@ void put_member(Roster& roster, RosterMember member) {
   roster.members.push_back(std::move(member));
 }
 
+// Of what is known well enough without being opened.
+std::optional<ItemResult::Outcome> outcome_of(KnownMessage::State known, bool has_slice) {
+  using Known = KnownMessage::State;
+  switch (known) {
+    case Known::kUnknown:
+      return std::nullopt;
+    case Known::kShown:
+      if (CHATSDK_PLANTED(Bug::kShownAtEachPlace)) return std::nullopt;
+      return ItemResult::Outcome::kRepeated;
+    case Known::kWhole:
+      return ItemResult::Outcome::kKnown;
+    case Known::kUnread:
+      return has_slice ? std::nullopt : std::optional(ItemResult::Outcome::kRepeated);
+    case Known::kPlaceholder:
+    case Known::kWaiting:
+      return has_slice ? std::nullopt : std::optional(ItemResult::Outcome::kKnown);
+  }
+  return std::nullopt;
+}
+
 // The roster means a list that verified and is not kept: it does not connect yet with those that are, or stands against
 // them.
 bool may_be_missing(const KnownUser* user, const RosterMember& member) {
@@ -732,12 +752,14 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
     if (is_message) result.outcome = ItemResult::Outcome::kOwn;
     return result;
   }
-  KnownMessage known = KnownMessage::kUnknown;
+  using Known = KnownMessage::State;
+  KnownMessage known;
   if (is_message) {
-    CHATSDK_ASSIGN(known, kept.notes.known_message(item.conversation, item.sender.user_id, item.client_message_id));
+    CHATSDK_ASSIGN(
+        known, kept.notes.known_message({item.conversation, item.seq}, item.sender.user_id, item.client_message_id));
   }
-  if (known == KnownMessage::kWhole || (known != KnownMessage::kUnknown && !item.slice)) {
-    result.outcome = ItemResult::Outcome::kKnown;
+  if (const auto outcome = outcome_of(known.state, item.slice.has_value())) {
+    result.outcome = *outcome;
     return result;
   }
   if (self == nullptr || !item.slice) return result;
@@ -767,7 +789,16 @@ Result<ItemResult> DirectConversations::receive(Kept kept, const Item& item, std
     if (!is_outcome(received.code())) return std::move(received).error();
     CHATSDK_ASSIGN(result, failed(kept, item, incoming, received.code(), now_ms));
   }
-  result.again = known == KnownMessage::kPlaceholder;
+  result.again = known.state == Known::kPlaceholder;
+  if (known.state == Known::kUnread && result.outcome == ItemResult::Outcome::kContent) {
+    CHATSDK_ASSIGN(const bool repaired, kept.notes.repair({item.conversation, known.seq}, item.sender,
+                                                          item.client_message_id, result.content));
+    if (repaired) {
+      result.outcome = ItemResult::Outcome::kRepaired;
+      result.repaired = known.seq;
+      result.content.clear();
+    }
+  }
   return result;
 }
 

@@ -146,6 +146,7 @@ struct ItemResult {
     kOwn,          // sent by this device: known by its client_message_id
     kKnown,        // another's that is here already, of before the server went back: stored as its place alone
     kInvented,     // nobody can have sent it, whatever the item says: nothing is shown, and the cursor moves
+    kRepeated,     // it stands at another place of the stream already: nothing is shown, and the cursor moves
     kSkip,         // nothing to show: the cursor moves
     kRepaired,     // the message at `repaired` has its content now
     kHeld,         // nothing was done: what lies between the lists that are known and the roster's has to come first

@@ -49,8 +49,19 @@ struct OwnMessage {
   std::uint32_t expires_after_s = 0;
 };
 
-// kWaiting: an own one, which waits to be sent.
-enum class KnownMessage : std::uint8_t { kUnknown, kPlaceholder, kWhole, kWaiting };
+// What is here already of a message that an item brings. Of several, what stands last here counts.
+struct KnownMessage {
+  enum class State : std::uint8_t {
+    kUnknown,
+    kUnread,       // it stands at another place of the stream, `seq`, and could not be decrypted
+    kWaiting,      // an own one, which waits to be sent
+    kPlaceholder,  // of before the server went back
+    kWhole,        // the same
+    kShown,        // it stands at another place of the stream
+  };
+  State state = State::kUnknown;
+  Seq seq = 0;
+};
 
 // Of a list under an account key that was replaced.
 struct FormerDevice {
@@ -104,8 +115,9 @@ class Notes : public RetryNotes {
   virtual Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash,
                                                             DeviceId device_id, std::uint64_t after_ms) = 0;
   virtual Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash, std::uint64_t after_ms) = 0;
-  // Whether a message of the sender is here already, which a server that went back sends again.
-  virtual Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
+  // Whether a message of the sender is here already, elsewhere than at the place: a server that went back sends it
+  // again, and one that lies gives it out twice.
+  virtual Result<KnownMessage> known_message(const ItemPlace& place, const UserId& sender,
                                              const ClientMessageId& id) = 0;
   virtual bool is_owner(const UserId& user_id) = 0;
   // Whether this device has a message of its own of that id in the conversation, or had one that it has discarded

@@ -263,9 +263,10 @@ class ItemApplier {
         CHATSDK_TRY(store_.settle(known.key, item.seq(), MessageId{item.message_id()}, item_time(item)));
         CHATSDK_TRY(store_.touch_post(conversation_->key, *id));
         changes_.updated.push_back({conversation_->key, known.key});
-      } else if (known.lost != LostState::kNo) {
-        CHATSDK_TRY(found_again(known.key, item));
+        return true;
       }
+      CHATSDK_ASSIGN(const bool moves, stands_behind(known, item));
+      if (known.lost != LostState::kNo || moves) CHATSDK_TRY(found_again(known.key, item));
       return true;
     }
     CHATSDK_ASSIGN(const auto discarded, store_.outbox_entry(*id));
@@ -279,6 +280,14 @@ class ItemApplier {
                                              item_time(item)};
     CHATSDK_TRY(store_.bring_back(*conversation_, *discarded, accepted, changes_));
     return true;
+  }
+
+  // A server has refused what it gave out, and has taken it again: everybody has it at the first of its places.
+  Result<bool> stands_behind(const DeviceStore::Impl::OwnMessage& known, const wire::Item& item) {
+    if (item.sender_device_id() != store_.device_id.value || known.place <= place_of(item.seq())) return false;
+    rows::Query query = store_.sql(kOccupied);
+    CHATSDK_ASSIGN(const bool occupied, query.first(conversation_->key, place_of(item.seq())));
+    return !occupied;
   }
 
   Result<bool> lost_message_found(const wire::Item& item) {

@@ -95,16 +95,10 @@ constexpr char kStandBy[] =
     "UPDATE e2ee_member SET list_version = 0, list_hash = ?3 WHERE user = ?1 AND list_hash = ?2";
 constexpr char kPassedOver[] = "SELECT coalesce(passed_over, x'') FROM e2ee_user WHERE user = ?1";
 constexpr char kNotePassedOver[] = "UPDATE e2ee_user SET passed_over = ?2 WHERE user = ?1";
-// What a server that went back sends again has lost > 0 here until it came. CROSS: by its id, not by reading the whole
-// conversation.
-// Of an earlier epoch; or at a place that was asked for, so that its repair is all that may come of it.
-constexpr char kKnownMessage[] =
-    "SELECT m.content = x'', m.lost FROM message m CROSS JOIN stream s ON s.conversation = m.conversation "
-    "WHERE m.client_message_id = ?3 AND (m.sender IS NULL OR m.lost > 0) AND (m.lost > 0 OR m.place >= ?4) AND "
-    "m.sender IS ?2 AND s.stream_id = ?1 "
-    "UNION ALL SELECT 0, 1 FROM e2ee_asked a CROSS JOIN stream s ON s.stream_id = a.conversation_id "
-    "CROSS JOIN message m ON m.conversation = s.conversation AND m.place = a.seq * ?5 "
-    "WHERE a.conversation_id = ?1 AND m.client_message_id = ?3 AND m.sender IS ?2 AND m.lost = 0 LIMIT 1";
+// CROSS: by its id, not by reading the whole conversation.
+constexpr char kKnownMessages[] =
+    "SELECT m.place, m.lost, m.content = x'' FROM message m CROSS JOIN stream s ON s.conversation = m.conversation "
+    "WHERE m.client_message_id = ?3 AND m.sender IS ?2 AND s.stream_id = ?1";
 constexpr char kHasSent[] =
     "SELECT 1 FROM message m CROSS JOIN stream s ON s.conversation = m.conversation WHERE m.client_message_id = ?2 AND "
     "m.sender IS NULL AND s.stream_id = ?1 UNION ALL SELECT 1 FROM outbox o CROSS JOIN stream s ON s.conversation = "
@@ -231,6 +225,20 @@ Result<Task> read_task(const sqlite::Statement& row) {
   task.created_ms = columns.u64();
   CHATSDK_TRY(columns.status());
   return task;
+}
+
+// A row of kKnownMessages. What a server that went back sends again has lost > 0 here until it came.
+KnownMessage known_as(const sqlite::Statement& row, Seq here) {
+  using State = KnownMessage::State;
+  const std::int64_t place = row.integer(0);
+  const bool is_empty = row.integer(2) != 0;
+  if (static_cast<rows::LostState>(row.integer(1)) != rows::LostState::kNo) {
+    return {is_empty ? State::kPlaceholder : State::kWhole, 0};
+  }
+  if (rows::is_pending(place)) return {State::kWaiting, 0};
+  const Seq seq = rows::seq_at(place);
+  if (seq == here) return {};
+  return {is_empty ? State::kUnread : State::kShown, seq};
 }
 
 Result<std::optional<Task>> read_one_task(rows::Query& query, Result<bool> found) {
@@ -538,14 +546,17 @@ Result<bool> SqlNotes::note_passed_over(const UserId& user_id, const SigningKey&
   return true;
 }
 
-Result<KnownMessage> SqlNotes::known_message(ConversationId conversation, const UserId& sender,
-                                             const ClientMessageId& id) {
-  rows::Query query = sql_(kKnownMessage);
-  CHATSDK_ASSIGN(const bool known,
-                 query.first(conversation, sender_of(sender), id, rows::kPendingPlace, rows::place_of(1)));
-  if (!known) return KnownMessage::kUnknown;
-  if (query->integer(1) == 0) return KnownMessage::kWaiting;
-  return query->integer(0) != 0 ? KnownMessage::kPlaceholder : KnownMessage::kWhole;
+Result<KnownMessage> SqlNotes::known_message(const ItemPlace& place, const UserId& sender, const ClientMessageId& id) {
+  KnownMessage known;
+  CHATSDK_TRY(for_each_row(
+      sql_(kKnownMessages),
+      [&known, &place](const sqlite::Statement& row) -> Status {
+        const KnownMessage found = known_as(row, place.seq);
+        if (found.state > known.state) known = found;
+        return {};
+      },
+      place.conversation, sender_of(sender), id));
+  return known;
 }
 
 Result<bool> SqlNotes::has_sent(ConversationId conversation, const ClientMessageId& id) {

@@ -64,8 +64,7 @@ class SqlNotes final : public Notes {
   Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash, DeviceId device_id,
                                                     std::uint64_t after_ms) override;
   Result<bool> is_former_list(const UserId& user_id, const Hash& list_hash, std::uint64_t after_ms) override;
-  Result<KnownMessage> known_message(ConversationId conversation, const UserId& sender,
-                                     const ClientMessageId& id) override;
+  Result<KnownMessage> known_message(const ItemPlace& place, const UserId& sender, const ClientMessageId& id) override;
   bool is_owner(const UserId& user_id) override { return store_.is_owner(user_id); }
   Result<bool> has_sent(ConversationId conversation, const ClientMessageId& id) override;
   Result<std::uint64_t> take_counter() override;

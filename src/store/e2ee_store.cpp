@@ -10,7 +10,8 @@ namespace {
 using Outcome = e2ee::ItemResult::Outcome;
 
 bool is_shown(Outcome outcome) {
-  return outcome != Outcome::kSkip && outcome != Outcome::kInvented && outcome != Outcome::kRepaired;
+  return outcome != Outcome::kSkip && outcome != Outcome::kInvented && outcome != Outcome::kRepeated &&
+         outcome != Outcome::kRepaired;
 }
 
 }  // namespace

@@ -108,6 +108,7 @@ inline constexpr std::string_view kFaultKinds[] = {
     "lie_no_prekeys_left",
     "lie_wrong_digest",
     "lie_nobodys_lists",
+    "lie_refused_and_given_out",
 };
 
 // One seed in fourteen has a liar, which tells some lies of the many.

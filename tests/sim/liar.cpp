@@ -173,6 +173,7 @@ const Liar::Heard* Liar::draw_heard(const std::function<bool(const Heard&)>& whi
 void Liar::lie_of(NodeId device, StreamId stream, wire::Item& item) {
   const bool is_message = item.kind() == wire::ITEM_KIND_MESSAGE;
   const Bytes id = item.client_message_id();
+  if (is_message && give_out_refused(stream, item)) return did(Lie::kRefusedAndGivenOut);
   if (lies(Lie::kAlteredSlice, device)) {
     item.set_slice(flipped(item.slice(), random_));
     return did(Lie::kAlteredSlice);
@@ -226,6 +227,30 @@ void Liar::lie_of(NodeId device, StreamId stream, wire::Item& item) {
     item.set_kind(wire::ITEM_KIND_MESSAGE);
     did(Lie::kTaskAsMessage);
   }
+}
+
+bool Liar::give_out_refused(StreamId stream, wire::Item& item) {
+  const auto sent = sent_.find(item.client_message_id());
+  if (sent == sent_.end()) return false;
+  ids_[sent->second.from] = item.sender_device_id();
+  const auto& slices = sent->second.slices;
+  const auto reader =
+      std::find_if(slices.begin(), slices.end(), [&item](const auto& one) { return one.second == item.slice(); });
+  if (reader == slices.end()) return false;
+  for (Refused& refused : refused_) {
+    const auto author = ids_.find(refused.message.from);
+    if (refused.message.conversation != stream || refused.id == item.client_message_id() || author == ids_.end()) {
+      continue;
+    }
+    const auto slice = refused.message.slices.extract(reader->first);
+    if (slice.empty()) continue;
+    item.set_client_message_id(refused.id);
+    item.set_sender_user_id(Observer::name_of(observer_.user_of(refused.message.from)));
+    item.set_sender_device_id(author->second);
+    item.set_slice(slice.mapped());
+    return true;
+  }
+  return false;
 }
 
 void Liar::lie_in_roster(NodeId device, wire::Roster& roster) {
@@ -468,16 +493,18 @@ std::shared_ptr<const Bytes> Liar::to_server(NodeId device, std::shared_ptr<cons
   count(device, send);
   const bool is_for_impostor = read_slices(device, send);
   if (DeviceNode* const sender = device_of(device)) judge(*sender);
+  const std::uint64_t revision = send.has_conversation_id() ? revisions_[StreamId{send.conversation_id()}] : 0;
   if (lies(Lie::kEndlessRefusal, device)) {
     did(Lie::kEndlessRefusal);
-    wire::ServerFrame refusal;
-    wire::SendResult& result = *refusal.mutable_send_result();
-    result.set_client_message_id(send.client_message_id());
-    wire::RosterChanged& changed = *result.mutable_roster_changed();
-    changed.set_revision(send.has_conversation_id() ? revisions_[StreamId{send.conversation_id()}] + 1 : 0);
-    changed.set_encryption_counter(send.encryption_counter());
-    falsify(device, peer_of(device, send), changed);
-    answers.push_back(to_frame(refusal));
+    refuse(device, send, send.has_conversation_id() ? revision + 1 : 0, answers);
+    return nullptr;
+  }
+  const bool is_task = send.kind() == wire::ITEM_KIND_RETRY || send.kind() == wire::ITEM_KIND_REPAIR;
+  if (!is_task && send.has_conversation_id() && lies(Lie::kRefusedAndGivenOut, device)) {
+    did(Lie::kRefusedAndGivenOut);
+    refused_.push_back({send.client_message_id(), sent_[send.client_message_id()]});
+    if (refused_.size() > kSentMax) refused_.pop_front();
+    refuse(device, send, revision, answers);
     return nullptr;
   }
   if (!is_for_impostor) return frame;
@@ -485,11 +512,22 @@ std::shared_ptr<const Bytes> Liar::to_server(NodeId device, std::shared_ptr<cons
   return std::make_shared<const Bytes>(parsed.SerializeAsString());
 }
 
+void Liar::refuse(NodeId device, const wire::Send& send, std::uint64_t revision, Frames& answers) {
+  wire::ServerFrame refusal;
+  wire::SendResult& result = *refusal.mutable_send_result();
+  result.set_client_message_id(send.client_message_id());
+  wire::RosterChanged& changed = *result.mutable_roster_changed();
+  changed.set_revision(revision);
+  changed.set_encryption_counter(send.encryption_counter());
+  falsify(device, peer_of(device, send), changed);
+  answers.push_back(to_frame(refusal));
+}
+
 // Tries what it has on all that comes by; true where something is for one of its devices.
 bool Liar::read_slices(NodeId device, wire::Send& send) {
   const auto [sent, is_new] = sent_.try_emplace(send.client_message_id());
   if (is_new) sent_order_.push_back(send.client_message_id());
-  sent->second = {StreamId{send.conversation_id()}, peer_of(device, send), {}};
+  sent->second = {device, StreamId{send.conversation_id()}, peer_of(device, send), {}};
   bool any = false;
   for (const wire::Slice& slice : send.slices()) {
     const DeviceId to{slice.device_id()};

@@ -46,7 +46,10 @@ class Liar final : public ServerFront {
   // occasion.
   void tell(Lie lie, std::uint32_t one_in, NodeId victim = 0, std::uint32_t times = 0);
   // It tells the truth from here on, and takes nothing back.
-  void leave() { lies_ = {}; }
+  void leave() {
+    lies_ = {};
+    refused_.clear();
+  }
   std::uint64_t told(Lie lie) const { return told_[static_cast<std::size_t>(lie)]; }
   // What impostors could read.
   std::uint64_t read() const { return read_; }
@@ -83,9 +86,16 @@ class Liar final : public ServerFront {
     std::set<Bytes> all;  // also of versions that there were twice, since the server's store went back
   };
   struct SentMessage {
+    NodeId from = 0;
     StreamId conversation;
     UserId peer;
     std::map<DeviceId, Bytes> slices;
+  };
+
+  // As it was refused: what is given out of it is for one device each.
+  struct Refused {
+    Bytes id;
+    SentMessage message;
   };
 
   bool lies(Lie lie, NodeId device);
@@ -97,6 +107,7 @@ class Liar final : public ServerFront {
 
   void lie_in(NodeId device, wire::Items& items);
   void lie_of(NodeId device, StreamId stream, wire::Item& item);
+  bool give_out_refused(StreamId stream, wire::Item& item);
   void lie_in_roster(NodeId device, wire::Roster& roster);
   const Heard* draw_heard(const std::function<bool(const Heard&)>& which);
   void remember(NodeId device, StreamId stream, const wire::Item& item);
@@ -111,6 +122,7 @@ class Liar final : public ServerFront {
 
   void learn_from(const wire::DeviceListUpload& upload);
   void count(NodeId device, const wire::Send& send);
+  void refuse(NodeId device, const wire::Send& send, std::uint64_t revision, Frames& answers);
   // The device keeps the attacker's account key as the user's, and its app can see that it changed.
   bool believes(NodeId device, const UserId& user_id, const Impostor& attacker) const;
   bool read_slices(NodeId device, wire::Send& send);
@@ -134,6 +146,8 @@ class Liar final : public ServerFront {
   std::map<DeviceId, std::vector<wire::Bundle>> bundles_;  // that went out
   std::map<std::string, SentMessage> sent_;                // by client_message_id
   std::deque<std::string> sent_order_;
+  std::deque<Refused> refused_;
+  std::map<NodeId, std::uint64_t> ids_;  // under which devices send, as far as that was seen
   std::deque<Heard> heard_;
   std::map<std::pair<NodeId, std::string>, std::deque<MonotonicTime>> attempts_;  // of one message
   // For one device, by the time at which they were made, and their ids.

@@ -394,6 +394,18 @@ TEST_F(LyingServer, RefusesForItsListsWithoutEnd) {
   plant(Bug::kRefusedWithoutPause, "S14", script);
 }
 
+// It has three encryptions of one message then, beside the one that it takes.
+TEST_F(LyingServer, GivesOutWhatItHasRefused) {
+  play_and_plant(Bug::kShownAtEachPlace, "S3", [this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kRefusedAndGivenOut, kAlice, 3);
+    send(world, kSettled + seconds(9), kAlice, 2, 1);
+    send(world, kSettled + seconds(12), kAlice, 2, 4);
+  });
+  EXPECT_EQ(told(Lie::kRefusedAndGivenOut), 6U);
+  EXPECT_EQ(shown_by(kBob), 8U) << "three gave their places";
+}
+
 TEST_F(LyingServer, NamesNobodyWhereListsAreAskedFor) {
   options_.network.latency_min = options_.network.latency_mean = std::chrono::microseconds(500);
   play_and_plant(Bug::kUnnamedAskedForAtOnce, "S14", [this](World& world) {

@@ -38,8 +38,10 @@ enum class Lie : std::uint8_t {
   kNoPrekeysLeft,   // it has none of the device
   kWrongDigest,     // and others than the device uploaded
   kNobodysLists,    // it names none of the users whose lists were asked for
+  // A send is refused for its lists, and given out all the same, in the place of what comes to a reader next.
+  kRefusedAndGivenOut,
 };
-inline constexpr std::size_t kLies = 22;
+inline constexpr std::size_t kLies = 23;
 
 // Of each: one in so many occasions; 0: never.
 using Lies = std::array<std::uint32_t, kLies>;
@@ -65,7 +67,8 @@ inline constexpr std::array<const char*, kLies> kLieNames = {"lie_altered_slice"
                                                              "lie_endless_refusal",
                                                              "lie_no_prekeys_left",
                                                              "lie_wrong_digest",
-                                                             "lie_nobodys_lists"};
+                                                             "lie_nobodys_lists",
+                                                             "lie_refused_and_given_out"};
 constexpr const char* to_text(Lie lie) { return kLieNames[static_cast<std::size_t>(lie)]; }
 
 }  // namespace chatsdk::sim

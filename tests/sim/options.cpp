@@ -157,12 +157,10 @@ Lies draw_lies(SeededRandom& random) {
   return lies;
 }
 
-// A device alone has no other that could link the next one of its user. What was encrypted a second time for a server
-// that was put back, a liar can have shown twice (docs/e2ee.md section 23).
+// A device alone has no other that could link the next one of its user.
 void encrypt(RunOptions& options, bool with_liar) {
   options.encrypted = true;
   options.liar = with_liar && options.lies != Lies{};
-  if (options.liar) options.fault_weights[static_cast<std::size_t>(FaultKind::kServerRestore)] = 0;
   if (options.devices_per_user > 1) return;
   for (const Action action : {Action::kReinstall, Action::kRevokeDevice}) {
     options.action_weights[static_cast<std::size_t>(action)] = 0;

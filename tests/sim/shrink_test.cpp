@@ -126,9 +126,6 @@ TEST(SimOptions, ASeedDrawsWhatConversationsAre) {
     EXPECT_FALSE(draw_plain_options(seed).encrypted) << seed;
     encrypted += options.encrypted ? 1 : 0;
     with_liar += options.liar ? 1 : 0;
-    if (options.liar) {
-      EXPECT_THAT(turned_on(options), ::testing::Not(::testing::Contains("server_restore"))) << seed;
-    }
     if (!options.encrypted || options.devices_per_user > 1) continue;
     EXPECT_THAT(turned_on(options), ::testing::Not(::testing::Contains("reinstall"))) << seed;
     EXPECT_THAT(turned_on(options), ::testing::Not(::testing::Contains("revoke"))) << seed;

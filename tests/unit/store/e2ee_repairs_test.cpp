@@ -183,6 +183,7 @@ TEST_F(Repairs, NobodyIsAskedForWhatIsRepeatedOrComesFromAStranger) {
   // A device that no list names.
   ChatServer::StreamItem forged = again;
   forged.sent.from.device_id = DeviceId{99};
+  forged.sent.client_message_id = ClientMessageId::make(from_unix_ms(6), alice.random);
   server.add(forged);
   alice.sync();
   EXPECT_EQ(alice.results.back(), Outcome::kPlaceholder);
