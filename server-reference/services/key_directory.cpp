@@ -54,12 +54,15 @@ KeyDirectory::KeyDirectory(Parts parts, KeyDirectoryOptions options)
       bundles_per_requester_(options_.bundles_per_requester, options_.rate_buckets_max),
       one_time_(options_.one_time_per_device, options_.rate_buckets_max),
       lists_(options_.lists_per_requester, options_.rate_buckets_max),
-      uploads_(options_.uploads_per_device, options_.rate_buckets_max) {
+      uploads_(options_.uploads_per_device, options_.rate_buckets_max),
+      list_changes_(options_.lists_per_user, options_.rate_buckets_max),
+      key_changes_(options_.keys_per_user, options_.rate_buckets_max) {
   CHATSDK_ASSERT(!parts_.workers.empty());
 }
 
 std::size_t KeyDirectory::rated() const {
-  return std::max({bundles_.size(), bundles_per_requester_.size(), one_time_.size(), lists_.size(), uploads_.size()});
+  return std::max({bundles_.size(), bundles_per_requester_.size(), one_time_.size(), lists_.size(), uploads_.size(),
+                   list_changes_.size(), key_changes_.size()});
 }
 
 // ---- Uploads -------------------------------------------------------------------------------------------------------
@@ -73,6 +76,25 @@ Status KeyDirectory::begin_upload(const Identity& uploader) {
   const auto wait = uploads_.take(rate_key_of_device(uploader.device_id), monotonic_now());
   if (wait.count() != 0) return key_rate("too many uploads of keys", wait);
   return {};
+}
+
+// Each change is an item in every encrypted conversation of the user, and lists that their peers keep.
+Status KeyDirectory::begin_change(const PublishLists& op) {
+  const MonotonicTime now = monotonic_now();
+  if (const auto wait = list_changes_.take(op.user_id, now); wait.count() != 0) {
+    return key_rate("too many changes of this user's device list", wait);
+  }
+  if (!op.replaces_account_key) return {};
+  const auto wait = key_changes_.take(op.user_id, now);
+  if (wait.count() == 0) return {};
+  list_changes_.give_back(op.user_id, now);
+  return key_rate("too many account keys of this user", wait);
+}
+
+void KeyDirectory::give_change_back(const UserId& user_id, bool replaces) {
+  const MonotonicTime now = monotonic_now();
+  list_changes_.give_back(user_id, now);
+  if (replaces) key_changes_.give_back(user_id, now);
 }
 
 template <typename Op, typename Check, typename Next>
@@ -112,23 +134,29 @@ void KeyDirectory::lists_checked(Result<PublishLists> op, OnDone on_done) {
     on_done(std::move(op).error());
     return;
   }
+  if (Status begun = begin_change(*op); !begun.ok()) {
+    on_done(std::move(begun));
+    return;
+  }
   op->now = parts_.executor.clock().wall_now();
   UserId user_id = op->user_id;
+  const bool replaces = op->replaces_account_key;
   parts_.submit(
       *std::move(op),
-      [this, user_id = std::move(user_id), on_done = std::move(on_done)](Result<WriteAnswer> answer) mutable {
-        lists_written(user_id, std::move(answer), std::move(on_done));
+      [this, user_id = std::move(user_id), replaces, on_done = std::move(on_done)](Result<WriteAnswer> answer) mutable {
+        lists_written(user_id, replaces, std::move(answer), std::move(on_done));
       },
       parts_.executor);
 }
 
-void KeyDirectory::lists_written(const UserId& user_id, Result<WriteAnswer> answer, OnDone on_done) {
+void KeyDirectory::lists_written(const UserId& user_id, bool replaces, Result<WriteAnswer> answer, OnDone on_done) {
+  const auto* published = answer.ok() ? std::get_if<ListsPublished>(&*answer) : nullptr;
+  if (published == nullptr || published->repeated) give_change_back(user_id, replaces);
   if (!answer.ok()) {
     on_done(std::move(answer).error());
     return;
   }
   CHATSDK_FAULT("keys.between_list_and_answer");
-  const auto* published = std::get_if<ListsPublished>(&*answer);
   if (published == nullptr) {
     on_done(wrong_key_answer());
     return;

@@ -40,6 +40,8 @@ struct KeyDirectoryOptions {
   RateLimit one_time_per_device{limits::e2ee::kOneTimeBurst, limits::e2ee::kOneTimeRefill};
   RateLimit lists_per_requester{limits::e2ee::kListBurst, limits::e2ee::kListRefill};
   RateLimit uploads_per_device{limits::e2ee::kKeyUploadBurst, limits::e2ee::kKeyUploadRefill};
+  RateLimit lists_per_user{limits::e2ee::kListChangeBurst, limits::e2ee::kListChangeRefill};  // that change something
+  RateLimit keys_per_user{limits::e2ee::kKeyChangeBurst, limits::e2ee::kKeyChangeRefill};     // of these, account keys
   std::size_t rate_buckets_max = limits::kRateBucketsMax;
   std::size_t checks_in_flight_max = limits::e2ee::kKeyChecksInFlightMax;
 };
@@ -79,11 +81,14 @@ class KeyDirectory {
 
  private:
   Status begin_upload(const Identity& uploader);
+  // What is taken here is given back where nothing changed.
+  Status begin_change(const PublishLists& op);
+  void give_change_back(const UserId& user_id, bool replaces);
   // Runs `check`, which gives a Result<Op>, on a worker and `next` here. begin_upload() has let the upload in.
   template <typename Op, typename Check, typename Next>
   void check_off_thread(Check check, Next next);
   void lists_checked(Result<PublishLists> op, OnDone on_done);
-  void lists_written(const UserId& user_id, Result<WriteAnswer> answer, OnDone on_done);
+  void lists_written(const UserId& user_id, bool replaces, Result<WriteAnswer> answer, OnDone on_done);
   Result<std::vector<TakeBundles::Wanted>> wanted_devices(const Identity& requester,
                                                           const wire::BundlesRequest& request,
                                                           const NewestList& newest) const;
@@ -102,6 +107,8 @@ class KeyDirectory {
   RateLimiter one_time_;
   RateLimiter lists_;
   RateLimiter uploads_;
+  RateLimiter list_changes_;
+  RateLimiter key_changes_;
   std::size_t checks_in_flight_ = 0;
   std::size_t last_worker_ = 0;
 };

@@ -264,10 +264,12 @@ inline constexpr auto kPurgeClockStepMax = 24h;  // a clock set forward by more 
 
 // ---- End-to-end encryption: docs/e2ee.md section 4 -----------------------------------------------------------------
 namespace e2ee {
-inline constexpr std::size_t kDevicesMax = 8;        // of a device list
-inline constexpr std::size_t kListVersionsMax = 64;  // of one user's list that a device keeps
+inline constexpr std::size_t kDevicesMax = 8;                            // of a device list
+inline constexpr std::uint64_t kListVersionMax = 0x7FFF'FFFF'FFFF'FFFF;  // of a device list
+inline constexpr std::size_t kListVersionsMax = 64;                      // of one user's list that a device keeps
 inline constexpr std::size_t kReplacedMax = 16;      // replaced account keys of one user that are known again
 inline constexpr std::size_t kDeviceEventsMax = 64;  // of one user's devices that wait for the app
+inline constexpr std::size_t kFormerListsMax = 64;   // of one user, of account keys that were replaced
 inline constexpr std::size_t kDeviceNameBytesMax = 63;
 inline constexpr auto kSignedRotation = 24h * 2;         // age at which signed and last-resort prekey are replaced,
 inline constexpr auto kSignedRotationShare = 12h;        // less a random share of this
@@ -362,6 +364,10 @@ inline constexpr std::uint32_t kListBurst = 512;  // users whose device lists on
 inline constexpr auto kListRefill = 100ms;
 inline constexpr std::uint32_t kKeyUploadBurst = 32;  // uploads of one device; a refill of both kinds takes three
 inline constexpr auto kKeyUploadRefill = 10s;
+inline constexpr std::uint32_t kListChangeBurst = 32;  // uploads that change one user's device list,
+inline constexpr auto kListChangeRefill = 1min;
+inline constexpr std::uint32_t kKeyChangeBurst = 8;  // and of these those that replace the account key
+inline constexpr auto kKeyChangeRefill = 1h;
 // Between two refills of a kind: no server that keeps to these rates has handed out a refill's surplus sooner.
 inline constexpr auto kRefillPause = 1h;
 static_assert((kOneTimeBatch - kOneTimeLow - kOneTimeBurst) * kOneTimeRefill >= kRefillPause);

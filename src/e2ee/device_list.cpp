@@ -83,7 +83,8 @@ std::optional<DeviceList> parse_device_list(BytesView bytes) {
     list.devices.push_back(device);
   }
   reader.raw(Signature::size());
-  reader.require(list.version != 0 && (list.version != 1 || list.previous == Hash{}));
+  reader.require(list.version != 0 && list.version <= limits::e2ee::kListVersionMax);
+  reader.require(list.version != 1 || list.previous == Hash{});
   if (!reader.finished()) return std::nullopt;
   list.bytes = bytes;
   list.hash = hash(label::kHashList, {bytes});

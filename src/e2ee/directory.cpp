@@ -325,7 +325,7 @@ std::optional<KnownUser> branch_against(const KnownUser& known, std::span<const 
 bool seem_another_branch(const KnownUser& known, std::span<const Bytes> lists) {
   std::vector<DeviceList> parsed;
   for (const Bytes& bytes : lists) {
-    auto list = parse_device_list(bytes);
+    auto list = valid_device_list(bytes, known.user_id);
     if (list && list->account_key == known.account_key) parsed.push_back(std::move(*list));
   }
   return !parsed.empty() && is_another_branch(known, parsed);

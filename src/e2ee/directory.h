@@ -85,7 +85,8 @@ std::vector<DeviceId> taken_out_of(const KnownUser& known, const DeviceList& lis
 // do not meet: what would be kept of them alone. nullopt: they do not.
 std::optional<KnownUser> branch_against(const KnownUser& known, std::span<const Bytes> lists,
                                         std::span<const Bytes> records);
-// Whether they part from those that are kept, by what they say: nothing of them is verified.
+// Whether those that hold by themselves under the pinned key part from those that are kept. Their records are not
+// looked at.
 bool seem_another_branch(const KnownUser& known, std::span<const Bytes> lists);
 
 // `known` is nullptr where nothing is kept of the user. The lists are ascending by version; no lists are refused.

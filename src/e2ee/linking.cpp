@@ -294,8 +294,6 @@ Status LinkOld::check(BytesView bytes) {
 
 Result<Bytes> LinkOld::confirm(const SigningSeed& account_seed, const DeviceList& newest, Random& random) {
   if (step_ != Step::kConfirmation) return out_of_order();
-  granted_ = true;
-  granted_version_ = newest.version;
   step_ = Step::kDone;
   Writer inside(SigningSeed::size() + 4 + newest.bytes.size());
   inside.raw(view(account_seed)).lp(newest.bytes);
@@ -306,24 +304,8 @@ Result<Bytes> LinkOld::confirm(const SigningSeed& account_seed, const DeviceList
   return message;
 }
 
-bool LinkOld::is_the_confirmed(const DeviceRecord& record) const {
-  return granted_ && record.user_id == text_.user_id && record.device_id == text_.device_id &&
-         record.registration_id == identity_.registration_id && record.signing_key == identity_.signing_key &&
-         record.agreement_key == identity_.agreement_key;
-}
-
-std::optional<bool> LinkOld::came_alone(const KnownUser& own) const {
-  for (const DeviceList& list : own.lists) {
-    if (list.version <= granted_version_ || list.find(text_.device_id) == nullptr) continue;
-    const DeviceRecord* record = listed(own, list.version, text_.device_id);
-    const DeviceList* before = own.list(list.version - 1);
-    if (record == nullptr || before == nullptr || !is_the_confirmed(*record)) return false;
-    return std::all_of(list.devices.begin(), list.devices.end(), [&](const ListedDevice& device) {
-      const ListedDevice* known = before->find(device.device_id);
-      return device.device_id == text_.device_id || (known != nullptr && known->record_hash == device.record_hash);
-    });
-  }
-  return std::nullopt;
+LetIn LinkOld::let_in(const DeviceList& newest) const {
+  return {text_.device_id, identity_.registration_id, identity_.signing_key, identity_.agreement_key, newest.version};
 }
 
 LinkOld LinkOld::clone() const {
@@ -333,12 +315,50 @@ LinkOld LinkOld::clone() const {
   copy.offer_ = offer_;
   copy.shared_ = shared_.clone();
   copy.early_ = early_;
-  copy.granted_ = granted_;
-  copy.granted_version_ = granted_version_;
   copy.identity_ = identity_;
   copy.transcript_ = transcript_;
   copy.code_ = code_;
   return copy;
+}
+
+// ---- Who was let in ------------------------------------------------------------------------------------------------
+
+bool LetIn::is(const DeviceRecord& record) const {
+  return record.device_id == device_id && record.registration_id == registration_id &&
+         record.signing_key == signing_key && record.agreement_key == agreement_key;
+}
+
+Bytes serialize(const LetIn& device) {
+  Writer writer;
+  writer.u64(device.device_id.value).u32(device.registration_id).key(device.signing_key).key(device.agreement_key);
+  writer.u64(device.list_version);
+  return writer.take();
+}
+
+std::optional<LetIn> parse_let_in(BytesView bytes) {
+  Reader reader(bytes);
+  LetIn device;
+  device.device_id = DeviceId{reader.id()};
+  device.registration_id = reader.u32();
+  device.signing_key = reader.signing_key();
+  device.agreement_key = reader.agreement_key();
+  device.list_version = reader.u64();
+  if (!reader.finished()) return std::nullopt;
+  return device;
+}
+
+std::optional<bool> came_alone(const LetIn& device, const KnownUser& own) {
+  for (const DeviceList& list : own.lists) {
+    if (list.version <= device.list_version || list.find(device.device_id) == nullptr) continue;
+    const DeviceRecord* record = listed(own, list.version, device.device_id);
+    const DeviceList* before = own.list(list.version - 1);
+    if (record == nullptr || before == nullptr || !device.is(*record)) return false;
+    return std::all_of(list.devices.begin(), list.devices.end(), [&](const ListedDevice& entry) {
+      const ListedDevice* known = before->find(entry.device_id);
+      return entry.device_id == device.device_id || (known != nullptr && known->record_hash == entry.record_hash);
+    });
+  }
+  return std::nullopt;
 }
 
 }  // namespace chatsdk::e2ee

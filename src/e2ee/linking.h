@@ -62,6 +62,24 @@ struct Granted {
   DeviceKeys keys;
 };
 
+// A device that this one has let in, as its user has confirmed it, until a list names it.
+struct LetIn {
+  DeviceId device_id;
+  std::uint32_t registration_id = 0;
+  SigningKey signing_key;
+  AgreementKey agreement_key;
+  std::uint64_t list_version = 0;  // of the list in the grant
+
+  bool is(const DeviceRecord& record) const;
+  friend bool operator==(const LetIn&, const LetIn&) = default;
+};
+// As a store keeps it.
+Bytes serialize(const LetIn& device);
+std::optional<LetIn> parse_let_in(BytesView bytes);
+// Of the own lists behind the grant: whether the first that names the device that was confirmed names it as it was, and
+// nothing else that the list before it does not. nullopt: none names it yet.
+std::optional<bool> came_alone(const LetIn& device, const KnownUser& own);
+
 // The new device. Every failure is BAD_MESSAGE, and WRONG_STATE for a step out of order.
 class LinkNew {
  public:
@@ -125,11 +143,8 @@ class LinkOld {
   const std::string& name() const { return identity_.name; }
   // The user compared and agreed: the grant, with the newest own list.
   Result<Bytes> confirm(const SigningSeed& account_seed, const DeviceList& newest, Random& random);
-  // Whether a record that comes to the list is that of the device that was confirmed.
-  bool is_the_confirmed(const DeviceRecord& record) const;
-  // Of the own lists behind the grant: whether the first that names the device that was confirmed names it as it was,
-  // and nothing else that the list before it does not. nullopt: none names it yet.
-  std::optional<bool> came_alone(const KnownUser& own) const;
+  // Behind check(): who is let in by a grant with that list.
+  LetIn let_in(const DeviceList& newest) const;
 
   LinkOld clone() const;
 
@@ -139,8 +154,6 @@ class LinkOld {
 
   enum class Step { kReveal, kConfirmation, kDone };  // what is awaited
   Step step_ = Step::kReveal;
-  bool granted_ = false;
-  std::uint64_t granted_version_ = 0;  // of the list in the grant
   LinkText text_;
   Bytes offer_;
   Secret<32> shared_;

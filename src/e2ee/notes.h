@@ -109,7 +109,8 @@ class Notes : public RetryNotes {
   // version.
   virtual Status stand_by_newest(const KnownUser& user) = 0;
   // The lists of the user under that account key, and the devices that they name, by which what was sent before the
-  // change is judged: for as long as sessions are archived. after_ms: what was kept then or before is over, whether it
+  // change is judged: for as long as sessions are archived, and of all such keys the newest
+  // limits::e2ee::kFormerListsMax. after_ms: what was kept then or before is over, whether it
   // has been deleted or not.
   virtual Status keep_former(const KnownUser& former, std::uint64_t now_ms) = 0;
   virtual Result<std::optional<FormerDevice>> former_device(const UserId& user_id, const Hash& list_hash,

@@ -133,6 +133,7 @@ std::optional<SetUpMessage> parse_set_up_message(BytesView bytes) {
   reader.expect_u8(kSetUpVersion);
   reader.expect_u8(kTypeInner);
   message.session_id = reader.fixed<SessionId>();
+  reader.require(message.list_version <= limits::e2ee::kListVersionMax);
   if (reader.failed() || bytes.size() > limits::e2ee::kMessageMax) return std::nullopt;
   return message;
 }

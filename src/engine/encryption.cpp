@@ -247,6 +247,8 @@ void Encryption::on_own_keys_changed() {
 }
 
 void Encryption::on_own_lists_answered() {
+  linking_.on_own_lists();
+  tell_kept_events();
   tell_fewer_missing();
   observer_.on_lists_answered();
 }

@@ -83,6 +83,8 @@ Status Linking::confirm() {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
   if (self == nullptr) return error(Code::kWrongState, "this device is not linked itself");
   CHATSDK_TRY(has_room(own));
+  // First: the device may come to a list that this one reads only after a restart.
+  CHATSDK_TRY(keep_let_in(old_->let_in(own->newest())));
   step_ = Step::kBusy;
   CHATSDK_ASSIGN(Bytes grant, old_->confirm(self->account_seed, own->newest(), context_.random.keys));
   leave(LinkStep::kGrant, std::move(grant));
@@ -93,20 +95,25 @@ void Linking::cancel(const Error& cause) {
   if (step_ != Step::kIdle) end(cause);
 }
 
+Status Linking::keep_let_in(const std::optional<e2ee::LetIn>& device) {
+  const auto written = store_.write(
+      [&device](E2eeTransaction& transaction) -> Status { return transaction.notes().put_let_in(device); });
+  return written.ok() ? Status() : Status(written.error());
+}
+
 void Linking::on_own_lists() {
-  if (!granted_) return;
+  const auto device = store_.notes().let_in();
   const auto own = store_.state().user(session_.owner());
-  if (!own.ok() || *own == nullptr) return;
-  const std::optional<bool> alone = granted_->came_alone(**own);
+  if (!device.ok() || !*device || !own.ok() || *own == nullptr) return;
+  const std::optional<bool> alone = e2ee::came_alone(**device, **own);
   if (!alone) return;
-  if (!*alone) {
-    const auto written = store_.write([this](E2eeTransaction& transaction) -> Status {
-      return transaction.notes().keep_events(
-          std::vector{e2ee::Event{e2ee::EventKind::kListRefused, session_.owner(), {}}});
-    });
-    if (!written.ok()) return context_.debug("linking", "what the app is to hear could not be kept");
-  }
-  granted_.reset();
+  const auto written = store_.write([this, &alone](E2eeTransaction& transaction) -> Status {
+    CHATSDK_TRY(transaction.notes().put_let_in({}));
+    if (*alone) return {};
+    return transaction.notes().keep_events(
+        std::vector{e2ee::Event{e2ee::EventKind::kListRefused, session_.owner(), {}}});
+  });
+  if (!written.ok()) context_.debug("linking", "who was let in could not be judged");
 }
 
 void Linking::end(Status status) {
@@ -147,7 +154,12 @@ void Linking::leave(LinkStep step, Bytes message) {
       },
       guard_.wrap([this, step, kept](Status answer) {
         if (answer.ok()) return left(step);
-        if (!code_is_retryable(answer.code())) return end(answer.error());
+        if (!code_is_retryable(answer.code())) {
+          if (step == LinkStep::kGrant && !keep_let_in({}).ok()) {
+            context_.debug("linking", "who was not let in could not be forgotten");
+          }
+          return end(answer.error());
+        }
         // The same bytes: the answer alone may have been lost.
         timer_.start_after(std::max<std::chrono::milliseconds>(limits::e2ee::kLinkPoll, answer.error().retry_after),
                            [this, step, kept] { leave(step, *kept); });
@@ -161,7 +173,6 @@ void Linking::left(LinkStep step) {
     case LinkStep::kReveal:
       return show_code();
     case LinkStep::kGrant:
-      granted_ = std::move(old_);
       return end({});
   }
 }

@@ -60,6 +60,8 @@ class Linking {
   void show_code();
   void adopt(const Bytes& grant);
   void end(Status status);
+  // The last device that this one has let in, until a list names it.
+  Status keep_let_in(const std::optional<e2ee::LetIn>& device);
   // By the server's clock, or by the own one without a connection.
   std::uint64_t now_ms() const;
 
@@ -71,7 +73,6 @@ class Linking {
   Step step_ = Step::kIdle;
   std::optional<e2ee::LinkNew> new_;  // one of the two, while a linking runs
   std::optional<e2ee::LinkOld> old_;
-  std::optional<e2ee::LinkOld> granted_;  // the last, until the device that it let in is in the list
   e2ee::LinkId link_id_;
   // What the server's clock showed, and when.
   struct ServerTime {

@@ -60,14 +60,22 @@ constexpr char kNoteBranch[] =
     "e2ee_member p JOIN e2ee_member m ON m.conversation_id = p.conversation_id AND m.user = ?1 AND m.list_version > 0 "
     "WHERE p.user = d.peer) OR EXISTS (SELECT 1 FROM e2ee_reached r WHERE r.peer = d.peer AND r.user = ?1) "
     "ON CONFLICT(peer, user) DO UPDATE SET version = max(version, excluded.version)";
-constexpr char kKeepFormer[] =
-    "INSERT OR REPLACE INTO e2ee_former(user, list_hash, device, account_key, record, since) VALUES (?1, ?2, ?3, ?4, "
-    "?5, ?6)";
+constexpr char kDropFormerList[] = "DELETE FROM e2ee_former_list WHERE user = ?1 AND list_hash = ?2";
+constexpr char kPutFormer[] =
+    "INSERT INTO e2ee_former_list(user, list_hash, account_key, since) VALUES (?1, ?2, ?3, ?4)";
+constexpr char kPutFormerRecord[] =
+    "INSERT INTO e2ee_former_record(record_hash, record) VALUES (?1, ?2) ON CONFLICT(record_hash) DO NOTHING";
+constexpr char kPutFormerDevice[] =
+    "INSERT INTO e2ee_former_device(list, device, record) SELECT l.id, ?3, r.id FROM e2ee_former_list l, "
+    "e2ee_former_record r WHERE l.user = ?1 AND l.list_hash = ?2 AND r.record_hash = ?4";
+constexpr char kDropFormerBeyond[] =
+    "DELETE FROM e2ee_former_list WHERE user = ?1 AND id NOT IN (SELECT id FROM e2ee_former_list WHERE user = ?1 "
+    "ORDER BY id DESC LIMIT ?2)";
 constexpr char kFormerDevice[] =
-    "SELECT account_key, record FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 AND device = ?3 AND "
-    "since > ?4";
-constexpr char kIsFormer[] = "SELECT 1 FROM e2ee_former WHERE user = ?1 AND list_hash = ?2 AND since > ?3 LIMIT 1";
-constexpr char kAgeFormer[] = "DELETE FROM e2ee_former WHERE since <= ?1";
+    "SELECT l.account_key, r.record FROM e2ee_former_list l JOIN e2ee_former_device d ON d.list = l.id AND d.device = "
+    "?3 JOIN e2ee_former_record r ON r.id = d.record WHERE l.user = ?1 AND l.list_hash = ?2 AND l.since > ?4";
+constexpr char kIsFormer[] = "SELECT 1 FROM e2ee_former_list WHERE user = ?1 AND list_hash = ?2 AND since > ?3";
+constexpr char kAgeFormer[] = "DELETE FROM e2ee_former_list WHERE since <= ?1";
 constexpr char kAwaited[] = "SELECT version FROM e2ee_awaited WHERE user = ?1";
 constexpr char kAwait[] =
     "INSERT INTO e2ee_awaited(user, version) VALUES (?1, ?2) ON CONFLICT(user) DO UPDATE SET version = ?2";
@@ -89,7 +97,7 @@ constexpr char kNoteForgotten[] =
     "forgotten = 1";
 constexpr char kWasForgotten[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1 AND forgotten = 1";
 constexpr char kForgottenNoMore[] = "UPDATE e2ee_direct SET forgotten = 0 WHERE peer = ?1";
-constexpr char kDropFormer[] = "DELETE FROM e2ee_former WHERE user = ?1";
+constexpr char kDropFormer[] = "DELETE FROM e2ee_former_list WHERE user = ?1";
 constexpr char kRosterLists[] = "SELECT DISTINCT list_hash FROM e2ee_member WHERE user = ?1";
 constexpr char kStandBy[] =
     "UPDATE e2ee_member SET list_version = 0, list_hash = ?3 WHERE user = ?1 AND list_hash = ?2";
@@ -167,7 +175,7 @@ constexpr char kUploadAgain[] = "UPDATE e2ee_prekey SET uploaded = 0 WHERE key_i
 constexpr char kUploadAllAgain[] = "UPDATE e2ee_prekey SET uploaded = 0";
 // The counter stays: under the same id the server knows how far it was, and under another any number will do.
 constexpr const char* kForgetDevice[] = {"DELETE FROM e2ee_out", "DELETE FROM e2ee_task", "DELETE FROM e2ee_sent",
-                                         "DELETE FROM e2ee_asked", "DELETE FROM e2ee_former"};
+                                         "DELETE FROM e2ee_asked", "DELETE FROM e2ee_former_list"};
 constexpr const char* kForgetPlaces[] = {"DELETE FROM e2ee_task", "DELETE FROM e2ee_asked"};
 constexpr const char* kForgetIdentity[] = {
     "UPDATE e2ee_member SET list_version = 0 WHERE user = ?1", "DELETE FROM e2ee_sent_device WHERE user = ?1",
@@ -186,6 +194,9 @@ constexpr char kBoundEvents[] =
     "user = ?1 AND device <> 0 ORDER BY number DESC LIMIT 1 OFFSET ?2), 0)";
 constexpr char kKeptEvents[] = "SELECT number, kind, user, device FROM e2ee_event WHERE number > ?1 ORDER BY number";
 constexpr char kDropEvents[] = "DELETE FROM e2ee_event WHERE number <= ?1";
+constexpr char kLetIn[] = "SELECT granted FROM e2ee_meta WHERE id = 1 AND granted IS NOT NULL";
+constexpr char kPutLetIn[] = "UPDATE e2ee_meta SET granted = ?1 WHERE id = 1";
+constexpr char kNobodyLetIn[] = "UPDATE e2ee_meta SET granted = NULL WHERE id = 1";
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -448,6 +459,21 @@ Result<std::vector<Event>> SqlNotes::kept_events(std::uint64_t above) {
 
 Status SqlNotes::drop_events(std::uint64_t up_to) { return sql_(kDropEvents).run(up_to); }
 
+Result<std::optional<LetIn>> SqlNotes::let_in() {
+  rows::Query query = sql_(kLetIn);
+  CHATSDK_ASSIGN(const bool kept, query.first());
+  if (!kept) return std::optional<LetIn>();
+  auto device = parse_let_in(query->blob(0));
+  if (!device) return corrupt_row("e2ee_meta", "a device that was let in, and is none");
+  return device;
+}
+
+Status SqlNotes::put_let_in(const std::optional<LetIn>& device) {
+  if (!device) return sql_(kNobodyLetIn).run();
+  const Bytes bytes = serialize(*device);
+  return sql_(kPutLetIn).run(Blob{bytes});
+}
+
 Status SqlNotes::forget_identity(const UserId& user_id) {
   for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));
   return ask_no_more(user_id, std::nullopt);
@@ -496,15 +522,17 @@ Status SqlNotes::stand_by_newest(const KnownUser& user) {
 
 Status SqlNotes::keep_former(const KnownUser& former, std::uint64_t now_ms) {
   for (const DeviceList& list : former.lists) {
+    CHATSDK_TRY(sql_(kDropFormerList).run(former.user_id, blob(list.hash)));
+    CHATSDK_TRY(sql_(kPutFormer).run(former.user_id, blob(list.hash), blob(former.account_key), now_ms));
     for (const ListedDevice& device : list.devices) {
       const auto record = former.records.find(device.record_hash);
       if (record == former.records.end()) return corrupt_row("e2ee_record", "a list names a record that is not there");
-      CHATSDK_TRY(sql_(kKeepFormer)
-                      .run(former.user_id, blob(list.hash), device.device_id, blob(former.account_key),
-                           Blob{record->second.bytes}, now_ms));
+      CHATSDK_TRY(sql_(kPutFormerRecord).run(blob(device.record_hash), Blob{record->second.bytes}));
+      CHATSDK_TRY(
+          sql_(kPutFormerDevice).run(former.user_id, blob(list.hash), device.device_id, blob(device.record_hash)));
     }
   }
-  return {};
+  return sql_(kDropFormerBeyond).run(former.user_id, std::uint64_t{limits::e2ee::kFormerListsMax});
 }
 
 Result<std::optional<FormerDevice>> SqlNotes::former_device(const UserId& user_id, const Hash& list_hash,
@@ -512,7 +540,7 @@ Result<std::optional<FormerDevice>> SqlNotes::former_device(const UserId& user_i
   rows::Query query = sql_(kFormerDevice);
   CHATSDK_ASSIGN(const bool kept, query.first(user_id, blob(list_hash), device_id, after_ms));
   if (!kept) return std::optional<FormerDevice>();
-  Columns columns("e2ee_former", query.row());
+  Columns columns("e2ee_former_record", query.row());
   FormerDevice device;
   device.account_key = columns.fixed<SigningKey>();
   auto record = parse_device_record(columns.blob());

@@ -404,16 +404,57 @@ CREATE TABLE e2ee_event(
 );
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2,  kVersion3, kVersion4,
-                                                           kVersion5, kVersion6,  kVersion7, kVersion8,
-                                                           kVersion9, kVersion10, kVersion11};
+// e2ee_former_list: lists of account keys that were replaced, since when, the newest with the highest id, with their
+// devices, whose records are kept once; record_hash: NULL in those of a version before. e2ee_meta.granted: which device
+// this one has let in, and nobody has seen in a list yet.
+constexpr const char* kVersion12 = R"sql(
+CREATE TABLE e2ee_former_list(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  user TEXT NOT NULL,
+  list_hash BLOB NOT NULL,
+  account_key BLOB NOT NULL,
+  since INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX e2ee_former_by_hash ON e2ee_former_list(user, list_hash);
+CREATE TABLE e2ee_former_record(
+  id INTEGER PRIMARY KEY,
+  record_hash BLOB,
+  record BLOB NOT NULL
+);
+CREATE UNIQUE INDEX e2ee_former_record_by_hash ON e2ee_former_record(record_hash);
+CREATE TABLE e2ee_former_device(
+  list INTEGER NOT NULL REFERENCES e2ee_former_list(id) ON DELETE CASCADE,
+  device INTEGER NOT NULL,
+  record INTEGER NOT NULL,
+  PRIMARY KEY (list, device)
+) WITHOUT ROWID;
+CREATE INDEX e2ee_former_device_by_record ON e2ee_former_device(record);
+CREATE TRIGGER e2ee_former_gone AFTER DELETE ON e2ee_former_device BEGIN
+  DELETE FROM e2ee_former_record WHERE id = old.record AND NOT EXISTS (SELECT 1 FROM e2ee_former_device d WHERE
+    d.record = old.record);
+END;
+INSERT INTO e2ee_former_list(user, list_hash, account_key, since) SELECT user, list_hash, max(account_key), max(since)
+  FROM e2ee_former GROUP BY user, list_hash ORDER BY max(since);
+INSERT INTO e2ee_former_record(record) SELECT DISTINCT record FROM e2ee_former;
+INSERT INTO e2ee_former_device(list, device, record) SELECT l.id, f.device, r.id FROM e2ee_former f
+  JOIN e2ee_former_list l ON l.user = f.user AND l.list_hash = f.list_hash
+  JOIN e2ee_former_record r ON r.record = f.record;
+DROP TABLE e2ee_former;
+ALTER TABLE e2ee_meta ADD COLUMN granted BLOB;
+)sql";
 
-constexpr const char* kTables[] = {
-    "e2ee_meta",        "e2ee_self",    "e2ee_prekey",         "e2ee_seen",      "e2ee_user",        "e2ee_replaced",
-    "e2ee_list",        "e2ee_record",  "e2ee_session",        "e2ee_prefix",    "e2ee_chain",       "e2ee_skipped",
-    "e2ee_own_chain",   "e2ee_sent",    "e2ee_received_chain", "e2ee_asked",     "e2ee_placeholder", "e2ee_roster",
-    "e2ee_sent_device", "e2ee_member",  "e2ee_direct",         "e2ee_out",       "e2ee_slice",       "e2ee_task",
-    "e2ee_task_out",    "e2ee_awaited", "e2ee_reached",        "e2ee_next_self", "e2ee_former",      "e2ee_event"};
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2,  kVersion3,  kVersion4,
+                                                           kVersion5, kVersion6,  kVersion7,  kVersion8,
+                                                           kVersion9, kVersion10, kVersion11, kVersion12};
+
+constexpr const char* kTables[] = {"e2ee_meta",        "e2ee_self",          "e2ee_prekey",         "e2ee_seen",
+                                   "e2ee_user",        "e2ee_replaced",      "e2ee_list",           "e2ee_record",
+                                   "e2ee_session",     "e2ee_prefix",        "e2ee_chain",          "e2ee_skipped",
+                                   "e2ee_own_chain",   "e2ee_sent",          "e2ee_received_chain", "e2ee_asked",
+                                   "e2ee_placeholder", "e2ee_roster",        "e2ee_sent_device",    "e2ee_member",
+                                   "e2ee_direct",      "e2ee_out",           "e2ee_slice",          "e2ee_task",
+                                   "e2ee_task_out",    "e2ee_awaited",       "e2ee_reached",        "e2ee_next_self",
+                                   "e2ee_former_list", "e2ee_former_device", "e2ee_former_record",  "e2ee_event"};
 
 // 0: there are no tables yet.
 Result<std::int64_t> version_of(sqlite::Database& db) {

@@ -13,7 +13,7 @@
 /* ---- The world -------------------------------------------------------------------------------------------------- */
 
 /* The roster stands before the texts: they have the sequences from 2. */
-enum { kReceived = 60, kHead = kReceived + 1, kAllocationsMax = 20000, kEachUpTo = 150, kStepBeyond = 11 };
+enum { kReceived = 60, kHead = kReceived + 1, kAllocationsMax = 40000, kEachUpTo = 150, kStepBeyond = 11 };
 static const uint8_t key[32] = {9};
 static const char* const store = "ann.db";
 static const char* const text = "a text that is longer than what a string of C++ keeps inside of itself";

@@ -3,7 +3,7 @@
 import { Reader, concat, u64, u8, user } from './bytes.js';
 import { ED25519, key, readValidKey } from './keys.js';
 import { label } from './labels.js';
-import { DEVICES_MAX } from './limits.js';
+import { DEVICES_MAX, LIST_VERSION_MAX } from './limits.js';
 import { need } from './outcome.js';
 import { H, ed25519Public, sign, verify } from './primitives.js';
 
@@ -33,7 +33,7 @@ export function parseList(bytes) {
   list.signed = r.before();
   list.signature = r.take(64);
   r.end();
-  need(list.version >= 1n, 'list_version begins with 1');
+  need(list.version >= 1n && list.version <= LIST_VERSION_MAX, 'list_version is 1 to 2^63 - 1');
   need(list.version !== 1n || list.previous.every((byte) => byte === 0), 'there is no list before list_version 1');
   list.devices.forEach((device, i) => {
     need(device.deviceId > (i === 0 ? 0n : list.devices[i - 1].deviceId), 'device_ids ascend and are not 0');

@@ -3,6 +3,7 @@
 const DAY = 86_400_000n;
 
 export const DEVICES_MAX = 8;
+export const LIST_VERSION_MAX = 2n ** 63n - 1n;
 export const LIST_VERSIONS_MAX = 64;
 export const SIGNED_KEPT = 30n * DAY;
 export const ONE_TIME_STORED = 200;

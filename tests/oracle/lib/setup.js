@@ -5,7 +5,7 @@ import { SUITE, highestSuite, parseRecord } from './device_record.js';
 import { ML_KEM_768, X25519, key, validKey } from './keys.js';
 import { label } from './labels.js';
 import { holdsAccount, keptList, listed } from './learning.js';
-import { SEEN_MAX } from './limits.js';
+import { LIST_VERSION_MAX, SEEN_MAX } from './limits.js';
 import { need } from './outcome.js';
 import { KEM, LAST_RESORT, ONE_TIME, SIGNED, checkBundle, prekeyBody } from './prekeys.js';
 import { H, HKDF, halves, kemDecaps, kemEncaps, x25519, x25519Public } from './primitives.js';
@@ -68,6 +68,7 @@ export function parseSetup(bytes) {
   r.fixed(1, 'version of a set-up message');
   r.fixed(1, 'type of a set-up message');
   const setup = { suite: r.u8(), record: r.lp(), listVersion: r.u64(), ek: r.take(32), spkId: r.u32(), opkId: r.u32() };
+  need(setup.listVersion <= LIST_VERSION_MAX, 'list_version of a set-up message');
   setup.kemAlgorithm = r.u8();
   setup.kpkId = r.u32();
   setup.ct = r.take(1_088);

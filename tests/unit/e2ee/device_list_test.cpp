@@ -83,6 +83,8 @@ TEST(DeviceList, RefusesEachFieldThatIsNotAsStated) {
       {"account key of low order", [](ListFields& f) { f.account_key = SigningKey{}; }},
       {"account key that did not sign", [](ListFields& f) { f.account_key = signing_key_of(secret_of<32>(0x21)); }},
       {"list_version 0", [](ListFields& f) { f.list_version = 0; }},
+      {"list_version 2^63", [](ListFields& f) { f.list_version = limits::e2ee::kListVersionMax + 1; }},
+      {"list_version 2^64 - 1", [](ListFields& f) { f.list_version = UINT64_MAX; }},
       {"list_version 1 after another", [](ListFields& f) { f.list_version = 1; }},
       {"no device", [](ListFields& f) { f.devices.clear(); }},
       {"nine devices", [](ListFields& f) { f.devices = {1, 2, 3, 4, 5, 6, 7, 8, 9}; }},
@@ -106,6 +108,20 @@ TEST(DeviceList, RefusesEachFieldThatIsNotAsStated) {
     bad.spoil(fields);
     EXPECT_FALSE(list_of_alice(written_list(fields)).has_value()) << bad.name;
   }
+}
+
+// Stores keep versions as signed numbers, and compare them.
+TEST(DeviceList, CountsToTheLimitAndNoFurther) {
+  ListFields fields;
+  fields.list_version = limits::e2ee::kListVersionMax - 1;
+  const auto last_but_one = list_of_alice(written_list(fields));
+  ASSERT_TRUE(last_but_one.has_value());
+  const auto last = next_device_list(*last_but_one, secret_of<32>(0x11), {}, {}, kThen);
+  ASSERT_TRUE(last.ok());
+  EXPECT_EQ(last->version, limits::e2ee::kListVersionMax);
+  EXPECT_EQ(next_device_list(*last, secret_of<32>(0x11), {}, {}, kThen).code(), Code::kInvalidArgument);
+  EXPECT_EQ(next_device_list(*last_but_one, secret_of<32>(0x11), {}, {}, kThen, UINT64_MAX).code(),
+            Code::kInvalidArgument);
 }
 
 TEST(DeviceList, TakesAsManyDevicesAsThereMayBe) {

@@ -491,6 +491,7 @@ TEST_F(DirectoryBranches, AreKnownAsWhatTheyAre) {
   Bytes damaged = there_.list(4).bytes;
   damaged.back() = static_cast<char>(damaged.back() ^ 1);
   EXPECT_FALSE(branch_against(*known_, std::vector<Bytes>{there_.list(3).bytes, damaged}, there_.records()));
+  EXPECT_FALSE(seem_another_branch(*known_, std::vector<Bytes>{damaged})) << "nobody has signed it";
 }
 
 // The server has lost more versions than are kept.

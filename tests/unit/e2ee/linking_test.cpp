@@ -80,8 +80,13 @@ TEST_F(Linking, KnowsTheConfirmedDeviceByItsKeys) {
   DeviceKeys same{keys, secret_of<32>(0x76), secret_of<32>(0x77)};
   DeviceKeys other{keys, secret_of<32>(0x76), secret_of<32>(0x78)};
   const DeviceDescription description{"alice", DeviceId{3}, kSuitesSpoken, kThen, {}};
-  EXPECT_TRUE(old.is_the_confirmed(make_device_record(description, same)));
-  EXPECT_FALSE(old.is_the_confirmed(make_device_record(description, other)));
+  const LetIn device = old.let_in(alice_.list);
+  EXPECT_TRUE(device.is(make_device_record(description, same)));
+  EXPECT_FALSE(device.is(make_device_record(description, other)));
+  const Bytes bytes = serialize(device);
+  EXPECT_EQ(parse_let_in(bytes), device);
+  for (std::size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(parse_let_in(bytes.substr(0, size))) << size;
+  EXPECT_FALSE(parse_let_in(bytes + '\0'));
 }
 
 // What is kept of Alice's lists behind the grant, as other devices may have changed them.
@@ -109,7 +114,7 @@ TEST_F(Linking, KnowsWhetherTheConfirmedDeviceCameAloneAndAsItWas) {
           next_device_list(own.newest(), alice_.account_seed, change.add, change.remove, kThen).value());
       for (const DeviceRecord& record : change.add) own.records[record.hash] = record;
     }
-    return old.came_alone(own);
+    return came_alone(old.let_in(alice_.list), own);
   };
   EXPECT_EQ(came({}), std::nullopt);
   EXPECT_EQ(came({{{tablet}, {}}}), std::nullopt) << "another one that was linked meanwhile";

@@ -166,6 +166,18 @@ TEST_F(SetUp, IsNoMessageWithARecordThatReachesBeyondItsEnd) {
   }
 }
 
+TEST_F(SetUp, IsNoMessageWithAListVersionAboveTheLimit) {
+  const Bytes good = message_of(begin(true));
+  const std::size_t highest_byte = 7 + alice_.record.bytes.size() + 7;
+  for (const auto& [byte, is_taken] : {std::pair{'\x7F', true}, std::pair{'\x80', false}, std::pair{'\xFF', false}}) {
+    Bytes bytes = good;
+    bytes[highest_byte] = byte;
+    const auto message = parse_set_up_message(bytes);
+    EXPECT_EQ(message.has_value(), is_taken);
+    EXPECT_EQ(message ? message->list_version : 0, is_taken ? 0x7F00'0000'0000'0001U : 0);
+  }
+}
+
 TEST_F(SetUp, IsNoMessageAboveTheLimit) {
   Bytes bytes = message_of(begin(true));
   bytes.resize(limits::e2ee::kMessageMax);

@@ -503,5 +503,83 @@ TEST_F(OwnKeyMadeUp, MayBeTheRealOneWhereTheServerWentBack) {
   EXPECT_THAT(sends(), IsEmpty());
 }
 
+// ---- Who was let in ------------------------------------------------------------------------------------------------
+
+// The user confirms a desk on the phone, which is started anew before it hears of any list.
+class LetInAndRestarted : public OwnBranches {
+ protected:
+  LetInAndRestarted() {
+    http_.respond = [this, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+      if (request.url.find("/v1/keys/links/") == std::string::npos) return others(request);
+      if (request.method == "PUT") {
+        wire::LinkMessage left;
+        EXPECT_TRUE(left.ParseFromString(request.body));
+        (request.url.ends_with("grant") ? grant_ : offer_) = left.message();
+        HttpResponse taken;
+        taken.status = grant_.empty() ? 204 : grant_status_;
+        return taken;
+      }
+      wire::LinkMessage answer;
+      answer.set_message(desk_->reveal(offer_, nullptr, random_).value());
+      return protobuf_response(answer);
+    };
+  }
+  void let_in() {
+    const auto now_ms = static_cast<std::uint64_t>(to_unix_ms(clock_.wall_now()));
+    desk_ = *e2ee::LinkNew::start("alice", DeviceId{kDesk}, "desk", now_ms, random_);
+    ASSERT_TRUE(client_->scan_link(desk_->text()).ok());
+    advance(2 * limits::e2ee::kLinkPoll);
+    ASSERT_TRUE(client_->confirm_link().ok());
+    run();
+    ASSERT_FALSE(grant_.empty());
+  }
+  e2ee::DeviceRecord confirmed() {
+    const e2ee::DeviceKeys keys = std::move(desk_->finish(grant_)->keys);
+    return e2ee::make_device_record({"alice", DeviceId{kDesk}, e2ee::kSuitesSpoken, e2ee::kThen, {}}, keys);
+  }
+  void put_list(const std::vector<e2ee::DeviceRecord>& records) {
+    for (const e2ee::DeviceRecord& record : records) server_records_.push_back(record.bytes);
+    server_lists_.push_back(*e2ee::next_device_list(server_lists_.back(), e2ee_->state().self().value()->account_seed,
+                                                    records, {}, e2ee::kThen));
+  }
+  void start_anew() {
+    restart();
+    sink_.encryption_events.clear();
+    go_online();
+    look();
+  }
+  bool waits_for_it() { return e2ee_->notes().let_in()->has_value(); }
+
+  std::optional<e2ee::LinkNew> desk_;
+  Bytes offer_;
+  Bytes grant_;
+  int grant_status_ = 204;
+};
+
+TEST_F(LetInAndRestarted, AListThatNamesItWithOtherKeysIsTold) {
+  let_in();
+  put_list({e2ee::make_device_record({"alice", DeviceId{kDesk}, e2ee::kSuitesSpoken, e2ee::kThen, {}},
+                                     e2ee::DeviceKeys::draw(random_))});
+  start_anew();
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 1U);
+  EXPECT_FALSE(waits_for_it());
+}
+
+TEST_F(LetInAndRestarted, AListThatNamesItAndNobodyElseIsNot) {
+  let_in();
+  put_list({confirmed()});
+  EXPECT_TRUE(waits_for_it());
+  start_anew();
+  EXPECT_EQ(told(e2ee::EventKind::kDeviceAdded), 1U);
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 0U);
+  EXPECT_FALSE(waits_for_it());
+}
+
+TEST_F(LetInAndRestarted, AGrantThatTheServerDoesNotTakeLetsNobodyIn) {
+  grant_status_ = 409;
+  let_in();
+  EXPECT_FALSE(waits_for_it());
+}
+
 }  // namespace
 }  // namespace chatsdk::test

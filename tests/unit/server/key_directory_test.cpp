@@ -371,6 +371,59 @@ TEST(KeyRates, OfUploads) {
   EXPECT_EQ(world.post("/v1/keys/lists", token, wire::DeviceListUpload()).status, 400);
 }
 
+// Whatever device changes it: a change is an item in each conversation of the user's.
+TEST(KeyRates, OfChangesOfOneUsersList) {
+  RestWorldOptions options;
+  options.keys.lists_per_user = {3, seconds(60)};
+  KeyWorld world(options);
+  KeyUser& ann = world.add_reachable("ann");
+  KeyDevice& tablet = world.add_device(ann);
+  const auto put = [&world](const KeyDevice& by, const wire::DeviceListUpload& upload) {
+    return world.post("/v1/keys/lists", by.token, upload);
+  };
+  const e2ee::DeviceList first = *ann.newest;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(put(ann.device(), upload_of({first}, {})).status, 204) << "a repeat";
+  const auto with_tablet = upload_of({ann.next({tablet.record})}, {tablet.record});
+  EXPECT_EQ(put(tablet, with_tablet).status, 204);
+  ann.newest = first;
+  EXPECT_EQ(put(ann.device(), upload_of({ann.next({}), ann.next({})}, {})).status, 409) << "another version 2";
+  ann.newest = e2ee::parse_device_list(with_tablet.lists(0));
+  EXPECT_EQ(put(tablet, upload_of({ann.next({})}, {})).status, 204) << "what was refused is no change";
+  const auto next = upload_of({ann.next({})}, {});
+  const auto refused = put(ann.device(), next);
+  EXPECT_EQ(KeyWorld::refusal(refused), "429 rate_limited: too many changes of this user's device list");
+  EXPECT_EQ(refused.headers.at("retry-after"), "60");
+  EXPECT_EQ(put(tablet, next).status, 429);
+  world.add_reachable("bob");
+  world.clock.advance(seconds(60));
+  EXPECT_EQ(put(tablet, next).status, 204);
+}
+
+TEST(KeyRates, OfAccountKeysOfOneUser) {
+  RestWorldOptions options;
+  options.keys.lists_per_user = {3, seconds(10'000)};
+  options.keys.keys_per_user = {1, seconds(3'600)};
+  KeyWorld world(options);
+  KeyUser& ann = world.add_reachable("ann");
+  const auto put_another_key = [&] {
+    ann.account_seed = e2ee::draw_secret<32>(world.random);
+    ann.newest.reset();
+    KeyDevice& phone = ann.device();
+    phone.keys = e2ee::DeviceKeys::draw(world.random);
+    phone.record = record_of(phone);
+    wire::DeviceListUpload upload = upload_of({ann.next({phone.record}), ann.next({}), ann.next({})}, {phone.record});
+    upload.set_replaces_account_key(true);
+    return world.post("/v1/keys/lists", phone.token, upload);
+  };
+  EXPECT_EQ(put_another_key().status, 204);
+  const KeyUser kept{ann.user_id, ann.account_seed.clone(), ann.newest, {}};
+  EXPECT_EQ(KeyWorld::refusal(put_another_key()), "429 rate_limited: too many account keys of this user");
+  ann.account_seed = kept.account_seed.clone();
+  ann.newest = kept.newest;
+  EXPECT_EQ(world.post("/v1/keys/lists", ann.device().token, upload_of({ann.next({})}, {})).status, 204)
+      << "what was refused is no change";
+}
+
 TEST(KeyRates, TheDefaultsAreThoseOfTheSpecification) {
   const KeyDirectoryOptions options;
   EXPECT_EQ(options.bundles.burst, 64u);
@@ -383,6 +436,10 @@ TEST(KeyRates, TheDefaultsAreThoseOfTheSpecification) {
   EXPECT_EQ(options.lists_per_requester.refill, milliseconds(100));
   EXPECT_EQ(options.uploads_per_device.burst, 32u);
   EXPECT_EQ(options.uploads_per_device.refill, seconds(10));
+  EXPECT_EQ(options.lists_per_user.burst, 32u);
+  EXPECT_EQ(options.lists_per_user.refill, seconds(60));
+  EXPECT_EQ(options.keys_per_user.burst, 8u);
+  EXPECT_EQ(options.keys_per_user.refill, seconds(3'600));
 }
 
 TEST(KeyChecks, InFlightAreLimited) {

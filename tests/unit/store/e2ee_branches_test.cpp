@@ -116,5 +116,27 @@ TEST_F(Branches, OfTheOwnUserAreNotLearnedFromARoster) {
   EXPECT_EQ(version_of_bobs(bob), 3U);
 }
 
+// What nobody has signed is no list of the user's, and no branch that others could join.
+TEST_F(Branches, OfTheOwnUserThatNobodySignedAreToldAndNotAskedFor) {
+  bob.sync();
+  UserLists forged = server.lists_of("bob");
+  forged.lists = {forged.lists.back()};
+  forged.lists.back().back() = static_cast<char>(forged.lists.back().back() ^ 1);
+  bob.events.clear();
+  bob.write([&](E2eeTransaction& tx) {
+    return bob.direct.roster_refused(tx.kept(), bob.target(), server.revision, std::vector{forged}, kThen, bob.events);
+  });
+  EXPECT_TRUE(bob.told(EventKind::kListRefused));
+  bob.events.clear();
+  RosterResult result;
+  bob.write([&](E2eeTransaction& tx) -> Status {
+    const RosterItem item{kChatId, "bob", "alice", true, server.revision + 1, {forged}};
+    CHATSDK_ASSIGN(result, bob.direct.roster_item(tx.kept(), item, kThen, bob.events));
+    return {};
+  });
+  EXPECT_TRUE(result.lists_wanted.empty());
+  EXPECT_TRUE(bob.told(EventKind::kListRefused));
+}
+
 }  // namespace
 }  // namespace chatsdk::e2ee

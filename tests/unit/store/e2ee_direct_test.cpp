@@ -242,28 +242,6 @@ TEST_F(Direct, ADeviceThatWasLeftOutHasItsMessagesByARetry) {
   EXPECT_EQ(alice.flush(), 0);
 }
 
-// With other keys under its device_id it is another device.
-TEST_F(Direct, ADeviceThatWasLeftOutAndHasOtherKeysNowHasNothingByARetry) {
-  talk();
-  ChatDevice laptop(server, "bob", 4, directory);
-  laptop.join(bob, false);
-  say(alice, bob, "between");
-  laptop.sync();
-  bob.sync();
-  bob.fetch_lists("bob");
-  bob.unlink(laptop);
-  ChatDevice anew(server, "bob", 4, directory / "anew");
-  (void)anew.random.next_u64();
-  anew.join(bob);
-  anew.fetch_lists("alice");
-  anew.sync();
-  EXPECT_EQ(anew.history().back(), "?");
-  EXPECT_EQ(anew.flush(), 1);
-  alice.now_ms += ms(limits::e2ee::kBundlePause);
-  alice.sync();
-  EXPECT_EQ(alice.flush(), 0);
-}
-
 TEST_F(Direct, AnotherIdentityBlocksSendingWhereTheAppWantsThat) {
   talk();
   bob.block_changed_identities();
@@ -809,7 +787,10 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
     DROP TABLE e2ee_next_self;
     DROP TRIGGER e2ee_other_epoch;
     DROP TABLE e2ee_reached;
-    DROP TABLE e2ee_former;
+    DROP TABLE e2ee_former_device;
+    DROP TABLE e2ee_former_record;
+    DROP TABLE e2ee_former_list;
+    ALTER TABLE e2ee_meta DROP COLUMN granted;
     DROP INDEX e2ee_member_by_user;
     DROP TABLE e2ee_awaited;
     DROP TABLE e2ee_sent_device;
@@ -862,6 +843,7 @@ TEST_F(Direct, ARowOfNotesThatNobodyWroteSoIsNamed) {
     CHATSDK_TRY(notes.roster(kChatId));
     CHATSDK_TRY(notes.begun_for_request(alice.self));
     CHATSDK_TRY(notes.counter());
+    CHATSDK_TRY(notes.let_in());
     CHATSDK_TRY(notes.own_message(server.stream[2].sent.client_message_id));
     CHATSDK_TRY(notes.sent(server.stream[2].sent.client_message_id));
     return notes.prekeys_to_upload().ok() ? Status() : Status(notes.prekeys_to_upload().error());
@@ -879,6 +861,7 @@ TEST_F(Direct, ARowOfNotesThatNobodyWroteSoIsNamed) {
       {"e2ee_member", "UPDATE e2ee_member SET list_hash = zeroblob(31)"},
       {"e2ee_session", "UPDATE e2ee_session SET for_request = 1, session_id = x'00'"},
       {"e2ee_meta", "UPDATE e2ee_meta SET counter = -1"},
+      {"e2ee_meta", "UPDATE e2ee_meta SET granted = zeroblob(9)"},
       {"e2ee_sent", "UPDATE e2ee_sent SET expires_after = -1"},
       {"e2ee_sent_device", "UPDATE e2ee_sent_device SET record = zeroblob(31)"},
       {"e2ee_prekey", "UPDATE e2ee_prekey SET uploaded = 0, key_id = key_id + 4294967296"},

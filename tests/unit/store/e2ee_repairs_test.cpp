@@ -589,6 +589,11 @@ TEST_F(RepairsThatNeverCome, OfAnEarlierVersionHoldNothingBack) {
     ALTER TABLE e2ee_direct DROP COLUMN forgotten;
     ALTER TABLE e2ee_meta DROP COLUMN left_list;
     DROP TABLE e2ee_event;
+    DROP TABLE e2ee_former_device;
+    DROP TABLE e2ee_former_record;
+    DROP TABLE e2ee_former_list;
+    CREATE TABLE e2ee_former(user, list_hash, device, account_key, record, since);
+    ALTER TABLE e2ee_meta DROP COLUMN granted;
     UPDATE e2ee_meta SET version = 6;
   )sql";
   const std::string forget = "DELETE FROM e2ee_asked WHERE seq = " + std::to_string(from_tablet) + ";";
@@ -600,6 +605,28 @@ TEST_F(RepairsThatNeverCome, OfAnEarlierVersionHoldNothingBack) {
   bob.sync();
   EXPECT_EQ(bob.results.back(), Outcome::kRepaired);
   EXPECT_EQ(bob.delivered_from(), 0U) << "the one before it is not waited for";
+}
+
+// With other keys under its device_id it is another device.
+TEST_F(Repairs, ADeviceThatWasLeftOutAndHasOtherKeysNowHasNothing) {
+  talk();
+  ChatDevice laptop(server, "bob", 4, directory);
+  laptop.join(bob, false);
+  say(alice, bob, "between");
+  laptop.sync();
+  bob.sync();
+  bob.fetch_lists("bob");
+  bob.unlink(laptop);
+  ChatDevice anew(server, "bob", 4, directory / "anew");
+  (void)anew.random.next_u64();
+  anew.join(bob);
+  anew.fetch_lists("alice");
+  anew.sync();
+  EXPECT_EQ(anew.history().back(), "?");
+  EXPECT_EQ(anew.flush(), 1);
+  alice.now_ms += ms(limits::e2ee::kBundlePause);
+  alice.sync();
+  EXPECT_EQ(alice.flush(), 0);
 }
 
 }  // namespace
