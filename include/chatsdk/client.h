@@ -612,7 +612,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_logout(chatsdk_client* client, u
                                                        chatsdk_error** out_error);
 
 /**
- * Asks for the account's devices. The completion event carries them: chatsdk_event_device_count.
+ * Asks for the account's devices. The completion event carries them: chatsdk_event_device_count. The name of a linked
+ * device is what it has told the user's other devices, encrypted; of any other it is what the server says.
  *
  * @param client the client
  * @param[out] out_request the request's id

@@ -107,12 +107,21 @@ void Account::list_devices(RequestId request) {
         if (!answer.ok()) return complete(request, std::move(answer).error());
         std::vector<DeviceInfo> devices;
         for (const wire::Device& device : answer->devices()) {
-          devices.push_back({DeviceId{device.device_id()}, device.name(), from_unix_ms(device.created_at_ms()),
+          auto name = name_of(device);
+          if (!name.ok()) return complete(request, std::move(name).error());
+          devices.push_back({DeviceId{device.device_id()}, std::move(*name), from_unix_ms(device.created_at_ms()),
                              from_unix_ms(device.last_seen_ms()), device.current()});
         }
         context_.events.devices(request, std::move(devices));
         complete(request, {});
       }));
+}
+
+// The server's word counts only for a device that has told the others no name.
+Result<std::string> Account::name_of(const wire::Device& device) {
+  if (encryption_ == nullptr) return device.name();
+  CHATSDK_ASSIGN(auto sealed, encryption_->device_name(DeviceId{device.device_id()}));
+  return sealed ? std::move(*sealed) : device.name();
 }
 
 void Account::unlink(DeviceId device, Session::StatusCallback done) {

@@ -37,6 +37,7 @@ class Account {
   bool open(RequestId request);
   void complete(RequestId request, Status status);
   Session::StatusCallback completing(RequestId request);
+  Result<std::string> name_of(const wire::Device& device);
   void unlink(DeviceId device, Session::StatusCallback done);
   void remove_device(RequestId request, DeviceId device);
 

@@ -102,6 +102,15 @@ Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& 
 
 // ---- The app -------------------------------------------------------------------------------------------------------
 
+Result<std::optional<std::string>> Encryption::device_name(DeviceId device) {
+  CHATSDK_ASSIGN(const e2ee::Self* self, store_.state().self());
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, store_.state().user(session_.owner()));
+  const e2ee::DeviceRecord* record = own == nullptr ? nullptr : e2ee::listed(*own, device);
+  if (self == nullptr || record == nullptr || !e2ee::holds_account_of(*self, *own)) return std::optional<std::string>();
+  return e2ee::open_device_name(record->sealed_name, self->account_seed,
+                                {record->user_id, record->device_id, record->registration_id});
+}
+
 Result<PeerIdentity> Encryption::identity(const UserId& peer) {
   PeerIdentity identity;
   const e2ee::Kept kept{store_.state(), store_.notes()};

@@ -69,6 +69,9 @@ class Encryption final : private KeyUpkeep::Observer {
   void tell(std::vector<e2ee::Event> events);
   Result<std::vector<SignedDevice>> signed_devices(const UserId& user_id);
   Result<PeerIdentity> identity(const UserId& peer);
+  // What a device of the own user is called, as it has told the others alone. nullopt: it is not linked, or has told no
+  // name.
+  Result<std::optional<std::string>> device_name(DeviceId device);
   Status set_verified(const e2ee::Identity& peer, bool verified, std::vector<e2ee::Event>& events);
   Status accept_identity(const e2ee::Identity& peer);
   Status forget_identity(const e2ee::Identity& peer, std::vector<e2ee::Event>& events);

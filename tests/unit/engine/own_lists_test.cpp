@@ -426,8 +426,7 @@ TEST_F(OwnKeyAgain, IsBegunAboveABranchOfTheServers) {
   expect_that_it_sends();
 }
 
-// ---- A key that a server made up
-// -------------------------------------------------------------------------------------
+// ---- A key that a server made up ------------------------------------------------------------------------------------
 
 class OwnKeyMadeUp : public OwnBranches {
  protected:
@@ -501,6 +500,39 @@ TEST_F(OwnKeyMadeUp, MayBeTheRealOneWhereTheServerWentBack) {
   come_back();
   EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
   EXPECT_THAT(sends(), IsEmpty());
+}
+
+// ---- Names of devices ----------------------------------------------------------------------------------------------
+
+// What a device has told the others of its user in its record, and what the server says of it.
+TEST_F(OwnBranches, NamesOfDevicesAreWhatTheyHaveToldEachOther) {
+  const e2ee::SigningSeed& seed = e2ee_->state().self().value()->account_seed;
+  const auto add_named = [&](std::uint64_t device, const e2ee::SigningSeed& sealed_with) {
+    const e2ee::DeviceKeys keys = e2ee::DeviceKeys::draw(random_);
+    const e2ee::NamedDevice named{"alice", DeviceId{device}, keys.registration_id};
+    auto name = e2ee::seal_device_name("desk in the hall", sealed_with, named, e2ee::fixed_of<e2ee::Nonce>(7));
+    const auto record =
+        e2ee::make_device_record({"alice", DeviceId{device}, e2ee::kSuitesSpoken, e2ee::kThen, std::move(*name)}, keys);
+    server_records_.push_back(record.bytes);
+    server_lists_.push_back(*e2ee::next_device_list(server_lists_.back(), seed, std::vector{record}, {}, e2ee::kThen));
+  };
+  add_named(kDesk, seed);
+  add_named(11, e2ee::secret_of<32>(0x77));  // it opens for nobody
+  look();
+  client_->list_devices(4);
+  run();
+  wire::Devices answer;
+  for (const std::uint64_t device : {kDesk, std::uint64_t{11}, kTablet, std::uint64_t{99}}) {
+    wire::Device& one = *answer.add_devices();
+    one.set_device_id(device);
+    one.set_name("as the server says");
+  }
+  http_.answer(http_.requests("GET /v1/devices").back(), protobuf_response(answer));
+  run();
+  EXPECT_EQ(sink_.code_of(4), Code::kOk);
+  std::vector<std::string> names;
+  for (const DeviceInfo& device : sink_.devices) names.push_back(device.name);
+  EXPECT_THAT(names, ElementsAre("desk in the hall", "as the server says", "as the server says", "as the server says"));
 }
 
 // ---- Who was let in ------------------------------------------------------------------------------------------------
