@@ -12,7 +12,7 @@
 namespace chatsdk::e2ee {
 namespace {
 
-constexpr std::size_t kMost = limits::e2ee::kDeviceEventsMax;
+constexpr std::size_t kEventsMost = limits::e2ee::kDeviceEventsMax;
 
 class KeptForTheApp : public ChatOfTwo {
  protected:
@@ -62,15 +62,15 @@ TEST_F(KeptForTheApp, IsNotThatSomebodyHasNoKeys) {
 // Whoever changes devices without end drives out what is told of them, and of nobody else.
 TEST_F(KeptForTheApp, IsBoundedForTheDevicesOfEachUser) {
   keep({about(EventKind::kIdentityChanged, "bob"), about(EventKind::kDeviceAdded, "carol", 1)});
-  for (std::uint64_t n = 1; n <= kMost; ++n) keep({about(EventKind::kDeviceAdded, "bob", n)});
-  EXPECT_EQ(kept().size(), kMost + 2);
-  keep({about(EventKind::kDeviceAdded, "bob", kMost + 1)});
+  for (std::uint64_t n = 1; n <= kEventsMost; ++n) keep({about(EventKind::kDeviceAdded, "bob", n)});
+  EXPECT_EQ(kept().size(), kEventsMost + 2);
+  keep({about(EventKind::kDeviceAdded, "bob", kEventsMost + 1)});
   const auto all = kept();
-  ASSERT_EQ(all.size(), kMost + 2);
+  ASSERT_EQ(all.size(), kEventsMost + 2);
   EXPECT_EQ(all[0], about(EventKind::kIdentityChanged, "bob"));
   EXPECT_EQ(all[1], about(EventKind::kDeviceAdded, "carol", 1));
   EXPECT_EQ(all[2], about(EventKind::kDeviceAdded, "bob", 2));
-  EXPECT_EQ(all.back(), about(EventKind::kDeviceAdded, "bob", kMost + 1));
+  EXPECT_EQ(all.back(), about(EventKind::kDeviceAdded, "bob", kEventsMost + 1));
 }
 
 TEST_F(KeptForTheApp, NamesARowThatNobodyWroteSo) {

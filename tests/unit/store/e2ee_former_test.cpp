@@ -45,12 +45,12 @@ class FormerLists : public ChatOfTwo {
 // One who changes the account key without end fills nobody's store: of former lists the newest stay, and a record is
 // there once, however many lists name it.
 TEST_F(FormerLists, TheNewestAreKeptAndEachRecordOnce) {
-  constexpr std::size_t kMost = limits::e2ee::kFormerListsMax;
+  constexpr std::size_t kListsMost = limits::e2ee::kFormerListsMax;
   std::vector<KnownUser> users;
-  for (unsigned char key = 1; users.size() * kVersions <= kMost + kVersions; ++key) {
+  for (unsigned char key = 1; users.size() * kVersions <= kListsMost + kVersions; ++key) {
     users.push_back(carol(key, record_of_carol(static_cast<unsigned char>(0x80 + key / 4))));
     bob.write([&](E2eeTransaction& tx) { return tx.notes().keep_former(users.back(), kThen); });
-    EXPECT_EQ(count("e2ee_former_list"), std::min(users.size() * kVersions, kMost));
+    EXPECT_EQ(count("e2ee_former_list"), std::min(users.size() * kVersions, kListsMost));
     EXPECT_EQ(count("e2ee_former_device"), count("e2ee_former_list"));
     EXPECT_LE(count("e2ee_former_record"), key / 4 + 1U);
   }
@@ -62,7 +62,7 @@ TEST_F(FormerLists, TheNewestAreKeptAndEachRecordOnce) {
       kept += is ? 1 : 0;
     }
   }
-  EXPECT_EQ(kept, kMost);
+  EXPECT_EQ(kept, kListsMost);
   const auto newest =
       bob.kept.e2ee().notes().former_device("carol", users.back().newest().hash, DeviceId{30}, 0).value();
   ASSERT_TRUE(newest.has_value());
@@ -71,7 +71,7 @@ TEST_F(FormerLists, TheNewestAreKeptAndEachRecordOnce) {
   // What comes once more counts from then on.
   bob.write([&](E2eeTransaction& tx) { return tx.notes().keep_former(users.back(), kThen + 5); });
   EXPECT_EQ(count("e2ee_former_list WHERE since = " + std::to_string(kThen + 5)), kVersions);
-  EXPECT_EQ(count("e2ee_former_list"), kMost);
+  EXPECT_EQ(count("e2ee_former_list"), kListsMost);
   EXPECT_EQ(count("e2ee_former_record r WHERE NOT EXISTS (SELECT 1 FROM e2ee_former_device d WHERE d.record = r.id)"),
             0U);
 }
