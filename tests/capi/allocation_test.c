@@ -14,6 +14,8 @@
 
 /* The roster stands before the texts: they have the sequences from 2. */
 enum { kReceived = 60, kHead = kReceived + 1, kAllocationsMax = 40000, kEachUpTo = 150, kStepBeyond = 11 };
+/* A retry may pass though an allocation fails: SQLite can do without some. */
+enum { kRefused = 8 };
 static const uint8_t key[32] = {9};
 static const char* const store = "ann.db";
 static const char* const text = "a text that is longer than what a string of C++ keeps inside of itself";
@@ -29,11 +31,11 @@ typedef struct world {
   uint64_t conversations;
   uint64_t message;
   uint8_t id[CHATSDK_CLIENT_MESSAGE_ID_SIZE];
-  uint64_t first;      /* of ben's texts */
-  uint64_t encrypted;  /* the conversation with eve */
-  int verified;        /* she is */
-  uint64_t sent;       /* ben has it */
-  uint64_t refused[2]; /* the server has said no */
+  uint64_t first;             /* of ben's texts */
+  uint64_t encrypted;         /* the conversation with eve */
+  int verified;               /* she is */
+  uint64_t sent;              /* ben has it */
+  uint64_t refused[kRefused]; /* the server has said no */
   int retried;
   int told; /* events of messages that a tick has brought */
   int destroyed;
@@ -350,6 +352,7 @@ static int32_t retry_one(world* w, chatsdk_error** e) {
   return chatsdk_client_retry_message(w->client, w->refused[w->retried], e);
 }
 static void check_retried(world* w, int32_t status) {
+  CHECK(w->retried < kRefused);
   const int32_t state = state_of(w->client, w->refused[w->retried]);
   CHECK((state == CHATSDK_MESSAGE_FAILED) == (status != CHATSDK_OK));
   if (status == CHATSDK_OK) ++w->retried;
@@ -723,7 +726,7 @@ static void round_of(world* w, int32_t threading) {
   remove("ann.db-wal");
   copy_file("first.db", "ann.db");
   w->threading = threading;
-  w->conversations = 4;
+  w->conversations = 2 + kRefused;
   w->verified = 0;
   w->retried = 0;
   w->read_up_to = 0;
@@ -775,8 +778,10 @@ static void prepare(world* w) {
   w->conversation = conversation_with(ann, "ben");
   w->sent = send_text(ann, w->conversation, text);
   await_state(ann, w->sent, CHATSDK_MESSAGE_SENT);
-  for (int i = 0; i < 2; ++i) {
-    w->refused[i] = send_text(ann, conversation_with(ann, i == 0 ? "nobody" : "no one else"), text);
+  for (int i = 0; i < kRefused; ++i) {
+    char nobody[] = "nobody.0";
+    nobody[sizeof nobody - 2] = (char)('0' + i);
+    w->refused[i] = send_text(ann, conversation_with(ann, nobody), text);
     await_state(ann, w->refused[i], CHATSDK_MESSAGE_FAILED);
   }
   chatsdk_client* eve = online_client(w->url, "eve.db", "phone");

@@ -2,6 +2,8 @@
 //
 // S10: who can read what, where conversations are encrypted end to end. S11 and S12 are judged from the bytes
 // (canary.h).
+#include <set>
+
 #include "sim/checker_properties.h"
 
 namespace chatsdk::sim {
@@ -12,8 +14,9 @@ namespace {
 
 // ---- S10 -----------------------------------------------------------------------------------------------------------
 
-// A device shows what a message says only where the list in force when it was accepted names the device. Before any
-// list was told of, nothing is encrypted.
+// A device shows what a message says only where the list in force when it was accepted names the device, or where it
+// has shown it before: what a server lost, and was sent again from another device and from this one, stands there once
+// more. Before any list was told of, nothing is encrypted.
 class Entitlement final : public Property {
  public:
   void on(const Record& record, const Facts& facts, Report& report) override {
@@ -28,9 +31,13 @@ class Entitlement final : public Property {
   }
 
  private:
-  static void judge(const Facts& facts, Report& report, DeviceNumber device, ConversationNumber conversation,
-                    const ClientMessageId& k, Seq seq) {
-    if (seq == 0 || facts.is_listed(device, conversation, seq, facts.epoch_of(device))) return;
+  void judge(const Facts& facts, Report& report, DeviceNumber device, ConversationNumber conversation,
+             const ClientMessageId& k, Seq seq) {
+    if (seq == 0 || shown_.contains({device, k})) return;
+    if (facts.is_listed(device, conversation, seq, facts.epoch_of(device))) {
+      shown_.insert({device, k});
+      return;
+    }
     const auto index = facts.find(k);
     // What it has sent itself it knows; and what it was entitled to before the server lost it, it may keep.
     if (index && (facts.message(*index).author() == device || facts.holds(device, *index))) return;
@@ -41,6 +48,8 @@ class Entitlement final : public Property {
                      "message " + to_text(k) + " at seq " + std::to_string(seq) + " is readable on device " +
                          std::to_string(device) + ", which was in no list that it was sent for");
   }
+
+  std::set<std::pair<DeviceNumber, ClientMessageId>> shown_;
 };
 
 }  // namespace
