@@ -104,6 +104,20 @@ TEST(Epochs, FindsAMessageOnADeviceThatLeftItsListAboveThePlace) {
   EXPECT_BROKEN("S10", story);
 }
 
+// Two devices of its author send it again, one of them after it has left the list, and discards it once it hears that the
+// server has it.
+TEST(Epochs, LetADeviceThatLeftShowAgainWhatItHasShown) {
+  for (const bool had : {true, false}) {
+    Story story;
+    story.tell({Listed{1, true}, Listed{2, true}, Listed{3, had}});
+    lose_second(story);
+    if (had) story.shows(3, 2, 3);
+    story.tell({EpochSeen{3, 2}, Listed{3, false}, Retried{1, k(2), k(2), true}}).accepts(1, 2, 3);
+    story.shows(3, 2, 3);
+    EXPECT_EQ(story.broken(), had ? "" : "S10") << story.why();
+  }
+}
+
 TEST(Epochs, FindsALostMessageGoneThatGoesAgain) {
   Story story;
   lose_second(story);
