@@ -332,9 +332,9 @@ void AccountService::log_in_by_password(wire::LoginRequest request, const std::s
       on_opened(unauthenticated("unknown user or wrong password"));
     } else {
       forgive(attempt);
-      open_session(
-          {request.user_id(), request.device_name(), request.installation_id(), std::move(verdict->new_hash), false},
-          std::move(on_opened));
+      open_session({request.user_id(), request.device_name(), request.installation_id(), std::move(verdict->new_hash),
+                    false, DeviceId{request.former_device_id()}},
+                   std::move(on_opened));
     }
   });
 }
@@ -360,7 +360,12 @@ void AccountService::log_in_by_assertion(const wire::LoginRequest& request, cons
   EnsureAccount op;
   op.account.user_id = *user;
   op.account.created = wall_now();
-  Entry entry{*std::move(user), request.device_name(), request.installation_id(), {}, false};
+  Entry entry{*std::move(user),
+              request.device_name(),
+              request.installation_id(),
+              {},
+              false,
+              DeviceId{request.former_device_id()}};
   parts_.submit(
       std::move(op),
       [this, entry = std::move(entry), on_opened = std::move(on_opened)](Result<WriteAnswer> answer) mutable {
@@ -383,6 +388,7 @@ void AccountService::open_session(Entry entry, OnOpened on_opened) {
   op.now = now;
   op.expires = now + options_.refresh_token_lifetime;
   op.new_password_hash = std::move(entry.new_password_hash);
+  op.former_device = entry.former_device;
   parts_.submit(
       std::move(op),
       [this, new_account = entry.new_account, on_opened = std::move(on_opened)](Result<WriteAnswer> answer) mutable {

@@ -116,6 +116,7 @@ class AccountService {
     Bytes installation_id;
     std::string new_password_hash;
     bool new_account = false;
+    DeviceId former_device{};  // of a log-in
   };
   // The password's bytes are wiped when the hash is done.
   struct PasswordJob {

@@ -40,6 +40,13 @@ Status AccountWriter::prepare() {
   CHATSDK_ASSIGN(touch_device_,
                  db_.prepare("UPDATE device SET last_seen_ms = ?2 WHERE device_id = ?1 AND last_seen_ms < ?2"));
   CHATSDK_ASSIGN(delete_device_, db_.prepare("DELETE FROM device WHERE device_id = ?1"));
+  CHATSDK_ASSIGN(
+      insert_formers_,
+      db_.prepare("INSERT INTO former_device(device_id, former_id) SELECT ?1, d.device_id FROM device d WHERE "
+                  "d.user_id = ?3 AND d.device_id <> ?1 AND (d.device_id = ?2 OR EXISTS (SELECT 1 FROM "
+                  "former_device f JOIN device b ON b.device_id = f.device_id WHERE f.device_id = ?2 AND "
+                  "b.user_id = ?3 AND f.former_id = d.device_id))"));
+  CHATSDK_ASSIGN(delete_formers_, db_.prepare("DELETE FROM former_device WHERE device_id = ?1"));
   CHATSDK_ASSIGN(delete_cursors_, db_.prepare("DELETE FROM cursor WHERE device_id = ?1"));
   CHATSDK_ASSIGN(delete_send_numbers_, db_.prepare("DELETE FROM send_number WHERE device_id = ?1"));
   CHATSDK_ASSIGN(select_session_, db_.prepare(kSelectSession));
@@ -152,6 +159,7 @@ Status AccountWriter::apply(const OpenSession& op, Result<WriteAnswer>& answer) 
     }
     if (idle) CHATSDK_TRY(forget_device(op.user_id, *idle));
     CHATSDK_ASSIGN(device_id, insert_device(op));
+    CHATSDK_TRY(insert_formers(*device_id, op));
     CHATSDK_TRY(streams_.append_devices_changed(account->account_stream, op.now));
   }
   if (!op.new_password_hash.empty()) {
@@ -207,6 +215,7 @@ Status AccountWriter::forget_device(const UserId& user_id, DeviceId device) {
   streams_.forget_send_numbers(device);
   CHATSDK_TRY(keys_.forget(user_id, device));
   CHATSDK_TRY(delete_device_.bind(1, device_id).run());
+  CHATSDK_TRY(delete_formers_.bind(1, device_id).run());
   CHATSDK_TRY(delete_cursors_.bind(1, device_id).run());
   return delete_send_numbers_.bind(1, device_id).run();
 }
@@ -220,6 +229,14 @@ Result<DeviceId> AccountWriter::insert_device(const OpenSession& op) {
                   .bind(5, to_unix_ms(op.now))
                   .run());
   return device_id;
+}
+
+Status AccountWriter::insert_formers(DeviceId device, const OpenSession& op) {
+  if (!op.former_device) return {};
+  return insert_formers_.bind(1, to_column(device.value))
+      .bind(2, to_column(op.former_device.value))
+      .bind_text(3, op.user_id)
+      .run();
 }
 
 Status AccountWriter::apply(const RotateSession& op, Result<WriteAnswer>& answer) {

@@ -43,6 +43,7 @@ class AccountWriter {
   Status end_sessions_of(DeviceId device);
   Status forget_device(const UserId& user_id, DeviceId device);
   Result<DeviceId> insert_device(const OpenSession& op);
+  Status insert_formers(DeviceId device, const OpenSession& op);
   Result<std::size_t> count_devices(const UserId& user_id);
   Result<std::optional<Session>> find_session(SessionId session_id);
 
@@ -65,6 +66,8 @@ class AccountWriter {
   sqlite::Statement update_device_;
   sqlite::Statement touch_device_;
   sqlite::Statement delete_device_;
+  sqlite::Statement insert_formers_;
+  sqlite::Statement delete_formers_;
   sqlite::Statement delete_cursors_;
   sqlite::Statement delete_send_numbers_;
   sqlite::Statement select_session_;

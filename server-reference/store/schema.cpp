@@ -300,9 +300,18 @@ ALTER TABLE member ADD COLUMN joined_marks INTEGER NOT NULL DEFAULT 0;  -- the c
 ALTER TABLE member ADD COLUMN left_marks INTEGER;                       -- NULL: still a member
 )sql";
 
+constexpr const char* kVersion9 = R"sql(
+-- What a device was before its store went back. Their devices are here, too: a row goes with its device.
+CREATE TABLE former_device(
+  device_id INTEGER NOT NULL,
+  former_id INTEGER NOT NULL,
+  PRIMARY KEY (device_id, former_id)
+) WITHOUT ROWID;
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4,
-                                                                 kVersion5, kVersion6, kVersion7, kVersion8};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
+                                                                 kVersion6, kVersion7, kVersion8, kVersion9};
 
 }  // namespace
 

@@ -76,8 +76,9 @@ Status SqliteReader::prepare() {
                              "FROM item WHERE stream_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4"));
   CHATSDK_ASSIGN(select_items_for_,
                  db_.prepare("SELECT i.seq, i.kind, i.message_id, i.sender, i.sender_device, i.client_message_id, "
-                             "i.time_ms, i.payload, s.message, s.message IS NULL AND i.sender = ?6 AND NOT EXISTS "
-                             "(SELECT 1 FROM device d WHERE d.device_id = i.sender_device) FROM item i "
+                             "i.time_ms, i.payload, s.message, s.message IS NULL AND i.sender = ?6 AND (NOT EXISTS "
+                             "(SELECT 1 FROM device d WHERE d.device_id = i.sender_device) OR EXISTS (SELECT 1 FROM "
+                             "former_device f WHERE f.device_id = ?5 AND f.former_id = i.sender_device)) FROM item i "
                              "LEFT JOIN slice s ON s.stream_id = i.stream_id AND s.seq = i.seq AND s.device_id = ?5 "
                              "WHERE i.stream_id = ?1 AND i.seq > ?2 AND i.seq <= ?3 ORDER BY i.seq LIMIT ?4"));
   CHATSDK_ASSIGN(select_counter_, db_.prepare("SELECT encryption_counter FROM device WHERE device_id = ?1"));

@@ -197,6 +197,7 @@ void Session::login_with_assertion(const std::string& assertion, StatusCallback 
 void Session::send_login(wire::LoginRequest& request, StatusCallback callback) {
   request.set_device_name(context_.options.device_name);
   request.set_installation_id(context_.store.installation_id());
+  request.set_former_device_id(device_id_.value);
   account_call_ = true;
   rest_.login(request, login_answer(std::move(callback)));
 }

@@ -353,6 +353,7 @@ void Facts::on(const Discarded& e) {
   const MessageIndex index = index_of(e.k);
   Message& message = messages_[index];
   message.discarded = true;
+  message.given_up_as_lost = message.given_up_as_lost || e.lost;
   if (!e.lost) give_up(message);
   // What the server has lost was shown here, and need not be here any more, until the cursor comes to its new place.
   if (e.lost || place_in(message, epoch_of(e.device)) == nullptr) unhold(e.device, index);

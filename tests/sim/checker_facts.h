@@ -57,6 +57,7 @@ struct Message {
   std::uint32_t last_call = 0;                        // index of the attempt called last
   bool told_failed = false;                           // the author's app was told, and has not retried since
   bool discarded = false;
+  bool given_up_as_lost = false;  // discarded where the server was said to have lost it
   bool resent = false;  // the server had lost it, and a device sent it again: one may fail where another does not
   bool acked = false;   // the author's app was told
   Epoch closed_in = kNoEpoch;  // the server's epoch when it was told or discarded

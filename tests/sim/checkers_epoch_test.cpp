@@ -70,6 +70,15 @@ TEST(Epochs, LetADeliveredMarkOfThenBeBorneOutByTheAuthorThatSendsAgain) {
   EXPECT_SOUND(story);
 }
 
+// Seed 34000272: given up as lost, and there all the same in the next state that is put back.
+TEST(Epochs, LetADeliveredMarkOfThenBeBorneOutByTheAuthorThatGaveItUp) {
+  Story story;
+  lose_second(story);
+  story.tell({Discarded{1, k(2), true}, EpochBegun{3, {{kTalkStream, kTalk, 3}}}, EpochSeen{1, 3}, EpochSeen{2, 3}});
+  story.shows(2, 2, 3).tell({ReceiptSeen{1, kTalk, 1, kDelivered, 3}});
+  EXPECT_SOUND(story);
+}
+
 // As above, and the server still has it where it was.
 TEST(Epochs, LetWhatIsSentAgainEncryptedBeAnotherMessageToAServerThatHasIt) {
   for (const bool encrypted : {false, true}) {
@@ -104,8 +113,8 @@ TEST(Epochs, FindsAMessageOnADeviceThatLeftItsListAboveThePlace) {
   EXPECT_BROKEN("S10", story);
 }
 
-// Two devices of its author send it again, one of them after it has left the list, and discards it once it hears that the
-// server has it.
+// Two devices of its author send it again, one of them after it has left the list, and discards it once it hears that
+// the server has it.
 TEST(Epochs, LetADeviceThatLeftShowAgainWhatItHasShown) {
   for (const bool had : {true, false}) {
     Story story;

@@ -33,7 +33,10 @@ class NoInvention final : public Property {
       for (const StoredRow& row : read->rows) {
         if (!row.placeholder) judge(facts, report, read->device, read->conversation, row.k, row.h, row.sender);
       }
-      const UserNumber owner = facts.device(read->device).user;
+      // A copy of another device's store is its user's before the device has logged in.
+      const Device& holder = facts.device(read->device);
+      const UserNumber owner =
+          holder.user != 0 || holder.original == 0 ? holder.user : facts.device(holder.original).user;
       for (const PendingRow& row : read->pending)
         judge(facts, report, read->device, read->conversation, row.k, row.h, owner);
     }

@@ -231,10 +231,12 @@ class ReceiptsAreTrue final : public Property {
   bool judge_held(const Claim& claim, Epoch epoch, UserNumber user, const std::string& what, std::uint64_t number,
                   const Facts& facts, Report& report) {
     if (!facts.is_member(claim.conversation, user, claim.seq)) return true;
-    // A server that went back told its author that it was lost, who sends it again, and one that went back to another
-    // state has it and the mark of then: it waits in the outbox of a device of the user.
+    // A server that went back told its author that it was lost, who sends it again or gives it up, and one that went
+    // back to another state has it and the mark of then: it waits in the outbox of a device of the user, or is yet to
+    // come.
     const Message& message = facts.message(claim.message);
-    if (message.resent && facts.device(message.author()).user == user) return true;
+    const bool was_lost = message.resent || message.given_up_as_lost;
+    if (was_lost && facts.device(message.author()).user == user) return true;
     bool unseen = false;
     for (const DeviceNumber device : facts.devices_of(user)) {
       if (facts.holds(device, claim.message)) return true;

@@ -80,6 +80,7 @@ std::optional<NodeId> DeviceNode::number_in(std::string_view device_name) {
 Status DeviceNode::open_process(bool must_exist) {
   CHATSDK_ASSERT(process_ == nullptr);
   disk_at_start_ = disk_.counters();
+  ++processes_;
   auto process = std::make_unique<Process>(scheduler_, network_, options_.number, clock_, disk_);
   DeviceStoreOptions store;
   store.path = kStorePath;

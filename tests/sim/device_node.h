@@ -93,6 +93,7 @@ class DeviceNode final : private EventSink {
   void suspend();
   Status resume();
   bool suspended() const { return suspended_; }
+  std::uint64_t processes() const { return processes_; }  // that were begun
   void stall(std::chrono::microseconds time);
   // An operation of the disk failed under this process, or the last attempt to start one.
   bool disk_failed() const { return disk_.counters().failed() != disk_at_start_.failed(); }
@@ -321,6 +322,7 @@ class DeviceNode final : private EventSink {
   std::set<UserId> told_changed_;  // by an event: who has another account key
   std::set<ClientMessageId> sent_here_;
   bool suspended_ = false;
+  std::uint64_t processes_ = 0;
   CopiedToken copied_token_;
   std::uint64_t sends_ = 0;
   std::uint64_t last_sync_ = 0;

@@ -457,6 +457,24 @@ TEST_F(PutBackWorld, ADeviceIsToldAndBeginsAnewWithOtherKeys) {
   EXPECT_GE(shown_by(kAliceAgain), 12U) << "what the copy held, and what came since it is listed";
 }
 
+// Seed 34000690: what waits in the copy has gone out since, by the device that it was, and is known for that; encrypted
+// once more it would be another message under the same id.
+TEST_F(PutBackWorld, WhatTheCopyHadYetToSendIsKnownWhereItWasSentSince) {
+  play([this](World& world) {
+    send(world, kSettled, kAlice, 2, 2);
+    at(world, kSettled + seconds(8), kAlice, [&world](DeviceNode&) { world.network().isolate(kAlice); });
+    send(world, kSettled + seconds(9), kAlice, 2, 2);
+    at(world, kSettled + seconds(10), kAlice, [this](DeviceNode& device) { copy_ = device.copy(); });
+    at(world, kSettled + seconds(11), kAlice, [&world](DeviceNode&) { world.network().end_isolation(kAlice); });
+    at(world, kSettled + seconds(40), kAlice,
+       [this, &world](DeviceNode& device) { EXPECT_EQ(world.put_back(device, copy_), kAliceAgain); });
+    send(world, kSettled + seconds(55), kAliceAgain, 2, 1);
+  });
+  EXPECT_EQ(count<event::Failed>([](const event::Failed&) { return true; }), 0U);
+  EXPECT_EQ(shown_by(kBob), 5U);
+  EXPECT_GE(shown_by(kAliceAgain), 5U);
+}
+
 // What S13 looks for is there to be found: with a server that does not notice, the message goes out at once.
 TEST_F(PutBackWorld, ADeviceThatNobodyTellsUsesAKeyTwice) {
   if constexpr (!kHasFaultPoints) return;

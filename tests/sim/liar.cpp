@@ -30,9 +30,12 @@ constexpr std::string_view kDigestPath = "/v1/keys/digest";
 // fourth pause on there are few in these seconds. The same again where a process starts anew, and for each connection.
 constexpr seconds kAttemptsWindow{10};
 constexpr std::size_t kAttemptsMax = 12 * (limits::e2ee::kRefusalsMax + 1);
-// What a device asks another for again: the rate, and as much for each process that began within the time.
-constexpr seconds kRequestsWindow{60};
-constexpr std::size_t kRequestsMax = 4 * limits::e2ee::kRetryBurst;
+
+// How often a device can have asked another for what it could not open: the rate, and a burst for each process. A clock
+// that jumps ahead fills a burst up, no more.
+std::uint64_t retry_requests_by(std::chrono::microseconds time, std::uint64_t processes) {
+  return 2 * processes * limits::e2ee::kRetryBurst + static_cast<std::uint64_t>(time / limits::e2ee::kRetryRegain) + 1;
+}
 
 Bytes flipped(Bytes bytes, SeededRandom& random) {
   if (!bytes.empty()) bytes[random.below(bytes.size())] ^= static_cast<char>(1u << random.below(8));
@@ -587,12 +590,14 @@ void Liar::count(NodeId device, const wire::Send& send) {
   }
   if (send.kind() != wire::ITEM_KIND_RETRY) return;
   auto& requests = requests_[{device, DeviceId{send.slices(0).device_id()}}];
-  requests.emplace(send.client_message_id(), now);
-  const std::ptrdiff_t count = std::count_if(
-      requests.begin(), requests.end(), [now](const auto& request) { return request.second + kRequestsWindow > now; });
-  if (static_cast<std::size_t>(count) > kRequestsMax) {
-    finding("S14", "Device " + std::to_string(device) + " asked one device " + std::to_string(count) +
-                       " times within " + std::to_string(kRequestsWindow.count()) + " s for what it could not open.");
+  requests.insert(send.client_message_id());
+  const DeviceNode* const sender = device_of(device);
+  if (sender == nullptr) return;
+  // They come when there is a connection, many at once: what counts is how many there can be by now.
+  const std::uint64_t most = retry_requests_by(now.time_since_epoch(), sender->processes());
+  if (requests.size() > most) {
+    finding("S14", "Device " + std::to_string(device) + " asked one device " + std::to_string(requests.size()) +
+                       " times for what it could not open, and may have asked " + std::to_string(most) + " times.");
   }
 }
 

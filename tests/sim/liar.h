@@ -150,8 +150,7 @@ class Liar final : public ServerFront {
   std::map<NodeId, std::uint64_t> ids_;  // under which devices send, as far as that was seen
   std::deque<Heard> heard_;
   std::map<std::pair<NodeId, std::string>, std::deque<MonotonicTime>> attempts_;  // of one message
-  // For one device, by the time at which they were made, and their ids.
-  std::map<std::pair<NodeId, DeviceId>, std::map<std::string, MonotonicTime>> requests_;
+  std::map<std::pair<NodeId, DeviceId>, std::set<std::string>> requests_;         // for one device, their ids
 };
 
 }  // namespace chatsdk::sim

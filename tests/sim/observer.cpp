@@ -37,6 +37,7 @@ constexpr const char* kKeyUpkeep[] = {"/v1/keys/prekeys", "/v1/keys/digest"};
 void Observer::record(NodeId node, Event event) {
   if (const auto* called = std::get_if<event::SendCalled>(&event)) contents_[called->k] = called->h;
   if (const auto* again = std::get_if<event::Retried>(&event)) contents_[again->k_new] = contents_[again->k_old];
+  if (const auto* left = std::get_if<event::Unlinked>(&event)) left_.insert(left->device);
   const auto time = std::chrono::duration_cast<std::chrono::microseconds>(scheduler_.now().time_since_epoch());
   const Record& record = history_.record(static_cast<std::uint64_t>(time.count()), node, std::move(event));
   if (on_record) on_record(record);
@@ -152,7 +153,7 @@ std::vector<FinalState::Activity> Observer::activity() const {
 }
 
 void Observer::count(NodeId device, std::string what) {
-  if (!began_anew_.contains(device)) ++sent_[device][std::move(what)];
+  if (!began_anew_.contains(device) && !left_.contains(device)) ++sent_[device][std::move(what)];
 }
 
 void Observer::begins_anew(NodeId device) {

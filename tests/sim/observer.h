@@ -122,6 +122,7 @@ class Observer final : public NetworkObserver {
   bool keys_rotate_ = false;
   std::map<std::pair<NodeId, std::string>, std::uint64_t> fresh_;  // requests that keep fresh, by their addresses
   std::set<NodeId> began_anew_;
+  std::set<NodeId> left_;  // for good: a server that has not noticed yet says to nobody that it gives up
   std::map<std::pair<UserNumber, UserNumber>, ConversationNumber> conversations_;
   std::unordered_map<StreamId, ConversationNumber> conversation_of_;
   std::map<StreamId, std::set<DeviceId>> senders_;

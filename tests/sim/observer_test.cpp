@@ -21,6 +21,7 @@ class QuietDevice {
   void sends(const wire::ClientFrame& frame, int times = 1) {
     for (int i = 0; i < times; ++i) observer_.on_device_frame(1, 1, frame.SerializeAsString());
   }
+  void leaves() { observer_.record(1, event::Unlinked{1}); }
   void is_sent(const wire::ServerFrame& frame) { observer_.on_server_frame(1, frame); }
   void asks(const char* url, int times = 1) {
     HttpRequest request;
@@ -54,6 +55,18 @@ TEST(Activity, IsWhatADeviceGoesOnSending) {
   frame.mutable_read()->set_up_to(3);
   device.sends(frame);
   EXPECT_EQ(device.broken(), "L4");
+}
+
+// Seed 34001840: the server gave up on a connection whose device had been replaced by another.
+TEST(Activity, IsNotWhatTheServerSaysToADeviceThatLeft) {
+  for (const bool left : {false, true}) {
+    QuietDevice device;
+    if (left) device.leaves();
+    wire::ServerFrame frame;
+    frame.mutable_failure();
+    device.is_sent(frame);
+    EXPECT_EQ(device.broken(), left ? "" : "L4");
+  }
 }
 
 TEST(Activity, IsKeysThatAreReplacedAgainAndAgain) {

@@ -552,8 +552,6 @@ bool World::is_unread(const Result<Read>& read, StreamId stream) {
 std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind) {
   std::optional<ServerStream> whole = read_stream_as(reader, {}, stream, kind);
   if (!whole) return std::nullopt;
-  const std::set<DeviceId>& senders = observer_.senders_of(stream);
-  if (senders.empty()) return whole;
   std::map<Seq, wire::Item> items;
   const auto take = [this, stream, &items](const ServerStream& read) {
     for (const wire::Item& item : read.items) {
@@ -563,14 +561,34 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
     }
   };
   take(*whole);
-  for (const DeviceId sender : senders) {
-    const auto read = read_stream_as(reader, sender, stream, kind);
-    if (!read) return std::nullopt;
-    take(*read);
-  }
+  const std::set<DeviceId> seen = observer_.senders_of(stream);
+  std::set<DeviceId> tried;
+  const auto take_of = [&](const std::set<DeviceId>& senders) {
+    for (const DeviceId sender : senders) {
+      if (!tried.insert(sender).second) continue;
+      const auto read = read_stream_as(reader, sender, stream, kind);
+      if (!read) return false;
+      take(*read);
+    }
+    return true;
+  };
+  if (!take_of(seen)) return std::nullopt;
+  // What was committed as the server died, from a device that had sent nothing there before.
+  const bool all = items.size() > whole->head - whole->trimmed_below;
+  if (!all && !take_of(devices_of_all())) return std::nullopt;
   whole->items.clear();
   for (auto& [seq, item] : items) whole->items.push_back(std::move(item));
   return whole;
+}
+
+std::set<DeviceId> World::devices_of_all() {
+  std::set<DeviceId> all;
+  for (UserNumber user = 1; user <= options_.users; ++user) {
+    const auto devices = server_.inspector().devices(Observer::name_of(user));
+    if (!devices.ok()) continue;
+    for (const server::Device& device : *devices) all.insert(device.device_id);
+  }
+  return all;
 }
 
 std::optional<World::ServerStream> World::read_stream_as(UserNumber reader, DeviceId device, StreamId stream,

@@ -145,6 +145,7 @@ class World {
   template <typename Read>
   bool is_unread(const Result<Read>& read, StreamId stream);
   std::optional<ServerStream> read_stream(UserNumber reader, StreamId stream, wire::StreamKind kind);
+  std::set<DeviceId> devices_of_all();
   std::optional<ServerStream> read_stream_as(UserNumber reader, DeviceId device, StreamId stream,
                                              wire::StreamKind kind);
   std::optional<ServerStream> read_head(UserNumber reader, StreamId conversation);

@@ -59,6 +59,7 @@ TEST_F(SessionTest, LogInStoresTheSessionAndConnects) {
   EXPECT_EQ(request.password(), "password!");
   EXPECT_EQ(request.device_name(), "test device");
   EXPECT_EQ(request.installation_id(), store_->installation_id());
+  EXPECT_EQ(request.former_device_id(), 0u);
 
   answer_last("POST /v1/sessions", protobuf_response(session_answer(5)));
 
@@ -487,6 +488,9 @@ TEST_F(SessionTest, QueuedMessagesSurviveTheMoveToANewDevice) {
   deliver_and_run(failure_frame(Code::kRolledBack));
   client_->login(1, "alice", "password!");
   run();
+  const auto again = body_of<wire::LoginRequest>(http_.requests("POST /v1/sessions").back());
+  EXPECT_NE(again.former_device_id(), 0u);
+  EXPECT_EQ(again.former_device_id(), session_answer(1).device_id());
   answer_last("POST /v1/sessions", protobuf_response(session_answer(2)));
 
   EXPECT_EQ(texts(sends()), (std::vector<std::string>{"x"}));

@@ -139,6 +139,29 @@ TEST_F(EncryptedContract, TheFirstMessageBringsBothListsWithTheirRecords) {
   EXPECT_EQ(roster.lists(1).records(0), record_of(bob_).record);
 }
 
+// It may have had no answer to it. Its installation is another one, and what it was is still a device of its user's.
+TEST_F(EncryptedContract, WhatADeviceSentUnderAnotherIdIsShownToIt) {
+  const ConversationId conversation = write<Appended>(sealed(1, {tablet_, bob_})).conversation_id;
+  const auto kind_for = [&](const UserId& user, DeviceId device) {
+    return read(user, conversation, 1, 10, 1 << 20, device).at(0).kind();
+  };
+  const auto again = [&](const UserId& user, const std::string& installation, DeviceId former) {
+    OpenSession op = opening(user, installation);
+    op.former_device = former;
+    return write<SessionOpened>(op).session.device_id;
+  };
+  const DeviceId second = again("ann", "installation-004", phone_);
+  EXPECT_EQ(kind_for("ann", second), wire::ITEM_KIND_MESSAGE);
+  EXPECT_TRUE(read("ann", conversation, 1, 10, 1 << 20, second).at(0).slice().empty());
+  const DeviceId third = again("ann", "installation-005", second);
+  EXPECT_EQ(kind_for("ann", third), wire::ITEM_KIND_MESSAGE) << "also what it was before that";
+  EXPECT_EQ(kind_for("ann", again("ann", "installation-006", tablet_)), wire::ITEM_KIND_SKIP) << "not that device";
+  EXPECT_EQ(kind_for("ann", again("ann", "installation-003", phone_)), wire::ITEM_KIND_SKIP) << "known, and not new";
+  EXPECT_EQ(kind_for("ann", again("ann", "installation-007", DeviceId{77})), wire::ITEM_KIND_SKIP) << "nobody's";
+  EXPECT_EQ(kind_for("bob", again("bob", "installation-008", phone_)), wire::ITEM_KIND_SKIP) << "another user's";
+  EXPECT_EQ(kind_for("ann", laptop_), wire::ITEM_KIND_SKIP);
+}
+
 TEST_F(EncryptedContract, EachDeviceIsShownItsOwnSliceOnly) {
   const ConversationId conversation = begin();
   for (const auto& [user, device] : {std::pair{"ann", tablet_}, std::pair{"bob", bob_}}) {

@@ -560,7 +560,8 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
 
 // Takes away what the versions behind it have added.
 const std::string kBackToVersion7 =
-    "ALTER TABLE member DROP COLUMN joined_marks; ALTER TABLE member DROP COLUMN left_marks; PRAGMA user_version = 7;";
+    "DROP TABLE former_device; ALTER TABLE member DROP COLUMN joined_marks; ALTER TABLE member DROP COLUMN left_marks; "
+    "PRAGMA user_version = 7;";
 const std::string kBackToVersion6 = kBackToVersion7 + "DROP TABLE edit_of; PRAGMA user_version = 6;";
 const std::string kBackToVersion5 =
     kBackToVersion6 +
