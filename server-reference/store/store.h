@@ -125,7 +125,7 @@ struct OpenSession {
   std::string new_password_hash;  // not empty: replaces the account's, made at another cost
   // What a new device was before, under another installation: what that one sent is shown to it, with what was shown to
   // that one so. None, and no device of the user: nothing.
-  DeviceId former_device;
+  DeviceId former_device{};
 };
 struct SessionOpened {
   Session session;
