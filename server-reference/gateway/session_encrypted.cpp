@@ -85,11 +85,14 @@ Status check_parts(const wire::Send& send) {
                  "encrypted " + std::to_string(send.encrypted().size()) + " B, a direct conversation has slices only");
   }
   if (send.encryption_counter() == 0) return error(Code::kInvalidArgument, "encryption_counter 0, it begins at 1");
-  for (const auto& [what, value] : {std::pair{"encryption_counter", send.encryption_counter()},
-                                    std::pair{"own_list_version", send.own_list_version()},
+  if (send.encryption_counter() > limits::e2ee::kEncryptionCounterMax) {
+    return error(Code::kInvalidArgument,
+                 limit_text("encryption_counter", send.encryption_counter(), limits::e2ee::kEncryptionCounterMax));
+  }
+  for (const auto& [what, value] : {std::pair{"own_list_version", send.own_list_version()},
                                     std::pair{"peer_list_version", send.peer_list_version()}}) {
-    if (value > limits::e2ee::kEncryptionCounterMax) {
-      return error(Code::kInvalidArgument, limit_text(what, value, limits::e2ee::kEncryptionCounterMax));
+    if (value > limits::e2ee::kListVersionMax) {
+      return error(Code::kInvalidArgument, limit_text(what, value, limits::e2ee::kListVersionMax));
     }
     if (value == 0) return error(Code::kInvalidArgument, std::string(what) + " 0, versions begin at 1");
   }

@@ -207,8 +207,12 @@ TEST(GatewayEncrypted, EveryBadValueIsRefusedAndNothingIsStored) {
        Code::kInvalidArgument},
       {"no list version of the peer", [](wire::Send& send, SealedWorld&) { send.clear_peer_list_version(); },
        Code::kInvalidArgument},
-      {"a list version over the limit",
-       [](wire::Send& send, SealedWorld&) { send.set_peer_list_version(~std::uint64_t{0}); }, Code::kInvalidArgument},
+      {"an own list version over the limit",
+       [](wire::Send& send, SealedWorld&) { send.set_own_list_version(limits::e2ee::kListVersionMax + 1); },
+       Code::kInvalidArgument},
+      {"a list version of the peer over the limit",
+       [](wire::Send& send, SealedWorld&) { send.set_peer_list_version(limits::e2ee::kListVersionMax + 1); },
+       Code::kInvalidArgument},
       {"a slice for no device", [](wire::Send& send, SealedWorld&) { send.mutable_slices(0)->set_device_id(0); },
        Code::kInvalidArgument},
       {"an empty slice", [](wire::Send& send, SealedWorld&) { send.mutable_slices(0)->clear_message(); },
@@ -333,6 +337,23 @@ TEST(GatewayEncrypted, LimitsAreReached) {
   ASSERT_EQ(items_of(bob).size(), 2u);
   EXPECT_EQ(items_of(bob)[1].slice(), largest);
   EXPECT_EQ(*world.reader->encryption_counter(world.phone.id), limits::e2ee::kEncryptionCounterMax);
+}
+
+// A list may have any version up to the limit, and a send names the newest ones.
+TEST(GatewayEncrypted, ListVersionsUpToTheLimitAreNamed) {
+  SealedWorld world;
+  TestClient& phone = world.connect_sealed(world.phone);
+  wire::ClientFrame frame = world.sealed(1);
+  for (const std::uint64_t version : {limits::e2ee::kEncryptionCounterMax + 1, limits::e2ee::kListVersionMax}) {
+    frame.mutable_send()->set_own_list_version(version);
+    phone.say(frame);
+    world.run();
+    EXPECT_TRUE(results(phone).back().has_roster_changed()) << "today's are others";
+  }
+  world.publish(world.phone, limits::e2ee::kListVersionMax, {world.phone, world.tablet});
+  phone.say(frame);
+  world.run();
+  EXPECT_TRUE(results(phone).back().has_accepted()) << results(phone).back().refused().detail();
 }
 
 TEST(GatewayEncrypted, ASliceAboveALoweredLimitIsStillOwedItsFirstAnswer) {
