@@ -152,7 +152,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_forget_identity(chatsdk_client* 
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, NOT_LOGGED_IN (nobody has logged in to this store yet), WRONG_STATE (no store, or the
- *   user's present account key is not known here yet), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ *   user's present account key is not known here yet), STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the engine.
@@ -344,7 +344,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_scan_link(chatsdk_client* client
  * @param[out] out_error why it failed; NULL allowed
  *
  * - Errors: INVALID_ARGUMENT, WRONG_STATE (no store, or no code was shown), LIMIT_REACHED (8 devices are linked by now:
- *   confirmed again once one of them is gone), STORAGE, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ *   confirmed again once one of them is gone), STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the engine.

@@ -64,6 +64,7 @@ enum class Bug : std::uint8_t {
   kDeviceGoesBackUnnoticed,
   kPairOutlivesItsTime,
   kUnnamedAskedForAtOnce,
+  kIdentitiesAskedForAtOnce,
   kNothingAskedForAgain,
   kBindingUnchecked,
   kPlainAccepted,

@@ -335,6 +335,9 @@ inline constexpr auto kLinkPoll = 1s;                   // between two looks int
 // Before the lists of a user who had nothing new are asked for again: from the first on it doubles up to the other.
 inline constexpr auto kListsPauseFirst = 1s;
 inline constexpr auto kListsPause = 1min;
+// Behind so many answers that changed a user's lists they are asked for again at once; one more is regained in each.
+inline constexpr std::uint32_t kListsAtOnce = 16;
+inline constexpr auto kListsRegain = 10min;
 // Before the bundle of a device that has none is asked for again, doubling likewise; for one that does not hold it is
 // the longest.
 inline constexpr auto kBundlePauseFirst = 1s;

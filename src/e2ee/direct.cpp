@@ -62,6 +62,22 @@ void add_events(const Learned& learned, const UserId& user_id, bool was_verified
   for (const DeviceId device : learned.removed) events.push_back({EventKind::kDeviceRemoved, user_id, device});
 }
 
+// Nobody need be told that this device has come, or of the account key that its own user has just asked for, however
+// the list comes that says so.
+Status leave_out_own(Kept kept, const KnownUser& own, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  CHATSDK_ASSIGN(const auto next, kept.state.next_self());
+  const bool is_asked_for = next && holds_account_of(*next, own);
+  const DeviceRecord* record = self == nullptr ? nullptr : listed(own, self->record.device_id);
+  const bool is_listed = record != nullptr && record->hash == self->record.hash;
+  std::erase_if(events, [&](const Event& event) {
+    if (event.user_id != own.user_id) return false;
+    if (event.kind == EventKind::kIdentityChanged) return is_asked_for;
+    return event.kind == EventKind::kDeviceAdded && is_listed && event.device_id == self->record.device_id;
+  });
+  return {};
+}
+
 // Who was forgotten, or whose key of before counts again, is read by what rosters that have come already name.
 Status begin_again(Kept kept, const KnownUser& user, std::vector<Event>& events) {
   CHATSDK_TRY(kept.notes.stand_by_newest(user));
@@ -90,7 +106,10 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
     CHATSDK_ASSIGN(const bool was_forgotten, kept.notes.take_forgotten(given.user_id));
     if (was_forgotten) CHATSDK_TRY(begin_again(kept, *learned.user, events));
   }
-  add_events(learned, given.user_id, was_verified, events);
+  std::vector<Event> told;
+  add_events(learned, given.user_id, was_verified, told);
+  if (learned.user && kept.notes.is_owner(given.user_id)) CHATSDK_TRY(leave_out_own(kept, *learned.user, told));
+  events.insert(events.end(), told.begin(), told.end());
   return learned;
 }
 

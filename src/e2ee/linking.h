@@ -74,6 +74,7 @@ struct LetIn {
   friend bool operator==(const LetIn&, const LetIn&) = default;
 };
 // As a store keeps it.
+inline constexpr std::size_t kLetInBytes = 86;
 Bytes serialize(const LetIn& device);
 std::optional<LetIn> parse_let_in(BytesView bytes);
 // Of the own lists behind the grant: whether the first that names the device that was confirmed names it as it was, and
@@ -143,6 +144,7 @@ class LinkOld {
   const std::string& name() const { return identity_.name; }
   // The user compared and agreed: the grant, with the newest own list.
   Result<Bytes> confirm(const SigningSeed& account_seed, const DeviceList& newest, Random& random);
+  DeviceId device_id() const { return text_.device_id; }
   // Behind check(): who is let in by a grant with that list.
   LetIn let_in(const DeviceList& newest) const;
 

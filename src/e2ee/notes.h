@@ -101,7 +101,8 @@ class Notes : public RetryNotes {
   // that stands counts again.
   virtual Status note_left_list(const Hash& list_hash) = 0;
   virtual Result<std::optional<Hash>> left_list() = 0;
-  // All that is known of the user goes: the former lists do, and the next lists are a first contact that the app has to
+  // All that is known of the user goes: the former lists do, and what was encrypted for the user's devices and waits to
+  // be sent; and the next lists are a first contact that the app has to
   // accept like a change. Whether that is what they are is told once.
   virtual Status note_forgotten(const UserId& user_id) = 0;
   virtual Result<bool> take_forgotten(const UserId& user_id) = 0;

@@ -672,7 +672,7 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
   }
   backoff_.reset();
   After after;
-  std::map<UserId, bool> learned_more;
+  std::map<UserId, e2ee::Learning> learned_of;
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
     for (const wire::DeviceLists::OfUser& user : answer->users()) {
       const auto question = asked.find(user.user_id());
@@ -682,11 +682,10 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
           const e2ee::Learned learned,
           conversations_.take_lists(transaction.kept(), given, question->second.awaited, now_ms(), after.events));
       const bool more = brought_something(learned.result);
-      learned_more[user.user_id()] = more;
-      // Of so many versions the rest comes with the next answer.
+      learned_of[user.user_id()] = learned.result;
       CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(user.user_id()));
       CHATSDK_ASSIGN(const std::uint64_t awaited, transaction.notes().awaited_list(user.user_id()));
-      const bool has_more = more && known->newest().version < user.newest_version();
+      const bool has_more = is_page(learned.result, user) && known->newest().version < user.newest_version();
       if (more && known->newest().version >= question->second.needed) lists_shown(user.user_id(), question->second);
       if (has_more || awaited != 0) after.lists.insert(user.user_id());
     }
@@ -694,25 +693,32 @@ void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> ans
   });
   if (!written.ok()) return look_again_after(backoff_.next());
   for (const auto& [user_id, question] : asked) {
-    const auto answered = learned_more.find(user_id);
-    if (answered == learned_more.end()) {
+    const auto answered = learned_of.find(user_id);
+    if (answered == learned_of.end()) {
       // It had no room for more; but an answer names one at least. Of whom it does not name it says nothing.
-      const bool named_nobody = learned_more.empty() && !CHATSDK_PLANTED(Bug::kUnnamedAskedForAtOnce);
+      const bool named_nobody = learned_of.empty() && !CHATSDK_PLANTED(Bug::kUnnamedAskedForAtOnce);
       if (named_nobody) unnamed_pauses_.begin(user_id, context_.now());
       after.lists.insert(user_id);
       continue;
     }
     unnamed_pauses_.end(user_id);
-    if (answered->second) {
+    if (!brought_something(answered->second)) lists_shown(user_id, question);
+    if (may_ask_at_once(user_id, answered->second)) {
       lists_pauses_.end(user_id);
     } else {
-      lists_shown(user_id, question);
       pause_lists(user_id, after);
     }
   }
   follow(std::move(after));
   observer_.on_lists_answered();
   keys_changed();
+}
+
+// Whoever makes up an account key has any number of them, and of lists under each.
+bool Encryption::may_ask_at_once(const UserId& user_id, e2ee::Learning result) {
+  if (CHATSDK_PLANTED(Bug::kIdentitiesAskedForAtOnce)) return brought_something(result);
+  const bool is_of_one_key = result == e2ee::Learning::kFirstContact || result == e2ee::Learning::kChanged;
+  return is_of_one_key && lists_at_once_.take({user_id, {}}, now_ms());
 }
 
 // One of them has a name that nobody can have: whose it is shows when each is asked for alone. Nobody has keys under

@@ -10,9 +10,10 @@
 // Threads: the executor's.
 // Invariants:
 //   1. Bytes leave only after the transaction that advanced their sessions and stored them.
-//   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something, or
-//      named others that were asked for with them. The pause doubles, from limits::e2ee::kListsPauseFirst to
-//      kListsPause; it ends where something is held for a list that the last question was not about.
+//   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something under
+//      the account key that is known, limits::e2ee::kListsAtOnce times, or named others that were asked for with them.
+//      The pause doubles, from kListsPauseFirst to kListsPause; it ends where something is held for a list that the
+//      last question was not about.
 //   3. The store's log is cleared of keys that were used, or of an earlier process, once all is caught up, and at most
 //      limits::e2ee::kUpkeepLook after they were used.
 #pragma once
@@ -159,6 +160,7 @@ class Encryption final : private KeyUpkeep::Observer {
   };
   using AskedLists = std::map<UserId, AskedList>;
   void lists_shown(const UserId& user_id, const AskedList& asked);
+  bool may_ask_at_once(const UserId& user_id, e2ee::Learning result);
   void on_lists(const AskedLists& asked, Result<wire::DeviceLists> answer);
   void on_lists_refused(const AskedLists& asked);
   void pause_lists(const UserId& user_id, After& after);
@@ -193,6 +195,7 @@ class Encryption final : private KeyUpkeep::Observer {
   // Of whom the last answer had nothing new, and of whom it said nothing, as it named nobody.
   DoublingPauses<UserId, MonotonicTime> lists_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
   DoublingPauses<UserId, MonotonicTime> unnamed_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
+  e2ee::DeviceRates lists_at_once_{limits::e2ee::kListsAtOnce, limits::e2ee::kListsRegain};  // of no device
   // Of peers under whose lists items were held, on this connection: the newest version that one needed, and up to which
   // the server has answered a question that was put after it was needed.
   struct HeldFor {

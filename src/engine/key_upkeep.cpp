@@ -35,6 +35,11 @@ bool brought_something(e2ee::Learning result) {
          result == e2ee::Learning::kIdentityChanged;
 }
 
+bool is_page(e2ee::Learning result, const wire::DeviceLists::OfUser& user) {
+  if (CHATSDK_PLANTED(Bug::kIdentitiesAskedForAtOnce)) return brought_something(result);
+  return result == e2ee::Learning::kChanged && user.lists_size() >= static_cast<int>(limits::e2ee::kListVersionsMax);
+}
+
 KeyUpkeep::KeyUpkeep(const EngineContext& context, E2eeStore& store, e2ee::DirectConversations& conversations,
                      Session& session, RestApi& rest, Observer& observer)
     : context_(context),
@@ -156,6 +161,10 @@ void KeyUpkeep::run() {
     replace_conflicts_ = 0;
     context_.events.identity_replaced({});
   }
+  if (work.cannot_replace) {
+    give_up_replacing(*work.cannot_replace);
+    return timer_.start_after(backoff_.next(), [this] { schedule(); });
+  }
   if (!work.lists.empty()) return upload_list(std::move(work));
   if (work.ask_digest) return query_digest();
   if (work.prekeys) return upload_prekeys(std::move(*work.prekeys));
@@ -189,7 +198,7 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   switch (standing) {
     case Standing::kNoKeys: {
       CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
-      if (server_version_ > 0 || own != nullptr) {
+      if (server_names_list_ || own != nullptr) {
         work.unlinked = unlinks_.size();
         if (!replacing) become(EncryptionState::kLinkNeeded);
         return {};
@@ -227,6 +236,10 @@ Status KeyUpkeep::decide_replacing(E2eeTransaction& transaction, const std::opti
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
   if (own == nullptr) return error(Code::kWrongState, "no account key of this user is known");
   const bool again = place == own->account_key;
+  if (std::max(own->newest().version, server_version_) >= limits::e2ee::kListVersionMax) {
+    work.cannot_replace = error(Code::kLimitReached, "the device list has come to its last version");
+    return {};
+  }
   work.replaces = own->account_key;
   if (!again) CHATSDK_TRY(transaction.notes().put_replacing(e2ee::SqlNotes::Replacing{own->account_key}));
   CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(),
@@ -399,13 +412,18 @@ Status KeyUpkeep::replace_account() {
 }
 
 // Nothing of it stays: nobody would ever use it.
+Result<bool> KeyUpkeep::forget_replacing(E2eeTransaction& transaction) {
+  CHATSDK_ASSIGN(const auto replacing, transaction.notes().replacing());
+  CHATSDK_TRY(transaction.notes().put_replacing(std::nullopt));
+  CHATSDK_TRY(transaction.state().drop_next_self());
+  return replacing.has_value();
+}
+
 void KeyUpkeep::give_up_replacing(const Error& cause) {
   bool was_asked = false;
   const auto written = store_.write([&was_asked](E2eeTransaction& transaction) -> Status {
-    CHATSDK_ASSIGN(const auto replacing, transaction.notes().replacing());
-    was_asked = replacing.has_value();
-    CHATSDK_TRY(transaction.notes().put_replacing(std::nullopt));
-    return transaction.state().drop_next_self();
+    CHATSDK_ASSIGN(was_asked, forget_replacing(transaction));
+    return {};
   });
   replace_backoff_.reset();
   replace_conflicts_ = 0;
@@ -429,15 +447,21 @@ void KeyUpkeep::adopt(e2ee::Granted granted, Session::StatusCallback done) {
 
 void KeyUpkeep::adopt_now() {
   Adopting adopting = *std::exchange(adopting_, std::nullopt);
+  // With it: what was to replace the key of before would replace the one that was granted.
+  bool was_replacing = false;
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
-    return keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(adopting.granted), now_ms(),
-                               branch());
+    CHATSDK_TRY(keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(adopting.granted),
+                                    now_ms(), branch()));
+    CHATSDK_ASSIGN(was_replacing, forget_replacing(transaction));
+    return {};
   });
   if (written.ok()) {
-    give_up_replacing(error(Code::kCancelled, "this device was linked"));
+    CHATSDK_FAULT("encryption.between_adopted_and_listed");
+    replace_backoff_.reset();
+    replace_conflicts_ = 0;
+    if (was_replacing) context_.events.identity_replaced(error(Code::kCancelled, "this device was linked"));
     if (branch_) lists_known_ = false;
     branch_.reset();
-    CHATSDK_FAULT("encryption.between_adopted_and_listed");
     become(EncryptionState::kPreparing);
   }
   adopting.done(written.ok() ? Status() : Status(written.error()));
@@ -479,6 +503,7 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   if (!apart.ok()) return failed(apart.error());
   std::vector<e2ee::Event> events;
   bool changed = false;
+  bool has_more = false;
   if (!*apart && (own.lists_size() > 0 || awaited != 0)) {
     const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
       // Where the server's store went back, this is of before the other key.
@@ -490,6 +515,7 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
         CHATSDK_ASSIGN(const auto learned,
                        conversations_.take_lists(transaction.kept(), given, awaited, now_ms(), events));
         changed = brought_something(learned.result);
+        has_more = is_page(learned.result, own);
       }
       return transaction.notes().keep_events(events);
     });
@@ -507,20 +533,25 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
       if (there.count(device.device_id.value) == 0) forgotten_.push_back(device.device_id);
     }
   }
-  server_version_ = own.newest_version();
   // What is of a key that is known to come before was not taken.
-  const auto shown = own.lists_size() == 0 ? std::nullopt : e2ee::parse_device_list(*own.lists().rbegin());
+  const auto shown = given.lists.empty() ? std::nullopt : e2ee::valid_device_list(given.lists.back(), given.user_id);
   server_holds_earlier_key_ = *known != nullptr && shown && shown->account_key != (*known)->account_key;
   // No list at all: the one that was named is the newest.
-  const bool is_same = *known != nullptr && (!shown || shown->hash == (*known)->newest().hash);
-  server_has_newest_ = is_same && known_version == server_version_;
-  // An answer has so many versions at most: the rest comes with the next.
-  lists_known_ = asked_since_ && !(changed && known_version < server_version_);
+  const bool is_same = *known != nullptr && (given.lists.empty() || (shown && shown->hash == (*known)->newest().hash));
+  server_has_newest_ = is_same && known_version == own.newest_version();
+  // Nobody has signed the number: what is made behind it could not be undone.
+  server_names_list_ = own.newest_version() > 0;
+  server_version_ = std::min(own.newest_version(), std::max(known_version, shown ? shown->version : 0));
+  has_more = has_more && known_version < own.newest_version();
+  lists_known_ = asked_since_ && !has_more;
   busy_ = false;
-  backoff_.reset();
+  if (!has_more) backoff_.reset();
   if (!events.empty()) observer_.on_encryption_events(std::move(events));
   if (changed) observer_.on_own_keys_changed();
   if (lists_known_) observer_.on_own_lists_answered();
+  if (has_more && !lists_at_once_.take({session_.owner(), {}}, now_ms())) {
+    return timer_.start_after(backoff_.next(), [this] { schedule(); });
+  }
   schedule();
 }
 
@@ -608,17 +639,13 @@ Status KeyUpkeep::learn_uploaded(const Work& work, std::vector<e2ee::Event>& eve
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
     CHATSDK_ASSIGN([[maybe_unused]] const auto learned,
                    conversations_.take_lists(transaction.kept(), given, 0, now_ms(), events));
-    // Nobody need be told that this device has come, or what its own user has just asked for.
-    std::erase_if(events, [this, &work](const e2ee::Event& event) {
-      const bool is_new_self = event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == session_.device_id();
-      return is_new_self || (work.replaces && event.kind == e2ee::EventKind::kIdentityChanged);
-    });
     return transaction.notes().keep_events(events);
   });
   if (!written.ok()) return written.error();
   CHATSDK_ASSIGN(const e2ee::KnownUser* known, store_.state().user(session_.owner()));
   branch_.reset();
   server_version_ = std::max(server_version_, newest->version);
+  server_names_list_ = true;
   server_holds_earlier_key_ = false;
   server_has_newest_ = known != nullptr && known->newest() == *newest;
   return {};

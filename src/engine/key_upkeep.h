@@ -40,6 +40,9 @@ std::vector<Bytes> to_vector(const google::protobuf::RepeatedPtrField<std::strin
 void ask_for(const UserId& user_id, const e2ee::KnownUser* known, wire::DeviceListsRequest& request);
 // Something came to what is kept of the user.
 bool brought_something(e2ee::Learning result);
+// As many versions as an answer has at most: the rest comes with the next. Of another account key the newest come
+// first.
+bool is_page(e2ee::Learning result, const wire::DeviceLists::OfUser& user);
 
 class KeyUpkeep {
  public:
@@ -110,6 +113,7 @@ class KeyUpkeep {
     std::optional<e2ee::SigningKey> replaces;  // the account key that the list takes the place of
     bool replacing = false;                    // one is to be replaced, now or later
     bool replaced = false;                     // it was
+    std::optional<Error> cannot_replace;       // it cannot be: there is no version any more
     bool replaces_earlier_key = false;         // that of before, which a server that went back has again, or none
     bool own_changed = false;                  // what encrypting waits for may be there now
     std::size_t unlinked = 0;                  // so many of unlinks_ are done
@@ -128,6 +132,8 @@ class KeyUpkeep {
   Status decide(E2eeTransaction& transaction, Work& work);
   Status decide_replacing(E2eeTransaction& transaction, const std::optional<e2ee::SigningKey>& place, Work& work);
   bool may_replace() const { return live_ && caught_up_ && !replaces_later_ && observer_.all_is_read(); }
+  // True: one was asked for.
+  static Result<bool> forget_replacing(E2eeTransaction& transaction);
   void give_up_replacing(const Error& cause);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
@@ -165,10 +171,12 @@ class KeyUpkeep {
   bool caught_up_ = false;
   bool scheduled_ = false;
   bool busy_ = false;
-  bool lists_known_ = false;          // the server was asked since somebody said that they changed
-  bool asked_since_ = false;          // the same of the question that is on its way
-  std::uint64_t server_version_ = 0;  // of the newest own list that the server named; 0: none
-  bool server_has_newest_ = false;    // of the own lists that are known here
+  bool lists_known_ = false;  // the server was asked since somebody said that they changed
+  bool asked_since_ = false;  // the same of the question that is on its way
+  // Of the newest own list that the server named, as far as one is known, or was shown and verifies; 0: none.
+  std::uint64_t server_version_ = 0;
+  bool server_names_list_ = false;
+  bool server_has_newest_ = false;  // of the own lists that are known here
   bool server_holds_earlier_key_ = false;
   // The server's own lists, which part from those that are known and do not count by themselves: joined with these by
   // one that is longer than either, where this device may sign it.
@@ -194,6 +202,7 @@ class KeyUpkeep {
   Backoff backoff_;
   int replace_conflicts_ = 0;
   Backoff replace_backoff_;  // no answer to anything else ends its pauses
+  e2ee::DeviceRates lists_at_once_{limits::e2ee::kListsAtOnce, limits::e2ee::kListsRegain};
   Timer timer_;
   Guard guard_;  // of what belongs to a connection
 };

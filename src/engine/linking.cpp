@@ -50,6 +50,9 @@ Result<std::string> Linking::begin() {
 // Nobody would be told behind the grant that there was no room for the new device.
 Status Linking::has_room(const e2ee::KnownUser* own) {
   if (own == nullptr) return error(Code::kWrongState, "this device is not linked itself");
+  if (own->newest().version >= limits::e2ee::kListVersionMax) {
+    return error(Code::kLimitReached, "the device list has come to its last version");
+  }
   const std::size_t devices = own->newest().devices.size();
   if (devices < limits::e2ee::kDevicesMax) return {};
   return error(Code::kLimitReached, std::to_string(devices) + " devices are linked, limit " +
@@ -95,21 +98,40 @@ void Linking::cancel(const Error& cause) {
   if (step_ != Step::kIdle) end(cause);
 }
 
-Status Linking::keep_let_in(const std::optional<e2ee::LetIn>& device) {
-  const auto written = store_.write(
-      [&device](E2eeTransaction& transaction) -> Status { return transaction.notes().put_let_in(device); });
+Status Linking::keep_let_in(const e2ee::LetIn& device) {
+  const auto written = store_.write([&device](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN(auto devices, transaction.notes().let_in());
+    std::erase_if(devices, [&device](const e2ee::LetIn& known) { return known.device_id == device.device_id; });
+    devices.push_back(device);
+    if (devices.size() > limits::e2ee::kDevicesMax) devices.erase(devices.begin());
+    return transaction.notes().put_let_in(devices);
+  });
+  return written.ok() ? Status() : Status(written.error());
+}
+
+Status Linking::forget_let_in(DeviceId device) {
+  const auto written = store_.write([device](E2eeTransaction& transaction) -> Status {
+    CHATSDK_ASSIGN(auto devices, transaction.notes().let_in());
+    std::erase_if(devices, [device](const e2ee::LetIn& known) { return known.device_id == device; });
+    return transaction.notes().put_let_in(devices);
+  });
   return written.ok() ? Status() : Status(written.error());
 }
 
 void Linking::on_own_lists() {
-  const auto device = store_.notes().let_in();
+  auto devices = store_.notes().let_in();
   const auto own = store_.state().user(session_.owner());
-  if (!device.ok() || !*device || !own.ok() || *own == nullptr) return;
-  const std::optional<bool> alone = e2ee::came_alone(**device, **own);
-  if (!alone) return;
-  const auto written = store_.write([this, &alone](E2eeTransaction& transaction) -> Status {
-    CHATSDK_TRY(transaction.notes().put_let_in({}));
-    if (*alone) return {};
+  if (!devices.ok() || devices->empty() || !own.ok() || *own == nullptr) return;
+  bool all_alone = true;
+  const std::size_t judged = std::erase_if(*devices, [&](const e2ee::LetIn& device) {
+    const std::optional<bool> alone = e2ee::came_alone(device, **own);
+    all_alone = all_alone && alone.value_or(true);
+    return alone.has_value();
+  });
+  if (judged == 0) return;
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    CHATSDK_TRY(transaction.notes().put_let_in(*devices));
+    if (all_alone) return {};
     return transaction.notes().keep_events(
         std::vector{e2ee::Event{e2ee::EventKind::kListRefused, session_.owner(), {}}});
   });
@@ -145,24 +167,24 @@ void Linking::ask(LinkStep step) {
       }));
 }
 
-void Linking::leave(LinkStep step, Bytes message) {
+void Linking::leave(LinkStep step, Bytes message, bool again) {
   if (context_.now() >= until_) return end(error(Code::kTimedOut, "the server could not be reached in time"));
   auto kept = std::make_shared<Bytes>(std::move(message));
   session_.authorized<void>(
       [this, step, kept](const std::string& token, RestApi::Callback<void> done) {
         rest_.put_link_message(token, link_id_.view(), step, *kept, std::move(done));
       },
-      guard_.wrap([this, step, kept](Status answer) {
+      guard_.wrap([this, step, kept, again](Status answer) {
         if (answer.ok()) return left(step);
         if (!code_is_retryable(answer.code())) {
-          if (step == LinkStep::kGrant && !keep_let_in({}).ok()) {
+          if (step == LinkStep::kGrant && !again && !forget_let_in(old_->device_id()).ok()) {
             context_.debug("linking", "who was not let in could not be forgotten");
           }
           return end(answer.error());
         }
         // The same bytes: the answer alone may have been lost.
         timer_.start_after(std::max<std::chrono::milliseconds>(limits::e2ee::kLinkPoll, answer.error().retry_after),
-                           [this, step, kept] { leave(step, *kept); });
+                           [this, step, kept] { leave(step, *kept, true); });
       }));
 }
 

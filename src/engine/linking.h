@@ -55,13 +55,15 @@ class Linking {
   void await(LinkStep step);
   void ask(LinkStep step);
   void take(LinkStep step, const Bytes& message);
-  void leave(LinkStep step, Bytes message);
+  // again: the server may have it already.
+  void leave(LinkStep step, Bytes message, bool again = false);
   void left(LinkStep step);
   void show_code();
   void adopt(const Bytes& grant);
   void end(Status status);
-  // The last device that this one has let in, until a list names it.
-  Status keep_let_in(const std::optional<e2ee::LetIn>& device);
+  // Each device that this one lets in, until a list names it; the newest limits::e2ee::kDevicesMax.
+  Status keep_let_in(const e2ee::LetIn& device);
+  Status forget_let_in(DeviceId device);
   // By the server's clock, or by the own one without a connection.
   std::uint64_t now_ms() const;
 

@@ -97,6 +97,10 @@ constexpr char kNoteForgotten[] =
     "forgotten = 1";
 constexpr char kWasForgotten[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1 AND forgotten = 1";
 constexpr char kForgottenNoMore[] = "UPDATE e2ee_direct SET forgotten = 0 WHERE peer = ?1";
+// Encrypted for devices that nobody need have: it is sealed anew.
+constexpr char kDropOutTo[] =
+    "DELETE FROM e2ee_out WHERE message IN (SELECT o.id FROM conversation c JOIN outbox o ON o.conversation = c.key "
+    "WHERE c.peer = ?1)";
 constexpr char kDropFormer[] = "DELETE FROM e2ee_former_list WHERE user = ?1";
 constexpr char kRosterLists[] = "SELECT DISTINCT list_hash FROM e2ee_member WHERE user = ?1";
 constexpr char kStandBy[] =
@@ -459,18 +463,24 @@ Result<std::vector<Event>> SqlNotes::kept_events(std::uint64_t above) {
 
 Status SqlNotes::drop_events(std::uint64_t up_to) { return sql_(kDropEvents).run(up_to); }
 
-Result<std::optional<LetIn>> SqlNotes::let_in() {
+Result<std::vector<LetIn>> SqlNotes::let_in() {
   rows::Query query = sql_(kLetIn);
   CHATSDK_ASSIGN(const bool kept, query.first());
-  if (!kept) return std::optional<LetIn>();
-  auto device = parse_let_in(query->blob(0));
-  if (!device) return corrupt_row("e2ee_meta", "a device that was let in, and is none");
-  return device;
+  std::vector<LetIn> devices;
+  if (!kept) return devices;
+  const std::string_view bytes = query->blob(0);
+  for (std::size_t at = 0; at < bytes.size(); at += kLetInBytes) {
+    const auto device = parse_let_in(bytes.substr(at, kLetInBytes));
+    if (!device) return corrupt_row("e2ee_meta", "a device that was let in, and is none");
+    devices.push_back(*device);
+  }
+  return devices;
 }
 
-Status SqlNotes::put_let_in(const std::optional<LetIn>& device) {
-  if (!device) return sql_(kNobodyLetIn).run();
-  const Bytes bytes = serialize(*device);
+Status SqlNotes::put_let_in(std::span<const LetIn> devices) {
+  if (devices.empty()) return sql_(kNobodyLetIn).run();
+  Bytes bytes;
+  for (const LetIn& device : devices) bytes += serialize(device);
   return sql_(kPutLetIn).run(Blob{bytes});
 }
 
@@ -493,6 +503,7 @@ Result<std::optional<Hash>> SqlNotes::left_list() {
 
 Status SqlNotes::note_forgotten(const UserId& user_id) {
   CHATSDK_TRY(sql_(kDropFormer).run(user_id));
+  CHATSDK_TRY(sql_(kDropOutTo).run(user_id));
   return sql_(kNoteForgotten).run(user_id);
 }
 

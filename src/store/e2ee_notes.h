@@ -128,9 +128,9 @@ class SqlNotes final : public Notes {
   Result<std::vector<Event>> kept_events(std::uint64_t above);
   // The app has those up to the number.
   Status drop_events(std::uint64_t up_to);
-  // The device that this one has let in, and that no list has named yet.
-  Result<std::optional<LetIn>> let_in();
-  Status put_let_in(const std::optional<LetIn>& device);
+  // The devices that this one has let in, and that no list has named yet.
+  Result<std::vector<LetIn>> let_in();
+  Status put_let_in(std::span<const LetIn> devices);
   // The number that was given last: what Hello names.
   Result<std::uint64_t> counter();
 

@@ -405,8 +405,8 @@ CREATE TABLE e2ee_event(
 )sql";
 
 // e2ee_former_list: lists of account keys that were replaced, since when, the newest with the highest id, with their
-// devices, whose records are kept once; record_hash: NULL in those of a version before. e2ee_meta.granted: which device
-// this one has let in, and nobody has seen in a list yet.
+// devices, whose records are kept once; record_hash: NULL in those of a version before. e2ee_meta.granted: which
+// devices this one has let in, one behind the other, and nobody has seen in a list yet.
 constexpr const char* kVersion12 = R"sql(
 CREATE TABLE e2ee_former_list(
   id INTEGER PRIMARY KEY AUTOINCREMENT,

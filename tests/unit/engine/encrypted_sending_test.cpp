@@ -151,6 +151,76 @@ TEST_F(EncryptedSending, AnAnswerForListsThatNamesNobodyIsNotAskedForAgainAtOnce
   EXPECT_THAT(bundles_asked(), SizeIs(1));
 }
 
+// Account keys that are made up cost nothing, nor do lists under one of them.
+class MadeUpInEachAnswer : public EncryptedSending {
+ protected:
+  // How often bob's lists are asked for in ten minutes of a server that says of each answer, and of each bundle, that
+  // there are newer ones.
+  std::size_t asked_with(const std::function<void(wire::DeviceLists::OfUser&)>& make_up) {
+    begin_account();
+    serve_own_keys();
+    std::size_t asked = 0;
+    http_.respond = [&, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+      wire::DeviceListsRequest about;
+      wire::BundlesRequest of;
+      if (request.url.ends_with("/v1/keys/bundles") && of.ParseFromString(request.body)) {
+        wire::Bundles none;
+        none.set_list_version(kNewest);
+        return protobuf_response(none);
+      }
+      const bool of_lists = request.url.ends_with("/v1/keys/lists/query") && about.ParseFromString(request.body);
+      if (!of_lists || about.users(0).user_id() != "bob") return others(request);
+      if (++asked > 200) return std::nullopt;
+      wire::DeviceLists answer;
+      wire::DeviceLists::OfUser& bob = *answer.add_users();
+      bob.set_user_id("bob");
+      bob.set_newest_version(kNewest);
+      make_up(bob);
+      return protobuf_response(answer);
+    };
+    go_online();
+    EXPECT_TRUE(send("hello").ok());
+    for (int i = 0; i < 600; ++i) advance(std::chrono::seconds(1));
+    http_.respond = nullptr;
+    return asked;
+  }
+  // As many devices as it likes: bundles are wanted of each.
+  static e2ee::DeviceRecord device(std::uint64_t number) {
+    return e2ee::person("bob", number, 0x61, 1, {}).record;
+  }
+
+  static constexpr std::uint64_t kNewest = std::uint64_t{1} << 62;
+};
+
+TEST_F(MadeUpInEachAnswer, AnotherIdentityIsNotAskedForAgainAtOnce) {
+  std::uint64_t made = 0;
+  const std::size_t asked = asked_with([&made](wire::DeviceLists::OfUser& bob) {
+    const e2ee::DeviceRecord record = device(1'000 + ++made);
+    Bytes seed(32, 'm');
+    seed[0] = static_cast<char>(made);
+    bob.add_lists(e2ee::first_device_list("bob", e2ee::SigningSeed::copy_of(seed), {&record, 1}, e2ee::kThen)->bytes);
+    bob.add_records(record.bytes);
+  });
+  EXPECT_GE(asked, 5U);
+  EXPECT_LE(asked, 20U);
+}
+
+TEST_F(MadeUpInEachAnswer, MoreListsAreNotAskedForAtOnceWithoutEnd) {
+  std::optional<e2ee::DeviceList> last;
+  const std::size_t asked = asked_with([&last](wire::DeviceLists::OfUser& bob) {
+    const e2ee::SigningSeed seed = e2ee::SigningSeed::copy_of(Bytes(32, 'm'));
+    const e2ee::DeviceRecord record = device(1'000);
+    for (std::size_t i = 0; i < limits::e2ee::kListVersionsMax; ++i) {
+      last = last ? *e2ee::next_device_list(*last, seed, {}, {}, e2ee::kThen)
+                  : *e2ee::first_device_list("bob", seed, {&record, 1}, e2ee::kThen);
+      bob.add_lists(last->bytes);
+    }
+    bob.add_records(record.bytes);
+  });
+  EXPECT_GE(asked, limits::e2ee::kListsAtOnce) << "at once";
+  EXPECT_LE(asked, limits::e2ee::kListsAtOnce + 20U);
+}
+
 // Whom an answer has no room for is asked for again at once.
 TEST_F(EncryptedSending, WhomAnAnswerLeavesOutIsAskedForAgain) {
   begin_account();
@@ -532,6 +602,60 @@ TEST_F(EncryptedSending, WhatWaitsToBeListedGoesOnceARosterSaysSo) {
   ASSERT_FALSE(bundles_asked().empty());
   for (std::size_t i = 0; i < bundles_asked().size(); ++i) give_bundles(bundles_asked()[i]);
   EXPECT_THAT(sends(), SizeIs(1));
+  for (const e2ee::Event& event : e2ee_->notes().kept_events(0).value()) {
+    EXPECT_FALSE(event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == self) << "nobody need be told";
+  }
+}
+
+// ---- Who was forgotten ---------------------------------------------------------------------------------------------
+
+// It was encrypted for a device that the server made up, and the connection broke before it left.
+TEST_F(EncryptedSending, WhatWasEncryptedForSomebodyForgottenNeverLeaves) {
+  begin();
+  send_whole("a secret");
+  const wire::Send sent = sends().back();
+  const auto id = *ClientMessageId::from_bytes(sent.client_message_id());
+  drop();
+  ASSERT_TRUE(e2ee_->notes().out(id)->has_value());
+  ASSERT_TRUE(client_->forget_identity({"bob", bob_.list.account_key}).ok());
+  EXPECT_FALSE(e2ee_->notes().out(id)->has_value());
+  advance(std::chrono::minutes(2));
+  ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
+  EXPECT_THAT(sends(), IsEmpty());
+  const e2ee::Person real = e2ee::person("bob", 5, 0x71, 9, {});
+  wire::DeviceLists lists;
+  wire::DeviceLists::OfUser& bob = *lists.add_users();
+  bob.set_user_id("bob");
+  bob.set_newest_version(1);
+  bob.add_lists(real.list.bytes);
+  bob.add_records(real.record.bytes);
+  http_.answer(http_.requests("POST /v1/keys/lists/query").back(), protobuf_response(lists));
+  run();
+  wire::Bundles bundles;
+  *bundles.add_bundles() = bundle_of(real);
+  http_.answer(bundles_asked().back(), protobuf_response(bundles));
+  run();
+  ASSERT_THAT(sends(), SizeIs(1));
+  EXPECT_EQ(sends().back().client_message_id(), sent.client_message_id());
+  EXPECT_THAT(receivers(sends().back()), ElementsAre(5));
+}
+
+// The server had taken it all the same: what is encrypted anew is another message under its id.
+TEST_F(EncryptedSending, WhatWasTakenBeforeItsPeerWasForgottenIsShownAsSent) {
+  begin();
+  send_whole("a secret");
+  const wire::Send sent = sends().back();
+  drop();
+  ASSERT_TRUE(client_->forget_identity({"bob", bob_.list.account_key}).ok());
+  advance(std::chrono::minutes(2));
+  wire::Item own = message_item(2, "");
+  own.clear_content();
+  own.set_sender_user_id("alice");
+  own.set_sender_device_id(kDevice);
+  own.set_client_message_id(sent.client_message_id());
+  deliver_and_run(items_frame(kStream, 1, {own}));
+  EXPECT_EQ(state_of(sent), MessageState::kSent);
+  EXPECT_THAT(sends(), IsEmpty());
 }
 
 // ---- Refusals for the lists ----------------------------------------------------------------------------------------

@@ -90,6 +90,31 @@ TEST_F(KeptEvents, AreNotMadeOfWhatThisDeviceDoesItself) {
   EXPECT_THAT(kept(), IsEmpty());
 }
 
+// A conversation's roster is there before the answer to what brought it about.
+TEST_F(KeptEvents, AreNotMadeOfItWhereARosterIsFasterThanTheAnswer) {
+  http_.respond = [others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+    auto answer = others(request);
+    return request.url.ends_with("/v1/keys/lists") ? std::nullopt : answer;
+  };
+  ASSERT_TRUE(client_->replace_account().ok());
+  advance(std::chrono::seconds(1));
+  ASSERT_THAT(http_.requests("POST /v1/keys/lists"), ::testing::SizeIs(1));
+  wire::Item roster = encrypted_roster(2, 2);
+  wire::SignedList& own = *roster.mutable_roster()->add_lists();
+  own.set_list(server_lists_.back().bytes);
+  for (const Bytes& record : server_records_) own.add_records(record);
+  deliver_and_run(items_frame(kStream, 1, {roster}));
+  EXPECT_EQ(e2ee_->state().user("alice").value()->newest(), server_lists_.back());
+  EXPECT_THAT(kept(), IsEmpty());
+  HttpResponse taken;
+  taken.status = 204;
+  http_.answer(http_.requests("POST /v1/keys/lists").back(), taken);
+  advance(std::chrono::seconds(1));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kOk));
+  EXPECT_THAT(kept(), IsEmpty());
+  EXPECT_THAT(told(), IsEmpty());
+}
+
 // ---- Signed devices ------------------------------------------------------------------------------------------------
 
 TEST_F(KeptEvents, SignedDevicesAreThoseOfTheNewestList) {

@@ -426,6 +426,109 @@ TEST_F(OwnKeyAgain, IsBegunAboveABranchOfTheServers) {
   expect_that_it_sends();
 }
 
+// Nobody has signed the number: a list behind it would be the last that most peers and servers take.
+TEST_F(OwnKeyAgain, IsNotBegunAboveANumberThatNoListHas) {
+  const auto honest = http_.respond;
+  http_.respond = [&honest](const HttpRequest& request) {
+    auto answer = honest(request);
+    wire::DeviceLists lists;
+    const bool is_lists = request.url.ends_with("/v1/keys/lists/query") && answer && answer->ok();
+    if (!is_lists || !lists.ParseFromString((**answer).body)) return answer;
+    lists.mutable_users(0)->set_newest_version(limits::e2ee::kListVersionMax - 1);
+    return std::optional<Result<HttpResponse>>(protobuf_response(lists));
+  };
+  ASSERT_TRUE(client_->replace_account().ok());
+  run();
+  http_.respond = honest;
+  advance(std::chrono::minutes(2));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kOk));
+  EXPECT_EQ(known().version, 3U);
+  EXPECT_EQ(known(), server_lists_.back());
+}
+
+// With a key that another device has begun, or that is made up, as far as there are versions.
+TEST_F(OwnKeyAgain, IsGivenUpWhereNoVersionIsLeft) {
+  const e2ee::Person other = e2ee::person("alice", kDesk, 0x61, 1, {});
+  std::vector<DeviceId> all;
+  for (const std::uint64_t device : devices(known())) all.push_back(DeviceId{device});
+  server_lists_ = {*e2ee::next_device_list(known(), other.account_seed, {&other.record, 1}, all, e2ee::kThen,
+                                           limits::e2ee::kListVersionMax - 1)};
+  server_records_ = {other.record.bytes};
+  look();
+  ASSERT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+  ASSERT_TRUE(client_->replace_account().ok());
+  advance(std::chrono::minutes(1));
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kLimitReached));
+  EXPECT_FALSE(e2ee_->notes().replacing()->has_value());
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+}
+
+// The server does not take the new key for now, and the user finds the tablet meanwhile.
+class OwnKeyAgainAndLinked : public OwnKeyAgain, private FaultHooks {
+ protected:
+  OwnKeyAgainAndLinked() {
+    add({}, {kDevice});
+    look();
+    EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
+    replacement_refusal_ = Code::kUnavailable;
+    EXPECT_TRUE(client_->replace_account().ok());
+    run();
+    http_.respond = [this, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+      if (request.url.find("/v1/keys/links/") == std::string::npos) return others(request);
+      wire::LinkMessage message;
+      if (request.method == "PUT") {
+        EXPECT_TRUE(message.ParseFromString(request.body));
+        EXPECT_TRUE(tablet_there_->check(message.message()).ok());
+        HttpResponse taken;
+        taken.status = 204;
+        return taken;
+      }
+      message.set_message(request.url.ends_with("grant") ? *tablet_there_->confirm(seed_, server_lists_.back(), random_)
+                                                         : tablet_there_->offer());
+      return protobuf_response(message);
+    };
+  }
+  void link() {
+    const auto text = client_->begin_link();
+    ASSERT_TRUE(text.ok()) << text.error().detail;
+    const e2ee::KnownUser own = *e2ee_->state().user("alice").value();
+    const UserId alice = "alice";
+    const auto now_ms = static_cast<std::uint64_t>(to_unix_ms(clock_.wall_now()));
+    auto scanned = e2ee::LinkOld::scan(*text, {alice, DeviceId{kTablet}, &own}, now_ms, random_);
+    ASSERT_TRUE(scanned.ok());
+    tablet_there_ = std::move(*scanned);
+    advance(2 * limits::e2ee::kLinkPoll);
+    ASSERT_TRUE(client_->confirm_link().ok());
+    const FaultScope scope(this);
+    advance(2 * limits::e2ee::kLinkPoll);
+  }
+  bool on_fault_point(const char* name, bool) override {
+    if (name == std::string("encryption.between_adopted_and_listed")) {
+      replacing_behind_it_ = e2ee_->notes().replacing()->has_value();
+    }
+    return false;
+  }
+
+  const e2ee::SigningSeed seed_ = e2ee_->state().self().value()->account_seed.clone();
+  std::optional<e2ee::LinkOld> tablet_there_;
+  std::optional<bool> replacing_behind_it_;  // in what a process finds that begins behind the one that was killed there
+};
+
+TEST_F(OwnKeyAgainAndLinked, IsGivenUpInTheSameTransaction) {
+  const e2ee::SigningKey before = known().account_key;
+  link();
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
+  EXPECT_THAT(sink_.identity_replaced, ElementsAre(Code::kCancelled));
+  EXPECT_EQ(replacing_behind_it_, kHasFaultPoints ? std::optional(false) : std::nullopt);
+  replacement_refusal_.reset();
+  restart();
+  client_->start();
+  advance(std::chrono::minutes(10));
+  EXPECT_EQ(known().account_key, before);
+  EXPECT_EQ(known(), server_lists_.back());
+  EXPECT_THAT(devices(known()), ElementsAre(kTablet, kLaptop, kDevice));
+}
+
 // ---- A key that a server made up ------------------------------------------------------------------------------------
 
 class OwnKeyMadeUp : public OwnBranches {
@@ -474,6 +577,31 @@ TEST_F(OwnKeyMadeUp, IsLookedAtAgainWithEachConnection) {
   drop();
   advance(std::chrono::minutes(2));
   expect_that_it_goes_on();
+}
+
+// Another one in each answer, and each time there are newer lists still.
+TEST_F(OwnKeyMadeUp, IsNotAskedForAgainAtOnce) {
+  std::size_t asked = 0;
+  const auto record = e2ee::parse_device_record(server_records_.front());
+  http_.respond = [&, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
+    if (!request.url.ends_with("/v1/keys/lists/query")) return others(request);
+    if (++asked > 200) return std::nullopt;
+    Bytes seed(32, 'm');
+    seed[0] = static_cast<char>(asked);
+    const e2ee::SigningSeed made_up = e2ee::SigningSeed::copy_of(seed);
+    const auto first = e2ee::first_device_list("alice", made_up, {&*record, 1}, e2ee::kThen);
+    wire::DeviceLists answer;
+    wire::DeviceLists::OfUser& own = *answer.add_users();
+    own.set_user_id("alice");
+    own.set_newest_version(limits::e2ee::kListVersionMax);
+    own.add_lists(e2ee::next_device_list(*first, made_up, {}, {}, e2ee::kThen, known().version)->bytes);
+    own.add_records(record->bytes);
+    return protobuf_response(answer);
+  };
+  deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
+  advance(std::chrono::minutes(1));
+  EXPECT_EQ(asked, 1U);
+  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
 }
 
 // By which somebody would come back who was taken out.
@@ -546,9 +674,11 @@ class LetInAndRestarted : public OwnBranches {
       if (request.method == "PUT") {
         wire::LinkMessage left;
         EXPECT_TRUE(left.ParseFromString(request.body));
-        (request.url.ends_with("grant") ? grant_ : offer_) = left.message();
+        const bool is_grant = request.url.ends_with("grant");
+        (is_grant ? grant_ : offer_) = left.message();
+        if (is_grant && std::exchange(grant_unanswered_, false)) return problem_response(503, Code::kUnavailable);
         HttpResponse taken;
-        taken.status = grant_.empty() ? 204 : grant_status_;
+        taken.status = is_grant ? grant_status_ : 204;
         return taken;
       }
       wire::LinkMessage answer;
@@ -556,9 +686,10 @@ class LetInAndRestarted : public OwnBranches {
       return protobuf_response(answer);
     };
   }
-  void let_in() {
+  void let_in(std::uint64_t device = kDesk) {
     const auto now_ms = static_cast<std::uint64_t>(to_unix_ms(clock_.wall_now()));
-    desk_ = *e2ee::LinkNew::start("alice", DeviceId{kDesk}, "desk", now_ms, random_);
+    desk_ = *e2ee::LinkNew::start("alice", DeviceId{device}, "desk", now_ms, random_);
+    grant_.clear();
     ASSERT_TRUE(client_->scan_link(desk_->text()).ok());
     advance(2 * limits::e2ee::kLinkPoll);
     ASSERT_TRUE(client_->confirm_link().ok());
@@ -580,12 +711,13 @@ class LetInAndRestarted : public OwnBranches {
     go_online();
     look();
   }
-  bool waits_for_it() { return e2ee_->notes().let_in()->has_value(); }
+  bool waits_for_it() { return !e2ee_->notes().let_in()->empty(); }
 
   std::optional<e2ee::LinkNew> desk_;
   Bytes offer_;
   Bytes grant_;
   int grant_status_ = 204;
+  bool grant_unanswered_ = false;  // the first time
 };
 
 TEST_F(LetInAndRestarted, AListThatNamesItWithOtherKeysIsTold) {
@@ -611,6 +743,46 @@ TEST_F(LetInAndRestarted, AGrantThatTheServerDoesNotTakeLetsNobodyIn) {
   grant_status_ = 409;
   let_in();
   EXPECT_FALSE(waits_for_it());
+}
+
+// By then the new device may have it.
+TEST_F(LetInAndRestarted, AGrantThatIsRefusedBehindALostAnswerMayHaveLetItIn) {
+  grant_status_ = 409;
+  grant_unanswered_ = true;
+  let_in();
+  advance(3 * limits::e2ee::kLinkPoll);
+  EXPECT_EQ(client_->scan_link("x").code(), e2ee::kBadMessage) << "no linking runs";
+  EXPECT_TRUE(waits_for_it());
+}
+
+// Before this device has read what became of the first, the user lets a second one in.
+TEST_F(LetInAndRestarted, TheFirstOfTwoIsLookedAtToo) {
+  constexpr std::uint64_t kPad = 11;
+  let_in();
+  let_in(kPad);
+  put_list({e2ee::make_device_record({"alice", DeviceId{kDesk}, e2ee::kSuitesSpoken, e2ee::kThen, {}},
+                                     e2ee::DeviceKeys::draw(random_))});
+  start_anew();
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 1U);
+  ASSERT_THAT(*e2ee_->notes().let_in(), SizeIs(1));
+  EXPECT_EQ(e2ee_->notes().let_in()->front().device_id, DeviceId{kPad}) << "it may come yet";
+}
+
+TEST_F(LetInAndRestarted, WhoIsLetInAgainIsWhoWasConfirmedLast) {
+  let_in();
+  let_in();
+  ASSERT_THAT(*e2ee_->notes().let_in(), SizeIs(1));
+  put_list({confirmed()});
+  start_anew();
+  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 0U);
+  EXPECT_FALSE(waits_for_it());
+}
+
+TEST_F(LetInAndRestarted, AsManyAreKeptAsAListHas) {
+  for (std::uint64_t device = 20; device <= 20 + limits::e2ee::kDevicesMax; ++device) let_in(device);
+  const auto kept = *e2ee_->notes().let_in();
+  ASSERT_THAT(kept, SizeIs(limits::e2ee::kDevicesMax));
+  EXPECT_EQ(kept.front().device_id, DeviceId{21});
 }
 
 }  // namespace
