@@ -28,11 +28,13 @@ struct SealedWorld : World {
     publish(phone, 1, {phone, tablet});
     publish(bob, 1, {bob});
   }
-  void publish(const Device& uploader, std::uint64_t version, const std::vector<Device>& devices) {
+  void publish(const Device& uploader, std::uint64_t version, const std::vector<Device>& devices,
+               bool another_key = false) {
     PublishLists op;
     op.user_id = uploader.user;
     op.uploader = uploader.id;
-    op.account_key = hash_named("key of " + uploader.user);
+    op.account_key = hash_named((another_key ? "another key of " : "key of ") + uploader.user);
+    op.replaces_account_key = another_key;
     for (const Device& device : devices) op.records.push_back(record_of(device.id));
     op.lists = {list_of(version, op.records, " of " + uploader.user)};
     CHATSDK_ASSERT(commit_now(op).ok());
@@ -345,12 +347,17 @@ TEST(GatewayEncrypted, ListVersionsUpToTheLimitAreNamed) {
   TestClient& phone = world.connect_sealed(world.phone);
   wire::ClientFrame frame = world.sealed(1);
   for (const std::uint64_t version : {limits::e2ee::kEncryptionCounterMax + 1, limits::e2ee::kListVersionMax}) {
-    frame.mutable_send()->set_own_list_version(version);
-    phone.say(frame);
-    world.run();
-    EXPECT_TRUE(results(phone).back().has_roster_changed()) << "today's are others";
+    for (const bool is_peer : {false, true}) {
+      wire::ClientFrame other = frame;
+      is_peer ? other.mutable_send()->set_peer_list_version(version)
+              : other.mutable_send()->set_own_list_version(version);
+      phone.say(other);
+      world.run();
+      ASSERT_TRUE(results(phone).back().has_roster_changed()) << "today's are others";
+    }
   }
-  world.publish(world.phone, limits::e2ee::kListVersionMax, {world.phone, world.tablet});
+  world.publish(world.bob, limits::e2ee::kListVersionMax, {world.bob}, true);
+  frame.mutable_send()->set_peer_list_version(limits::e2ee::kListVersionMax);
   phone.say(frame);
   world.run();
   EXPECT_TRUE(results(phone).back().has_accepted()) << results(phone).back().refused().detail();
