@@ -146,8 +146,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_forget_identity(chatsdk_client* 
  * could not read afterwards: what others send meanwhile is read first. It takes effect when the server has taken the
  * new key: CHATSDK_EVENT_IDENTITY_REPLACED says so, or why it was given up. Then everything stays as it was, and
  * nothing of the new key is kept. Until then this device goes on under the old one. Asked for twice it is done once;
- * linking this device gives it up (CANCELLED). An app that ends before it has pulled that event is not told again: where
- * the new key is in force, each safety number (chatsdk_client_identity) is another one.
+ * linking this device gives it up (CANCELLED). An app that ends before it has pulled that event is not told again:
+ * where the new key is in force, each safety number (chatsdk_client_identity) is another one.
  *
  * @param client the client
  * @param[out] out_error why it failed; NULL allowed
