@@ -29,6 +29,7 @@ void Linker::look_at(UserNumber user) {
     if (world_.scheduler().now() >= linking->second.until) end(user, linking->second.number, false);
     return;
   }
+  if (stopped_) return;
   DeviceNode* fresh = nullptr;
   DeviceNode* listed = nullptr;
   for (DeviceNode* device : world_.devices()) {

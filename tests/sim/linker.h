@@ -28,6 +28,9 @@ class Linker {
 
   // Looks from now on, every few seconds.
   void begin();
+  // No user begins anything more; what is under way comes to its end.
+  void stop() { stopped_ = true; }
+  bool is_busy() const { return !under_way_.empty(); }
   std::uint64_t linked() const { return linked_; }
 
  private:
@@ -51,6 +54,7 @@ class Linker {
   std::map<UserNumber, MonotonicTime> next_cleanup_;
   std::uint64_t last_ = 0;
   std::uint64_t linked_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace chatsdk::sim

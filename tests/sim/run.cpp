@@ -253,6 +253,9 @@ class Run {
     if (world_.failed()) return;
     if (world_.liar() == nullptr) sync_all();
     if (world_.failed()) return;
+    // Whoever was misled may be linked late.
+    world_.linker().stop();
+    while (world_.linker().is_busy() && !world_.failed()) run_until(world_.scheduler().now() + seconds(1));
     const MonotonicTime moved = world_.scheduler().now() + kLastMoves;
     run_until(world_.options().encrypted ? std::max(moved, healed_ + kRequestsEnd) : moved);
     // What a liar has provoked may be so much that it goes on at one request a minute.

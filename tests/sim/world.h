@@ -44,6 +44,7 @@ class World {
   SeededRandom& random() { return random_; }
   const RunOptions& options() const { return options_; }
   // Nullptr where the server says what it means.
+  Linker& linker() { return linker_; }
   Liar* liar() { return liar_.get(); }
   // What it said to the device stays when it leaves: it believes in another account, or in lists that nobody can show.
   bool is_misled(DeviceNode& device) const { return liar_ != nullptr && liar_->has_misled(device); }
