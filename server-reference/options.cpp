@@ -200,6 +200,8 @@ void add_service_options(CLI::App& app, ServerOptions& server, Raw& raw) {
   add(app, "--registrations-per-address", server.accounts.registrations_per_address.burst,
       "Accounts that one client address may make at once; it regains one a minute; 0: no limit")
       ->check(range(0, std::numeric_limits<std::uint32_t>::max()));
+  add(app, "--group-members-max", server.groups.members_max, "Members that a group may have")
+      ->check(range(2, limits::groups::kMembersMax));
   add(app, "--app-issuer", raw.app_issuer, "Issuer (iss) of tokens that the app's own backend signs");
   add(app, "--app-audience", raw.app_audience, "Audience (aud) of those tokens");
   add(app, "--app-keys", raw.app_keys_file, "File with the JWK set whose keys may sign them");

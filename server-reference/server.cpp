@@ -65,6 +65,7 @@ ServerCoreOptions Server::core_options() const {
   ServerCoreOptions core;
   core.gateway = options_.gateway;
   core.accounts = options_.accounts;
+  core.groups = options_.groups;
   core.access_tokens = options_.access_tokens;
   core.app_keys = options_.app_keys;
   core.websocket_url = options_.advertised_url.empty() ? websocket_url() : options_.advertised_url;

@@ -38,6 +38,7 @@ struct ServerOptions {
   ListenerOptions listener;  // message_bytes_max follows from the gateway's text_bytes_max
   GatewayOptions gateway;
   AccountOptions accounts;
+  GroupOptions groups;
   AccessTokenOptions access_tokens;
   std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
   AddressRanges trusted_proxies;            // whose X-Forwarded-For names the client

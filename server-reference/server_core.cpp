@@ -62,8 +62,10 @@ void ServerCore::start(UniqueFunction<void(const Error&)> on_fatal) {
         options_.keys);
     links_ =
         std::make_unique<LinkMailboxes>(LinkMailboxes::Parts{seams_.rest, *rest_reader_, submit()}, options_.links);
-    rest_service_ = std::make_unique<RestService>(seams_.rest, RestService::Services{*accounts_, *keys_, *links_},
-                                                  std::move(rest), seams_.log);
+    groups_ =
+        std::make_unique<GroupService>(GroupService::Parts{seams_.rest, *rest_reader_, submit()}, options_.groups);
+    rest_service_ = std::make_unique<RestService>(
+        seams_.rest, RestService::Services{*accounts_, *keys_, *links_, *groups_}, std::move(rest), seams_.log);
   });
   gateways_.resize(seams_.shards.size());
   for (std::size_t i = 0; i < gateways_.size(); ++i) make_gateway(i);
@@ -110,6 +112,7 @@ void ServerCore::see_levels(const std::function<void(const Level&)>& see) const 
   see({"entries of a key directory's rate limit", keys_->rated(), options_.keys.rate_buckets_max});
   see({"uploads of keys that are checked", keys_->checks_in_flight(), options_.keys.checks_in_flight_max});
   see({"entries of the linkings' rate limit", links_->rated(), options_.links.rate_buckets_max});
+  see({"entries of the groups' rate limits", groups_->rated(), options_.groups.rate_buckets_max});
   for (const auto& gateway : gateways_) {
     if (gateway == nullptr) continue;
     const Gateway::Fullest most = gateway->fullest();
@@ -122,6 +125,7 @@ void ServerCore::see_levels(const std::function<void(const Level&)>& see) const 
 void ServerCore::stop() {
   gateways_.clear();
   rest_service_.reset();
+  groups_.reset();
   links_.reset();
   keys_.reset();
   accounts_.reset();

@@ -27,6 +27,7 @@
 #include "server-reference/services/committer.h"
 #include "server-reference/services/delivery_service.h"
 #include "server-reference/services/encryption_upkeep.h"
+#include "server-reference/services/group_service.h"
 #include "server-reference/services/key_directory.h"
 #include "server-reference/services/link_mailboxes.h"
 #include "server-reference/services/marks_service.h"
@@ -42,6 +43,7 @@ struct ServerCoreOptions {
   AccountOptions accounts;
   KeyDirectoryOptions keys;
   LinkMailboxOptions links;
+  GroupOptions groups;
   AccessTokenOptions access_tokens;
   Committer::Limits commit;
   std::shared_ptr<const AppKeys> app_keys;  // shared: immutable once read; null: the app's tokens are not taken
@@ -123,6 +125,7 @@ class ServerCore {
   std::unique_ptr<AccountService> accounts_;
   std::unique_ptr<KeyDirectory> keys_;
   std::unique_ptr<LinkMailboxes> links_;
+  std::unique_ptr<GroupService> groups_;
   std::unique_ptr<RestService> rest_service_;
   std::vector<std::unique_ptr<Gateway>> gateways_;
 

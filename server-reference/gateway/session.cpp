@@ -17,6 +17,15 @@ namespace chatsdk::server {
 
 namespace {
 
+// What a member of a group needs for it. Reactions and deletions are everybody's.
+std::optional<GroupRight> right_for(const content::Content& sent) {
+  const auto* annotation = std::get_if<content::Annotation>(&sent);
+  if (annotation == nullptr) return GroupRight::kSend;
+  const auto is = [&](auto of) { return std::holds_alternative<decltype(of)>(annotation->kind); };
+  if (is(content::Delete()) || is(content::Reaction())) return std::nullopt;
+  return is(content::Pin()) || is(content::Timer()) ? GroupRight::kPin : GroupRight::kSend;
+}
+
 std::string ms_text(std::chrono::milliseconds time) { return std::to_string(time.count()) + " ms"; }
 
 Status check_user_id(const std::string& user_id) {
@@ -45,10 +54,15 @@ Status check_target(const Request& request, Target& target, ClientMessageId& id)
     case Request::kPeerUserId:
       target.peer = request.peer_user_id();
       return check_user_id(target.peer);
+    case Request::kGroupId:
+      target.group_id = request.group_id();
+      if (target.group_id.size() == limits::groups::kIdBytes) return {};
+      return error(Code::kInvalidArgument, "group_id " + std::to_string(target.group_id.size()) + " B, " +
+                                               std::to_string(limits::groups::kIdBytes) + " B are needed");
     case Request::TARGET_NOT_SET:
       break;
   }
-  return error(Code::kInvalidArgument, "no target, a conversation_id or a peer_user_id is needed");
+  return error(Code::kInvalidArgument, "no target, a conversation_id, peer_user_id or group_id is needed");
 }
 
 std::size_t bytes_of(const google::protobuf::RepeatedPtrField<wire::Slice>& slices) {
@@ -420,6 +434,7 @@ Status GatewaySession::check_content(const wire::Send& send, AppendMessage& op) 
   const bool is_erased =
       std::visit([](const auto& one) { return std::holds_alternative<content::Erased>(one.kind); }, sent);
   if (is_erased) return error(Code::kInvalidArgument, "content that only a server leaves");
+  op.right = right_for(sent);
   const auto* annotation = std::get_if<content::Annotation>(&sent);
   if (annotation == nullptr) return {};
   if (const auto* deletion = std::get_if<content::Delete>(&annotation->kind)) {

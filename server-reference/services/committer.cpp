@@ -42,6 +42,12 @@ std::size_t bytes_of(const PublishLists& op) {
   return bytes;
 }
 
+std::size_t bytes_of(const std::vector<UserId>& users) {
+  std::size_t bytes = 0;
+  for (const UserId& user : users) bytes += sizeof(UserId) + user.size();
+  return bytes;
+}
+
 // What an op holds while it waits. What is not looked at here has a fixed size or a small limit of its own.
 std::size_t bytes_of(const WriteOp& op) {
   std::size_t bytes = sizeof(WriteOp);
@@ -54,7 +60,21 @@ std::size_t bytes_of(const WriteOp& op) {
   if (const auto* upload = std::get_if<UploadPrekeys>(&op)) {
     bytes += bytes_of(upload->one_time) + bytes_of(upload->one_time_kem);
   }
+  if (const auto* group = std::get_if<GroupOperation>(&op)) {
+    if (const auto* create = std::get_if<CreateGroup>(&group->change)) {
+      bytes += bytes_of(create->members) + create->description.size() + create->picture.size();
+    }
+    if (const auto* add = std::get_if<AddMembers>(&group->change)) bytes += bytes_of(add->user_ids);
+    if (const auto* change = std::get_if<ChangeGroup>(&group->change)) {
+      bytes += change->description.value_or("").size() + change->picture.value_or("").size();
+    }
+  }
   return bytes;
+}
+
+// What takes its time, and is counted so that a transaction stays short.
+bool is_heavy(const WriteOp& op) {
+  return std::holds_alternative<AppendMessage>(op) || std::holds_alternative<GroupOperation>(op);
 }
 
 }  // namespace
@@ -177,7 +197,7 @@ bool Committer::take_batch() {
   while (!queue_.empty() && ops_.size() < ops_max) {
     const std::size_t bytes = queue_.front().bytes;
     if (!ops_.empty() && batch_bytes_ + bytes > limits_.batch_bytes_max) break;
-    if (std::holds_alternative<AppendMessage>(queue_.front().op) && ++messages > limits_.batch_max) break;
+    if (is_heavy(queue_.front().op) && ++messages > limits_.batch_max) break;
     batch_bytes_ += bytes;
     ops_.push_back(std::move(queue_.front().op));
     waiting_.push_back(std::move(queue_.front()));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "base/limits.h"
@@ -71,6 +72,34 @@ int weight_of(std::string_view parameters) {
   return 1000;
 }
 
+// nullopt: a % that no two hexadecimal digits follow.
+std::optional<std::string> percent_decoded(std::string_view text) {
+  std::string decoded;
+  while (!text.empty()) {
+    if (text.front() != '%') {
+      decoded.push_back(text.front());
+      text.remove_prefix(1);
+      continue;
+    }
+    const auto byte = from_hex(text.substr(1, 2));
+    if (text.size() < 3 || !byte) return std::nullopt;
+    decoded.append(*byte);
+    text.remove_prefix(3);
+  }
+  return decoded;
+}
+
+// The first value of this name, as it was written; empty: there is none.
+std::string_view query_value(std::string_view url, std::string_view name) {
+  const std::size_t begin = url.find('?');
+  std::string_view query = begin == url.npos ? std::string_view() : url.substr(begin + 1);
+  while (!query.empty()) {
+    std::string_view value = take_until(query, '&');
+    if (take_until(value, '=') == name) return value;
+  }
+  return {};
+}
+
 }  // namespace
 
 // One request on its way to its answer.
@@ -80,25 +109,39 @@ struct RestService::Exchange {
   Respond respond;
   Form form = Form::kJson;  // of the answer
   const Route* route = nullptr;
-  std::string parameter;  // of the path: the {id}
+  Parameters parameters;  // what the path has in the place of each name in braces
+
+  std::string parameter(std::string_view name) const {
+    const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                    [name](const auto& parameter) { return parameter.first == name; });
+    return found == parameters.end() ? std::string() : found->second;
+  }
 };
 
 struct RestService::Route {
   std::string_view method;
-  std::string_view path;  // "{id}" takes one segment
+  std::string_view path;  // a name in braces takes one segment, which is not empty
   void (RestService::*handler)(Exchange);
 
-  std::optional<std::string_view> match(std::string_view requested) const {
-    constexpr std::string_view kParameter = "{id}";
-    const std::size_t at = path.find(kParameter);
-    if (at == std::string_view::npos) return requested == path ? std::optional(std::string_view()) : std::nullopt;
-    const std::string_view before = path.substr(0, at);
-    const std::string_view behind = path.substr(at + kParameter.size());
-    if (requested.size() < before.size() + behind.size()) return std::nullopt;
-    if (!requested.starts_with(before) || !requested.ends_with(behind)) return std::nullopt;
-    const std::string_view value = requested.substr(before.size(), requested.size() - before.size() - behind.size());
-    if (value.empty() || value.find('/') != std::string_view::npos) return std::nullopt;
-    return value;
+  std::optional<Parameters> match(std::string_view requested) const {
+    Parameters parameters;
+    std::string_view pattern = path;
+    for (;;) {
+      const std::size_t end = pattern.find('/');
+      const std::size_t requested_end = requested.find('/');
+      const std::string_view segment = pattern.substr(0, end);
+      const std::string_view value = requested.substr(0, requested_end);
+      if (segment.starts_with('{')) {
+        if (value.empty()) return std::nullopt;
+        parameters.emplace_back(segment.substr(1, segment.size() - 2), value);
+      } else if (segment != value) {
+        return std::nullopt;
+      }
+      if ((end == pattern.npos) != (requested_end == requested.npos)) return std::nullopt;
+      if (end == pattern.npos) return parameters;
+      pattern.remove_prefix(end + 1);
+      requested.remove_prefix(requested_end + 1);
+    }
   }
 };
 
@@ -109,19 +152,40 @@ const std::vector<RestService::Route>& RestService::routes() {
       {"POST", "/v1/sessions/refresh", &RestService::post_refresh},
       {"DELETE", "/v1/sessions/current", &RestService::delete_session},
       {"GET", "/v1/devices", &RestService::get_devices},
-      {"DELETE", "/v1/devices/{id}", &RestService::delete_device},
+      {"DELETE", "/v1/devices/{device_id}", &RestService::delete_device},
       {"POST", "/v1/keys/lists", &RestService::post_lists},
       {"POST", "/v1/keys/lists/query", &RestService::post_lists_query},
       {"POST", "/v1/keys/prekeys", &RestService::post_prekeys},
       {"GET", "/v1/keys/counts", &RestService::get_key_counts},
       {"GET", "/v1/keys/digest", &RestService::get_key_digest},
       {"POST", "/v1/keys/bundles", &RestService::post_bundles},
-      {"PUT", "/v1/keys/links/{id}/offer", &RestService::put_link<LinkStep::kOffer>},
-      {"GET", "/v1/keys/links/{id}/offer", &RestService::get_link<LinkStep::kOffer>},
-      {"PUT", "/v1/keys/links/{id}/reveal", &RestService::put_link<LinkStep::kReveal>},
-      {"GET", "/v1/keys/links/{id}/reveal", &RestService::get_link<LinkStep::kReveal>},
-      {"PUT", "/v1/keys/links/{id}/grant", &RestService::put_link<LinkStep::kGrant>},
-      {"GET", "/v1/keys/links/{id}/grant", &RestService::get_link<LinkStep::kGrant>},
+      {"PUT", "/v1/keys/links/{link_id}/offer", &RestService::put_link<LinkStep::kOffer>},
+      {"GET", "/v1/keys/links/{link_id}/offer", &RestService::get_link<LinkStep::kOffer>},
+      {"PUT", "/v1/keys/links/{link_id}/reveal", &RestService::put_link<LinkStep::kReveal>},
+      {"GET", "/v1/keys/links/{link_id}/reveal", &RestService::get_link<LinkStep::kReveal>},
+      {"PUT", "/v1/keys/links/{link_id}/grant", &RestService::put_link<LinkStep::kGrant>},
+      {"GET", "/v1/keys/links/{link_id}/grant", &RestService::get_link<LinkStep::kGrant>},
+      {"POST", "/v1/groups", &RestService::change_group<wire::CreateGroupRequest, &GroupService::create>},
+      {"GET", "/v1/groups/{group_id}", &RestService::get_group},
+      {"PATCH", "/v1/groups/{group_id}", &RestService::change_group<wire::ChangeGroupRequest, &GroupService::change>},
+      {"DELETE", "/v1/groups/{group_id}", &RestService::change_group<void, &GroupService::remove>},
+      {"GET", "/v1/groups/{group_id}/members", &RestService::get_members},
+      {"POST", "/v1/groups/{group_id}/members",
+       &RestService::change_group<wire::MembersRequest, &GroupService::add_members>},
+      {"DELETE", "/v1/groups/{group_id}/members/{user_id}",
+       &RestService::change_group<void, &GroupService::remove_member>},
+      {"PUT", "/v1/groups/{group_id}/members/{user_id}/role",
+       &RestService::change_group<wire::RoleRequest, &GroupService::set_role>},
+      {"PUT", "/v1/groups/{group_id}/owner", &RestService::change_group<wire::OwnerRequest, &GroupService::set_owner>},
+      {"GET", "/v1/groups/{group_id}/invitations", &RestService::get_invitations},
+      {"POST", "/v1/groups/{group_id}/invitations",
+       &RestService::change_group<wire::InvitationRequest, &GroupService::invite>},
+      {"DELETE", "/v1/groups/{group_id}/invitations/{token}", &RestService::change_group<void, &GroupService::revoke>},
+      {"GET", "/v1/groups/{group_id}/requests", &RestService::get_join_requests},
+      {"PUT", "/v1/groups/{group_id}/requests/{user_id}",
+       &RestService::change_group<wire::RequestAnswer, &GroupService::answer_request>},
+      {"GET", "/v1/invitations/{token}", &RestService::get_invitation},
+      {"POST", "/v1/invitations/{token}", &RestService::change_group<void, &GroupService::join>},
       {"GET", "/v1/connect", &RestService::get_connect},
       {"GET", "/healthz", &RestService::get_health},
       {"GET", "/readyz", &RestService::get_ready},
@@ -134,6 +198,7 @@ RestService::RestService(Executor& executor, Services services, RestOptions opti
       accounts_(services.accounts),
       keys_(services.keys),
       links_(services.links),
+      groups_(services.groups),
       options_(std::move(options)),
       log_(log),
       refusals_(executor.clock(), log, {"rest", limits::kRefusedRequestsLogged}) {}
@@ -141,14 +206,14 @@ RestService::RestService(Executor& executor, Services services, RestOptions opti
 RestService::~RestService() = default;
 
 const RestService::Route* RestService::find(std::string_view path, std::string_view method, std::string& allow,
-                                            std::string& parameter) {
+                                            Parameters& parameters) {
   for (const Route& route : routes()) {
-    const auto value = route.match(path);
-    if (!value) continue;
+    auto values = route.match(path);
+    if (!values) continue;
     // HEAD is answered as GET; whoever carries the answer leaves its body out.
     const bool is_get = route.method == "GET";
     if (route.method == method || (is_get && method == "HEAD")) {
-      parameter = *value;
+      parameters = *std::move(values);
       return &route;
     }
     allow += (allow.empty() ? "" : ", ") + std::string(route.method) + (is_get ? ", HEAD" : "");
@@ -185,7 +250,7 @@ void RestService::handle(HttpRequest request, std::string remote_address, Respon
   const std::string_view url = exchange.request.url;
   const std::string_view path = url.substr(0, url.find('?'));
   std::string allow;
-  exchange.route = find(path, exchange.request.method, allow, exchange.parameter);
+  exchange.route = find(path, exchange.request.method, allow, exchange.parameters);
   if (exchange.route != nullptr && exchange.route->handler == &RestService::get_health &&
       exchange.request.body.size() <= limits::kRequestBodyBytesMax) {
     return get_health(std::move(exchange));  // the process lives, whatever its executors are busy with
@@ -390,7 +455,7 @@ void RestService::delete_device(Exchange exchange) {
   const auto identity = accounts_.authenticate(bearer_token(exchange.request.headers));
   if (!identity.ok()) return answer_error(exchange, identity.error());
   DeviceId device;
-  const std::string& text = exchange.parameter;
+  const std::string text = exchange.parameter("device_id");
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), device.value);
   if (failure != std::errc() || end != text.data() + text.size() || text.front() == '0') {
     return answer_error(exchange, error(Code::kInvalidArgument, "device_id in the path is no decimal number above 0"));
@@ -442,7 +507,7 @@ template <LinkStep kStep>
 void RestService::put_link(Exchange exchange) {
   const auto message = authenticated_body<wire::LinkMessage>(exchange);
   if (!message) return;
-  const std::string link_id = exchange.parameter;
+  const std::string link_id = exchange.parameter("link_id");
   links_.put(message->first, link_id, kStep, message->second, empty_answer(std::move(exchange)));
 }
 
@@ -450,13 +515,91 @@ template <LinkStep kStep>
 void RestService::get_link(Exchange exchange) {
   const auto identity = authenticated(exchange);
   if (!identity) return;
-  const auto message = links_.get(*identity, exchange.parameter, kStep);
+  const auto message = links_.get(*identity, exchange.parameter("link_id"), kStep);
   // Whoever waits for a step asks again and again: that it is not there yet is no line of the log.
   if (message.code() == Code::kNotFound) {
     return answer(exchange, problem_response(exchange.form, message.error(), http_status(message.code())));
   }
   answer_result(exchange, message);
 }
+
+// ---- Groups --------------------------------------------------------------------------------------------------------
+
+// Whatever is wrong with the path is answered.
+std::optional<GroupService::Asked> RestService::asked(Exchange& exchange, const Identity& identity) {
+  GroupService::Asked asked{identity,
+                            std::string(header(exchange.request.headers, "operation-id")),
+                            exchange.parameter("group_id"),
+                            exchange.parameter("token"),
+                            {}};
+  const auto user_id = percent_decoded(exchange.parameter("user_id"));
+  if (user_id) {
+    asked.user_id = *user_id;
+    return asked;
+  }
+  answer_error(exchange, error(Code::kInvalidArgument, "user_id in the path: a % without two hexadecimal digits"));
+  return std::nullopt;
+}
+
+GroupService::OnChanged RestService::changed_answer(Exchange exchange) {
+  return [this, exchange = std::move(exchange)](Result<wire::GroupChanged> changed) mutable {
+    // Of the request, not of its body's form.
+    if (changed.code() == Code::kUnsupported) return answer_error(exchange, changed.error(), 400);
+    answer_result(exchange, changed);
+  };
+}
+
+template <typename Message, auto kChange>
+void RestService::change_group(Exchange exchange) {
+  if constexpr (std::is_void_v<Message>) {
+    const auto identity = authenticated(exchange);
+    if (!identity) return;
+    const auto about = asked(exchange, *identity);
+    if (about) (groups_.*kChange)(*about, changed_answer(std::move(exchange)));
+  } else {
+    const auto request = authenticated_body<Message>(exchange);
+    if (!request) return;
+    const auto about = asked(exchange, request->first);
+    if (about) (groups_.*kChange)(*about, request->second, changed_answer(std::move(exchange)));
+  }
+}
+
+void RestService::get_group(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (identity) answer_result(exchange, groups_.info(*identity, exchange.parameter("group_id")));
+}
+
+void RestService::get_members(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (!identity) return;
+  const auto after = percent_decoded(query_value(exchange.request.url, "after"));
+  const std::string_view max = query_value(exchange.request.url, "max");
+  std::uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(max.data(), max.data() + max.size(), number);
+  const bool is_number = max.empty() || (failure == std::errc() && end == max.data() + max.size() && number != 0);
+  if (!after || !is_number) {
+    return answer_error(exchange, error(Code::kInvalidArgument, !after ? "after: a % without two hexadecimal digits"
+                                                                       : "max is no decimal number above 0"));
+  }
+  answer_result(exchange, groups_.members(*identity, exchange.parameter("group_id"), *after, number));
+}
+
+void RestService::get_invitations(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (identity) answer_result(exchange, groups_.invitations(*identity, exchange.parameter("group_id")));
+}
+
+void RestService::get_join_requests(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (identity) answer_result(exchange, groups_.requests(*identity, exchange.parameter("group_id")));
+}
+
+void RestService::get_invitation(Exchange exchange) {
+  const auto identity = authenticated(exchange);
+  if (identity) answer_result(exchange, groups_.preview(*identity, exchange.parameter("token")));
+}
+
+// ---- What a client looks for ---------------------------------------------------------------------------------------
 
 // Where a user's gateway stands may depend on the user, so the question is asked with a token.
 void RestService::get_connect(Exchange exchange) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The REST interface: paths, methods, content types, problem documents. It turns requests into messages, asks the
-// account service, the key directory and its mailboxes, and turns answers back. docs/protocol-rest.md is its contract.
+// account service, the key directory and its mailboxes and the groups, and turns answers back. docs/protocol-rest.md is
+// its contract.
 //
 // Threads: handle() and set_draining() from any thread; the rest happens on the executor, which is that of the services
 // that it asks. The owner stops the executor before it destroys the service.
@@ -23,6 +24,7 @@
 #include "protocol/frames.h"
 #include "server-reference/services/account_service.h"
 #include "server-reference/services/client_address.h"
+#include "server-reference/services/group_service.h"
 #include "server-reference/services/http_service.h"
 #include "server-reference/services/json_codec.h"
 #include "server-reference/services/key_directory.h"
@@ -50,6 +52,7 @@ class RestService final : public HttpService {
     AccountService& accounts;
     KeyDirectory& keys;
     LinkMailboxes& links;
+    GroupService& groups;
   };
 
   RestService(Executor& executor, Services services, RestOptions options, Log& log);
@@ -63,10 +66,11 @@ class RestService final : public HttpService {
   enum class Form { kJson, kProtobuf };
   struct Route;
   struct Exchange;
+  using Parameters = std::vector<std::pair<std::string_view, std::string>>;
 
   static const std::vector<Route>& routes();
   // The route of a path and method, or the answer that there is none.
-  static const Route* find(std::string_view path, std::string_view method, std::string& allow, std::string& parameter);
+  static const Route* find(std::string_view path, std::string_view method, std::string& allow, Parameters& parameters);
   static Form answer_form(const HttpRequest& request);
 
   // allow: the methods of the path, when it has not the one that was asked for.
@@ -105,6 +109,16 @@ class RestService final : public HttpService {
   void put_link(Exchange exchange);
   template <LinkStep kStep>
   void get_link(Exchange exchange);
+  std::optional<GroupService::Asked> asked(Exchange& exchange, const Identity& identity);
+  GroupService::OnChanged changed_answer(Exchange exchange);
+  // Message: void of a change without a body.
+  template <typename Message, auto kChange>
+  void change_group(Exchange exchange);
+  void get_group(Exchange exchange);
+  void get_members(Exchange exchange);
+  void get_invitations(Exchange exchange);
+  void get_join_requests(Exchange exchange);
+  void get_invitation(Exchange exchange);
   void get_connect(Exchange exchange);
   void get_health(Exchange exchange);
   void get_ready(Exchange exchange);
@@ -113,6 +127,7 @@ class RestService final : public HttpService {
   AccountService& accounts_;
   KeyDirectory& keys_;
   LinkMailboxes& links_;
+  GroupService& groups_;
   RestOptions options_;
   Log& log_;
   RefusalLog refusals_;  // the executor's

@@ -82,6 +82,9 @@ Bytes encode_item(const ItemRow& row) {
     case wire::ITEM_KIND_CONVERSATION_ADDED:
       put_bytes(out, wire::Item::kConversationFieldNumber, row.payload);
       break;
+    case wire::ITEM_KIND_CONVERSATION_LEFT:
+      put_bytes(out, wire::Item::kLeftFieldNumber, row.payload);
+      break;
     default:
       break;
   }

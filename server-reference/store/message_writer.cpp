@@ -21,6 +21,11 @@ Error no_conversation() { return error(Code::kNotFound, "no such conversation");
 // Who was one knows that the conversation is there.
 Error no_member() { return error(Code::kForbidden, "the sender is no member of the conversation any more"); }
 
+Error no_right(GroupRight right) {
+  return error(Code::kForbidden,
+               std::string(right == GroupRight::kPin ? "pinning" : "writing") + " takes another role in this group");
+}
+
 // One answer for a user who is not there and for one who has no device list.
 Error no_peer_with_keys() { return error(Code::kNotFound, "no such user, or one without a device list"); }
 
@@ -256,6 +261,7 @@ Status MessageWriter::apply(const VoidMessage& op, Result<WriteAnswer>& answer) 
 template <typename Op>
 Result<StreamState*> MessageWriter::locate(const Op& op) {
   if (op.target.conversation) return streams_.find(op.target.conversation);
+  if (!op.target.group_id.empty()) return streams_.find_group(op.target.group_id);
   return streams_.find_direct(op.sender, op.target.peer);
 }
 
@@ -274,9 +280,14 @@ Result<std::optional<Error>> MessageWriter::refusal_in(StreamState& stream, cons
   CHATSDK_ASSIGN(auto ended, refusal_of_sender(op));
   if (ended) return ended;
   if (stream.kind != wire::STREAM_KIND_CONVERSATION) return std::optional(no_conversation());
-  if (stream.member(op.sender) == nullptr) {
+  const MemberState* const member = stream.member(op.sender);
+  if (member == nullptr) {
     CHATSDK_ASSIGN(const bool was_member, streams_.was_member(stream, op.sender));
     return std::optional(was_member ? no_member() : no_conversation());
+  }
+  if constexpr (requires { op.right; }) {
+    const bool judged = op.right && stream.conversation_kind == wire::CONVERSATION_KIND_GROUP;
+    if (judged && member->role < stream.permissions.of(*op.right)) return std::optional(no_right(*op.right));
   }
   if constexpr (requires { op.encrypted; }) {
     if (stream.announced() && stream.encrypted() != (op.encrypted != nullptr)) {
@@ -294,7 +305,7 @@ template <typename Op>
 Result<std::optional<Error>> MessageWriter::refusal_of_first(const Op& op) {
   CHATSDK_ASSIGN(auto ended, refusal_of_sender(op));
   if (ended) return ended;
-  if (op.target.conversation) return std::optional(no_conversation());
+  if (op.target.conversation || !op.target.group_id.empty()) return std::optional(no_conversation());
   if (op.target.peer == op.sender) return std::optional(error(Code::kInvalidArgument, "the peer is the sender"));
   for (const UserId* user_id : {&op.sender, &op.target.peer}) {
     CHATSDK_ASSIGN(const StreamState* account, account_stream(*user_id));
@@ -689,6 +700,7 @@ Status MessageWriter::apply(const PurgeRecords& op, Result<WriteAnswer>& answer)
                     .run());
   }
   purged.removed = expired.size();
+  CHATSDK_TRY(operations_.purge(op.max, op.now));
   answer = WriteAnswer(std::move(purged));
   return {};
 }

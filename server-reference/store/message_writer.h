@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "server-reference/store/open_sessions.h"
+#include "server-reference/store/operation_log.h"
 #include "server-reference/store/roster_writer.h"
 #include "server-reference/store/slice_writer.h"
 #include "server-reference/store/store.h"
@@ -30,8 +31,8 @@ namespace chatsdk::server {
 class MessageWriter {
  public:
   MessageWriter(sqlite::Database& db, StreamWriter& streams, OpenSessions& sessions, RosterWriter& rosters,
-                SliceWriter& slices)
-      : db_(db), streams_(streams), sessions_(sessions), rosters_(rosters), slices_(slices) {}
+                SliceWriter& slices, OperationLog& operations)
+      : db_(db), streams_(streams), sessions_(sessions), rosters_(rosters), slices_(slices), operations_(operations) {}
   Status prepare();
 
   void begin(CommitResult& result) { result_ = &result; }
@@ -109,6 +110,7 @@ class MessageWriter {
   OpenSessions& sessions_;
   RosterWriter& rosters_;
   SliceWriter& slices_;
+  OperationLog& operations_;
   CommitResult* result_ = nullptr;
 
   sqlite::Statement select_account_stream_;

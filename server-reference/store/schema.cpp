@@ -309,9 +309,60 @@ CREATE TABLE former_device(
 ) WITHOUT ROWID;
 )sql";
 
+// Groups, and the operations that were answered.
+constexpr const char* kVersion10 = R"sql(
+CREATE TABLE group_info(
+  stream_id   INTEGER NOT NULL PRIMARY KEY,
+  group_id    BLOB    NOT NULL UNIQUE,
+  name        TEXT    NOT NULL,
+  description TEXT    NOT NULL,
+  picture     BLOB    NOT NULL,
+  permissions BLOB    NOT NULL,  -- a byte for each right: the least role that has it
+  history     INTEGER NOT NULL,  -- 1: who joins reads what was before
+  ended       INTEGER NOT NULL
+);
+
+-- How many groups the user is in.
+ALTER TABLE account ADD COLUMN groups INTEGER NOT NULL DEFAULT 0;
+
+-- Who joins by an invitation is no one who was removed.
+ALTER TABLE member ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;  -- 1: left by another's doing
+
+CREATE TABLE invitation(
+  invitation_id BLOB    NOT NULL PRIMARY KEY,  -- the hash of its token
+  stream_id     INTEGER NOT NULL,
+  inviter       TEXT    NOT NULL,
+  expires_ms    INTEGER NOT NULL,  -- 0: never
+  uses_left     INTEGER NOT NULL,  -- 0: without limit
+  approval      INTEGER NOT NULL,
+  created_ms    INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX invitation_by_stream ON invitation(stream_id, inviter);
+
+CREATE TABLE join_request(
+  stream_id    INTEGER NOT NULL,
+  user_id      TEXT    NOT NULL,
+  requested_ms INTEGER NOT NULL,
+  PRIMARY KEY (stream_id, user_id)
+) WITHOUT ROWID;
+CREATE INDEX join_request_by_user ON join_request(user_id);
+
+CREATE TABLE operation(
+  user_id      TEXT    NOT NULL,
+  operation_id BLOB    NOT NULL,
+  request_hash BLOB    NOT NULL,
+  code         INTEGER NOT NULL,  -- 0: it was done
+  detail       TEXT    NOT NULL,
+  answer       BLOB    NOT NULL,  -- a serialised message of its kind
+  created_ms   INTEGER NOT NULL,
+  PRIMARY KEY (user_id, operation_id)
+) WITHOUT ROWID;
+CREATE INDEX operation_by_time ON operation(created_ms);
+)sql";
+
 // Step i leads from version i to version i + 1. Steps are never edited once a release has written them.
-constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {kVersion1, kVersion2, kVersion3, kVersion4, kVersion5,
-                                                                 kVersion6, kVersion7, kVersion8, kVersion9};
+constexpr std::array<const char*, kStoreSchemaVersion> kSteps = {
+    kVersion1, kVersion2, kVersion3, kVersion4, kVersion5, kVersion6, kVersion7, kVersion8, kVersion9, kVersion10};
 
 }  // namespace
 

@@ -14,7 +14,7 @@
 
 namespace chatsdk::server {
 
-inline constexpr std::int32_t kStoreSchemaVersion = 9;
+inline constexpr std::int32_t kStoreSchemaVersion = 10;
 
 // Answers 1 for a database of another program: one that holds tables but no version, or not the tables that every
 // version of the store has.

@@ -90,7 +90,9 @@ Status SqliteReader::prepare() {
                              "revision <= coalesce(m.left_marks, revision)) ORDER BY revision LIMIT ?3"));
   CHATSDK_ASSIGN(select_progress_, db_.prepare("SELECT commits FROM progress"));
   keys_.emplace(db_);
-  return keys_->prepare();
+  CHATSDK_TRY(keys_->prepare());
+  groups_.emplace(db_);
+  return groups_->prepare();
 }
 
 Result<std::optional<Account>> SqliteReader::account(const UserId& user_id) {
@@ -313,6 +315,30 @@ Result<std::optional<KeyCounts>> SqliteReader::key_counts(DeviceId device_id) { 
 Result<std::optional<Bytes>> SqliteReader::link_message(const UserId& user_id, BytesView link_id, LinkStep step,
                                                         WallTime now) {
   return keys_->link_message(user_id, link_id, step, now);
+}
+
+// ---- Groups --------------------------------------------------------------------------------------------------------
+
+Result<GroupView> SqliteReader::group(const UserId& user_id, BytesView group_id) {
+  return groups_->group(user_id, group_id);
+}
+
+Result<GroupMemberPage> SqliteReader::group_members(const UserId& user_id, BytesView group_id, const UserId& after,
+                                                    std::size_t max) {
+  return groups_->members(user_id, group_id, after, max);
+}
+
+Result<std::vector<InvitationView>> SqliteReader::group_invitations(const UserId& user_id, BytesView group_id,
+                                                                    WallTime now) {
+  return groups_->invitations(user_id, group_id, now);
+}
+
+Result<InvitationView> SqliteReader::group_invitation(const UserId& user_id, BytesView invitation_id, WallTime now) {
+  return groups_->invitation(user_id, invitation_id, now);
+}
+
+Result<std::vector<JoinRequestView>> SqliteReader::join_requests(const UserId& user_id, BytesView group_id) {
+  return groups_->join_requests(user_id, group_id);
 }
 
 Result<std::uint64_t> SqliteReader::encryption_counter(DeviceId device_id) {

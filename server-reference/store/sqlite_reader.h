@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "server-reference/store/group_reader.h"
 #include "server-reference/store/item_row.h"
 #include "server-reference/store/key_reader.h"
 #include "server-reference/store/log_index.h"
@@ -40,6 +41,13 @@ class SqliteReader final : public StoreReader {
   Result<std::optional<KeyCounts>> key_counts(DeviceId device_id) override;
   Result<std::optional<Bytes>> link_message(const UserId& user_id, BytesView link_id, LinkStep step,
                                             WallTime now) override;
+  Result<GroupView> group(const UserId& user_id, BytesView group_id) override;
+  Result<GroupMemberPage> group_members(const UserId& user_id, BytesView group_id, const UserId& after,
+                                        std::size_t max) override;
+  Result<std::vector<InvitationView>> group_invitations(const UserId& user_id, BytesView group_id,
+                                                        WallTime now) override;
+  Result<InvitationView> group_invitation(const UserId& user_id, BytesView invitation_id, WallTime now) override;
+  Result<std::vector<JoinRequestView>> join_requests(const UserId& user_id, BytesView group_id) override;
   Result<std::uint64_t> encryption_counter(DeviceId device_id) override;
   Status check() override;
 
@@ -90,7 +98,9 @@ class SqliteReader final : public StoreReader {
   sqlite::Statement select_counter_;
   sqlite::Statement select_marks_;
   sqlite::Statement select_progress_;
-  std::optional<KeyReader> keys_;  // from prepare() on
+  // From prepare() on.
+  std::optional<KeyReader> keys_;
+  std::optional<GroupReader> groups_;
 };
 
 }  // namespace chatsdk::server

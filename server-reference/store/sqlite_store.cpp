@@ -177,7 +177,9 @@ Status SqliteStore::prepare() {
   sessions_.emplace(db_, options_.cached_sessions_max);
   rosters_.emplace(db_, *streams_);
   slices_.emplace(db_, *sessions_);
-  messages_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_);
+  operations_.emplace(db_);
+  messages_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_, *operations_);
+  groups_.emplace(db_, *streams_, *sessions_, *operations_);
   links_.emplace(db_, *sessions_);
   keys_.emplace(db_, *streams_, *sessions_, *rosters_, *slices_, *links_);
   accounts_.emplace(db_, *streams_, *sessions_, *keys_, *ids_, random_);
@@ -186,7 +188,9 @@ Status SqliteStore::prepare() {
   CHATSDK_TRY(rosters_->prepare());
   CHATSDK_TRY(slices_->prepare());
   CHATSDK_TRY(links_->prepare());
+  CHATSDK_TRY(operations_->prepare());
   CHATSDK_TRY(messages_->prepare());
+  CHATSDK_TRY(groups_->prepare());
   CHATSDK_TRY(keys_->prepare());
   CHATSDK_TRY(accounts_->prepare());
   CHATSDK_ASSIGN(update_progress_, db_.prepare("UPDATE progress SET commits = ?1, last_message_id = ?2"));
@@ -240,6 +244,8 @@ Status SqliteStore::apply_all(std::span<const WriteOp> ops, CommitResult& result
             return slices_->apply(write, answer);
           } else if constexpr (requires { links_->apply(write, answer); }) {
             return links_->apply(write, answer);
+          } else if constexpr (requires { groups_->apply(write, answer); }) {
+            return groups_->apply(write, answer);
           } else if constexpr (requires { keys_->apply(write, answer); }) {
             return keys_->apply(write, answer);
           } else {

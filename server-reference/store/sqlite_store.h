@@ -31,10 +31,12 @@
 #include "base/random.h"
 #include "server-reference/store/account_writer.h"
 #include "server-reference/store/epoch_file.h"
+#include "server-reference/store/group_writer.h"
 #include "server-reference/store/key_writer.h"
 #include "server-reference/store/link_writer.h"
 #include "server-reference/store/log_index.h"
 #include "server-reference/store/message_writer.h"
+#include "server-reference/store/operation_log.h"
 #include "server-reference/store/roster_writer.h"
 #include "server-reference/store/slice_writer.h"
 #include "server-reference/store/store.h"
@@ -112,7 +114,9 @@ class SqliteStore final : public Store {
   std::optional<RosterWriter> rosters_;
   std::optional<SliceWriter> slices_;
   std::optional<LinkWriter> links_;
+  std::optional<OperationLog> operations_;
   std::optional<MessageWriter> messages_;
+  std::optional<GroupWriter> groups_;
   std::optional<KeyWriter> keys_;
   std::optional<AccountWriter> accounts_;
   sqlite::Statement update_progress_;

@@ -21,6 +21,7 @@
 //   7. What a mailbox of a linking holds is not replaced by anything else: who reads it again reads the same.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -94,10 +95,31 @@ struct MarkAdvance {
 // What a member is in a conversation. In a direct one everybody is a member.
 enum class MemberRole : std::uint8_t { kNone = 0, kMember = 1, kAdmin = 2, kOwner = 3 };
 
-// Where a message goes: a conversation, or the direct conversation with a peer.
+// What a role of a group may have the right to. The order is that of the columns.
+enum class GroupRight : std::uint8_t { kSend, kPin, kAdd, kInvite, kRemove, kInfo, kRoles, kPermissions };
+inline constexpr std::size_t kGroupRights = 8;
+
+// The least role that has each right.
+struct GroupPermissions {
+  std::array<MemberRole, kGroupRights> least{};
+
+  MemberRole& of(GroupRight right) { return least.at(static_cast<std::size_t>(right)); }
+  MemberRole of(GroupRight right) const { return least.at(static_cast<std::size_t>(right)); }
+  // What is kNone becomes what it is in the other.
+  void fill_from(const GroupPermissions& other) {
+    for (std::size_t i = 0; i < least.size(); ++i) {
+      if (least.at(i) == MemberRole::kNone) least.at(i) = other.least.at(i);
+    }
+  }
+
+  friend bool operator==(const GroupPermissions&, const GroupPermissions&) = default;
+};
+
+// Where a message goes: a conversation, the direct conversation with a peer, or a group.
 struct Target {
-  ConversationId conversation;  // none: peer names it
+  ConversationId conversation;  // none: the others name it
   UserId peer;
+  Bytes group_id = {};  // not empty: a group's
 };
 
 // ---- Writes --------------------------------------------------------------------------------------------------------
@@ -175,7 +197,8 @@ struct EncryptedParts {
 
 // Refusals, after the look-up of a repeat: CONFLICT (same id, other hash), VOIDED (tombstone), UNAUTHENTICATED (the
 // session is not the open one of the sender's device), NOT_FOUND (no such peer or conversation, or one that the sender
-// never was a member of: the same answer; or only_repeat and it is none), FORBIDDEN (the sender is no member any more;
+// never was a member of: the same answer; or only_repeat and it is none), FORBIDDEN (the sender is no member any more,
+// or has a role that has not the right;
 // plain for an encrypted conversation, or encrypted for a plain one), INVALID_ARGUMENT (peer is the sender),
 // OUT_OF_ORDER (send_number is not the next; the error names the one that is).
 //
@@ -198,6 +221,7 @@ struct AppendMessage {
   // and its edits, hold nothing any more after the transaction.
   std::optional<ClientMessageId> deletes;
   std::optional<ClientMessageId> edits;
+  std::optional<GroupRight> right;  // that a member of a group needs for it
   std::shared_ptr<const EncryptedParts>
       encrypted;  // null: plain. Then content is empty, and payload_hash too if staged
 };
@@ -304,7 +328,7 @@ struct RecordKey {
 };
 
 // Looks at the next records after a place, at most max, and removes those older than limits::kDedupLifetime, tombstones
-// included. A record exactly that old stays.
+// included; and at most max operations that are as old. A record exactly that old stays.
 struct PurgeRecords {
   RecordKey after;
   std::size_t max = 0;
@@ -436,15 +460,106 @@ struct PurgeLinks {
   WallTime now;
 };
 
+// ---- Writes about groups -------------------------------------------------------------------------------------------
+// Changes that a user's device asks for under an operation_id. Each is judged by the members and permissions of that
+// moment, and told to the conversation by a ROSTER item in the same transaction where members or the group's info
+// changed. No user is named twice, and nobody names the one who asks, but to leave, to step down or to withdraw.
+
+struct CreateGroup {
+  std::vector<UserId> members;  // beside the creator, who is the owner
+  std::string name = {};
+  std::string description = {};
+  Bytes picture = {};
+  GroupPermissions permissions = {};  // whole
+  bool history = false;
+};
+
+struct ChangeGroup {
+  std::optional<std::string> name = {};
+  std::optional<std::string> description = {};
+  std::optional<Bytes> picture = {};
+  GroupPermissions permissions = {};  // kNone: as it is
+};
+
+// Who is a member already is passed over.
+struct AddMembers {
+  std::vector<UserId> user_ids;
+};
+
+// Or the user leaves.
+struct RemoveMember {
+  UserId user_id;
+};
+
+struct SetMemberRole {
+  UserId user_id;
+  MemberRole role = MemberRole::kMember;  // or kAdmin
+};
+
+// The owner before is an admin then.
+struct TransferGroup {
+  UserId user_id;
+};
+
+struct DeleteGroup {};
+
+// An invitation is known here by the hash of its token alone.
+struct CreateInvitation {
+  Bytes invitation_id;
+  std::int64_t expires_ms = 0;  // 0: never
+  std::uint32_t uses = 0;       // 0: without limit
+  bool approval = false;
+};
+
+struct RevokeInvitation {
+  Bytes invitation_id;
+};
+
+// The user asking joins, or asks to, by an invitation of whatever group.
+struct JoinGroup {
+  Bytes invitation_id;
+};
+
+// Or the user withdraws what it asked.
+struct AnswerJoinRequest {
+  UserId user_id;
+  bool accept = false;
+};
+
+using GroupChange = std::variant<CreateGroup, ChangeGroup, AddMembers, RemoveMember, SetMemberRole, TransferGroup,
+                                 DeleteGroup, CreateInvitation, RevokeInvitation, JoinGroup, AnswerJoinRequest>;
+
+// Answers OperationDone, the same for every repeat as long as its record lives (limits::kDedupLifetime): what is
+// refused for what the groups are stays refused. Refusals of the op itself: CONFLICT (another request under this
+// operation_id), UNAUTHENTICATED (the session is not the open one of the device). Recorded refusals: NOT_FOUND (no such
+// group, or the user never was in it; no such user, member, invitation or request), FORBIDDEN (no member any more, not
+// the role, or removed before), ALREADY_EXISTS (group_id or invitation), LIMIT_REACHED.
+struct GroupOperation {
+  UserId user_id;
+  DeviceId device_id;
+  SessionId session;  // none: the caller vouches for the device
+  Bytes operation_id;
+  Bytes request_hash;
+  Bytes group_id;  // not of JoinGroup
+  std::size_t members_max = 0;
+  WallTime now;
+  GroupChange change;
+};
+struct OperationDone {
+  std::optional<Error> refused;
+  Bytes answer;  // not refused: a serialised wire::GroupChanged
+  bool repeated = false;
+};
+
 struct Done {};
 
 using WriteOp =
     std::variant<AppendMessage, VoidMessage, AdvanceMarks, AdvanceCursor, CreateAccount, EnsureAccount, OpenSession,
                  RotateSession, EndSessions, TouchDevice, ProbeWrite, PurgeRecords, PublishLists, UploadPrekeys,
-                 TakeBundles, StageSlices, PurgeStaged, ExtendRosters, PutLinkMessage, PurgeLinks>;
+                 TakeBundles, StageSlices, PurgeStaged, ExtendRosters, PutLinkMessage, PurgeLinks, GroupOperation>;
 using WriteAnswer =
     std::variant<Done, Appended, Voided, MarksAdvanced, Account, SessionOpened, SessionRotated, RecordsPurged,
-                 ListsPublished, KeyCounts, BundlesTaken, RosterChanged, RostersExtended>;
+                 ListsPublished, KeyCounts, BundlesTaken, RosterChanged, RostersExtended, OperationDone>;
 
 // What one device is sent of an item in place of what all are sent.
 struct ItemForDevice {
@@ -516,6 +631,43 @@ struct DeviceKeys {
   KeyCounts counts;
 };
 
+// A group at one moment, as somebody sees it.
+struct GroupView {
+  ConversationId conversation_id;
+  wire::Group group;
+  GroupPermissions permissions;
+  Seq head = 0;
+  std::uint32_t members = 0;
+  UserId owner;
+  MemberRole role = MemberRole::kNone;  // of who asks
+  bool known = false;                   // who asks is a member or was one
+};
+
+struct GroupMember {
+  UserId user_id;
+  MemberRole role = MemberRole::kNone;
+};
+struct GroupMemberPage {
+  std::vector<GroupMember> members;  // user_ids ascending
+  Seq head = 0;                      // of the conversation when these were its members
+  bool more = false;
+};
+
+struct InvitationView {
+  Bytes id;
+  UserId inviter;
+  WallTime created;
+  std::int64_t expires_ms = 0;
+  std::uint32_t uses_left = 0;
+  bool approval = false;
+  GroupView of = {};  // where it was asked for alone
+};
+
+struct JoinRequestView {
+  UserId user_id;
+  WallTime requested;
+};
+
 class StoreReader {
  public:
   virtual ~StoreReader() = default;
@@ -542,6 +694,17 @@ class StoreReader {
   // What a mailbox that is open at `now` holds of this step.
   virtual Result<std::optional<Bytes>> link_message(const UserId& user_id, BytesView link_id, LinkStep step,
                                                     WallTime now) = 0;
+  // Of groups. NOT_FOUND: no such group, or the user never was in it; FORBIDDEN: no member any more, or not the right.
+  virtual Result<GroupView> group(const UserId& user_id, BytesView group_id) = 0;
+  // Those after a user_id, at most max.
+  virtual Result<GroupMemberPage> group_members(const UserId& user_id, BytesView group_id, const UserId& after,
+                                                std::size_t max) = 0;
+  // Those that are not over at `now`, oldest first.
+  virtual Result<std::vector<InvitationView>> group_invitations(const UserId& user_id, BytesView group_id,
+                                                                WallTime now) = 0;
+  // For whoever has its token. NOT_FOUND: there is none, or it is over.
+  virtual Result<InvitationView> group_invitation(const UserId& user_id, BytesView invitation_id, WallTime now) = 0;
+  virtual Result<std::vector<JoinRequestView>> join_requests(const UserId& user_id, BytesView group_id) = 0;
   // The highest of the device's encrypted items that were accepted; 0: none.
   virtual Result<std::uint64_t> encryption_counter(DeviceId device_id) = 0;
   // True when the store answers: readiness.

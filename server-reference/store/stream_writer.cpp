@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/fault.h"
+#include "server-reference/store/group_rows.h"
 
 namespace chatsdk::server {
 
@@ -43,6 +44,8 @@ Status StreamWriter::prepare() {
   CHATSDK_ASSIGN(lower_rosters_,
                  db_.prepare("UPDATE roster SET list_version = ?2 WHERE user_id = ?1 AND list_version > ?2"));
   CHATSDK_ASSIGN(select_direct_, db_.prepare("SELECT stream_id FROM direct WHERE user_low = ?1 AND user_high = ?2"));
+  CHATSDK_ASSIGN(select_group_, db_.prepare("SELECT stream_id FROM group_info WHERE group_id = ?1"));
+  CHATSDK_ASSIGN(select_permissions_, db_.prepare("SELECT permissions FROM group_info WHERE stream_id = ?1"));
   CHATSDK_ASSIGN(select_send_number_,
                  db_.prepare("SELECT last FROM send_number WHERE device_id = ?1 AND stream_id = ?2"));
   CHATSDK_ASSIGN(insert_stream_, db_.prepare("INSERT INTO stream(stream_id, kind, conversation_kind, head, trimmed_to) "
@@ -54,8 +57,10 @@ Status StreamWriter::prepare() {
       db_.prepare("SELECT max(m.interval), k.delivered_up_to, k.read_up_to FROM member m LEFT JOIN mark k ON "
                   "k.stream_id = m.stream_id AND k.user_id = m.user_id WHERE m.stream_id = ?1 AND "
                   "m.user_id = ?2"));
-  CHATSDK_ASSIGN(end_member_, db_.prepare("UPDATE member SET left_seq = ?3, left_marks = ?4 WHERE stream_id = ?1 AND "
-                                          "user_id = ?2 AND left_seq IS NULL"));
+  CHATSDK_ASSIGN(end_member_, db_.prepare("UPDATE member SET left_seq = ?3, left_marks = ?4, removed = ?5 WHERE "
+                                          "stream_id = ?1 AND user_id = ?2 AND left_seq IS NULL"));
+  CHATSDK_ASSIGN(select_removed_, db_.prepare("SELECT removed FROM member WHERE stream_id = ?1 AND user_id = ?2 ORDER "
+                                              "BY interval DESC LIMIT 1"));
   CHATSDK_ASSIGN(update_role_, db_.prepare("UPDATE member SET role = ?3 WHERE stream_id = ?1 AND user_id = ?2 AND "
                                            "left_seq IS NULL"));
   CHATSDK_ASSIGN(insert_direct_, db_.prepare("INSERT INTO direct(user_low, user_high, stream_id) VALUES (?1, ?2, ?3)"));
@@ -107,6 +112,11 @@ Result<StreamState*> StreamWriter::find(StreamId stream_id) {
     member.read_up_to = std::max(from_column(select_members_.integer(4)), member.joined_seq - 1);
     state.members.push_back(std::move(member));
   }
+  if (state.conversation_kind == wire::CONVERSATION_KIND_GROUP) {
+    CHATSDK_TRY(select_permissions_.bind(1, to_column(stream_id.value)).step_row());
+    state.permissions = permissions_of(select_permissions_.blob(0));
+    select_permissions_.reset();
+  }
   if (state.encrypted()) {
     for (MemberState& member : state.members) {
       CHATSDK_TRY(select_list_version_.bind(1, to_column(stream_id.value)).bind_text(2, member.user_id).step_row());
@@ -157,6 +167,14 @@ Result<StreamState*> StreamWriter::create_direct(const UserId& one, const UserId
   return stream;
 }
 
+Result<StreamState*> StreamWriter::find_group(BytesView group_id) {
+  CHATSDK_ASSIGN(const bool found, select_group_.bind_blob(1, group_id).step());
+  if (!found) return nullptr;
+  const StreamId stream_id{from_column(select_group_.integer(0))};
+  select_group_.reset();
+  return find(stream_id);
+}
+
 // ---- Members -------------------------------------------------------------------------------------------------------
 
 Status StreamWriter::join(StreamState& stream, const UserId& user_id, MemberRole role, Seq first_seq) {
@@ -181,12 +199,13 @@ Status StreamWriter::join(StreamState& stream, const UserId& user_id, MemberRole
   return {};
 }
 
-Status StreamWriter::leave(StreamState& stream, const UserId& user_id) {
+Status StreamWriter::leave(StreamState& stream, const UserId& user_id, bool removed) {
   CHATSDK_ASSERT(stream.member(user_id) != nullptr);
   CHATSDK_TRY(end_member_.bind(1, to_column(stream.stream_id.value))
                   .bind_text(2, user_id)
                   .bind(3, to_column(stream.head))
                   .bind(4, to_column(stream.marks_revision))
+                  .bind(5, std::int64_t{removed})
                   .run());
   std::erase_if(stream.members, [&](const MemberState& member) { return member.user_id == user_id; });
   --cached_members_;
@@ -207,6 +226,15 @@ Result<bool> StreamWriter::was_member(const StreamState& stream, const UserId& u
   const bool was = !select_interval_.is_null(0);
   select_interval_.reset();
   return was;
+}
+
+Result<bool> StreamWriter::was_removed(const StreamState& stream, const UserId& user_id) {
+  CHATSDK_ASSIGN(const bool was_member,
+                 select_removed_.bind(1, to_column(stream.stream_id.value)).bind_text(2, user_id).step());
+  if (!was_member) return false;
+  const bool removed = select_removed_.integer(0) != 0;
+  select_removed_.reset();
+  return removed;
 }
 
 // ---- Items ---------------------------------------------------------------------------------------------------------

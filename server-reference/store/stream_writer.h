@@ -53,6 +53,7 @@ struct StreamState {
   std::vector<MemberState> members;
   std::uint64_t membership = 0;          // counts who joined and left since the state was read
   std::uint64_t roster_revision = 0;     // 0: plain, or without an item yet
+  GroupPermissions permissions = {};     // of a group
   std::vector<SendNumber> send_numbers;  // those asked for so far
   bool queued = false;                   // for flush()
   bool head_changed = false;
@@ -85,13 +86,18 @@ class StreamWriter {
   Result<StreamState*> find_direct(const UserId& one, const UserId& other);
   Result<StreamState*> create_direct(const UserId& one, const UserId& other, WallTime now);
 
+  // nullptr: there is no such group.
+  Result<StreamState*> find_group(BytesView group_id);
+
   // Members change between two items: who joins is a follower of the next one, who leaves was one of the last one.
   // first_seq: the first item that the member may read, the next one or an earlier one.
   Status join(StreamState& stream, const UserId& user_id, MemberRole role, Seq first_seq);
-  Status leave(StreamState& stream, const UserId& user_id);
+  Status leave(StreamState& stream, const UserId& user_id, bool removed);
   Status set_role(StreamState& stream, MemberState& member, MemberRole role);
   // Also true of a member.
   Result<bool> was_member(const StreamState& stream, const UserId& user_id);
+  // And left by another's doing, the last time.
+  Result<bool> was_removed(const StreamState& stream, const UserId& user_id);
 
   // Appends the row; its sequence and message id are filled in here. What it borrows lives until the batch ends, or,
   // for kinds other than messages, until this returns.
@@ -142,11 +148,14 @@ class StreamWriter {
   sqlite::Statement select_list_version_;
   sqlite::Statement lower_rosters_;
   sqlite::Statement select_direct_;
+  sqlite::Statement select_group_;
+  sqlite::Statement select_permissions_;
   sqlite::Statement select_send_number_;
   sqlite::Statement insert_stream_;
   sqlite::Statement insert_member_;
   sqlite::Statement select_interval_;
   sqlite::Statement end_member_;
+  sqlite::Statement select_removed_;
   sqlite::Statement update_role_;
   sqlite::Statement insert_direct_;
   sqlite::Statement insert_item_;

@@ -82,6 +82,34 @@ constexpr std::size_t server_frame_bytes_max(std::size_t text_bytes_max) {
   return kItemsBytesPerFrame + item_bytes_max(text_bytes_max) + 4'096;
 }
 
+// ---- Groups --------------------------------------------------------------------------------------------------------
+namespace groups {
+inline constexpr std::size_t kIdBytes = 16;            // of a group, an invitation's token, an operation
+inline constexpr std::size_t kInvitationIdBytes = 32;  // the hash of its token
+inline constexpr std::size_t kNameBytesMax = 256;
+inline constexpr std::size_t kDescriptionBytesMax = 4'096;
+inline constexpr std::size_t kPictureBytesMax = 1'024;  // a reference
+inline constexpr std::size_t kMembersDefault = 200;     // of one group, unless the server is told otherwise
+inline constexpr std::size_t kMembersMax = 1'000;       // that it may be told
+inline constexpr std::size_t kPerUserMax = 1'000;       // below kHelloCursorsMax
+inline constexpr std::size_t kInvitationsMax = 20;      // of one group
+inline constexpr std::size_t kRequestsMax = 100;        // to join one group
+inline constexpr std::size_t kRequestsPerUserMax = 20;  // of one user
+inline constexpr std::size_t kMemberPageDefault = 100;
+inline constexpr std::size_t kMemberPageMax = 500;
+// Of one user: a burst at once, and one more each time the refill has passed.
+inline constexpr std::uint32_t kChangeBurst = 30;
+inline constexpr auto kChangeRefill = 2s;
+inline constexpr std::uint32_t kCreateBurst = 20;
+inline constexpr auto kCreateRefill = 60s;
+inline constexpr std::uint32_t kAddBurst = 2 * kMembersMax;  // members that one user adds
+inline constexpr auto kAddRefill = 1s;
+inline constexpr std::uint32_t kJoinBurst = 30;  // looks at invitations, and joins
+inline constexpr auto kJoinRefill = 2s;
+inline constexpr std::uint32_t kReadBurst = 200;
+inline constexpr auto kReadRefill = 100ms;
+}  // namespace groups
+
 // ---- Delivery window -----------------------------------------------------------------------------------------------
 // Unacknowledged items in flight to one device: four pages, so that pages are on their way while one is committed.
 inline constexpr std::size_t kWindowItemsMax = 256;

@@ -27,6 +27,8 @@ std::vector<e2ee::UserLists> by_user(const google::protobuf::RepeatedPtrField<wi
 
 // Who joins a direct conversation beside the owner.
 UserId peer_in(const wire::Roster& roster, const UserId& owner) {
+  const wire::ConversationKind kind = roster.conversation_kind();
+  if (kind != wire::CONVERSATION_KIND_UNSPECIFIED && kind != wire::CONVERSATION_KIND_DIRECT) return {};
   for (const wire::Roster::Change& change : roster.changes()) {
     if (change.joined() && change.user_id() != owner) return change.user_id();
   }

@@ -183,6 +183,7 @@ class Device:
         status, connect = rest(base, "GET", "/v1/connect", token=self.token)
         assert status == 200 and "chatsdk.v1" in connect["subprotocols"], connect
         gateway = sorted(connect["gateways"], key=lambda g: g.get("priority", 0))[0]["url"]
+        self.gateway = gateway
         self.socket = WebSocket(gateway, self.token)
         self.frames = []
         self.cursors = {}

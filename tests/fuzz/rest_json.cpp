@@ -13,7 +13,7 @@
 
 namespace {
 
-constexpr std::array<std::string_view, 15> kMessages{"chatsdk.v1.RegisterRequest",
+constexpr std::array<std::string_view, 28> kMessages{"chatsdk.v1.RegisterRequest",
                                                      "chatsdk.v1.LoginRequest",
                                                      "chatsdk.v1.RefreshRequest",
                                                      "chatsdk.v1.Session",
@@ -27,7 +27,20 @@ constexpr std::array<std::string_view, 15> kMessages{"chatsdk.v1.RegisterRequest
                                                      "chatsdk.v1.PrekeyUpload",
                                                      "chatsdk.v1.BundlesRequest",
                                                      "chatsdk.v1.Bundles",
-                                                     "chatsdk.v1.LinkMessage"};
+                                                     "chatsdk.v1.LinkMessage",
+                                                     "chatsdk.v1.CreateGroupRequest",
+                                                     "chatsdk.v1.ChangeGroupRequest",
+                                                     "chatsdk.v1.MembersRequest",
+                                                     "chatsdk.v1.RoleRequest",
+                                                     "chatsdk.v1.OwnerRequest",
+                                                     "chatsdk.v1.InvitationRequest",
+                                                     "chatsdk.v1.RequestAnswer",
+                                                     "chatsdk.v1.GroupChanged",
+                                                     "chatsdk.v1.GroupInfo",
+                                                     "chatsdk.v1.GroupMembers",
+                                                     "chatsdk.v1.Invitations",
+                                                     "chatsdk.v1.InvitationPreview",
+                                                     "chatsdk.v1.JoinRequests"};
 
 }  // namespace
 

@@ -34,11 +34,11 @@ def fields(body):
     """'1 uint64 seq' for each field; those of a oneof behind its name."""
     out = []
     for oneof, members, repeated, kind, name, number in re.findall(
-            r"oneof\s+(\w+)\s*\{([^}]*)\}|(repeated\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*(?:\[[^\]]*\])?;", body):
+            r"oneof\s+(\w+)\s*\{([^}]*)\}|(repeated\s+|optional\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*(?:\[[^\]]*\])?;", body):
         if oneof:
             out.append(f"oneof {oneof}: " + " | ".join(fields(members)))
         else:
-            out.append(f"{number} {repeated and 'repeated '}{kind} {name}")
+            out.append(f"{number} {repeated and repeated.strip() + ' '}{kind} {name}")
     return out
 
 
@@ -56,7 +56,7 @@ def shapes(proto):
 
 
 def protocol_text(root):
-    return "".join((root / f"src/protocol/{name}.proto").read_text() for name in ("chatsdk", "content", "keys"))
+    return "".join((root / f"src/protocol/{name}.proto").read_text() for name in ("chatsdk", "content", "keys", "groups"))
 
 
 def flat(text):

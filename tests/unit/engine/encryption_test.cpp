@@ -77,6 +77,33 @@ TEST_F(PlainInEncrypted, IsNotShownWhenItCameBeforeItsConversationWasKnownToBeEn
   EXPECT_THAT(shown(), ElementsAre("?"));
 }
 
+// A kind that this version does not know: it says nothing of what its members have with each other.
+TEST_F(PlainInEncrypted, AGroupIsNoWordOnTheConversationWithAMember) {
+  go_online();
+  ASSERT_TRUE(send("waits for keys").ok());
+  run();
+  wire::Item roster;
+  roster.set_seq(1);
+  roster.set_kind(wire::ITEM_KIND_ROSTER);
+  roster.mutable_roster()->set_conversation_kind(wire::CONVERSATION_KIND_GROUP);
+  for (const char* user : {"bob", "alice", "cid"}) {
+    wire::Roster::Change& change = *roster.mutable_roster()->add_changes();
+    change.set_user_id(user);
+    change.set_joined(true);
+  }
+  wire::Item left = roster;
+  left.set_seq(3);
+  left.mutable_roster()->mutable_changes(1)->set_joined(false);
+  deliver_and_run(items_frame(kStream + 1, 0, {roster, message_item(2, "to all"), left}));
+  EXPECT_THAT(shown(), ElementsAre("waits for keys"));
+  EXPECT_EQ(reader_->conversation(with_bob()).value().conversation_id, ConversationId{});
+  const auto all = reader_->conversations({}, 10).value().rows;
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_TRUE(all[0].peer.empty() || all[1].peer.empty());
+  deliver_and_run(items_frame(kStream, 0, {encrypted_roster(1)}));
+  EXPECT_TRUE(is_encrypted());
+}
+
 TEST_F(PlainInEncrypted, IsNotShownWithoutAPeer) {
   go_online();
   wire::Item nobody = encrypted_roster(1);

@@ -13,6 +13,7 @@ chatsdk_test(server_rest_test
     account_sessions_test.cpp
     account_test.cpp
     client_address_test.cpp
+    group_rest_test.cpp
     passwords_test.cpp
     refusal_log_test.cpp
     rest_test.cpp

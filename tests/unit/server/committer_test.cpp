@@ -203,6 +203,36 @@ TEST_F(CommitterTest, UploadsOfKeysCountWithTheirBytes) {
   EXPECT_EQ(committer().held_bytes(), 0u);
 }
 
+TEST_F(CommitterTest, ChangesOfGroupsCountWithTheirBytes) {
+  GroupOperation op;
+  op.change = CreateGroup{{Bytes(1'000, 'u'), Bytes(1'000, 'v')}, {}, Bytes(1'000, 'd'), Bytes(1'000, 'p')};
+  submit(op);
+  const std::size_t of_creation = committer().held_bytes();
+  EXPECT_GE(of_creation, sizeof(WriteOp) + 4'000);
+  op.change = AddMembers{{Bytes(1'000, 'u'), Bytes(1'000, 'v')}};
+  submit(op);
+  EXPECT_GE(committer().held_bytes(), of_creation + sizeof(WriteOp) + 2'000);
+  op.change = ChangeGroup{{}, Bytes(1'000, 'd'), Bytes(1'000, 'p')};
+  const std::size_t before = committer().held_bytes();
+  submit(op);
+  EXPECT_GE(committer().held_bytes(), before + sizeof(WriteOp) + 2'000);
+  writer.run_ready();
+  EXPECT_EQ(committer().held_bytes(), 0u);
+}
+
+TEST_F(CommitterTest, ChangesOfGroupsCountAsMessages) {
+  limits.batch_max = 2;
+  GroupOperation op;
+  op.change = DeleteGroup{};
+  for (int i = 0; i < 3; ++i) submit(op);
+  submit(message(4));
+  submit(cursor(5));
+  writer.run_ready();
+  ASSERT_EQ(store.batches.size(), 2u);
+  EXPECT_EQ(store.batches[0].size(), 2u);
+  EXPECT_EQ(store.batches[1].size(), 3u);
+}
+
 TEST_F(CommitterTest, AnOpLargerThanTheQueueIsTakenAlone) {
   limits.queue_bytes_max = 100;
   submit(message(1, 1'000));

@@ -3,6 +3,7 @@ chatsdk_test(server_gateway_test
     gateway_delivery_test.cpp
     gateway_encrypted_test.cpp
     gateway_flow_test.cpp
+    gateway_groups_test.cpp
     gateway_keys_test.cpp
     gateway_marks_test.cpp
     gateway_replace_test.cpp

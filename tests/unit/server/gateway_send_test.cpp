@@ -366,10 +366,10 @@ struct ForgedSender {
 
 TEST(GatewaySend, ASenderThatAFrameNamesIsIgnored) {
   const std::vector<ForgedSender> table = {
-      {"beside the send", [](const wire::ClientFrame& frame) { return encode(frame) + unknown_field(15, "bob"); }},
+      {"beside the send", [](const wire::ClientFrame& frame) { return encode(frame) + unknown_field(17, "bob"); }},
       {"in the send",
        [](wire::ClientFrame frame) {
-         EXPECT_TRUE(frame.mutable_send()->MergeFromString(unknown_field(15, "bob")));
+         EXPECT_TRUE(frame.mutable_send()->MergeFromString(unknown_field(17, "bob")));
          return encode(frame);
        }},
       {"in the send, under the number that an item's sender has",

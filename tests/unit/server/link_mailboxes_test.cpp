@@ -373,7 +373,7 @@ TEST(LinkLog, NamesNoLinkAndNoMessage) {
   world.put_bytes(world.phone, LinkStep::kOffer, "llllllllllllllll");
   world.get(link_path(LinkStep::kOffer, "llllllllllllllll"), world.phone.token);
   world.get(link_path(LinkStep::kOffer, to_hex(link_named('l'))), "");
-  EXPECT_GE(world.log.with("/v1/keys/links/{id}/").size(), 6U);
+  EXPECT_GE(world.log.with("/v1/keys/links/{link_id}/").size(), 6U);
   for (const std::string& secret : {to_hex(link_named('l')).substr(0, 8), to_hex(link_named('m')).substr(0, 8),
                                     std::string(4, 'l'), std::string(8, '.')}) {
     EXPECT_TRUE(world.log.with(secret).empty()) << world.log.with(secret).front();

@@ -227,9 +227,9 @@ TEST_F(ServerSessions, ASenderThatAFrameNamesIsIgnored) {
   frame.mutable_send()->set_client_message_id(Bytes(16, '1'));
   frame.mutable_send()->set_send_number(1);
   frame.mutable_send()->set_content(encode_text_content("whose is it?"));
-  // A field that the protocol has not, in the send and beside it: number 15, "eve".
+  // A field that the protocol has not, in the send and beside it: number 17, "eve".
   const Bytes forged(
-      "\x7A\x03"
+      "\x8A\x01\x03"
       "eve");
   ASSERT_TRUE(frame.mutable_send()->MergeFromString(forged));
 

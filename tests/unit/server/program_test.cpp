@@ -464,6 +464,8 @@ TEST_F(ServerProgram, RefusesBadOptionsByName) {
       {{"--trusted-proxy", "10.0.0.0/33"}, 2, {"--trusted-proxy", "10.0.0.0/33", "32"}},
       {{"--registrations-per-address", "-1"}, 2, {"--registrations-per-address", "-1", "0 to 4294967295"}},
       {{"--registrations-per-address", "4294967296"}, 2, {"--registrations-per-address", "0 to 4294967295"}},
+      {{"--group-members-max", "1"}, 2, {"--group-members-max", "1", "2 to 1000"}},
+      {{"--group-members-max", "1001"}, 2, {"--group-members-max", "1001", "2 to 1000"}},
       {{"--log-level", "loud"}, 2, {"--log-level", "loud"}},
       {{"--log-format", "xml"}, 2, {"--log-format", "xml"}},
       {{"--allowed-origin", "app.example"}, 2, {"--allowed-origin", "app.example"}},

@@ -43,8 +43,9 @@ class ThreadedRest : public ::testing::Test {
         KeyDirectory::Parts{service_, *reader_, submit, {&first_worker_, &second_worker_}, bus_, log_},
         KeyDirectoryOptions{});
     links_ = std::make_unique<LinkMailboxes>(LinkMailboxes::Parts{service_, *reader_, submit}, LinkMailboxOptions{});
-    rest_ = std::make_unique<RestService>(service_, RestService::Services{*accounts_, *keys_, *links_}, RestOptions{},
-                                          log_);
+    groups_ = std::make_unique<GroupService>(GroupService::Parts{service_, *reader_, submit}, GroupOptions{});
+    rest_ = std::make_unique<RestService>(service_, RestService::Services{*accounts_, *keys_, *links_, *groups_},
+                                          RestOptions{}, log_);
   }
   ~ThreadedRest() override {
     first_worker_.stop();
@@ -103,6 +104,7 @@ class ThreadedRest : public ::testing::Test {
   std::unique_ptr<AccountService> accounts_;
   std::unique_ptr<KeyDirectory> keys_;
   std::unique_ptr<LinkMailboxes> links_;
+  std::unique_ptr<GroupService> groups_;
   std::unique_ptr<RestService> rest_;
 };
 

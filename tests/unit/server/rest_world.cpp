@@ -45,11 +45,14 @@ void RestWorld::start() {
   keys = std::make_unique<KeyDirectory>(
       KeyDirectory::Parts{executor, *reader, submit, {&worker}, bus, log, [this] { ++rosters_due; }}, options_.keys);
   links = std::make_unique<LinkMailboxes>(LinkMailboxes::Parts{executor, *reader, submit}, options_.links);
-  rest = std::make_unique<RestService>(executor, RestService::Services{*accounts, *keys, *links}, rest_options, log);
+  groups = std::make_unique<GroupService>(GroupService::Parts{executor, *reader, submit}, options_.groups);
+  rest = std::make_unique<RestService>(executor, RestService::Services{*accounts, *keys, *links, *groups}, rest_options,
+                                       log);
 }
 
 void RestWorld::stop() {
   rest.reset();
+  groups.reset();
   links.reset();
   keys.reset();
   accounts.reset();

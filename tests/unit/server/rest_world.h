@@ -20,6 +20,7 @@
 #include "base/executor.h"
 #include "base/random.h"
 #include "server-reference/services/account_service.h"
+#include "server-reference/services/group_service.h"
 #include "server-reference/services/key_directory.h"
 #include "server-reference/services/link_mailboxes.h"
 #include "server-reference/services/rest_service.h"
@@ -48,6 +49,7 @@ struct RestWorldOptions {
   AccountOptions accounts;
   KeyDirectoryOptions keys;
   LinkMailboxOptions links;
+  GroupOptions groups;
   bool with_app_keys = true;
   AddressRanges trusted_proxies;
   RestWorldOptions() {
@@ -100,6 +102,7 @@ class RestWorld {
   std::unique_ptr<AccountService> accounts;
   std::unique_ptr<KeyDirectory> keys;
   std::unique_ptr<LinkMailboxes> links;
+  std::unique_ptr<GroupService> groups;
   std::unique_ptr<RestService> rest;
 
  private:

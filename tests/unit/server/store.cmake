@@ -15,6 +15,8 @@ chatsdk_test(server_store_test
   SOURCES
     ${CMAKE_CURRENT_LIST_DIR}/contract_accounts.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_encrypted.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/contract_groups.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/contract_invitations.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_keys.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_links.cpp
     ${CMAKE_CURRENT_LIST_DIR}/contract_messages.cpp
@@ -22,4 +24,5 @@ chatsdk_test(server_store_test
     ${CMAKE_CURRENT_LIST_DIR}/disk_vfs.cpp
     ${CMAKE_CURRENT_LIST_DIR}/sqlite_harness.cpp
     ${CMAKE_CURRENT_LIST_DIR}/store_test.cpp
+    ${CMAKE_CURRENT_LIST_DIR}/store_versions_test.cpp
   LIBRARIES chatsdk_server_store chatsdk_protobuf_full)

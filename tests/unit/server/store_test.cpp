@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the SQLite store adds to the contract: files, failing disks, restored copies, schema versions.
+// What the SQLite store adds to the contract: files, failing disks, restored copies.
 //
 // Threads: one.
 #include <fstream>
@@ -556,133 +556,6 @@ TEST_F(SqliteStoreTest, OneDamagedSlotOfTheEpochFileIsNotARestore) {
   }
 }
 
-// ---- Versions ------------------------------------------------------------------------------------------------------
-
-// Takes away what the versions behind it have added.
-const std::string kBackToVersion7 =
-    "DROP TABLE former_device; ALTER TABLE member DROP COLUMN joined_marks; ALTER TABLE member DROP COLUMN left_marks; "
-    "PRAGMA user_version = 7;";
-const std::string kBackToVersion6 = kBackToVersion7 + "DROP TABLE edit_of; PRAGMA user_version = 6;";
-const std::string kBackToVersion5 =
-    kBackToVersion6 +
-    "ALTER TABLE stream DROP COLUMN earlier_head; ALTER TABLE cursor ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0; "
-    "PRAGMA user_version = 5;";
-const std::string kBackToVersion4 =
-    kBackToVersion5 + "ALTER TABLE cursor DROP COLUMN missing_from; PRAGMA user_version = 4;";
-const std::string kBackToVersion3 = kBackToVersion4 + "DROP TABLE link_message; PRAGMA user_version = 3;";
-const std::string kBackToVersion2 =
-    kBackToVersion3 +
-    "ALTER TABLE stream DROP COLUMN roster_revision; ALTER TABLE device DROP COLUMN encryption_counter; "
-    "ALTER TABLE cursor DROP COLUMN earlier; DROP TABLE roster; DROP TABLE roster_due; DROP TABLE slice; "
-    "DROP TABLE staged; PRAGMA user_version = 2;";
-
-TEST_F(SqliteStoreTest, AStoreOfVersionSevenIsBroughtUpToDate) {
-  register_user("ann");
-  register_user("bob");
-  const DeviceId ann = log_in("ann").session.device_id;
-  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1));
-  write<MarksAdvanced>(AdvanceMarks{"bob", first.conversation_id, 0, 2, 0, now()});
-  sqlite().execute(kBackToVersion7);
-  harness_->reopen();
-  EXPECT_EQ(reader().marks_after("ann", first.conversation_id, 0, 10)->size(), 1u);
-  EXPECT_EQ(write<Appended>(message("ann", ann, to_conversation(first.conversation_id), 2)).seq, 3u);
-  sqlite().close();
-  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
-}
-
-TEST_F(SqliteStoreTest, AStoreOfVersionSixIsBroughtUpToDate) {
-  register_user("ann");
-  register_user("bob");
-  const DeviceId ann = log_in("ann").session.device_id;
-  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1));
-  sqlite().execute(kBackToVersion6);
-  harness_->reopen();
-  AppendMessage deletion = message("ann", ann, to_conversation(first.conversation_id), 2);
-  deletion.deletes = message("ann", ann, to_peer("bob"), 1).client_message_id;
-  write<Appended>(deletion);
-  EXPECT_EQ(read("bob", first.conversation_id)[1].content(), content::erased());
-  sqlite().close();
-  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
-}
-
-TEST_F(SqliteStoreTest, AStoreOfVersionFiveIsBroughtUpToDate) {
-  register_user("ann");
-  register_user("bob");
-  const DeviceId ann = log_in("ann").session.device_id;
-  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1));
-  write<Done>(AdvanceCursor{ann, first.conversation_id, 1});
-  sqlite().execute(kBackToVersion5 + "UPDATE cursor SET earlier = 2");
-  harness_->reopen();
-  EXPECT_EQ(read("bob", first.conversation_id).size(), 2u);
-  const std::string head = "SELECT earlier_head FROM stream WHERE stream_id = ";
-  EXPECT_EQ(sqlite().count(head + std::to_string(first.conversation_id.value)), 2) << "what some device of it had";
-  sqlite().close();
-  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
-}
-
-TEST_F(SqliteStoreTest, AStoreOfVersionFourIsBroughtUpToDate) {
-  register_user("ann");
-  register_user("bob");
-  const DeviceId ann = log_in("ann").session.device_id;
-  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1));
-  write<Done>(AdvanceCursor{ann, first.conversation_id, 1});
-  sqlite().execute(kBackToVersion4);
-  harness_->reopen();
-  write<Done>(AdvanceCursor{ann, first.conversation_id, 2, 1});
-  EXPECT_EQ(sqlite().count("SELECT missing_from FROM cursor"), 1);
-  sqlite().close();
-  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
-}
-
-TEST_F(SqliteStoreTest, AStoreOfVersionThreeIsBroughtUpToDate) {
-  register_user("ann");
-  register_user("bob");
-  const Session ann = log_in("ann").session;
-  write<Appended>(message("ann", ann.device_id, to_peer("bob"), 1));
-  const std::uint64_t epoch = store().epoch();
-  sqlite().execute(kBackToVersion3);
-  harness_->reopen();
-  EXPECT_EQ(store().epoch(), epoch);
-  EXPECT_EQ(write<Appended>(message("ann", ann.device_id, to_peer("bob"), 2)).seq, 3u);
-  const Bytes link_id(16, 'l');
-  EXPECT_FALSE(reader().link_message("ann", link_id, LinkStep::kOffer, now())->has_value());
-  EXPECT_EQ(code(PutLinkMessage{"ann", ann.device_id, ann.session_id, link_id, LinkStep::kReveal, "reveal", now()}),
-            Code::kConflict);
-  sqlite().close();
-  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
-}
-
-TEST_F(SqliteStoreTest, AStoreOfVersionTwoIsBroughtUpToDate) {
-  register_user("ann");
-  register_user("bob");
-  const DeviceId ann = log_in("ann").session.device_id;
-  const auto first = write<Appended>(message("ann", ann, to_peer("bob"), 1, "hello"));
-  const std::uint64_t epoch = store().epoch();
-  sqlite().execute(kBackToVersion2);
-  harness_->reopen();
-  EXPECT_EQ(store().epoch(), epoch);
-  EXPECT_EQ(text_of(read("bob", first.conversation_id).at(1)), "hello");
-  EXPECT_EQ(*reader().encryption_counter(ann), 0u);
-  EXPECT_EQ(write<Appended>(message("ann", ann, to_peer("bob"), 2)).seq, 3u) << "the conversation stays plain";
-  sqlite().close();
-  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
-}
-
-TEST_F(SqliteStoreTest, AStoreOfVersionOneIsBroughtUpToDate) {
-  commit(accounts(3));
-  const std::uint64_t epoch = store().epoch();
-  sqlite().execute(kBackToVersion2 +
-                   "DROP TABLE account_key; DROP TABLE device_list; DROP TABLE list_entry; DROP TABLE device_record; "
-                   "DROP TABLE device_keys; DROP TABLE one_time_prekey; PRAGMA user_version = 1");
-  harness_->reopen();
-  EXPECT_EQ(store().epoch(), epoch);
-  EXPECT_TRUE(reader().account("user2")->has_value());
-  EXPECT_EQ(reader().newest_list("user2")->version, 0u);
-  EXPECT_EQ(commit_code(accounts(1)), Code::kOk);
-  sqlite().close();
-  EXPECT_EQ(sqlite().count("PRAGMA user_version"), kStoreSchemaVersion);
-}
-
 // ---- Caches --------------------------------------------------------------------------------------------------------
 
 class SmallCaches : public SqliteStoreTest {
@@ -759,10 +632,10 @@ TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
   const auto rows = [&] {
     std::int64_t sum = 0;
     for (const char* table :
-         {"stream",      "item",         "dedup",      "member",        "direct",      "send_number",
-          "mark",        "mark_advance", "cursor",     "account",       "device",      "session",
-          "account_key", "device_list",  "list_entry", "device_record", "device_keys", "one_time_prekey",
-          "roster",      "roster_due",   "slice",      "staged",        "link_message"}) {
+         {"stream",       "item",          "dedup",       "member",          "direct",     "send_number", "mark",
+          "mark_advance", "cursor",        "account",     "device",          "session",    "account_key", "device_list",
+          "list_entry",   "device_record", "device_keys", "one_time_prekey", "roster",     "roster_due",  "slice",
+          "staged",       "link_message",  "edit_of",     "group_info",      "invitation", "join_request"}) {
       sum += sqlite().count(std::string("SELECT count(*) FROM ") + table);
     }
     return sum;
@@ -786,7 +659,15 @@ TEST_F(SqliteStoreTest, RefusedOpsLeaveNoRow) {
   EXPECT_EQ(code(UploadPrekeys{"ann", device, "hash", {}, {}, {{1, "one"}}, {}, 0, now()}), Code::kForbidden);
   EXPECT_EQ(code(PutLinkMessage{"ann", device, SessionId{7}, "link", LinkStep::kOffer, "offer", now()}),
             Code::kUnauthenticated);
+  GroupOperation group;
+  group.user_id = "ann";
+  group.operation_id = group.group_id = Bytes(16, 'g');
+  group.members_max = 10;
+  group.now = now();
+  group.change = CreateGroup{{"bob", "nobody"}};
+  EXPECT_TRUE(write<OperationDone>(group).refused);
   EXPECT_EQ(rows(), before);
+  EXPECT_EQ(sqlite().count("SELECT count(*) FROM operation"), 1) << "but that it was refused";
 }
 
 TEST_F(SqliteStoreTest, ManyStreamsOverflowTheCacheWithoutLoss) {

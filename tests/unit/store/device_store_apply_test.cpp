@@ -296,6 +296,45 @@ TEST_F(Inbox, ConversationAddedLinksTheOneThatTheAppOpened) {
   EXPECT_THAT(must(reader_->conversations({}, 10)).rows, SizeIs(1));
 }
 
+// A group, of which this version knows nothing but that it is none with a peer.
+TEST_F(Inbox, AGroupIsNobodysDirectConversation) {
+  const auto chat = open_chat();
+  constexpr StreamId kGroupStream{4'711};
+  const auto group_roster = [](ItemsOf& items, const UserId& user, bool joined) {
+    wire::Roster& roster = *items.add(wire::ITEM_KIND_ROSTER).mutable_roster();
+    roster.set_conversation_kind(wire::CONVERSATION_KIND_GROUP);
+    roster.set_actor_user_id(kBob);
+    auto& change = *roster.add_changes();
+    change.set_user_id(user);
+    change.set_joined(joined);
+    change.set_role(wire::GROUP_ROLE_ADMIN);
+  };
+  ItemsOf items(kGroupStream, 0);
+  group_roster(items, kBob, true);
+  items.message(kBob, 1, "to all");
+  group_roster(items, "cid", true);
+  group_roster(items, kBob, false);
+  EXPECT_EQ(must(store_->apply(items)).cursor, 4u);
+  ItemsOf account = ItemsOf::account(0);
+  wire::Item& added = account.add(wire::ITEM_KIND_CONVERSATION_ADDED);
+  added.mutable_conversation()->set_conversation_id(kGroupStream.value);
+  added.mutable_conversation()->set_kind(wire::CONVERSATION_KIND_GROUP);
+  added.mutable_conversation()->set_group_id(Bytes(16, 'g'));
+  account.add(wire::ITEM_KIND_CONVERSATION_LEFT).mutable_left()->set_conversation_id(kGroupStream.value);
+  EXPECT_EQ(must(store_->apply(account)).cursor, 2u);
+
+  EXPECT_THAT(history(chat), IsEmpty());
+  EXPECT_NE(must(reader_->conversation(chat)).conversation_id, kGroupStream);
+  const auto all = must(reader_->conversations({}, 10));
+  ASSERT_THAT(all.rows, SizeIs(2));
+  for (const ConversationRow& row : all.rows) {
+    if (row.key == chat) continue;
+    EXPECT_EQ(row.conversation_id, kGroupStream);
+    EXPECT_EQ(row.peer, "");
+    EXPECT_THAT(history(row.key), ElementsAre("2:to all"));
+  }
+}
+
 TEST_F(Inbox, ConversationAddedMakesANewOne) {
   open_as_ann();
 
