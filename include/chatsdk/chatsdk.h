@@ -76,6 +76,7 @@
 #include "chatsdk/client.h"
 #include "chatsdk/encryption.h"
 #include "chatsdk/event.h"
+#include "chatsdk/group.h"
 #include "chatsdk/message.h"
 #include "chatsdk/status.h"
 

@@ -129,6 +129,7 @@ std::string_view text(const T* object, const char* (*getter)(const T*, size_t*))
 }  // namespace detail
 
 using message_id = std::array<std::uint8_t, CHATSDK_CLIENT_MESSAGE_ID_SIZE>;
+using group_id = std::array<std::uint8_t, CHATSDK_GROUP_ID_SIZE>;
 using store_key = std::array<std::uint8_t, 32>;
 
 class message {
@@ -208,9 +209,44 @@ class conversation {
     if (last == nullptr) return std::nullopt;
     return message(message::handle::share(last));
   }
+  // Of a group. Empty, or 0: it is none.
+  std::string_view name() const { return detail::text(object_.get(), chatsdk_conversation_name); }
+  std::string_view description() const { return detail::text(object_.get(), chatsdk_conversation_description); }
+  std::vector<std::uint8_t> picture() const {
+    size_t length = 0;
+    const std::uint8_t* bytes = chatsdk_conversation_picture(object_.get(), &length);
+    return {bytes, bytes + length};
+  }
+  std::optional<group_id> group() const {
+    const std::uint8_t* bytes = chatsdk_conversation_group_id(object_.get());
+    if (bytes == nullptr) return std::nullopt;
+    group_id id{};
+    for (std::size_t i = 0; i < id.size(); ++i) id[i] = bytes[i];
+    return id;
+  }
+  // One of CHATSDK_ROLE_, and of CHATSDK_GROUP_.
+  std::int32_t role() const { return chatsdk_conversation_role(object_.get()); }
+  std::int32_t standing() const { return chatsdk_conversation_standing(object_.get()); }
+  std::int32_t least_role(std::int32_t right) const { return chatsdk_conversation_least_role(object_.get(), right); }
+  std::uint64_t member_count() const { return chatsdk_conversation_member_count(object_.get()); }
+  bool has_history() const { return chatsdk_conversation_has_history(object_.get()) != 0; }
 
  private:
   handle object_;
+};
+
+// What a new group is beside its name. least_roles: of CHATSDK_ROLE_, of each right from CHATSDK_RIGHT_SEND on; NONE,
+// and what is not there, is the default.
+struct group_options {
+  std::string description;
+  std::vector<std::uint8_t> picture;
+  std::vector<std::int32_t> least_roles;
+  bool has_history = false;
+};
+
+struct member {
+  std::string user;
+  std::int32_t role = CHATSDK_ROLE_NONE;
 };
 
 // The account keys of this store's user and of another one, by what the two compare to be certain of them.
@@ -283,6 +319,7 @@ class event {
   std::chrono::milliseconds retry_in() const {
     return std::chrono::milliseconds(chatsdk_event_retry_in_ms(object_.get()));
   }
+  std::uint64_t operation() const { return chatsdk_event_operation(object_.get()); }
   // Of end-to-end encryption.
   std::int32_t encryption_state() const { return chatsdk_event_encryption_state(object_.get()); }
   std::string_view user() const { return detail::text(object_.get(), chatsdk_event_user); }
@@ -622,6 +659,101 @@ class client {
     });
     return key;
   }
+  // Text may be sent in a group that somebody else has made, and is plain.
+  void accept_plain(std::uint64_t conversation_key) {
+    call([&](chatsdk_error** e) { return chatsdk_client_accept_plain(object_, conversation_key, e); });
+  }
+  // What is done to groups: each call gives the number of an operation, whose end an event tells.
+  struct new_group {
+    std::uint64_t conversation = 0;
+    std::uint64_t operation = 0;
+  };
+  new_group create_group(std::string_view name, const std::vector<std::string>& members,
+                         const group_options& options = {}) {
+    chatsdk_group_options raw = CHATSDK_GROUP_OPTIONS_INIT;
+    raw.name = name.data(), raw.name_length = name.size();
+    raw.description = options.description.data(), raw.description_length = options.description.size();
+    raw.picture = options.picture.data(), raw.picture_length = options.picture.size();
+    raw.least_roles = options.least_roles.data(), raw.least_role_count = options.least_roles.size();
+    raw.has_history = options.has_history ? 1 : 0;
+    const std::vector<const char*> users = raw_texts(members);
+    new_group made;
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_create_group(object_, &raw, users.data(), users.size(), &made.conversation, &made.operation,
+                                         e);
+    });
+    return made;
+  }
+  std::uint64_t set_group_name(std::uint64_t conversation_key, std::string_view name) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_set_group_name(object_, conversation_key, name.data(), name.size(), id, e);
+    });
+  }
+  std::uint64_t set_group_description(std::uint64_t conversation_key, std::string_view description) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_set_group_description(object_, conversation_key, description.data(), description.size(), id,
+                                                  e);
+    });
+  }
+  std::uint64_t set_group_picture(std::uint64_t conversation_key, const std::vector<std::uint8_t>& picture) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_set_group_picture(object_, conversation_key, picture.data(), picture.size(), id, e);
+    });
+  }
+  // One of CHATSDK_RIGHT_, and the least of CHATSDK_ROLE_ that has it from now on.
+  std::uint64_t set_group_right(std::uint64_t conversation_key, std::int32_t right, std::int32_t least_role) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_set_group_right(object_, conversation_key, right, least_role, id, e);
+    });
+  }
+  std::uint64_t add_members(std::uint64_t conversation_key, const std::vector<std::string>& users) {
+    const std::vector<const char*> raw = raw_texts(users);
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_add_members(object_, conversation_key, raw.data(), raw.size(), id, e);
+    });
+  }
+  std::uint64_t remove_member(std::uint64_t conversation_key, std::string_view user) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_remove_member(object_, conversation_key, user.data(), user.size(), id, e);
+    });
+  }
+  std::uint64_t leave_group(std::uint64_t conversation_key) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_leave_group(object_, conversation_key, id, e);
+    });
+  }
+  std::uint64_t set_member_role(std::uint64_t conversation_key, std::string_view user, std::int32_t role) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_set_member_role(object_, conversation_key, user.data(), user.size(), role, id, e);
+    });
+  }
+  std::uint64_t transfer_group(std::uint64_t conversation_key, std::string_view user) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_transfer_group(object_, conversation_key, user.data(), user.size(), id, e);
+    });
+  }
+  std::uint64_t end_group(std::uint64_t conversation_key) {
+    return request([&](std::uint64_t* id, chatsdk_error** e) {
+      return chatsdk_client_end_group(object_, conversation_key, id, e);
+    });
+  }
+  // By user_id; after: the last one of the page before. is_complete: whether this device knows all of them.
+  page<member> members(std::uint64_t conversation_key, std::size_t max, std::string_view after = {},
+                       bool* is_complete = nullptr) const {
+    chatsdk_member_list* list = nullptr;
+    call([&](chatsdk_error** e) {
+      return chatsdk_client_members(object_, conversation_key, after.data(), after.size(), max, &list, e);
+    });
+    const std::unique_ptr<chatsdk_member_list, void (*)(const chatsdk_member_list*)> owned(
+        list, [](const chatsdk_member_list* members) { chatsdk_member_list_release(members); });
+    page<member> out;
+    for (std::size_t i = 0; i < chatsdk_member_list_size(list); ++i) {
+      out.rows.push_back({chatsdk_member_list_user(list, i, nullptr), chatsdk_member_list_role(list, i)});
+    }
+    out.has_more = chatsdk_member_list_has_more(list) != 0;
+    if (is_complete != nullptr) *is_complete = chatsdk_member_list_is_complete(list) != 0;
+    return out;
+  }
   sent send_text(std::uint64_t conversation_key, std::string_view text, const send_options& options = {}) {
     chatsdk_send_options raw = CHATSDK_SEND_OPTIONS_INIT;
     raw.client_message_id = options.id ? options.id->data() : nullptr;
@@ -648,8 +780,7 @@ class client {
   }
   // All of this user's: none takes back what there was.
   void set_reactions(std::uint64_t message_key, const std::vector<std::string>& keys) {
-    std::vector<const char*> raw;
-    for (const std::string& key : keys) raw.push_back(key.c_str());
+    const std::vector<const char*> raw = raw_texts(keys);
     call([&](chatsdk_error** e) {
       return chatsdk_client_set_reactions(object_, message_key, raw.data(), raw.size(), e);
     });
@@ -733,6 +864,11 @@ class client {
   template <typename Call>
   static void call(Call&& body) {
     detail::call(std::forward<Call>(body));
+  }
+  static std::vector<const char*> raw_texts(const std::vector<std::string>& texts) {
+    std::vector<const char*> raw;
+    for (const std::string& text : texts) raw.push_back(text.c_str());
+    return raw;
   }
   template <typename Call>
   static std::uint64_t request(Call&& body) {

@@ -5,13 +5,13 @@
  * which may only signal.
  *
  * The queue is bounded: when it overflows, state events fold into one CHATSDK_EVENT_RESYNC and the app reads the store
- * anew; completions, and what a linking says, are never dropped. The store is the truth: an event says where to look
- * and which revision to expect.
+ * anew; completions, ends of operations and what a linking says are never dropped. The store is the truth: an event
+ * says where to look and which revision to expect.
  *
  * CHATSDK_EVENT_IDENTITY_CHANGED, VERIFIED_CHANGED, DEVICE_ADDED, DEVICE_REMOVED and LIST_REFUSED are kept in the store
  * until they are pulled, and never folded: an app that ends before it has pulled them is told when it opens the store
- * again, and where it ends right after, once more. What waits is told of once, of a user's devices the last 64; while
- * the client is suspended they wait.
+ * again, and where it ends right after, once more. The ends of operations are kept likewise. What waits is told of
+ * once, of a user's devices the last 64; while the client is suspended they wait.
  */
 #ifndef CHATSDK_EVENT_H
 #define CHATSDK_EVENT_H
@@ -46,6 +46,9 @@ typedef struct chatsdk_event chatsdk_event;
 #define CHATSDK_EVENT_LINK_CODE 19         /* link_code, link_name: to compare, see chatsdk_client_confirm_link */
 #define CHATSDK_EVENT_LINK_ENDED 20        /* status, error: CHATSDK_OK when the new device is linked */
 #define CHATSDK_EVENT_IDENTITY_REPLACED 21 /* status, error: CHATSDK_OK when the new account key is in force */
+/* Of groups, see group.h: */
+#define CHATSDK_EVENT_MEMBERS_CHANGED 22 /* conversation: somebody came, went or got another role */
+#define CHATSDK_EVENT_OPERATION_ENDED 23 /* operation, conversation, status, error: CHATSDK_OK when it was done */
 
 /**
  * Waits for events and hands out at most max of them, oldest first.
@@ -198,6 +201,8 @@ CHATSDK_API const char* CHATSDK_CALL chatsdk_event_link_code(const chatsdk_event
  * @return UTF-8, terminated by NUL; "" where it gave none
  */
 CHATSDK_API const char* CHATSDK_CALL chatsdk_event_link_name(const chatsdk_event* event, size_t* out_length);
+/** @return the operation's number, as the call that began it gave it */
+CHATSDK_API uint64_t CHATSDK_CALL chatsdk_event_operation(const chatsdk_event* event);
 /** @return milliseconds until the next attempt to connect */
 CHATSDK_API int64_t CHATSDK_CALL chatsdk_event_retry_in_ms(const chatsdk_event* event);
 /** @return how many devices chatsdk_event_device gives */

@@ -111,8 +111,9 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_send_options_init(chatsdk_send_options*
  * - Errors: INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, UNSUPPORTED (a later struct with fields set), WRONG_STATE (no
  *   store; the members of the conversation are not known yet, and the server will tell them; or it is plain and the app
  *   has not accepted that with chatsdk_client_direct_conversation_plain, for which what was queued before it was known
- *   to be plain fails too), NOT_LOGGED_IN (no owner yet), NOT_FOUND (conversation), CONFLICT (the id names another
- *   message), LIMIT_REACHED (100,000 queued), STORAGE, STORAGE_FULL, CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
+ *   to be plain fails too), NOT_LOGGED_IN (no owner yet), NOT_FOUND (conversation), FORBIDDEN (the user is in this
+ *   group no more), CONFLICT (the id names another message), LIMIT_REACHED (100,000 queued), STORAGE, STORAGE_FULL,
+ *   CORRUPT, TAMPERED, CLOSED, NO_MEMORY.
  * - Ownership: text and options are copied.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -176,8 +177,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_discard_message(chatsdk_client* 
  * @param text_length bytes of text, or CHATSDK_STRLEN; limits as for chatsdk_client_send_text
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: as chatsdk_client_send_text, but CONFLICT; NOT_FOUND (message), FORBIDDEN (another's), WRONG_STATE (also:
- *   it is deleted, or could not be had).
+ * - Errors: as chatsdk_client_send_text, but CONFLICT; NOT_FOUND (message), FORBIDDEN (also: another's), WRONG_STATE
+ *   (also: it is deleted, or could not be had).
  * - Ownership: text is copied.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -216,7 +217,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_delete_for_all(chatsdk_client* c
  * @param count 0 to 8; 0 takes all back
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: as chatsdk_client_edit_text, but FORBIDDEN.
+ * - Errors: as chatsdk_client_edit_text, but FORBIDDEN for another's.
  * - Ownership: keys are copied.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -236,7 +237,7 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_set_reactions(chatsdk_client* cl
  * @param pinned 1 or 0
  * @param[out] out_error why it failed; NULL allowed
  *
- * - Errors: as chatsdk_client_edit_text, but FORBIDDEN and of the text.
+ * - Errors: as chatsdk_client_edit_text, but of the text and FORBIDDEN for another's.
  * - Ownership: none.
  * - Thread: any.
  * - Blocks: for the disk.
@@ -402,7 +403,8 @@ CHATSDK_API void CHATSDK_CALL chatsdk_conversation_list_release(const chatsdk_co
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_key(const chatsdk_conversation* conversation);
 /** @return the server's conversation_id; 0 before the first message was accepted */
 CHATSDK_API uint64_t CHATSDK_CALL chatsdk_conversation_id(const chatsdk_conversation* conversation);
-/** @return CHATSDK_CONVERSATION_DIRECT, or a kind that this header does not know */
+/** @return CHATSDK_CONVERSATION_DIRECT, CHATSDK_CONVERSATION_GROUP (group.h), or a kind that this header does not know;
+ *  0 as long as the server has not said it */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_kind(const chatsdk_conversation* conversation);
 /** @return 1 when it is end-to-end encrypted, 0 when the server can read it */
 CHATSDK_API int32_t CHATSDK_CALL chatsdk_conversation_is_encrypted(const chatsdk_conversation* conversation);
@@ -454,7 +456,7 @@ CHATSDK_API void CHATSDK_CALL chatsdk_conversation_release(const chatsdk_convers
 #define CHATSDK_MESSAGE_QUEUED 1    /* durable here, never on the wire */
 #define CHATSDK_MESSAGE_SENDING 2   /* was on the wire, no answer yet */
 #define CHATSDK_MESSAGE_SENT 3      /* durable on the server */
-#define CHATSDK_MESSAGE_DELIVERED 4 /* stored by a device of the other member */
+#define CHATSDK_MESSAGE_DELIVERED 4 /* stored by a device of the other member; of a group, of each who was in it */
 #define CHATSDK_MESSAGE_READ 5
 #define CHATSDK_MESSAGE_FAILED 6 /* chatsdk_message_failure says why; retry or discard it */
 

@@ -95,6 +95,7 @@ inline constexpr std::size_t kPerUserMax = 1'000;       // below kHelloCursorsMa
 inline constexpr std::size_t kInvitationsMax = 20;      // of one group
 inline constexpr std::size_t kRequestsMax = 100;        // to join one group
 inline constexpr std::size_t kRequestsPerUserMax = 20;  // of one user
+inline constexpr std::size_t kOperationsMax = 1'000;    // of one device, that are not answered or not told
 inline constexpr std::size_t kMemberPageDefault = 100;
 inline constexpr std::size_t kMemberPageMax = 500;
 // Of one user: a burst at once, and one more each time the refill has passed.

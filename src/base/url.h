@@ -35,6 +35,9 @@ Result<Url> parse_url(std::string_view text, UrlKind kind);
 // True for an IPv4 or IPv6 address in text form, which needs no look-up.
 bool is_address(const std::string& host);
 
+// A text as one part of a path or query: what is no letter, digit or one of -._~ is percent-encoded (RFC 3986).
+std::string percent_encoded(std::string_view text);
+
 // True for a value that may stand in a header line: no control character but the tab, nothing above 0x7e.
 bool is_header_value(std::string_view value);
 

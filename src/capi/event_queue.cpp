@@ -17,6 +17,7 @@ bool EventQueue::is_state(const chatsdk_event& event) {
     case CHATSDK_EVENT_LINK_CODE:
     case CHATSDK_EVENT_LINK_ENDED:
     case CHATSDK_EVENT_IDENTITY_REPLACED:
+    case CHATSDK_EVENT_OPERATION_ENDED:
       return false;
     default:
       return true;
@@ -71,7 +72,7 @@ void EventQueue::make_room_for_kept(const chatsdk_event& event) {
 
 void EventQueue::drop_kept() {
   const std::lock_guard lock(mutex_);
-  std::erase_if(events_, [](const Ref<chatsdk_event>& event) { return event->kept != 0; });
+  std::erase_if(events_, [](const Ref<chatsdk_event>& event) { return event->kept != 0 || event->operation != 0; });
 }
 
 void EventQueue::fold_state_events(std::uint64_t revision) {

@@ -10,9 +10,10 @@ namespace chatsdk::capi {
 namespace {
 
 // Those of C0 and C1, and DEL; the text is valid UTF-8.
-bool has_control(std::string_view text) {
+bool has_control(std::string_view text, bool has_lines) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
+    if (has_lines && (byte == '\t' || byte == '\n')) continue;
     if (byte < 0x20 || byte == 0x7F) return true;
     if (byte == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) return true;
   }
@@ -77,7 +78,8 @@ Result<std::string_view> text_in(const char* data, std::size_t length, const Tex
   if (rule.use == TextUse::kPath && text.find('\0') != std::string_view::npos) {
     return error(Code::kInvalidArgument, name + " holds a NUL");
   }
-  if (rule.use == TextUse::kName && has_control(text)) {
+  const bool is_shown = rule.use == TextUse::kName || rule.use == TextUse::kText;
+  if (is_shown && has_control(text, rule.use == TextUse::kText)) {
     return error(Code::kInvalidArgument, name + " has a control character");
   }
   return text;

@@ -58,6 +58,7 @@ enum class TextUse {
   kAny,
   kPath,  // the system would take what stands before a NUL for all of it
   kName,  // shown to people: no control character
+  kText,  // likewise, but for tabs and ends of lines
 };
 struct TextRule {
   const char* name;  // as the header names the parameter

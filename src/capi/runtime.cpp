@@ -343,7 +343,7 @@ void Runtime::tick(std::chrono::milliseconds budget, const std::function<bool(co
       const Ref<chatsdk_event> event = events_->take();
       if (!event) break;
       const bool goes_on = handler(*event.get());
-      if (event->kept != 0) pulled(event->kept);
+      if (note_pulled(*event.get())) forget_pulled_soon();
       if (!goes_on) return;
       if (!one_round && !in_time()) return;
     }
@@ -397,7 +397,7 @@ void Runtime::give_back(std::unique_ptr<DeviceReader> reader) {
 void Runtime::on_changes(const Changes& changes) {
   std::vector<Ref<chatsdk_event>> events;
   events.reserve(changes.added.size() + changes.updated.size() + changes.removed.size() + changes.conversations.size() +
-                 changes.undecryptable.size() + changes.marks.size() + 1);
+                 changes.undecryptable.size() + changes.marks.size() + changes.members.size() + 1);
   const auto push = [&](std::int32_t type, std::uint64_t conversation, std::uint64_t message) {
     auto event = make_event(type, changes.revision);
     event->conversation = conversation;
@@ -413,6 +413,7 @@ void Runtime::on_changes(const Changes& changes) {
   push_messages(CHATSDK_EVENT_MESSAGE_REMOVED, changes.removed);
   for (const ConversationKey key : changes.conversations) push(CHATSDK_EVENT_CONVERSATION_CHANGED, key.value, 0);
   for (const ConversationKey key : changes.marks) push(CHATSDK_EVENT_RECEIPTS_CHANGED, key.value, 0);
+  for (const ConversationKey key : changes.members) push(CHATSDK_EVENT_MEMBERS_CHANGED, key.value, 0);
   if (changes.devices_changed) push(CHATSDK_EVENT_DEVICES_CHANGED, 0, 0);
   events_->push(std::move(events));
   note_progress();
@@ -470,16 +471,31 @@ void Runtime::on_encryption_events(const std::vector<e2ee::Event>& told) {
 }
 
 void Runtime::pulled(const std::vector<Ref<chatsdk_event>>& events) noexcept {
-  std::uint64_t last = 0;
-  for (const Ref<chatsdk_event>& event : events) last = std::max(last, event->kept);
-  if (last != 0) pulled(last);
+  bool any = false;
+  for (const Ref<chatsdk_event>& event : events) any = note_pulled(*event.get()) || any;
+  if (any) forget_pulled_soon();
 }
 
-void Runtime::pulled(std::uint64_t kept) noexcept {
+bool Runtime::note_pulled(const chatsdk_event& event) noexcept {
+  if (event.operation != 0) {
+    try {
+      const std::lock_guard lock(pulled_mutex_);
+      pulled_operations_.push_back(event.operation);
+    } catch (const std::bad_alloc&) {
+      // Told again at worst.
+    }
+    return true;
+  }
+  std::uint64_t before = kept_pulled_.load();
+  while (before < event.kept && !kept_pulled_.compare_exchange_weak(before, event.kept)) {
+  }
+  return event.kept != 0;
+}
+
+void Runtime::forget_pulled_soon() noexcept {
   try {
     std::shared_lock gate(gate_);
     if (client_ == nullptr) return;
-    kept_pulled_ = std::max(kept_pulled_.load(), kept);
     executor_->post([this] { forget_pulled(); });
   } catch (const std::bad_alloc&) {
     // With the next one, or as the client ends.
@@ -487,13 +503,30 @@ void Runtime::pulled(std::uint64_t kept) noexcept {
 }
 
 void Runtime::forget_pulled() {
-  const std::uint64_t pulled = kept_pulled_.load();
-  if (pulled <= kept_gone_) return;
   try {
-    if (client_->encryption_events_taken(pulled).ok()) kept_gone_ = pulled;
+    const std::uint64_t pulled = kept_pulled_.load();
+    if (pulled > kept_gone_ && client_->encryption_events_taken(pulled).ok()) kept_gone_ = pulled;
+    std::vector<std::uint64_t> operations;
+    {
+      const std::lock_guard lock(pulled_mutex_);
+      operations = pulled_operations_;
+    }
+    if (operations.empty() || !client_->operations_taken(operations).ok()) return;
+    const std::lock_guard lock(pulled_mutex_);
+    pulled_operations_.erase(pulled_operations_.begin(),
+                             pulled_operations_.begin() + static_cast<std::ptrdiff_t>(operations.size()));
   } catch (const std::bad_alloc&) {
     // Likewise; told again at worst.
   }
+}
+
+void Runtime::on_operation_ended(const DeviceStore::EndedOperation& ended) {
+  auto event = make_event(CHATSDK_EVENT_OPERATION_ENDED);
+  event->operation = ended.number;
+  event->conversation = ended.conversation.value;
+  event->status = static_cast<std::int32_t>(ended.status.code);
+  if (ended.status.code != Code::kOk) event->error = Ref<chatsdk_error>(new chatsdk_error(ended.status));
+  events_->push(Ref<chatsdk_event>(event.release()));
 }
 
 void Runtime::on_link_code(const std::string& code, const std::string& name) {

@@ -144,13 +144,16 @@ class Runtime final : private EventSink {
   void on_completed(RequestId request, const Status& status) override;
   void on_devices(RequestId request, const std::vector<DeviceInfo>& devices) override;
   void on_encryption_state(EncryptionState state) override;
+  void on_operation_ended(const DeviceStore::EndedOperation& ended) override;
   void on_encryption_events(const std::vector<e2ee::Event>& told) override;
   void on_link_code(const std::string& code, const std::string& name) override;
   void on_link_ended(const Status& status) override;
   void on_identity_replaced(const Status& status) override;
 
   void push_end(std::int32_t type, const Status& status);
-  void pulled(std::uint64_t kept) noexcept;
+  // Remembers it; true where the store keeps it until it is pulled.
+  bool note_pulled(const chatsdk_event& event) noexcept;
+  void forget_pulled_soon() noexcept;
   void forget_pulled();  // on the engine
   Status check_open() const;
   void note_progress();
@@ -207,6 +210,8 @@ class Runtime final : private EventSink {
   std::uint64_t kept_told_ = 0;  // engine only
   std::atomic<std::uint64_t> kept_pulled_{0};
   std::uint64_t kept_gone_ = 0;  // engine only
+  std::mutex pulled_mutex_;
+  std::vector<std::uint64_t> pulled_operations_;  // and not gone from the store
 };
 
 }  // namespace chatsdk::capi

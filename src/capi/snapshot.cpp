@@ -201,6 +201,8 @@ const char* chatsdk_event_link_name(const chatsdk_event* event, size_t* out_leng
   return event == nullptr ? view_out("", out_length) : view_out(event->link_name, out_length);
 }
 
+uint64_t chatsdk_event_operation(const chatsdk_event* event) { return event == nullptr ? 0 : event->operation; }
+
 chatsdk_event* chatsdk_event_retain(const chatsdk_event* event) { return retained(event); }
 void chatsdk_event_release(const chatsdk_event* event) { released(event); }
 

@@ -89,6 +89,7 @@ struct chatsdk_event final : chatsdk::capi::Counted {
   std::uint64_t device_id = 0;
   std::string link_code;
   std::string link_name;
+  std::uint64_t operation = 0;
   std::uint64_t kept = 0;  // its number among those that the store keeps until they are pulled; 0: it is none of them
 };
 
@@ -134,6 +135,11 @@ struct chatsdk_conversation final : chatsdk::capi::Counted {
   explicit chatsdk_conversation(chatsdk::ConversationRow r);
   const chatsdk::ConversationRow row;
   chatsdk::capi::Ref<chatsdk_message> last_message;
+};
+
+struct chatsdk_member_list final : chatsdk::capi::Counted {
+  explicit chatsdk_member_list(chatsdk::DeviceReader::MemberPage p) : page(std::move(p)) {}
+  const chatsdk::DeviceReader::MemberPage page;
 };
 
 struct chatsdk_conversation_list final : chatsdk::capi::Counted {

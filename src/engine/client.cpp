@@ -2,6 +2,7 @@
 #include "engine/client.h"
 
 #include <new>
+#include <set>
 
 #include "base/fault.h"
 #include "base/wipe.h"
@@ -10,7 +11,9 @@
 #include "engine/context.h"
 #include "engine/encryption.h"
 #include "engine/events.h"
+#include "engine/groups.h"
 #include "engine/inbox.h"
+#include "engine/operations.h"
 #include "engine/outbox.h"
 #include "engine/receipts.h"
 #include "engine/rest_api.h"
@@ -32,7 +35,9 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
         connection(context, session, rest, *this),
         encryption(make_encryption(e2ee)),
         outbox(context, connection, encryption.get()),
-        inbox(context, connection, outbox, encryption.get()),
+        operations(context, connection, session, rest, outbox),
+        groups(context, connection, session, rest),
+        inbox(context, connection, outbox, groups, encryption.get()),
         receipts(context, connection),
         account(context, session, rest, connection, encryption.get()) {}
 
@@ -92,6 +97,8 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     context.store.catching_up(false);
     if (encryption) encryption->on_caught_up();
     receipts.on_caught_up();
+    groups.on_caught_up();
+    operations.on_caught_up();
   }
   void on_writable() override {
     inbox.on_writable();
@@ -102,6 +109,8 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     if (encryption) encryption->on_lost();
     outbox.on_lost();
     inbox.on_lost();
+    groups.on_lost();
+    operations.on_lost();
     receipts.on_lost();
     context.store.catching_up(false);
   }
@@ -160,6 +169,14 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     return {};
   }
 
+  // Brings what is in the store on its way.
+  std::uint64_t operate(Events::Place& place, DeviceStore::AddedOperation added);
+  // operation: makes it, of the group's id.
+  template <typename Operation>
+  Result<std::uint64_t> operate(ConversationKey conversation, Operation&& operation);
+  // Others than the owner, each once.
+  Status check_users(const std::vector<UserId>& users);
+
   // What passed content::check().
   Result<Sent> send(ConversationKey conversation, Bytes content, const SendOptions& send_options);
   Result<DeviceStore::Named> named(MessageKey message, bool only_own);
@@ -174,6 +191,8 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
   Connection connection;
   const std::unique_ptr<Encryption> encryption;  // none: this client takes no part in it
   Outbox outbox;
+  Operations operations;
+  Groups groups;
   Inbox inbox;
   Receipts receipts;
   Account account;
@@ -190,7 +209,7 @@ Result<Client::Sent> Client::Impl::send(ConversationKey conversation, Bytes cont
   if (encryption && !may_be_encrypted && !nature.accepted) return not_accepted_as_plain();
   // What is encrypted, or may be, goes the way of all rows: its keys may be missing.
   const bool waits = encryption && may_be_encrypted;
-  const bool on_wire = !waits && outbox.may_send_now(conversation);
+  const bool on_wire = !waits && !nature.unmade && outbox.may_send_now(conversation);
   Events::Place place = events.reserve();
   CHATSDK_ASSIGN(auto enqueued,
                  context.store.enqueue(conversation, id, std::move(content), context.wall_now(), latest, on_wire));
@@ -239,6 +258,7 @@ void Client::start() {
 
 void Client::tell_kept_events() {
   if (impl_->encryption) impl_->encryption->tell_kept_events();
+  impl_->operations.tell_ended();
 }
 
 Status Client::encryption_events_taken(std::uint64_t up_to) {
@@ -300,6 +320,116 @@ void Client::logout(RequestId request) { impl_->account.logout(request); }
 void Client::list_devices(RequestId request) { impl_->account.list_devices(request); }
 
 void Client::revoke_device(RequestId request, DeviceId device) { impl_->account.revoke_device(request, device); }
+
+// ---- Groups --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+Status check_bytes(const char* name, BytesView bytes, std::size_t max) {
+  if (bytes.size() <= max) return {};
+  return error(Code::kTooLarge,
+               std::string(name) + " " + std::to_string(bytes.size()) + " B, limit " + std::to_string(max) + " B");
+}
+
+Status check_words(const char* name, const std::string& text, std::size_t max) {
+  CHATSDK_TRY(check_bytes(name, text, max));
+  return is_utf8(text) ? Status() : Status(error(Code::kInvalidUtf8, std::string(name) + " is not valid UTF-8"));
+}
+
+Status check_changes(const group::Changes& changes) {
+  if (changes.name) CHATSDK_TRY(check_words("name", *changes.name, limits::groups::kNameBytesMax));
+  if (changes.description) {
+    CHATSDK_TRY(check_words("description", *changes.description, limits::groups::kDescriptionBytesMax));
+  }
+  if (changes.picture) CHATSDK_TRY(check_bytes("picture", *changes.picture, limits::groups::kPictureBytesMax));
+  return {};
+}
+
+}  // namespace
+
+Status Client::Impl::check_users(const std::vector<UserId>& users) {
+  if (users.size() >= limits::groups::kMembersMax) {
+    return error(Code::kTooLarge,
+                 std::to_string(users.size()) + " users, limit " + std::to_string(limits::groups::kMembersMax - 1));
+  }
+  std::set<UserId> seen;
+  for (const UserId& user : users) {
+    CHATSDK_TRY(check_peer(user));
+    if (!seen.insert(user).second) return error(Code::kInvalidArgument, "a user is named twice");
+  }
+  return {};
+}
+
+std::uint64_t Client::Impl::operate(Events::Place& place, DeviceStore::AddedOperation added) {
+  place.fill(std::move(added.changes));
+  tell_parts([&] { operations.added(); });
+  return added.number;
+}
+
+template <typename Operation>
+Result<std::uint64_t> Client::Impl::operate(ConversationKey conversation, Operation&& operation) {
+  CHATSDK_TRY(check_owner());
+  CHATSDK_ASSIGN(const GroupId group, context.store.group_id(conversation));
+  Events::Place place = events.reserve();
+  CHATSDK_ASSIGN(auto added, context.store.add_operation(
+                                 conversation, context.random.ids.bytes(limits::groups::kIdBytes), operation(group)));
+  return operate(place, std::move(added));
+}
+
+Result<Client::NewGroup> Client::create_group(group::Info info, const std::vector<UserId>& members) {
+  CHATSDK_TRY(impl_->check_owner());
+  CHATSDK_TRY(check_changes({info.name, info.description, info.picture, info.rights}));
+  CHATSDK_TRY(impl_->check_users(members));
+  Random& ids = impl_->context.random.ids;
+  info.id = GroupId::from(ids.bytes(GroupId::size()));
+  Events::Place place = impl_->events.reserve();
+  CHATSDK_ASSIGN(auto added, impl_->context.store.create_group(ids.bytes(limits::groups::kIdBytes), info, members));
+  const ConversationKey conversation = added.conversation;
+  return NewGroup{conversation, impl_->operate(place, std::move(added))};
+}
+
+Result<std::uint64_t> Client::change_group(ConversationKey group, const group::Changes& changes) {
+  CHATSDK_TRY(check_changes(changes));
+  const bool says_nothing =
+      !changes.name && !changes.description && !changes.picture && changes.rights == group::Rights();
+  if (says_nothing) return error(Code::kInvalidArgument, "nothing is to be changed");
+  return impl_->operate(group, [&](const GroupId& id) { return group::change(id, changes); });
+}
+
+Result<std::uint64_t> Client::add_members(ConversationKey group, const std::vector<UserId>& users) {
+  CHATSDK_TRY(impl_->check_users(users));
+  if (users.empty()) return error(Code::kInvalidArgument, "nobody is to be added");
+  return impl_->operate(group, [&](const GroupId& id) { return group::add(id, users); });
+}
+
+Result<std::uint64_t> Client::remove_member(ConversationKey group, const UserId& user) {
+  CHATSDK_TRY(impl_->check_peer(user));
+  return impl_->operate(group, [&](const GroupId& id) { return group::remove(id, user); });
+}
+
+Result<std::uint64_t> Client::leave_group(ConversationKey group) {
+  return impl_->operate(group, [&](const GroupId& id) { return group::remove(id, impl_->session.owner()); });
+}
+
+Result<std::uint64_t> Client::set_role(ConversationKey group, const UserId& user, group::Role role) {
+  CHATSDK_TRY(impl_->check_owner());
+  if (user != impl_->session.owner()) CHATSDK_TRY(impl_->check_peer(user));
+  if (role != group::Role::kMember && role != group::Role::kAdmin) {
+    return error(Code::kInvalidArgument, "a role that is neither member nor admin");
+  }
+  return impl_->operate(group, [&](const GroupId& id) { return group::set_role(id, user, role); });
+}
+
+Result<std::uint64_t> Client::set_owner(ConversationKey group, const UserId& user) {
+  CHATSDK_TRY(impl_->check_peer(user));
+  return impl_->operate(group, [&](const GroupId& id) { return group::set_owner(id, user); });
+}
+
+Result<std::uint64_t> Client::end_group(ConversationKey group) {
+  return impl_->operate(group, [](const GroupId& id) { return group::end(id); });
+}
+
+Status Client::operations_taken(const std::vector<std::uint64_t>& numbers) { return impl_->operations.taken(numbers); }
 
 // ---- Messages ------------------------------------------------------------------------------------------------------
 
@@ -385,6 +515,14 @@ Result<ConversationKey> Client::direct_conversation(const UserId& peer, bool enc
   CHATSDK_ASSIGN(const ConversationKey key, impl_->context.store.ensure_direct(peer, &changes, encrypted));
   place.fill(std::move(changes));
   return key;
+}
+
+Status Client::accept_plain(ConversationKey conversation) {
+  CHATSDK_TRY(impl_->check_owner());
+  Events::Place place = impl_->events.reserve();
+  CHATSDK_ASSIGN(auto changes, impl_->context.store.accept_plain(conversation));
+  place.fill(std::move(changes));
+  return {};
 }
 
 Result<Client::Sent> Client::send_text(ConversationKey conversation, std::string_view text,

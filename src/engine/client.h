@@ -80,6 +80,9 @@ class EventSink {
   virtual void on_link_ended(const Status&) {}
   // The account key that was asked for is in force, or was given up.
   virtual void on_identity_replaced(const Status&) {}
+  // The server has answered what the user did to a group. Told again by the next client of the store, until
+  // Client::operations_taken() has heard that the app has it.
+  virtual void on_operation_ended(const DeviceStore::EndedOperation&) {}
   // What happened to device lists and identities, in order. Those with a number are told again by the next client of
   // the store, until Client::encryption_events_taken() has heard that the app has them.
   virtual void on_encryption_events(const std::vector<e2ee::Event>&) {}
@@ -203,10 +206,34 @@ class Client final {
   // account key is known that could be replaced.
   Status replace_account();
 
+  // -- Groups: docs/protocol-rest.md. What is done is durable when they return ok, shown at once and brought to the
+  // server when there is a connection; it ends by on_operation_ended(), whose number they give. NOT_FOUND: the
+  // conversation; WRONG_STATE: no group; FORBIDDEN: the user is in it no more; INVALID_ARGUMENT, INVALID_UTF8,
+  // TOO_LARGE: what is asked for; LIMIT_REACHED: limits::groups::kOperationsMax wait. Whether the user may is the
+  // server's to judge. --
+  struct NewGroup {
+    ConversationKey conversation;
+    std::uint64_t operation = 0;
+  };
+  // info.id is made here.
+  Result<NewGroup> create_group(group::Info info, const std::vector<UserId>& members);
+  Result<std::uint64_t> change_group(ConversationKey group, const group::Changes& changes);
+  Result<std::uint64_t> add_members(ConversationKey group, const std::vector<UserId>& users);
+  Result<std::uint64_t> remove_member(ConversationKey group, const UserId& user);
+  Result<std::uint64_t> leave_group(ConversationKey group);
+  Result<std::uint64_t> set_role(ConversationKey group, const UserId& user, group::Role role);
+  Result<std::uint64_t> set_owner(ConversationKey group, const UserId& user);
+  Result<std::uint64_t> end_group(ConversationKey group);
+  // The app has the ends of these operations.
+  Status operations_taken(const std::vector<std::uint64_t>& numbers);
+
   // -- Messages --
   // encrypted: of a conversation that is not there yet; else it is to be plain, and is accepted where it is that
   // already. WRONG_STATE: encrypted, and this client takes no part in that.
   Result<ConversationKey> direct_conversation(const UserId& peer, bool encrypted = false);
+  // The app knows that a conversation is plain, whoever made it so, and sends in it. NOT_FOUND; WRONG_STATE: it is
+  // encrypted.
+  Status accept_plain(ConversationKey conversation);
   struct SendOptions {
     std::optional<ClientMessageId> id;                    // made when absent
     std::optional<std::chrono::milliseconds> time_limit;  // at most limits::kSendTimeLimitMax
@@ -217,7 +244,7 @@ class Client final {
   };
   // Durable when it returns ok. INVALID_ARGUMENT, INVALID_UTF8, TOO_LARGE, NOT_LOGGED_IN (the store has no owner yet),
   // NOT_FOUND, CONFLICT, LIMIT_REACHED, STORAGE…; WRONG_STATE: of a client with encryption, the conversation is plain
-  // and was not accepted as that.
+  // and was not accepted as that; FORBIDDEN: a group that the user is in no more.
   Result<Sent> send_text(ConversationKey conversation, std::string_view text, const SendOptions& options);
   // What is said of a message that is here: docs/content.md. Durable when they return ok, and sent as messages are.
   // NOT_FOUND; WRONG_STATE: it is deleted, a placeholder, or is not shown; FORBIDDEN: it is another's. And as

@@ -9,7 +9,7 @@ namespace {
 
 bool is_empty(const Changes& changes) {
   return changes.added.empty() && changes.updated.empty() && changes.removed.empty() && changes.conversations.empty() &&
-         changes.marks.empty() && !changes.devices_changed;
+         changes.marks.empty() && changes.members.empty() && !changes.devices_changed;
 }
 
 }  // namespace
@@ -66,6 +66,10 @@ void Events::link_ended(Status status) {
 void Events::encryption_events(std::vector<e2ee::Event> events) {
   if (events.empty()) return;
   raise([events = std::move(events)](EventSink& sink) { sink.on_encryption_events(events); });
+}
+
+void Events::operation_ended(DeviceStore::EndedOperation ended) {
+  raise([ended = std::move(ended)](EventSink& sink) { sink.on_operation_ended(ended); });
 }
 
 void Events::flush() {

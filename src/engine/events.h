@@ -46,6 +46,7 @@ class Events {
   void link_code(std::string code, std::string name);
   void link_ended(Status status);
   void identity_replaced(Status status);
+  void operation_ended(DeviceStore::EndedOperation ended);
   void encryption_events(std::vector<e2ee::Event> events);
   // Tells at once what waits, for an owner that is about to destroy this object and has no further turn to give.
   void flush();

@@ -156,9 +156,8 @@ Status Inbox::apply_burst() {
   auto together = apply_together(arrivals);
   CHATSDK_FAULT("inbox.between_burst_and_events");
   if (!together.ok()) return is_storage(together.code()) ? Status(together.error()) : apply_singly(burst);
-  outbox_.on_applied(together->changes);
   const bool devices_changed = encryption_ != nullptr && together->changes.devices_changed;
-  context_.events.changes(std::move(together->changes));
+  tell(std::move(together->changes));
   auto applied = together->items.begin();
   for (const wire::ServerFrame& frame : burst) {
     if (frame.has_items()) note(frame.items(), *applied++);
@@ -183,17 +182,21 @@ Result<DeviceStore::AppliedTogether> Inbox::apply_together(const std::vector<Dev
 Status Inbox::apply(const wire::Items& items) {
   if (encryption_ != nullptr) {
     CHATSDK_ASSIGN(auto together, apply_together({{&items, nullptr}}));
-    outbox_.on_applied(together.changes);
     const bool devices_changed = together.changes.devices_changed;
-    context_.events.changes(std::move(together.changes));
+    tell(std::move(together.changes));
     note(items, together.items.front());
     return devices_changed ? note_undelivered() : Status();
   }
   CHATSDK_ASSIGN(auto applied, context_.store.apply(items));
-  outbox_.on_applied(applied.changes);
-  context_.events.changes(std::move(applied.changes));
+  tell(std::move(applied.changes));
   note(items, applied);
   return {};
+}
+
+void Inbox::tell(Changes changes) {
+  outbox_.on_applied(changes);
+  groups_.on_applied(changes);
+  context_.events.changes(std::move(changes));
 }
 
 void Inbox::note(const wire::Items& items, const DeviceStore::Applied& applied) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/connection.h"
+#include "engine/groups.h"
 #include "engine/outbox.h"
 
 namespace chatsdk {
@@ -23,8 +24,8 @@ namespace chatsdk {
 class Inbox {
  public:
   // encryption: nullptr where encrypted conversations are not opened.
-  Inbox(const EngineContext& context, Connection& connection, Outbox& outbox, Encryption* encryption)
-      : context_(context), connection_(connection), outbox_(outbox), encryption_(encryption) {}
+  Inbox(const EngineContext& context, Connection& connection, Outbox& outbox, Groups& groups, Encryption* encryption)
+      : context_(context), connection_(connection), outbox_(outbox), groups_(groups), encryption_(encryption) {}
 
   void on_lost();
   void on_writable() { acknowledge(); }
@@ -68,10 +69,13 @@ class Inbox {
   void acknowledge();
   Status acknowledge_again();
   Status note_undelivered();
+  // Tells the parts what has changed, and the app.
+  void tell(Changes changes);
 
   const EngineContext& context_;
   Connection& connection_;
   Outbox& outbox_;
+  Groups& groups_;
   Encryption* const encryption_;
   std::deque<wire::ServerFrame> waiting_;
   std::size_t waiting_items_ = 0;

@@ -30,6 +30,8 @@ template <typename Frame>
 void address(Frame& frame, const OutboxRow& row) {
   if (row.conversation_id) {
     frame.set_conversation_id(row.conversation_id.value);
+  } else if (row.group) {
+    frame.set_group_id(Bytes(row.group.view()));
   } else {
     frame.set_peer_user_id(row.peer);
   }
@@ -347,7 +349,8 @@ Status Outbox::claim_from(ConversationKey key, Lane& lane, Claims& claims) {
   CHATSDK_ASSIGN(auto rows, read_rows(key, lane, room));
   const bool encrypted = !rows.empty() && rows.front().encrypted;
   const bool undecided = encryption_ != nullptr && !rows.empty() && rows.front().undecided;
-  if (undecided || (encrypted && encryption_ == nullptr)) {
+  const bool unmade = !rows.empty() && rows.front().unmade;
+  if (undecided || unmade || (encrypted && encryption_ == nullptr)) {
     wait_for_keys(lane);
     return {};
   }

@@ -6,6 +6,8 @@
 #include <limits>
 #include <memory>
 
+#include "base/url.h"
+
 namespace chatsdk {
 
 namespace {
@@ -103,6 +105,17 @@ RestApi::Callback<Bytes> decoding(RestApi::Callback<T> callback) {
   };
 }
 
+// Of a body that is a record.
+template <typename T>
+RestApi::Callback<Bytes> reading(Result<T> (*read)(BytesView), RestApi::Callback<T> callback) {
+  return [read, callback = std::move(callback)](Result<Bytes> answer) mutable {
+    if (!answer.ok()) return callback(std::move(answer).error());
+    callback(read(*answer));
+  };
+}
+
+std::string group_path(const GroupId& group) { return "/v1/groups/" + to_hex(group.view()); }
+
 std::string link_path(BytesView link_id, LinkStep step) {
   return "/v1/keys/links/" + to_hex(link_id) + "/" + std::string(link_step_name(step));
 }
@@ -126,11 +139,16 @@ RestApi::CallId RestApi::call(std::string method, const std::string& path, const
                               Callback<Bytes> callback) {
   HttpRequest request;
   request.method = std::move(method);
+  if (!body.empty()) request.headers["content-type"] = std::string(kProtobufType);
+  request.body = std::move(body);
+  return send(std::move(request), path, access_token, std::move(callback));
+}
+
+RestApi::CallId RestApi::send(HttpRequest request, const std::string& path, const std::string& access_token,
+                              Callback<Bytes> callback) {
   request.url = server_url_ + path;
   request.headers["accept"] = std::string(kProtobufType);
-  if (!body.empty()) request.headers["content-type"] = std::string(kProtobufType);
   if (!access_token.empty()) request.headers["authorization"] = "Bearer " + access_token;
-  request.body = std::move(body);
   // The callback runs as a later task, so the id is in place by then.
   auto id = std::make_shared<HttpClient::RequestId>(0);
   // Its place comes first: what is on its way must be known, or nobody could cancel it.
@@ -218,6 +236,28 @@ RestApi::CallId RestApi::put_link_message(const std::string& access_token, Bytes
 RestApi::CallId RestApi::link_message(const std::string& access_token, BytesView link_id, LinkStep step,
                                       Callback<wire::LinkMessage> callback) {
   return call("GET", link_path(link_id, step), access_token, {}, decoding<wire::LinkMessage>(std::move(callback)));
+}
+
+RestApi::CallId RestApi::group(const std::string& access_token, const GroupId& group, Callback<group::State> callback) {
+  return call("GET", group_path(group), access_token, {}, reading(group::read_state, std::move(callback)));
+}
+
+RestApi::CallId RestApi::group_members(const std::string& access_token, const GroupId& group, const UserId& after,
+                                       Callback<group::Members> callback) {
+  const std::string query = "?max=" + std::to_string(limits::groups::kMemberPageMax) +
+                            (after.empty() ? "" : "&after=" + percent_encoded(after));
+  return call("GET", group_path(group) + "/members" + query, access_token, {},
+              reading(group::read_members, std::move(callback)));
+}
+
+RestApi::CallId RestApi::operate(const std::string& access_token, BytesView operation_id, group::Call operation,
+                                 Callback<Bytes> callback) {
+  HttpRequest request;
+  request.method = std::move(operation.method);
+  request.headers["operation-id"] = to_hex(operation_id);
+  if (operation.has_body) request.headers["content-type"] = std::string(kProtobufType);
+  request.body = std::move(operation.body);
+  return send(std::move(request), operation.path, access_token, std::move(callback));
 }
 
 }  // namespace chatsdk

@@ -17,6 +17,8 @@
 #include "base/link_step.h"
 #include "engine/guard.h"
 #include "protocol/frames.h"
+#include "protocol/group.h"
+#include "protocol/group_operation.h"
 #include "protocol/keys.pb.h"
 #include "transport/transport.h"
 
@@ -54,12 +56,20 @@ class RestApi {
                           Callback<void> callback);
   CallId link_message(const std::string& access_token, BytesView link_id, LinkStep step,
                       Callback<wire::LinkMessage> callback);
+  // Groups.
+  CallId group(const std::string& access_token, const GroupId& group, Callback<group::State> callback);
+  CallId group_members(const std::string& access_token, const GroupId& group, const UserId& after,
+                       Callback<group::Members> callback);
+  // A change, under the id that every repeat of it has; its answer is a record.
+  CallId operate(const std::string& access_token, BytesView operation_id, group::Call operation,
+                 Callback<Bytes> callback);
   void cancel(CallId call);
   void cancel_all();
 
  private:
   CallId call(std::string method, const std::string& path, const std::string& access_token, Bytes body,
               Callback<Bytes> callback);
+  CallId send(HttpRequest request, const std::string& path, const std::string& access_token, Callback<Bytes> callback);
 
   HttpClient& http_;
   std::string server_url_;

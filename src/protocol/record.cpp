@@ -58,6 +58,13 @@ std::int32_t RecordReader::sint32() {
   return static_cast<std::int32_t>((zigzag >> 1) ^ (~(zigzag & 1) + 1));
 }
 
+std::uint64_t RecordReader::fixed64() {
+  if (!is_once(Type::kEightBytes)) return 0;
+  std::uint64_t value = 0;
+  for (std::size_t i = 8; i-- > 0;) value = (value << 8) | static_cast<unsigned char>(value_[i]);
+  return value;
+}
+
 bool RecordReader::boolean() {
   const std::uint64_t value = u64();
   if (value > 1) fail();

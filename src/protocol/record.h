@@ -30,6 +30,7 @@ class RecordReader {
   std::uint64_t u64();
   std::uint32_t u32();
   std::int32_t sint32();
+  std::uint64_t fixed64();
   bool boolean();
   BytesView bytes();
   // As bytes(), of a field that may come again.

@@ -3,6 +3,7 @@
 // The app's reads: each on one snapshot, by range scans of an index.
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "base/assert.h"
 #include "base/fault.h"
@@ -19,13 +20,15 @@ constexpr std::int64_t kLastPlace = std::numeric_limits<std::int64_t>::max();
 
 constexpr char kOwner[] = "SELECT owner FROM meta WHERE id = 1";
 
-// The last column: PlainState::kAccepted.
-#define CHATSDK_CONVERSATION_ROW                                                                      \
-  "c.key, c.conversation_id, c.kind, c.peer, c.head, c.read_up_to, c.unread_count, c.last_activity, " \
-  "c.encrypted, c.encrypted = 0 AND c.plain = 2"
-constexpr char kConversation[] = "SELECT " CHATSDK_CONVERSATION_ROW " FROM conversation c WHERE c.key = ?1";
+// "c.plain = 2": PlainState::kAccepted.
+#define CHATSDK_CONVERSATION_ROW                                                                                      \
+  "c.key, c.conversation_id, c.kind, c.peer, c.head, c.read_up_to, c.unread_count, c.last_activity, "                 \
+  "c.encrypted, c.encrypted = 0 AND c.plain = 2, g.group_id, g.name, g.description, g.picture, g.rights, g.history, " \
+  "g.role, g.standing, g.members, g.members_known FROM conversation c LEFT JOIN group_info g ON g.conversation = "    \
+  "c.key"
+constexpr char kConversation[] = "SELECT " CHATSDK_CONVERSATION_ROW " WHERE c.key = ?1";
 constexpr char kConversations[] = "SELECT " CHATSDK_CONVERSATION_ROW
-                                  " FROM conversation c WHERE (c.last_activity, c.key) < (?1, ?2) "
+                                  " WHERE (c.last_activity, c.key) < (?1, ?2) "
                                   "ORDER BY c.last_activity DESC, c.key DESC LIMIT ?3";
 constexpr char kActivity[] = "SELECT last_activity FROM conversation WHERE key = ?1";
 constexpr char kKeyByPeer[] = "SELECT key FROM conversation WHERE peer = ?1";
@@ -50,6 +53,14 @@ constexpr char kAdvance[] =
 // The own read mark moves here before the server has confirmed that the same was delivered.
 constexpr char kMarks[] =
     "SELECT user, max(delivered_up_to, read_up_to), read_up_to FROM mark WHERE conversation = ?1 ORDER BY user";
+constexpr char kGroupKnown[] = "SELECT members_known FROM group_info WHERE conversation = ?1";
+constexpr char kGroupMembers[] =
+    "SELECT user, role FROM member WHERE conversation = ?1 AND user > ?2 AND role > 0 ORDER BY user";
+constexpr char kMemberRole[] = "SELECT role FROM member WHERE conversation = ?1 AND user = ?2";
+constexpr char kShownOperations[] =
+    "SELECT p.request FROM operation p WHERE p.conversation = ?1 AND p.failure = 0 AND (p.ended = 0 OR p.until > "
+    "coalesce((SELECT s.seq FROM conversation c JOIN stream s ON s.stream_id = c.conversation_id WHERE c.key = ?1), "
+    "p.until)) ORDER BY p.number";
 constexpr char kUnreadTotal[] = "SELECT coalesce(sum(unread_count), 0) FROM conversation";
 constexpr char kOutboxCount[] = "SELECT count(*) FROM outbox WHERE kind = 0";
 
@@ -74,6 +85,18 @@ ConversationRow read_conversation(const sqlite::Statement& row) {
   conversation.last_activity = rows::time_at(row, 7);
   conversation.encrypted = row.integer(8) != 0;
   conversation.accepted_plain = row.integer(9) != 0;
+  if (row.is_null(10)) return conversation;
+  GroupRow& group = conversation.group.emplace();
+  group.info.id = GroupId::from(row.blob(10));
+  group.info.name = std::string(row.text(11));
+  group.info.description = std::string(row.text(12));
+  group.info.picture = Bytes(row.blob(13));
+  group.info.rights = group::unpack(row.integer(14));
+  group.info.history = row.integer(15) != 0;
+  group.role = group::role_of(unsigned_at(row, 16));
+  group.standing = static_cast<GroupStanding>(row.integer(17));
+  group.members = unsigned_at(row, 18);
+  group.members_known = row.integer(19) != 0;
   return conversation;
 }
 
@@ -169,11 +192,48 @@ Result<DeviceReader::MessagePage> DeviceReader::Impl::page_after(ConversationKey
 }
 
 Status DeviceReader::Impl::complete(ConversationRow& conversation, rows::StateReader& states) {
+  if (conversation.group) CHATSDK_TRY(show_operations(conversation));
   rows::Query query = sql(kBefore);
   CHATSDK_ASSIGN(const bool found, query.first(conversation.key, kLastPlace, MessageKey{0}, 1));
   if (!found) return {};
   conversation.last_message = rows::read_message(query.row(), owner);
   return states.complete(*conversation.last_message);
+}
+
+Result<std::vector<group::Operation>> DeviceReader::Impl::operations_of(ConversationKey conversation) {
+  std::vector<group::Operation> operations;
+  rows::Query query = sql(kShownOperations);
+  for (auto more = query.first(conversation);; more = query.next()) {
+    CHATSDK_ASSIGN(const bool row, std::move(more));
+    if (!row) return operations;
+    CHATSDK_ASSIGN(auto operation, group::read(query->blob(0)));
+    operations.push_back(std::move(operation));
+  }
+}
+
+Status DeviceReader::Impl::show_operations(ConversationRow& conversation) {
+  CHATSDK_ASSIGN(const auto operations, operations_of(conversation.key));
+  if (operations.empty()) return {};
+  GroupRow& group = *conversation.group;
+  group::show(group.info, operations);
+  for (const UserId& user : group::named(owner, operations)) {
+    CHATSDK_ASSIGN(const group::Role before, role_of(conversation.key, user));
+    const group::Role shown = group::shown_role(before, user, owner, operations);
+    if (before == group::Role::kNone && shown != group::Role::kNone) ++group.members;
+    if (before != group::Role::kNone && shown == group::Role::kNone) --group.members;
+  }
+  group.role = group::shown_role(group.role, owner, owner, operations);
+  if (group.standing != GroupStanding::kIn) return {};
+  if (group::leaves(owner, operations)) group.standing = GroupStanding::kLeft;
+  if (group::ends(operations)) group.standing = GroupStanding::kEnded;
+  if (group.standing != GroupStanding::kIn) group.role = group::Role::kNone;
+  return {};
+}
+
+Result<group::Role> DeviceReader::Impl::role_of(ConversationKey conversation, const UserId& user) {
+  rows::Query query = sql(kMemberRole);
+  CHATSDK_ASSIGN(const bool found, query.first(conversation, user));
+  return found ? group::role_of(unsigned_at(query.row(), 0)) : group::Role::kNone;
 }
 
 // ---- Conversations -------------------------------------------------------------------------------------------------
@@ -331,6 +391,44 @@ Result<std::vector<DeviceReader::MarkRow>> DeviceReader::marks(ConversationKey c
       found.push_back(
           {user.empty() ? impl_->owner : UserId(user), unsigned_at(query.row(), 1), unsigned_at(query.row(), 2)});
     }
+  });
+}
+
+Result<DeviceReader::MemberPage> DeviceReader::members(ConversationKey conversation, const UserId& after,
+                                                       std::size_t max) {
+  CHATSDK_TRY(check_page(max));
+  return impl_->read([&]() -> Result<MemberPage> {
+    CHATSDK_TRY(impl_->check_conversation(conversation));
+    MemberPage page;
+    {
+      rows::Query query = impl_->sql(kGroupKnown);
+      CHATSDK_ASSIGN(const bool found, query.first(conversation));
+      if (!found) return error(Code::kWrongState, "the conversation is no group");
+      page.known = query->integer(0) != 0;
+    }
+    CHATSDK_ASSIGN(const auto operations, impl_->operations_of(conversation));
+    // Whose role may be another than the row's, and has not been met yet.
+    std::set<UserId> named = group::named(impl_->owner, operations);
+    named.erase(named.begin(), named.upper_bound(after));
+    const auto add = [&](const UserId& user, group::Role role) {
+      const group::Role shown = group::shown_role(role, user, impl_->owner, operations);
+      if (shown != group::Role::kNone) page.rows.push_back({user, shown});
+    };
+    rows::Query query = impl_->sql(kGroupMembers);
+    for (auto more = query.first(conversation, after); page.rows.size() <= max; more = query.next()) {
+      CHATSDK_ASSIGN(const bool row, std::move(more));
+      const UserId user = row ? UserId(query->text(0)) : UserId();
+      while (!named.empty() && (!row || *named.begin() < user)) {
+        add(*named.begin(), group::Role::kNone);
+        named.erase(named.begin());
+      }
+      if (!row) break;
+      named.erase(user);
+      add(user, group::role_of(unsigned_at(query.row(), 1)));
+    }
+    page.more = page.rows.size() > max;
+    page.rows.resize(std::min(page.rows.size(), max));
+    return page;
   });
 }
 

@@ -34,6 +34,10 @@ class DeviceReader::Impl {
   Result<MessagePage> page_before(ConversationKey conversation, std::int64_t place, MessageKey key, std::size_t max);
   Result<MessagePage> page_after(ConversationKey conversation, std::int64_t place, MessageKey key, std::size_t max);
   Status complete(ConversationRow& conversation, rows::StateReader& states);
+  // What the owner has done to a group and its items do not tell yet, over what they tell.
+  Result<std::vector<group::Operation>> operations_of(ConversationKey conversation);
+  Status show_operations(ConversationRow& conversation);
+  Result<group::Role> role_of(ConversationKey conversation, const UserId& user);
 
   sqlite::Database db;
   rows::Statements sql{db};

@@ -40,7 +40,8 @@ constexpr char kLeftWhole[] = "SELECT left_whole FROM meta WHERE id = 1";
 constexpr char kPageCount[] = "PRAGMA page_count";
 constexpr char kSetLeftWhole[] = "UPDATE meta SET left_whole = ?1 WHERE id = 1";
 // What sending and receiving lean on; their size follows conversations and unsent messages, not the history.
-constexpr const char* kCheckedAlways[] = {"meta", "session", "conversation", "stream", "outbox", "mark"};
+constexpr const char* kCheckedAlways[] = {"meta", "session",    "conversation", "stream",   "outbox",
+                                          "mark", "group_info", "member",       "operation"};
 
 constexpr char kAside[] = ".corrupt-";  // a number follows
 
@@ -83,7 +84,13 @@ constexpr char kForgetAccountStream[] = "DELETE FROM stream WHERE kind = ?1";
 constexpr char kRewindStreams[] = "UPDATE stream SET seq = 0, delivered_from = 0, marks_revision = 0, others_from = 0";
 constexpr char kRewindConversations[] =
     "UPDATE conversation SET head = 0, read_up_to = 0, read_confirmed = 0, unread_count = 0, "
-    "conversation_id = CASE WHEN peer IS NULL THEN conversation_id END";
+    "conversation_id = CASE WHEN peer IS NULL AND key NOT IN (SELECT conversation FROM group_info) THEN "
+    "conversation_id "
+    "END";
+// What the server that was put back has of a group, its items or its answers tell.
+constexpr char kForgetMembers[] = "DELETE FROM member";
+constexpr char kRewindGroups[] =
+    "UPDATE group_info SET info_seq = 0, own_seq = 0, members = 0, members_known = 0, members_from = 0";
 constexpr char kFindLastActivity[] =
     "UPDATE conversation SET last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = "
     "conversation.key AND m.unshown = 0 ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
@@ -189,12 +196,13 @@ Result<std::string> set_aside(const std::string& path) {
 Status DeviceStore::Impl::finish(const Memory& before, Changes& changes) {
   if (memory.any_annotation) CHATSDK_TRY(fold_touched(changes));
   auto& conversations = changes.conversations;
-  for (auto* each : {&changes.conversations, &changes.marks}) {
+  for (auto* each : {&changes.conversations, &changes.marks, &changes.members}) {
     std::sort(each->begin(), each->end());
     each->erase(std::unique(each->begin(), each->end()), each->end());
   }
   const bool visible = !changes.added.empty() || !changes.updated.empty() || !changes.removed.empty() ||
-                       !conversations.empty() || !changes.marks.empty() || changes.devices_changed;
+                       !conversations.empty() || !changes.marks.empty() || !changes.members.empty() ||
+                       changes.devices_changed;
   if (visible && memory.revision == before.revision) ++memory.revision;
   changes.revision = memory.revision;
   Memory::Meta& meta = memory.meta;
@@ -381,6 +389,8 @@ Result<Changes> DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId acc
       CHATSDK_TRY(sql(kForgetAccountStream).run(wire::STREAM_KIND_ACCOUNT));
       CHATSDK_TRY(sql(kRewindStreams).run());
       CHATSDK_TRY(sql(kRewindConversations).run());
+      CHATSDK_TRY(sql(kForgetMembers).run());
+      CHATSDK_TRY(sql(kRewindGroups).run());
       CHATSDK_TRY(sql(kFindLastActivity).run());
       // What the server takes next is not known: it may know this device under an id, or in a state, of which more was
       // accepted than since. Too high a number is refused and told; too low a one lets a later message go first.

@@ -31,6 +31,8 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "protocol/frames.h"
+#include "protocol/group.h"
+#include "protocol/group_operation.h"
 
 namespace chatsdk {
 
@@ -96,6 +98,23 @@ struct MessageRow {
   std::vector<Reaction> reactions;
 };
 
+// How this store's user stands to a group. The C ABI has the same values (CHATSDK_GROUP_): never renumbered.
+enum class GroupStanding : std::int32_t {
+  kIn = 0,
+  kLeft = 1,     // by the user's own doing
+  kRemoved = 2,  // by somebody else's
+  kEnded = 3,    // there is no such group any more
+  kNotMade = 4,  // the server has refused to make it
+};
+
+struct GroupRow {
+  group::Info info;
+  group::Role role = group::Role::kNone;  // of the store's user
+  GroupStanding standing = GroupStanding::kIn;
+  std::uint64_t members = 0;   // how many are known
+  bool members_known = false;  // those are all
+};
+
 struct ConversationRow {
   ConversationKey key;
   ConversationId conversation_id;  // none before the first acceptance
@@ -108,16 +127,19 @@ struct ConversationRow {
   std::uint64_t unread_count = 0;  // countable messages of others above read_up_to
   std::optional<MessageRow> last_message;
   WallTime last_activity;  // of last_message; without one, when the conversation became known
+  std::optional<GroupRow> group;
 };
 
 struct OutboxRow {
   enum class Kind { kSend, kVoid, kTask };  // kTask: a request or a repair of encryption, of which e2ee/notes.h knows
   Kind kind = Kind::kSend;
   ConversationKey conversation;
-  ConversationId conversation_id;  // none: address the peer
+  ConversationId conversation_id;  // none: address the peer, or the group
   UserId peer;
+  GroupId group;
   bool encrypted = false;  // the conversation
   bool undecided = false;  // nothing that says whether the conversation is encrypted is here yet
+  bool unmade = false;     // a group that the server has yet to make
   bool accepted = false;   // plain, and the app wants it so
   ClientMessageId client_message_id;
   std::uint64_t send_number = 0;
@@ -154,7 +176,8 @@ struct Changes {
   std::vector<MessageRef> undecryptable;  // of `added`: came, and could not be decrypted
   std::vector<MessageRef> annotations;    // as updated, of what the app is not shown
   std::vector<ConversationKey> conversations;
-  std::vector<ConversationKey> marks;  // conversations whose receipts advanced
+  std::vector<ConversationKey> marks;    // conversations whose receipts advanced
+  std::vector<ConversationKey> members;  // groups of whose members something is another than before
   bool devices_changed = false;
   bool fewer_missing = false;  // what counts as delivered may begin earlier than was told
 };
@@ -243,6 +266,7 @@ class DeviceStore {
     bool encrypted = false;
     bool undecided = false;  // nothing that says that is here yet
     bool accepted = false;   // plain, and the app wants it so
+    bool unmade = false;     // a group that the server has yet to make
   };
   // NOT_FOUND.
   Result<Nature> nature(ConversationKey conversation);
@@ -255,6 +279,7 @@ class DeviceStore {
   // Message and outbox row, of the owner at this device, with a session or without. CONFLICT: the id names another
   // content or conversation, or one discarded. LIMIT_REACHED: outbox_max. NOT_FOUND: the conversation. WRONG_STATE: no
   // owner yet, or a conversation of which only items without a roster have come. INVALID_ARGUMENT: no content.
+  // FORBIDDEN: a group that the owner is in no more.
   Result<Enqueued> enqueue(ConversationKey conversation, const ClientMessageId& id, Bytes content, WallTime now,
                            WallTime deadline, bool on_wire);
   // How what is said of a message names it, and what may be said. NOT_FOUND.
@@ -344,6 +369,58 @@ class DeviceStore {
   };
   Result<AppliedTogether> apply_together(const std::vector<Arrival>& arrivals);
 
+  // -- Groups --
+  // The app knows that the conversation is plain, and sends in it. NOT_FOUND; WRONG_STATE: it is encrypted.
+  Result<Changes> accept_plain(ConversationKey conversation);
+  // NOT_FOUND; WRONG_STATE: it is no group.
+  Result<GroupId> group_id(ConversationKey conversation);
+  // Groups that the user is in and of which not all members are known, at most max.
+  struct UnknownGroup {
+    ConversationKey conversation;
+    GroupId group_id;
+    Seq members_from = 0;
+  };
+  Result<std::vector<UnknownGroup>> unknown_groups(std::size_t max);
+  // What the server answers when it is asked. What later items have said already stays.
+  Result<Changes> save_group(ConversationKey conversation, const group::State& state);
+  // A page of members behind `after`. asked: as unknown_groups() gave it before the first page: with the last one all
+  // members are known, unless more was missed since.
+  Result<Changes> save_members(const UnknownGroup& asked, const UserId& after, const group::Members& page);
+
+  // What the user does to a group: shown at once, and kept until the server has answered and the app knows. id:
+  // limits::groups::kIdBytes random ones. NOT_FOUND, WRONG_STATE (no group), FORBIDDEN (the user is in it no more),
+  // LIMIT_REACHED.
+  struct AddedOperation {
+    std::uint64_t number = 0;  // never given again
+    ConversationKey conversation;
+    Changes changes;
+  };
+  Result<AddedOperation> add_operation(ConversationKey conversation, const Bytes& id,
+                                       const group::Operation& operation);
+  // A plain group with the owner of the store and these. What the info leaves open of rights has its default. CONFLICT.
+  Result<AddedOperation> create_group(const Bytes& id, const group::Info& info, const std::vector<UserId>& members);
+  struct OpenOperation {
+    std::uint64_t number = 0;
+    Bytes id;
+    ConversationKey conversation;  // none: of no group that is known here
+    group::Operation operation;
+  };
+  // Those that are not answered, oldest first, at most max.
+  Result<std::vector<OpenOperation>> open_operations(std::size_t max);
+  // The server's answer. What was done is shown until its item says so, what was refused is shown no more; of a group
+  // that was not made all that waits to be sent fails. NOT_FOUND.
+  Result<Changes> operation_done(std::uint64_t number, const group::Changed& answer);
+  Result<Changes> operation_refused(std::uint64_t number, const Error& reason);
+  struct EndedOperation {
+    std::uint64_t number = 0;
+    ConversationKey conversation;
+    Error status{Code::kOk, {}, {}};
+    bool requested = false;  // somebody has to admit
+  };
+  // Of which the app has not heard.
+  Result<std::vector<EndedOperation>> ended_operations();
+  Status operations_told(const std::vector<std::uint64_t>& numbers);
+
   // -- Reading --
   // Moves the own read mark (never back, never beyond what has been applied) and remembers to tell the server.
   Result<Changes> mark_read(ConversationKey conversation, Seq up_to);
@@ -411,6 +488,13 @@ class DeviceReader {
     Seq read_up_to = 0;
   };
   Result<std::vector<MarkRow>> marks(ConversationKey conversation);
+  // Of a group, those behind `after`, ascending. NOT_FOUND; WRONG_STATE: it is no group.
+  struct MemberPage {
+    std::vector<group::Member> rows;
+    bool more = false;
+    bool known = false;  // nobody is missing
+  };
+  Result<MemberPage> members(ConversationKey conversation, const UserId& after, std::size_t max);
   Result<std::uint64_t> unread_total();
   Result<std::uint64_t> outbox_count();
 

@@ -180,11 +180,13 @@ class ItemApplier {
       case wire::ITEM_KIND_MESSAGE:
         return in_conversation ? message(item) : Status();
       case wire::ITEM_KIND_ROSTER:
-        return in_conversation ? roster(item.roster()) : Status();
+        return in_conversation ? roster(item) : Status();
       case wire::ITEM_KIND_SKIP:
         return skip(item);
       case wire::ITEM_KIND_CONVERSATION_ADDED:
         return in_conversation ? Status() : conversation_added(item);
+      case wire::ITEM_KIND_CONVERSATION_LEFT:
+        return in_conversation ? Status() : conversation_left(item.left());
       case wire::ITEM_KIND_DEVICES_CHANGED:
         changes_.devices_changed = changes_.devices_changed || !in_conversation;
         return {};
@@ -318,23 +320,68 @@ class ItemApplier {
         .run(key, place_of(item.seq()), item.message_id(), item_time(item), item.sender_device_id());
   }
 
-  Status roster(const wire::Roster& roster) {
-    if (roster.conversation_kind() != wire::CONVERSATION_KIND_UNSPECIFIED &&
-        roster.conversation_kind() != wire::CONVERSATION_KIND_DIRECT) {
+  Status roster(const wire::Item& item) {
+    const wire::Roster& roster = item.roster();
+    const bool is_of_group = roster.conversation_kind() == wire::CONVERSATION_KIND_GROUP;
+    if (is_of_group) {
+      CHATSDK_TRY(be_group(item));
+    } else if (roster.conversation_kind() != wire::CONVERSATION_KIND_UNSPECIFIED &&
+               roster.conversation_kind() != wire::CONVERSATION_KIND_DIRECT) {
       return {};
-    }
-    for (const wire::Roster::Change& change : roster.changes()) {
-      if (!change.joined() || change.user_id().empty() || store_.is_owner(change.user_id())) continue;
-      CHATSDK_TRY(store_.set_peer(*conversation_, wire::CONVERSATION_KIND_DIRECT, change.user_id(), changes_));
+    } else {
+      CHATSDK_TRY(be_direct(item));
     }
     if (!roster.encrypted()) return store_.set_plain(*conversation_, PlainState::kTold, changes_);
     // It never changes, but for a server that has lost the conversation and has another one now.
     const bool is_first = stream_.seq == 0;
-    if (conversation_->is_known_plain() && !is_first) return {};
+    if (is_of_group || (conversation_->is_known_plain() && !is_first)) return {};
     return store_.set_encrypted(*conversation_, changes_);
   }
 
+  Status be_direct(const wire::Item& item) {
+    for (const wire::Roster::Change& change : item.roster().changes()) {
+      if (!change.joined() || change.user_id().empty() || store_.is_owner(change.user_id())) continue;
+      if (conversation_->group) {
+        // The stream was a group's before the server's store went back.
+        CHATSDK_ASSIGN(auto known, store_.find_conversation(change.user_id()));
+        CHATSDK_TRY(stand_in(std::move(known), wire::CONVERSATION_KIND_DIRECT, change.user_id(), item));
+      }
+      CHATSDK_TRY(store_.set_peer(*conversation_, wire::CONVERSATION_KIND_DIRECT, change.user_id(), changes_));
+    }
+    return {};
+  }
+
+  Status be_group(const wire::Item& item) {
+    const GroupId id = group::info_of(item.roster().group()).id;
+    if (id && conversation_->group != id) {
+      CHATSDK_ASSIGN(auto known, store_.find_conversation(id));
+      if (known || conversation_->group || !conversation_->peer.empty()) {
+        // It was known before its stream, or the stream was another's before the server's store went back.
+        CHATSDK_TRY(stand_in(std::move(known), wire::CONVERSATION_KIND_GROUP, {}, item));
+      }
+      if (!conversation_->group) CHATSDK_TRY(store_.set_group(*conversation_, id, item.seq() - 1, changes_));
+    }
+    return store_.group_roster(*conversation_, item.seq(), item.roster(), changes_);
+  }
+
+  // The stream is this conversation's, which is a new one if it is none.
+  Status stand_in(std::optional<ConversationState> known, wire::ConversationKind kind, const UserId& peer,
+                  const wire::Item& item) {
+    CHATSDK_TRY(store_.save(*conversation_, changes_));
+    if (!known) {
+      CHATSDK_ASSIGN(known, store_.insert_conversation({}, kind, peer, item_time(item)));
+    }
+    CHATSDK_TRY(store_.link(*known, stream_.id, changes_));
+    conversation_ = std::move(known);
+    return {};
+  }
+
   Status skip(const wire::Item& item) {
+    const bool is_for_others =
+        item.skip_reason() == wire::SKIP_REASON_NOT_ADDRESSED || item.skip_reason() == wire::SKIP_REASON_NOT_LISTED;
+    if (conversation_ && conversation_->group && !is_for_others) {
+      CHATSDK_TRY(store_.members_missed(*conversation_, item.seq()));
+    }
     if (item.skip_reason() == wire::SKIP_REASON_TRIMMED) {
       stream_.delivered_from = item.seq();
       return conversation_ ? placeholder(item) : Status();
@@ -385,8 +432,10 @@ class ItemApplier {
     const wire::ConversationAdded& added = item.conversation();
     const ConversationId id{added.conversation_id()};
     if (!id) return {};
+    if (added.kind() == wire::CONVERSATION_KIND_GROUP) return group_added(item, id);
     const UserId& peer = added.peer_user_id();
     CHATSDK_ASSIGN(auto known, store_.find_conversation(id));
+    if (known && known->group) known.reset();  // the id was a group's before the server's store went back
     if (known && known->peer.empty() && !peer.empty()) {
       return store_.set_peer(*known, added.kind(), peer, changes_);  // its items were here first
     }
@@ -402,6 +451,29 @@ class ItemApplier {
     if (!added.encrypted()) return {};
     CHATSDK_ASSIGN(const DeviceStore::Nature nature, store_.nature(known->key));
     return nature.undecided ? store_.set_encrypted(*known, changes_) : Status();
+  }
+
+  Status group_added(const wire::Item& item, ConversationId id) {
+    const wire::ConversationAdded& added = item.conversation();
+    const GroupId group = added.group_id().size() == GroupId::size() ? GroupId::from(added.group_id()) : GroupId();
+    if (!group || added.encrypted()) return {};
+    CHATSDK_ASSIGN(auto known, store_.find_conversation(group));
+    if (!known) {
+      CHATSDK_ASSIGN(known, store_.find_conversation(id));
+      // Its items were here first; else the id was another's before the server's store went back.
+      if (known && (known->group || !known->peer.empty())) known.reset();
+    }
+    if (!known) {
+      CHATSDK_ASSIGN(known, store_.insert_conversation({}, added.kind(), {}, item_time(item)));
+    }
+    if (!known->group) CHATSDK_TRY(store_.set_group(*known, group, 0, changes_));
+    CHATSDK_TRY(store_.link(*known, id, changes_));
+    return store_.group_joined(*known, group::role_of(static_cast<std::uint64_t>(added.role())), changes_);
+  }
+
+  Status conversation_left(const wire::ConversationLeft& left) {
+    CHATSDK_ASSIGN(auto known, store_.find_conversation(ConversationId{left.conversation_id()}));
+    return known && known->group ? store_.group_left(*known, left, changes_) : Status();
   }
 
   DeviceStore::Impl& store_;

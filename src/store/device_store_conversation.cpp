@@ -14,13 +14,15 @@ using rows::unsigned_at;
 
 #define CHATSDK_CONVERSATION_COLUMNS                                                                                \
   "key, conversation_id, kind, peer, head, read_up_to, read_confirmed, unread_count, last_send_number, encrypted, " \
-  "plain"
+  "plain, (SELECT g.group_id FROM group_info g WHERE g.conversation = key)"
 
 constexpr char kByKey[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE key = ?1";
 constexpr char kById[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE conversation_id = ?1";
 constexpr char kByStream[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS
                              " FROM conversation WHERE conversation_id IS NULL AND key = "
                              "(SELECT conversation FROM stream WHERE stream_id = ?1)";
+constexpr char kByGroup[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS
+                            " FROM conversation WHERE key = (SELECT conversation FROM group_info WHERE group_id = ?1)";
 constexpr char kByPeer[] = "SELECT " CHATSDK_CONVERSATION_COLUMNS " FROM conversation WHERE peer = ?1";
 constexpr char kInsert[] =
     "INSERT INTO conversation(conversation_id, kind, peer, created, last_activity) VALUES (nullif(?1, 0), ?2, "
@@ -67,6 +69,7 @@ Result<std::optional<ConversationState>> read_one(rows::Query& query, Result<boo
   conversation.last_send_number = unsigned_at(query.row(), 8);
   conversation.encrypted = query->integer(9) != 0;
   conversation.plain = static_cast<PlainState>(query->integer(10));
+  if (query->blob(11).size() == GroupId::size()) conversation.group = GroupId::from(query->blob(11));
   return std::optional<ConversationState>(std::move(conversation));
 }
 
@@ -90,6 +93,11 @@ Result<std::optional<ConversationState>> DeviceStore::Impl::find_conversation(Co
 Result<std::optional<ConversationState>> DeviceStore::Impl::find_conversation(const UserId& peer) {
   rows::Query query = sql(kByPeer);
   return read_one(query, query.first(peer));
+}
+
+Result<std::optional<ConversationState>> DeviceStore::Impl::find_conversation(const GroupId& group) {
+  rows::Query query = sql(kByGroup);
+  return read_one(query, query.first(rows::Blob{group.view()}));
 }
 
 Result<ConversationState> DeviceStore::Impl::insert_conversation(ConversationId id, wire::ConversationKind kind,
@@ -116,7 +124,9 @@ Status DeviceStore::Impl::link(ConversationState& conversation, ConversationId i
   if (conversation.id == id) return {};
   CHATSDK_ASSIGN(const auto holder, find_conversation(id));
   if (holder && holder->key != conversation.key) {
-    if (holder->peer.empty() && holder->kind != wire::CONVERSATION_KIND_DIRECT) {
+    // Nothing says yet which conversation it is.
+    const bool may_be = holder->kind == wire::CONVERSATION_KIND_UNSPECIFIED || holder->kind == conversation.kind;
+    if (holder->peer.empty() && !holder->group && may_be && holder->kind != wire::CONVERSATION_KIND_DIRECT) {
       CHATSDK_TRY(merge(*holder, conversation, changes));
     } else {
       // Two known conversations claim one id: the newer word of the server holds.
@@ -134,7 +144,7 @@ Status DeviceStore::Impl::link(ConversationState& conversation, ConversationId i
 
 Status DeviceStore::Impl::set_peer(ConversationState& conversation, wire::ConversationKind kind, const UserId& peer,
                                    Changes& changes) {
-  if (!conversation.peer.empty()) return {};
+  if (!conversation.peer.empty() || conversation.group) return {};
   CHATSDK_ASSIGN(auto other, find_conversation(peer));
   if (other && other->id && other->id != conversation.id) return {};  // the pair has its conversation already
   if (other) {
@@ -177,7 +187,7 @@ Status DeviceStore::Impl::hide_contents(ConversationKey conversation, Changes& c
   return touch_all(conversation);
 }
 
-// from has no outbox rows: nothing can be queued in a conversation without peer.
+// from has no outbox rows: nothing can be queued in a conversation without peer, and it is no group.
 Status DeviceStore::Impl::merge(const ConversationState& from, ConversationState& into, Changes& changes) {
   // Without a peer nothing in it can have been decrypted.
   if (into.encrypted) CHATSDK_TRY(hide_contents(from.key, changes));

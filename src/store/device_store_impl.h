@@ -8,6 +8,8 @@
 //   device_store_send.cpp          the outbox
 //   device_store_apply.cpp         items and marks
 //   device_store_annotations.cpp   edits, deletions, reactions and pins, and what is shown for them
+//   device_store_groups.cpp        groups: what they are, and who is in them
+//   device_store_operations.cpp    what the user does to them
 //
 // Threads: the engine's executor.
 #pragma once
@@ -51,6 +53,7 @@ struct ConversationState {
   std::uint64_t last_send_number = 0;
   bool encrypted = false;
   PlainState plain = PlainState::kUntold;
+  GroupId group;  // none: unknown, or no group
 
   bool is_known_plain() const { return !encrypted && plain != PlainState::kUntold; }
 };
@@ -224,6 +227,40 @@ class DeviceStore::Impl {
   Status forget_annotations(MessageKey message);
   // At the end of each transaction: what is shown of the posts that were touched.
   Status fold_touched(Changes& changes);
+
+  // -- device_store_groups.cpp --
+  Result<std::optional<ConversationState>> find_conversation(const GroupId& group);
+  // Makes a conversation that is nobody's yet this group. said_up_to: what came before was not told.
+  Status set_group(ConversationState& conversation, const GroupId& group, Seq said_up_to, Changes& changes);
+  // What a ROSTER item of the group says.
+  Status group_roster(ConversationState& conversation, Seq seq, const wire::Roster& roster, Changes& changes);
+  // What CONVERSATION_ADDED and CONVERSATION_LEFT say of the owner.
+  Status group_joined(ConversationState& conversation, group::Role role, Changes& changes);
+  Status group_left(ConversationState& conversation, const wire::ConversationLeft& left, Changes& changes);
+  // FORBIDDEN: a group that the owner is in no more.
+  Status check_in_group(const ConversationState& conversation);
+  // Items up to here do not come: who has come and gone by them is not known.
+  Status members_missed(const ConversationState& conversation, Seq up_to);
+  Status save_group_info(ConversationKey conversation, Seq seq, const group::Info& info);
+  Status stand(ConversationKey conversation, group::Role role, GroupStanding standing, Seq seq, bool precise);
+  struct MemberState {
+    group::Role role = group::Role::kNone;
+    Seq seq = 0;
+    Seq since = 0;
+  };
+  Result<std::optional<MemberState>> member_state(ConversationKey conversation, const UserId& user);
+  Status save_member(ConversationKey conversation, const UserId& user, const MemberState& member);
+  Status change_member(ConversationKey conversation, const UserId& user, group::Role role, Seq seq);
+  Status count_members(ConversationKey conversation, Changes& changes);
+  Status take_page(const UnknownGroup& asked, const UserId& after, const group::Members& page);
+
+  // -- device_store_operations.cpp --
+  Status insert_operation(ConversationKey conversation, const Bytes& id, const group::Operation& operation,
+                          std::uint64_t& number, Changes& changes);
+  static void shows_operation(ConversationKey conversation, Changes& changes);
+  // NOT_FOUND: it is answered.
+  Result<OpenOperation> open_operation(std::uint64_t number);
+  Status fail_waiting(ConversationKey conversation, const Error& reason, Changes& changes);
 
   // -- Transactions --
   // Runs body(Changes&) -> Status in one transaction, raises the revision if it changed what the app can see, and

@@ -80,15 +80,16 @@ constexpr char kSetLastNumbers[] =
 constexpr char kShiftLastNumber[] = "UPDATE conversation SET last_send_number = last_send_number + ?2 WHERE key = ?1";
 
 // Of a conversation c: whether it is encrypted; whether its first item, which says that, is not here yet; its
-// PlainState.
-#define CHATSDK_NATURE                                                                                             \
-  "c.encrypted, c.encrypted = 0 AND (c.plain = 0 OR (c.conversation_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM " \
-  "stream s WHERE s.stream_id = c.conversation_id AND s.seq > 0))), c.plain"
+// PlainState; whether it is a group that is yet to be made.
+#define CHATSDK_NATURE                                                                                              \
+  "c.encrypted, c.encrypted = 0 AND (c.plain = 0 OR (c.conversation_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "  \
+  "stream s WHERE s.stream_id = c.conversation_id AND s.seq > 0))), c.plain, c.conversation_id IS NULL AND EXISTS " \
+  "(SELECT 1 FROM operation p WHERE p.conversation = c.key AND p.ended = 0 AND c.kind = 2)"
 constexpr char kNature[] = "SELECT " CHATSDK_NATURE " FROM conversation c WHERE c.key = ?1";
 // The columns that read_outbox() reads.
 #define CHATSDK_OUTBOX_COLUMNS                                                                                     \
   "o.kind, o.conversation, c.conversation_id, c.peer, o.client_message_id, o.send_number, m.content, o.deadline, " \
-  "o.on_wire, o.failure, " CHATSDK_NATURE
+  "o.on_wire, o.failure, " CHATSDK_NATURE ", (SELECT g.group_id FROM group_info g WHERE g.conversation = c.key)"
 constexpr char kOutbox[] =
     "SELECT " CHATSDK_OUTBOX_COLUMNS
     " FROM outbox o JOIN conversation c ON c.key = o.conversation LEFT JOIN message m ON m.key = o.id "
@@ -107,6 +108,7 @@ DeviceStore::Nature nature_at(const sqlite::Statement& row, int column) {
   DeviceStore::Nature nature;
   nature.encrypted = row.integer(column) != 0;
   nature.undecided = row.integer(column + 1) != 0;
+  nature.unmade = row.integer(column + 3) != 0;
   nature.accepted = !nature.encrypted && static_cast<PlainState>(row.integer(column + 2)) == PlainState::kAccepted;
   return nature;
 }
@@ -130,6 +132,8 @@ OutboxRow read_outbox(const sqlite::Statement& row) {
   out.encrypted = nature.encrypted;
   out.undecided = nature.undecided;
   out.accepted = nature.accepted;
+  out.unmade = nature.unmade;
+  if (row.blob(14).size() == GroupId::size()) out.group = GroupId::from(row.blob(14));
   return out;
 }
 
@@ -354,6 +358,7 @@ Result<DeviceStore::Enqueued> DeviceStore::enqueue(ConversationKey conversation,
     if (target->peer.empty() && target->kind == wire::CONVERSATION_KIND_UNSPECIFIED) {
       return error(Code::kWrongState, "the members of the conversation are not known yet");
     }
+    CHATSDK_TRY(impl.check_in_group(*target));
     enqueued.message = impl.take_key();
     CHATSDK_TRY(impl.insert_own({conversation, enqueued.message}, rows::pending_place(enqueued.message), id, now,
                                 content, changes));

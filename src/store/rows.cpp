@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/rows.h"
 
+#include <algorithm>
+
 #include "protocol/content.h"
 #include "protocol/record.h"
 
@@ -13,6 +15,11 @@ constexpr char kPeerMarks[] =
     "SELECT k.delivered_up_to, k.read_up_to FROM conversation c JOIN mark k ON k.conversation = c.key AND k.user = "
     "c.peer "
     "WHERE c.key = ?1";
+// Of a group of which all members are known.
+constexpr char kMembersMarks[] =
+    "SELECT m.since, coalesce(k.delivered_up_to, 0), coalesce(k.read_up_to, 0) FROM member m LEFT JOIN mark k ON "
+    "k.conversation = m.conversation AND k.user = m.user WHERE m.conversation = ?1 AND m.role > 0 AND m.user <> ?2 AND "
+    "EXISTS (SELECT 1 FROM group_info g WHERE g.conversation = ?1 AND g.members_known = 1)";
 constexpr char kShown[] =
     "SELECT s.edits, s.pinned, s.failed, e.content, s.deleted FROM shown s LEFT JOIN message e ON e.key = s.edit "
     "WHERE s.message = ?1";
@@ -66,10 +73,18 @@ MessageRow read_message(const sqlite::Statement& row, const UserId& owner) {
   return message;
 }
 
-MessageState state_of(Seq seq, const MarkPair& peer) {
-  if (peer.read_up_to >= seq) return MessageState::kRead;
-  if (peer.delivered_up_to >= seq) return MessageState::kDelivered;
-  return MessageState::kSent;
+MessageState state_of(Seq seq, const std::vector<MemberMarks>& others) {
+  bool is_theirs = false;
+  bool delivered = true;
+  bool read = true;
+  for (const MemberMarks& other : others) {
+    if (other.since >= seq) continue;
+    is_theirs = true;
+    read = read && other.marks.read_up_to >= seq;
+    delivered = delivered && std::max(other.marks.delivered_up_to, other.marks.read_up_to) >= seq;
+  }
+  if (!is_theirs || !delivered) return MessageState::kSent;
+  return read ? MessageState::kRead : MessageState::kDelivered;
 }
 
 Status StateReader::complete(MessageRow& message) {
@@ -86,8 +101,8 @@ Status StateReader::complete(MessageRow& message) {
       message.state = MessageState::kSending;
     }
   } else if (message.state == MessageState::kSent && message.seq != 0) {
-    CHATSDK_ASSIGN(const MarkPair marks, peer_marks(message.conversation));
-    message.state = state_of(message.seq, marks);
+    if (message.conversation != conversation_) CHATSDK_TRY(read_marks(message.conversation));
+    message.state = state_of(message.seq, others_);
   }
   return message.deleted ? Status() : read_shown(message);
 }
@@ -112,13 +127,22 @@ Status StateReader::read_shown(MessageRow& message) {
   }
 }
 
-Result<MarkPair> StateReader::peer_marks(ConversationKey conversation) {
-  if (conversation == conversation_) return marks_;
-  Query query = sql_(kPeerMarks);
-  CHATSDK_ASSIGN(const bool found, query.first(conversation));
-  marks_ = found ? MarkPair{unsigned_at(query.row(), 0), unsigned_at(query.row(), 1)} : MarkPair{};
+Status StateReader::read_marks(ConversationKey conversation) {
+  conversation_ = {};
+  others_.clear();
+  {
+    Query query = sql_(kPeerMarks);
+    CHATSDK_ASSIGN(const bool found, query.first(conversation));
+    if (found) others_.push_back({0, {unsigned_at(query.row(), 0), unsigned_at(query.row(), 1)}});
+  }
+  Query query = sql_(kMembersMarks);
+  for (auto more = query.first(conversation, owner_);; more = query.next()) {
+    CHATSDK_ASSIGN(const bool row, std::move(more));
+    if (!row) break;
+    others_.push_back({unsigned_at(query.row(), 0), {unsigned_at(query.row(), 1), unsigned_at(query.row(), 2)}});
+  }
   conversation_ = conversation;
-  return marks_;
+  return {};
 }
 
 }  // namespace chatsdk::rows

@@ -170,10 +170,15 @@ struct MarkPair {
   Seq delivered_up_to = 0;
   Seq read_up_to = 0;
 };
-// The state of an own message with a seq, from its peer's marks.
-MessageState state_of(Seq seq, const MarkPair& peer);
+// Of another member: what came before `since` is not theirs.
+struct MemberMarks {
+  Seq since = 0;
+  MarkPair marks;
+};
+// The state of an own message with a seq: as far as all others have come whose it is.
+MessageState state_of(Seq seq, const std::vector<MemberMarks>& others);
 
-// Fills what the row alone does not tell of own messages: from the outbox and from the peer's marks. One object serves
+// Fills what the row alone does not tell of own messages: from the outbox and from the others' marks. One object serves
 // the messages of one snapshot.
 class StateReader {
  public:
@@ -182,12 +187,12 @@ class StateReader {
 
  private:
   Status read_shown(MessageRow& message);
-  Result<MarkPair> peer_marks(ConversationKey conversation);
+  Status read_marks(ConversationKey conversation);
 
   Statements& sql_;
   const UserId& owner_;
-  ConversationKey conversation_;  // whose marks_ is held
-  MarkPair marks_;
+  ConversationKey conversation_;     // whose others_ are held
+  std::vector<MemberMarks> others_;  // none: nobody who is known
 };
 
 }  // namespace chatsdk::rows

@@ -27,6 +27,14 @@ namespace {
 //               on_wire: 1 once handed to the transport, 2 once the server was asked to void it. discarded: of a kVoid
 //               row in an encrypted conversation, what its message held: nobody else has it for this device.
 // mark          user '' is the owner, here and in mark_advance, which keeps the server's time of each advance.
+// group_info    of a conversation that is a group. rights: group::pack(). role: the owner's, standing: a GroupStanding,
+//               both as of own_seq; the rest as of info_seq. members: how many are in it, as far as is known here.
+//               members_known 0: nobody has said who all of them are; members_from: the items up to here did not come.
+// operation     on a group, or by an invitation (conversation 0): request is group::write()'s. ended 1: answered;
+// failure:
+//               how it was refused; until: the item that tells what was done; told 1: the app knows.
+// member        of a group; role 0: was one. seq: the item, or the page of the server's, that said so last. since: the
+//               item by which they came, or members_from where that did not come here.
 constexpr const char* kTables = R"sql(
 CREATE TABLE meta(
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -149,6 +157,45 @@ CREATE TABLE mark_advance(
   time INTEGER NOT NULL,
   PRIMARY KEY (conversation, user, kind, up_to)
 ) WITHOUT ROWID;
+CREATE TABLE group_info(
+  conversation INTEGER PRIMARY KEY,
+  group_id BLOB NOT NULL,
+  name TEXT NOT NULL,
+  description TEXT NOT NULL,
+  picture BLOB NOT NULL,
+  rights INTEGER NOT NULL,
+  history INTEGER NOT NULL,
+  info_seq INTEGER NOT NULL,
+  role INTEGER NOT NULL,
+  standing INTEGER NOT NULL,
+  own_seq INTEGER NOT NULL,
+  members INTEGER NOT NULL,
+  members_known INTEGER NOT NULL,
+  members_from INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX group_by_id ON group_info(group_id);
+CREATE INDEX group_unknown ON group_info(conversation) WHERE members_known = 0 AND standing = 0;
+CREATE TABLE operation(
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  id BLOB NOT NULL,
+  conversation INTEGER NOT NULL,
+  request BLOB NOT NULL,
+  ended INTEGER NOT NULL,
+  failure INTEGER NOT NULL,
+  failure_detail TEXT,
+  until INTEGER NOT NULL,
+  requested INTEGER NOT NULL DEFAULT 0,
+  told INTEGER NOT NULL
+);
+CREATE INDEX operation_by_conversation ON operation(conversation);
+CREATE TABLE member(
+  conversation INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  role INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  since INTEGER NOT NULL,
+  PRIMARY KEY (conversation, user)
+) WITHOUT ROWID;
 )sql";
 
 // ---- How older files come to them: kVersionN leads from version N - 1 to N. -----------------------------------------
@@ -205,9 +252,24 @@ constexpr const char* kVersion10 =
 // discarded: see outbox.
 constexpr const char* kVersion11 = "ALTER TABLE outbox ADD COLUMN discarded BLOB;";
 
+// Groups.
+constexpr const char* kVersion12 =
+    "CREATE TABLE group_info(conversation INTEGER PRIMARY KEY, group_id BLOB NOT NULL, name TEXT NOT NULL, description "
+    "TEXT NOT NULL, picture BLOB NOT NULL, rights INTEGER NOT NULL, history INTEGER NOT NULL, info_seq INTEGER NOT "
+    "NULL, role INTEGER NOT NULL, standing INTEGER NOT NULL, own_seq INTEGER NOT NULL, members INTEGER NOT NULL, "
+    "members_known INTEGER NOT NULL, members_from INTEGER NOT NULL); CREATE UNIQUE INDEX group_by_id ON "
+    "group_info(group_id); CREATE INDEX group_unknown ON group_info(conversation) WHERE members_known = 0 AND standing "
+    "= 0; CREATE TABLE operation(number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, conversation INTEGER NOT "
+    "NULL, request BLOB NOT NULL, ended INTEGER NOT NULL, failure INTEGER NOT NULL, failure_detail TEXT, until INTEGER "
+    "NOT NULL, requested INTEGER NOT NULL DEFAULT 0, told INTEGER NOT NULL); CREATE INDEX operation_by_conversation ON "
+    "operation(conversation); CREATE TABLE member(conversation INTEGER NOT NULL, user TEXT NOT NULL, role INTEGER NOT "
+    "NULL, seq INTEGER "
+    "NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (conversation, user)) WITHOUT ROWID;";
+
 // From version 1 on, one after the other. A step that a release contained never changes.
-constexpr std::array<const char*, kVersion - 1> kMigrations = {kVersion2, kVersion3, kVersion4, kVersion5,  kVersion6,
-                                                               kVersion7, kVersion8, kVersion9, kVersion10, kVersion11};
+constexpr std::array<const char*, kVersion - 1> kMigrations = {kVersion2,  kVersion3,  kVersion4, kVersion5,
+                                                               kVersion6,  kVersion7,  kVersion8, kVersion9,
+                                                               kVersion10, kVersion11, kVersion12};
 
 Status insert_meta(sqlite::Database& db, Random& keys) {
   CHATSDK_ASSIGN(auto insert, db.prepare("INSERT INTO meta(id, revision, key_floor, store_epoch, epoch_open, any_lost, "

@@ -18,7 +18,7 @@
 
 namespace chatsdk::schema {
 
-inline constexpr std::int32_t kVersion = 11;
+inline constexpr std::int32_t kVersion = 12;
 
 // Brings a file to kVersion, all steps in one transaction; makes an empty one complete. SCHEMA_TOO_NEW when a later
 // version wrote it, and nothing has been changed then.

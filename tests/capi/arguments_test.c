@@ -65,6 +65,7 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_event_encryption_state(NULL) == 0);
   CHECK(strcmp(chatsdk_event_user(NULL, &length), "") == 0 && length == 0);
   CHECK(chatsdk_event_device_id(NULL) == 0);
+  CHECK(chatsdk_event_operation(NULL) == 0);
   CHECK(strcmp(chatsdk_event_link_code(NULL, NULL), "") == 0);
   CHECK(strcmp(chatsdk_event_link_name(NULL, NULL), "") == 0);
   CHECK(chatsdk_event_retain(NULL) == NULL);
@@ -118,6 +119,25 @@ static void null_snapshots_give_nothing(void) {
   CHECK(chatsdk_conversation_list_has_more(NULL) == 0);
   chatsdk_conversation_list_release(NULL);
 
+  CHECK(chatsdk_conversation_group_id(NULL) == NULL);
+  length = 99;
+  CHECK(strcmp(chatsdk_conversation_name(NULL, &length), "") == 0 && length == 0);
+  CHECK(strcmp(chatsdk_conversation_description(NULL, NULL), "") == 0);
+  length = 99;
+  CHECK(chatsdk_conversation_picture(NULL, &length) == NULL && length == 0);
+  CHECK(chatsdk_conversation_role(NULL) == CHATSDK_ROLE_NONE);
+  CHECK(chatsdk_conversation_standing(NULL) == 0);
+  CHECK(chatsdk_conversation_least_role(NULL, CHATSDK_RIGHT_SEND) == CHATSDK_ROLE_NONE);
+  CHECK(chatsdk_conversation_member_count(NULL) == 0);
+  CHECK(chatsdk_conversation_has_history(NULL) == 0);
+  CHECK(chatsdk_member_list_size(NULL) == 0);
+  length = 99;
+  CHECK(strcmp(chatsdk_member_list_user(NULL, 0, &length), "") == 0 && length == 0);
+  CHECK(chatsdk_member_list_role(NULL, 0) == CHATSDK_ROLE_NONE);
+  CHECK(chatsdk_member_list_has_more(NULL) == 0);
+  CHECK(chatsdk_member_list_is_complete(NULL) == 0);
+  chatsdk_member_list_release(NULL);
+
   CHECK(strcmp(chatsdk_identity_user(NULL, &length), "") == 0 && length == 0);
   CHECK(strcmp(chatsdk_identity_safety_number(NULL, NULL), "") == 0);
   CHECK(strcmp(chatsdk_identity_scannable(NULL, NULL), "") == 0);
@@ -140,6 +160,7 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   chatsdk_message_list* messages = NULL;
   chatsdk_identity* identity = NULL;
   chatsdk_signed_devices* devices = NULL;
+  chatsdk_member_list* members = NULL;
   char text[CHATSDK_LINK_TEXT_SIZE];
   chatsdk_error* error = NULL;
   chatsdk_registration registration = CHATSDK_REGISTRATION_INIT;
@@ -205,6 +226,19 @@ static void every_call_refuses_what_is_no_client(chatsdk_client* client) {
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_message(client, 1, &message, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_message_by_id(client, key, &message, NULL));
   CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_receipt(client, 1, "peer", 4, NULL, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_accept_plain(client, 1, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_create_group(client, NULL, NULL, 0, &number, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_group_name(client, 1, "name", 4, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_group_description(client, 1, "text", 4, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_group_picture(client, 1, key, 4, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_group_right(client, 1, 1, 1, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_add_members(client, 1, NULL, 0, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_remove_member(client, 1, "user", 4, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_leave_group(client, 1, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_set_member_role(client, 1, "user", 4, 1, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_transfer_group(client, 1, "user", 4, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_end_group(client, 1, NULL, NULL));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_members(client, 1, NULL, 0, 10, &members, NULL));
   chatsdk_client_destroy(client);
   CHECK(number == 77);
 }
@@ -393,7 +427,12 @@ static void struct_initialisers_know_their_size(void) {
     unsigned char bytes[64];
   } larger;
   chatsdk_registration registration;
+  chatsdk_group_options group;
 
+  CHECK_STATUS(CHATSDK_OK, chatsdk_group_options_init(&group, sizeof group));
+  CHECK(group.struct_size == sizeof group && group.name == NULL && group.has_history == 0);
+  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_group_options_init(&group, sizeof group + 1));
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_group_options_init(NULL, sizeof group));
   CHECK_STATUS(CHATSDK_OK, chatsdk_send_options_init(&larger.options, sizeof(chatsdk_send_options)));
   CHECK(larger.options.struct_size == sizeof(chatsdk_send_options));
   CHECK_STATUS(CHATSDK_OK, chatsdk_send_options_init(&larger.options, 8));

@@ -80,6 +80,52 @@ void gives_identities_and_links(const std::string& url) {
   ann.cancel_link();
 }
 
+void gives_groups(chatsdk::client& client) {
+  chatsdk::group_options options;
+  options.description = "on Mondays";
+  options.picture = {0, 255};
+  options.least_roles = {CHATSDK_ROLE_NONE, CHATSDK_ROLE_ADMIN};
+  options.has_history = true;
+  const auto made = client.create_group("Climbing", {}, options);
+  const std::uint64_t group = made.conversation;
+  client.send_text(group, "to myself");
+  std::vector<std::uint64_t> wanted = {
+      made.operation, client.set_group_name(group, "Bouldering"), client.set_group_description(group, "on Tuesdays"),
+      client.set_group_picture(group, {7}), client.set_group_right(group, CHATSDK_RIGHT_SEND, CHATSDK_ROLE_ADMIN)};
+  while (!wanted.empty()) {
+    const std::vector<chatsdk::event> events = client.poll(std::chrono::seconds(60));
+    CHECK(!events.empty());
+    for (const chatsdk::event& event : events) {
+      if (event.type() != CHATSDK_EVENT_OPERATION_ENDED) continue;
+      event.check();
+      CHECK(event.conversation() == group && event.operation() == wanted.front());
+      wanted.erase(wanted.begin());
+    }
+  }
+  const chatsdk::conversation shown = client.find_conversation(group);
+  CHECK(shown.kind() == CHATSDK_CONVERSATION_GROUP && shown.group().has_value());
+  CHECK(shown.name() == "Bouldering" && shown.description() == "on Tuesdays");
+  CHECK(shown.picture() == std::vector<std::uint8_t>{7});
+  CHECK(shown.role() == CHATSDK_ROLE_OWNER && shown.standing() == CHATSDK_GROUP_IN);
+  CHECK(shown.least_role(CHATSDK_RIGHT_PIN) == CHATSDK_ROLE_ADMIN && shown.member_count() == 1);
+  CHECK(shown.least_role(CHATSDK_RIGHT_SEND) == CHATSDK_ROLE_ADMIN && shown.has_history());
+  bool is_complete = false;
+  const auto members = client.members(group, 10, {}, &is_complete);
+  CHECK(members.rows.size() == 1 && members.rows[0].user == "hpp" && !members.has_more && is_complete);
+  CHECK(members.rows[0].role == CHATSDK_ROLE_OWNER);
+  CHECK(client.members(group, 10, "hpp").rows.empty());
+  client.accept_plain(group);
+
+  /* What nobody has: told as refused. */
+  CHECK(client.add_members(group, {"hpp-nobody"}) != 0);
+  CHECK(client.set_member_role(group, "hpp-nobody", CHATSDK_ROLE_ADMIN) != 0);
+  CHECK(client.transfer_group(group, "hpp-nobody") != 0);
+  CHECK(client.remove_member(group, "hpp-nobody") != 0);
+  CHECK(client.end_group(group) != 0);
+  CHECK(client.find_conversation(group).standing() == CHATSDK_GROUP_ENDED);
+  CHECK(status_of([&] { client.leave_group(group); }) == CHATSDK_FORBIDDEN);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -130,6 +176,8 @@ int main(int argc, char** argv) {
   } catch (const chatsdk::exception& e) {
     CHECK(e.status() == CHATSDK_NOT_FOUND && !e.retryable());
   }
+  client.start();
+  gives_groups(client);
   gives_identities_and_links(argv[1]);
   return 0;
 }

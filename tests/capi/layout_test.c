@@ -37,5 +37,19 @@ int main(void) {
   CHECK_OFFSET(chatsdk_device_info, last_seen_ms, 24);
   CHECK_OFFSET(chatsdk_device_info, name, 32);
   CHECK_OFFSET(chatsdk_device_info, name_length, 40);
+
+  CHECK(sizeof(chatsdk_group_options) == 80);
+  CHECK_OFFSET(chatsdk_group_options, struct_size, 0);
+  CHECK_OFFSET(chatsdk_group_options, reserved, 4);
+  CHECK_OFFSET(chatsdk_group_options, name, 8);
+  CHECK_OFFSET(chatsdk_group_options, name_length, 16);
+  CHECK_OFFSET(chatsdk_group_options, description, 24);
+  CHECK_OFFSET(chatsdk_group_options, description_length, 32);
+  CHECK_OFFSET(chatsdk_group_options, picture, 40);
+  CHECK_OFFSET(chatsdk_group_options, picture_length, 48);
+  CHECK_OFFSET(chatsdk_group_options, least_roles, 56);
+  CHECK_OFFSET(chatsdk_group_options, least_role_count, 64);
+  CHECK_OFFSET(chatsdk_group_options, has_history, 72);
+  CHECK_OFFSET(chatsdk_group_options, is_encrypted, 76);
   return 0;
 }

@@ -16,6 +16,10 @@ struct later_options {
   chatsdk_send_options now;
   unsigned char tail[16];
 };
+struct later_group {
+  chatsdk_group_options now;
+  unsigned char tail[16];
+};
 struct later_device {
   chatsdk_device_info now;
   unsigned char tail[16];
@@ -104,6 +108,33 @@ static void a_later_send_options_is_read_while_its_tail_is_zero(chatsdk_client* 
   CHECK(memcmp(id, used, sizeof id) == 0);
 }
 
+static void group_options_of_other_sizes_are_read(chatsdk_client* client) {
+  struct later_group in;
+  uint64_t group = 77;
+  chatsdk_conversation* row = NULL;
+  memset(&in, 0, sizeof in);
+  in.now.struct_size = offsetof(chatsdk_group_options, description);
+  in.now.name = "sizes", in.now.name_length = CHATSDK_STRLEN;
+  in.now.description_length = 5; /* beyond the older struct's end */
+  in.now.has_history = 1;
+  in.now.reserved = 1;
+  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_client_create_group(client, &in.now, NULL, 0, &group, NULL, NULL));
+  in.now.reserved = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_create_group(client, &in.now, NULL, 0, &group, NULL, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_conversation(client, group, &row, NULL));
+  CHECK(strcmp(chatsdk_conversation_name(row, NULL), "sizes") == 0 && !chatsdk_conversation_has_history(row));
+  chatsdk_conversation_release(row);
+
+  in.now.struct_size = sizeof in;
+  in.now.description_length = 0;
+  in.tail[15] = 1;
+  CHECK_STATUS(CHATSDK_UNSUPPORTED, chatsdk_client_create_group(client, &in.now, NULL, 0, &group, NULL, NULL));
+  in.tail[15] = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_create_group(client, &in.now, NULL, 0, &group, NULL, NULL));
+  in.now.struct_size = 0;
+  CHECK_STATUS(CHATSDK_INVALID_ARGUMENT, chatsdk_client_create_group(client, &in.now, NULL, 0, &group, NULL, NULL));
+}
+
 static void a_device_info_is_written_as_far_as_the_caller_has_room(chatsdk_client* client) {
   uint64_t request = 0;
   struct later_device out;
@@ -147,6 +178,7 @@ int main(int argc, char** argv) {
   an_older_send_options_is_read_as_far_as_it_goes(client, conversation);
   a_later_send_options_is_read_while_its_tail_is_zero(client, conversation);
   a_device_info_is_written_as_far_as_the_caller_has_room(client);
+  group_options_of_other_sizes_are_read(client);
   chatsdk_client_destroy(client);
   chatsdk_client_destroy(other);
   return 0;

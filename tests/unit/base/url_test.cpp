@@ -89,6 +89,12 @@ TEST(Url, TakesEveryLimitAndRefusesOneMore) {
   EXPECT_EQ(parse_url("http://a:65536", UrlKind::kHttp).code(), Code::kInvalidArgument);
 }
 
+TEST(Url, EncodesWhatIsNoLetterOrDigit) {
+  EXPECT_EQ(percent_encoded("aZ09-._~"), "aZ09-._~");
+  EXPECT_EQ(percent_encoded("a/b?c&d=e f%\xC3\xBC+"), "a%2Fb%3Fc%26d%3De%20f%25%C3%BC%2B");
+  EXPECT_EQ(percent_encoded(""), "");
+}
+
 TEST(Url, TellsWhatMayStandInAHeader) {
   EXPECT_TRUE(is_header_value("Bearer abc.def-ghi_jkl=="));
   EXPECT_FALSE(is_header_value("a\r\nb: c"));

@@ -12,6 +12,16 @@ namespace {
 
 using namespace std::string_literals;
 
+TEST(Record, ANumberOfEightBytesIsLeastSignificantFirst) {
+  const Bytes bytes = "\x09\x01\x02\x03\x04\x05\x06\x07\x88\x10\x01"s;
+  RecordReader in(bytes);
+  ASSERT_TRUE(in.next());
+  EXPECT_EQ(in.fixed64(), 0x8807060504030201u);
+  ASSERT_TRUE(in.next());
+  EXPECT_EQ(in.fixed64(), 0u);  // of another type
+  EXPECT_TRUE(in.failed());
+}
+
 // ---- What is of the form -------------------------------------------------------------------------------------------
 
 TEST(Record, ComesBackAsItWasWritten) {

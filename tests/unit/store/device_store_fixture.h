@@ -33,7 +33,8 @@ inline constexpr ConversationId kChat{900};
 
 // What later versions of the schema changed in the second one, taken back.
 inline constexpr char kToVersion2[] =
-    "ALTER TABLE outbox DROP COLUMN discarded; DROP TABLE reaction; DROP TABLE shown; DROP TABLE annotation; DROP "
+    "DROP TABLE member; DROP TABLE operation; DROP TABLE group_info; ALTER TABLE outbox DROP COLUMN discarded; DROP "
+    "TABLE reaction; DROP TABLE shown; DROP TABLE annotation; DROP "
     "INDEX message_by_place; ALTER TABLE message "
     "DROP "
     "COLUMN unshown; CREATE INDEX message_by_place ON message(conversation, place); DROP INDEX message_by_client_id; "
