@@ -31,7 +31,7 @@ import urllib.parse
 
 sys.dont_write_bytecode = True  # nothing is left beside the sources
 from independent_client import (CAUGHT_UP, HELLO, ITEMS, SEND, SEND_RESULT, WELCOME, Device, WebSocket, decode, field,
-                                first)
+                                first, rest)
 
 DEADLINE_S = 200
 MESSAGE, ROSTER, SKIP, CONVERSATION_ADDED, CONVERSATION_LEFT = 1, 2, 3, 4, 9
@@ -114,8 +114,13 @@ class Member(Device):
         return self.wait(SEND_RESULT, lambda f: first(f, 1) == message_id)
 
     def begins_anew(self):
-        """Another connection, which knows nothing: whatever the server has for this user comes again."""
+        """Another device of the user, which knows nothing: whatever the server has for them comes to it."""
         self.items, self.messages, self.cursors = {}, [], {}
+        status, session = rest(self.base, "POST", "/v1/sessions",
+                               {"userId": self.user, "password": "correct horse battery", "deviceName": "another",
+                                "installationId": base64_of(hex_id())})
+        assert status == 200, (status, session)
+        self.token = session["accessToken"]
         self.socket = WebSocket(self.gateway, self.token)
         self.socket.send(field(HELLO, field(1, 1) + field(2, 1) + field(4, "independent/1")))
         self.wait(WELCOME)
@@ -183,8 +188,8 @@ def try_every_endpoint(base):
     page = ann.does("GET", group + "/members?max=2")
     everybody = sorted(member.user for member in (ann, bob, cid, dan))
     assert [m["userId"] for m in page["members"]] == everybody[:2] and page["more"], page
-    rest = ann.does("GET", f"{group}/members?max=2&after={page['members'][1]['userId']}")
-    assert len(rest["members"]) == 2 and not rest["more"], rest
+    last = ann.does("GET", f"{group}/members?max=2&after={page['members'][1]['userId']}")
+    assert len(last["members"]) == 2 and not last["more"], last
     ann.does("PUT", f"{group}/members/{bob.user}/role", {"role": "GROUP_ROLE_ADMIN"})
     removed = bob.does("DELETE", f"{group}/members/{cid.user}")
     left = decode(first(cid.hears(lambda item: first(item, 2) == CONVERSATION_LEFT), 15))
