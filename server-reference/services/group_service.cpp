@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "server-reference/services/code_points.h"
 #include "server-reference/services/validation.h"
-#include "server-reference/store/group_rows.h"
+#include "server-reference/store/group_rights.h"
 
 namespace chatsdk::server {
 

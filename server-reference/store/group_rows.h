@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "protocol/frames.h"
+#include "server-reference/store/group_rights.h"
 #include "server-reference/store/store.h"
 #include "store/sqlite.h"
 
@@ -33,19 +34,9 @@ inline constexpr const char* kSelectGroupOfStream =
 // Of a statement with these columns that stands on a row.
 GroupRow group_of(const sqlite::Statement& row);
 
-// As the wire spells it.
-const char* group_right_name(GroupRight right);
-// No group gives it to a lower role.
-MemberRole least_of_right(GroupRight right);
-// Of a group whose creator says nothing else.
-GroupPermissions default_permissions();
-
 Bytes to_column(const GroupPermissions& permissions);
 GroupPermissions permissions_of(BytesView column);
 
-void set_permissions(wire::GroupPermissions& out, const GroupPermissions& permissions);
-// A right that is unset is kNone.
-GroupPermissions permissions_of(const wire::GroupPermissions& permissions);
 void set_group(wire::Group& out, const GroupRow& group);
 
 // One answer for a group that is not there and for one that the asker never was in.
