@@ -602,7 +602,8 @@ TEST_F(EncryptedSending, WhatWaitsToBeListedGoesOnceARosterSaysSo) {
   ASSERT_FALSE(bundles_asked().empty());
   for (std::size_t i = 0; i < bundles_asked().size(); ++i) give_bundles(bundles_asked()[i]);
   EXPECT_THAT(sends(), SizeIs(1));
-  for (const e2ee::Event& event : e2ee_->notes().kept_events(0).value()) {
+  const std::vector<e2ee::Event> kept = e2ee_->notes().kept_events(0).value();
+  for (const e2ee::Event& event : kept) {
     EXPECT_FALSE(event.kind == e2ee::EventKind::kDeviceAdded && event.device_id == self) << "nobody need be told";
   }
 }
