@@ -560,22 +560,24 @@ std::optional<World::ServerStream> World::read_stream(UserNumber reader, StreamI
       items.emplace(item.seq(), item);
     }
   };
-  take(*whole);
-  const std::set<DeviceId> seen = observer_.senders_of(stream);
-  std::set<DeviceId> tried;
   const auto take_of = [&](const std::set<DeviceId>& senders) {
     for (const DeviceId sender : senders) {
-      if (!tried.insert(sender).second) continue;
       const auto read = read_stream_as(reader, sender, stream, kind);
       if (!read) return false;
       take(*read);
     }
     return true;
   };
+  const bool shows_all = std::none_of(whole->items.begin(), whole->items.end(), [](const wire::Item& item) {
+    return item.kind() == wire::ITEM_KIND_SKIP && item.skip_reason() != wire::SKIP_REASON_TRIMMED;
+  });
+  if (shows_all) return whole;
+  take(*whole);
+  const std::set<DeviceId> seen = observer_.senders_of(stream);
   if (!take_of(seen)) return std::nullopt;
   // What was committed as the server died, from a device that had sent nothing there before.
-  const bool all = items.size() > whole->head - whole->trimmed_below;
-  if (!all && !take_of(devices_of_all())) return std::nullopt;
+  const bool has_all = items.size() > whole->head - whole->trimmed_below;
+  if (!has_all && !take_of(devices_of_all())) return std::nullopt;
   whole->items.clear();
   for (auto& [seq, item] : items) whole->items.push_back(std::move(item));
   return whole;
