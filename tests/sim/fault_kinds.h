@@ -109,6 +109,7 @@ inline constexpr std::string_view kFaultKinds[] = {
     "lie_wrong_digest",
     "lie_nobodys_lists",
     "lie_refused_and_given_out",
+    "lie_identity_in_each_answer",
 };
 
 // One seed in fourteen has a liar, which tells some lies of the many.

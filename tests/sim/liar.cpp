@@ -91,11 +91,13 @@ std::uint64_t Liar::now_ms() const {
 }
 
 Impostor& Liar::impostor(const UserId& user_id) {
-  std::unique_ptr<Impostor>& known = impostors_[user_id];
-  if (!known) {
-    known = std::make_unique<Impostor>(user_id, DeviceId{kImpostorsFrom + impostors_.size()}, now_ms(), random_);
-  }
-  return *known;
+  const auto known = impostors_.find(user_id);
+  return known == impostors_.end() ? another_impostor(user_id) : *known->second;
+}
+
+Impostor& Liar::another_impostor(const UserId& user_id) {
+  const DeviceId id{kImpostorsFrom + impostors_.size() + 1};
+  return *impostors_.emplace(user_id, std::make_unique<Impostor>(user_id, id, now_ms(), random_))->second;
 }
 
 Impostor* Liar::impostor_with(DeviceId device_id) {
@@ -311,6 +313,23 @@ bool Liar::falsify(NodeId asker, const UserId& user_id, std::uint64_t known_vers
   return false;
 }
 
+// Behind each one there is another: whoever asks until there is none asks for good.
+bool Liar::make_up(NodeId asker, const UserId& user_id, std::uint64_t known_version, Given& given) {
+  const bool is_own = observer_.user_of(asker) == Observer::user_named(user_id);
+  const Made& made = made_[user_id];
+  if (known_version == 0 || is_own || made.lists.empty() || !lies(Lie::kIdentityInEachAnswer, asker)) return false;
+  const auto newest = e2ee::parse_device_list(made.lists.rbegin()->second);
+  if (!newest || newest->devices.size() == limits::e2ee::kDevicesMax) return false;
+  const Impostor& attacker = another_impostor(user_id);
+  given = {};
+  given.lists.push_back(*attacker.list_after(*newest, now_ms()));
+  given.newest = limits::e2ee::kListVersionMax;
+  add_records(user_id, given);
+  given.records.push_back(attacker.record());
+  did(Lie::kIdentityInEachAnswer);
+  return true;
+}
+
 bool Liar::falsify_as(Lie lie, const UserId& user_id, std::uint64_t known_version, Given& given) {
   Made& made = made_[user_id];
   if (made.lists.empty()) return false;
@@ -416,7 +435,10 @@ void Liar::lie_of_lists(NodeId device, const HttpRequest& request, HttpResponse&
     const auto known = std::find_if(asked.users().begin(), asked.users().end(),
                                     [&user](const auto& one) { return one.user_id() == user.user_id(); });
     Given given;
-    if (known == asked.users().end() || !falsify(device, user.user_id(), known->list_version(), given)) continue;
+    if (known == asked.users().end()) continue;
+    const bool is_false = falsify(device, user.user_id(), known->list_version(), given) ||
+                          make_up(device, user.user_id(), known->list_version(), given);
+    if (!is_false) continue;
     user.clear_lists();
     user.clear_records();
     for (Bytes& list : given.lists) user.add_lists(std::move(list));

@@ -103,6 +103,7 @@ class Liar final : public ServerFront {
   void finding(const char* property, std::string what);
   std::uint64_t now_ms() const;
   Impostor& impostor(const UserId& user_id);
+  Impostor& another_impostor(const UserId& user_id);
   Impostor* impostor_with(DeviceId device_id);
 
   void lie_in(NodeId device, wire::Items& items);
@@ -114,6 +115,7 @@ class Liar final : public ServerFront {
 
   bool falsify(NodeId asker, const UserId& user_id, std::uint64_t known_version, Given& given);
   void falsify(NodeId asker, const UserId& peer, wire::RosterChanged& changed);
+  bool make_up(NodeId asker, const UserId& user_id, std::uint64_t known_version, Given& given);
   bool falsify_as(Lie lie, const UserId& user_id, std::uint64_t known_version, Given& given);
   void add_records(const UserId& user_id, Given& given);
   void lie_of_bundle(NodeId device, const UserId& user_id, wire::Bundle& bundle);
@@ -139,7 +141,7 @@ class Liar final : public ServerFront {
   Observer& observer_;
 
   std::map<UserId, Made> made_;
-  std::map<UserId, std::unique_ptr<Impostor>> impostors_;
+  std::multimap<UserId, std::unique_ptr<Impostor>> impostors_;
   std::map<std::pair<NodeId, UserId>, std::pair<e2ee::SigningKey, std::uint64_t>> kept_;  // newest versions
   std::map<StreamId, std::uint64_t> revisions_;
   std::map<StreamId, std::pair<UserId, UserId>> members_;

@@ -418,6 +418,21 @@ TEST_F(LyingServer, NamesNobodyWhereListsAreAskedFor) {
   EXPECT_GE(shown_by(kBob), 2U);
 }
 
+// A refusal with a forged list of each has Alice ask for Bob's.
+TEST_F(LyingServer, ShowsAnotherIdentityInEachAnswer) {
+  options_.network.latency_min = options_.network.latency_mean = std::chrono::microseconds(500);
+  play_and_plant(Bug::kIdentitiesAskedForAtOnce, "S14", [this](World& world) {
+    talk(world, kSettled);
+    lie(world, kSettled + seconds(8), Lie::kEndlessRefusal, kAlice, 1);
+    lie(world, kSettled + seconds(8), Lie::kForgedLists, kAlice, 2);
+    lie(world, kSettled + seconds(8), Lie::kIdentityInEachAnswer, kAlice, 400);
+    send(world, kSettled + seconds(9), kAlice, 2, 2);
+    stop(world, kSettled + seconds(40));
+  });
+  EXPECT_GE(told(Lie::kIdentityInEachAnswer), 3U);
+  EXPECT_LE(told(Lie::kIdentityInEachAnswer), 10U);
+}
+
 TEST_F(LyingServer, SaysThatItHasNoPrekeysLeft) {
   EncryptionState state{};
   const auto script = [&](World& world) {

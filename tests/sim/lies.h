@@ -40,8 +40,9 @@ enum class Lie : std::uint8_t {
   kNobodysLists,    // it names none of the users whose lists were asked for
   // A send is refused for its lists, and given out all the same, in the place of what comes to a reader next.
   kRefusedAndGivenOut,
+  kIdentityInEachAnswer,  // another account each time that lists are asked for, and that there are newer ones
 };
-inline constexpr std::size_t kLies = 23;
+inline constexpr std::size_t kLies = 24;
 
 // Of each: one in so many occasions; 0: never.
 using Lies = std::array<std::uint32_t, kLies>;
@@ -68,7 +69,8 @@ inline constexpr std::array<const char*, kLies> kLieNames = {"lie_altered_slice"
                                                              "lie_no_prekeys_left",
                                                              "lie_wrong_digest",
                                                              "lie_nobodys_lists",
-                                                             "lie_refused_and_given_out"};
+                                                             "lie_refused_and_given_out",
+                                                             "lie_identity_in_each_answer"};
 constexpr const char* to_text(Lie lie) { return kLieNames[static_cast<std::size_t>(lie)]; }
 
 }  // namespace chatsdk::sim

@@ -149,7 +149,7 @@ Lies draw_lies(SeededRandom& random) {
   Lies lies{};
   for (std::size_t i = 0; i < kLies; ++i) {
     const auto lie = static_cast<Lie>(i);
-    const bool stays = lie == Lie::kAnotherAccount || lie == Lie::kForgedRoster;
+    const bool stays = lie == Lie::kAnotherAccount || lie == Lie::kForgedRoster || lie == Lie::kIdentityInEachAnswer;
     const bool told = random.below(stays ? 8 : 2) == 0;
     const std::uint32_t one_in = kOneIn[random.below(std::size(kOneIn))];
     if (told) lies[i] = one_in;
