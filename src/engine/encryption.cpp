@@ -72,6 +72,11 @@ Status hold(E2eeTransaction& transaction, StreamId id, DeviceStore::Applied& app
   return {};
 }
 
+bool has_roster(const wire::Items& items) {
+  return std::any_of(items.items().begin(), items.items().end(),
+                     [](const wire::Item& item) { return item.kind() == wire::ITEM_KIND_ROSTER; });
+}
+
 bool devices_changed(const wire::Items& items) {
   return items.stream_kind() == wire::STREAM_KIND_ACCOUNT &&
          std::any_of(items.items().begin(), items.items().end(),
@@ -489,8 +494,9 @@ Status Encryption::apply(E2eeTransaction& transaction, const wire::Items& items,
     CHATSDK_ASSIGN(const auto conversation, transaction.conversation(id));
     CHATSDK_ASSIGN(const auto known, transaction.cursor(id));
     if (known) cursor = known->seq;
-    // A stream's first item says what the conversation is; no other makes an encrypted one of a plain one.
-    may_be_encrypted = cursor == 0 || !conversation || !conversation->is_known_plain();
+    // A stream's first item says what the conversation is; no other makes an encrypted one of a plain one. But whose
+    // stream it is any roster may say: what is behind it is looked at one by one.
+    may_be_encrypted = cursor == 0 || !conversation || !conversation->is_known_plain() || has_roster(items);
     after.begun = after.begun || cursor == 0;
   }
   if (!may_be_encrypted || items.after_seq() > cursor) {

@@ -18,6 +18,7 @@ using rows::Blob;
 using rows::LostState;
 using rows::place_of;
 using rows::unsigned_at;
+using Contents = DeviceStore::Impl::Contents;
 
 constexpr char kStream[] =
     "SELECT kind, conversation, seq, delivered_from, marks_revision, others_from FROM stream WHERE stream_id = ?1";
@@ -127,8 +128,8 @@ WallTime item_time(const wire::Item& item) { return from_unix_ms(item.time_ms())
 // Applies items one after the other, within the transaction of its owner.
 class ItemApplier {
  public:
-  ItemApplier(DeviceStore::Impl& store, StreamState& stream, Changes& changes)
-      : store_(store), stream_(stream), changes_(changes) {}
+  ItemApplier(DeviceStore::Impl& store, StreamState& stream, Changes& changes, Contents contents)
+      : store_(store), stream_(stream), changes_(changes), contents_(contents) {}
 
   // Finds or makes the conversation of a conversation stream.
   Status begin(WallTime first_time) {
@@ -196,6 +197,15 @@ class ItemApplier {
   }
 
   Status message(const wire::Item& item) {
+    if (!conversation_->encrypted || contents_ == Contents::kOpened || item.content().empty()) return take(item);
+    // The stream became an encrypted conversation's in the middle of its items: the server's word is no content there.
+    wire::Item without_content = item;
+    without_content.clear_content();
+    CHATSDK_TRY(take(without_content));
+    return write_run();
+  }
+
+  Status take(const wire::Item& item) {
     const bool own = store_.is_owner(item.sender_user_id());
     const bool over_another = item.seq() <= conversation_->head;
     if (own || over_another || store_.memory.meta.any_lost) CHATSDK_TRY(write_run());
@@ -341,8 +351,8 @@ class ItemApplier {
   Status be_direct(const wire::Item& item) {
     for (const wire::Roster::Change& change : item.roster().changes()) {
       if (!change.joined() || change.user_id().empty() || store_.is_owner(change.user_id())) continue;
-      if (conversation_->group) {
-        // The stream was a group's before the server's store went back.
+      if (conversation_->group && stream_.seq == 0) {
+        // The stream was a group's before the server's store went back. No other begins in the middle of one.
         CHATSDK_ASSIGN(auto known, store_.find_conversation(change.user_id()));
         CHATSDK_TRY(stand_in(std::move(known), wire::CONVERSATION_KIND_DIRECT, change.user_id(), item));
       }
@@ -479,6 +489,7 @@ class ItemApplier {
   DeviceStore::Impl& store_;
   StreamState& stream_;
   Changes& changes_;
+  Contents contents_;
   std::optional<ConversationState> conversation_;
   Seq read_up_to_ = 0;  // of messages found again that were read before
   std::array<NewMessage, kMessagesPerInsert> run_;
@@ -491,8 +502,8 @@ Status check_items(const DeviceStore::Impl& store, const wire::Items& items) {
 }
 
 // Within a transaction.
-Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceStore::Applied& applied,
-                   Changes& changes) {
+Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceStore::Applied& applied, Changes& changes,
+                   Contents contents) {
   CHATSDK_ASSIGN(auto stream, load_stream(store.sql, StreamId{items.stream_id()}, items.stream_kind()));
   if (stream.kind != items.stream_kind()) {
     return error(Code::kMalformed, "stream of kind " + std::to_string(stream.kind) + " came as kind " +
@@ -506,7 +517,7 @@ Status apply_items(DeviceStore::Impl& store, const wire::Items& items, DeviceSto
   const int count = items.items_size();
   if (applied.gap || count == 0 || items.items(count - 1).seq() <= stream.seq) return {};
 
-  ItemApplier applier(store, stream, changes);
+  ItemApplier applier(store, stream, changes, contents);
   CHATSDK_TRY(applier.begin(item_time(items.items(0))));
   for (const wire::Item& item : items.items()) {
     if (item.seq() > stream.seq) CHATSDK_TRY(applier.apply(item));
@@ -532,9 +543,9 @@ Status move_cursor(DeviceStore::Impl& store, const wire::Items& items) {
 
 }  // namespace
 
-Status DeviceStore::Impl::apply(const wire::Items& items, Applied& applied, Changes& changes) {
+Status DeviceStore::Impl::apply(const wire::Items& items, Applied& applied, Changes& changes, Contents contents) {
   CHATSDK_TRY(check_items(*this, items));
-  return apply_items(*this, items, applied, changes);
+  return apply_items(*this, items, applied, changes, contents);
 }
 
 Result<DeviceStore::Applied> DeviceStore::apply(const wire::Items& items) {

@@ -209,7 +209,9 @@ class DeviceStore::Impl {
   Status mark_on_wire(const ClientMessageId& id, Changes& changes);
 
   // -- device_store_apply.cpp --
-  Status apply(const wire::Items& items, Applied& applied, Changes& changes);
+  // Whose the contents are: an encrypted conversation takes none that the library has not opened itself.
+  enum class Contents { kAsTheyCame, kOpened };
+  Status apply(const wire::Items& items, Applied& applied, Changes& changes, Contents = Contents::kAsTheyCame);
   Status apply_marks(const wire::Marks& marks, Changes& changes);
 
   // -- device_store_annotations.cpp --

@@ -45,7 +45,8 @@ Result<DeviceStore::Applied> E2eeTransaction::apply(const wire::Items& one, cons
     if (!own.empty()) stored.set_content(std::move(own.front().content));
   }
   const std::size_t before = changes_.added.size();
-  CHATSDK_ASSIGN(DeviceStore::Applied applied, apply(opened));
+  DeviceStore::Applied applied;
+  CHATSDK_TRY(store_.apply(opened, applied, changes_, DeviceStore::Impl::Contents::kOpened));
   if (result.outcome == Outcome::kPlaceholder) {
     changes_.undecryptable.insert(changes_.undecryptable.end(),
                                   changes_.added.begin() + static_cast<std::ptrdiff_t>(before), changes_.added.end());

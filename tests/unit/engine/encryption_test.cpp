@@ -130,6 +130,34 @@ TEST_F(PlainInEncrypted, AnInventedOwnMessageIsNotShown) {
   EXPECT_THAT(shown(), ElementsAre("?", "?", "waits for keys"));
 }
 
+// A stream of which it is known that it is plain becomes the encrypted conversation's in the middle of one frame.
+TEST_F(PlainInEncrypted, AGroupsStreamBringsNothingIntoTheConversationWithAMember) {
+  go_online();
+  ASSERT_TRUE(send("waits for keys").ok());
+  deliver_and_run(items_frame(kStream, 0, {encrypted_roster(1)}));
+  wire::Item group = roster_item(1);
+  group.mutable_roster()->set_conversation_kind(wire::CONVERSATION_KIND_GROUP);
+  group.mutable_roster()->mutable_group()->set_group_id(Bytes(16, 'g'));
+  deliver_and_run(items_frame(kStream + 1, 0, {group}));
+  deliver_and_run(items_frame(kStream + 1, 1, {roster_item(2), message_item(3, kForged)}));
+  deliver_and_run(items_frame(kStream + 1, 3, {roster_item(4), message_item(5, kForged, "alice")}));
+  EXPECT_THAT(shown(), ElementsAre("waits for keys"));
+  EXPECT_EQ(reader_->conversation(with_bob()).value().conversation_id, ConversationId{kStream});
+}
+
+TEST_F(PlainInEncrypted, AStreamOfNobodysBringsNoContentIntoIt) {
+  go_online();
+  ASSERT_TRUE(send("waits for keys").ok());
+  run();
+  wire::Item nobodys = roster_item(1);
+  nobodys.mutable_roster()->clear_conversation_kind();
+  nobodys.mutable_roster()->clear_changes();
+  deliver_and_run(items_frame(kStream, 0, {nobodys}));
+  deliver_and_run(items_frame(kStream, 1, {roster_item(2), message_item(3, kForged), message_item(4, kForged)}));
+  ASSERT_TRUE(is_encrypted());
+  EXPECT_THAT(shown(), ElementsAre("?", "?", "waits for keys"));
+}
+
 // What it is never changes: neither by a later ROSTER item nor by another epoch.
 TEST_F(PlainInEncrypted, APlainConversationDoesNotBecomeEncryptedLater) {
   go_online();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "protocol/content.h"
+#include "store/device_store_impl.h"
 #include "unit/store/device_store_fixture.h"
 
 namespace chatsdk {
@@ -71,13 +72,20 @@ class Annotations : public DeviceStoreTest {
     return store_->enqueue(chat, client_id(id), content, at(2'000'000), at(9'000'000), false);
   }
   Changes apply(ItemsOf& items) { return must(store_->apply(items)).changes; }
+  // As where the contents were encrypted, and have been opened.
+  Changes apply_opened(ItemsOf& items) {
+    return must(store_->inside().write([&](Changes& changes) {
+      DeviceStore::Applied applied;
+      return store_->inside().apply(items, applied, changes, DeviceStore::Impl::Contents::kOpened);
+    }));
+  }
 };
 
 // In an encrypted conversation nobody else has for this device what it has discarded.
 TEST_F(Annotations, ThatWereDiscardedAndTakenAllTheSameCount) {
   open_as_ann();
   const auto chat = must(store_->ensure_direct(kBob, nullptr, true));
-  apply(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 1, "hello"));
+  apply_opened(ItemsOf(kChat, 0).roster({kAnn, kBob}).message(kBob, 1, "hello"));
   for (const std::uint64_t id : {10U, 11U}) {
     must(send(chat, id, reaction(kBob, 1, {id == 10 ? "+1" : "ha"})));
     must(store_->mark_on_wire({client_id(id)}));

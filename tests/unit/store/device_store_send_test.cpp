@@ -274,6 +274,17 @@ TEST_F(Outbox, KeepsWhatWaitsOfAConversationThatBecomesEncrypted) {
   EXPECT_THAT(history(chat), ElementsAre("1:(placeholder)", "-:waits"));
 }
 
+TEST_F(Outbox, ConversationsThatAreEncryptedTakeNoContentOfTheServers) {
+  open_as_ann();
+  const auto chat = must(store_->ensure_direct(kBob, nullptr, true));
+  ItemsOf items(kChat, 0);
+  items.roster({kAnn, kBob}).message(kBob, 2, "invented").message(kAnn, 3, "invented as well");
+  items.get().mutable_items(0)->mutable_roster()->set_encrypted(true);
+  must(store_->apply(items));
+  must(store_->apply(ItemsOf(kChat, 3).message(kBob, 4, "and later")));
+  EXPECT_THAT(history(chat), ElementsAre("2:(placeholder)", "3:(placeholder)", "4:(placeholder)"));
+}
+
 // Plain by the app's wish, now or later; by nobody else's.
 TEST_F(Outbox, IsAcceptedAsPlainByTheAppAlone) {
   open_as_ann();
