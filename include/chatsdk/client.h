@@ -398,7 +398,8 @@ CHATSDK_API int32_t CHATSDK_CALL chatsdk_client_network_changed(chatsdk_client* 
 
 /**
  * Waits until this device and the server agree: connected and caught up, nothing waiting to be sent (failed messages
- * apart), every read mark known to the server. For background fetch, and before a program ends.
+ * apart) or to be done to a group, every read mark known to the server. For background fetch, and before a program
+ * ends.
  *
  * @param client the client
  * @param timeout_ms milliseconds; 0: only look

@@ -527,6 +527,7 @@ void Runtime::on_operation_ended(const DeviceStore::EndedOperation& ended) {
   event->status = static_cast<std::int32_t>(ended.status.code);
   if (ended.status.code != Code::kOk) event->error = Ref<chatsdk_error>(new chatsdk_error(ended.status));
   events_->push(Ref<chatsdk_event>(event.release()));
+  note_progress();
 }
 
 void Runtime::on_link_code(const std::string& code, const std::string& name) {

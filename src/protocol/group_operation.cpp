@@ -202,9 +202,14 @@ bool ends(std::span<const Operation> operations) {
                      [](const Operation& operation) { return operation.kind == Kind::kDelete; });
 }
 
+bool changes_members(const Operation& operation) {
+  return !operation.users.empty() && (operation.kind != Kind::kAnswer || operation.accept);
+}
+
 std::set<UserId> named(const UserId& self, std::span<const Operation> operations) {
   std::set<UserId> users;
   for (const Operation& operation : operations) {
+    if (!changes_members(operation)) continue;
     users.insert(operation.users.begin(), operation.users.end());
     if (operation.kind == Kind::kOwner) users.insert(self);
   }

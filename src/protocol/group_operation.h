@@ -72,6 +72,8 @@ Role shown_role(Role role, const UserId& user, const UserId& self, std::span<con
 // Whether the user is in the group no more by them.
 bool leaves(const UserId& self, std::span<const Operation> operations);
 bool ends(std::span<const Operation> operations);
+// Whether somebody's role may be another by it.
+bool changes_members(const Operation& operation);
 // Whose roles may be others.
 std::set<UserId> named(const UserId& self, std::span<const Operation> operations);
 

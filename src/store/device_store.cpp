@@ -87,10 +87,13 @@ constexpr char kRewindConversations[] =
     "conversation_id = CASE WHEN peer IS NULL AND key NOT IN (SELECT conversation FROM group_info) THEN "
     "conversation_id "
     "END";
-// What the server that was put back has of a group, its items or its answers tell.
-constexpr char kForgetMembers[] = "DELETE FROM member";
+// Of a group the server tells anew; what was known of it is shown until then. One that was never made is as it was.
+constexpr char kAgeMembers[] = "UPDATE member SET seq = 0, since = 0";
 constexpr char kRewindGroups[] =
-    "UPDATE group_info SET info_seq = 0, own_seq = 0, members = 0, members_known = 0, members_from = 0";
+    "UPDATE group_info SET info_seq = 0, own_seq = 0, members_from = 0, members_known = members_known AND conversation "
+    "IN (SELECT key FROM conversation WHERE conversation_id IS NULL)";
+// No item of the new history tells of what was done in the old one.
+constexpr char kRewindOperations[] = "UPDATE operation SET until = 0";
 constexpr char kFindLastActivity[] =
     "UPDATE conversation SET last_activity = coalesce((SELECT m.time FROM message m WHERE m.conversation = "
     "conversation.key AND m.unshown = 0 ORDER BY m.place DESC, m.key DESC LIMIT 1), created)";
@@ -388,9 +391,10 @@ Result<Changes> DeviceStore::Impl::begin_epoch(std::uint64_t epoch, StreamId acc
       CHATSDK_TRY(sql(kForgetAdvances).run());
       CHATSDK_TRY(sql(kForgetAccountStream).run(wire::STREAM_KIND_ACCOUNT));
       CHATSDK_TRY(sql(kRewindStreams).run());
-      CHATSDK_TRY(sql(kRewindConversations).run());
-      CHATSDK_TRY(sql(kForgetMembers).run());
+      CHATSDK_TRY(sql(kAgeMembers).run());
       CHATSDK_TRY(sql(kRewindGroups).run());
+      CHATSDK_TRY(sql(kRewindOperations).run());
+      CHATSDK_TRY(sql(kRewindConversations).run());
       CHATSDK_TRY(sql(kFindLastActivity).run());
       // What the server takes next is not known: it may know this device under an id, or in a state, of which more was
       // accepted than since. Too high a number is refused and told; too low a one lets a later message go first.

@@ -298,7 +298,8 @@ class DeviceStore {
   // before_failed, when given: a failed row follows the last one returned.
   Result<std::vector<OutboxRow>> outbox(ConversationKey conversation, std::uint64_t after_send_number, std::size_t max,
                                         bool* before_failed = nullptr);
-  // True when nothing waits to be told to the server, neither a message, failed ones apart, nor a read mark.
+  // True when nothing waits to be told to the server, neither a message, failed ones apart, nor a read mark, nor what
+  // was done to a group.
   Result<bool> all_told();
   // The next deadline that counts: of messages that were never on their way, and of those that may be and are the first
   // of their conversations.

@@ -29,6 +29,7 @@ constexpr char kSaveOwnStanding[] =
     "UPDATE group_info SET role = ?2, standing = ?3, own_seq = ?4 WHERE conversation = ?1";
 constexpr char kMissMembers[] =
     "UPDATE group_info SET members_known = 0, members_from = max(members_from, ?2) WHERE conversation = ?1";
+constexpr char kForgetMembers[] = "DELETE FROM member WHERE conversation = ?1 AND seq = 0";
 constexpr char kKnowMembers[] =
     "UPDATE group_info SET members_known = 1 WHERE conversation = ?1 AND members_from = ?2 AND members_known = 0";
 constexpr char kMemberRow[] = "SELECT role, seq, since FROM member WHERE conversation = ?1 AND user = ?2";
@@ -72,8 +73,11 @@ Status DeviceStore::Impl::group_roster(ConversationState& conversation, Seq seq,
     conversation.kind = wire::CONVERSATION_KIND_GROUP;
     return sql(kSetGroupKind).run(conversation.key, conversation.kind);
   }
-  // From the first item on nobody comes or goes untold.
-  if (seq == 1) CHATSDK_TRY(sql(kKnowMembers).run(conversation.key, 0));
+  if (seq == 1) {
+    // From here on nobody comes or goes untold, and nobody was there before.
+    CHATSDK_TRY(sql(kForgetMembers).run(conversation.key));
+    CHATSDK_TRY(sql(kKnowMembers).run(conversation.key, 0));
+  }
   if (roster.has_group() && group::info_of(roster.group()).id == conversation.group) {
     CHATSDK_TRY(save_group_info(conversation.key, seq, group::info_of(roster.group())));
   }

@@ -259,7 +259,7 @@ class DeviceStore::Impl {
   // -- device_store_operations.cpp --
   Status insert_operation(ConversationKey conversation, const Bytes& id, const group::Operation& operation,
                           std::uint64_t& number, Changes& changes);
-  static void shows_operation(ConversationKey conversation, Changes& changes);
+  static void shows_operation(ConversationKey conversation, const group::Operation& operation, Changes& changes);
   // NOT_FOUND: it is answered.
   Result<OpenOperation> open_operation(std::uint64_t number);
   Status fail_waiting(ConversationKey conversation, const Error& reason, Changes& changes);

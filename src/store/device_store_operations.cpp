@@ -97,13 +97,14 @@ Status DeviceStore::Impl::insert_operation(ConversationKey conversation, const B
   }
   CHATSDK_TRY(sql(kInsertOperation).run(Blob{id}, conversation, Blob{group::write(operation)}));
   number = static_cast<std::uint64_t>(db.last_insert_rowid());
-  if (conversation) shows_operation(conversation, changes);
+  if (conversation) shows_operation(conversation, operation, changes);
   return {};
 }
 
-void DeviceStore::Impl::shows_operation(ConversationKey conversation, Changes& changes) {
+void DeviceStore::Impl::shows_operation(ConversationKey conversation, const group::Operation& operation,
+                                        Changes& changes) {
   changes.conversations.push_back(conversation);
-  changes.members.push_back(conversation);
+  if (group::changes_members(operation)) changes.members.push_back(conversation);
 }
 
 Result<std::vector<DeviceStore::OpenOperation>> DeviceStore::open_operations(std::size_t max) {
@@ -130,7 +131,7 @@ Result<Changes> DeviceStore::operation_done(std::uint64_t number, const group::C
     if (!known) return {};
     const bool made = open.operation.kind == group::Operation::Kind::kCreate;
     if (made && answer.conversation_id) CHATSDK_TRY(impl.link(*known, answer.conversation_id, changes));
-    impl.shows_operation(open.conversation, changes);
+    impl.shows_operation(open.conversation, open.operation, changes);
     return {};
   });
 }
@@ -141,7 +142,7 @@ Result<Changes> DeviceStore::operation_refused(std::uint64_t number, const Error
     CHATSDK_ASSIGN(const auto open, impl.open_operation(number));
     CHATSDK_TRY(impl.sql(kOperationRefused).run(number, reason.code, reason.detail));
     if (!open.conversation) return {};
-    impl.shows_operation(open.conversation, changes);
+    impl.shows_operation(open.conversation, open.operation, changes);
     if (open.operation.kind != group::Operation::Kind::kCreate) return {};
     CHATSDK_TRY(impl.sql(kNotMade).run(open.conversation, GroupStanding::kNotMade));
     return impl.fail_waiting(open.conversation, error(Code::kForbidden, "the group could not be made"), changes);

@@ -425,6 +425,8 @@ Result<std::vector<OutboxRow>> DeviceStore::outbox(ConversationKey conversation,
 }
 
 Result<bool> DeviceStore::all_told() {
+  CHATSDK_ASSIGN(const auto operations, open_operations(1));
+  if (!operations.empty()) return false;
   CHATSDK_ASSIGN(const auto reads, pending_reads());
   if (!reads.empty()) return false;
   CHATSDK_ASSIGN(const auto conversations, sending_conversations());

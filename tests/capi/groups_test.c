@@ -274,6 +274,24 @@ static void what_is_done_offline_is_done_once_there_is_a_connection(chatsdk_clie
   CHECK_STATUS(CHATSDK_FORBIDDEN, chatsdk_client_send_text(ann, none, "hi", 2, NULL, NULL, NULL, NULL));
 }
 
+static void a_sync_waits_for_what_is_done_to_a_group(chatsdk_client* ann) {
+  uint64_t last = 0;
+  uint64_t number = 0;
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_stop(ann, NULL));
+  const uint64_t group = create(ann, "Synced", NULL, 0, &last);
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_set_group_name(ann, group, "Synced again", CHATSDK_STRLEN, &last, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_start(ann, NULL));
+  CHECK_STATUS(CHATSDK_OK, chatsdk_client_sync(ann, kWaitMs, NULL));
+  while (number != last) {
+    chatsdk_event* event = NULL;
+    size_t count = 0;
+    CHECK_STATUS(CHATSDK_OK, chatsdk_client_poll(ann, 0, &event, 1, &count, NULL));
+    number = chatsdk_event_operation(event);
+    CHECK(number == 0 || chatsdk_event_status(event) == CHATSDK_OK);
+    chatsdk_event_release(event);
+  }
+}
+
 static void an_end_that_was_not_pulled_is_told_again(chatsdk_client* ann, uint64_t direct) {
   uint64_t operation = 0;
   chatsdk_event* event = NULL;
@@ -378,6 +396,7 @@ int main(int argc, char** argv) {
   members_come_and_go(ann, group, ben, bens, cid);
   a_group_is_handed_over_and_ended(ann, group, ben, bens);
   what_is_done_offline_is_done_once_there_is_a_connection(ann, ben);
+  a_sync_waits_for_what_is_done_to_a_group(ann);
   an_end_that_was_not_pulled_is_told_again(ann, direct);
   arguments_are_checked(ann, direct);
   chatsdk_client_destroy(ann);

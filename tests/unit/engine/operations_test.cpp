@@ -10,19 +10,25 @@ namespace chatsdk::test {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 class TellingSink final : public EventSink {
  public:
-  void on_changes(const Changes&) override {}
+  void on_changes(const Changes& changes) override {
+    conversations.insert(conversations.end(), changes.conversations.begin(), changes.conversations.end());
+    members.insert(members.end(), changes.members.begin(), changes.members.end());
+  }
   void on_connection(ConnectionState, const Error&, std::chrono::milliseconds) override {}
   void on_session_ended(const Error&) override {}
   void on_completed(RequestId, const Status&) override {}
   void on_devices(RequestId, const std::vector<DeviceInfo>&) override {}
   void on_operation_ended(const DeviceStore::EndedOperation& ended) override { all.push_back(ended); }
   std::vector<DeviceStore::EndedOperation> all;
+  std::vector<ConversationKey> conversations;  // of which something is another than before
+  std::vector<ConversationKey> members;        // of whose members
 };
 
 class OperationsTest : public EngineWorld {
@@ -132,7 +138,9 @@ TEST_F(OperationsTest, AGroupIsThereBeforeTheServerKnows) {
   EXPECT_EQ(body.group_id(), row(made.conversation).info.id.view());
   EXPECT_THAT(body.user_ids(), ElementsAre("bob", "cid"));
 
+  EXPECT_FALSE(store_->all_told().value());
   answer(asked("POST /v1/groups")[0], done(1));
+  EXPECT_TRUE(store_->all_told().value());
   ASSERT_THAT(told_.all, SizeIs(1));
   EXPECT_EQ(told_.all[0].number, made.operation);
   EXPECT_EQ(told_.all[0].conversation, made.conversation);
@@ -293,6 +301,31 @@ TEST_F(OperationsTest, WhatIsRefusedIsShownNoMore) {
   }
 }
 
+// The app reads members again where somebody may have come, gone or got another role, and there alone.
+TEST_F(OperationsTest, OnlyWhatIsDoneToMembersTellsOfThem) {
+  start_online();
+  const ConversationKey group = made_group();
+  const auto told_of = [&](const std::function<void()>& act) {
+    told_.members.clear();
+    told_.conversations.clear();
+    act();
+    run();
+    EXPECT_THAT(told_.conversations, Contains(group));
+    return !told_.members.empty();
+  };
+  group::Changes renamed;
+  renamed.name = "Bouldering";
+  EXPECT_FALSE(told_of([&] { must(client_->change_group(group, renamed)); }));
+  EXPECT_FALSE(told_of([&] { answer(asked("PATCH " + path_)[0], done(2)); }));
+  EXPECT_FALSE(told_of([&] { must(client_->change_group(group, renamed)); }));
+  EXPECT_FALSE(told_of([&] { answer(asked("PATCH " + path_)[1], problem_response(403, Code::kForbidden)); }));
+  EXPECT_TRUE(told_of([&] { must(client_->add_members(group, {"cid"})); }));
+  EXPECT_TRUE(told_of([&] { answer(asked("POST " + path_ + "/members")[0], done(3)); }));
+  EXPECT_TRUE(told_of([&] { must(client_->remove_member(group, "bob")); }));
+  EXPECT_TRUE(
+      told_of([&] { answer(asked("DELETE " + path_ + "/members/bob")[0], problem_response(403, Code::kForbidden)); }));
+}
+
 TEST_F(OperationsTest, WhatIsDoneIsShownUntilItsItemSaysSo) {
   start_online();
   const ConversationKey group = made_group();
@@ -307,6 +340,34 @@ TEST_F(OperationsTest, WhatIsDoneIsShownUntilItsItemSaysSo) {
   deliver_and_run(items_frame(kConversation, 2, {roster(3, {}, "Bouldering"), roster(4, {}, "Go")}));
   EXPECT_EQ(name(group), "Go");
   EXPECT_THAT(members(group), ElementsAre("alice:3", "bob:1", "cid:1"));
+}
+
+TEST_F(OperationsTest, WhatWasDoneOnAServerThatWasPutBackIsNotShownOverIt) {
+  start_online();
+  const ConversationKey group = made_group();
+  group::Changes renamed;
+  renamed.name = "Bouldering";
+  const std::uint64_t first = must(client_->change_group(group, renamed));
+  answer(asked("PATCH " + path_)[0], done(3));
+  EXPECT_EQ(name(group), "Bouldering");
+  // One that is still to be answered is asked for there, and shown.
+  group::Changes described;
+  described.description = "on Mondays";
+  must(client_->change_group(group, described));
+  epoch_ = kEpoch + 1;
+  drop();
+  advance(limits::kBackoffCap);
+  EXPECT_EQ(name(group), "Climbing");
+  EXPECT_EQ(row(group).info.description, "on Mondays");
+  EXPECT_THAT(members(group), ElementsAre("alice:3", "bob:1"));
+  EXPECT_THAT(asked("PATCH " + path_), SizeIs(3));
+  // Item 3 of this history may be anything.
+  deliver_and_run(items_frame(kConversation, 0,
+                              {roster(1, {{"alice", wire::GROUP_ROLE_OWNER}, {"bob", wire::GROUP_ROLE_MEMBER}})}));
+  EXPECT_EQ(name(group), "Climbing");
+  EXPECT_EQ(row(group).info.description, "on Mondays");
+  ASSERT_TRUE(client_->operations_taken({first}).ok());
+  EXPECT_EQ(name(group), "Climbing");
 }
 
 TEST_F(OperationsTest, AnEndIsToldAgainUntilItIsTaken) {

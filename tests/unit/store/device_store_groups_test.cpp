@@ -528,6 +528,8 @@ TEST_F(Groups, OfAServerThatWasPutBackAreToldAnew) {
   must(store_->begin_epoch(2, StreamId{501}));
   EXPECT_EQ(must(reader_->conversation(group)).conversation_id, ConversationId{});
   EXPECT_EQ(must(reader_->conversation(group)).group->info.name, "Climbing");
+  EXPECT_EQ(must(reader_->members(group, {}, 10)).rows.size(), 3u);
+  EXPECT_FALSE(must(reader_->members(group, {}, 10)).known);
   ItemsOf account = ItemsOf(StreamId{501}, 0, wire::STREAM_KIND_ACCOUNT);
   constexpr StreamId kRoomNow{4'712};
   added(account, wire::GROUP_ROLE_MEMBER, kGroup, kRoomNow);
@@ -539,6 +541,50 @@ TEST_F(Groups, OfAServerThatWasPutBackAreToldAnew) {
   EXPECT_EQ(row(kRoomNow).key, group);
   EXPECT_EQ(members(kRoomNow), "ann:1 bob:3");
   EXPECT_THAT(must(reader_->conversations({}, 10)).rows, SizeIs(1));
+}
+
+// Also where the history that begins is the first one that this device hears of.
+TEST_F(Groups, OfWhichTheServerHasYetToHearKeepTheirMembers) {
+  reopen();
+  must(store_->save_session(session()));
+  group::Info info;
+  info.id = kGroup;
+  info.name = "Climbing";
+  const auto made = must(store_->create_group(Bytes(16, 'o'), info, {kBob}));
+  for (const std::uint64_t epoch : {1U, 2U}) {
+    must(store_->begin_epoch(epoch, kAccount));
+    EXPECT_TRUE(must(reader_->members(made.conversation, {}, 10)).known);
+    EXPECT_THAT(must(reader_->members(made.conversation, {}, 10)).rows, SizeIs(2));
+    EXPECT_EQ(must(reader_->conversation(made.conversation)).group->members, 2u);
+    EXPECT_THAT(must(store_->open_operations(10)), SizeIs(1));
+  }
+  ItemsOf items(kRoom, 0);
+  roster(items, "Climbing", {{kAnn, wire::GROUP_ROLE_OWNER}, {kBob, wire::GROUP_ROLE_MEMBER}}, kAnn);
+  must(store_->apply(items));
+  EXPECT_EQ(row().key, made.conversation);
+  EXPECT_EQ(members(), "ann:3 bob:1");
+}
+
+// Who had gone in the history that is no more, and who comes behind the place from which the owner sees the new one.
+TEST_F(Groups, OfAServerThatWasPutBackAreAskedForWhoIsInThemNow) {
+  come_late();
+  const ConversationKey group = row().key;
+  page(unknown(), 5, {{kAnn, Role::kMember}, {kBob, Role::kOwner}, {"cid", Role::kMember}});
+  must(store_->begin_epoch(2, StreamId{501}));
+  EXPECT_TRUE(all_known());  // under which id it is, nobody has said yet
+  ItemsOf account = ItemsOf(StreamId{501}, 0, wire::STREAM_KIND_ACCOUNT);
+  added(account);
+  must(store_->apply(account));
+  EXPECT_EQ(row().key, group);
+  EXPECT_EQ(members(), "ann:1 bob:3 cid:1?");
+  ItemsOf items(kRoom, 0);
+  items.skip(2, wire::SKIP_REASON_BEFORE_JOINING);
+  roster(items, "Climbing", {{kAnn, wire::GROUP_ROLE_MEMBER}});
+  must(store_->apply(items));
+
+  page(unknown(), 3, {{kAnn, Role::kMember}, {kBob, Role::kOwner}, {"dan", Role::kMember}});
+
+  EXPECT_EQ(members(), "ann:1 bob:3 dan:1");
 }
 
 TEST_F(Groups, AnIdThatWasAnothersIsNotThatOneAgain) {
