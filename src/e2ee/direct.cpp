@@ -9,6 +9,7 @@
 #include "base/wipe.h"
 #include "e2ee/ageing.h"
 #include "e2ee/outcome.h"
+#include "e2ee/own_keys.h"
 
 namespace chatsdk::e2ee {
 namespace {
@@ -108,7 +109,10 @@ Result<Learned> learn_of(Kept kept, const UserLists& given, std::uint64_t now_ms
   }
   std::vector<Event> told;
   add_events(learned, given.user_id, was_verified, told);
-  if (learned.user && kept.notes.is_owner(given.user_id)) CHATSDK_TRY(leave_out_own(kept, *learned.user, told));
+  if (learned.user && kept.notes.is_owner(given.user_id)) {
+    CHATSDK_TRY(note_place(kept, *learned.user));
+    CHATSDK_TRY(leave_out_own(kept, *learned.user, told));
+  }
   events.insert(events.end(), told.begin(), told.end());
   return learned;
 }

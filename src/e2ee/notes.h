@@ -162,12 +162,16 @@ class Notes : public RetryNotes {
   virtual Status upload_again(std::span<const std::uint32_t> key_ids) = 0;
   // All that are kept count as not uploaded.
   virtual Status upload_all_again() = 0;
-  // This device begins anew with other keys: what was noted of its messages, what waits in the old ones' name, and the
-  // counter go. Rosters, and who is written to encrypted, stay.
+  // This device begins anew with other keys: what was noted of its messages, what waits in the old ones' name
+  // goes. The counter, rosters, and who is written to encrypted, stay.
   virtual Status forget_device() = 0;
   // The server's store went back: what names a place in a conversation names another now. What was asked for, and
   // requests and repairs that wait, go.
   virtual Status forget_places() = 0;
+  // Whether a list that was learned has named this device, or the one that it takes the place of: one that is in none
+  // that is kept was taken out.
+  virtual Result<bool> was_listed() = 0;
+  virtual Status note_listed(bool was_listed) = 0;
   // When age_notes() ran last; 0: never.
   virtual Result<std::uint64_t> aged_ms() = 0;
   // Section 11.4 of what is kept here.

@@ -61,6 +61,7 @@ Result<ListUpload> OwnKeys::begin_account(Kept kept, const Peer& device, std::st
                  first_device_list(device.user_id, self.account_seed, {&self.record, 1}, now_ms));
   ListUpload upload{list.bytes, {self.record.bytes}};
   CHATSDK_TRY(kept.state.put_self(std::move(self)));
+  CHATSDK_TRY(kept.notes.note_listed(false));
   return upload;
 }
 
@@ -135,6 +136,13 @@ SelfIn self_in(const Self& self, bool same_device, const KnownUser& own) {
 
 }  // namespace
 
+Status note_place(Kept kept, const KnownUser& own) {
+  CHATSDK_ASSIGN(const Self* self, kept.state.self());
+  if (self == nullptr || !holds_account_of(*self, own)) return {};
+  const bool is_named = place_of(own, self->record.device_id, &self->record.hash) != Place::kNone;
+  return is_named ? kept.notes.note_listed(true) : Status();
+}
+
 Result<Standing> OwnKeys::standing(Kept kept, const Peer& device, const KnownUser* branch) {
   CHATSDK_ASSIGN(const Self* self, kept.state.self());
   if (self == nullptr) return Standing::kNoKeys;
@@ -143,7 +151,9 @@ Result<Standing> OwnKeys::standing(Kept kept, const Peer& device, const KnownUse
   CHATSDK_ASSIGN(const KnownUser* own, kept.state.user(device.user_id));
   if (own == nullptr) return same_device ? Standing::kUnlisted : Standing::kAnotherDevice;
   if (!holds_account_of(*self, *own)) return Standing::kRemoved;
-  const SelfIn known = self_in(*self, same_device, *own);
+  SelfIn known = self_in(*self, same_device, *own);
+  CHATSDK_ASSIGN(const bool was_listed, kept.notes.was_listed());
+  if (was_listed && !known.has_place) known.standing = Standing::kRemoved;
   if (branch == nullptr || known.standing == Standing::kRemoved) return known.standing;
   const SelfIn there = self_in(*self, same_device, *branch);
   // Whoever took it in may have taken it out again, unheard.
@@ -206,6 +216,7 @@ Status OwnKeys::adopt_account(Kept kept, const Peer& device, std::string_view na
     CHATSDK_TRY(kept.state.put_user(std::move(taken)));
   }
   CHATSDK_ASSIGN(Self self, make_self(std::move(granted.account_seed), std::move(granted.keys), device, name, now_ms));
+  CHATSDK_TRY(kept.notes.note_listed(false));
   return replace_self(kept, std::move(self));
 }
 
@@ -242,6 +253,9 @@ Result<bool> OwnKeys::take_replacement(Kept kept, const UserId& user_id) {
   if (!next || own == nullptr || !holds_account_of(*next, *own)) return false;
   CHATSDK_TRY(replace_self(kept, std::move(*next)));
   CHATSDK_TRY(kept.state.drop_next_self());
+  CHATSDK_TRY(kept.notes.note_listed(false));
+  CHATSDK_ASSIGN(own, kept.state.user(user_id));
+  CHATSDK_TRY(note_place(kept, *own));
   return true;
 }
 

@@ -53,10 +53,13 @@ struct PrekeyUpload {
 enum class Standing {
   kNoKeys,         // nothing was begun
   kAnotherDevice,  // the keys are of a device_id that is this device's no more, and nobody has taken that one out
-  kUnlisted,       // no list that was learned names it
+  kUnlisted,       // no list that was ever learned names it
   kRemoved,        // one did, or the account has another key: this device can only be linked, under whatever id
   kListed,
 };
+
+// Once a list names this device under its account key, that is noted: those that are kept may lack it one day.
+Status note_place(Kept kept, const KnownUser& own);
 
 // What the server has said that it holds.
 struct ServerHolds {

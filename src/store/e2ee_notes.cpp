@@ -201,6 +201,9 @@ constexpr char kDropEvents[] = "DELETE FROM e2ee_event WHERE number <= ?1";
 constexpr char kLetIn[] = "SELECT granted FROM e2ee_meta WHERE id = 1 AND granted IS NOT NULL";
 constexpr char kPutLetIn[] = "UPDATE e2ee_meta SET granted = ?1 WHERE id = 1";
 constexpr char kNobodyLetIn[] = "UPDATE e2ee_meta SET granted = NULL WHERE id = 1";
+constexpr char kWasListed[] = "SELECT listed FROM e2ee_meta WHERE id = 1";
+constexpr char kNoteListed[] = "UPDATE e2ee_meta SET listed = ?1 WHERE id = 1 AND listed <> ?1";
+constexpr char kLastResortIsWornOut[] = "SELECT 1 FROM e2ee_prekey WHERE kind = ?1 AND successor = 0 AND seen >= ?2";
 constexpr char kAged[] = "SELECT aged FROM e2ee_meta WHERE id = 1";
 constexpr char kPutAged[] = "UPDATE e2ee_meta SET aged = ?1 WHERE id = 1";
 constexpr char kAgeSent[] = "DELETE FROM e2ee_sent WHERE created <= ?1";
@@ -778,6 +781,18 @@ Status SqlNotes::forget_device() {
 Status SqlNotes::forget_places() {
   for (const char* query : kForgetPlaces) CHATSDK_TRY(sql_(query).run());
   return ask_no_more_for(kAskNoMore);
+}
+
+Result<bool> SqlNotes::was_listed() {
+  rows::Query query = sql_(kWasListed);
+  CHATSDK_ASSIGN(const bool told, query.first());
+  return told && query->integer(0) != 0;
+}
+
+Status SqlNotes::note_listed(bool was_listed) { return sql_(kNoteListed).run(was_listed); }
+
+Result<bool> SqlNotes::last_resort_is_worn_out() {
+  return sql_(kLastResortIsWornOut).first(PrekeyKind::kLastResort, limits::e2ee::kSeenMax);
 }
 
 Result<std::uint64_t> SqlNotes::aged_ms() {

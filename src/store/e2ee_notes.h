@@ -89,6 +89,8 @@ class SqlNotes final : public Notes {
   Status upload_all_again() override;
   Status forget_device() override;
   Status forget_places() override;
+  Result<bool> was_listed() override;
+  Status note_listed(bool was_listed) override;
   Result<std::uint64_t> aged_ms() override;
   Status age_notes(std::uint64_t now_ms, const Lifetimes& lifetimes) override;
 
@@ -131,6 +133,8 @@ class SqlNotes final : public Notes {
   // The devices that this one has let in, and that no list has named yet.
   Result<std::vector<LetIn>> let_in();
   Status put_let_in(std::span<const LetIn> devices);
+  // Whether as many set-ups are noted under the newest last-resort prekey as may be: it is replaced at once.
+  Result<bool> last_resort_is_worn_out();
   // The number that was given last: what Hello names.
   Result<std::uint64_t> counter();
 

@@ -443,9 +443,17 @@ DROP TABLE e2ee_former;
 ALTER TABLE e2ee_meta ADD COLUMN granted BLOB;
 )sql";
 
-constexpr std::array<const char*, kVersion> kMigrations = {kVersion1, kVersion2,  kVersion3,  kVersion4,
-                                                           kVersion5, kVersion6,  kVersion7,  kVersion8,
-                                                           kVersion9, kVersion10, kVersion11, kVersion12};
+// e2ee_meta.listed: a list that was learned has named this device, or the one that it takes the place of. Of a store of
+// before the lists that are kept say so.
+constexpr const char* kVersion13 = R"sql(
+ALTER TABLE e2ee_meta ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
+UPDATE e2ee_meta SET listed = 1 WHERE EXISTS (SELECT 1 FROM e2ee_self s WHERE s.replaces <> 0 OR EXISTS (SELECT 1 FROM
+  e2ee_record r WHERE r.record = s.record));
+)sql";
+
+constexpr std::array<const char*, kVersion> kMigrations = {kVersion1,  kVersion2,  kVersion3, kVersion4, kVersion5,
+                                                           kVersion6,  kVersion7,  kVersion8, kVersion9, kVersion10,
+                                                           kVersion11, kVersion12, kVersion13};
 
 constexpr const char* kTables[] = {"e2ee_meta",        "e2ee_self",          "e2ee_prekey",         "e2ee_seen",
                                    "e2ee_user",        "e2ee_replaced",      "e2ee_list",           "e2ee_record",

@@ -18,7 +18,7 @@
 
 namespace chatsdk::e2ee_schema {
 
-inline constexpr std::int32_t kVersion = 12;
+inline constexpr std::int32_t kVersion = 13;
 
 // Within a transaction: makes the tables, or brings those of an earlier version up to date. SCHEMA_TOO_NEW when a later
 // version wrote them; CORRUPT where they do not say which.

@@ -790,7 +790,7 @@ TEST_F(Direct, TablesOfTheFirstVersionAreBroughtUpToDate) {
     DROP TABLE e2ee_former_device;
     DROP TABLE e2ee_former_record;
     DROP TABLE e2ee_former_list;
-    ALTER TABLE e2ee_meta DROP COLUMN granted;
+    ALTER TABLE e2ee_meta DROP COLUMN granted; ALTER TABLE e2ee_meta DROP COLUMN listed;
     DROP INDEX e2ee_member_by_user;
     DROP TABLE e2ee_awaited;
     DROP TABLE e2ee_sent_device;

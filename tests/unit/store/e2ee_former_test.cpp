@@ -89,7 +89,7 @@ TEST_F(FormerLists, ComeFromAStoreOfBefore) {
     DROP TABLE e2ee_former_device;
     DROP TABLE e2ee_former_record;
     DROP TABLE e2ee_former_list;
-    ALTER TABLE e2ee_meta DROP COLUMN granted;
+    ALTER TABLE e2ee_meta DROP COLUMN granted; ALTER TABLE e2ee_meta DROP COLUMN listed;
     UPDATE e2ee_meta SET version = 11;
   )sql";
   ASSERT_TRUE(bob.kept.db().execute(kBack).ok());

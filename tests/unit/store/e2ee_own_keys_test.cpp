@@ -338,6 +338,64 @@ TEST_F(OwnKeysTest, WhoWasTakenOutHasToBeLinkedUnderAnyId) {
   EXPECT_EQ(standing_as(DeviceId{33}), Standing::kRemoved) << "it would list itself again";
 }
 
+// None of the lists that are kept names it any more.
+TEST_F(OwnKeysTest, WhoWasTakenOutStaysOutWhenItsListsAreGone) {
+  alice.begin();
+  ChatDevice tablet(server, "alice", 3, directory);
+  tablet.join(alice);
+  alice.fetch_lists("alice");
+  const auto standing_as = [&tablet](DeviceId device_id) {
+    return tablet.keys.standing({tablet.kept.state(), tablet.kept.e2ee().notes()}, {"alice", device_id}).value();
+  };
+  tablet.fetch_lists("alice");
+  ASSERT_EQ(standing_as(tablet.self.device_id), Standing::kListed);
+  alice.unlink(tablet);
+  for (std::size_t i = 0; i < limits::e2ee::kListVersionsMax; ++i) {
+    ListUpload next;
+    alice.write([&](E2eeTransaction& tx) -> Status {
+      CHATSDK_ASSIGN(next, alice.keys.next_list(tx.kept(), {}, {}, kThen));
+      return {};
+    });
+    server.put_list("alice", next);
+    alice.fetch_lists("alice");
+  }
+  tablet.fetch_lists("alice");
+  const KnownUser& known = *tablet.kept.state().user("alice").value();
+  ASSERT_EQ(known.oldest().find(tablet.self.device_id), nullptr);
+  ASSERT_TRUE(tablet.kept.reload().ok());
+  EXPECT_EQ(standing_as(tablet.self.device_id), Standing::kRemoved);
+  EXPECT_EQ(standing_as(DeviceId{33}), Standing::kRemoved);
+  // Linked again it has no list behind it.
+  Granted granted{alice.kept.state().self().value()->account_seed.clone(),
+                  alice.kept.state().user("alice").value()->newest(), DeviceKeys::draw(tablet.random)};
+  tablet.write([&](E2eeTransaction& tx) {
+    return tablet.keys.adopt_account(tx.kept(), tablet.self, {}, std::move(granted), kThen);
+  });
+  EXPECT_EQ(standing_as(tablet.self.device_id), Standing::kUnlisted);
+}
+
+// A store of before says so by the lists that it keeps.
+TEST_F(OwnKeysTest, AStoreOfBeforeKnowsWhetherItWasListed) {
+  const auto migrated = [this] {
+    sqlite::Database& db = alice.kept.db();
+    EXPECT_TRUE(db.execute("ALTER TABLE e2ee_meta DROP COLUMN listed; UPDATE e2ee_meta SET version = 12").ok());
+    EXPECT_TRUE(e2ee_schema::migrate(db).ok());
+    EXPECT_TRUE(alice.kept.reload().ok());
+    return alice.kept.e2ee().notes().was_listed().value();
+  };
+  EXPECT_FALSE(migrated()) << "no keys";
+  ListUpload list;
+  alice.write([&](E2eeTransaction& tx) -> Status {
+    CHATSDK_ASSIGN(list, alice.keys.begin_account(tx.kept(), alice.self, {}, kThen));
+    return {};
+  });
+  EXPECT_FALSE(migrated()) << "in no list yet";
+  server.put_list("alice", list);
+  alice.fetch_lists("alice");
+  EXPECT_TRUE(alice.kept.e2ee().notes().was_listed().value());
+  EXPECT_TRUE(migrated());
+}
+
 TEST_F(OwnKeysTest, WhoLoggedInTwiceIsJudgedByThePlaceThatItWasToTake) {
   alice.begin();
   ChatDevice tablet(server, "alice", 3, directory);

@@ -593,7 +593,7 @@ TEST_F(RepairsThatNeverCome, OfAnEarlierVersionHoldNothingBack) {
     DROP TABLE e2ee_former_record;
     DROP TABLE e2ee_former_list;
     CREATE TABLE e2ee_former(user, list_hash, device, account_key, record, since);
-    ALTER TABLE e2ee_meta DROP COLUMN granted;
+    ALTER TABLE e2ee_meta DROP COLUMN granted; ALTER TABLE e2ee_meta DROP COLUMN listed;
     UPDATE e2ee_meta SET version = 6;
   )sql";
   const std::string forget = "DELETE FROM e2ee_asked WHERE seq = " + std::to_string(from_tablet) + ";";
