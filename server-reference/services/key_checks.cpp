@@ -47,6 +47,8 @@ Result<std::vector<e2ee::DeviceList>> check_chain(const wire::DeviceListUpload& 
     auto list = e2ee::parse_device_list(upload.lists(i));
     if (!list) return not_parsed(place, "device list");
     if (list->user_id != user_id) return key_rule(place, "of another user");
+    if (list->time_ms > limits::e2ee::kListTimeMax)
+      return key_rule(place, "time_ms above 2^53, which nobody would learn");
     if (!lists.empty()) {
       const e2ee::DeviceList& before = lists.back();
       if (list->account_key != before.account_key) return key_rule(place, "of another account key than the one before");

@@ -208,12 +208,16 @@ KeyWriter::Refusal KeyWriter::refusal_of_next(const ListVersion& next, const Sta
 }
 
 // A store that went back may lack versions that the new key's lists follow, or have others in their place, made by a
-// device that knew no better. Nobody asks for them any more; but versions do not go back.
+// device that knew no better. Nobody asks for them any more; but versions do not go back. Nor do they run ahead:
+// whoever knows the newest would take these for made up.
 KeyWriter::Refusal KeyWriter::refusal_of_beginning(const PublishLists& op, const Standing& standing) {
   const std::uint64_t last = op.lists.back().version;
-  if (last > standing.version) return std::nullopt;
-  return list_conflict("lists of another account key up to version " + std::to_string(last) + ", the newest is " +
-                       std::to_string(standing.version));
+  const std::string what = "lists of another account key up to version " + std::to_string(last) + ", ";
+  const std::string newest = "the newest is " + std::to_string(standing.version);
+  if (last <= standing.version) return list_conflict(what + newest);
+  if (last - standing.version <= limits::e2ee::kListVersionsAhead) return std::nullopt;
+  return list_conflict(what + "more than " + std::to_string(limits::e2ee::kListVersionsAhead) +
+                       " above what is here: " + newest);
 }
 
 Result<KeyWriter::Refusal> KeyWriter::refusal_of_key(const PublishLists& op, const Standing& standing) {

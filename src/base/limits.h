@@ -296,6 +296,12 @@ namespace e2ee {
 inline constexpr std::size_t kDevicesMax = 8;                            // of a device list
 inline constexpr std::uint64_t kListVersionMax = 0x7FFF'FFFF'FFFF'FFFF;  // of a device list
 inline constexpr std::size_t kListVersionsMax = 64;                      // of one user's list that a device keeps
+// A user's first list, or one of another account key, that lies further above the newest that is known, 0 where none
+// is, is made up: by kListChangeRefill nobody comes so far. So is one of a later time.
+inline constexpr std::uint64_t kListVersionsAhead = std::uint64_t{1} << 32;
+inline constexpr std::uint64_t kListTimeMax = std::uint64_t{1} << 53;  // in milliseconds
+// Another account key is begun up to here: whoever meets the user first has to take what follows, too.
+inline constexpr std::uint64_t kListBegunMax = kListVersionsAhead / 2;
 inline constexpr std::size_t kReplacedMax = 16;      // replaced account keys of one user that are known again
 inline constexpr std::size_t kDeviceEventsMax = 64;  // of one user's devices that wait for the app
 inline constexpr std::size_t kFormerListsMax = 64;   // of one user, of account keys that were replaced

@@ -120,7 +120,7 @@ Result<DeviceList> next_device_list(const DeviceList& before, const SigningSeed&
     }
   }
   if (!take_in(add, before.user_id, devices)) return not_for_the_list("a device twice, or of another user");
-  const std::uint64_t not_before = std::max(time_ms, before.time_ms);
+  const std::uint64_t not_before = std::min(std::max(time_ms, before.time_ms), limits::e2ee::kListTimeMax);
   const std::uint64_t version = std::max(before.version, above) + 1;
   return sign_list({before.user_id, version, before.hash, not_before}, account_seed, devices);
 }

@@ -51,9 +51,9 @@ std::optional<DeviceList> parse_device_list(BytesView bytes);
 std::optional<DeviceList> valid_device_list(BytesView bytes, const UserId& user_id);
 
 // Version 1 of a user's first list, and the version after `before`: of the same account key, or of the one that takes
-// its place, whose version is above `above`, too; its time is not before that of `before`. Both ask for records of this
-// user. INVALID_ARGUMENT: a record of somebody else, a device that is listed already or twice in `add`, one to remove
-// that is not listed; LIMIT_REACHED: no device left, or too many.
+// its place, whose version is above `above`, too; its time is not before that of `before`, unless nobody would believe
+// that. Both ask for records of this user. INVALID_ARGUMENT: a record of somebody else, a device that is listed already
+// or twice in `add`, one to remove that is not listed; LIMIT_REACHED: no device left, or too many.
 Result<DeviceList> first_device_list(const UserId& user_id, const SigningSeed& account_seed,
                                      std::span<const DeviceRecord> add, std::uint64_t time_ms);
 Result<DeviceList> next_device_list(const DeviceList& before, const SigningSeed& account_seed,

@@ -490,6 +490,20 @@ Result<bool> DirectConversations::go_back_to_own(Kept kept, const UserLists& giv
   return true;
 }
 
+Status DirectConversations::take_shown(Kept kept, KnownUser shown, std::vector<Event>& events) {
+  CHATSDK_ASSIGN(const KnownUser* known, kept.state.user(shown.user_id));
+  if (known == nullptr) return error(Code::kWrongState, "no account key of this user is known");
+  shown.replaced = known->replaced;
+  std::erase(shown.replaced, shown.account_key);
+  note_replaced(shown, known->account_key);
+  const UserId user_id = shown.user_id;
+  CHATSDK_TRY(kept.state.drop_user(user_id));
+  CHATSDK_TRY(kept.notes.forget_identity(user_id));
+  CHATSDK_TRY(kept.state.put_user(std::move(shown)));
+  CHATSDK_ASSIGN(known, kept.state.user(user_id));
+  return begin_again(kept, *known, events);
+}
+
 // ---- Requests and repairs ------------------------------------------------------------------------------------------
 
 Result<Plan> DirectConversations::plan_task(Kept kept, const Task& task, const UserId& peer, std::uint64_t now_ms) {

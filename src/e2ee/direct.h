@@ -179,6 +179,10 @@ class DirectConversations {
   // among them the newest that was known: what was known of the other goes, and they count again. False: nothing of the
   // kind, and nothing was done.
   Result<bool> go_back_to_own(Kept kept, const UserLists& given, std::vector<Event>& events);
+  // Lists of the own user under another account key than the pinned one, which the server shows and which count from
+  // now on, whatever was known of that key: somebody has said so who knows more than the server. The pinned one is
+  // known not to come back.
+  static Status take_shown(Kept kept, KnownUser shown, std::vector<Event>& events);
   // Begins a session. nullptr: the server gave none for the device, which then gets no slice where another of the
   // peer's gets one. Where it does not hold, messages wait. Either way the device is asked for again a minute later at
   // the earliest.

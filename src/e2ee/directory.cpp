@@ -128,10 +128,15 @@ bool is_of_before(const DeviceList& list, const DeviceList& newest) {
   return list.version < newest.version && list.time_ms <= newest.time_ms;
 }
 
+bool are_made_up(const KnownUser* known, std::span<const DeviceList> lists) {
+  return std::any_of(lists.begin(), lists.end(), [known](const DeviceList& list) { return is_made_up(known, list); });
+}
+
 Learned other_identity(const KnownUser& known, Checked checked) {
   Learned learned;
   const SigningKey& account_key = checked.lists.back().account_key;
   const bool was_pinned = std::find(known.replaced.begin(), known.replaced.end(), account_key) != known.replaced.end();
+  if (!was_pinned && are_made_up(&known, checked.lists)) return refused();
   if (was_pinned || is_of_before(checked.lists.back(), known.newest())) {
     learned.result = Learning::kIgnored;
     if (!was_pinned) learned.passed_over = account_key;
@@ -140,8 +145,7 @@ Learned other_identity(const KnownUser& known, Checked checked) {
   if (!checked.whole) return refused();
   KnownUser user = pinned(known.user_id, std::move(checked));
   user.replaced = known.replaced;
-  user.replaced.push_back(known.account_key);
-  if (user.replaced.size() > limits::e2ee::kReplacedMax) user.replaced.erase(user.replaced.begin());
+  note_replaced(user, known.account_key);
   learned.result = Learning::kIdentityChanged;
   learned.user = std::move(user);
   learned.former = known;
@@ -302,6 +306,17 @@ const DeviceRecord* listed(const KnownUser& user, DeviceId device_id) {
   return listed(user, user.newest().version, device_id);
 }
 
+void note_replaced(KnownUser& user, const SigningKey& account_key) {
+  user.replaced.push_back(account_key);
+  if (user.replaced.size() > limits::e2ee::kReplacedMax) user.replaced.erase(user.replaced.begin());
+}
+
+bool is_made_up(const KnownUser* known, const DeviceList& list) {
+  const std::uint64_t newest = known == nullptr ? 0 : known->newest().version;
+  const bool is_far = list.version > newest && list.version - newest > limits::e2ee::kListVersionsAhead;
+  return is_far || list.time_ms > limits::e2ee::kListTimeMax;
+}
+
 std::vector<DeviceId> taken_out_of(const KnownUser& known, const DeviceList& list) {
   std::vector<DeviceId> gone;
   for (const ListedDevice& device : list.devices) {
@@ -336,6 +351,7 @@ Learned learn(const KnownUser* known, const UserId& user_id, std::span<const Byt
   auto checked = check(known, user_id, lists, records);
   if (!checked || (known == nullptr && !checked->whole)) return refused();
   if (known == nullptr) {
+    if (are_made_up(nullptr, checked->lists)) return refused();
     Learned learned;
     learned.user = pinned(user_id, std::move(*checked));
     learned.result = Learning::kFirstContact;

@@ -78,6 +78,14 @@ struct Learned {
   std::optional<SigningKey> passed_over;
 };
 
+// A list that nobody can have come to, and behind which there would be no room: refused as a first contact, and of
+// another account key than the pinned one. `known` is nullptr where nothing is kept of the user.
+bool is_made_up(const KnownUser* known, const DeviceList& list);
+
+// The account key was pinned, and another one has come in its place: of these the newest limits::e2ee::kReplacedMax
+// stay.
+void note_replaced(KnownUser& user, const SigningKey& account_key);
+
 // Whom the kept versions have taken out, under this record, and the list names.
 std::vector<DeviceId> taken_out_of(const KnownUser& known, const DeviceList& list);
 

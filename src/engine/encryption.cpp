@@ -287,6 +287,7 @@ void Encryption::on_encryption_events(std::vector<e2ee::Event> events) { tell(st
 void Encryption::follow(After after) {
   tell(std::move(after.events));
   if (after.keys_used) clear_log_later();
+  if (after.keys_used) upkeep_.on_keys_used();
   if (after.own_devices) upkeep_.ask_own_lists();
   tell_fewer_missing();
   if (!live_) return;

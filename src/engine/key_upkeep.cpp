@@ -65,7 +65,14 @@ void KeyUpkeep::on_welcome(const wire::Welcome& welcome) {
 
 void KeyUpkeep::on_key_counts(const wire::KeyCounts& counts) {
   holds_.counts = e2ee::StoredCounts{counts.one_time(), counts.one_time_kem()};
-  schedule();
+  if (!pauses_) schedule();
+}
+
+// Until the last-resort prekey is another one nobody who finds no one-time prekey can begin a session.
+void KeyUpkeep::on_keys_used() {
+  if (pauses_) return;
+  const auto is_worn_out = store_.notes().last_resort_is_worn_out();
+  if (is_worn_out.ok() && *is_worn_out) schedule();
 }
 
 void KeyUpkeep::on_caught_up() {
@@ -99,6 +106,7 @@ void KeyUpkeep::cancel(const Error& cause) {
   busy_ = false;
   scheduled_ = false;
   holds_ = {};
+  pauses_ = false;
   timer_.cancel();
   guard_.renew();
   // What the server has not shown, or has not got, is looked for anew with the next connection.
@@ -118,6 +126,7 @@ Status KeyUpkeep::before_epoch() {
   if (!written.ok()) return written.error();
   doubt_own_lists();
   branch_.reset();
+  shown_.reset();
   // Until the server has shown that it has the list nothing is sent.
   if (state_ == EncryptionState::kReady) become(EncryptionState::kPreparing);
   return {};
@@ -125,6 +134,7 @@ Status KeyUpkeep::before_epoch() {
 
 void KeyUpkeep::on_session_started() {
   become(EncryptionState::kPreparing);
+  digest_asked_.reset();
   ask_own_lists();
 }
 
@@ -147,13 +157,22 @@ void KeyUpkeep::schedule() {
 void KeyUpkeep::run() {
   if (!is_wanted() || busy_) return;
   timer_.cancel();
+  pauses_ = false;
   age();
   if (!lists_known_) return query_own_lists();
   if (adopting_) return adopt_now();
   Work work;
-  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status { return decide(transaction, work); });
+  const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    CHATSDK_TRY(decide(transaction, work));
+    return transaction.notes().keep_events(work.events);
+  });
   if (!written.ok()) return failed(written.error());
-  end_unlinks(work.unlinked, {});
+  end_unlinks(work.unlinked, work.unlinked_as);
+  if (!work.events.empty()) observer_.on_encryption_events(std::move(work.events));
+  if (work.takes_shown) {
+    shown_.reset();
+    lists_known_ = false;
+  }
   if (work.own_changed) observer_.on_own_keys_changed();
   CHATSDK_FAULT("keys.between_keys_and_upload");
   if (work.replaced) {
@@ -163,7 +182,7 @@ void KeyUpkeep::run() {
   }
   if (work.cannot_replace) {
     give_up_replacing(*work.cannot_replace);
-    return timer_.start_after(backoff_.next(), [this] { schedule(); });
+    return pause(backoff_.next());
   }
   if (!work.lists.empty()) return upload_list(std::move(work));
   if (work.ask_digest) return query_digest();
@@ -172,7 +191,7 @@ void KeyUpkeep::run() {
   if (work.replacing && live_ && caught_up_) {
     // Held for lists, or not acknowledged yet.
     replaces_later_ = false;
-    return timer_.start_after(replace_backoff_.next(), [this] { schedule(); });
+    return pause(replace_backoff_.next());
   }
   if (work.look_again_ms) wait_until(*work.look_again_ms);
 }
@@ -195,6 +214,13 @@ Status KeyUpkeep::decide(E2eeTransaction& transaction, Work& work) {
   if (replacing && may_replace()) return decide_replacing(transaction, replacing->place, work);
   const bool may_sign = standing != Standing::kRemoved && standing != Standing::kNoKeys;
   if (may_sign) CHATSDK_TRY(collect_lost(transaction, work));
+  const bool is_to_list = standing == Standing::kAnotherDevice || standing == Standing::kUnlisted;
+  CHATSDK_ASSIGN(const bool is_at_end, is_at_last_version(transaction));
+  if (is_to_list && is_at_end) {
+    give_up_unlinks(work);
+    become(EncryptionState::kLinkNeeded);
+    return {};
+  }
   switch (standing) {
     case Standing::kNoKeys: {
       CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
@@ -235,17 +261,43 @@ Status KeyUpkeep::decide_replacing(E2eeTransaction& transaction, const std::opti
                                    Work& work) {
   CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
   if (own == nullptr) return error(Code::kWrongState, "no account key of this user is known");
+  CHATSDK_TRY(make_room_to_replace(transaction, work));
+  if (work.cannot_replace) return {};
+  CHATSDK_ASSIGN(own, transaction.state().user(session_.owner()));
   const bool again = place == own->account_key;
-  if (std::max(own->newest().version, server_version_) >= limits::e2ee::kListVersionMax) {
-    work.cannot_replace = error(Code::kLimitReached, "the device list has come to its last version");
-    return {};
-  }
   work.replaces = own->account_key;
   if (!again) CHATSDK_TRY(transaction.notes().put_replacing(e2ee::SqlNotes::Replacing{own->account_key}));
   CHATSDK_ASSIGN(auto upload, keys_.replace_account(transaction.kept(), own_device(), device_name(),
                                                     {again, server_version_}, now_ms()));
   add_list(std::move(upload), work);
   return {};
+}
+
+// What follows the first list of a new key has to be taken by who meets the user first, too. Where the pinned key has
+// come as far as that, and the server shows lists of another one, the pinned one was made up.
+Status KeyUpkeep::make_room_to_replace(E2eeTransaction& transaction, Work& work) {
+  const auto is_full = [this](const e2ee::KnownUser& own) {
+    return std::max(own.newest().version, server_version_) >= limits::e2ee::kListBegunMax;
+  };
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  if (!is_full(*own)) return {};
+  if (!shown_ || is_full(*shown_)) {
+    work.cannot_replace = error(Code::kLimitReached, "no version is left for lists of another account key");
+    return {};
+  }
+  work.own_changed = work.takes_shown = true;
+  return e2ee::DirectConversations::take_shown(transaction.kept(), *shown_, work.events);
+}
+
+Result<bool> KeyUpkeep::is_at_last_version(E2eeTransaction& transaction) {
+  CHATSDK_ASSIGN(const e2ee::KnownUser* own, transaction.state().user(session_.owner()));
+  if (branch_) own = branch();
+  return own != nullptr && own->newest().version >= limits::e2ee::kListVersionMax;
+}
+
+void KeyUpkeep::give_up_unlinks(Work& work) {
+  work.unlinked = unlinks_.size();
+  work.unlinked_as = error(Code::kLimitReached, "the device list has come to its last version");
 }
 
 void KeyUpkeep::add_list(e2ee::ListUpload upload, Work& work) {
@@ -285,7 +337,8 @@ Status KeyUpkeep::leave_list(E2eeTransaction& transaction, Work& work) {
   const e2ee::ListedDevice* place = shown == nullptr ? nullptr : shown->find(session_.device_id());
   if (place == nullptr || place->record_hash != self->record.hash || own->newest().find(place->device_id)) return {};
   if (!branch_) return collect_lost(transaction, work);
-  if (taken_out_of(*own, *shown).size() == shown->devices.size()) return {};
+  CHATSDK_ASSIGN(const bool is_at_end, is_at_last_version(transaction));
+  if (is_at_end || taken_out_of(*own, *shown).size() == shown->devices.size()) return {};
   CHATSDK_ASSIGN(auto upload, keys_.next_list(transaction.kept(), {}, {}, now_ms(), branch()));
   add_list(std::move(upload), work);
   return outgrow(transaction, work);
@@ -298,8 +351,8 @@ Status KeyUpkeep::outgrow(E2eeTransaction& transaction, Work& work) {
   const std::uint64_t known = own == nullptr || !branch_ ? 0 : own->newest().version;
   const auto last = e2ee::parse_device_list(work.lists.back());
   if (!last) return error(Code::kInternal, "an own list that does not parse");
-  CHATSDK_ASSIGN(auto more, keys_.repeat_list(transaction.kept(), *last, std::max(known, server_version_) + 1,
-                                              work.lists.size(), now_ms()));
+  const std::uint64_t above = std::min(std::max(known, server_version_) + 1, limits::e2ee::kListVersionMax);
+  CHATSDK_ASSIGN(auto more, keys_.repeat_list(transaction.kept(), *last, above, work.lists.size(), now_ms()));
   work.lists.insert(work.lists.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
   return {};
 }
@@ -320,6 +373,11 @@ Status KeyUpkeep::take_out_gone(E2eeTransaction& transaction, Work& work) {
   }
   if (gone.empty() && !branch_) {
     work.unlinked = unlinks_.size();
+    return {};
+  }
+  CHATSDK_ASSIGN(const bool is_at_end, is_at_last_version(transaction));
+  if (is_at_end) {
+    give_up_unlinks(work);
     return {};
   }
   const std::vector<DeviceId> remove(gone.begin(), gone.end());
@@ -375,7 +433,12 @@ void KeyUpkeep::failed(const Error& cause) {
     conflicts_ = 0;
     end_unlinks(unlinks_.size(), cause);
   }
-  if (is_wanted()) timer_.start_after(backoff_.next(cause.retry_after), [this] { schedule(); });
+  if (is_wanted()) pause(backoff_.next(cause.retry_after));
+}
+
+void KeyUpkeep::pause(std::chrono::milliseconds pause) {
+  pauses_ = true;
+  timer_.start_after(pause, [this] { schedule(); });
 }
 
 void KeyUpkeep::become(EncryptionState state) {
@@ -437,6 +500,7 @@ Result<e2ee::Standing> KeyUpkeep::standing() {
 
 Result<const e2ee::KnownUser*> KeyUpkeep::own_lists() {
   if (branch_) return branch();
+  if (shown_) return &*shown_;
   return store_.state().user(session_.owner());
 }
 
@@ -449,20 +513,27 @@ void KeyUpkeep::adopt_now() {
   Adopting adopting = *std::exchange(adopting_, std::nullopt);
   // With it: what was to replace the key of before would replace the one that was granted.
   bool was_replacing = false;
+  // Two codes that were compared say more than the server: what it made this device pin is left for what it shows now.
+  const bool takes_shown = shown_ && shown_->account_key == adopting.granted.list.account_key;
+  std::vector<e2ee::Event> events;
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
+    if (takes_shown) CHATSDK_TRY(e2ee::DirectConversations::take_shown(transaction.kept(), *shown_, events));
     CHATSDK_TRY(keys_.adopt_account(transaction.kept(), own_device(), device_name(), std::move(adopting.granted),
                                     now_ms(), branch()));
     CHATSDK_ASSIGN(was_replacing, forget_replacing(transaction));
-    return {};
+    return transaction.notes().keep_events(events);
   });
   if (written.ok()) {
     CHATSDK_FAULT("encryption.between_adopted_and_listed");
     replace_backoff_.reset();
     replace_conflicts_ = 0;
     if (was_replacing) context_.events.identity_replaced(error(Code::kCancelled, "this device was linked"));
-    if (branch_) lists_known_ = false;
+    if (branch_ || takes_shown) lists_known_ = false;
     branch_.reset();
+    shown_.reset();
     become(EncryptionState::kPreparing);
+    if (!events.empty()) observer_.on_encryption_events(std::move(events));
+    if (takes_shown) observer_.on_own_keys_changed();
   }
   adopting.done(written.ok() ? Status() : Status(written.error()));
   schedule();
@@ -533,9 +604,13 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
       if (there.count(device.device_id.value) == 0) forgotten_.push_back(device.device_id);
     }
   }
-  // What is of a key that is known to come before was not taken.
-  const auto shown = given.lists.empty() ? std::nullopt : e2ee::valid_device_list(given.lists.back(), given.user_id);
-  server_holds_earlier_key_ = *known != nullptr && shown && shown->account_key != (*known)->account_key;
+  // What is of a key that is known to come before was not taken. What is made up is no list at all.
+  auto shown = given.lists.empty() ? std::nullopt : e2ee::valid_device_list(given.lists.back(), given.user_id);
+  const auto is_of_another = [&] { return shown && *known != nullptr && shown->account_key != (*known)->account_key; };
+  if (shown && (*known == nullptr || is_of_another()) && e2ee::is_made_up(*known, *shown)) shown.reset();
+  server_holds_earlier_key_ = is_of_another();
+  shown_.reset();
+  if (is_of_another()) shown_ = e2ee::learn(nullptr, given.user_id, given.lists, given.records).user;
   // No list at all: the one that was named is the newest.
   const bool is_same = *known != nullptr && (given.lists.empty() || (shown && shown->hash == (*known)->newest().hash));
   server_has_newest_ = is_same && known_version == own.newest_version();
@@ -550,7 +625,7 @@ void KeyUpkeep::on_own_lists(std::uint64_t awaited, Result<wire::DeviceLists> an
   if (changed) observer_.on_own_keys_changed();
   if (lists_known_) observer_.on_own_lists_answered();
   if (has_more && !lists_at_once_.take({session_.owner(), {}}, now_ms())) {
-    return timer_.start_after(backoff_.next(), [this] { schedule(); });
+    return pause(backoff_.next());
   }
   schedule();
 }

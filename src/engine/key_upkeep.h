@@ -67,6 +67,8 @@ class KeyUpkeep {
   void on_welcome(const wire::Welcome& welcome);
   void on_key_counts(const wire::KeyCounts& counts);
   void on_caught_up();
+  // Something was opened, and may have been a set-up.
+  void on_keys_used();
   EncryptionState state() const { return state_; }
   void on_lost();
   // Nothing is under way any more, neither for the app.
@@ -83,7 +85,7 @@ class KeyUpkeep {
   // -- For linking --
   Result<e2ee::Standing> standing();
   // The own lists that the server has, as far as they are known; nullptr: none. Where they part from those that this
-  // device goes by, nobody is let in before they are joined.
+  // device goes by, nobody is let in before they are joined; those of another account key count once a grant says so.
   Result<const e2ee::KnownUser*> own_lists();
   bool is_apart() const { return branch_.has_value(); }
   // At most as many bytes of UTF-8 as a record takes.
@@ -115,8 +117,11 @@ class KeyUpkeep {
     bool replaced = false;                     // it was
     std::optional<Error> cannot_replace;       // it cannot be: there is no version any more
     bool replaces_earlier_key = false;         // that of before, which a server that went back has again, or none
+    std::vector<e2ee::Event> events;           // for the app
+    bool takes_shown = false;                  // shown_ is what is known now
     bool own_changed = false;                  // what encrypting waits for may be there now
-    std::size_t unlinked = 0;                  // so many of unlinks_ are done
+    std::size_t unlinked = 0;                  // so many of unlinks_ are done,
+    Status unlinked_as;                        // and how
     bool ask_digest = false;
     std::optional<e2ee::PrekeyUpload> prekeys;
     std::optional<std::uint64_t> look_again_ms;
@@ -135,6 +140,10 @@ class KeyUpkeep {
   // True: one was asked for.
   static Result<bool> forget_replacing(E2eeTransaction& transaction);
   void give_up_replacing(const Error& cause);
+  // No list can come behind what is known: what needs one is left, and everything else goes on.
+  Result<bool> is_at_last_version(E2eeTransaction& transaction);
+  void give_up_unlinks(Work& work);
+  Status make_room_to_replace(E2eeTransaction& transaction, Work& work);
   static void add_list(e2ee::ListUpload upload, Work& work);
   Status collect_lost(E2eeTransaction& transaction, Work& work);
   Status leave_list(E2eeTransaction& transaction, Work& work);
@@ -154,6 +163,7 @@ class KeyUpkeep {
   void give_up_one_time(const e2ee::PrekeyUpload& upload);
   void age();
   void wait_until(std::uint64_t wall_ms);
+  void pause(std::chrono::milliseconds pause);
   void failed(const Error& cause);
   void become(EncryptionState state);
   e2ee::Peer own_device() const { return {session_.owner(), session_.device_id()}; }
@@ -170,6 +180,7 @@ class KeyUpkeep {
   bool live_ = false;
   bool caught_up_ = false;
   bool scheduled_ = false;
+  bool pauses_ = false;  // what is due was tried, and is again when the timer says so
   bool busy_ = false;
   bool lists_known_ = false;  // the server was asked since somebody said that they changed
   bool asked_since_ = false;  // the same of the question that is on its way
@@ -181,6 +192,8 @@ class KeyUpkeep {
   // The server's own lists, which part from those that are known and do not count by themselves: joined with these by
   // one that is longer than either, where this device may sign it.
   std::optional<e2ee::KnownUser> branch_;
+  // Lists of the server's under another account key than the pinned one, that hold and were not learned.
+  std::optional<e2ee::KnownUser> shown_;
   e2ee::Hash told_branch_;  // the app was told of a branch that ends with it
   e2ee::ServerHolds holds_;
   std::optional<MonotonicTime> digest_asked_;

@@ -3,7 +3,7 @@
 import { equal, hex } from './bytes.js';
 import { listHash, parseList, verifyList } from './device_list.js';
 import { parseRecordOf, recordHash } from './device_record.js';
-import { LIST_VERSIONS_MAX, REPLACED_MAX } from './limits.js';
+import { LIST_TIME_MAX, LIST_VERSIONS_AHEAD, LIST_VERSIONS_MAX, REPLACED_MAX } from './limits.js';
 import { need } from './outcome.js';
 import { ed25519Public } from './primitives.js';
 import { archive, retireKeysOf } from './sessions.js';
@@ -26,6 +26,7 @@ export function learn(device, userId, lists, records, now) {
   const accountKey = parsed[0].accountKey;
   const known = device.users.get(userId);
   if (!known) {
+    needReachable(parsed, 0n);
     needRecords(parsed, recordOf);
     device.users.set(userId, { accountKey, verified: false, lists: [], replaced: [] });
     keep(device, userId, parsed, recordOf);
@@ -35,6 +36,7 @@ export function learn(device, userId, lists, records, now) {
     if (known.replaced.some((old) => equal(old, accountKey))) return { result: 'ignored', added: [], removed: [] };
     const newest = known.lists[known.lists.length - 1];
     const last = parsed[parsed.length - 1];
+    needReachable(parsed, newest.version);
     if (last.version < newest.version && last.timeMs <= newest.timeMs) return { result: 'ignored', added: [], removed: [] };
     needRecords(parsed, recordOf);
     known.replaced = [...known.replaced, known.accountKey].slice(-REPLACED_MAX);
@@ -67,6 +69,13 @@ function judgeList(bytes, userId, recordOf) {
 /** Nothing is kept of lists that name a record which is not here. */
 function needRecords(lists, recordOf) {
   for (const list of lists) for (const entry of list.devices) need(recordOf(entry.hash), 'a record is missing');
+}
+
+/** Lists that somebody can have come to. */
+function needReachable(lists, version) {
+  for (const list of lists) {
+    need(list.version <= version + LIST_VERSIONS_AHEAD && list.timeMs <= LIST_TIME_MAX, 'a list that is made up');
+  }
 }
 
 function needSuccessor(earlier, later) {

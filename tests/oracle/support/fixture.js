@@ -27,10 +27,12 @@ export function makeDevice(o) {
   return device;
 }
 
-export const listOf = (owner, devices, version = 1n, previous = new Uint8Array(32)) => makeList(owner.accountSeed, {
-  userId: owner.userId, version, previous, timeMs: TIME,
-  devices: devices.map((d) => ({ deviceId: d.deviceId, hash: recordHash(d.record) })),
-});
+export const listOf = (owner, devices, version = 1n, previous = new Uint8Array(32), timeMs = TIME) => makeList(
+  owner.accountSeed, {
+    userId: owner.userId, version, previous, timeMs,
+    devices: devices.map((d) => ({ deviceId: d.deviceId, hash: recordHash(d.record) })),
+  },
+);
 
 /** @returns Alice, Bob, their lists, and Bob's prekeys 1 to 4 as he uploads them */
 export function aliceAndBob() {

@@ -206,6 +206,21 @@ test('lists of another key that are older in version and time are ignored', () =
   assert.equal(keptList(alice, 'bob').version, 4n);
 });
 
+test('a first list, or one of another key, is refused beyond what anybody can have come to', () => {
+  for (const base of [0n, 3n]) {
+    const at = (version, timeMs) => {
+      const { alice, one, two, three, records } = bobs();
+      if (base !== 0n) learnBob(alice, [one, two, three], records);
+      const again = makeDevice({ userId: 'bob', deviceId: 6n, account: 0x2a, dsk: 0x26, dak: 0x27 });
+      return learnBob(alice, [listOf(again, [again], version, undefined, timeMs)], [again.record]).result;
+    };
+    const learned = base === 0n ? 'first' : 'identity_changed';
+    assert.equal(at(base + 2n ** 32n, 2n ** 53n), learned);
+    assert.throws(() => at(base + 2n ** 32n + 1n, 2n ** 53n), bad);
+    assert.throws(() => at(base + 1n, 2n ** 53n + 1n), bad);
+  }
+});
+
 test('what is forgotten is a first contact again', () => {
   const w = aliceAndBob();
   addBegun(w.alice, begin(w.alice, 'bob', 2n, bundleOf(w), tape([0x41, 32], [0x42, 32]), TIME).session, TIME);

@@ -23,11 +23,12 @@ struct ListFields {
   Hash previous = fixed_of<Hash>(0x01);
   std::vector<std::uint64_t> devices = {1, 2};
   int more_counted = 0;
+  std::uint64_t time_ms = kThen;
 };
 Bytes written_list(const ListFields& fields) {
   Writer writer;
   writer.u8(fields.version).user(fields.user_id).u8(fields.kind).raw(fields.account_key);
-  writer.u64(fields.list_version).raw(fields.previous).u64(kThen);
+  writer.u64(fields.list_version).raw(fields.previous).u64(fields.time_ms);
   writer.u8(static_cast<std::uint8_t>(static_cast<int>(fields.devices.size()) + fields.more_counted));
   for (const std::uint64_t device_id : fields.devices) writer.u64(device_id).raw(fixed_of<Hash>(0x02));
   writer.raw(sign(secret_of<32>(0x11), label::kSigList, writer.view()));
@@ -160,6 +161,18 @@ TEST(NextDeviceList, FollowsTheOneBefore) {
   EXPECT_EQ(next->time_ms, kThen + 5);
   EXPECT_NE(next->find(DeviceId{1}), nullptr);
   EXPECT_NE(next->find(DeviceId{9}), nullptr);
+}
+
+// What nobody would learn is not handed on.
+TEST(NextDeviceList, IsNeverOfATimeThatNobodyBelieves) {
+  for (const std::uint64_t before : {limits::e2ee::kListTimeMax - 1, limits::e2ee::kListTimeMax, UINT64_MAX}) {
+    ListFields fields;
+    fields.time_ms = before;
+    const auto list = list_of_alice(written_list(fields));
+    ASSERT_TRUE(list.has_value());
+    const auto next = next_device_list(*list, secret_of<32>(0x11), {}, {}, kThen);
+    EXPECT_EQ(next->time_ms, std::min<std::uint64_t>(before, limits::e2ee::kListTimeMax));
+  }
 }
 
 TEST(NextDeviceList, TakesDevicesOut) {

@@ -41,6 +41,11 @@ class Account {
   void reach(std::uint64_t version) {
     while (lists_.back().version < version) change({}, {});
   }
+  // The newest has that version and time from now on, as if all between were there.
+  void jump(std::uint64_t version, std::uint64_t time_ms) {
+    lists_.back() = next_device_list(lists_.back(), seed_, {}, {}, time_ms, version - 1).value();
+  }
+  const DeviceList& newest() const { return lists_.back(); }
   // Another next version in place of the newest.
   void fork(std::uint64_t time_ms) {
     lists_.back() = next_device_list(lists_[lists_.size() - 2], seed_, {}, {}, time_ms).value();
@@ -61,6 +66,16 @@ class Account {
   std::vector<DeviceList> lists_;
   std::vector<Bytes> records_;
 };
+
+// Of whatever version and time, as no device of the library makes it.
+Bytes list_with(const Person& owner, std::uint64_t version, std::uint64_t time_ms) {
+  Writer writer;
+  writer.u8(1).user(owner.user_id).key(signing_key_of(owner.account_seed)).u64(version);
+  writer.raw(version == 1 ? Hash{} : fixed_of<Hash>(0x01)).u64(time_ms).u8(1);
+  writer.u64(owner.record.device_id.value).raw(owner.record.hash);
+  writer.raw(sign(owner.account_seed, label::kSigList, writer.view()));
+  return writer.take();
+}
 
 class Directory : public testing::Test {
  protected:
@@ -598,6 +613,42 @@ TEST_F(Directory, KnowsTheNewestReplacedKeysAgain) {
   // Whoever has the seed of one that was dropped can sign what he likes: that is another identity, as of any key.
   accounts[0].reach(kLast + 2);
   EXPECT_EQ(learn(accounts[0], kLast + 2, kLast + 2).result, Learning::kIdentityChanged);
+}
+
+// Behind it there would be no room for a list of the user's own.
+TEST_F(Directory, RefusesAListThatNobodyCanHaveComeTo) {
+  Account known;
+  known.reach(3);
+  for (const std::uint64_t base : {0U, 3U}) {
+    const auto shown = [&](std::uint64_t version, std::uint64_t time_ms) {
+      known_.reset();
+      if (base != 0) learn(known, 1, base);
+      const auto before = known_;
+      const Person other = person("alice", 7, 0x61, 1, {});
+      const Learned learned = learn({list_with(other, version, time_ms)}, {other.record.bytes});
+      EXPECT_EQ(learned.user.has_value(), known_ != before);
+      return learned.result;
+    };
+    const Learning learned = base == 0 ? Learning::kFirstContact : Learning::kIdentityChanged;
+    const std::uint64_t most = base + limits::e2ee::kListVersionsAhead;
+    EXPECT_EQ(shown(most - 1, kThen), learned);
+    EXPECT_EQ(shown(most, limits::e2ee::kListTimeMax), learned);
+    EXPECT_EQ(shown(most + 1, kThen), Learning::kRefused);
+    EXPECT_EQ(shown(limits::e2ee::kListVersionMax, kThen), Learning::kRefused);
+    EXPECT_EQ(shown(base + 1, limits::e2ee::kListTimeMax - 1), learned);
+    EXPECT_EQ(shown(base + 1, limits::e2ee::kListTimeMax + 1), Learning::kRefused);
+    EXPECT_EQ(shown(base + 1, UINT64_MAX), Learning::kRefused);
+  }
+}
+
+// It was judged when it came.
+TEST_F(Directory, IgnoresAReplacedKeyHoweverFarItIs) {
+  Account account;
+  const Account replacement(0x61, account);
+  learn(account, 1, 1);
+  learn(replacement, 2, 2);
+  account.jump(limits::e2ee::kListVersionMax, kThen);
+  EXPECT_EQ(learn({account.newest().bytes}, account.records()).result, Learning::kIgnored);
 }
 
 TEST_F(Directory, MeetsAUserWhoWasForgottenForTheFirstTime) {

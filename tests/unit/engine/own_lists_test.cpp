@@ -4,10 +4,7 @@
 // what was lost (docs/e2ee.md section 12): the two are joined where that is safe, and the app is told where it is not.
 #include <gmock/gmock.h>
 
-#include <algorithm>
-#include <set>
-
-#include "unit/engine/encrypted_engine.h"
+#include "unit/engine/own_lists.h"
 
 namespace chatsdk::test {
 namespace {
@@ -15,85 +12,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-constexpr std::uint64_t kTablet = 8;
-constexpr std::uint64_t kLaptop = 9;
-constexpr std::uint64_t kDesk = 10;
-
-// Alice's phone is this device; her tablet and her laptop stand in version 2.
-class OwnBranches : public EncryptedEngine {
- protected:
-  OwnBranches() {
-    begin_account();
-    serve_own_keys();
-    add({kTablet, kLaptop}, {});
-    go_online();
-    deliver_and_run(items_frame(kStream, 0, {roster_with_lists({bobs_list()})}));
-    EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
-  }
-  // Some device of alice's makes the next version on the server.
-  void add(const std::vector<std::uint64_t>& in, const std::vector<std::uint64_t>& out) {
-    std::vector<e2ee::DeviceRecord> records;
-    for (const std::uint64_t device : in) {
-      records.push_back(e2ee::make_device_record({"alice", DeviceId{device}, e2ee::kSuitesSpoken, e2ee::kThen, {}},
-                                                 e2ee::DeviceKeys::draw(random_)));
-      server_records_.push_back(records.back().bytes);
-    }
-    std::vector<DeviceId> removed;
-    for (const std::uint64_t device : out) removed.push_back(DeviceId{device});
-    const auto list = e2ee::next_device_list(server_lists_.back(), e2ee_->state().self().value()->account_seed, records,
-                                             removed, e2ee::kThen);
-    ASSERT_TRUE(list.ok());
-    server_lists_.push_back(*list);
-  }
-  // The phone hears of what the server has.
-  void look() {
-    deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
-    ++heard_;
-    ASSERT_EQ(known(), server_lists_.back());
-  }
-  static wire::Item devices_changed(Seq seq) {
-    wire::Item item;
-    item.set_seq(seq);
-    item.set_kind(wire::ITEM_KIND_DEVICES_CHANGED);
-    return item;
-  }
-  // The server has what it had then, and what a device that knew no better has made of it.
-  void put_back(const std::vector<e2ee::DeviceList>& lists) {
-    drop();
-    ++epoch_;
-    server_lists_ = lists;
-  }
-  void come_back() {
-    sink_.encryption_events.clear();
-    advance(std::chrono::minutes(2));
-    ASSERT_EQ(client_->connection_state(), ConnectionState::kOnline);
-  }
-  e2ee::DeviceList known() { return e2ee_->state().user("alice").value()->newest(); }
-  static std::vector<std::uint64_t> devices(const e2ee::DeviceList& list) {
-    std::vector<std::uint64_t> ids;
-    for (const e2ee::ListedDevice& device : list.devices) ids.push_back(device.device_id.value);
-    return ids;
-  }
-  std::size_t told(e2ee::EventKind kind) const {
-    return static_cast<std::size_t>(
-        std::count_if(sink_.encryption_events.begin(), sink_.encryption_events.end(),
-                      [kind](const e2ee::Event& event) { return event.kind == kind && event.user_id == "alice"; }));
-  }
-  // Nothing waits for the list any more.
-  void expect_that_it_sends() {
-    EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
-    EXPECT_FALSE(*e2ee_->notes().list_in_doubt());
-    ASSERT_TRUE(send("after all").ok());
-    run();
-    for (std::size_t i = 0; i < bundles_asked().size(); ++i) {
-      give_bundles(bundles_asked()[i]);
-    }
-    EXPECT_THAT(sends(), SizeIs(1));
-  }
-
-  Seq heard_ = 0;
-};
 
 // The laptop was taken out, and stands on the server again, in a list that is no shorter.
 TEST_F(OwnBranches, AreJoinedWithoutWhoWasTakenOut) {
@@ -446,13 +364,13 @@ TEST_F(OwnKeyAgain, IsNotBegunAboveANumberThatNoListHas) {
   EXPECT_EQ(known(), server_lists_.back());
 }
 
-// With a key that another device has begun, or that is made up, as far as there are versions.
+// With a key that another device has begun, or that is made up, as far as others would take what follows.
 TEST_F(OwnKeyAgain, IsGivenUpWhereNoVersionIsLeft) {
   const e2ee::Person other = e2ee::person("alice", kDesk, 0x61, 1, {});
   std::vector<DeviceId> all;
   for (const std::uint64_t device : devices(known())) all.push_back(DeviceId{device});
   server_lists_ = {*e2ee::next_device_list(known(), other.account_seed, {&other.record, 1}, all, e2ee::kThen,
-                                           limits::e2ee::kListVersionMax - 1)};
+                                           limits::e2ee::kListBegunMax - 1)};
   server_records_ = {other.record.bytes};
   look();
   ASSERT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
@@ -527,107 +445,6 @@ TEST_F(OwnKeyAgainAndLinked, IsGivenUpInTheSameTransaction) {
   EXPECT_EQ(known().account_key, before);
   EXPECT_EQ(known(), server_lists_.back());
   EXPECT_THAT(devices(known()), ElementsAre(kTablet, kLaptop, kDevice));
-}
-
-// ---- A key that a server made up ------------------------------------------------------------------------------------
-
-class OwnKeyMadeUp : public OwnBranches {
- protected:
-  // Under a key that nobody of alice's has, with a record of this device's own making: any list may name it.
-  void make_up() {
-    real_ = std::exchange(server_lists_, {});
-    const auto record = e2ee::parse_device_record(server_records_.front());
-    const auto first =
-        e2ee::first_device_list("alice", e2ee::SigningSeed::copy_of(Bytes(32, 'm')), {&*record, 1}, e2ee::kThen);
-    ASSERT_TRUE(first.ok());
-    const auto above = e2ee::next_device_list(*first, e2ee::SigningSeed::copy_of(Bytes(32, 'm')), {}, {}, e2ee::kThen,
-                                              real_.back().version + 1);
-    ASSERT_TRUE(above.ok());
-    server_lists_ = {*above};
-    look();
-    ASSERT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
-    ASSERT_TRUE(send("waits").ok());
-    sink_.encryption_events.clear();
-  }
-  void expect_that_it_goes_on() {
-    EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady);
-    EXPECT_EQ(known(), real_.back());
-    EXPECT_EQ(told(e2ee::EventKind::kIdentityChanged), 1U);
-    for (std::size_t i = 0; i < bundles_asked().size(); ++i) give_bundles(bundles_asked()[i]);
-    EXPECT_THAT(sends(), SizeIs(1));
-  }
-
-  std::vector<e2ee::DeviceList> real_;
-};
-
-TEST_F(OwnKeyMadeUp, KeepsThisDeviceOutForAsLongAsItIsShown) {
-  make_up();
-  server_lists_ = real_;
-  deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
-  expect_that_it_goes_on();
-}
-
-// Nothing says that there is another list now.
-TEST_F(OwnKeyMadeUp, IsLookedAtAgainWithEachConnection) {
-  make_up();
-  drop();
-  advance(std::chrono::minutes(2));
-  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded) << "it is shown still";
-  server_lists_ = real_;
-  drop();
-  advance(std::chrono::minutes(2));
-  expect_that_it_goes_on();
-}
-
-// Another one in each answer, and each time there are newer lists still.
-TEST_F(OwnKeyMadeUp, IsNotAskedForAgainAtOnce) {
-  std::size_t asked = 0;
-  const auto record = e2ee::parse_device_record(server_records_.front());
-  http_.respond = [&, others = http_.respond](const HttpRequest& request) -> std::optional<Result<HttpResponse>> {
-    if (!request.url.ends_with("/v1/keys/lists/query")) return others(request);
-    if (++asked > 200) return std::nullopt;
-    Bytes seed(32, 'm');
-    seed[0] = static_cast<char>(asked);
-    const e2ee::SigningSeed made_up = e2ee::SigningSeed::copy_of(seed);
-    const auto first = e2ee::first_device_list("alice", made_up, {&*record, 1}, e2ee::kThen);
-    wire::DeviceLists answer;
-    wire::DeviceLists::OfUser& own = *answer.add_users();
-    own.set_user_id("alice");
-    own.set_newest_version(limits::e2ee::kListVersionMax);
-    own.add_lists(e2ee::next_device_list(*first, made_up, {}, {}, e2ee::kThen, known().version)->bytes);
-    own.add_records(record->bytes);
-    return protobuf_response(answer);
-  };
-  deliver_and_run(items_frame(kAccountStream, heard_, {devices_changed(heard_ + 1)}));
-  advance(std::chrono::minutes(1));
-  EXPECT_EQ(asked, 1U);
-  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
-}
-
-// By which somebody would come back who was taken out.
-TEST_F(OwnKeyMadeUp, IsNotLeftForAnOlderListThanWasKnown) {
-  make_up();
-  server_lists_ = {real_.front()};
-  drop();
-  advance(std::chrono::minutes(2));
-  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
-  EXPECT_EQ(told(e2ee::EventKind::kListRefused), 1U);
-  server_lists_ = real_;
-  add({}, {kLaptop});
-  real_ = server_lists_;
-  drop();
-  advance(std::chrono::minutes(2));
-  EXPECT_EQ(client_->encryption_state(), EncryptionState::kReady) << "it was taken out meanwhile, by another device";
-  EXPECT_THAT(devices(known()), ElementsAre(kTablet, kDevice));
-}
-
-// A server that was put back has what was before a key that another device of the user's has begun.
-TEST_F(OwnKeyMadeUp, MayBeTheRealOneWhereTheServerWentBack) {
-  make_up();
-  put_back(real_);
-  come_back();
-  EXPECT_EQ(client_->encryption_state(), EncryptionState::kLinkNeeded);
-  EXPECT_THAT(sends(), IsEmpty());
 }
 
 // ---- Names of devices ----------------------------------------------------------------------------------------------

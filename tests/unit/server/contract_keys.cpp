@@ -266,6 +266,24 @@ TEST_F(KeyContract, ANewAccountKeyMayLeaveAGapBehindIt) {
   EXPECT_EQ(code(op), Code::kConflict) << "but not under one key";
 }
 
+// Nobody who knows the newest list would learn it.
+TEST_F(KeyContract, ANewAccountKeyIsNotBegunFarAhead) {
+  list_phone();
+  constexpr std::uint64_t kMost = 1 + limits::e2ee::kListVersionsAhead;
+  PublishLists op = lists(phone_, {list_of(kMost + 1, {record_of(phone_)})}, {record_of(phone_)}, "key 2");
+  op.replaces_account_key = true;
+  const CommitResult refused = commit({op});
+  EXPECT_EQ(
+      refused.answers.at(0).error().detail,
+      "lists of another account key up to version 4294967298, more than 4294967296 above what is here: the newest "
+      "is 1");
+  EXPECT_EQ(code(op), Code::kConflict);
+  op.lists = {list_of(kMost, {record_of(phone_)})};
+  EXPECT_EQ(code(op), Code::kOk);
+  op.lists = {list_of(kMost + 1, {record_of(phone_)})};
+  EXPECT_EQ(code(op), Code::kOk) << "of the same key it is the next one";
+}
+
 TEST_F(KeyContract, AReplacedAccountKeyDoesNotComeBack) {
   list_phone();
   PublishLists op = lists(phone_, {list_of(2, {record_of(phone_)})}, {record_of(phone_)}, "key 2");

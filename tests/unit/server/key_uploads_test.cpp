@@ -212,6 +212,22 @@ TEST(KeyLists, ComeAsAChain) {
   EXPECT_EQ(f.world.lists_of(f.phone, "ann").users(0).newest_version(), 3u);
 }
 
+TEST(KeyLists, HaveATimeThatSomebodyBelieves) {
+  ListFixture f;
+  const auto of_time = [&f](std::uint64_t time_ms) {
+    Bytes bytes = e2ee::first_device_list("ann", f.ann.account_seed, {&f.phone.record, 1}, 0)->bytes;
+    const std::size_t signed_bytes = bytes.size() - e2ee::Signature::size();
+    const std::size_t at = signed_bytes - 40 - 1 - 8;
+    for (std::size_t i = 0; i < 8; ++i) bytes[at + i] = static_cast<char>(time_ms >> (8 * i));
+    bytes.resize(signed_bytes);
+    bytes.append(e2ee::sign(f.ann.account_seed, e2ee::label::kSigList, bytes).view());
+    return upload_of({*e2ee::parse_device_list(bytes)}, {f.phone.record});
+  };
+  EXPECT_EQ(f.refusal(of_time(limits::e2ee::kListTimeMax + 1)),
+            "400 invalid_argument: lists[0]: time_ms above 2^53, which nobody would learn");
+  EXPECT_EQ(f.refusal(of_time(limits::e2ee::kListTimeMax)), "204");
+}
+
 TEST(KeyLists, OfOneUploadAreLimited) {
   ListFixture f;
   EXPECT_EQ(f.refusal({}), "400 invalid_argument: lists: none, at least 1");
