@@ -257,6 +257,45 @@ TEST_F(SessionManager, OpensASetUpFromAListThatIsAheadAndAsksForIt) {
   EXPECT_EQ(bob.last.newer_list, 0U);
 }
 
+// A message behind so many that did not come.
+class SessionManagerJumps : public SessionManager {
+ protected:
+  // to has read the first message of from, which writes more until there are jump_max + 1 between that and its last:
+  // the last is too far, and the one before is not.
+  static void expect_jumps_up_to(std::uint32_t jump_max, Device& from, Device& to, std::uint64_t list_version) {
+    const auto receive = [&](BytesView message) {
+      Incoming item = to.item(from, message);
+      item.list_version = list_version;
+      return to.receive(item);
+    };
+    ASSERT_EQ(from.begin(to), Code::kOk);
+    ASSERT_EQ(receive(from.write(to)), Code::kOk);
+    for (std::uint32_t lost = 0; lost < jump_max; ++lost) from.write(to);
+    const Bytes at = from.write(to);
+    const Bytes above = from.write(to);
+    EXPECT_EQ(receive(above), kBadMessage);
+    EXPECT_EQ(receive(at), Code::kOk);
+    EXPECT_EQ(receive(above), Code::kOk);
+  }
+};
+
+TEST_F(SessionManagerJumps, AreBoundedForADeviceOfAnotherUser) {
+  expect_jumps_up_to(limits::e2ee::kJumpMax, alice, bob, 1);
+}
+
+TEST_F(SessionManagerJumps, AreFurtherForADeviceOfTheSameUser) {
+  Person second = person("alice", 7, 0x61, 7, {});
+  second.account_seed = alice.person.account_seed.clone();
+  const auto next =
+      next_device_list(alice.person.list, alice.person.account_seed, {&second.record, 1}, {}, kThen).value();
+  Device tablet(std::move(second));
+  for (Device* device : {&alice, &tablet}) {
+    device->learn(alice);
+    device->learn(alice, {next.bytes}, {tablet.person.record.bytes});
+  }
+  expect_jumps_up_to(limits::e2ee::kJumpMaxOwn, tablet, alice, 2);
+}
+
 // ---- Which session sends -------------------------------------------------------------------------------------------
 
 TEST_F(SessionManager, ANewSetUpBecomesActiveAndTheOneBeforeIsArchived) {

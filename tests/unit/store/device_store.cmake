@@ -7,7 +7,7 @@ chatsdk_test(device_store_test
 # End-to-end encryption's tables; whole runs come from the world that makes transcripts (tests/oracle).
 find_package(nlohmann_json REQUIRED)
 chatsdk_test(store_e2ee_test
-  SOURCES e2ee_branches_test.cpp e2ee_direct_test.cpp e2ee_events_test.cpp e2ee_forgotten_test.cpp e2ee_former_test.cpp
+  SOURCES e2ee_branches_test.cpp e2ee_direct_test.cpp e2ee_events_test.cpp e2ee_forgotten_test.cpp e2ee_former_test.cpp e2ee_rates_test.cpp
     e2ee_own_keys_test.cpp e2ee_power_test.cpp e2ee_random_test.cpp e2ee_repairs_test.cpp e2ee_repeated_test.cpp
     e2ee_state_test.cpp e2ee_transcript_test.cpp e2ee_trust_test.cpp ${PROJECT_SOURCE_DIR}/tests/oracle/cpp/transcript.cpp
     ${PROJECT_SOURCE_DIR}/tests/oracle/cpp/world.cpp
