@@ -291,7 +291,9 @@ CHATSDK_API void CHATSDK_CALL chatsdk_identity_release(const chatsdk_identity* i
  *
  * A device of CHATSDK_ENCRYPTION_LINK_NEEDED shows a text, as a QR code, and a device that is READY scans it. Both then
  * show a short code (CHATSDK_EVENT_LINK_CODE); the user compares the two and confirms on both. A linking that was begun
- * ends with one CHATSDK_EVENT_LINK_ENDED on each device, ten minutes later at the latest.
+ * ends with one CHATSDK_EVENT_LINK_ENDED on each device, ten minutes later at the latest, unless the client ends
+ * before. CHATSDK_OK says on the listed device that it has handed the keys over, and on the new one that it has taken
+ * them. The new device is linked once it is READY, of which the others hear by CHATSDK_EVENT_DEVICE_ADDED.
  */
 
 /* Room enough for the text of chatsdk_client_begin_link. */

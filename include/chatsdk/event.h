@@ -44,7 +44,7 @@ typedef struct chatsdk_event chatsdk_event;
 #define CHATSDK_EVENT_LIST_REFUSED 17      /* user: lists the server shows do not verify, go back or are withheld */
 #define CHATSDK_EVENT_PEER_WITHOUT_KEYS 18 /* user: messages wait until a device of theirs has been online, if ever */
 #define CHATSDK_EVENT_LINK_CODE 19         /* link_code, link_name: to compare, see chatsdk_client_confirm_link */
-#define CHATSDK_EVENT_LINK_ENDED 20        /* status, error: CHATSDK_OK when the new device is linked */
+#define CHATSDK_EVENT_LINK_ENDED 20        /* status, error: CHATSDK_OK when the keys went over, see encryption.h */
 #define CHATSDK_EVENT_IDENTITY_REPLACED 21 /* status, error: CHATSDK_OK when the new account key is in force */
 /* Of groups, see group.h: */
 #define CHATSDK_EVENT_MEMBERS_CHANGED 22 /* conversation: somebody came, went or got another role */

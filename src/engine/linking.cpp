@@ -9,7 +9,13 @@
 namespace chatsdk {
 
 Linking::Linking(const EngineContext& context, E2eeStore& store, Session& session, RestApi& rest, KeyUpkeep& upkeep)
-    : context_(context), store_(store), session_(session), rest_(rest), upkeep_(upkeep), timer_(context.executor) {}
+    : context_(context),
+      store_(store),
+      session_(session),
+      rest_(rest),
+      upkeep_(upkeep),
+      end_timer_(context.executor),
+      timer_(context.executor) {}
 
 void Linking::on_server_time(std::int64_t server_time_ms) {
   server_time_ = ServerTime{clamp_unix_ms(server_time_ms), context_.now()};
@@ -29,9 +35,11 @@ Status Linking::may_begin() const {
   return {};
 }
 
+// Whatever is open by then: an answer may be late, or name a later time for the next attempt; and a user who does not
+// answer has not agreed.
 void Linking::start() {
   step_ = Step::kBusy;
-  until_ = context_.now() + limits::e2ee::kLinkValid;
+  end_timer_.start_after(limits::e2ee::kLinkValid, [this] { end(error(Code::kTimedOut, missing_)); });
 }
 
 Result<std::string> Linking::begin() {
@@ -142,6 +150,7 @@ void Linking::end(Status status) {
   step_ = Step::kIdle;
   new_.reset();
   old_.reset();
+  end_timer_.cancel();
   timer_.cancel();
   guard_.renew();
   upkeep_.forget_adoption();
@@ -151,7 +160,7 @@ void Linking::end(Status status) {
 // ---- The mailbox ---------------------------------------------------------------------------------------------------
 
 void Linking::await(LinkStep step) {
-  if (context_.now() >= until_) return end(error(Code::kTimedOut, "nobody answered in time"));
+  missing_ = "nobody answered in time";
   timer_.start_after(limits::e2ee::kLinkPoll, [this, step] { ask(step); });
 }
 
@@ -168,7 +177,7 @@ void Linking::ask(LinkStep step) {
 }
 
 void Linking::leave(LinkStep step, Bytes message, bool again) {
-  if (context_.now() >= until_) return end(error(Code::kTimedOut, "the server could not be reached in time"));
+  missing_ = "the server could not be reached in time";
   auto kept = std::make_shared<Bytes>(std::move(message));
   session_.authorized<void>(
       [this, step, kept](const std::string& token, RestApi::Callback<void> done) {
@@ -216,15 +225,14 @@ void Linking::take(LinkStep step, const Bytes& message) {
 
 void Linking::show_code() {
   step_ = Step::kConfirm;
+  missing_ = "the code was not confirmed in time";
   context_.events.link_code(new_ ? new_->code() : old_->code(), new_ ? new_->name() : old_->name());
-  // A user who does not answer has not agreed.
-  timer_.start_at(until_, [this] { end(error(Code::kTimedOut, "the code was not confirmed in time")); });
 }
 
 void Linking::adopt(const Bytes& grant) {
   auto granted = new_->finish(grant);
   if (!granted.ok()) return end(granted.error());
-  timer_.start_at(until_, [this] { end(error(Code::kTimedOut, "the server did not show the list in time")); });
+  missing_ = "the server did not show the list in time";
   upkeep_.adopt(std::move(*granted), guard_.wrap([this](Status adopted) { end(std::move(adopted)); }));
 }
 

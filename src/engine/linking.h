@@ -9,7 +9,8 @@
 //
 // Threads: the executor's.
 // Invariants:
-//   1. One linking at a time; each that was begun ends with one Events::link_ended.
+//   1. One linking at a time; each that was begun ends with one Events::link_ended, when limits::e2ee::kLinkValid has
+//      passed at the latest.
 //   2. The account key leaves only behind the user's confirm(), and is in the store before the new device says that the
 //      linking is done.
 #pragma once
@@ -82,8 +83,9 @@ class Linking {
     MonotonicTime at;
   };
   std::optional<ServerTime> server_time_;
-  MonotonicTime until_;
-  Timer timer_;
+  const char* missing_ = "";  // what has not happened, where the time is over
+  Timer end_timer_;           // pending while a linking runs
+  Timer timer_;               // of the next request
   Guard guard_;
 };
 

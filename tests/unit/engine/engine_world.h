@@ -52,6 +52,7 @@ class RecordingSink final : public EventSink {
   }
   void on_devices(RequestId, const std::vector<DeviceInfo>& list) override { devices = list; }
   void on_identity_replaced(const Status& status) override { identity_replaced.push_back(status.code()); }
+  void on_link_ended(const Status& status) override { links_ended.push_back(status.code()); }
   void on_encryption_events(const std::vector<e2ee::Event>& events) override {
     encryption_events.insert(encryption_events.end(), events.begin(), events.end());
   }
@@ -77,6 +78,7 @@ class RecordingSink final : public EventSink {
   std::vector<DeviceInfo> devices;
   std::vector<e2ee::Event> encryption_events;
   std::vector<Code> identity_replaced;
+  std::vector<Code> links_ended;
   std::function<void()> in_changes;
   std::function<void(ConnectionState)> in_connection;
   std::function<void()> in_ended;
