@@ -101,6 +101,8 @@ Encryption::Encryption(const EngineContext& context, E2eeStore& store, Session& 
                      context.options.lifetimes),
       upkeep_(context, store, conversations_, session, rest, *this),
       linking_(context, store, session, rest, upkeep_),
+      lists_failed_(context),
+      bundles_failed_(context),
       backoff_(context.random.jitter, context.options.backoff_base, context.options.backoff_cap),
       again_timer_(context.executor),
       log_timer_(context.executor) {
@@ -221,6 +223,8 @@ void Encryption::on_lost() {
   lists_wanted_.clear();
   bundles_wanted_.clear();
   lists_pauses_.clear();
+  lists_failed_.on_lost();
+  bundles_failed_.on_lost();
   held_for_.clear();
   unnamed_pauses_.clear();
   lists_asked_ = bundles_asked_ = one_by_one_ = false;
@@ -449,6 +453,8 @@ Status Encryption::roster_changed(std::span<const OutboxRow> refused, const wire
   });
   if (!written.ok()) return written.error();
   after.tasks = true;
+  // By the numbers alone the server has nothing newer: what it has may be of another account key, or of a branch.
+  if (newer.empty()) after.lists.insert(refused.front().peer);
   after.own_devices = std::any_of(newer.begin(), newer.end(),
                                   [this](const e2ee::UserLists& given) { return given.user_id == session_.owner(); });
   follow(std::move(after));
@@ -619,8 +625,7 @@ void Encryption::want_lists(const UserId& user_id) {
     lists_wanted_.insert(user_id);
     return;
   }
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*until - context_.now());
-  look_again_after(left + std::chrono::milliseconds(1));
+  look_again_at(*until);
 }
 
 void Encryption::want_awaited_lists() {
@@ -632,8 +637,9 @@ void Encryption::want_awaited_lists() {
   }
 }
 
-void Encryption::look_again_after(std::chrono::milliseconds pause) {
-  const MonotonicTime at = context_.now() + pause;
+void Encryption::look_again_after(std::chrono::milliseconds pause) { look_again_at(context_.now() + pause); }
+
+void Encryption::look_again_at(MonotonicTime at) {
   if (again_timer_.pending() && again_timer_.time() <= at) return;
   again_timer_.start_at(at, [this] {
     want_awaited_lists();
@@ -654,6 +660,10 @@ void Encryption::fetch_lists() {
   const std::size_t most = one_by_one_ ? 1 : limits::e2ee::kListUsersMax;
   for (const UserId& user_id : lists_wanted_) {
     if (asked.size() == most) break;
+    if (const auto until = lists_failed_.until(user_id)) {
+      look_again_at(*until);
+      continue;
+    }
     const auto awaited = store_.notes().awaited_list(user_id);
     const auto known = store_.state().user(user_id);
     if (!known.ok() || !awaited.ok()) return look_again_after(backoff_.next());
@@ -661,6 +671,7 @@ void Encryption::fetch_lists() {
     const auto held = held_for_.find(user_id);
     asked.emplace(user_id, AskedList{*awaited, held == held_for_.end() ? 0 : held->second.needed});
   }
+  if (asked.empty()) return;
   for (const auto& [user_id, awaited] : asked) lists_wanted_.erase(user_id);
   one_by_one_ = one_by_one_ && !lists_wanted_.empty();
   lists_asked_ = true;
@@ -674,11 +685,14 @@ void Encryption::fetch_lists() {
 
 void Encryption::on_lists(const AskedLists& asked, Result<wire::DeviceLists> answer) {
   lists_asked_ = false;
-  if (answer.code() == Code::kInvalidArgument) return on_lists_refused(asked);
-  if (!answer.ok()) {
+  const bool is_refused = answer.code() == Code::kInvalidArgument;
+  if (!answer.ok() && !is_refused) {
+    lists_failed_.begin(asked, answer.error());
     for (const auto& [user_id, awaited] : asked) lists_wanted_.insert(user_id);
-    return look_again_after(backoff_.next(answer.error().retry_after));
+    return fetch();
   }
+  lists_failed_.end(asked);
+  if (is_refused) return on_lists_refused(asked);
   backoff_.reset();
   After after;
   std::map<UserId, e2ee::Learning> learned_of;
@@ -757,15 +771,21 @@ void Encryption::pause_lists(const UserId& user_id, After& after) {
 }
 
 void Encryption::fetch_bundles() {
+  auto first = bundles_wanted_.begin();
+  for (; first != bundles_wanted_.end(); ++first) {
+    const auto until = bundles_failed_.until(first->user_id);
+    if (!until) break;
+    look_again_at(*until);
+  }
+  if (first == bundles_wanted_.end()) return;
   wire::BundlesRequest request;
-  const UserId user_id = bundles_wanted_.begin()->user_id;
+  const UserId user_id = first->user_id;
   request.set_user_id(user_id);
   std::vector<DeviceId> asked;
-  while (!bundles_wanted_.empty() && bundles_wanted_.begin()->user_id == user_id &&
-         asked.size() < limits::e2ee::kDevicesMax) {
-    asked.push_back(bundles_wanted_.begin()->device_id);
+  while (first != bundles_wanted_.end() && first->user_id == user_id && asked.size() < limits::e2ee::kDevicesMax) {
+    asked.push_back(first->device_id);
     request.add_device_ids(asked.back().value);
-    bundles_wanted_.erase(bundles_wanted_.begin());
+    first = bundles_wanted_.erase(first);
   }
   bundles_asked_ = true;
   session_.authorized<wire::Bundles>(
@@ -780,9 +800,11 @@ void Encryption::fetch_bundles() {
 void Encryption::on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer) {
   bundles_asked_ = false;
   if (!answer.ok()) {
-    fetch();
-    return look_again_after(backoff_.next(answer.error().retry_after));
+    bundles_failed_.begin(std::vector{user_id}, answer.error());
+    for (const DeviceId device_id : asked) bundles_wanted_.insert({user_id, device_id});
+    return fetch();
   }
+  bundles_failed_.end(std::vector{user_id});
   backoff_.reset();
   After after;
   const auto written = store_.write([&](E2eeTransaction& transaction) -> Status {
@@ -797,7 +819,9 @@ void Encryption::on_bundles(const UserId& user_id, const std::vector<DeviceId>& 
           conversations_.take_bundle(transaction.kept(), {user_id, device_id}, bundle ? &*bundle : nullptr, now_ms()));
     }
     CHATSDK_ASSIGN(const e2ee::KnownUser* known, transaction.state().user(user_id));
-    if (known != nullptr && answer->list_version() > known->newest().version) after.lists.insert(user_id);
+    // A lower one, too, may be of another account key, or of a branch.
+    const std::uint64_t shown = answer->list_version();
+    if (known != nullptr && shown != 0 && shown != known->newest().version) after.lists.insert(user_id);
     return {};
   });
   if (!written.ok()) return look_again_after(backoff_.next());

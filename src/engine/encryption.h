@@ -13,7 +13,8 @@
 //   2. A user's lists are asked for again at the earliest a pause later, unless the last answer brought something under
 //      the account key that is known, limits::e2ee::kListsAtOnce times, or named others that were asked for with them.
 //      The pause doubles, from kListsPauseFirst to kListsPause; it ends where something is held for a list that the
-//      last question was not about.
+//      last question was not about. A question for lists or bundles that failed is put again at the earliest a pause
+//      later, whoever wants it.
 //   3. The store's log is cleared of keys that were used, or of an earlier process, once all is caught up, and at most
 //      limits::e2ee::kUpkeepLook after they were used.
 #pragma once
@@ -26,6 +27,7 @@
 
 #include "base/doubling_pauses.h"
 #include "e2ee/direct.h"
+#include "engine/failed_questions.h"
 #include "engine/key_upkeep.h"
 #include "engine/linking.h"
 
@@ -90,7 +92,11 @@ class Encryption final : private KeyUpkeep::Observer {
   Result<std::uint64_t> counter() { return store_.notes().counter(); }
   Status before_epoch() { return upkeep_.before_epoch(); }
   // Somebody has logged in.
-  void on_session_started() { upkeep_.on_session_started(); }
+  void on_session_started() {
+    lists_failed_.clear();
+    bundles_failed_.clear();
+    upkeep_.on_session_started();
+  }
   void on_welcome(const wire::Welcome& welcome);
   void on_key_counts(const wire::KeyCounts& counts) { upkeep_.on_key_counts(counts); }
   void on_caught_up();
@@ -167,6 +173,7 @@ class Encryption final : private KeyUpkeep::Observer {
   void fetch_bundles();
   void on_bundles(const UserId& user_id, const std::vector<DeviceId>& asked, Result<wire::Bundles> answer);
   void look_again_after(std::chrono::milliseconds pause);
+  void look_again_at(MonotonicTime at);
   void keys_changed();
   void clear_log();
   void clear_log_later();
@@ -192,6 +199,8 @@ class Encryption final : private KeyUpkeep::Observer {
   std::uint64_t events_told_ = 0;  // of those that are kept, up to this number
   std::set<UserId> lists_wanted_;
   std::set<e2ee::Peer> bundles_wanted_;
+  FailedQuestions lists_failed_;
+  FailedQuestions bundles_failed_;
   // Of whom the last answer had nothing new, and of whom it said nothing, as it named nobody.
   DoublingPauses<UserId, MonotonicTime> lists_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};
   DoublingPauses<UserId, MonotonicTime> unnamed_pauses_{limits::e2ee::kListsPauseFirst, limits::e2ee::kListsPause};

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "e2ee/outcome.h"
-#include "unit/engine/encrypted_engine.h"
+#include "unit/engine/encrypted_sending.h"
 
 namespace chatsdk::test {
 namespace {
@@ -18,43 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-class EncryptedSending : public EncryptedEngine {
- protected:
-  // Online, in a conversation whose roster has these lists of bob's.
-  void begin(const std::vector<wire::SignedList>& bobs) {
-    begin_account();
-    go_online();
-    deliver_and_run(items_frame(kStream, 0, {roster_with_lists(bobs)}));
-  }
-  void begin() { begin({bobs_list()}); }
-  // With the bundles that are asked for.
-  void send_whole(const std::string& text) {
-    const std::size_t asked = bundles_asked().size();
-    ASSERT_TRUE(send(text).ok());
-    run();
-    const auto now_asked = bundles_asked();
-    for (std::size_t i = asked; i < now_asked.size(); ++i) give_bundles(now_asked[i]);
-  }
-  void refuse(const wire::Send& sent, const std::vector<wire::SignedList>& lists = {}, std::uint64_t revision = 1) {
-    wire::ServerFrame frame;
-    frame.mutable_send_result()->set_client_message_id(sent.client_message_id());
-    wire::RosterChanged& changed = *frame.mutable_send_result()->mutable_roster_changed();
-    changed.set_revision(revision);
-    changed.set_encryption_counter(sent.encryption_counter());
-    for (const wire::SignedList& list : lists) *changed.add_lists() = list;
-    deliver_and_run(frame);
-  }
-  wire::Send before_last() { return *(sends().rbegin() + 1); }
-  MessageState state_of(const wire::Send& sent) {
-    return state(*ClientMessageId::from_bytes(sent.client_message_id()));
-  }
-  static std::vector<std::uint64_t> receivers(const wire::Send& sent) {
-    std::vector<std::uint64_t> devices;
-    for (const wire::Slice& slice : sent.slices()) devices.push_back(slice.device_id());
-    return devices;
-  }
-};
 
 // ---- Lists ---------------------------------------------------------------------------------------------------------
 
@@ -185,9 +148,7 @@ class MadeUpInEachAnswer : public EncryptedSending {
     return asked;
   }
   // As many devices as it likes: bundles are wanted of each.
-  static e2ee::DeviceRecord device(std::uint64_t number) {
-    return e2ee::person("bob", number, 0x61, 1, {}).record;
-  }
+  static e2ee::DeviceRecord device(std::uint64_t number) { return e2ee::person("bob", number, 0x61, 1, {}).record; }
 
   static constexpr std::uint64_t kNewest = std::uint64_t{1} << 62;
 };
