@@ -94,15 +94,15 @@ class Notes : public RetryNotes {
   // A version of the user's list that a set-up has authenticated, and that this device has not been shown; 0: none.
   virtual Result<std::uint64_t> awaited_list(const UserId& user_id) = 0;
   virtual Status await_list(const UserId& user_id, std::uint64_t version) = 0;
-  // The user has another account key: what was noted of lists under the one before, of what was sent to its devices,
-  // and what waits for them, goes, and nobody is asked for what they had sent.
+  // The user has another account key, or none: what was noted of lists under the one before, of what was sent to its
+  // devices, and what waits for them, goes, messages that are encrypted for them and stand in the outbox included; and
+  // nobody is asked for what they had sent.
   virtual Status forget_identity(const UserId& user_id) = 0;
   // The newest list under the account key that this device holds, when another key came in its place: none behind which
   // that stands counts again.
   virtual Status note_left_list(const Hash& list_hash) = 0;
   virtual Result<std::optional<Hash>> left_list() = 0;
-  // All that is known of the user goes: the former lists do, and what was encrypted for the user's devices and waits to
-  // be sent; and the next lists are a first contact that the app has to
+  // All that is known of the user goes: the former lists do, and the next lists are a first contact that the app has to
   // accept like a change. Whether that is what they are is told once.
   virtual Status note_forgotten(const UserId& user_id) = 0;
   virtual Result<bool> take_forgotten(const UserId& user_id) = 0;

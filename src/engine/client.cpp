@@ -56,6 +56,7 @@ class Client::Impl final : public Session::Observer, public Connection::Observer
     return std::make_unique<Encryption>(context, *e2ee, session, rest, static_cast<Encryption::Observer&>(*this));
   }
   void on_keys_changed() override { outbox.keys_changed(); }
+  void on_unsealed(const std::optional<UserId>& peer) override { outbox.unsealed(peer); }
   void on_rows_added() override { outbox.changed_by_app(); }
   void on_lists_answered() override { inbox.go_on(); }
   bool all_is_read() const override { return inbox.all_applied(); }
@@ -490,8 +491,8 @@ Status Client::forget_identity(const e2ee::Identity& peer) {
   std::vector<e2ee::Event> events;
   CHATSDK_TRY(impl_->encryption->forget_identity(peer, events));
   impl_->tell_parts([&] {
-    impl_->encryption->tell(std::move(events));
     impl_->encryption->identity_forgotten(peer.user_id);
+    impl_->encryption->tell(std::move(events));
   });
   return {};
 }

@@ -504,6 +504,14 @@ void Connection::fail(const Error& cause, CloseCode close_code) {
   wait(cause);
 }
 
+void Connection::abandon(const Error& cause) {
+  if (link_ == nullptr) return;
+  context_.debug("connection", "abandoned: " + cause.detail);
+  writable_ = false;
+  link_->abort();
+  context_.executor.post(attempt_.wrap([this, cause] { wait(cause); }));
+}
+
 void Connection::caught_up() {
   if (!live()) return;
   online_ = true;

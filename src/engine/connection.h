@@ -78,6 +78,9 @@ class Connection final : private Link::Listener {
   void progress();
   // Ends the connection for a reason found on this side; the next attempt comes after a pause.
   void fail(const Error& cause, CloseCode close_code);
+  // As fail(), without a farewell: from here on nothing leaves, also of what was sent and waits in the transport. The
+  // end itself comes in a turn of its own, since who asks for it may be in the middle of its work.
+  void abandon(const Error& cause);
 
  private:
   enum class Phase {

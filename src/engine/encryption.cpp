@@ -260,6 +260,7 @@ void Encryption::clear_log() {
 }
 
 void Encryption::on_own_keys_changed() {
+  tell_unsealed();
   linking_.on_own_lists();
   tell_kept_events();
   tell_fewer_missing();
@@ -267,6 +268,7 @@ void Encryption::on_own_keys_changed() {
 }
 
 void Encryption::on_own_lists_answered() {
+  tell_unsealed();
   linking_.on_own_lists();
   tell_kept_events();
   tell_fewer_missing();
@@ -284,11 +286,19 @@ void Encryption::tell_fewer_missing() {
   context_.executor.post(guard_.wrap([this] { observer_.on_fewer_missing(); }));
 }
 
+void Encryption::tell_unsealed() {
+  for (const UserId& user_id : store_.take_unsealed()) {
+    // Own devices are sent to in each conversation.
+    observer_.on_unsealed(user_id == session_.owner() ? std::nullopt : std::optional(user_id));
+  }
+}
+
 void Encryption::on_encryption_state(EncryptionState state) { context_.events.encryption_state(state); }
 
 void Encryption::on_encryption_events(std::vector<e2ee::Event> events) { tell(std::move(events)); }
 
 void Encryption::follow(After after) {
+  tell_unsealed();
   tell(std::move(after.events));
   if (after.keys_used) clear_log_later();
   if (after.keys_used) upkeep_.on_keys_used();

@@ -43,6 +43,9 @@ class Encryption final : private KeyUpkeep::Observer {
     virtual ~Observer() = default;
     // What kept messages waiting may be here now.
     virtual void on_keys_changed() = 0;
+    // Nothing leaves any more that was encrypted for this peer's devices before now; none: for anybody's. Who is told
+    // may be in the middle of its own work.
+    virtual void on_unsealed(const std::optional<UserId>& peer) = 0;
     // There are new rows in the outbox.
     virtual void on_rows_added() = 0;
     // Something was repaired, or nobody is asked for it any more: what is delivered and read may be told anew.
@@ -138,6 +141,7 @@ class Encryption final : private KeyUpkeep::Observer {
   };
   void follow(After after);
   void tell_fewer_missing();
+  void tell_unsealed();
 
   Status seal_one(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed, After& after);
   static Status seal_task(E2eeTransaction& transaction, const OutboxRow& row, Sealed& sealed);

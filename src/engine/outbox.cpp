@@ -154,6 +154,17 @@ void Outbox::keys_changed() {
   schedule();
 }
 
+// It cannot be taken back from the transport one by one. What the server has taken all the same comes as an item.
+void Outbox::unsealed(const std::optional<UserId>& peer) {
+  for (const auto& [key, lane] : lanes_) {
+    const bool any = std::any_of(lane.in_flight.begin(), lane.in_flight.end(), [&peer](const Unanswered& entry) {
+      return entry.send && entry.row.encrypted && (!peer || entry.row.peer == *peer);
+    });
+    if (!any) continue;
+    return connection_.abandon(error(Code::kCancelled, "what was under way was encrypted for another identity"));
+  }
+}
+
 void Outbox::on_applied(const Changes& changes) {
   for (const auto* changed : {&changes.updated, &changes.annotations}) {
     for (const MessageRef& ref : *changed) {
@@ -493,7 +504,7 @@ void Outbox::on_result(const wire::SendResult& result) {
   } else if (!entry->voiding) {  // else the void, whose answer is to come, decides
     const Error reason =
         result.has_refused() ? from_wire(result.refused()) : error(Code::kServer, "an unknown outcome");
-    if (code_is_retryable(reason.code)) {
+    if (code_is_retryable(reason.code) || is_to_come(lane, *entry, reason)) {
       refused_for_now(lane, *entry, reason);
     } else {
       failed(lane, *entry, reason);
@@ -576,6 +587,15 @@ void Outbox::refused_for_now(Lane& lane, const Unanswered& entry, const Error& r
   if (!lane_timer_.pending() || lane.not_before < lane_timer_.time()) {
     lane_timer_.start_at(lane.not_before, [this] { on_lane_timer(); });
   }
+}
+
+// A message that was encrypted anew may have been taken as what it was before: then its item settles it, which comes
+// before all is caught up, or just now.
+bool Outbox::is_to_come(Lane& lane, const Unanswered& entry, const Error& reason) const {
+  const bool is_encrypted = entry.row.encrypted && entry.row.kind == OutboxRow::Kind::kSend;
+  if (reason.code != Code::kConflict || !is_encrypted) return false;
+  const bool is_news = std::exchange(lane.conflict, entry.row.client_message_id) != entry.row.client_message_id;
+  return is_news || connection_.state() != ConnectionState::kOnline;
 }
 
 // What stands behind was encrypted for the same lists, and cannot have been accepted before this one.

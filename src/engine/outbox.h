@@ -59,6 +59,8 @@ class Outbox {
   void on_applied(const Changes& changes);
   // Lanes that waited for keys look again.
   void keys_changed();
+  // What was encrypted for this peer, or, where none is named, for anybody, must not leave any more, be it handed over.
+  void unsealed(const std::optional<UserId>& peer);
 
  private:
   struct Unanswered {
@@ -82,10 +84,11 @@ class Outbox {
     bool queued = false;           // stands in ready_
     bool refused = false;          // since the head was read, something was refused for now
     bool waits_for_keys = false;
-    std::uint32_t roster_refusals = 0;  // in a row
-    std::optional<Expected> expected;   // what the first OUT_OF_ORDER since then said
-    MonotonicTime not_before;           // of the next frame, after a refusal
-    std::optional<Backoff> backoff;     // made by the first refusal
+    std::uint32_t roster_refusals = 0;        // in a row
+    std::optional<Expected> expected;         // what the first OUT_OF_ORDER since then said
+    std::optional<ClientMessageId> conflict;  // of a row of whose id the server has said that it has other bytes
+    MonotonicTime not_before;                 // of the next frame, after a refusal
+    std::optional<Backoff> backoff;           // made by the first refusal
   };
   struct Decision {
     enum class Kind { kFail, kTaskRefused, kVoided, kVoidRefused };
@@ -128,6 +131,7 @@ class Outbox {
   void accepted(Lane& lane, Unanswered& entry, const wire::Accepted& answer);
   void failed(Lane& lane, Unanswered& entry, const Error& reason);
   void refused_for_now(Lane& lane, const Unanswered& entry, const Error& reason);
+  bool is_to_come(Lane& lane, const Unanswered& entry, const Error& reason) const;
   // False: the store failed, and the connection has ended.
   bool roster_changed(Lane& lane, const Unanswered& entry, const wire::RosterChanged& answer);
   void answered(ConversationKey key, Lane& lane);

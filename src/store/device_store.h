@@ -179,7 +179,8 @@ struct Changes {
   std::vector<ConversationKey> marks;    // conversations whose receipts advanced
   std::vector<ConversationKey> members;  // groups of whose members something is another than before
   bool devices_changed = false;
-  bool fewer_missing = false;  // what counts as delivered may begin earlier than was told
+  bool fewer_missing = false;    // what counts as delivered may begin earlier than was told
+  std::vector<UserId> unsealed;  // nothing that was encrypted for their devices before is to leave
 };
 
 struct Receipt {

@@ -98,9 +98,7 @@ constexpr char kNoteForgotten[] =
 constexpr char kWasForgotten[] = "SELECT 1 FROM e2ee_direct WHERE peer = ?1 AND forgotten = 1";
 constexpr char kForgottenNoMore[] = "UPDATE e2ee_direct SET forgotten = 0 WHERE peer = ?1";
 // Encrypted for devices that nobody need have: it is sealed anew.
-constexpr char kDropOutTo[] =
-    "DELETE FROM e2ee_out WHERE message IN (SELECT o.id FROM conversation c JOIN outbox o ON o.conversation = c.key "
-    "WHERE c.peer = ?1)";
+constexpr char kDropOutTo[] = "DELETE FROM e2ee_out WHERE message IN (SELECT message FROM e2ee_slice WHERE user = ?1)";
 constexpr char kDropFormer[] = "DELETE FROM e2ee_former_list WHERE user = ?1";
 constexpr char kRosterLists[] = "SELECT DISTINCT list_hash FROM e2ee_member WHERE user = ?1";
 constexpr char kStandBy[] =
@@ -489,6 +487,8 @@ Status SqlNotes::put_let_in(std::span<const LetIn> devices) {
 
 Status SqlNotes::forget_identity(const UserId& user_id) {
   for (const char* query : kForgetIdentity) CHATSDK_TRY(sql_(query).run(user_id));
+  CHATSDK_TRY(sql_(kDropOutTo).run(user_id));
+  changes_->unsealed.push_back(user_id);
   return ask_no_more(user_id, std::nullopt);
 }
 
@@ -506,7 +506,6 @@ Result<std::optional<Hash>> SqlNotes::left_list() {
 
 Status SqlNotes::note_forgotten(const UserId& user_id) {
   CHATSDK_TRY(sql_(kDropFormer).run(user_id));
-  CHATSDK_TRY(sql_(kDropOutTo).run(user_id));
   return sql_(kNoteForgotten).run(user_id);
 }
 

@@ -78,6 +78,8 @@ class E2eeStore {
 
   // Whether any transaction since the last look had Changes::fewer_missing.
   bool take_fewer_missing() { return std::exchange(fewer_missing_, false); }
+  // Changes::unsealed of all transactions since the last look.
+  std::vector<UserId> take_unsealed() { return std::exchange(unsealed_, {}); }
 
   // For looking, outside of a transaction.
   e2ee::State& state() { return state_; }
@@ -96,6 +98,7 @@ class E2eeStore {
         state_.forget();
       } else {
         fewer_missing_ = fewer_missing_ || written->fewer_missing;
+        unsealed_.insert(unsealed_.end(), written->unsealed.begin(), written->unsealed.end());
       }
       return written;
     } catch (...) {
@@ -111,6 +114,7 @@ class E2eeStore {
   e2ee::SqlState state_;
   e2ee::SqlNotes notes_;
   bool fewer_missing_ = false;
+  std::vector<UserId> unsealed_;
 };
 
 }  // namespace chatsdk
