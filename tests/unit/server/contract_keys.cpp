@@ -273,6 +273,7 @@ TEST_F(KeyContract, ANewAccountKeyIsNotBegunFarAhead) {
   PublishLists op = lists(phone_, {list_of(kMost + 1, {record_of(phone_)})}, {record_of(phone_)}, "key 2");
   op.replaces_account_key = true;
   const CommitResult refused = commit({op});
+  ASSERT_FALSE(refused.answers.at(0).ok());
   EXPECT_EQ(
       refused.answers.at(0).error().detail,
       "lists of another account key up to version 4294967298, more than 4294967296 above what is here: the newest "
