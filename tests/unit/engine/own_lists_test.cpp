@@ -4,6 +4,7 @@
 // what was lost (docs/e2ee.md section 12): the two are joined where that is safe, and the app is told where it is not.
 #include <gmock/gmock.h>
 
+#include "e2ee/outcome.h"
 #include "unit/engine/own_lists.h"
 
 namespace chatsdk::test {
