@@ -2,7 +2,7 @@
 //
 // The small file beside the database, "<database>.epoch", that tells whether the database went back. It is not part of
 // a backup: whoever restores the database leaves this file as it is or removes it, and either way it gives the restore
-// away.
+// away; left as it is, unless a power cut took its newest count, and a full disk let none be written since.
 //
 // It holds two slots in sectors of their own, so that a write to one cannot damage the other:
 //

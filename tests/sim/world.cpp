@@ -429,7 +429,8 @@ void World::back_up_server() {
   has_backup_ = true;
 }
 
-// As an operator who puts the database's files back and leaves the epoch file alone.
+// As an operator who puts the database's files back and leaves the epoch file alone; or removes it, where a power cut
+// may have taken what it said, and there was no room at the start to note it again (docs/server.md).
 bool World::restore_server() {
   if (!has_backup_ || !server_.running()) return false;
   crash_server(CrashMode::kProcessOnly, seconds(2));
@@ -439,6 +440,7 @@ bool World::restore_server() {
   for (const auto& [path, bytes] : backup_) {
     if (path != epoch_file) image[path] = bytes;
   }
+  if (epoch_in_doubt_) image.erase(epoch_file);
   server_.put_back(image);
   expects_new_epoch_ = true;
   observer_.on_fault("server_restored");
